@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/gossip.h"
+
+static const struct field vm_event_fields[] = {
+	FIELD("uuid", struct vm_event, uuid),
+	FIELD("host", struct vm_event, host),
+	FIELD_ENUM("runstate", struct vm_event, runstate, vmrunstate),
+	FIELD("ts", struct vm_event, ts),
+};
+const struct model vm_event_model = { "VmEvent", sizeof(struct vm_event), vm_event_fields,
+	ARRAY_SIZE(vm_event_fields) };
+
+static const struct field vm_info_fields[] = {
+	FIELD("uuid", struct vm_info, uuid),
+	FIELD("host", struct vm_info, host),
+	FIELD_ENUM("runstate", struct vm_info, runstate, vmrunstate),
+	FIELD("ts", struct vm_info, ts),
+	FIELD("name", struct vm_info, name),
+	FIELD("vlanid", struct vm_info, vlanid),
+	FIELD_ARRAY("custom", struct vm_info, custom, custom_field),
+	FIELD("vcpus", struct vm_info, vcpus),
+};
+const struct model vm_info_model = { "VmInfo", sizeof(struct vm_info), vm_info_fields,
+	ARRAY_SIZE(vm_info_fields) };
+
+static const struct field host_info_fields[] = {
+	FIELD("uuid", struct host_info, uuid),
+	FIELD_STRUCT("fields", struct host_info, fields, host_list_fields),
+};
+const struct model host_info_model = { "HostInfo", sizeof(struct host_info), host_info_fields,
+	ARRAY_SIZE(host_info_fields) };
+
+static const struct field host_digest_fields[] = {
+	FIELD("version", struct host_digest, version),
+	FIELD("vms", struct host_digest, vms),
+	FIELD("digest", struct host_digest, digest),
+};
+const struct model host_digest_model = { "HostDigest", sizeof(struct host_digest),
+	host_digest_fields, ARRAY_SIZE(host_digest_fields) };

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What hosts tell each other in serf's user events, in the order of its bytes. */
+#ifndef PROTO_GOSSIP_H
+#define PROTO_GOSSIP_H
+
+#include "proto/model.h"
+
+/* The names of the events. */
+#define GOSSIP_VM_EVENT	 "VE"
+#define GOSSIP_VM_INFO	 "VI"
+#define GOSSIP_HOST_INFO "HI"
+
+/* VE: the state of a VM changed; runstate deleted means that it is gone. */
+struct vm_event {
+	char *uuid;
+	char *host;
+	enum vmrunstate runstate;
+	int64_t ts;
+};
+extern const struct model vm_event_model;
+
+/* VI: all that a listing shows of a VM. */
+struct vm_info {
+	char *uuid;
+	char *host;
+	enum vmrunstate runstate;
+	int64_t ts;
+	char *name;
+	int16_t vlanid;
+	struct custom_field *custom;
+	size_t n_custom;
+	int16_t vcpus;
+};
+extern const struct model vm_info_model;
+
+/* HI: all that a listing shows of a host. */
+struct host_info {
+	char *uuid;
+	struct host_list_fields fields;
+};
+extern const struct model host_info_model;
+
+#define HOST_DIGEST_VERSION 1
+
+/* What may follow the HI: the set of the host's VMs in short. Its numbers are unsigned on the wire;
+ * cast them. */
+struct host_digest {
+	int16_t version;
+	int32_t vms;
+	int64_t digest;
+};
+extern const struct model host_digest_model;
+
+#endif

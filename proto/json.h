@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Models to JSON and back, on yajl's streaming interfaces; the only user of yajl. */
+#ifndef PROTO_JSON_H
+#define PROTO_JSON_H
+
+#include "proto/error.h"
+#include "proto/table.h"
+
+/* The object as one line of JSON, all fields present; NUL-terminated, the caller frees; len may be
+ * NULL. Bytes that are no UTF-8 become U+FFFD, a float that is no number 0. */
+char *json_encode(const struct model *m, const void *obj, size_t *len);
+/* The same, indented for people; no newline at the end. */
+char *json_encode_pretty(const struct model *m, const void *obj, size_t *len);
+/* A text as a JSON string with its quotes; the caller frees. */
+char *json_quote(const char *text);
+
+/*
+ * Reads JSON into obj, which must be zero or cleared before. Unknown fields are ignored, missing
+ * ones and null stay zero, of a doubled key the last wins. On failure obj is cleared and err is a
+ * 400 that names the field by its path ("vmdef.disks[2].size") or the byte offset of a syntax
+ * error. Depth is capped at 16. Empty input (only white space) gives the zero object.
+ */
+int json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err);
+/* Reads a document that is one JSON string (the answer of POST /vms); the caller frees *ret. */
+int json_decode_string(const char *text, size_t len, char **ret, struct error *err);
+
+#endif

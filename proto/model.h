@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The API model: what travels as JSON between clients, hosts and jobs. Member names are the JSON
+ * names. */
+#ifndef PROTO_MODEL_H
+#define PROTO_MODEL_H
+
+#include "proto/table.h"
+
+enum cstate {
+	CSTATE_INVALID = 0,
+	CSTATE_ACTIVE,
+	CSTATE_LEFT,
+	CSTATE_FAILED,
+};
+extern const struct enumdef cstate_enum;
+
+enum vmrunstate {
+	VMRUNSTATE_NONE = 0,
+	VMRUNSTATE_DELETED,
+	VMRUNSTATE_POWEROFF,
+	VMRUNSTATE_STARTUP,
+	VMRUNSTATE_RUNNING,
+	VMRUNSTATE_PAUSED,
+	VMRUNSTATE_MIGRATING,
+	VMRUNSTATE_TERMINATING,
+	VMRUNSTATE_PMSUSPENDED,
+	VMRUNSTATE_CRASHED,
+};
+extern const struct enumdef vmrunstate_enum;
+
+enum disk_bus {
+	DISK_BUS_VIRTIO_BLK = 0,
+	DISK_BUS_VIRTIO_SCSI,
+	DISK_BUS_SATA,
+	DISK_BUS_SCSI,
+};
+extern const struct enumdef disk_bus_enum;
+
+enum disk_device {
+	DISK_DEVICE_DISK = 0,
+	DISK_DEVICE_CDROM,
+	DISK_DEVICE_LUN,
+};
+extern const struct enumdef disk_device_enum;
+
+enum disk_man_mode {
+	DISK_MAN_MODE_UNMANAGED = 0,
+	DISK_MAN_MODE_MANAGED,
+};
+extern const struct enumdef disk_man_mode_enum;
+
+enum disk_prov_mode {
+	DISK_PROV_MODE_NONE = 0,
+	DISK_PROV_MODE_THIN,
+	DISK_PROV_MODE_THICK,
+};
+extern const struct enumdef disk_prov_mode_enum;
+
+enum firmware_type {
+	FIRMWARE_TYPE_BIOS = 0,
+	FIRMWARE_TYPE_UEFI,
+};
+extern const struct enumdef firmware_type_enum;
+
+enum net_type {
+	NET_TYPE_NETWORK = 0,
+	NET_TYPE_BRIDGE,
+};
+extern const struct enumdef net_type_enum;
+
+enum net_model {
+	NET_MODEL_VIRTIO = 0,
+	NET_MODEL_E1000E,
+	NET_MODEL_E1000,
+};
+extern const struct enumdef net_model_enum;
+
+enum migration_type {
+	MIGRATION_TYPE_COLD = 0,
+	MIGRATION_TYPE_LIVE,
+};
+extern const struct enumdef migration_type_enum;
+
+enum migration_state {
+	MIGRATION_STATE_NONE = 0,
+	MIGRATION_STATE_SETUP,
+	MIGRATION_STATE_CANCELLING,
+	MIGRATION_STATE_CANCELLED,
+	MIGRATION_STATE_ACTIVE,
+	MIGRATION_STATE_PRE_SWITCHOVER,
+	MIGRATION_STATE_DEVICE,
+	MIGRATION_STATE_WAIT_UNPLUG,
+	MIGRATION_STATE_COMPLETED,
+	MIGRATION_STATE_FAILED,
+};
+extern const struct enumdef migration_state_enum;
+
+struct cpuarch {
+	char *arch;
+	char *vendor;
+};
+extern const struct model cpuarch_model;
+
+struct cpudef {
+	char *model;
+	int16_t nodes;
+	int16_t sockets;
+	int16_t cores;
+	int16_t threads;
+};
+extern const struct model cpudef_model;
+
+struct vmdef_memory {
+	int32_t total;
+	bool hp;
+};
+extern const struct model vmdef_memory_model;
+
+struct numa {
+	bool placement;
+};
+extern const struct model numa_model;
+
+struct disk {
+	char *path;
+	enum disk_device device;
+	enum disk_bus bus;
+	enum disk_man_mode man;
+	enum disk_prov_mode prov;
+	int32_t size;
+};
+extern const struct model disk_model;
+
+struct net {
+	char *name;
+	enum net_type nettype;
+	enum net_model model;
+	char *mac;
+};
+extern const struct model net_model;
+
+struct custom_field {
+	char *name;
+	char *value;
+};
+extern const struct model custom_field_model;
+
+struct vmdef {
+	char *name;
+	struct cpudef cpudef;
+	struct vmdef_memory memory;
+	struct numa numa;
+	struct disk osdisk;
+	struct disk *disks;
+	size_t n_disks;
+	struct net *nets;
+	size_t n_nets;
+	int16_t vlanid;
+	enum firmware_type firmware;
+	char *genid;
+	struct custom_field *custom;
+	size_t n_custom;
+};
+extern const struct model vmdef_model;
+
+struct vmruninfo {
+	enum vmrunstate runstate;
+	char *host;
+};
+extern const struct model vmruninfo_model;
+
+struct oplog_item {
+	char *op;
+	int64_t ts;
+	int64_t te;
+	char *status;
+	char *msg;
+};
+extern const struct model oplog_item_model;
+
+struct oplog_list {
+	struct oplog_item *items;
+	size_t n_items;
+};
+extern const struct model oplog_list_model;
+
+struct vmstats {
+	int32_t cpu_utilization;
+	int32_t mhz_used;
+	int64_t memory_capacity;
+	int64_t memory_used;
+	int64_t disk_capacity;
+	int64_t disk_allocation;
+	int64_t disk_physical;
+	int32_t net_rx_bw;
+	int32_t net_tx_bw;
+	struct oplog_list oplog;
+};
+extern const struct model vmstats_model;
+
+struct vm {
+	char *uuid;
+	struct vmdef def;
+	struct vmruninfo runinfo;
+	struct vmstats stats;
+	int64_t ts;
+};
+extern const struct model vm_model;
+
+struct vm_list_fields {
+	char *name;
+	char *host;
+	enum vmrunstate runstate;
+	int16_t vlanid;
+	struct custom_field custom;
+	int64_t ts;
+};
+extern const struct model vm_list_fields_model;
+
+struct vm_list_item {
+	char *uuid;
+	struct vm_list_fields fields;
+};
+extern const struct model vm_list_item_model;
+
+struct vm_list {
+	struct vm_list_item *items;
+	size_t n_items;
+};
+extern const struct model vm_list_model;
+
+struct vm_list_options {
+	struct vm_list_fields filter;
+};
+extern const struct model vm_list_options_model;
+
+struct vm_create_options {
+	struct vmdef vmdef;
+	char *host;
+};
+extern const struct model vm_create_options_model;
+
+struct vm_update_options {
+	struct vmdef vmdef;
+	bool deletestorage;
+};
+extern const struct model vm_update_options_model;
+
+struct vm_delete_options {
+	bool deletestorage;
+};
+extern const struct model vm_delete_options_model;
+
+struct cloud_init_option {
+	char *name;
+	char *value;
+};
+extern const struct model cloud_init_option_model;
+
+struct vm_boot_options {
+	struct cloud_init_option *cloud_init;
+	size_t n_cloud_init;
+};
+extern const struct model vm_boot_options_model;
+
+struct vm_shutdown_options {
+	int16_t force;
+};
+extern const struct model vm_shutdown_options_model;
+
+struct vm_migrate_options {
+	char *host;
+	enum migration_type migration_type;
+};
+extern const struct model vm_migrate_options_model;
+
+struct vm_register_options {
+	char *host;
+};
+extern const struct model vm_register_options_model;
+
+struct transfer_progress {
+	int64_t total;
+	int64_t transferred;
+	int64_t remaining;
+	float rate;
+};
+extern const struct model transfer_progress_model;
+
+struct migration_info {
+	enum migration_state state;
+	struct transfer_progress progress;
+};
+extern const struct model migration_info_model;
+
+struct hostresource {
+	int32_t total;
+	int32_t used;
+	int32_t free;
+	int32_t usedos;
+	int32_t reservedvms;
+	int32_t usedvms;
+	int32_t availablevms;
+};
+extern const struct model hostresource_model;
+
+struct hostresources {
+	struct hostresource memory;
+	struct hostresource hp;
+	struct hostresource cpu;
+};
+extern const struct model hostresources_model;
+
+struct hostdef_sysinfo {
+	char *version;
+	char *date;
+};
+extern const struct model hostdef_sysinfo_model;
+
+struct hostdef {
+	char *name;
+	struct cpuarch cpuarch;
+	struct cpudef cpudef;
+	int64_t tscfreq;
+	struct hostdef_sysinfo sysinfo;
+	char *osid;
+	char *osv;
+};
+extern const struct model hostdef_model;
+
+struct host_problem {
+	char *kind;
+	char *vm;
+	char *path;
+	char *detail;
+};
+extern const struct model host_problem_model;
+
+struct host {
+	char *uuid;
+	struct hostdef def;
+	enum cstate cstate;
+	int16_t lockid;
+	struct hostresources resources;
+	int64_t ts;
+	struct host_problem *problems;
+	size_t n_problems;
+};
+extern const struct model host_model;
+
+struct host_list_fields {
+	char *name;
+	struct cpuarch cpuarch;
+	struct cpudef cpudef;
+	enum cstate cstate;
+	int32_t memoryavailable;
+	int32_t hpavailable;
+	char *osid;
+	char *osv;
+	int64_t ts;
+};
+extern const struct model host_list_fields_model;
+
+struct host_list_item {
+	char *uuid;
+	struct host_list_fields fields;
+};
+extern const struct model host_list_item_model;
+
+struct host_list {
+	struct host_list_item *items;
+	size_t n_items;
+};
+extern const struct model host_list_model;
+
+struct host_list_options {
+	struct host_list_fields filter;
+};
+extern const struct model host_list_options_model;
+
+struct operation {
+	char *id;
+	char *op;
+	char *vm;
+	char *host;
+	char *user;
+	char *state;
+	int32_t progress;
+	int64_t ts;
+	int64_t te;
+	char *msg;
+};
+extern const struct model operation_model;
+
+struct operation_list {
+	struct operation *items;
+	size_t n_items;
+};
+extern const struct model operation_list_model;
+
+struct problem {
+	char *type;
+	char *title;
+	int32_t status;
+	char *detail;
+	char *vm;
+	char *host;
+	char *operation;
+};
+extern const struct model problem_model;
+
+struct ready {
+	bool ready;
+	char *libvirt;
+	char *serf;
+	char *lockspace;
+};
+extern const struct model ready_model;
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/routes.h"
+
+#include <string.h>
+
+#include "proto/model.h"
+#include "proto/uuid.h"
+
+/* No route has more. */
+#define SEGMENTS_MAX 4
+
+const struct route routes[ROUTE_N] = {
+	[ROUTE_HOST_LIST] = { ROUTE_HOST_LIST, METHOD_GET, "/hosts", &host_list_options_model,
+	    &host_list_model, 200, NULL, "List the hosts of the cluster" },
+	[ROUTE_HOST_GET] = { ROUTE_HOST_GET, METHOD_GET, "/hosts/{uuid}", NULL, &host_model, 200,
+	    NULL, "Show a host" },
+	[ROUTE_VM_LIST] = { ROUTE_VM_LIST, METHOD_GET, "/vms", &vm_list_options_model,
+	    &vm_list_model, 200, NULL, "List the VMs of the cluster" },
+	[ROUTE_VM_CREATE] = { ROUTE_VM_CREATE, METHOD_POST, "/vms", &vm_create_options_model, NULL,
+	    201, "VmCreate", "Create a VM" },
+	[ROUTE_VM_GET] = { ROUTE_VM_GET, METHOD_GET, "/vms/{uuid}", NULL, &vm_model, 200, NULL,
+	    "Show a VM" },
+	[ROUTE_VM_UPDATE] = { ROUTE_VM_UPDATE, METHOD_PUT, "/vms/{uuid}", &vm_update_options_model,
+	    NULL, 204, "VmUpdate", "Change the definition of a VM that is powered off" },
+	[ROUTE_VM_DELETE] = { ROUTE_VM_DELETE, METHOD_DELETE, "/vms/{uuid}",
+	    &vm_delete_options_model, NULL, 204, "VmDelete", "Delete a VM that is powered off" },
+	[ROUTE_VM_RUNSTATE_GET] = { ROUTE_VM_RUNSTATE_GET, METHOD_GET, "/vms/{uuid}/runstate", NULL,
+	    &vmruninfo_model, 200, NULL, "Show the run state of a VM" },
+	[ROUTE_VM_BOOT] = { ROUTE_VM_BOOT, METHOD_POST, "/vms/{uuid}/runstate/boot",
+	    &vm_boot_options_model, NULL, 204, "VmBoot", "Boot a VM" },
+	/* 202 for force 0; what is forced off is off when the answer comes: 204. */
+	[ROUTE_VM_SHUTDOWN] = { ROUTE_VM_SHUTDOWN, METHOD_DELETE, "/vms/{uuid}/runstate/boot",
+	    &vm_shutdown_options_model, NULL, 202, "VmShutdown", "Shut a VM down" },
+	[ROUTE_VM_PAUSE] = { ROUTE_VM_PAUSE, METHOD_POST, "/vms/{uuid}/runstate/pause", NULL, NULL,
+	    204, "VmPause", "Pause a VM" },
+	[ROUTE_VM_RESUME] = { ROUTE_VM_RESUME, METHOD_DELETE, "/vms/{uuid}/runstate/pause", NULL,
+	    NULL, 204, "VmResume", "Resume a paused VM" },
+	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations", NULL,
+	    &operation_list_model, 200, NULL, "List the operations of this host" },
+	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,
+	    &operation_model, 200, NULL, "Show an operation of this host" },
+	[ROUTE_OPENAPI] = { ROUTE_OPENAPI, METHOD_GET, "/openapi.json", NULL, NULL, 200, NULL,
+	    "This document" },
+	[ROUTE_HEALTHZ] = { ROUTE_HEALTHZ, METHOD_GET, "/healthz", NULL, NULL, 200, NULL,
+	    "Whether the daemon answers" },
+	[ROUTE_READYZ] = { ROUTE_READYZ, METHOD_GET, "/readyz", NULL, &ready_model, 200, NULL,
+	    "Whether libvirt, serf and the lockspace are joined" },
+};
+
+static const struct {
+	enum method method;
+	const char *word;
+} methods[] = {
+	{ METHOD_GET, "GET" },
+	{ METHOD_POST, "POST" },
+	{ METHOD_PUT, "PUT" },
+	{ METHOD_DELETE, "DELETE" },
+	{ METHOD_HEAD, "HEAD" },
+};
+
+const char *
+method_word(enum method method)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (methods[i].method == method)
+			return methods[i].word;
+	}
+	return "?";
+}
+
+enum method
+method_parse(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (str_equal(methods[i].word, word))
+			return methods[i].method;
+	}
+	return 0;
+}
+
+/* Decodes one segment; NULL where that is wrong. The caller frees. */
+static char *
+decode_segment(const char *raw, size_t len)
+{
+	_buffer_ struct buffer out = { 0 };
+
+	for (size_t i = 0; i < len; i++) {
+		char c = raw[i];
+
+		if (c == '%') {
+			int high = i + 2 < len ? hex_digit(raw[i + 1]) : -1;
+			int low = i + 2 < len ? hex_digit(raw[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return NULL;
+			c = (char)(high << 4 | low);
+			if (c == '\0' || c == '/')
+				return NULL;
+			i += 2;
+		}
+		buffer_add(&out, &c, 1);
+	}
+	return buffer_steal(&out, NULL);
+}
+
+/* A path in its decoded parts. */
+struct segments {
+	char *parts[SEGMENTS_MAX];
+	unsigned int n;
+};
+
+static void
+segments_clear(struct segments *s)
+{
+	for (unsigned int i = 0; i < s->n; i++)
+		free(s->parts[i]);
+	s->n = 0;
+}
+
+static enum route_match
+segments_split(const char *raw, struct segments *s)
+{
+	if (*raw != '/')
+		return ROUTE_NO_PATH;
+	while (*raw == '/') {
+		size_t len = strcspn(++raw, "/");
+
+		if (s->n == SEGMENTS_MAX)
+			return ROUTE_NO_PATH;
+		s->parts[s->n] = decode_segment(raw, len);
+		if (!s->parts[s->n])
+			return ROUTE_BAD_ENCODING;
+		s->n++;
+		raw += len;
+	}
+	return ROUTE_FOUND;
+}
+
+/* Whether the path is of this pattern; *ret_param becomes the segment of its parameter, and
+ * *ret_uuid whether that must be a UUID. */
+static bool
+pattern_match(const char *pattern, const struct segments *s, const char **ret_param, bool *ret_uuid)
+{
+	*ret_param = NULL;
+	*ret_uuid = false;
+	for (unsigned int i = 0; i < s->n; i++) {
+		size_t len;
+
+		if (*pattern++ != '/')
+			return false;
+		len = strcspn(pattern, "/");
+		if (*pattern == '{') {
+			if (s->parts[i][0] == '\0')
+				return false;
+			*ret_param = s->parts[i];
+			*ret_uuid = strncmp(pattern, "{uuid}", len) == 0;
+		} else if (strlen(s->parts[i]) != len || memcmp(s->parts[i], pattern, len) != 0) {
+			return false;
+		}
+		pattern += len;
+	}
+	return *pattern == '\0';
+}
+
+/* Hands the parameter out. */
+static enum route_match
+take_param(const char *text, bool is_uuid, char *param, size_t param_size)
+{
+	char uuid[UUID_TEXT_SIZE];
+	size_t len;
+
+	if (is_uuid) {
+		if (uuid_normalize(text, uuid) < 0)
+			return ROUTE_BAD_UUID;
+		text = uuid;
+	}
+	if (!param)
+		return ROUTE_FOUND;
+	len = strlen(text);
+	/* No id is that long. */
+	if (len >= param_size)
+		return ROUTE_NO_PATH;
+	memcpy(param, text, len + 1);
+	return ROUTE_FOUND;
+}
+
+enum route_match
+route_find(enum method method, const char *raw_path, const struct route **ret, char *param,
+    size_t param_size, unsigned int *allow)
+{
+	__attribute__((cleanup(segments_clear))) struct segments s = { 0 };
+	enum route_match match = segments_split(raw_path, &s);
+	const struct route *found = NULL;
+	const char *found_param = NULL;
+	bool found_uuid = false;
+	unsigned int allowed = 0;
+
+	if (param && param_size > 0)
+		param[0] = '\0';
+	if (match != ROUTE_FOUND)
+		return match;
+	if (method == METHOD_HEAD)
+		method = METHOD_GET;
+
+	for (unsigned int i = 0; i < ROUTE_N; i++) {
+		const char *text;
+		bool is_uuid;
+
+		if (!pattern_match(routes[i].path, &s, &text, &is_uuid))
+			continue;
+		allowed |= routes[i].method;
+		if (routes[i].method == method) {
+			found = &routes[i];
+			found_param = text;
+			found_uuid = is_uuid;
+		}
+	}
+	if (allowed & METHOD_GET)
+		allowed |= METHOD_HEAD;
+	if (allow)
+		*allow = allowed;
+	if (!found)
+		return allowed ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+
+	if (found_param) {
+		match = take_param(found_param, found_uuid, param, param_size);
+		if (match != ROUTE_FOUND)
+			return match;
+	}
+	*ret = found;
+	return ROUTE_FOUND;
+}
+
+/* RFC 3986's unreserved characters. */
+static bool
+is_unreserved(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+char *
+route_path(enum route_id id, const char *param)
+{
+	const char *pattern = routes[id].path;
+	const char *open = strchr(pattern, '{');
+	struct buffer out = { 0 };
+
+	if (!open)
+		return xstrdup(pattern);
+	buffer_add(&out, pattern, (size_t)(open - pattern));
+	for (const char *p = str_or_empty(param); *p; p++) {
+		if (is_unreserved(*p))
+			buffer_add(&out, p, 1);
+		else
+			buffer_printf(&out, "%%%02X", (unsigned char)*p);
+	}
+	buffer_printf(&out, "%s", strchr(open, '}') + 1);
+	return buffer_steal(&out, NULL);
+}

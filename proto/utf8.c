@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/utf8.h"
+
+size_t
+utf8_char(const char *s, size_t len, uint32_t *code)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)s;
+	uint32_t value;
+	size_t need;
+
+	if (len == 0)
+		return 0;
+	if (p[0] < 0x80) {
+		need = 1;
+		value = p[0];
+	} else if (p[0] >= 0xc2 && p[0] < 0xe0) {
+		need = 2;
+		value = p[0] & 0x1f;
+	} else if (p[0] >= 0xe0 && p[0] < 0xf0) {
+		need = 3;
+		value = p[0] & 0x0f;
+	} else if (p[0] >= 0xf0 && p[0] < 0xf5) {
+		need = 4;
+		value = p[0] & 0x07;
+	} else {
+		return 0;
+	}
+	if (need > len)
+		return 0;
+
+	for (size_t i = 1; i < need; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		value = value << 6 | (p[i] & 0x3f);
+	}
+	if (value < smallest[need] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+		return 0;
+
+	if (code)
+		*code = value;
+	return need;
+}
+
+size_t
+utf8_valid_length(const char *s, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		size_t n = utf8_char(s + at, len - at, NULL);
+
+		if (n == 0)
+			break;
+		at += n;
+	}
+	return at;
+}
+
+bool
+utf8_valid(const char *s, size_t len)
+{
+	return utf8_valid_length(s, len) == len;
+}
+
+bool
+utf8_is_control(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}

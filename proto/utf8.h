@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing past U+10FFFF. */
+#ifndef PROTO_UTF8_H
+#define PROTO_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The length of the character at the front of s (1..4), its number in *code (may be NULL); 0 where
+ * the bytes are none, or len is 0. */
+size_t utf8_char(const char *s, size_t len, uint32_t *code);
+/* The number of bytes in front of the first that is no UTF-8; len where all of it is. */
+size_t utf8_valid_length(const char *s, size_t len);
+bool utf8_valid(const char *s, size_t len);
+/* C0, DEL and C1. */
+bool utf8_is_control(uint32_t code);
+
+#endif

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Labs that the tests share, and what most tests do with a VM."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from lab import Lab, wait_for  # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("VIRTX_BUILD", os.path.join(ROOT, "build")))
+
+RUNSTATES = ("none", "deleted", "poweroff", "startup", "running", "paused", "migrating",
+             "terminating", "pmsuspended", "crashed")
+
+
+def wait_ready(host, timeout=60):
+    """Wait until virtxd has libvirt, serf and the lockspace."""
+    wait_for(f"{host.name} to be ready", lambda: host.api("GET", "/readyz").status == 200, timeout)
+
+
+def disk(path, **fields):
+    """A managed, thin disk of 64 MiB unless told otherwise."""
+    return {"path": path, "device": 0, "bus": 0, "man": 1, "prov": 1, "size": 64, **fields}
+
+
+def vmdef(name, **fields):
+    """A VM that starts under software emulation."""
+    return {"name": name, "cpudef": {"model": "maximum", "nodes": 1, "sockets": 1, "cores": 1,
+                                     "threads": 1},
+            "memory": {"total": 64, "hp": False}, "numa": {"placement": False},
+            "osdisk": disk(f"/vms/ds/{name}.qcow2"), "disks": [], "nets": [], "vlanid": 0,
+            "firmware": 0, "genid": "", "custom": [], **fields}
+
+
+def create(host, definition):
+    """Create a VM; its uuid."""
+    answer = host.api("POST", "/vms", {"vmdef": definition, "host": ""})
+    assert answer.status == 201, answer.text
+    return answer.json()
+
+
+def delete(host, uuid, storage=True):
+    """Delete a VM that is off."""
+    answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": storage})
+    assert answer.status == 204, answer.text
+
+
+def runstate(host, uuid):
+    """The run state in words."""
+    answer = host.api("GET", f"/vms/{uuid}/runstate")
+    assert answer.status == 200, answer.text
+    return RUNSTATES[answer.json()["runstate"]]
+
+
+def wait_runstate(host, uuid, wanted, timeout=60):
+    """Wait until the API says so."""
+    wait_for(f"VM {uuid} to be {wanted}", lambda: runstate(host, uuid) == wanted, timeout)
+
+
+def oplog(host, uuid):
+    """The operation log by operation."""
+    items = host.api("GET", f"/vms/{uuid}").json()["stats"]["oplog"]["items"]
+    return {item["op"]: item for item in items}
+
+
+@pytest.fixture(scope="session")
+def lab1():
+    """One host."""
+    with Lab(1, build_dir=BUILD, name="it1") as lab:
+        wait_ready(lab.hosts[0])
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def lab3():
+    """Three hosts."""
+    with Lab(3, build_dir=BUILD, name="it3") as lab:
+        for host in lab.hosts:
+            wait_ready(host)
+        yield lab
+
+
+@pytest.fixture
+def host(lab1):
+    """The one host, with its daemons alive as the last test found them."""
+    return lab1.hosts[0]
+
+
+@pytest.fixture(scope="session")
+def guest_image():
+    """Path of a raw image that boots by BIOS."""
+    paths = subprocess.run([os.path.join(ROOT, "test", "guest", "build")], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout.split()
+    return next(path for path in paths if "bios" in path)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clients that misbehave: memory stays bounded, and others are served."""
+
+import resource
+import time
+
+from lab import wait_for
+
+
+def private_kib(host):
+    """Private memory of virtxd."""
+    total = 0
+    with open(f"/proc/{host.pid('virtxd')}/smaps_rollup") as file:
+        for line in file:
+            if line.startswith(("Private_Clean", "Private_Dirty")):
+                total += int(line.split()[1])
+    return total
+
+
+def head(sock, limit=65536):
+    """What the server sends until it closes, or the head of its answer."""
+    data = b""
+    while b"\r\n\r\n" not in data and len(data) < limit:
+        try:
+            part = sock.recv(4096)
+        except ConnectionResetError:
+            break
+        if not part:
+            break
+        data += part
+    return data
+
+
+def post(host, body):
+    """Sends a body of any size, and reads the answer even where it comes early."""
+    sock = host.connect()
+    try:
+        sock.sendall(b"POST /vms HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        sock.sendall(body)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    answer = head(sock)
+    sock.close()
+    return answer
+
+
+def is_served(host):
+    return host.api("GET", "/vms", timeout=5).status == 200
+
+
+def test_bodies(host):
+    before = private_kib(host)
+    for _ in range(20):
+        assert b" 400 " in post(host, b"[" * (1024 * 1024 - 1))
+        answer = post(host, b"x" * (2 * 1024 * 1024))
+        assert answer == b"" or b" 413 " in answer
+        assert is_served(host)
+    assert private_kib(host) - before < 16 * 1024
+
+
+def test_endless_header(host):
+    before = private_kib(host)
+    sock = host.connect()
+    sock.sendall(b"GET /vms HTTP/1.1\r\n")
+    sent = 0
+    try:
+        while sent < 64 * 1024 * 1024:
+            sock.sendall(b"X-A: " + b"a" * 4096 + b"\r\n")
+            sent += 4096
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert sent < 8 * 1024 * 1024
+    sock.close()
+    assert is_served(host)
+    assert private_kib(host) - before < 16 * 1024
+
+
+def test_slow_client(lab1, host):
+    host.configure({"http": {"request_timeout": 3}})
+    host.restart("virtxd")
+    sock = host.connect(timeout=1)
+    started = time.monotonic()
+    request = iter(b"GET /vms HTTP/1.1\r\nHost: slow\r\nX-Slow: " + b"a" * 1000)
+
+    def is_closed():
+        assert is_served(host)
+        try:
+            sock.sendall(bytes([next(request)]))
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+
+    wait_for("the slow client to be closed", is_closed, 20)
+    assert time.monotonic() - started < 15
+    host.configure({})
+    host.restart("virtxd")
+
+
+def test_many_connections(host):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
+    sockets = []
+    refused = 0
+    try:
+        before = private_kib(host)
+        for n in range(10000):
+            sock = host.connect(timeout=5)
+            sockets.append(sock)
+            if n % 1000 == 999:
+                assert private_kib(host) - before < 64 * 1024
+        for sock in sockets[-100:]:
+            sock.settimeout(0.2)
+            try:
+                refused += b" 503 " in head(sock)
+            except TimeoutError:
+                pass
+        assert refused > 0
+        wait_for("others to be served", lambda: is_served_once(host), 20)
+    finally:
+        for sock in sockets:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for("the API", lambda: is_served_once(host), 30)
+
+
+def is_served_once(host):
+    try:
+        return is_served(host)
+    except OSError:
+        return False
+
+
+def test_hang_up(host):
+    """A client that goes away while its job runs: the job ends, and nothing leaks or crashes."""
+    body = b'{"force": 0}'
+    uuid = b"00000000-0000-4000-8000-00000000dead"
+    for _ in range(200):
+        sock = host.connect()
+        sock.sendall(b"DELETE /vms/%s/runstate/boot HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+                     b"\r\n%s" % (uuid, len(body), body))
+        sock.close()
+    assert is_served(host)

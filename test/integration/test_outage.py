@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A daemon that is stopped: every GET is answered as fast as before, and all works again without a restart."""
+
+import os
+import signal
+import time
+
+import pytest
+from conftest import create, delete, runstate, vmdef, wait_ready
+from lab import wait_for
+
+SECONDS = float(os.environ.get("VIRTX_OUTAGE_SECONDS", "25"))
+REQUEST = b"GET /vms HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def answer(sock):
+    """One answer of a kept-alive connection."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = sock.recv(65536)
+        assert part, "the connection was closed"
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                  if line.lower().startswith(b"content-length"))
+    while len(body) < length:
+        body += sock.recv(65536)
+    return head
+
+
+@pytest.mark.parametrize("daemon", ["libvirtd", "sanlock", "serf"])
+def test_stopped(lab1, host, daemon):
+    uuid = create(host, vmdef("outage"))
+    virtxd = host.pid("virtxd")
+    host.signal(daemon, signal.SIGSTOP)
+    slowest = 0
+    ends = time.monotonic() + SECONDS
+    sock = host.connect()
+    count = 0
+    while count < 1000 or time.monotonic() < ends:
+        started = time.monotonic()
+        sock.sendall(REQUEST)
+        assert answer(sock).startswith(b"HTTP/1.1 200")
+        slowest = max(slowest, time.monotonic() - started)
+        count += 1
+        time.sleep(SECONDS / 2000)
+    sock.close()
+    seen = host.api("GET", "/readyz")
+    host.signal(daemon, signal.SIGCONT)
+    print(f"{daemon}: {count} requests, the slowest {slowest * 1000:.1f} ms")
+    assert slowest < 0.05
+    assert seen.status == 503, seen.text
+    wait_ready(host)
+    assert host.pid("virtxd") == virtxd
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_for("the VM to be off", lambda: runstate(host, uuid) == "poweroff")
+    delete(host, uuid)

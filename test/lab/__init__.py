@@ -1,0 +1,8 @@
+"""A federation of hosts on one machine, for tests: see Lab and Host, and `lab --help`."""
+
+from .cluster import Lab
+from .host import Host
+from .rest import Response
+from .util import LabError, wait_for
+
+__all__ = ["Lab", "Host", "Response", "LabError", "wait_for"]

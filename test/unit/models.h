@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Every model of the API, for what must hold for all of them. */
+#ifndef TEST_UNIT_MODELS_H
+#define TEST_UNIT_MODELS_H
+
+#include "proto/gossip.h"
+#include "proto/model.h"
+
+static const struct model *const api_models[] = {
+	&cpuarch_model,
+	&cpudef_model,
+	&vmdef_memory_model,
+	&numa_model,
+	&disk_model,
+	&net_model,
+	&custom_field_model,
+	&vmdef_model,
+	&vmruninfo_model,
+	&oplog_item_model,
+	&oplog_list_model,
+	&vmstats_model,
+	&vm_model,
+	&vm_list_fields_model,
+	&vm_list_item_model,
+	&vm_list_model,
+	&vm_list_options_model,
+	&vm_create_options_model,
+	&vm_update_options_model,
+	&vm_delete_options_model,
+	&cloud_init_option_model,
+	&vm_boot_options_model,
+	&vm_shutdown_options_model,
+	&vm_migrate_options_model,
+	&vm_register_options_model,
+	&transfer_progress_model,
+	&migration_info_model,
+	&hostresource_model,
+	&hostresources_model,
+	&hostdef_sysinfo_model,
+	&hostdef_model,
+	&host_problem_model,
+	&host_model,
+	&host_list_fields_model,
+	&host_list_item_model,
+	&host_list_model,
+	&host_list_options_model,
+	&operation_model,
+	&operation_list_model,
+	&problem_model,
+	&ready_model,
+};
+
+static const struct model *const gossip_models[] = {
+	&vm_event_model,
+	&vm_info_model,
+	&host_info_model,
+	&host_digest_model,
+};
+
+#endif

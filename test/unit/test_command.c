@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/model.h"
+#include "virtx/command.h"
+
+static const struct option_row options[] = {
+	{ 's', "state", "STATE", "a state" },
+	{ 'n', "number", "N", "a number" },
+	{ 'f', "force", NULL, "counted" },
+	{ 0 },
+};
+
+static const struct command rows[] = {
+	{ { "get", "vm" }, { "UUID" }, options, NULL, "Get", NULL },
+	{ { "get", "runstate", "vm" }, { "UUID" }, NULL, NULL, "State", NULL },
+	{ { "put", "vm" }, { "UUID", "FILE" }, options, NULL, "Put", NULL },
+	{ .words = { NULL } },
+};
+
+/* Parses a line of words separated by one space. */
+static enum command_result
+parse(const char *line, struct command_call *call, struct error *err)
+{
+	static char copy[256];
+	char *argv[16] = { NULL };
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "virtx %s", line);
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	*call = (struct command_call){ 0 };
+	*err = (struct error){ 0 };
+	return command_parse(rows, argc, argv, call, err);
+}
+
+static void
+test_words_and_operands(void **state)
+{
+	struct command_call call;
+	struct error err;
+
+	assert_int_equal(parse("get vm u", &call, &err), COMMAND_OK);
+	assert_ptr_equal(call.command, &rows[0]);
+	assert_string_equal(call.operands[0], "u");
+	assert_int_equal(parse("get runstate vm u", &call, &err), COMMAND_OK);
+	assert_ptr_equal(call.command, &rows[1]);
+	assert_int_equal(parse("put vm u -", &call, &err), COMMAND_OK);
+	assert_string_equal(call.operands[1], "-");
+	assert_int_equal(parse("get vm -- -u", &call, &err), COMMAND_OK);
+	assert_string_equal(call.operands[0], "-u");
+}
+
+static void
+test_options_anywhere(void **state)
+{
+	static const char *const lines[] = { "-A h -D get vm -s running -ff u",
+		"get -A h vm u -s running -f -Df",
+		"get vm u --force --force --state=running -D -A h",
+		"get vm --api-server h -D --state running u -ff" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct command_call call;
+		struct error err;
+
+		if (parse(lines[i], &call, &err) != COMMAND_OK)
+			fail_msg("'%s': %s", lines[i], err.detail);
+		assert_string_equal(call.operands[0], "u");
+		assert_string_equal(call.values['A'], "h");
+		assert_string_equal(call.values['s'], "running");
+		assert_int_equal(call.counts['f'], 2);
+		assert_int_equal(call.counts['D'], 1);
+	}
+}
+
+static void
+test_bad_lines(void **state)
+{
+	static const struct {
+		const char *line, *why;
+	} cases[] = {
+		{ "", "a command is missing" },
+		{ "get", "a command is missing" },
+		{ "nosuch", "unknown command 'nosuch'" },
+		{ "get host", "unknown command 'get host'" },
+		{ "get vm", "get vm UUID: UUID is missing" },
+		{ "put vm u", "FILE is missing" },
+		{ "get vm u v", "'v' is one argument too many" },
+		{ "get vm u --state=1 -x", "option '-x' is not known here" },
+		{ "get vm u --nosuch", "option '--nosuch' is not known here" },
+		{ "get runstate vm u -f", "option '-f' is not known here" },
+		{ "get vm u -s", "option '-s' needs an argument" },
+		{ "get vm u --state", "option '-s' needs an argument" },
+		{ "-s running get vm u", "option '-s' is not known here" },
+		{ "get vm u --force=2", "option '-f' takes no argument" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct command_call call;
+		struct error err;
+
+		assert_int_equal(parse(cases[i].line, &call, &err), COMMAND_USAGE);
+		if (!strstr(err.detail, cases[i].why))
+			fail_msg("'%s': %s", cases[i].line, err.detail);
+		assert_null(call.command);
+	}
+}
+
+static void
+test_number(void **state)
+{
+	struct command_call call;
+	struct error err;
+	long n;
+
+	parse("get vm u -n 4094", &call, &err);
+	assert_int_equal(command_number(&call, 'n', 0, 4094, &n, &err), 0);
+	assert_int_equal(n, 4094);
+	parse("get vm u", &call, &err);
+	assert_int_equal(command_number(&call, 'n', 1, 4094, &n, &err), 0);
+	assert_int_equal(n, 0);
+	static const char *const bad[] = { "get vm u -n 4095", "get vm u -n -1", "get vm u -n 1x",
+		"get vm u -n x", "get vm u -n=", "get vm u -n 99999999999999999999" };
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse(bad[i], &call, &err), COMMAND_OK);
+		assert_int_equal(command_number(&call, 'n', 0, 4094, &n, &err), -1);
+		assert_non_null(strstr(err.detail, "--number needs a whole number from 0 to 4094"));
+	}
+}
+
+static void
+test_enum(void **state)
+{
+	struct command_call call;
+	struct error err;
+	int value;
+
+	parse("get vm u -s running", &call, &err);
+	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), 0);
+	assert_int_equal(value, VMRUNSTATE_RUNNING);
+	parse("get vm u -s 5", &call, &err);
+	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), 0);
+	assert_int_equal(value, VMRUNSTATE_PAUSED);
+	parse("get vm u -s 10", &call, &err);
+	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), -1);
+	assert_non_null(strstr(err.detail, "--state needs one of none, deleted, poweroff"));
+	assert_non_null(strstr(err.detail, "not '10'"));
+}
+
+static void
+test_read(void **state)
+{
+	struct error err = { 0 };
+	size_t len;
+	char *text;
+
+	assert_null(command_read("/nonexistent/file", 10, &len, &err));
+	assert_string_equal(
+	    err.detail, "cannot open '/nonexistent/file': No such file or directory");
+	assert_null(command_read("/dev/zero", 4096, &len, &err));
+	assert_string_equal(err.detail, "'/dev/zero' is larger than 4 KiB");
+	text = command_read("/dev/null", 10, &len, &err);
+	assert_string_equal(text, "");
+	assert_int_equal(len, 0);
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words_and_operands),
+		cmocka_unit_test(test_options_anywhere),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_enum),
+		cmocka_unit_test(test_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

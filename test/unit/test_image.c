@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Tests of image.c and image_inspect.c, with the real qemu-img. */
+#include "disk_root.h"
+
+#include <endian.h>
+
+#include "disk/image.h"
+
+#define MIB ((int64_t)1 << 20)
+
+/* One at a time: the path is kept here. */
+static struct disk
+disk_of(const char *path, enum disk_prov_mode prov)
+{
+	static char kept[PATH_MAX * 2];
+
+	snprintf(kept, sizeof(kept), "%s", path);
+	return (struct disk){
+		.path = kept,
+		.man = DISK_MAN_MODE_MANAGED,
+		.prov = prov,
+		.size = 16,
+	};
+}
+
+static void
+make(const struct disk *disk)
+{
+	struct error err = { 0 };
+
+	if (image_create(disk_root, TEST_VM, disk, NULL, NULL, &err) < 0)
+		fail_msg("%s", err.detail);
+}
+
+static void
+inspect(const struct disk *disk, struct image_info *info)
+{
+	struct error err = { 0 };
+
+	if (image_inspect(disk_root, disk, info, &err) < 0)
+		fail_msg("%s", err.detail);
+}
+
+static void
+refuse(const struct disk *disk, int status, const char *words)
+{
+	struct image_info info = { .size = -7 };
+	struct error err = { 0 };
+
+	assert_int_equal(image_inspect(disk_root, disk, &info, &err), -1);
+	if (!strstr(err.detail, words) || !strstr(err.detail, disk->path))
+		fail_msg("'%s' is not in '%s'", words, err.detail);
+	assert_int_equal(err.status, status);
+	assert_int_equal(info.size, -7);
+}
+
+/* Each format and provisioning is made, found to be what it was made as, and deleted. */
+static void
+test_formats(void **state)
+{
+	static const struct {
+		const char *path;
+		enum disk_prov_mode prov;
+	} cases[] = {
+		{ "ds/f/thin.qcow2", DISK_PROV_MODE_THIN },
+		{ "ds/f/thick.qcow2", DISK_PROV_MODE_THICK },
+		{ "ds/f/thin.raw", DISK_PROV_MODE_THIN },
+		{ "ds/f/thick.raw", DISK_PROV_MODE_THICK },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct disk disk = disk_of(at(cases[i].path), cases[i].prov);
+		struct image_info info;
+		struct error err = { 0 };
+		struct stat st;
+
+		make(&disk);
+		assert_int_equal(stat(disk.path, &st), 0);
+		assert_int_equal(st.st_nlink, 2);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		inspect(&disk, &info);
+		assert_int_equal(info.size, 16 * MIB);
+		assert_int_equal(info.prov, cases[i].prov);
+		assert_int_equal(info.physical, st.st_size);
+		assert_int_equal(info.allocation, st.st_blocks * 512);
+		if (cases[i].prov == DISK_PROV_MODE_THICK)
+			assert_true(info.allocation >= 16 * MIB);
+		else
+			assert_true(info.allocation < MIB);
+
+		assert_int_equal(image_commit(disk_root, TEST_VM, &disk, &err), 0);
+		assert_int_equal(image_commit(disk_root, TEST_VM, &disk, &err), 0);
+		assert_int_equal(stat(disk.path, &st), 0);
+		assert_int_equal(st.st_nlink, 1);
+		assert_int_equal(entries(at("ds/f")), 1);
+		/* Committed: nothing is left to undo. */
+		assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+		assert_int_equal(access(disk.path, F_OK), 0);
+		assert_int_equal(image_delete(disk_root, &disk, &err), 0);
+		assert_int_equal(image_delete(disk_root, &disk, &err), 0);
+		assert_int_equal(entries(at("ds/f")), 0);
+	}
+}
+
+static void
+test_lazy_refcounts(void **state)
+{
+	struct disk disk = disk_of(at("ds/lazy.qcow2"), DISK_PROV_MODE_THIN);
+	struct error err = { 0 };
+	uint64_t compatible;
+	int fd;
+
+	make(&disk);
+	fd = open(disk.path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, &compatible, 8, 80), 8);
+	close(fd);
+	assert_int_equal(compatible, 0);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+}
+
+/* What is there is left alone, whatever it is. */
+static void
+test_exists(void **state)
+{
+	struct disk disk = disk_of(at("ds/e/x.raw"), DISK_PROV_MODE_THIN);
+	struct error err = { 0 };
+	char text[8] = "";
+	int fd;
+
+	assert_int_equal(mkdir(at("ds/e"), 0750), 0);
+	write_file(disk.path, "precious", 8);
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_non_null(strstr(err.detail, "a regular file is there already"));
+	assert_int_equal(entries(at("ds/e")), 1);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	fd = open(disk.path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, 8), 8);
+	assert_memory_equal(text, "precious", 8);
+	close(fd);
+
+	assert_int_equal(unlink(disk.path), 0);
+	assert_int_equal(symlink("/etc/passwd", disk.path), 0);
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_non_null(strstr(err.detail, "a symbolic link is there already"));
+	assert_int_equal(image_delete(disk_root, &disk, &err), -1);
+	assert_int_equal(err.status, 422);
+	assert_int_equal(entries(at("ds/e")), 1);
+}
+
+/* Says in which hidden file of the directory an image is staged. */
+static char *
+staged_in(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	static char path[PATH_MAX * 2 + 512];
+	struct dirent *entry;
+
+	path[0] = '\0';
+	while ((entry = readdir(dir)))
+		if (strstr(entry->d_name, TEST_VM))
+			snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+	closedir(dir);
+	assert_string_not_equal(path, "");
+	return path;
+}
+
+static void
+test_undo(void **state)
+{
+	struct disk disk = disk_of(at("ds/u/x.qcow2"), DISK_PROV_MODE_THIN);
+	struct error err = { 0 };
+	char *staged;
+
+	/* Nothing there, not even the directory. */
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(image_commit(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(image_delete(disk_root, &disk, &err), 0);
+
+	/* Made, not committed: both names go. */
+	make(&disk);
+	assert_int_equal(entries(at("ds/u")), 2);
+	assert_int_equal(image_undo(disk_root, TEST_OTHER, &disk, &err), 0);
+	assert_int_equal(entries(at("ds/u")), 2);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(entries(at("ds/u")), 0);
+
+	/* Crashed before the link: the staged one goes. */
+	make(&disk);
+	assert_int_equal(unlink(disk.path), 0);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(entries(at("ds/u")), 0);
+
+	/* Crashed before the link, and another file came there: that stays. */
+	make(&disk);
+	assert_int_equal(unlink(disk.path), 0);
+	write_file(disk.path, "precious", 8);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(entries(at("ds/u")), 1);
+	assert_int_equal(access(disk.path, F_OK), 0);
+	assert_int_equal(unlink(disk.path), 0);
+
+	/* A crash between the two unlinks leaves the proof. */
+	make(&disk);
+	staged = staged_in(at("ds/u"));
+	assert_int_equal(unlink(disk.path), 0);
+	assert_int_equal(access(staged, F_OK), 0);
+
+	/* A leftover is not taken over. */
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_int_equal(access(staged, F_OK), 0);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(entries(at("ds/u")), 0);
+}
+
+static void
+test_create_fails(void **state)
+{
+	struct disk disk = disk_of(at("ds/c/x.vmdk"), DISK_PROV_MODE_THIN);
+	struct error err = { 0 };
+
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 400);
+	assert_int_equal(entries(at("ds/c")), 0);
+
+	disk = disk_of(at("ds/c/x.raw"), DISK_PROV_MODE_NONE);
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 400);
+
+	/* More than any storage has: the reason is qemu-img's, nothing is left. */
+	disk = disk_of(at("ds/c/x.raw"), DISK_PROV_MODE_THICK);
+	disk.size = INT32_MAX;
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_non_null(strstr(err.detail, disk.path));
+	assert_non_null(strstr(err.detail, "qemu-img failed"));
+	assert_int_equal(entries(at("ds/c")), 0);
+
+	disk = disk_of(at("xml/x.raw"), DISK_PROV_MODE_THICK);
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(err.status, 400);
+}
+
+/* As long as a name may be; so the staged one must not be made by lengthening it. */
+static void
+test_long_name(void **state)
+{
+	char name[NAME_MAX + 4] = "ds/";
+	struct error err = { 0 };
+	struct disk disk;
+
+	memset(name + 3, 'n', NAME_MAX - 4);
+	strcpy(name + 3 + NAME_MAX - 4, ".raw");
+	disk = disk_of(at(name), DISK_PROV_MODE_THIN);
+	make(&disk);
+	assert_int_equal(access(disk.path, F_OK), 0);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
+	assert_int_equal(access(disk.path, F_OK), -1);
+}
+
+static void
+test_inspect_raw(void **state)
+{
+	struct disk disk = disk_of(at("ds/full.raw"), DISK_PROV_MODE_NONE);
+	_free_ char *data = xcalloc(1, MIB);
+	struct image_info info;
+
+	memset(data, 'x', MIB);
+	write_file(disk.path, data, MIB);
+	inspect(&disk, &info);
+	assert_int_equal(info.size, MIB);
+	assert_int_equal(info.prov, DISK_PROV_MODE_THICK);
+
+	/* Raw by name, whatever a guest wrote into it. */
+	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/passwd",
+			     "-F", "raw", at("ds/evil.raw"), "1G"),
+	    0);
+	disk = disk_of(at("ds/evil.raw"), DISK_PROV_MODE_NONE);
+	inspect(&disk, &info);
+	assert_int_equal(info.size, info.physical);
+	assert_true(info.size < MIB);
+
+	disk = disk_of(at("ds/none.raw"), DISK_PROV_MODE_NONE);
+	assert_int_equal(image_inspect(disk_root, &disk, &info, NULL), -1);
+}
+
+static void
+test_inspect_qcow2(void **state)
+{
+	struct image_info info;
+	struct disk disk;
+
+	/* Without preallocation, and with something in it. */
+	assert_int_equal(
+	    run_program("qemu-img", "create", "-q", "-f", "qcow2", at("ds/some.qcow2"), "8M"), 0);
+	assert_int_equal(
+	    run_program("qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 1M", at("ds/some.qcow2")),
+	    0);
+	disk = disk_of(at("ds/some.qcow2"), DISK_PROV_MODE_NONE);
+	inspect(&disk, &info);
+	assert_int_equal(info.size, 8 * MIB);
+	assert_int_equal(info.prov, DISK_PROV_MODE_THIN);
+	assert_true(info.allocation >= MIB && info.allocation < 2 * MIB);
+
+	assert_int_equal(
+	    run_program("qemu-io", "-f", "qcow2", "-c", "write -P 7 0 8M", at("ds/some.qcow2")), 0);
+	inspect(&disk, &info);
+	assert_int_equal(info.prov, DISK_PROV_MODE_THICK);
+}
+
+static void
+test_hostile(void **state)
+{
+	struct image_info info;
+	struct error err = { 0 };
+	struct disk disk;
+
+	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/passwd",
+			     "-F", "raw", at("ds/backing.qcow2")),
+	    0);
+	disk = disk_of(at("ds/backing.qcow2"), DISK_PROV_MODE_NONE);
+	refuse(&disk, 422, "it has a backing file");
+
+	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-o",
+			     "data_file=data.raw,data_file_raw=on", at("ds/data.qcow2"), "1M"),
+	    0);
+	disk = disk_of(at("ds/data.qcow2"), DISK_PROV_MODE_NONE);
+	refuse(&disk, 422, "its data is in an external file");
+
+	assert_int_equal(
+	    run_program("qemu-img", "create", "-q", "--object", "secret,id=s,data=secret", "-f",
+		"qcow2", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+		at("ds/luks.qcow2"), "1M"),
+	    0);
+	disk = disk_of(at("ds/luks.qcow2"), DISK_PROV_MODE_NONE);
+	refuse(&disk, 422, "it is encrypted");
+
+	{
+		_free_ char *data = xcalloc(1, MIB);
+
+		memset(data, 'x', MIB);
+		write_file(at("ds/plain.raw"), data, MIB);
+	}
+	assert_int_equal(run_program("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2",
+			     at("ds/plain.raw"), at("ds/compressed.qcow2")),
+	    0);
+	disk = disk_of(at("ds/compressed.qcow2"), DISK_PROV_MODE_NONE);
+	refuse(&disk, 422, "it has compressed parts");
+
+	disk = disk_of(at("ds/not.qcow2"), DISK_PROV_MODE_NONE);
+	write_file(disk.path, "QFI\xfb", 4);
+	refuse(&disk, 422, "it is no qcow2 image");
+	write_file(disk.path, "", 0);
+	refuse(&disk, 422, "it is no qcow2 image");
+	assert_int_equal(unlink(disk.path), 0);
+	assert_int_equal(mkfifo(disk.path, 0600), 0);
+	refuse(&disk, 422, "a FIFO");
+	assert_int_equal(image_inspect(disk_root, &disk, &info, &err), -1);
+	assert_int_equal(err.status, 422);
+	disk = disk_of(at("ds/none.qcow2"), DISK_PROV_MODE_NONE);
+	refuse(&disk, 404, "No such file");
+}
+
+/* Headers that promise the impossible: an error in time, of qemu-img's words. */
+static void
+test_broken_headers(void **state)
+{
+	static const struct {
+		off_t offset;
+		uint32_t value;
+	} spoils[] = {
+		{ 4, 99 },	    /* version */
+		{ 20, 63 },	    /* cluster bits */
+		{ 36, 0x7fffffff }, /* L1 entries */
+		{ 56, 0x7fffffff }, /* refcount table clusters */
+		{ 60, 0x7fffffff }, /* snapshots */
+		{ 72, 0x7fffffff }, /* features that are not known */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(spoils); i++) {
+		struct disk disk = disk_of(at("ds/broken.qcow2"), DISK_PROV_MODE_NONE);
+		uint32_t value = htobe32(spoils[i].value);
+		struct image_info info;
+		struct error err = { 0 };
+		int fd;
+
+		assert_int_equal(
+		    run_program("qemu-img", "create", "-q", "-f", "qcow2", disk.path, "1M"), 0);
+		fd = open(disk.path, O_RDWR | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, &value, 4, spoils[i].offset), 4);
+		close(fd);
+		assert_int_equal(image_inspect(disk_root, &disk, &info, &err), -1);
+		assert_non_null(strstr(err.detail, "qemu-img failed: "));
+		assert_int_equal(unlink(disk.path), 0);
+	}
+}
+
+static void
+test_links_outside(void **state)
+{
+	struct disk disk = disk_of(at("ds/out/x.raw"), DISK_PROV_MODE_THIN);
+	struct error err = { 0 };
+
+	assert_int_equal(mkdir(at("outside"), 0750), 0);
+	assert_int_equal(symlink("../outside", at("ds/out")), 0);
+	write_file(at("outside/x.raw"), "x", 1);
+	assert_int_equal(image_delete(disk_root, &disk, &err), -1);
+	assert_int_equal(err.status, 422);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), -1);
+	assert_int_equal(access(at("outside/x.raw"), F_OK), 0);
+	disk = disk_of(at("ds/out/y.raw"), DISK_PROV_MODE_THIN);
+	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
+	assert_int_equal(entries(at("outside")), 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_lazy_refcounts),
+		cmocka_unit_test(test_exists),
+		cmocka_unit_test(test_undo),
+		cmocka_unit_test(test_create_fails),
+		cmocka_unit_test(test_long_name),
+		cmocka_unit_test(test_inspect_raw),
+		cmocka_unit_test(test_inspect_qcow2),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_broken_headers),
+		cmocka_unit_test(test_links_outside),
+	};
+
+	return cmocka_run_group_tests(tests, disk_root_setup, disk_root_teardown);
+}

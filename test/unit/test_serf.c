@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The client against an agent that answers as it is told to, in the same loop. */
+#include "serf/serf.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <msgpack.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/log.h"
+#include "serf/rpc.h"
+
+#define OBJECT(text) text, sizeof(text) - 1
+#define KEY	     "secret"
+#define WAIT_S	     60 /* for what is bound to come */
+
+struct peer {
+	struct agent *agent;
+	int fd; /* -1 when closed */
+	struct event *readable;
+	struct event *writable;
+	struct buffer in, out;
+	bool authorized;
+	bool streams;
+	uint64_t stream_seq;
+};
+
+struct agent {
+	int fd;
+	uint16_t port;
+	struct event *acceptable;
+	struct peer peers[16];
+	size_t n_peers;
+	bool trickle;		/* one byte at a time */
+	bool mute;		/* events get no answer */
+	const char *tags_error; /* what `tags` is answered */
+	const char *script;	/* sent as answer to `members`, or NULL */
+	size_t script_len;
+	const char *early; /* sent on the stream right behind its answer */
+	size_t early_len;
+	int n_tags;
+	int n_events;
+	uint64_t event_seqs[300];
+};
+
+struct seen {
+	char log[1024]; /* a word for each callback */
+	int connected, disconnected, events, members;
+	char why[256];
+};
+
+struct fixture {
+	struct event_base *base;
+	struct agent agent;
+	struct seen seen;
+	struct serf *serf;
+};
+
+static void
+peer_close(struct peer *peer)
+{
+	if (peer->fd < 0)
+		return;
+	event_free(peer->readable);
+	event_free(peer->writable);
+	util_close(&peer->fd);
+	peer->fd = -1;
+	buffer_clear(&peer->in);
+	buffer_clear(&peer->out);
+	peer->streams = false;
+}
+
+static void
+peer_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *peer = arg;
+	size_t len = peer->agent->trickle && peer->out.len > 1 ? 1 : peer->out.len;
+	ssize_t n = send(fd, peer->out.data, len, MSG_NOSIGNAL);
+
+	if (n <= 0) {
+		peer_close(peer);
+		return;
+	}
+	memmove(peer->out.data, peer->out.data + n, peer->out.len - (size_t)n);
+	peer->out.len -= (size_t)n;
+	if (peer->out.len > 0)
+		event_add(peer->writable, NULL);
+}
+
+static void
+peer_send(struct peer *peer, const char *data, size_t len)
+{
+	buffer_add(&peer->out, data, len);
+	event_add(peer->writable, NULL);
+}
+
+static void
+peer_answer(struct peer *peer, uint64_t seq, const char *error)
+{
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_map(&packer, 2);
+	msgpack_pack_str_with_body(&packer, "Seq", 3);
+	msgpack_pack_uint64(&packer, seq);
+	msgpack_pack_str_with_body(&packer, "Error", 5);
+	msgpack_pack_str_with_body(&packer, error, strlen(error));
+	peer_send(peer, out.data, out.size);
+	msgpack_sbuffer_destroy(&out);
+}
+
+/* A record on the stream. */
+static void
+agent_emit(struct agent *agent, const char *body, size_t len)
+{
+	for (size_t i = 0; i < agent->n_peers; i++) {
+		if (agent->peers[i].fd < 0 || !agent->peers[i].streams)
+			continue;
+		peer_answer(&agent->peers[i], agent->peers[i].stream_seq, "");
+		peer_send(&agent->peers[i], body, len);
+	}
+}
+
+static bool
+text_is(const msgpack_object *object, const char *text)
+{
+	return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
+	       memcmp(object->via.str.ptr, text, strlen(text)) == 0;
+}
+
+/* One request, with its body where it has one; false when not all of it is there. */
+static bool
+peer_take(struct peer *peer)
+{
+	static const char *const without_body[] = { "members", "stats" };
+	struct agent *agent = peer->agent;
+	size_t head, body = 0, used = 0;
+	msgpack_unpacked object, args;
+	msgpack_object command = { 0 };
+	bool has_body = true;
+	uint64_t seq = 0;
+	long n = rpc_scan(peer->in.data ? peer->in.data : "", peer->in.len);
+
+	assert_true(n >= 0);
+	if (n == 0)
+		return false;
+	head = (size_t)n;
+	msgpack_unpacked_init(&object);
+	msgpack_unpacked_init(&args);
+	assert_int_equal(
+	    msgpack_unpack_next(&object, peer->in.data, head, &used), MSGPACK_UNPACK_SUCCESS);
+	assert_int_equal(object.data.type, MSGPACK_OBJECT_MAP);
+	for (uint32_t i = 0; i < object.data.via.map.size; i++) {
+		const msgpack_object_kv *pair = &object.data.via.map.ptr[i];
+
+		if (text_is(&pair->key, "Command"))
+			command = pair->val;
+		else if (text_is(&pair->key, "Seq"))
+			seq = pair->val.via.u64;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(without_body); i++)
+		has_body = has_body && !text_is(&command, without_body[i]);
+	if (has_body) {
+		n = rpc_scan(peer->in.data + head, peer->in.len - head);
+		assert_true(n >= 0);
+		body = (size_t)n;
+		used = 0;
+		if (n > 0)
+			assert_int_equal(
+			    msgpack_unpack_next(&args, peer->in.data + head, body, &used),
+			    MSGPACK_UNPACK_SUCCESS);
+	}
+	if (has_body && body == 0) {
+		msgpack_unpacked_destroy(&object);
+		msgpack_unpacked_destroy(&args);
+		return false;
+	}
+
+	if (text_is(&command, "handshake")) {
+		peer_answer(peer, seq, "");
+	} else if (text_is(&command, "auth")) {
+		peer->authorized = text_is(&args.data.via.map.ptr[0].val, KEY);
+		peer_answer(peer, seq, peer->authorized ? "" : "Invalid authentication token");
+	} else if (!peer->authorized) {
+		peer_answer(peer, seq, "Authentication required");
+	} else if (text_is(&command, "stream")) {
+		peer_answer(peer, seq, "");
+		peer->streams = true;
+		peer->stream_seq = seq;
+		if (agent->early)
+			agent_emit(agent, agent->early, agent->early_len);
+	} else if (text_is(&command, "members")) {
+		if (agent->script) {
+			peer_send(peer, agent->script, agent->script_len);
+		} else {
+			peer_answer(peer, seq, "");
+			peer_send(peer, OBJECT("\x81\xa7Members\x92"
+					       "\x82\xa4Name\xa2h1\xa6Status\xa5"
+					       "alive"
+					       "\x82\xa4Name\xa2h2\xa6Status\xa6"
+					       "failed"));
+		}
+	} else if (text_is(&command, "tags")) {
+		agent->n_tags++;
+		peer_answer(peer, seq, agent->tags_error ? agent->tags_error : "");
+	} else if (text_is(&command, "event")) {
+		assert_in_range(agent->n_events, 0, ARRAY_SIZE(agent->event_seqs) - 1);
+		agent->event_seqs[agent->n_events++] = seq;
+		if (!agent->mute)
+			peer_answer(peer, seq, "");
+	} else {
+		fail_msg("an unknown command");
+	}
+	msgpack_unpacked_destroy(&object);
+	msgpack_unpacked_destroy(&args);
+	peer->in.len -= head + body;
+	memmove(peer->in.data, peer->in.data + head + body, peer->in.len);
+	return true;
+}
+
+static void
+peer_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *peer = arg;
+	char chunk[65536];
+	ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+
+	if (n <= 0) {
+		peer_close(peer);
+		return;
+	}
+	buffer_add(&peer->in, chunk, (size_t)n);
+	while (peer_take(peer))
+		continue;
+}
+
+static void
+agent_on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct event_base *base;
+	struct agent *agent = arg;
+	struct peer *peer = &agent->peers[agent->n_peers++];
+
+	assert_in_range(agent->n_peers, 1, ARRAY_SIZE(agent->peers));
+	base = event_get_base(agent->acceptable);
+	peer->agent = agent;
+	peer->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	assert_true(peer->fd >= 0);
+	peer->readable = event_new(base, peer->fd, EV_READ | EV_PERSIST, peer_on_readable, peer);
+	peer->writable = event_new(base, peer->fd, EV_WRITE, peer_on_writable, peer);
+	event_add(peer->readable, NULL);
+}
+
+static void
+agent_start(struct agent *agent, struct event_base *base)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t size = sizeof(sa);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	agent->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(agent->fd >= 0);
+	assert_int_equal(bind(agent->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(agent->fd, 16), 0);
+	assert_int_equal(getsockname(agent->fd, (struct sockaddr *)&sa, &size), 0);
+	agent->port = ntohs(sa.sin_port);
+	agent->acceptable =
+	    event_new(base, agent->fd, EV_READ | EV_PERSIST, agent_on_acceptable, agent);
+	event_add(agent->acceptable, NULL);
+}
+
+static void
+agent_hang_up(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->n_peers; i++)
+		peer_close(&agent->peers[i]);
+	agent->n_peers = 0;
+}
+
+static void
+seen_add(struct seen *seen, const char *word)
+{
+	size_t len = strlen(seen->log);
+
+	snprintf(seen->log + len, sizeof(seen->log) - len, "%s ", word);
+}
+
+static void
+on_connected(void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->connected++;
+	seen_add(seen, "connected");
+}
+
+static void
+on_disconnected(void *arg, const char *why)
+{
+	struct seen *seen = arg;
+
+	seen->disconnected++;
+	snprintf(seen->why, sizeof(seen->why), "%s", why);
+	seen_add(seen, "disconnected");
+}
+
+static void
+on_member(void *arg, const struct serf_member *member)
+{
+	struct seen *seen = arg;
+	char word[32];
+
+	seen->members++;
+	snprintf(
+	    word, sizeof(word), "%s:%s", member->name, enum_word(&cstate_enum, member->cstate));
+	seen_add(seen, word);
+}
+
+static void
+on_event(void *arg, const char *name, const void *payload, size_t len, uint64_t ltime)
+{
+	struct seen *seen = arg;
+	char word[64];
+
+	seen->events++;
+	snprintf(
+	    word, sizeof(word), "%s(%.*s)@%d", name, (int)len, (const char *)payload, (int)ltime);
+	seen_add(seen, word);
+}
+
+static const struct serf_ops ops = { on_connected, on_disconnected, on_member, on_event };
+
+static void
+on_too_long(evutil_socket_t fd, short what, void *arg)
+{
+	fail_msg("what should have happened did not");
+}
+
+/* Runs the loop until *count is at least n. */
+static void
+wait_for(struct fixture *fixture, const int *count, int n)
+{
+	struct event *timer = evtimer_new(fixture->base, on_too_long, NULL);
+	struct timeval tv = { .tv_sec = WAIT_S };
+
+	event_add(timer, &tv);
+	while (*count < n)
+		event_base_loop(fixture->base, EVLOOP_ONCE);
+	event_free(timer);
+}
+
+static void
+start(struct fixture *fixture, const char *key, bool with_tags)
+{
+	const struct serf_tag tag = { (char[]){ "uuid" }, (char[]){ "u" } };
+
+	fixture->serf = serf_new(fixture->base, "127.0.0.1", fixture->agent.port, key, 0, &tag,
+	    with_tags, &ops, &fixture->seen);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *fixture = xcalloc(1, sizeof(*fixture));
+
+	log_init(LOG_LEVEL_ERROR, NULL);
+	fixture->base = event_base_new();
+	agent_start(&fixture->agent, fixture->base);
+	*state = fixture;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	serf_free(fixture->serf);
+	agent_hang_up(&fixture->agent);
+	event_free(fixture->agent.acceptable);
+	close(fixture->agent.fd);
+	event_base_free(fixture->base);
+	free(fixture);
+	return 0;
+}
+
+#define USER_EVENT                   \
+	"\x84\xa5"                   \
+	"Event\xa4user\xa5LTime\x07" \
+	"\xa4Name\xa2VE\xa7Payload\xc4\x02hi"
+#define MEMBER_FAILED                           \
+	"\x82\xa5"                              \
+	"Event\xadmember-failed\xa7Members\x91" \
+	"\x82\xa4Name\xa2h1\xa6Status\xa5"      \
+	"alive"
+
+static void
+run_flow(struct fixture *fixture)
+{
+	struct agent *agent = &fixture->agent;
+	struct seen *seen = &fixture->seen;
+
+	/* What the stream sends at once waits for the members. */
+	agent->early = USER_EVENT;
+	agent->early_len = sizeof(USER_EVENT) - 1;
+	start(fixture, KEY, true);
+	assert_false(serf_is_connected(fixture->serf));
+	assert_string_equal(serf_why(fixture->serf), "not connected yet");
+	assert_int_equal(serf_event(fixture->serf, "VE", "x", 1), -ENOTCONN);
+	wait_for(fixture, &seen->events, 1);
+	assert_true(serf_is_connected(fixture->serf));
+	assert_string_equal(serf_why(fixture->serf), "");
+
+	agent_emit(agent, OBJECT("\x81\xa5"
+				 "Event\xa5query"));
+	agent_emit(agent, OBJECT(MEMBER_FAILED));
+	wait_for(fixture, &seen->members, 3);
+	assert_string_equal(seen->log, "h1:active h2:failed connected VE(hi)@7 h1:failed ");
+	wait_for(fixture, &agent->n_tags, 1);
+}
+
+static void
+test_flow(void **state)
+{
+	run_flow(*state);
+}
+
+static void
+test_flow_in_bytes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->agent.trickle = true;
+	run_flow(fixture);
+}
+
+static void
+test_reconnect(void **state)
+{
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	fixture->agent.tags_error = "timeout waiting for update broadcast";
+	start(fixture, KEY, true);
+	wait_for(fixture, &fixture->agent.n_tags, 1);
+	agent_hang_up(&fixture->agent);
+	wait_for(fixture, &seen->disconnected, 1);
+	assert_false(serf_is_connected(fixture->serf));
+	assert_non_null(strstr(seen->why, " closed the connection"));
+	assert_string_equal(serf_why(fixture->serf), seen->why);
+	wait_for(fixture, &fixture->agent.n_tags, 2);
+	assert_int_equal(seen->connected, 2);
+	assert_int_equal(seen->disconnected, 1);
+	assert_int_equal(seen->members, 4);
+}
+
+static void
+test_key(void **state)
+{
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	start(fixture, "wrong", false);
+	wait_for(fixture, &seen->disconnected, 1);
+	assert_non_null(strstr(seen->why, "rpc_auth refused: Invalid authentication token"));
+	serf_free(fixture->serf);
+
+	start(fixture, "", false);
+	wait_for(fixture, &seen->disconnected, 2);
+	assert_non_null(strstr(seen->why, "no rpc_auth key is set): Authentication required"));
+	assert_int_equal(seen->connected, 0);
+}
+
+static void
+test_nobody_there(void **state)
+{
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+	char expected[128];
+	int n = 0;
+
+	/* A port that is taken, and not listened at. */
+	event_del(fixture->agent.acceptable);
+	assert_int_equal(shutdown(fixture->agent.fd, SHUT_RDWR), 0);
+	start(fixture, KEY, false);
+	wait_for(fixture, &seen->disconnected, 1);
+	snprintf(expected, sizeof(expected),
+	    "serf at 127.0.0.1 port %d cannot be reached: Connection refused", fixture->agent.port);
+	assert_string_equal(seen->why, expected);
+	/* Trying again is not news. */
+	while (n++ < 10)
+		event_base_loop(fixture->base, EVLOOP_ONCE);
+	assert_int_equal(seen->disconnected, 1);
+	serf_free(fixture->serf);
+
+	fixture->serf =
+	    serf_new(fixture->base, "localhost", 7373, KEY, 0, NULL, 0, &ops, &fixture->seen);
+	wait_for(fixture, &seen->disconnected, 2);
+	assert_string_equal(
+	    seen->why, "serf at localhost port 7373 cannot be reached: Invalid argument");
+}
+
+static void
+test_events(void **state)
+{
+	struct fixture *fixture = *state;
+	struct agent *agent = &fixture->agent;
+	char payload[SERF_PAYLOAD_MAX] = { 0 };
+	struct peer *peer = NULL;
+	int i, rc;
+
+	agent->mute = true;
+	start(fixture, KEY, false);
+	wait_for(fixture, &fixture->seen.connected, 1);
+	assert_int_equal(serf_event(fixture->serf, "VE", payload, sizeof(payload) - 1), -EMSGSIZE);
+	for (i = 0; i < 256; i++)
+		assert_int_equal(serf_event(fixture->serf, "VE", payload, sizeof(payload) - 2), 0);
+	assert_int_equal(serf_event(fixture->serf, "VE", "x", 1), -EAGAIN);
+	wait_for(fixture, &agent->n_events, 256);
+
+	/* An answer makes room for one, be it good or bad. */
+	for (size_t p = 0; p < agent->n_peers; p++) {
+		if (!agent->peers[p].streams)
+			peer = &agent->peers[p];
+	}
+	assert_non_null(peer);
+	peer_answer(peer, agent->event_seqs[0], "");
+	peer_answer(peer, agent->event_seqs[1], "user event exceeds limit");
+	for (i = 0; i < 2; i++) {
+		while ((rc = serf_event(fixture->serf, "HI", "", 0)) == -EAGAIN)
+			event_base_loop(fixture->base, EVLOOP_ONCE);
+		assert_int_equal(rc, 0);
+	}
+	assert_int_equal(serf_event(fixture->serf, "VE", "x", 1), -EAGAIN);
+	wait_for(fixture, &agent->n_events, 258);
+	assert_int_equal(fixture->seen.disconnected, 0);
+
+	/* An answer out of order is none. */
+	peer_answer(peer, agent->event_seqs[3], "");
+	wait_for(fixture, &fixture->seen.disconnected, 1);
+	assert_non_null(strstr(fixture->seen.why, "nobody asked for"));
+}
+
+static void
+test_nonsense(void **state)
+{
+	/* The numbers of requests begin at 1: handshake, auth, members. */
+	static const struct {
+		const char *data;
+		size_t len;
+	} answers[] = {
+		{ OBJECT("\xc1") },
+		{ OBJECT("\xdd\xff\xff\xff\xff") },
+		{ OBJECT("\xdb\x7f\xff\xff\xff") },
+		{ OBJECT("\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91") },
+		{ OBJECT("HTTP/1.1 400 Bad Request\r\n") },
+		{ OBJECT("\x80") },
+		{ OBJECT("\x82\xa3Seq\xa1"
+			 "3\xa5"
+			 "Error\xa0") },
+		{ OBJECT("\x82\xa3Seq\x09\xa5"
+			 "Error\xa0") },
+		{ OBJECT("\x82\xa3Seq\x03\xa5"
+			 "Error\xa2no") },
+		{ OBJECT("\x82\xa3Seq\x03\xa5"
+			 "Error\xa0\xc0") },
+		{ OBJECT("\x82\xa3Seq\x03\xa5"
+			 "Error\xa0\x81\xa7Members\x91\xc0") },
+		{ OBJECT("\x82\xa3Seq\x03\xa5"
+			 "Error\xa0\x81\xa7Members\x91\x81\xa4Name\x01") },
+	};
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		seen->disconnected = 0;
+		fixture->agent.script = answers[i].data;
+		fixture->agent.script_len = answers[i].len;
+		start(fixture, KEY, false);
+		wait_for(fixture, &seen->disconnected, 1);
+		assert_int_equal(seen->connected, 0);
+		serf_free(steal_ptr(fixture->serf));
+		agent_hang_up(&fixture->agent);
+	}
+}
+
+static void
+test_nonsense_on_stream(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t len;
+	} records[] = {
+		{ OBJECT("\xc0") },
+		{ OBJECT("\x80") },
+		{ OBJECT("\x81\xa5"
+			 "Event\x01") },
+		{ OBJECT("\x81\xa5"
+			 "Event\xa4user") },
+		{ OBJECT("\x81\xa5"
+			 "Event\xabmember-join") },
+	};
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+		seen->connected = seen->disconnected = 0;
+		start(fixture, KEY, false);
+		wait_for(fixture, &seen->connected, 1);
+		agent_emit(&fixture->agent, records[i].data, records[i].len);
+		wait_for(fixture, &seen->disconnected, 1);
+		assert_non_null(strstr(seen->why, "sent an event that cannot be read"));
+		serf_free(steal_ptr(fixture->serf));
+		agent_hang_up(&fixture->agent);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flow_in_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reconnect, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense_on_stream, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

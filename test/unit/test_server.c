@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "virtx/server.h"
+
+static void
+test_server(void **state)
+{
+	static const struct {
+		const char *text, *host;
+		unsigned int port;
+	} cases[] = {
+		{ "localhost", "localhost", 8080 },
+		{ "host1:9000", "host1", 9000 },
+		{ "10.77.0.1", "10.77.0.1", 8080 },
+		{ "10.77.0.1:1", "10.77.0.1", 1 },
+		{ "::1", "::1", 8080 },
+		{ "fe80::1%eth0", "fe80::1%eth0", 8080 },
+		{ "[::1]", "::1", 8080 },
+		{ "[fd00::2]:65535", "fd00::2", 65535 },
+		{ "http://host1", "host1", 8080 },
+		{ "http://host1/", "host1", 8080 },
+		{ "HTTP://host1:81/", "host1", 81 },
+		{ "http://[::1]:81", "::1", 81 },
+	};
+	struct server server = { 0 };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (server_parse(cases[i].text, &server, &err) < 0)
+			fail_msg("%s", err.detail);
+		assert_string_equal(server.host, cases[i].host);
+		assert_int_equal(server.port, cases[i].port);
+	}
+	server_clear(&server);
+}
+
+static void
+test_bad_server(void **state)
+{
+	static const char *const cases[] = { "", ":8080", "host:", "host:0", "host:65536",
+		"host:99999999999", "host:80x", "host: 80", "host:+80", "https://host",
+		"ftp://host", "http://", "http:///", "http://host/path", "host/", "host/path",
+		"user@host", "[::1", "[::1]x", "[host]:80", "[]", "ho st", "host\r\nX: y", "host?",
+		"h\xc3\xb6st" };
+	struct server server = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct error err = { 0 };
+
+		if (server_parse(cases[i], &server, &err) == 0)
+			fail_msg("'%s' was taken", cases[i]);
+		assert_int_equal(err.status, SERVER_ERROR_STATUS);
+		assert_non_null(strstr(err.detail, "server '"));
+		assert_null(server.host);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_server),
+		cmocka_unit_test(test_bad_server),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

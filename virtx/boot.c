@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx boot vm. */
+#include "proto/model.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+#define CLOUD_INIT_MAX (256 * 1024) /* more the server would not take */
+
+const struct option_row boot_vm_options[] = {
+	{ 'u', "ci-userdata", "FILE", "cloud-init's user-data" },
+	{ 'm', "ci-metadata", "FILE", "cloud-init's meta-data (made by the server if not given)" },
+	{ 'c', "ci-networkconfig", "FILE", "cloud-init's network-config" },
+	{ 0 },
+};
+
+enum command_result
+boot_vm(struct command_call *call, struct error *err)
+{
+	struct vm_boot_options options = { 0 };
+	enum command_result result = COMMAND_OK;
+
+	if (call->values['m'] && !call->values['u'] && !call->values['c']) {
+		error_set(err, CLIENT_ERROR_STATUS,
+		    "--ci-metadata needs --ci-userdata or --ci-networkconfig");
+		return COMMAND_USAGE;
+	}
+	/* The long names of the options are what the API calls these files. */
+	for (const struct option_row *row = boot_vm_options; row->letter; row++) {
+		const char *file = call->values[row->letter];
+		struct cloud_init_option *option;
+		char *text;
+
+		if (!file)
+			continue;
+		text = command_read(file, CLOUD_INIT_MAX, NULL, err);
+		if (!text) {
+			error_wrap(err, "cannot boot vm '%s'", call->operands[0]);
+			result = COMMAND_FAILED;
+			break;
+		}
+		option = model_append(&options.cloud_init, &options.n_cloud_init);
+		option->name = xstrdup(row->name);
+		option->value = text;
+	}
+	if (result == COMMAND_OK)
+		result =
+		    operation_call_vm(call, ROUTE_VM_BOOT, &options, true, "cannot boot vm", err);
+	model_clear(&vm_boot_options_model, &options);
+	return result;
+}

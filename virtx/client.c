@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One HTTP call to virtxd. */
+#include "virtx/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/util.h>
+
+#include "proto/json.h"
+#include "virtx/writer.h"
+
+/* One attempt at one address. */
+struct attempt {
+	const struct client *client;
+	struct event_base *base;
+	struct evhttp_connection *connection;
+	bufferevent_event_cb on_connect; /* evhttp's own */
+	struct answer *answer;
+	int64_t deadline; /* monotonic_ms() */
+	enum evhttp_request_error failure;
+	bool connected;
+	bool done;
+	bool failed;
+	bool late;
+	int errnum; /* why there is no connection, 0 if unknown */
+};
+
+void
+answer_clear(struct answer *answer)
+{
+	free(answer->location);
+	free(answer->body);
+	*answer = (struct answer){ 0 };
+}
+
+/* The text of a Warning header: 299 VirtX "text" to text; another form stays as it is. */
+static char *
+warning_text(const char *value)
+{
+	const char *from = strchr(value, '"');
+	char *out, *to;
+
+	if (!from)
+		return xstrdup(value);
+	to = out = xcalloc(strlen(from), 1);
+	for (from++; *from && *from != '"'; from++) {
+		if (from[0] == '\\' && from[1])
+			from++;
+		*to++ = *from;
+	}
+	return out;
+}
+
+/* One line of a debugging or warning text on stderr. */
+static void
+print_line(const char *prefix, const char *text)
+{
+	_free_ char *safe = writer_safe(text);
+
+	fprintf(stderr, "%s%s\n", prefix, safe);
+}
+
+/* The header lines of a request ("> ") or an answer ("< "). */
+static void
+print_headers(const char *prefix, const struct evkeyvalq *headers)
+{
+	const struct evkeyval *header;
+
+	TAILQ_FOREACH (header, headers, next) {
+		_free_ char *line = xasprintf("%s: %s", header->key, header->value);
+
+		print_line(prefix, line);
+	}
+}
+
+static void
+on_answer(struct evhttp_request *request, void *arg)
+{
+	struct attempt *attempt = arg;
+	struct answer *answer = attempt->answer;
+	struct evkeyvalq *headers;
+	struct evkeyval *header;
+	struct evbuffer *body;
+
+	attempt->done = true;
+	event_base_loopbreak(attempt->base);
+	if (!request || evhttp_request_get_response_code(request) == 0) {
+		attempt->failed = true;
+		return;
+	}
+
+	answer->status = evhttp_request_get_response_code(request);
+	headers = evhttp_request_get_input_headers(request);
+	if (attempt->client->debug) {
+		_free_ char *line = xasprintf("HTTP %d %s", answer->status,
+		    str_or_empty(evhttp_request_get_response_code_line(request)));
+
+		print_line("< ", line);
+		print_headers("< ", headers);
+	}
+	TAILQ_FOREACH (header, headers, next) {
+		if (!strcasecmp(header->key, "Warning")) {
+			_free_ char *text = warning_text(header->value);
+
+			print_line("virtx: warning: ", text);
+		} else if (!strcasecmp(header->key, "Location")) {
+			str_set(&answer->location, header->value);
+		}
+	}
+	body = evhttp_request_get_input_buffer(request);
+	answer->len = evbuffer_get_length(body);
+	answer->body = xcalloc(answer->len + 1, 1);
+	evbuffer_remove(body, answer->body, answer->len);
+}
+
+/* evhttp tells here why; the answer's callback, which follows, only sees that there is none. */
+static void
+on_error(enum evhttp_request_error failure, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	attempt->failure = failure;
+}
+
+/* Stands before evhttp's own callback, which forgets why a connection failed. */
+static void
+on_connect(struct bufferevent *bev, short what, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (what & BEV_EVENT_ERROR)
+		attempt->errnum = EVUTIL_SOCKET_ERROR();
+	else if (what & BEV_EVENT_CONNECTED)
+		attempt->connected = true;
+	attempt->on_connect(bev, what, attempt->connection);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	attempt->late = true;
+	event_base_loopbreak(attempt->base);
+}
+
+/* What went wrong in a call that got no answer, in words. */
+static int
+attempt_error(const struct attempt *attempt, const char *address, struct error *err)
+{
+	static const char *const words[] = {
+		[EVREQ_HTTP_TIMEOUT] = "no answer in time",
+		[EVREQ_HTTP_EOF] = "the server closed the connection before its answer was whole",
+		[EVREQ_HTTP_INVALID_HEADER] = "the head of the answer is too long or not HTTP",
+		[EVREQ_HTTP_BUFFER_ERROR] = "reading or writing failed",
+		[EVREQ_HTTP_REQUEST_CANCEL] = "the request was cancelled",
+		[EVREQ_HTTP_DATA_TOO_LONG] = "the answer is too long",
+	};
+	const struct client *client = attempt->client;
+
+	if (attempt->late)
+		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: no %s within %d s", address,
+		    client->server.port, attempt->connected ? "answer" : "connection",
+		    client->timeout);
+	if (!attempt->connected) {
+		if (attempt->errnum > 0)
+			return error_errno(err, CLIENT_ERROR_STATUS, attempt->errnum,
+			    "cannot connect to %s port %u", address, client->server.port);
+		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s port %u", address,
+		    client->server.port);
+	}
+	return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: %s", address, client->server.port,
+	    words[attempt->failure]);
+}
+
+static struct evhttp_request *
+make_request(struct attempt *attempt, const struct route *route, const char *path, const char *body,
+    size_t len)
+{
+	const struct client *client = attempt->client;
+	struct evhttp_request *request = evhttp_request_new(on_answer, attempt);
+	_free_ char *length = xasprintf("%zu", len);
+	_free_ char *host = xasprintf(strchr(client->server.host, ':') ? "[%s]:%u" : "%s:%u",
+	    client->server.host, client->server.port);
+	struct evkeyvalq *headers;
+
+	if (!request)
+		abort();
+	evhttp_request_set_error_cb(request, on_error);
+	headers = evhttp_request_get_output_headers(request);
+	evhttp_add_header(headers, "Host", host);
+	evhttp_add_header(headers, "User-Agent", "virtx/" VIRTX_VERSION);
+	evhttp_add_header(headers, "Accept", "application/json, application/problem+json");
+	evhttp_add_header(headers, "Connection", "close");
+	if (len > 0)
+		evhttp_add_header(headers, "Content-Type", "application/json");
+	if (len > 0 || route->method != METHOD_GET)
+		evhttp_add_header(headers, "Content-Length", length);
+	evbuffer_add(evhttp_request_get_output_buffer(request), body, len);
+	if (client->debug) {
+		_free_ char *line = xasprintf("%s %s", method_word(route->method), path);
+
+		print_line("> ", line);
+		print_headers("> ", headers);
+	}
+	return request;
+}
+
+/* Calls one address. 0, or -1 with err set. */
+static int
+call_address(struct attempt *attempt, const char *address, const struct route *route,
+    const char *path, const char *body, size_t len, struct error *err)
+{
+	static const enum evhttp_cmd_type commands[] = {
+		[METHOD_GET] = EVHTTP_REQ_GET,
+		[METHOD_POST] = EVHTTP_REQ_POST,
+		[METHOD_PUT] = EVHTTP_REQ_PUT,
+		[METHOD_DELETE] = EVHTTP_REQ_DELETE,
+		[METHOD_HEAD] = EVHTTP_REQ_HEAD,
+	};
+	const struct client *client = attempt->client;
+	int64_t left = attempt->deadline - monotonic_ms();
+	struct timeval wait = { .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
+	struct bufferevent *bev;
+	struct event *timer;
+
+	if (left <= 0) {
+		attempt->late = true;
+		return attempt_error(attempt, address, err);
+	}
+	attempt->base = event_base_new();
+	if (!attempt->base)
+		abort();
+	timer = evtimer_new(attempt->base, on_deadline, attempt);
+	attempt->connection =
+	    evhttp_connection_base_new(attempt->base, NULL, address, client->server.port);
+	if (!timer || !attempt->connection)
+		abort();
+	/* The timer is the deadline: evhttp's starts anew with each byte. */
+	evhttp_connection_set_timeout(attempt->connection, client->timeout + 10);
+	evhttp_connection_set_max_headers_size(attempt->connection, CLIENT_HEADERS_MAX);
+	evhttp_connection_set_max_body_size(attempt->connection, CLIENT_ANSWER_MAX);
+	evtimer_add(timer, &wait);
+
+	errno = 0;
+	if (evhttp_make_request(attempt->connection, make_request(attempt, route, path, body, len),
+		commands[route->method], path) < 0)
+		attempt->failed = attempt->done = true;
+	if (attempt->done) {
+		attempt->errnum = errno;
+	} else {
+		bev = evhttp_connection_get_bufferevent(attempt->connection);
+		bufferevent_getcb(bev, NULL, NULL, &attempt->on_connect, NULL);
+		bufferevent_setcb(bev, NULL, NULL, on_connect, attempt);
+		event_base_dispatch(attempt->base);
+	}
+	evhttp_connection_free(attempt->connection);
+	event_free(timer);
+	event_base_free(attempt->base);
+	return attempt->failed || !attempt->done ? attempt_error(attempt, address, err) : 0;
+}
+
+int
+client_call(const struct client *client, enum route_id id, const char *param, const void *request,
+    struct answer *ret, struct error *err)
+{
+	const struct route *route = &routes[id];
+	_free_ char *path = route_path(id, param);
+	_free_ char *body = NULL;
+	char *addresses[SERVER_ADDRESSES_MAX];
+	int64_t deadline = monotonic_ms() + client->timeout * INT64_C(1000);
+	size_t n = 0, len = 0;
+	bool connected = false;
+	int rc;
+
+	*ret = (struct answer){ 0 };
+	if (route->request && request)
+		body = json_encode(route->request, request, &len);
+	rc = server_resolve(&client->server, addresses, &n, err);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n && !connected; i++) {
+		struct attempt attempt = { .client = client, .answer = ret, .deadline = deadline };
+		struct error last = { 0 };
+
+		rc = call_address(&attempt, addresses[i], route, path, body, len, &last);
+		connected = attempt.connected;
+		if (rc < 0 && i == 0)
+			*err = last;
+		else if (rc < 0)
+			error_append(err, "%s", last.detail);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(addresses[i]);
+	if (rc < 0)
+		return rc;
+
+	if (ret->status < 200 || ret->status > 299) {
+		int status = ret->status;
+
+		*err = (struct error){ 0 };
+		error_from_json(err, status, ret->body, ret->len);
+		if (!err->detail[0])
+			error_set(err, status, "%s", error_title(status));
+		if (err->operation[0])
+			error_append(err, "operation '%s'", err->operation);
+		error_wrap(err, "%d", status);
+		err->status = status;
+		answer_clear(ret);
+		return -1;
+	}
+	return 0;
+}
+
+int
+client_get(const struct client *client, enum route_id id, const char *param, const void *request,
+    void *reply, struct error *err)
+{
+	_answer_ struct answer answer = { 0 };
+
+	if (client_call(client, id, param, request, &answer, err) < 0)
+		return -1;
+	if (json_decode(routes[id].reply, answer.body, answer.len, reply, err) < 0) {
+		err->status = CLIENT_ERROR_STATUS;
+		return error_wrap(err, "the server's answer");
+	}
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One HTTP call to virtxd, by the route table. */
+#ifndef VIRTX_CLIENT_H
+#define VIRTX_CLIENT_H
+
+#include "proto/error.h"
+#include "proto/routes.h"
+#include "virtx/server.h"
+
+#define CLIENT_TIMEOUT	    360			/* seconds; virtxd itself gives up after 300 */
+#define CLIENT_ANSWER_MAX   (64 * 1024 * 1024)	/* bytes */
+#define CLIENT_HEADERS_MAX  (64 * 1024)		/* bytes */
+#define CLIENT_ERROR_STATUS SERVER_ERROR_STATUS /* no answer, a bad file */
+
+struct client {
+	struct server server;
+	int timeout; /* seconds, for each call */
+	bool debug;  /* heads of the request and the answer on stderr */
+};
+
+struct answer {
+	int status;
+	char *location; /* of a 202, else NULL */
+	char *body;	/* NUL-terminated, never NULL after success */
+	size_t len;
+};
+void answer_clear(struct answer *answer);
+#define _answer_ __attribute__((cleanup(answer_clear)))
+
+/*
+ * Calls a route. param is for its path (NULL where it has none), request of the route's request
+ * model (NULL for an empty body). On a 2xx: 0 with *ret set, which the caller clears; the answer's
+ * warnings have gone to stderr. Else -1: err->status is the server's and its detail starts with
+ * that number, or CLIENT_ERROR_STATUS.
+ */
+int client_call(const struct client *client, enum route_id id, const char *param,
+    const void *request, struct answer *ret, struct error *err);
+/* The same, with the answer decoded into reply, which is zero before, of the route's reply model.
+ */
+int client_get(const struct client *client, enum route_id id, const char *param,
+    const void *request, void *reply, struct error *err);
+
+#endif

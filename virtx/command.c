@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Finding a command and its options in the arguments, and the help for both. */
+#include "virtx/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/uuid.h"
+
+#define OPTIONS_MAX 24
+
+const struct option_row command_globals[] = {
+	{ 'A', "api-server", "SERVER",
+	    "HOST, HOST:PORT or URL (default: VIRTX_API_SERVER, then localhost)" },
+	{ 'o', "output", "FORMAT", "table (the default) or json" },
+	{ COMMAND_OPTION_TIMEOUT, "timeout", "SECONDS", "how long to wait for an answer (360)" },
+	{ 'D', "debug", NULL, "show the heads of request and answer on stderr" },
+	{ '?', "help", NULL, "show this help" },
+	{ COMMAND_OPTION_VERSION, "version", NULL, "show the version" },
+	{ 0 },
+};
+
+static enum command_result
+usage_error(struct error *err)
+{
+	err->status = CLIENT_ERROR_STATUS;
+	return COMMAND_USAGE;
+}
+
+static void
+print_options(const struct option_row *rows)
+{
+	for (; rows->letter; rows++) {
+		_free_ char *left = xasprintf(
+		    "--%s%s%s", rows->name, rows->arg ? " " : "", rows->arg ? rows->arg : "");
+		char letter[4] = "   ";
+
+		if (rows->letter >= ' ')
+			snprintf(letter, sizeof(letter), "-%c,", (char)rows->letter);
+		printf("  %s %-26s %s\n", letter, left, rows->help);
+	}
+}
+
+/* The command as its usage line says it: "get vm [OPTION]... UUID". */
+static char *
+usage_line(const struct command *command, bool with_options)
+{
+	struct buffer line = { 0 };
+
+	for (size_t i = 0; command->words[i]; i++)
+		buffer_printf(&line, "%s%s", i ? " " : "", command->words[i]);
+	if (with_options)
+		buffer_printf(&line, " [OPTION]...");
+	for (size_t i = 0; command->operands[i]; i++)
+		buffer_printf(&line, " %s", command->operands[i]);
+	return buffer_steal(&line, NULL);
+}
+
+static void
+print_command_help(const struct command *command)
+{
+	_free_ char *line = usage_line(command, true);
+
+	printf("Usage: virtx %s\n%s.\n", line, command->summary);
+	if (command->help)
+		printf("%s\n", command->help);
+	if (command->options) {
+		printf("\nOptions:\n");
+		print_options(command->options);
+	}
+	printf("\nOptions of every command:\n");
+	print_options(command_globals);
+}
+
+/* True where the command starts with these words. */
+static bool
+command_matches(const struct command *command, char *const words[], size_t n_words)
+{
+	for (size_t i = 0; i < n_words; i++)
+		if (!command->words[i] || strcmp(command->words[i], words[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Help for the commands that start with these words. */
+static void
+print_help(const struct command *rows, char *const words[], size_t n_words)
+{
+	printf("Usage: virtx [OPTION]... COMMAND\nManages virtual machines and hosts through "
+	       "virtxd.\n\nCommands:\n");
+	for (; rows->words[0]; rows++) {
+		_free_ char *line = usage_line(rows, false);
+
+		if (command_matches(rows, words, n_words))
+			printf("  %-26s %s\n", line, rows->summary);
+	}
+	printf("\nOptions of every command ('virtx COMMAND --help' shows its own):\n");
+	print_options(command_globals);
+}
+
+/* The tables of options in the form that getopt_long wants. */
+struct getopt_tables {
+	char letters[3 + 2 * OPTIONS_MAX];
+	struct option longs[OPTIONS_MAX + 1];
+};
+
+static void
+tables_add(struct getopt_tables *tables, const struct option_row *rows)
+{
+	char *letters = tables->letters + strlen(tables->letters);
+	struct option *longs = tables->longs;
+
+	while (longs->name)
+		longs++;
+	for (; rows->letter; rows++) {
+		if (longs == tables->longs + OPTIONS_MAX)
+			abort();
+		/* getopt's own '?' is for options that it does not know. */
+		*longs++ = (struct option){
+			.name = rows->name,
+			.has_arg = rows->arg ? required_argument : no_argument,
+			.val = rows->letter == '?' ? COMMAND_OPTION_HELP : rows->letter,
+		};
+		if (rows->letter < ' ' || rows->letter == '?')
+			continue;
+		*letters++ = (char)rows->letter;
+		if (rows->arg)
+			*letters++ = ':';
+	}
+}
+
+/*
+ * Takes the options of argv[1..]: all of them for a command, those in front of the next word
+ * without one. optind is then at the first operand. *help says that help was asked for.
+ */
+static enum command_result
+parse_options(const struct command *command, int argc, char **argv, struct command_call *call,
+    bool *help, struct error *err)
+{
+	/* '+' stops at the first word, ':' tells a missing argument from an unknown option. */
+	struct getopt_tables tables = { .letters = "+:" };
+	int letter;
+
+	if (command)
+		memcpy(tables.letters, ":", 2);
+	tables_add(&tables, command_globals);
+	if (command && command->options)
+		tables_add(&tables, command->options);
+	opterr = 0;
+	optind = 0; /* start anew, as glibc has it */
+	while ((letter = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
+		const char *given = argv[optind - 1];
+
+		if (letter == COMMAND_OPTION_HELP || (letter == '?' && optopt == '?')) {
+			*help = true;
+		} else if (letter == ':' || letter == '?') {
+			const char *why = "is not known here";
+
+			if (!command && optopt == 'h') {
+				*help = true;
+				continue;
+			}
+			if (letter == ':')
+				why = "needs an argument";
+			else if (optopt && strchr(tables.letters, optopt))
+				why = "takes no argument";
+			if (optopt >= ' ')
+				error_set(err, 0, "option '-%c' %s", (char)optopt, why);
+			else
+				error_set(err, 0, "option '%s' %s", given, why);
+			return usage_error(err);
+		} else {
+			call->values[letter] = optarg;
+			call->counts[letter]++;
+		}
+	}
+	return COMMAND_OK;
+}
+
+static enum command_result
+parse_operands(const struct command *command, int argc, char **argv, struct command_call *call,
+    struct error *err)
+{
+	int n = 0;
+
+	for (; command->operands[n]; n++) {
+		if (n == argc) {
+			error_set(err, 0, "%s is missing", command->operands[n]);
+			return usage_error(err);
+		}
+		call->operands[n] = argv[n];
+	}
+	if (n < argc) {
+		error_set(err, 0, "'%s' is one argument too many", argv[n]);
+		return usage_error(err);
+	}
+	call->command = command;
+	return COMMAND_OK;
+}
+
+enum command_result
+command_parse(
+    const struct command *rows, int argc, char **argv, struct command_call *call, struct error *err)
+{
+	char *words[COMMAND_WORDS_MAX];
+	const struct command *found = NULL;
+	enum command_result result;
+	size_t n_words = 0;
+	bool help = false;
+
+	while (!found) {
+		bool any = false;
+
+		result = parse_options(NULL, argc, argv, call, &help, err);
+		if (result != COMMAND_OK)
+			return result;
+		if (call->counts[COMMAND_OPTION_VERSION]) {
+			printf("virtx %s\n", VIRTX_VERSION);
+			return COMMAND_OK;
+		}
+		if (help) {
+			print_help(rows, words, n_words);
+			return COMMAND_OK;
+		}
+		if (optind == argc) {
+			error_set(err, 0, "a command is missing");
+			return usage_error(err);
+		}
+		argc -= optind;
+		argv += optind;
+		words[n_words++] = argv[0];
+		for (const struct command *row = rows; row->words[0]; row++) {
+			if (!command_matches(row, words, n_words))
+				continue;
+			any = true;
+			if (!row->words[n_words])
+				found = row;
+		}
+		if (!any) {
+			error_set(err, 0, "unknown command '%s%s%s%s%s'", words[0],
+			    n_words > 1 ? " " : "", n_words > 1 ? words[1] : "",
+			    n_words > 2 ? " " : "", n_words > 2 ? words[2] : "");
+			return usage_error(err);
+		}
+	}
+
+	result = parse_options(found, argc, argv, call, &help, err);
+	if (result == COMMAND_OK && help) {
+		print_command_help(found);
+		return COMMAND_OK;
+	}
+	if (result == COMMAND_OK && call->counts[COMMAND_OPTION_VERSION]) {
+		printf("virtx %s\n", VIRTX_VERSION);
+		return COMMAND_OK;
+	}
+	if (result == COMMAND_OK)
+		result = parse_operands(found, argc - optind, argv + optind, call, err);
+	if (result == COMMAND_USAGE) {
+		_free_ char *line = usage_line(found, false);
+
+		error_wrap(err, "%s", line);
+	}
+	return result;
+}
+
+/* How the help calls an option. */
+static const char *
+option_name(const struct command_call *call, int letter)
+{
+	const struct option_row *tables[] = { call->command ? call->command->options : NULL,
+		command_globals };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		for (const struct option_row *row = tables[i]; row && row->letter; row++)
+			if (row->letter == letter)
+				return row->name;
+	return "?";
+}
+
+int
+command_number(
+    const struct command_call *call, int letter, long min, long max, long *ret, struct error *err)
+{
+	const char *text = call->values[letter];
+	char *end;
+
+	*ret = 0;
+	if (!text)
+		return 0;
+	errno = 0;
+	*ret = strtol(text, &end, 10);
+	if (errno || end == text || *end || *ret < min || *ret > max)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "--%s needs a whole number from %ld to %ld, not '%s'",
+		    option_name(call, letter), min, max, text);
+	return 0;
+}
+
+int
+command_enum(const struct command_call *call, int letter, const struct enumdef *e, int *ret,
+    struct error *err)
+{
+	const char *text = call->values[letter];
+	_buffer_ struct buffer words = { 0 };
+
+	*ret = 0;
+	if (!text)
+		return 0;
+	*ret = enum_parse(e, text);
+	if (*ret >= 0)
+		return 0;
+	for (unsigned int i = 0; i < e->n_words; i++)
+		buffer_printf(&words, "%s%s", i ? ", " : "", e->words[i]);
+	return error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'",
+	    option_name(call, letter), words.data, text);
+}
+
+int
+command_uuid(const char *what, const char *text, char out[37], struct error *err)
+{
+	if (uuid_normalize(text, out) < 0)
+		return error_set(
+		    err, CLIENT_ERROR_STATUS, "'%s' is not the UUID of a %s", text, what);
+	return 0;
+}
+
+char *
+command_read(const char *file, size_t max, size_t *len, struct error *err)
+{
+	bool standard = !strcmp(file, "-");
+	_buffer_ struct buffer text = { 0 };
+	_close_ int fd = -1;
+	int rc;
+
+	if (!standard) {
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+		if (fd < 0) {
+			error_errno(err, CLIENT_ERROR_STATUS, errno, "cannot open '%s'", file);
+			return NULL;
+		}
+	}
+	rc = read_all(standard ? STDIN_FILENO : fd, &text, max);
+	if (rc == -EFBIG) {
+		error_set(
+		    err, CLIENT_ERROR_STATUS, "'%s' is larger than %zu KiB", file, max / 1024);
+		return NULL;
+	}
+	if (rc < 0) {
+		error_errno(err, CLIENT_ERROR_STATUS, -rc, "cannot read '%s'", file);
+		return NULL;
+	}
+	return buffer_steal(&text, len);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx create vm. */
+#include "proto/json.h"
+#include "proto/model.h"
+#include "virtx/definition.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+const struct option_row create_vm_options[] = {
+	{ 'h', "host", "UUID", "create it on this host (default: the one that answers)" },
+	{ 0 },
+};
+
+/* Prints the new VM's uuid, which is the answer, or the VM of the operation that it was put off
+ * to. */
+static int
+show_uuid(struct writer *w, const struct answer *answer, const char *vm, struct error *err)
+{
+	_free_ char *uuid = NULL;
+
+	if (vm[0]) {
+		writer_text(w, vm);
+		return 0;
+	}
+	if (json_decode_string(answer->body, answer->len, &uuid, err) < 0) {
+		err->status = CLIENT_ERROR_STATUS;
+		return error_wrap(err, "the VM was created, but the server's answer");
+	}
+	writer_text(w, uuid);
+	return 0;
+}
+
+enum command_result
+create_vm(struct command_call *call, struct error *err)
+{
+	struct vm_create_options options = { 0 };
+	_answer_ struct answer answer = { 0 };
+	char host[37] = "", vm[37] = "";
+	int rc;
+
+	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
+		return COMMAND_USAGE;
+	options.host = xstrdup(host);
+	rc = definition_read(call->operands[0], &options.vmdef, err);
+	if (rc == 0)
+		rc = operation_call(
+		    call->client, ROUTE_VM_CREATE, NULL, &options, true, &answer, vm, err);
+	if (rc < 0)
+		error_wrap(err, "cannot create a vm from '%s'", call->operands[0]);
+	else
+		rc = show_uuid(call->writer, &answer, vm, err);
+	model_clear(&vm_create_options_model, &options);
+	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+}

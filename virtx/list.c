@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx list host|vm|operation. */
+#include "proto/model.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+const struct option_row list_host_options[] = {
+	{ 'n', "name", "NAME", "only with NAME in the name" },
+	{ 'a', "arch", "ARCH", "only of this architecture (x86_64)" },
+	{ 'v', "vendor", "VENDOR", "only of this CPU vendor (Intel, AMD)" },
+	{ 's', "state", "STATE",
+	    "only in this state: a word (active, left, failed) or its number" },
+	{ 'm', "memory", "MIB", "only with so much memory available for VMs" },
+	{ 'H', "hp", "MIB", "only with so much hugepage memory available for VMs" },
+	{ 0 },
+};
+
+const struct option_row list_vm_options[] = {
+	{ 'n', "name", "NAME", "only with NAME in the name" },
+	{ 'h', "host", "UUID", "only on this host" },
+	{ 's', "state", "STATE",
+	    "only in this run state: a word (running, poweroff) or its number" },
+	{ 'v', "vlanid", "ID", "only with this VLAN" },
+	{ 'N', "custom-name", "NAME", "only with this custom field ..." },
+	{ 'V', "custom-value", "VALUE", "... and this value of it" },
+	{ 0 },
+};
+
+/* Asks for a list; the filter is in the body, which the Go virtx reads as well. */
+static enum command_result
+fetch(
+    struct command_call *call, enum route_id id, const void *options, void *list, struct error *err)
+{
+	if (client_get(call->client, id, NULL, options, list, err) < 0) {
+		error_wrap(err, "cannot list %ss", call->command->words[1]);
+		return COMMAND_FAILED;
+	}
+	writer_document(call->writer, routes[id].reply, list);
+	return COMMAND_OK;
+}
+
+enum command_result
+list_host(struct command_call *call, struct error *err)
+{
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARCH", "VENDOR", "CPU",
+		">CPUS", ">MEMORY AVAILABLE", ">HUGEPAGES AVAILABLE", "OS", "UPDATED" };
+	struct host_list_options options = { 0 };
+	struct host_list_fields *filter = &options.filter;
+	struct host_list list = { 0 };
+	struct writer *w = call->writer;
+	char time[WRITER_TIME_SIZE];
+	enum command_result result;
+	long memory, hp;
+	int cstate;
+
+	if (command_enum(call, 's', &cstate_enum, &cstate, err) < 0 ||
+	    command_number(call, 'm', 0, INT32_MAX, &memory, err) < 0 ||
+	    command_number(call, 'H', 0, INT32_MAX, &hp, err) < 0)
+		return COMMAND_USAGE;
+	filter->name = xstrdup(call->values['n']);
+	filter->cpuarch.arch = xstrdup(call->values['a']);
+	filter->cpuarch.vendor = xstrdup(call->values['v']);
+	filter->cstate = cstate;
+	filter->memoryavailable = (int32_t)memory;
+	filter->hpavailable = (int32_t)hp;
+	result = fetch(call, ROUTE_HOST_LIST, &options, &list, err);
+	model_clear(&host_list_options_model, &options);
+	if (result != COMMAND_OK)
+		return result;
+
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct host_list_fields *host = &list.items[i].fields;
+		const struct cpudef *cpu = &host->cpudef;
+
+		writer_cell(w, "%s", str_or_empty(list.items[i].uuid));
+		writer_cell(w, "%s", str_or_empty(host->name));
+		writer_cell(w, "%s", enum_word(&cstate_enum, host->cstate));
+		writer_cell(w, "%s", str_or_empty(host->cpuarch.arch));
+		writer_cell(w, "%s", str_or_empty(host->cpuarch.vendor));
+		writer_cell(w, "%s", str_or_empty(cpu->model));
+		writer_cell(
+		    w, "%lld", (long long)cpu->nodes * cpu->sockets * cpu->cores * cpu->threads);
+		writer_cell(w, "%d MiB", host->memoryavailable);
+		writer_cell(w, "%d MiB", host->hpavailable);
+		writer_cell(w, "%s%s%s", str_or_empty(host->osid), str_empty(host->osv) ? "" : " ",
+		    str_or_empty(host->osv));
+		writer_cell(w, "%s", writer_time(host->ts, time));
+	}
+	writer_end(w);
+	model_clear(&host_list_model, &list);
+	return COMMAND_OK;
+}
+
+enum command_result
+list_vm(struct command_call *call, struct error *err)
+{
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "HOST", ">VLAN", "UPDATED",
+		"CUSTOM" };
+	struct vm_list_options options = { 0 };
+	struct vm_list_fields *filter = &options.filter;
+	struct vm_list list = { 0 };
+	struct writer *w = call->writer;
+	char time[WRITER_TIME_SIZE], host[37] = "";
+	enum command_result result;
+	bool custom = call->values['N'] || call->values['V'];
+	long vlanid;
+	int runstate;
+
+	if (command_enum(call, 's', &vmrunstate_enum, &runstate, err) < 0 ||
+	    command_number(call, 'v', 0, 4094, &vlanid, err) < 0 ||
+	    (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0))
+		return COMMAND_USAGE;
+	if (call->values['V'] && !call->values['N']) {
+		error_set(err, CLIENT_ERROR_STATUS, "--custom-value needs --custom-name");
+		return COMMAND_USAGE;
+	}
+	filter->name = xstrdup(call->values['n']);
+	filter->host = xstrdup(host);
+	filter->runstate = runstate;
+	filter->vlanid = (int16_t)vlanid;
+	filter->custom.name = xstrdup(call->values['N']);
+	filter->custom.value = xstrdup(call->values['V']);
+	result = fetch(call, ROUTE_VM_LIST, &options, &list, err);
+	model_clear(&vm_list_options_model, &options);
+	if (result != COMMAND_OK)
+		return result;
+
+	writer_begin(w, titles, ARRAY_SIZE(titles) - !custom);
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct vm_list_fields *vm = &list.items[i].fields;
+
+		writer_cell(w, "%s", str_or_empty(list.items[i].uuid));
+		writer_cell(w, "%s", str_or_empty(vm->name));
+		writer_cell(w, "%s", enum_word(&vmrunstate_enum, vm->runstate));
+		writer_cell(w, "%s", str_or_empty(vm->host));
+		writer_cell(w, "%d", vm->vlanid);
+		writer_cell(w, "%s", writer_time(vm->ts, time));
+		if (custom)
+			writer_cell(w, "%s=%s", str_or_empty(vm->custom.name),
+			    str_or_empty(vm->custom.value));
+	}
+	writer_end(w);
+	model_clear(&vm_list_model, &list);
+	return COMMAND_OK;
+}
+
+enum command_result
+list_operation(struct command_call *call, struct error *err)
+{
+	struct operation_list list = { 0 };
+	enum command_result result = fetch(call, ROUTE_OPERATION_LIST, NULL, &list, err);
+
+	if (result == COMMAND_OK)
+		operation_show(call->writer, &list);
+	model_clear(&operation_list_model, &list);
+	return result;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Operations: calling for one, waiting for it, showing it. */
+#include "virtx/operation.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/model.h"
+#include "virtx/verbs.h"
+
+#define POLL_MS 500
+
+/* Waits for the end of an operation; a failed one is an error with its message. */
+static int
+operation_wait(
+    const struct client *client, const char *id, int64_t deadline, char *vm, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+
+	while (monotonic_ms() < deadline) {
+		struct operation operation = { 0 };
+		bool ended;
+		int rc;
+
+		rc = client_get(client, ROUTE_OPERATION_GET, id, NULL, &operation, err);
+		if (rc < 0)
+			return error_wrap(err, "operation '%s'", id);
+		ended = !str_equal(operation.state, "started");
+		if (ended && !str_equal(operation.state, "completed"))
+			rc = error_set(err, CLIENT_ERROR_STATUS, "operation '%s' %s: %s", id,
+			    str_or_empty(operation.state), str_or_empty(operation.msg));
+		if (ended && vm)
+			snprintf(vm, 37, "%s", str_or_empty(operation.vm));
+		model_clear(&operation_model, &operation);
+		if (ended)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+	return error_set(err, CLIENT_ERROR_STATUS, "operation '%s' goes on: not ended within %d s",
+	    id, client->timeout);
+}
+
+int
+operation_call(const struct client *client, enum route_id id, const char *param,
+    const void *request, bool wait, struct answer *ret, char *vm, struct error *err)
+{
+	int64_t deadline = monotonic_ms() + client->timeout * INT64_C(1000);
+	_answer_ struct answer answer = { 0 };
+	const char *operation;
+
+	if (vm)
+		vm[0] = '\0';
+	if (client_call(client, id, param, request, &answer, err) < 0)
+		return -1;
+	operation = answer.location ? strstr(answer.location, "/operations/") : NULL;
+	if (wait && answer.status == 202 && operation &&
+	    operation_wait(client, operation + strlen("/operations/"), deadline, vm, err) < 0)
+		return -1;
+	if (ret) {
+		*ret = answer;
+		answer = (struct answer){ 0 };
+	}
+	return 0;
+}
+
+enum command_result
+operation_call_vm(struct command_call *call, enum route_id id, const void *request, bool wait,
+    const char *verb, struct error *err)
+{
+	char uuid[37];
+
+	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
+		return COMMAND_USAGE;
+	if (operation_call(call->client, id, uuid, request, wait, NULL, NULL, err) < 0) {
+		error_wrap(err, "%s '%s'", verb, uuid);
+		return COMMAND_FAILED;
+	}
+	return COMMAND_OK;
+}
+
+void
+operation_show(struct writer *w, const struct operation_list *list)
+{
+	static const char *const titles[] = { "ID", "OPERATION", "VM", "STATE", ">PROGRESS",
+		"START", "END", "USER", "MESSAGE" };
+	char time[WRITER_TIME_SIZE];
+
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < list->n_items; i++) {
+		const struct operation *operation = &list->items[i];
+
+		writer_cell(w, "%s", str_or_empty(operation->id));
+		writer_cell(w, "%s", str_or_empty(operation->op));
+		writer_cell(w, "%s", str_or_empty(operation->vm));
+		writer_cell(w, "%s", str_or_empty(operation->state));
+		if (operation->progress < 0)
+			writer_cell(w, "-");
+		else
+			writer_cell(w, "%d%%", operation->progress);
+		writer_cell(w, "%s", writer_time(operation->ts, time));
+		writer_cell(w, "%s", writer_time(operation->te, time));
+		writer_cell(w, "%s", str_or_empty(operation->user));
+		writer_cell(w, "%s", str_or_empty(operation->msg));
+	}
+	writer_end(w);
+}
+
+enum command_result
+get_operation(struct command_call *call, struct error *err)
+{
+	struct operation operation = { 0 };
+	struct writer *w = call->writer;
+	char time[WRITER_TIME_SIZE];
+
+	if (client_get(
+		call->client, ROUTE_OPERATION_GET, call->operands[0], NULL, &operation, err) < 0) {
+		error_wrap(err, "cannot get operation '%s'", call->operands[0]);
+		return COMMAND_FAILED;
+	}
+	writer_document(w, &operation_model, &operation);
+	writer_field(w, "id", "%s", str_or_empty(operation.id));
+	writer_field(w, "operation", "%s", str_or_empty(operation.op));
+	writer_field(w, "vm", "%s", str_or_empty(operation.vm));
+	writer_field(w, "host", "%s", str_or_empty(operation.host));
+	writer_field(w, "user", "%s", str_or_empty(operation.user));
+	writer_field(w, "state", "%s", str_or_empty(operation.state));
+	if (operation.progress >= 0)
+		writer_field(w, "progress", "%d%%", operation.progress);
+	writer_field(w, "start", "%s", writer_time(operation.ts, time));
+	writer_field(w, "end", "%s", writer_time(operation.te, time));
+	writer_field(w, "message", "%s", str_or_empty(operation.msg));
+	model_clear(&operation_model, &operation);
+	return COMMAND_OK;
+}

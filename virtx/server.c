@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/server.h"
+
+#include <netdb.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/util.h>
+
+void
+server_clear(struct server *server)
+{
+	free(steal_ptr(server->host));
+}
+
+/* A decimal port of 1..65535, or -1. */
+static int
+parse_port(const char *text)
+{
+	size_t len = strspn(text, "0123456789");
+	long port;
+
+	if (len == 0 || len > 5 || text[len])
+		return -1;
+	port = strtol(text, NULL, 10);
+	return port >= 1 && port <= UINT16_MAX ? (int)port : -1;
+}
+
+int
+server_parse(const char *text, struct server *ret, struct error *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_:%";
+	_free_ char *copy = NULL;
+	char *host, *port = NULL, *end;
+	int number = SERVER_PORT;
+
+	if (!strncasecmp(text, "https://", 8))
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "server '%s': https is not supported, only http", text);
+	copy = xstrdup(!strncasecmp(text, "http://", 7) ? text + 7 : text);
+	host = copy;
+	end = strchr(host, '/');
+	if (end && (host == copy + strlen(copy) || !strstr(text, "://") || end[1]))
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "server '%s': must be HOST, HOST:PORT or http://HOST:PORT without a path",
+		    text);
+	if (end)
+		*end = '\0';
+
+	if (host[0] == '[') {
+		host++;
+		end = strchr(host, ']');
+		if (!end || (end[1] && end[1] != ':') || !memchr(host, ':', end - host))
+			return error_set(err, SERVER_ERROR_STATUS,
+			    "server '%s': no IPv6 address in the brackets", text);
+		port = end[1] ? end + 2 : NULL;
+		*end = '\0';
+	} else if ((end = strchr(host, ':')) && end == strrchr(host, ':')) {
+		port = end + 1;
+		*end = '\0';
+	}
+	if (port && (number = parse_port(port)) < 0)
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "server '%s': port '%s' is no number from 1 to 65535", text, port);
+	if (!host[0] || strlen(host) > 255 || host[strspn(host, allowed)])
+		return error_set(
+		    err, SERVER_ERROR_STATUS, "server '%s': no host name or address", text);
+	str_set(&ret->host, host);
+	ret->port = (uint16_t)number;
+	return 0;
+}
+
+int
+server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX], size_t *n,
+    struct error *err)
+{
+	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct evutil_addrinfo *found = NULL;
+	char text[NI_MAXHOST];
+	int rc;
+
+	*n = 0;
+	/* virtxd listens there by default, whatever the name service makes of the name. */
+	if (!strcasecmp(server->host, "localhost")) {
+		addresses[(*n)++] = xstrdup("127.0.0.1");
+		addresses[(*n)++] = xstrdup("::1");
+		return 0;
+	}
+	rc = evutil_getaddrinfo(server->host, NULL, &hints, &found);
+	if (rc)
+		return error_set(err, SERVER_ERROR_STATUS, "cannot resolve '%s': %s", server->host,
+		    evutil_gai_strerror(rc));
+	for (struct evutil_addrinfo *ai = found; ai && *n < SERVER_ADDRESSES_MAX; ai = ai->ai_next)
+		if (!getnameinfo(
+			ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
+			addresses[(*n)++] = xstrdup(text);
+	evutil_freeaddrinfo(found);
+	if (*n == 0)
+		return error_set(err, SERVER_ERROR_STATUS, "'%s' has no address", server->host);
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The server as the user names it, and its addresses. */
+#ifndef VIRTX_SERVER_H
+#define VIRTX_SERVER_H
+
+#include "proto/error.h"
+
+#define SERVER_PORT	     8080
+#define SERVER_ADDRESSES_MAX 8
+#define SERVER_ERROR_STATUS  -1 /* of an error that is not the server's own */
+
+struct server {
+	char *host; /* a name or an IP literal, without brackets */
+	uint16_t port;
+};
+
+/*
+ * Reads HOST, HOST:PORT, an IPv6 literal with or without [], or http://HOST[:PORT][/]. Without a
+ * port it is 8080, in a URL too. ret is zero or of an earlier call; an error leaves it as it is.
+ */
+int server_parse(const char *text, struct server *ret, struct error *err);
+void server_clear(struct server *server);
+/* The addresses as IP literals, each to be freed by the caller. Blocks where the name service does.
+ */
+int server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX], size_t *n,
+    struct error *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx shutdown vm. */
+#include "proto/model.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+const struct option_row shutdown_vm_options[] = {
+	{ 'f', "force", NULL, "end the VM's process by SIGTERM; given twice, by SIGKILL" },
+	{ 0 },
+};
+
+enum command_result
+shutdown_vm(struct command_call *call, struct error *err)
+{
+	struct vm_shutdown_options options = { .force = (int16_t)call->counts['f'] };
+
+	if (call->counts['f'] > 2) {
+		error_set(err, CLIENT_ERROR_STATUS, "--force can be given once or twice");
+		return COMMAND_USAGE;
+	}
+	return operation_call_vm(
+	    call, ROUTE_VM_SHUTDOWN, &options, options.force > 0, "cannot shut down vm", err);
+}

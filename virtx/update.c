@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx update vm. */
+#include "proto/model.h"
+#include "virtx/definition.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+const struct option_row update_vm_options[] = {
+	{ 's', "storage", NULL, "delete the managed disks that the new definition has no more" },
+	{ 0 },
+};
+
+enum command_result
+update_vm(struct command_call *call, struct error *err)
+{
+	struct vm_update_options options = { .deletestorage = call->counts['s'] > 0 };
+	enum command_result result = COMMAND_FAILED;
+
+	if (definition_read(call->operands[1], &options.vmdef, err) < 0)
+		error_wrap(err, "cannot update vm '%s'", call->operands[0]);
+	else
+		result = operation_call_vm(
+		    call, ROUTE_VM_UPDATE, &options, true, "cannot update vm", err);
+	model_clear(&vm_update_options_model, &options);
+	return result;
+}

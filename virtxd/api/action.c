@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/action.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "api/context.h"
+#include "proto/json.h"
+#include "proto/log.h"
+#include "proto/uuid.h"
+
+struct action {
+	struct api *api;
+	struct request *req; /* NULL once it is answered */
+	struct event *deadline;
+	const char *op;
+	uint64_t mark;
+	int success;
+	bool waits_for_guest; /* the operation ends when the VM is seen off */
+	char id[UUID_TEXT_SIZE];
+	char vm[UUID_TEXT_SIZE];
+};
+
+static void
+fill_error(const struct action *action, struct error *err)
+{
+	snprintf(err->vm, sizeof(err->vm), "%s", action->vm);
+	snprintf(err->host, sizeof(err->host), "%s", inventory_self(action->api->inventory));
+	if (!err->operation[0])
+		snprintf(err->operation, sizeof(err->operation), "%s", action->id);
+}
+
+static void
+reply_error(struct action *action, const struct error *cause)
+{
+	struct error err = *cause;
+
+	if (!action->req)
+		return;
+	fill_error(action, &err);
+	request_reply_error(steal_ptr(action->req), &err);
+}
+
+/* A header's quoted text: no control characters, quotes escaped. */
+static char *
+warning_header(const char *text)
+{
+	_buffer_ struct buffer out = { 0 };
+
+	buffer_printf(&out, "299 VirtX \"");
+	for (const char *p = text; *p && out.len < 2048; p++) {
+		if (*p == '"' || *p == '\\')
+			buffer_add(&out, "\\", 1);
+		buffer_add(&out, (unsigned char)*p < ' ' || *p == 0x7f ? " " : p, 1);
+	}
+	buffer_printf(&out, "\"");
+	return buffer_steal(&out, NULL);
+}
+
+static void
+reply_success(struct action *action, const char *warning)
+{
+	_free_ char *header = NULL;
+	struct request_header headers[] = { { "Warning", NULL } };
+	size_t n = 0;
+	char *body = NULL;
+	int status = action->success;
+
+	if (!action->req)
+		return;
+	if (!str_empty(warning)) {
+		headers[0].value = header = warning_header(warning);
+		n = 1;
+		if (status == 204)
+			status = 200;
+	}
+	if (status == 201)
+		body = json_quote(action->vm);
+	request_reply_json(
+	    steal_ptr(action->req), status, body, body ? strlen(body) : 0, headers, n);
+}
+
+static void
+action_free(struct action *action)
+{
+	if (action->deadline)
+		event_free(action->deadline);
+	free(action);
+}
+
+static void
+progress(void *arg, int percent)
+{
+	struct action *action = arg;
+
+	operations_progress(action->api->operations, action->id, percent);
+}
+
+static void
+done(void *arg, void *result, const struct error *err)
+{
+	struct action *action = arg;
+	struct api *api = action->api;
+	struct vm_result *res = result;
+
+	if (!res) {
+		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
+		operations_finish(api->operations, action->id, NULL, err);
+		/* The job may have been killed at any instruction. */
+		keeper_heal(api->keeper, action->vm);
+		reply_error(action, err);
+		action_free(action);
+		return;
+	}
+	if (res->gone)
+		inventory_remove_vm(api->inventory, action->vm);
+	else
+		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
+	if (!str_empty(res->warning))
+		log_warning("api", "%s of VM '%s': %s", action->op, action->vm, res->warning);
+	else
+		log_info("api", "%s of VM '%s' completed", action->op, action->vm);
+	if (!action->waits_for_guest)
+		operations_finish(api->operations, action->id, res->warning, NULL);
+	reply_success(action, res->warning);
+	action_free(action);
+}
+
+/* The work goes on; the client learns where to look for its end. */
+static void
+out_of_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct action *action = arg;
+	struct error err = { 0 };
+
+	error_set(&err, 504, "%s of VM '%s' is still under way after %d s: see /operations/%s",
+	    action->op, action->vm, action->api->config->reply_timeout, action->id);
+	reply_error(action, &err);
+}
+
+static void
+reply_accepted(struct action *action)
+{
+	_free_ char *location = xasprintf("/operations/%s", action->id);
+	struct request_header headers[] = { { "Location", location } };
+	char *body;
+	size_t len;
+
+	body = json_encode(
+	    &operation_model, operations_find(action->api->operations, action->id), &len);
+	request_reply_json(steal_ptr(action->req), 202, body, len, headers, 1);
+}
+
+void
+action_start(struct api *api, struct request *req, enum work_id work, const void *request,
+    const char *vm, int success)
+{
+	struct action *action = xcalloc(1, sizeof(*action));
+	struct timeval tv = { api->config->reply_timeout, 0 };
+	struct error err = { 0 };
+
+	action->api = api;
+	action->req = req;
+	action->op = req->route->op;
+	action->success = success;
+	action->waits_for_guest = work == WORK_VM_SHUTDOWN && success == 202;
+	action->mark = inventory_mark(api->inventory);
+	snprintf(action->vm, sizeof(action->vm), "%s", vm);
+	snprintf(action->id, sizeof(action->id), "%s",
+	    operations_start(
+		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
+	if (!job_start(api->jobs, work, request, vm, action->id, progress, done, action, &err)) {
+		operations_finish(api->operations, action->id, NULL, &err);
+		reply_error(action, &err);
+		action_free(action);
+		return;
+	}
+	if (req->respond_async) {
+		reply_accepted(action);
+		return;
+	}
+	action->deadline = evtimer_new(api->base, out_of_time, action);
+	evtimer_add(action->deadline, &tv);
+}
+
+int
+action_find_vm(struct api *api, struct request *req)
+{
+	struct error err = { 0 };
+
+	if (inventory_find_vm(api->inventory, req->param))
+		return 0;
+	error_set(&err, 404, "no VM '%s' is known", req->param);
+	request_reply_error(req, &err);
+	return -1;
+}
+
+int
+action_check_ready(struct api *api, struct request *req, bool leases)
+{
+	const char *lockspace = keeper_lockspace_why(api->keeper);
+	struct ready ready = { 0 };
+	struct error err = { 0 };
+
+	api->ready(api->ready_arg, &ready);
+	if (!str_empty(ready.libvirt))
+		error_set(&err, 503, "libvirt: %s", ready.libvirt);
+	else if (str_empty(keeper_env(api->keeper)->host))
+		error_set(&err, 503, "libvirt has not told this host's uuid yet");
+	else if (leases && !str_empty(lockspace))
+		error_set(&err, 503, "lockspace: %s", lockspace);
+	model_clear(&ready_model, &ready);
+	if (!err.status)
+		return 0;
+	request_reply_error(req, &err);
+	return -1;
+}
+
+int
+action_read(struct request *req, void *obj)
+{
+	struct error err = { 0 };
+
+	if (json_decode(req->route->request, req->body, req->body_len, obj, &err) == 0)
+		return 0;
+	request_reply_error(req, &err);
+	return -1;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A mutating request: an operation is begun, a job does it, the inventory learns its result, and
+ * only then the client is answered, so that its next request sees what it did. With "Prefer:
+ * respond-async" the answer comes at once.
+ */
+#ifndef API_ACTION_H
+#define API_ACTION_H
+
+#include "api/request.h"
+#include "work/work.h"
+
+struct api;
+
+/*
+ * Starts the job (its request model's object is encoded before returning; the result is a
+ * vm_result) on this VM. success is the status to answer with: 201 carries the VM's uuid as a JSON
+ * string, 204 becomes a 200 where there is a warning. Answers itself in every case.
+ */
+void action_start(struct api *api, struct request *req, enum work_id work, const void *request,
+    const char *vm, int success);
+/* 0 when the VM is known and here, else the error was sent and req is gone. */
+int action_find_vm(struct api *api, struct request *req);
+/* 0 when libvirt (and, where leases, the lockspace) is there, else the 503 was sent and req is
+ * gone. */
+int action_check_ready(struct api *api, struct request *req, bool leases);
+/* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
+int action_read(struct request *req, void *obj);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/api.h"
+
+#include "api/handlers.h"
+
+static const api_handler handlers[ROUTE_N] = {
+	[ROUTE_HOST_LIST] = api_host_list,
+	[ROUTE_HOST_GET] = api_host_get,
+	[ROUTE_VM_LIST] = api_vm_list,
+	[ROUTE_VM_CREATE] = api_vm_create,
+	[ROUTE_VM_GET] = api_vm_get,
+	[ROUTE_VM_UPDATE] = api_vm_update,
+	[ROUTE_VM_DELETE] = api_vm_delete,
+	[ROUTE_VM_RUNSTATE_GET] = api_vm_runstate_get,
+	[ROUTE_VM_BOOT] = api_vm_boot,
+	[ROUTE_VM_SHUTDOWN] = api_vm_shutdown,
+	[ROUTE_VM_PAUSE] = api_vm_pause,
+	[ROUTE_VM_RESUME] = api_vm_resume,
+	[ROUTE_OPERATION_LIST] = api_operation_list,
+	[ROUTE_OPERATION_GET] = api_operation_get,
+	[ROUTE_OPENAPI] = api_openapi,
+	[ROUTE_HEALTHZ] = api_healthz,
+	[ROUTE_READYZ] = api_readyz,
+};
+
+void
+api_handle(struct api *api, struct request *req)
+{
+	handlers[req->route->id](api, req);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the endpoints work with. */
+#ifndef API_CONTEXT_H
+#define API_CONTEXT_H
+
+#include "job/job.h"
+#include "job/keeper.h"
+#include "state/config.h"
+#include "state/inventory.h"
+#include "state/operations.h"
+
+struct event_base;
+
+/* All are borrowed and outlive the api. */
+struct api {
+	struct event_base *base;
+	const struct config *config;
+	struct inventory *inventory;
+	struct operations *operations;
+	struct jobs *jobs;
+	struct keeper *keeper;
+	/* Fills in what is missing of libvirt and serf: "" when it is there. The caller clears ret.
+	 */
+	void (*ready)(void *arg, struct ready *ret);
+	void *ready_arg;
+};
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One handler for each route; each is a file of its own, or one of a pair. */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "api/api.h"
+
+void api_host_list(struct api *api, struct request *req);
+void api_host_get(struct api *api, struct request *req);
+void api_vm_list(struct api *api, struct request *req);
+void api_vm_create(struct api *api, struct request *req);
+void api_vm_get(struct api *api, struct request *req);
+void api_vm_runstate_get(struct api *api, struct request *req);
+void api_vm_update(struct api *api, struct request *req);
+void api_vm_delete(struct api *api, struct request *req);
+void api_vm_boot(struct api *api, struct request *req);
+void api_vm_shutdown(struct api *api, struct request *req);
+void api_vm_pause(struct api *api, struct request *req);
+void api_vm_resume(struct api *api, struct request *req);
+void api_operation_list(struct api *api, struct request *req);
+void api_operation_get(struct api *api, struct request *req);
+void api_openapi(struct api *api, struct request *req);
+void api_healthz(struct api *api, struct request *req);
+void api_readyz(struct api *api, struct request *req);
+
+#endif

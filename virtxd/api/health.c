@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "api/context.h"
+#include "api/handlers.h"
+#include "schemas/openapi.h"
+
+/* That this is answered at all is the news. */
+void
+api_healthz(struct api *api, struct request *req)
+{
+	request_reply_text(req, 200, "text/plain", xstrdup("ok\n"), 3);
+}
+
+void
+api_readyz(struct api *api, struct request *req)
+{
+	struct ready ready = { 0 };
+
+	api->ready(api->ready_arg, &ready);
+	str_set(&ready.lockspace, keeper_lockspace_why(api->keeper));
+	ready.ready =
+	    str_empty(ready.libvirt) && str_empty(ready.serf) && str_empty(ready.lockspace);
+	request_reply_model(req, ready.ready ? 200 : 503, &ready_model, &ready);
+	model_clear(&ready_model, &ready);
+}
+
+void
+api_openapi(struct api *api, struct request *req)
+{
+	request_reply_text(req, 200, "application/json", xstrndup(openapi_json, openapi_json_len),
+	    openapi_json_len);
+}

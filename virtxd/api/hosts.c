@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/context.h"
+#include "api/handlers.h"
+#include "api/query.h"
+
+void
+api_host_list(struct api *api, struct request *req)
+{
+	struct host_list_options options = { 0 };
+	struct host_list list = { 0 };
+	struct query_page page = { 0 };
+	struct error err = { 0 };
+
+	if (query_read(req, &host_list_options_model, &options, &page, &err) < 0) {
+		request_reply_error(req, &err);
+	} else {
+		inventory_list_hosts(
+		    api->inventory, &options.filter, page.offset, page.limit, &list);
+		request_reply_model(req, 200, &host_list_model, &list);
+	}
+	model_clear(&host_list_model, &list);
+	model_clear(&host_list_options_model, &options);
+}
+
+void
+api_host_get(struct api *api, struct request *req)
+{
+	const struct host *host = inventory_find_host(api->inventory, req->param);
+	struct error err = { 0 };
+
+	if (host) {
+		request_reply_model(req, 200, &host_model, host);
+		return;
+	}
+	error_set(&err, 404, "no host '%s' is known", req->param);
+	request_reply_error(req, &err);
+}

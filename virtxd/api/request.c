@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Query parameters, and the ways to reply. */
+#include "api/request.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "proto/json.h"
+
+#define TYPE_JSON    "application/json"
+#define TYPE_PROBLEM "application/problem+json"
+
+/* Decodes len bytes of a query (%XX, and '+' as a space); NULL for a bad escape or a NUL. */
+static char *
+decode(const char *text, size_t len)
+{
+	char *out = xcalloc(len + 1, 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int hi, lo;
+
+		if (text[i] != '%') {
+			out[n++] = text[i] == '+' ? ' ' : text[i];
+			continue;
+		}
+		hi = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+		lo = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+		if (hi < 0 || lo < 0 || (hi == 0 && lo == 0)) {
+			free(out);
+			return NULL;
+		}
+		out[n++] = (char)(hi << 4 | lo);
+		i += 2;
+	}
+	return out;
+}
+
+int
+request_query(const struct request *req, const char *name, char **ret, struct error *err)
+{
+	const char *p = str_or_empty(req->query);
+
+	*ret = NULL;
+	while (*p) {
+		size_t len = strcspn(p, "&");
+		const char *equals = memchr(p, '=', len);
+		size_t key_len = equals ? (size_t)(equals - p) : len;
+		_free_ char *key = decode(p, key_len);
+
+		if (!key)
+			return error_set(err, 400,
+			    "bad percent-encoding in the query parameter '%.*s'",
+			    key_len > 64 ? 64 : (int)key_len, p);
+		if (strcmp(key, name) == 0) {
+			*ret = equals ? decode(equals + 1, len - key_len - 1) : xstrdup("");
+			if (!*ret)
+				return error_set(err, 400,
+				    "bad percent-encoding in the value of the query parameter '%s'",
+				    name);
+			return 0;
+		}
+		p += len + (p[len] == '&');
+	}
+	return 0;
+}
+
+/* The one way out. body is given away. */
+static void
+reply(struct request *req, int status, const char *content_type, char *body, size_t len,
+    const struct request_header *headers, size_t n_headers)
+{
+	assert(!req->replied);
+	req->replied = true;
+	req->send(req, status, content_type, body, len, headers, n_headers);
+}
+
+void
+request_reply(struct request *req, int status)
+{
+	reply(req, status, NULL, NULL, 0, NULL, 0);
+}
+
+void
+request_reply_model(struct request *req, int status, const struct model *model, const void *obj)
+{
+	size_t len;
+	char *json = json_encode(model, obj, &len);
+
+	reply(req, status, TYPE_JSON, json, len, NULL, 0);
+}
+
+void
+request_reply_json(struct request *req, int status, char *json, size_t len,
+    const struct request_header *headers, size_t n_headers)
+{
+	reply(req, status, TYPE_JSON, json, len, headers, n_headers);
+}
+
+void
+request_reply_text(
+    struct request *req, int status, const char *content_type, char *text, size_t len)
+{
+	reply(req, status, content_type, text, len, NULL, 0);
+}
+
+void
+request_reply_error(struct request *req, const struct error *err)
+{
+	size_t len;
+	char *json = error_to_json(err, &len);
+
+	reply(req, err->status, TYPE_PROBLEM, json, len, NULL, 0);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Boot, shutdown, pause and resume. */
+#include "api/action.h"
+#include "api/context.h"
+#include "api/handlers.h"
+#include "proto/vmdef.h"
+
+void
+api_vm_boot(struct api *api, struct request *req)
+{
+	struct vm_boot_options options = { 0 };
+	struct vm_boot_request boot = { 0 };
+	struct error err = { 0 };
+
+	if (action_read(req, &options) < 0)
+		return;
+	if (vm_boot_options_check(&options, &err) < 0) {
+		request_reply_error(req, &err);
+	} else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, false) == 0) {
+		boot.env = *keeper_env(api->keeper);
+		boot.uuid = req->param;
+		boot.cloud_init = options.cloud_init;
+		boot.n_cloud_init = options.n_cloud_init;
+		action_start(api, req, WORK_VM_BOOT, &boot, req->param, 204);
+	}
+	model_clear(&vm_boot_options_model, &options);
+}
+
+void
+api_vm_shutdown(struct api *api, struct request *req)
+{
+	struct vm_shutdown_options options = { 0 };
+	struct vm_shutdown_request shutdown = { 0 };
+	struct error err = { 0 };
+
+	if (action_read(req, &options) < 0)
+		return;
+	if (vm_shutdown_options_check(&options, &err) < 0) {
+		request_reply_error(req, &err);
+	} else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, false) == 0) {
+		shutdown.env = *keeper_env(api->keeper);
+		shutdown.uuid = req->param;
+		shutdown.force = options.force;
+		action_start(api, req, WORK_VM_SHUTDOWN, &shutdown, req->param,
+		    options.force == 0 ? 202 : 204);
+	}
+}
+
+static void
+power(struct api *api, struct request *req, enum work_id work)
+{
+	struct vm_request request;
+
+	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+		return;
+	request.env = *keeper_env(api->keeper);
+	request.uuid = req->param;
+	action_start(api, req, work, &request, req->param, 204);
+}
+
+void
+api_vm_pause(struct api *api, struct request *req)
+{
+	power(api, req, WORK_VM_PAUSE);
+}
+
+void
+api_vm_resume(struct api *api, struct request *req)
+{
+	power(api, req, WORK_VM_RESUME);
+}

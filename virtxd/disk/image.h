@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Disk images under ROOT/ds. An image is made under a name of its own beside its place and
+ * hard-linked there, so that a crash at any point leaves proof of who made it: the second name
+ * (STAGED) lives until the whole operation is committed.
+ */
+#ifndef DISK_IMAGE_H
+#define DISK_IMAGE_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+/* What an image is. */
+struct image_info {
+	int64_t size;		  /* virtual, bytes */
+	int64_t allocation;	  /* blocks on storage, bytes */
+	int64_t physical;	  /* length of the file, bytes */
+	enum disk_prov_mode prov; /* thin or thick */
+};
+
+/* Makes disk->path (disk->size MiB, prov thin or thick, format by suffix) for this VM. 507 when
+ * something is there already. Undone on failure. progress may be NULL. */
+int image_create(const char *root, const char *uuid, const struct disk *disk,
+    void (*progress)(int percent, void *arg), void *arg, struct error *err);
+/* The operation is complete: drops the staged name. None there is fine. */
+int image_commit(const char *root, const char *uuid, const struct disk *disk, struct error *err);
+/* Undoes image_create, also a half-done one of an earlier process; never removes a file that this
+ * VM did not stage. */
+int image_undo(const char *root, const char *uuid, const struct disk *disk, struct error *err);
+/* Removes the image. A missing file is fine. */
+int image_delete(const char *root, const struct disk *disk, struct error *err);
+/* Inspects an existing image by the opened file; refuses (422) backing files, external data files,
+ * encryption, compressed extents. */
+int image_inspect(
+    const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
+
+/* A lun: refuses what is no block device; size in bytes. */
+int lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
+/* wipefs -a, then blkdiscard where the device can, else the first MiB zeroed. */
+int lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
+    struct error *err);
+
+#endif

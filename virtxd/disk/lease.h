@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sanlock: the lockspace, one resource for each managed disk, and working under its lease. Blocks:
+ * jobs only. */
+#ifndef DISK_LEASE_H
+#define DISK_LEASE_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+#define LEASE_LOCKSPACE "__VIRTX__DISKS__"
+#define LEASE_NAME_SIZE 49
+
+/* A lease that this process holds; sanlock drops it when the process ends. */
+struct lease {
+	int sock; /* -1: not held */
+	char name[LEASE_NAME_SIZE];
+	char uuid[37]; /* the owner */
+	char *path;
+};
+#define LEASE_INIT         \
+	{                  \
+		.sock = -1 \
+	}
+
+/* ROOT/lock/NAME/NAME; the caller frees. */
+char *lease_path(const char *root, const char *name);
+
+/* Makes the resource with this VM as owner (LVB). 507 when it exists, naming the VM that owns it.
+ * uuid also names the temporary directory, so that lease_undo finds it. */
+int lease_create(const char *root, const char *name, const char *uuid, struct error *err);
+/* The owner in the LVB, read without the lease by O_DIRECT; "" for none; 404 when there is no such
+ * resource. */
+int lease_owner(const char *root, const char *name, char uuid[37], struct error *err);
+/* Takes the lease (never waits for a dead host: 409 that says who holds it) and checks that the LVB
+ * is uuid (409). 404 when there is no such resource, 503 when this host is not in the lockspace. */
+int lease_acquire(
+    const char *root, const char *name, const char *uuid, struct lease *lease, struct error *err);
+/* Releases; fine when not held. The fields of lease are as of LEASE_INIT after. */
+void lease_release(struct lease *lease);
+/* Deletes the resource whose lease is held: renamed away, released, unlinked. Once it is renamed
+ * the lease is not held any more, whatever is returned. */
+int lease_delete(const char *root, struct lease *lease, struct error *err);
+/* After a crash: removes the temporary directories and deleted leftovers of this VM for this name.
+ * Not there is fine. */
+int lease_undo(const char *root, const char *name, const char *uuid, struct error *err);
+
+/* The names of all resources; *ret is an array of n texts of LEASE_NAME_SIZE bytes, the caller's.
+ */
+int lease_list(const char *root, char (**ret)[LEASE_NAME_SIZE], size_t *n, struct error *err);
+
+enum lockspace_state {
+	LOCKSPACE_JOINED,
+	LOCKSPACE_JOINING,
+	LOCKSPACE_ABSENT, /* this host is not in it, or is leaving it */
+};
+/* Makes the lockspace where there is none: only a complete one is ever visible under ROOT/lock. */
+int lockspace_create(const char *root, int io_timeout, struct error *err);
+/* The state of our host_id in the local sanlock daemon, from its memory; *host_id is set unless
+ * absent. Fails (503) when the daemon does not answer or is in one of this name elsewhere. */
+int lockspace_state(const char *root, enum lockspace_state *state, int *host_id, struct error *err);
+/* Joins: first_id is tried first (1..2000), then upward with wrap-around past ids that are busy.
+ * Blocks about 2 x io_timeout. */
+int lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, struct error *err);
+/* md5(host uuid)'s first four bytes big-endian, mod 2000, plus 1. */
+int lockspace_default_id(const char *host_uuid);
+
+#endif

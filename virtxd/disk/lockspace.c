@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sanlock: making and joining the lockspace. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sanlock.h>
+#include <sanlock_admin.h>
+#include <sanlock_rv.h>
+
+#include "disk/lease.h"
+#include "disk/lockfile.h"
+
+#define LOCK_MODE 02771
+#define HOSTS_MAX 2000
+/* For one that another process began. */
+#define JOIN_POLL_MS 250
+
+static int
+space_init(struct sanlk_lockspace *space, const char *path, int host_id, struct error *err)
+{
+	memset(space, 0, sizeof(*space));
+	if (strlen(path) >= sizeof(space->host_id_disk.path))
+		return error_set(err, 400, "'%s' is too long a path for sanlock", path);
+	memcpy(space->name, LEASE_LOCKSPACE, strlen(LEASE_LOCKSPACE));
+	memcpy(space->host_id_disk.path, path, strlen(path));
+	space->host_id = (uint64_t)host_id;
+	return 0;
+}
+
+static char *
+space_path(const char *root)
+{
+	return xasprintf("%s/lock/" LEASE_LOCKSPACE, root);
+}
+
+/* Writes an empty lockspace to root_fd/temporary and makes it ROOT/lock. */
+static int
+make(const char *root, int root_fd, const char *temporary, int io_timeout, struct error *err)
+{
+	_free_ char *path = xasprintf("%s/%s/" LEASE_LOCKSPACE, root, temporary);
+	struct sanlk_lockspace space;
+	_close_ int fd = -1;
+	int r;
+
+	if (space_init(&space, path, 0, err) < 0 ||
+	    lockfile_make(root_fd, temporary, LOCK_MODE, LEASE_LOCKSPACE, &fd, err) < 0)
+		return -1;
+	space.flags = SANLK_LSF_ALIGN1M | SANLK_LSF_SECTOR512;
+	r = sanlock_write_lockspace(&space, 0, 0, (uint32_t)io_timeout);
+	if (r < 0)
+		return lockfile_error(err, 507, r, "sanlock cannot write '%s'", path);
+	r = lockfile_publish(root_fd, temporary, fd, "lock");
+	if (r < 0 && r != -EEXIST)
+		return error_errno(err, 507, -r, "cannot publish it");
+	/* Another host was first: that one is ours too, and this is not needed. */
+	if (r == -EEXIST && lockfile_remove(root_fd, temporary, LEASE_LOCKSPACE) < 0)
+		return error_set(err, 507, "cannot remove '%s/%s'", root, temporary);
+	return 0;
+}
+
+int
+lockspace_create(const char *root, int io_timeout, struct error *err)
+{
+	_free_ char *path = space_path(root);
+	_free_ char *temporary = xasprintf("%s/.lock.XXXXXX", root);
+	_close_ int root_fd = -1;
+	const char *name;
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return error_errno(err, 507, errno, "cannot find lockspace '%s'", path);
+	root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0 || !mkdtemp(temporary))
+		return error_errno(err, 507, errno, "cannot create a lockspace in '%s'", root);
+	name = temporary + strlen(root) + 1;
+	if (make(root, root_fd, name, io_timeout, err) < 0) {
+		error_wrap(err, "cannot create lockspace '%s'", path);
+		if (lockfile_remove(root_fd, name, LEASE_LOCKSPACE) < 0)
+			error_append(err, "its leftover '%s' is still there", temporary);
+		return -1;
+	}
+	if (stat(path, &st) < 0)
+		return error_errno(err, 507, errno,
+		    "directory '%s/lock' is there, but the lockspace in it is not", root);
+	return 0;
+}
+
+int
+lockspace_state(const char *root, enum lockspace_state *state, int *host_id, struct error *err)
+{
+	_free_ struct sanlk_lockspace *spaces = NULL;
+	_free_ char *path = space_path(root);
+	int n = 0, rv;
+
+	/* This one is answered from memory, so that hung storage does not hang it. */
+	rv = sanlock_get_lockspaces(&spaces, &n, 0);
+	if (rv < 0)
+		return lockfile_error(err, 503, rv, "cannot ask the sanlock daemon for lockspaces");
+	*state = LOCKSPACE_ABSENT;
+	for (int i = 0; i < n; i++) {
+		const struct sanlk_lockspace *space = &spaces[i];
+
+		if (strncmp(space->name, LEASE_LOCKSPACE, sizeof(space->name)) != 0)
+			continue;
+		if (strncmp(space->host_id_disk.path, path, sizeof(space->host_id_disk.path)) != 0)
+			return error_set(err, 503,
+			    "the sanlock daemon is in a lockspace '" LEASE_LOCKSPACE
+			    "' at '%.*s', not at '%s'",
+			    (int)sizeof(space->host_id_disk.path), space->host_id_disk.path, path);
+		if (space->flags & SANLK_LSF_REM)
+			return 0;
+		*state = space->flags & SANLK_LSF_ADD ? LOCKSPACE_JOINING : LOCKSPACE_JOINED;
+		*host_id = (int)space->host_id;
+		return 0;
+	}
+	return 0;
+}
+
+/* Waits while somebody else's joining is under way. */
+static int
+settle(const char *root, enum lockspace_state *state, int *host_id, struct error *err)
+{
+	while (true) {
+		if (lockspace_state(root, state, host_id, err) < 0)
+			return -1;
+		if (*state != LOCKSPACE_JOINING)
+			return 0;
+		usleep(JOIN_POLL_MS * 1000);
+	}
+}
+
+int
+lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, struct error *err)
+{
+	_free_ char *path = space_path(root);
+	enum lockspace_state state;
+	struct sanlk_lockspace space;
+	int rv, id = first_id;
+
+	if (first_id < 1 || first_id > HOSTS_MAX)
+		return error_set(err, 400, "host_id %d is outside of 1 to %d", first_id, HOSTS_MAX);
+	for (int tries = 0; tries < HOSTS_MAX; tries++) {
+		if (settle(root, &state, host_id, err) < 0)
+			return -1;
+		if (state == LOCKSPACE_JOINED)
+			return 0;
+		if (space_init(&space, path, id, err) < 0)
+			return -1;
+		rv = sanlock_add_lockspace_timeout(&space, 0, (uint32_t)io_timeout);
+		if (rv == 0) {
+			*host_id = id;
+			return 0;
+		}
+		if (rv == SANLK_HOSTID_BUSY) {
+			id = id % HOSTS_MAX + 1;
+			continue;
+		}
+		/* Another process of this host may have been quicker: then its id is ours. */
+		if (settle(root, &state, host_id, err) < 0)
+			return -1;
+		if (state == LOCKSPACE_JOINED)
+			return 0;
+		if (rv != -EINPROGRESS)
+			return lockfile_error(
+			    err, 503, rv, "cannot join lockspace '%s' with host_id %d", path, id);
+	}
+	return error_set(err, 503, "all host_ids of lockspace '%s' are busy", path);
+}
+
+int
+lockspace_default_id(const char *host_uuid)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	uint32_t front;
+
+	if (EVP_Digest(host_uuid, strlen(host_uuid), digest, NULL, EVP_md5(), NULL) != 1)
+		return 1;
+	front = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 |
+		digest[3];
+	return (int)(front % HOSTS_MAX) + 1;
+}

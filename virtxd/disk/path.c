@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Opening what users name, without ever leaving ROOT/ds. */
+#include "disk/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *
+path_kind(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "a regular file";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFLNK:
+		return "a symbolic link";
+	case S_IFIFO:
+		return "a FIFO";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFBLK:
+		return "a block device";
+	case S_IFCHR:
+		return "a character device";
+	}
+	return "of an unknown kind";
+}
+
+static bool
+is_component(const char *at, size_t len)
+{
+	return len > 0 && len <= NAME_MAX && !(len == 1 && at[0] == '.') &&
+	       !(len == 2 && at[0] == '.' && at[1] == '.');
+}
+
+/* Before anything is opened or made: is it under ROOT/ds, with no part that leads elsewhere? */
+static int
+check(const char *root, const char *path, struct error *err)
+{
+	size_t root_len = strlen(root);
+	const char *at;
+	size_t len;
+
+	if (strncmp(path, root, root_len) != 0 || strncmp(path + root_len, "/ds/", 4) != 0)
+		return error_set(err, 400, "'%s' is not under '%s/ds'", path, root);
+	for (at = path + root_len; *at == '/'; at += len) {
+		len = strcspn(++at, "/");
+		if (!is_component(at, len))
+			return error_set(
+			    err, 400, "'%s' has a part that is empty, '.', '..' or too long", path);
+	}
+	return 0;
+}
+
+/* Opens the directory name in *dir, and puts it in its place; upto is the length of path with it.
+ */
+static int
+descend(int *dir, const char *name, bool make, const char *path, int upto, struct error *err)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	struct stat st;
+	int fd;
+
+	fd = openat(*dir, name, flags);
+	if (fd < 0 && errno == ENOENT && make) {
+		/* With the umask out of the way, and not by chmod, which would take away a
+		 * set-group-ID bit that the directory inherits. */
+		mode_t old = umask(0);
+		int r = mkdirat(*dir, name, 0750) < 0 ? errno : 0;
+
+		umask(old);
+		if (r && r != EEXIST)
+			return error_errno(err, 507, r, "cannot make directory '%.*s'", upto, path);
+		fd = openat(*dir, name, flags);
+	}
+	if (fd < 0) {
+		int r = errno;
+
+		if (r == ENOTDIR && fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return error_set(err, 422, "'%.*s' is no directory but %s", upto, path,
+			    path_kind(st.st_mode));
+		return error_errno(
+		    err, r == ENOENT ? 404 : 507, r, "cannot open directory '%.*s'", upto, path);
+	}
+	util_close(dir);
+	*dir = fd;
+	return 0;
+}
+
+int
+path_open_dir(const char *root, const char *path, bool make, int *ret_fd, const char **base,
+    struct error *err)
+{
+	char name[NAME_MAX + 1];
+	_close_ int dir = -1;
+	const char *at, *slash;
+	bool ds = true;
+	int fd;
+
+	if (check(root, path, err) < 0)
+		return -1;
+	dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return error_errno(err, 507, errno, "cannot open the storage root '%s'", root);
+	for (at = path + strlen(root) + 1; (slash = strchr(at, '/')); at = slash + 1, ds = false) {
+		memcpy(name, at, slash - at);
+		name[slash - at] = '\0';
+		if (descend(&dir, name, make && !ds, path, (int)(slash - path), err) < 0)
+			return -1;
+	}
+
+	/* One that can be synced, too. */
+	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, 507, errno, "cannot open the directory of '%s'", path);
+	*ret_fd = fd;
+	*base = at;
+	return 0;
+}
+
+int
+path_open_file(
+    const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err)
+{
+	_close_ int dir = -1, it = -1;
+	const char *base;
+	char self[32];
+	int fd;
+
+	if (path_open_dir(root, path, false, &dir, &base, err) < 0)
+		return -1;
+	/* What it is must be known before it is opened for real: opening a device has effects. */
+	it = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (it < 0 || fstat(it, st) < 0)
+		return error_errno(
+		    err, errno == ENOENT ? 404 : 507, errno, "cannot open '%s'", path);
+	if (!S_ISREG(st->st_mode))
+		return error_set(
+		    err, 422, "'%s' is no regular file but %s", path, path_kind(st->st_mode));
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", it);
+	fd = open(self, O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+	if (fd < 0)
+		return error_errno(err, 507, errno, "cannot open '%s'", path);
+	*ret_fd = fd;
+	return 0;
+}

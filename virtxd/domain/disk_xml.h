@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Disks, their controllers and their leases in the domain XML. Private to the layer. */
+#ifndef DOMAIN_DISK_XML_H
+#define DOMAIN_DISK_XML_H
+
+#include "domain/domain_xml.h"
+#include "domain/xml.h"
+
+/* How many iothreads the disks take. */
+unsigned int disk_xml_iothreads(const struct vmdef *def);
+/* Adds all disks, controllers and leases to the element devices. 400 for a lun whose path names no
+ * resource. */
+int disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *def,
+    const char *root, struct error *err);
+/* The target names of def.disks in their order, "vdb sdc": libvirt sorts the disks of one bus
+ * together. The caller's; "" for no disks. */
+char *disk_xml_order(const struct vmdef *def);
+
+/* Reads all disks into info; order is what disk_xml_order gave, or NULL. What a Vmdef cannot say
+ * makes info foreign, by domain_info_foreign. */
+void disk_xml_read(
+    const xmlNode *devices, const char *root, const char *order, struct domain_info *info);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A Vmdef to libvirt's domain XML and back. The only place where libxml2 is used, with metadata.h.
+ */
+#ifndef DOMAIN_DOMAIN_XML_H
+#define DOMAIN_DOMAIN_XML_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+/* What the XML needs beside the Vmdef. Borrowed. */
+struct domain_env {
+	const char *root; /* the storage root, "/vms" */
+	const char *arch; /* "x86_64", "aarch64" */
+	bool kvm;	  /* libvirt's capabilities offer kvm for arch */
+};
+
+/* What a domain's XML tells. Free with domain_info_clear. */
+struct domain_info {
+	char *uuid;
+	char *type;	   /* "kvm" or "qemu" */
+	struct vmdef def;  /* sizes are 0: they are the image's, not the XML's */
+	bool foreign;	   /* no virtx metadata or no ua- aliases */
+	char *foreign_why; /* for people, NULL when not foreign */
+	struct oplog_list oplog;
+	char *cloud_init; /* path of the cloud-init CD that is attached, NULL for none */
+};
+
+/* The domain XML of a checked Vmdef; *ret is the caller's. 400/422 for what cannot be expressed
+ * (another arch). */
+int domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_env *env,
+    char **ret, struct error *err);
+/* Reads XML (live or inactive). Never trusts it: no entities, no network, sizes capped. ret must be
+ * zero. A domain that is not ours is read as far as it goes. */
+int domain_xml_read(const char *xml, const char *root, struct domain_info *ret, struct error *err);
+void domain_info_clear(struct domain_info *info);
+
+/* What libvirt's capabilities XML tells of the host. */
+struct domain_caps {
+	char *host_uuid;
+	char *arch;
+	char *vendor;
+	char *model;
+	int64_t tsc_hz; /* 0 unknown */
+	bool kvm;	/* for arch */
+	int nodes;	/* NUMA nodes, at least 1 */
+};
+int domain_caps_read(const char *xml, struct domain_caps *ret, struct error *err);
+void domain_caps_clear(struct domain_caps *caps);
+/* BIOS version and date from libvirt's sysinfo XML; "" where unknown. Never fails. */
+void domain_sysinfo_read(const char *xml, struct hostdef_sysinfo *ret);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The intents of operations under way, beside the registry. */
+#include "domain/journal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "domain/store.h"
+#include "proto/json.h"
+
+#define SUFFIX ".journal"
+
+static const char *const ops[] = { "VmCreate", "VmUpdate", "VmDelete" };
+
+static const struct field journal_fields[] = {
+	FIELD("op", struct journal, op),
+	FIELD("uuid", struct journal, uuid),
+	FIELD_ARRAY("made", struct journal, made, disk),
+	FIELD_ARRAY("dropped", struct journal, dropped, disk),
+	FIELD("deletestorage", struct journal, deletestorage),
+	FIELD("ts", struct journal, ts),
+};
+const struct model journal_model = { "Journal", sizeof(struct journal), journal_fields,
+	ARRAY_SIZE(journal_fields) };
+
+/* Checks host and uuid, and opens the host's directory; *name and *path are the caller's. */
+static int
+open_place(const char *root, const char *host, const char *uuid, bool make, bool *absent,
+    char **name, char **path, struct error *err)
+{
+	char normal_host[37], normal_uuid[37];
+
+	*absent = false;
+	if (store_check(host, "host", normal_host, err) < 0 ||
+	    store_check(uuid, "VM", normal_uuid, err) < 0)
+		return -1;
+	*name = xasprintf("%s" SUFFIX, normal_uuid);
+	*path = xasprintf("%s/xml/%s/%s", root, normal_host, *name);
+	return store_open(root, normal_host, make, absent, err);
+}
+
+int
+journal_save(const char *root, const char *host, const struct journal *journal, struct error *err)
+{
+	_free_ char *name = NULL, *path = NULL, *text = NULL;
+	_close_ int dir = -1;
+	bool absent;
+	size_t len;
+
+	dir = open_place(root, host, journal->uuid, true, &absent, &name, &path, err);
+	if (dir < 0)
+		return -1;
+	text = json_encode(&journal_model, journal, &len);
+	return store_save(dir, name, text, len, path, err);
+}
+
+/* Whether what was read can be acted on. */
+static int
+check(const struct journal *journal, const char *name, const char *path, struct error *err)
+{
+	size_t len = strlen(str_or_empty(journal->uuid));
+
+	if (len != strlen(name) - strlen(SUFFIX) || strncmp(journal->uuid, name, len) != 0)
+		return error_set(err, 500, "the journal '%s' is of another VM ('%.64s')", path,
+		    str_or_empty(journal->uuid));
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+		if (str_equal(journal->op, ops[i]))
+			return 0;
+	return error_set(err, 500, "the journal '%s' is of an unknown operation ('%.64s')", path,
+	    str_or_empty(journal->op));
+}
+
+int
+journal_load(const char *root, const char *host, const char *uuid, struct journal *journal,
+    struct error *err)
+{
+	_free_ char *name = NULL, *path = NULL, *text = NULL;
+	struct error why = { 0 };
+	_close_ int dir = -1;
+	bool absent;
+	size_t len;
+
+	dir = open_place(root, host, uuid, false, &absent, &name, &path, err);
+	if (absent)
+		return error_set(err, 404, "there is no '%s'", path);
+	if (dir < 0 || store_load(dir, name, path, &text, &len, err) < 0)
+		return -1;
+	/* The 400 that the decoder gives is not the client's fault. */
+	if (json_decode(&journal_model, text, len, journal, &why) < 0)
+		return error_set(err, 500, "the journal '%s' is malformed: %s", path, why.detail);
+	if (check(journal, name, path, err) < 0) {
+		model_clear(&journal_model, journal);
+		return -1;
+	}
+	return 0;
+}
+
+int
+journal_remove(const char *root, const char *host, const char *uuid, struct error *err)
+{
+	_free_ char *name = NULL, *path = NULL;
+	_close_ int dir = -1;
+	bool absent;
+
+	dir = open_place(root, host, uuid, false, &absent, &name, &path, err);
+	if (absent)
+		return 0;
+	return dir < 0 ? -1 : store_remove(dir, name, path, err);
+}
+
+int
+journal_list(const char *root, const char *host, char (**ret)[37], size_t *n, struct error *err)
+{
+	_free_ char *path = NULL;
+	_close_ int dir = -1;
+	char normal[37];
+	bool absent;
+
+	if (store_check(host, "host", normal, err) < 0)
+		return -1;
+	path = xasprintf("%s/xml/%s", root, normal);
+	dir = store_open(root, normal, false, &absent, err);
+	if (absent) {
+		*ret = NULL;
+		*n = 0;
+		return 0;
+	}
+	return dir < 0 ? -1 : store_list(dir, SUFFIX, path, ret, n, err);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The intent of a create, update or delete, written beside the registry (ROOT/xml/HOST/VM.journal)
+ * before its first step and removed after its last, so that whoever comes after a crash knows what
+ * to undo or to finish.
+ */
+#ifndef DOMAIN_JOURNAL_H
+#define DOMAIN_JOURNAL_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+struct journal {
+	char *op; /* "VmCreate", "VmUpdate" or "VmDelete" */
+	char *uuid;
+	struct disk *made; /* disks that the operation makes */
+	size_t n_made;
+	struct disk *dropped; /* disks that it lets go of */
+	size_t n_dropped;
+	bool deletestorage;
+	int64_t ts;
+};
+extern const struct model journal_model;
+
+int journal_save(
+    const char *root, const char *host, const struct journal *journal, struct error *err);
+/* 404 when there is none. journal must be zero. */
+int journal_load(const char *root, const char *host, const char *uuid, struct journal *journal,
+    struct error *err);
+int journal_remove(const char *root, const char *host, const char *uuid, struct error *err);
+/* The VMs that have one; *ret is an array of n texts of 37 bytes, the caller's. */
+int journal_list(
+    const char *root, const char *host, char (**ret)[37], size_t *n, struct error *err);
+
+#endif

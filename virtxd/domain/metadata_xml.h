@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The metadata elements in the domain XML. Private to the layer. */
+#ifndef DOMAIN_METADATA_XML_H
+#define DOMAIN_METADATA_XML_H
+
+#include "domain/domain_xml.h"
+#include "domain/xml.h"
+
+/* Adds the element metadata to the domain. */
+void metadata_xml_build(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def);
+/* Reads custom fields and operation log into info, and what libvirt's XML loses otherwise: the NUMA
+ * nodes, the order of the disks (*order, the caller's, or NULL) and a vlan without an interface
+ * (*vlanid, or 0). */
+void metadata_xml_read(
+    const xmlNode *domain, struct domain_info *info, char **order, int16_t *vlanid);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The VM registry on shared storage: ROOT/xml/HOST/VM.xml. Everything here may hang: jobs only. */
+#ifndef DOMAIN_REGISTRY_H
+#define DOMAIN_REGISTRY_H
+
+#include "proto/error.h"
+
+struct registry_entry {
+	char uuid[37];
+	char host[37];
+};
+
+/* Saves atomically: temporary file, fsync, rename, fsync of the directory; mode 0640; makes the
+ * host's directory. */
+int registry_save(
+    const char *root, const char *host, const char *uuid, const char *xml, struct error *err);
+/* Reads; *ret is the caller's; 404 when it is not there. Capped at 1 MiB. */
+int registry_load(
+    const char *root, const char *host, const char *uuid, char **ret, struct error *err);
+/* Removes; a file that is not there is fine. */
+int registry_remove(const char *root, const char *host, const char *uuid, struct error *err);
+/* Moves to another host's directory by one rename, which exactly one mover wins; looks at the
+ * target before calling ENOENT a failure. */
+int registry_move(
+    const char *root, const char *from, const char *to, const char *uuid, struct error *err);
+/* Every entry of one host (or of all, host NULL); *ret is the caller's to free(). Names that are no
+ * UUID.xml are passed over. */
+int registry_list(
+    const char *root, const char *host, struct registry_entry **ret, size_t *n, struct error *err);
+/* The host under which the VM is registered; 404 when under none. */
+int registry_find(const char *root, const char *uuid, char host[37], struct error *err);
+/* The cached sanlock host_id: 1..2000, 0 when there is none. */
+int registry_load_lockid(const char *root, const char *host, int *ret, struct error *err);
+int registry_save_lockid(const char *root, const char *host, int lockid, struct error *err);
+
+#endif

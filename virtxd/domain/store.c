@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small files on shared storage: written to a temporary name, synced, renamed. */
+#include "domain/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/table.h"
+#include "proto/uuid.h"
+
+#define FOLDER "xml"
+
+int
+store_check(const char *text, const char *what, char out[37], struct error *err)
+{
+	if (uuid_normalize(str_or_empty(text), out) < 0)
+		return error_set(err, 400, "'%.64s' is no uuid of a %s", str_or_empty(text), what);
+	return 0;
+}
+
+int
+store_sync(int dir, const char *path, struct error *err)
+{
+	if (fsync(dir) < 0)
+		return error_errno(err, 507, errno, "cannot sync the directory of '%s'", path);
+	return 0;
+}
+
+/* Opens a directory inside parent, and makes it first where asked to; path is for messages. */
+static int
+open_folder(
+    int parent, const char *name, bool make, const char *path, bool *absent, struct error *err)
+{
+	int fd;
+
+	if (make) {
+		if (mkdirat(parent, name, 0750) == 0) {
+			if (store_sync(parent, path, err) < 0)
+				return -1;
+		} else if (errno != EEXIST) {
+			return error_errno(err, 507, errno, "cannot make '%s'", path);
+		}
+	}
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && !make)
+		*absent = true;
+	else if (fd < 0)
+		error_errno(err, 507, errno, "cannot open '%s'", path);
+	return fd;
+}
+
+int
+store_open(const char *root, const char *host, bool make, bool *absent, struct error *err)
+{
+	_free_ char *top_path = xasprintf("%s/" FOLDER, root);
+	_free_ char *path = NULL;
+	_close_ int base = -1;
+	_close_ int top = -1;
+
+	*absent = false;
+	base = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0)
+		return error_errno(err, 507, errno, "cannot open the storage root '%s'", root);
+	top = open_folder(base, FOLDER, make, top_path, absent, err);
+	if (top < 0 || !host)
+		return steal_fd(&top);
+	path = xasprintf("%s/%s", top_path, host);
+	return open_folder(top, host, make, path, absent, err);
+}
+
+/* Opens a new file under a temporary name. */
+static int
+open_temporary(int dir, const char *name)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, name, flags, 0640);
+
+	if (fd < 0 && errno == EEXIST) {
+		/* Left by a process that had this pid and was killed. */
+		unlinkat(dir, name, 0);
+		fd = openat(dir, name, flags, 0640);
+	}
+	return fd;
+}
+
+/* The part of store_save that leaves the temporary file behind when it fails. */
+static int
+write_temporary(int dir, const char *temporary, const char *name, const void *data, size_t len)
+{
+	_close_ int fd = open_temporary(dir, temporary);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	result = write_all(fd, data, len);
+	if (result < 0)
+		return result;
+	if (fchmod(fd, 0640) < 0 || fsync(fd) < 0)
+		return -errno;
+	/* NFS reports at close what it could not write. */
+	if (close(steal_fd(&fd)) < 0)
+		return -errno;
+	return renameat(dir, temporary, dir, name) < 0 ? -errno : 0;
+}
+
+int
+store_save(
+    int dir, const char *name, const void *data, size_t len, const char *path, struct error *err)
+{
+	_free_ char *temporary = xasprintf(".%s.%ld", name, (long)getpid());
+	int result = write_temporary(dir, temporary, name, data, len);
+
+	if (result < 0) {
+		unlinkat(dir, temporary, 0);
+		return error_errno(err, 507, -result, "cannot write '%s'", path);
+	}
+	return store_sync(dir, path, err);
+}
+
+int
+store_load(int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err)
+{
+	/* O_NONBLOCK: should it be a fifo. */
+	_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_buffer_ struct buffer buffer = { 0 };
+	struct stat status;
+	int result;
+
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, 404, "there is no '%s'", path);
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_errno(err, 507, errno, "cannot open '%s'", path);
+	if (!S_ISREG(status.st_mode))
+		return error_set(err, 507, "'%s' is no regular file", path);
+	result = read_all(fd, &buffer, STORE_FILE_MAX);
+	if (result < 0)
+		return error_errno(err, 507, -result, "cannot read '%s'", path);
+	*ret = buffer_steal(&buffer, len);
+	return 0;
+}
+
+int
+store_remove(int dir, const char *name, const char *path, struct error *err)
+{
+	if (unlinkat(dir, name, 0) == 0)
+		return store_sync(dir, path, err);
+	if (errno == ENOENT)
+		return 0;
+	return error_errno(err, 507, errno, "cannot remove '%s'", path);
+}
+
+/* Whether a name is a UUID in the form that we write, and the suffix. */
+static bool
+is_entry(const char *name, const char *suffix, char uuid[37])
+{
+	_free_ char *stem = NULL;
+
+	if (strlen(name) != 36 + strlen(suffix) || strcmp(name + 36, suffix) != 0)
+		return false;
+	stem = xstrndup(name, 36);
+	return uuid_normalize(stem, uuid) == 0 && strcmp(stem, uuid) == 0;
+}
+
+int
+store_list(
+    int dir, const char *suffix, const char *path, char (**ret)[37], size_t *n, struct error *err)
+{
+	_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_free_ char(*list)[37] = NULL;
+	struct dirent *entry;
+	size_t count = 0;
+	int result = 0;
+	char uuid[37];
+	DIR *stream;
+
+	stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!stream)
+		return error_errno(err, 507, errno, "cannot read the directory '%s'", path);
+	steal_fd(&fd);
+	while (errno = 0, (entry = readdir(stream))) {
+		if (!is_entry(entry->d_name, suffix, uuid))
+			continue;
+		if (count == STORE_ENTRIES_MAX) {
+			result = error_set(
+			    err, 507, "'%s' has more than %d entries", path, STORE_ENTRIES_MAX);
+			break;
+		}
+		memcpy(*model_append(&list, &count), uuid, sizeof(uuid));
+	}
+	if (!entry && errno)
+		result = error_errno(err, 507, errno, "cannot read the directory '%s'", path);
+	closedir(stream);
+	if (result < 0)
+		return result;
+	*ret = steal_ptr(list);
+	*n = count;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small files under ROOT/xml/HOST, written atomically. Private to the layer. Every failure is a 507
+ * unless said otherwise. */
+#ifndef DOMAIN_STORE_H
+#define DOMAIN_STORE_H
+
+#include "proto/error.h"
+
+#define STORE_FILE_MAX	  (1024 * 1024)
+#define STORE_ENTRIES_MAX 100000 /* of one directory */
+
+/* A checked and normalised host or VM; 400 with the word what ("host") for no UUID. */
+int store_check(const char *text, const char *what, char out[37], struct error *err);
+
+/*
+ * Opens ROOT/xml/HOST, or ROOT/xml for a NULL host, and returns the descriptor. make makes both
+ * where missing, else a missing directory gives *absent and -1 without an error. A missing ROOT is
+ * a failure always: the storage is not mounted then.
+ */
+int store_open(const char *root, const char *host, bool make, bool *absent, struct error *err);
+
+/* Writes a file of mode 0640 in place of the one that may be there. path says in messages what is
+ * meant. */
+int store_save(
+    int dir, const char *name, const void *data, size_t len, const char *path, struct error *err);
+/* Reads a file, NUL-terminated, the caller's; a 404 when it is not there. */
+int store_load(
+    int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err);
+/* Removes a file for good; one that is not there is fine. */
+int store_remove(int dir, const char *name, const char *path, struct error *err);
+/* Makes what was done to a directory last. */
+int store_sync(int dir, const char *path, struct error *err);
+
+/* The entries that are a UUID and this suffix, without it, in no order; *ret is the caller's. */
+int store_list(
+    int dir, const char *suffix, const char *path, char (**ret)[37], size_t *n, struct error *err);
+
+#endif

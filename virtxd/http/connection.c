@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One connection, as seen through evhttp's callbacks and the buffers under it. */
+#include "http/connection.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/connection_list.h"
+#include "http/drain.h"
+#include "proto/error.h"
+#include "proto/log.h"
+
+#define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
+#define REPLY_BYTES_MIN 16384	    /* a second that a client must take of its reply */
+
+static void
+set_state(struct connection *c, enum state state)
+{
+	TAILQ_REMOVE(&c->owner->lists[c->state], c, entry);
+	c->state = state;
+	c->since = monotonic_ms();
+	TAILQ_INSERT_TAIL(&c->owner->lists[state], c, entry);
+}
+
+void
+connection_wait(struct connection *c)
+{
+	const struct connections_limits *limits = &c->owner->limits;
+
+	set_state(c, STATE_WAITING);
+	/* Sent ahead already, while the last request was under way? */
+	c->received = evbuffer_get_length(bufferevent_get_input(c->bev));
+	c->deadline = c->since + INT64_C(1000) *
+				     (c->received ? limits->request_timeout : limits->idle_timeout);
+}
+
+/* A reply of len bytes goes into the output. */
+static void
+start_reply(struct connection *c, size_t len)
+{
+	set_state(c, STATE_REPLYING);
+	c->deadline = c->since + INT64_C(1000) * c->owner->limits.request_timeout +
+		      (int64_t)(len / REPLY_BYTES_MIN) * 1000;
+	c->progress = c->since;
+	c->unsent = 0;
+}
+
+static void
+on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct connection *c = arg;
+
+	if (info->n_added == 0 || c->state != STATE_WAITING)
+		return;
+	/* The clock of the request starts at its first byte, and no later byte sets it back. */
+	if (c->received == 0)
+		c->deadline = monotonic_ms() + INT64_C(1000) * c->owner->limits.request_timeout;
+	c->received += info->n_added;
+}
+
+/* evhttp writes to a connection that waits for a request only to report an error in it. */
+static void
+on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct connection *c = arg;
+
+	if (info->n_added == 0 || info->orig_size != 0 || c->state != STATE_WAITING ||
+	    c->error_page)
+		return;
+	c->error_page = true;
+	c->owner->n_error_pages++;
+	event_active(c->owner->deferred, 0, 0);
+}
+
+struct connection *
+connection_new(struct connections *owner, struct bufferevent *bev, bool refused)
+{
+	struct connection *c = xcalloc(1, sizeof(*c));
+
+	c->owner = owner;
+	c->bev = bev;
+	c->refused = refused;
+	c->state = STATE_FRESH;
+	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
+	bufferevent_incref(bev);
+	bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
+	c->input_cb = evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
+	c->output_cb = evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
+	if (!c->input_cb || !c->output_cb)
+		abort();
+	if (!refused)
+		owner->n++;
+	return c;
+}
+
+void
+connection_free(struct connection *c)
+{
+	struct connections *owner = c->owner;
+
+	TAILQ_REMOVE(&owner->lists[c->state], c, entry);
+	if (c->evcon)
+		HASH_DEL(owner->by_evcon, c);
+	if (!c->refused)
+		owner->n--;
+	if (c->error_page)
+		owner->n_error_pages--;
+	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->input_cb);
+	evbuffer_remove_cb_entry(bufferevent_get_output(c->bev), c->output_cb);
+	if (c->state == STATE_FRESH)
+		bufferevent_decref(c->bev);
+	free(c);
+}
+
+/* evhttp closes the connection, for whatever reason. */
+static void
+on_close(struct evhttp_connection *evcon, void *arg)
+{
+	struct connection *c = arg;
+	void (*gone)(void *) = c->gone;
+	void *gone_arg = c->gone_arg;
+
+	connection_free(c);
+	if (gone)
+		gone(gone_arg);
+}
+
+void
+connection_adopt(struct connection *c)
+{
+	struct connections *connections = c->owner;
+	void *evcon;
+
+	bufferevent_getcb(c->bev, NULL, NULL, NULL, &evcon);
+	if (!evcon) {
+		/* evhttp gave it up. */
+		connection_free(c);
+		return;
+	}
+	c->evcon = evcon;
+	evhttp_connection_set_closecb(evcon, on_close, c);
+	HASH_ADD_PTR(connections->by_evcon, evcon, c);
+	connection_wait(c);
+	bufferevent_decref(c->bev);
+	if (c->refused)
+		connection_turn_away(c, 503, "Retry-After: 1\r\n", "too many connections");
+}
+
+/* A whole reply as bytes, for those who get no further than this. The caller frees. */
+static char *
+format_problem(int status, const char *headers, const char *detail, size_t *len)
+{
+	_free_ char *json = NULL;
+	struct error err;
+	size_t json_len;
+	char *text;
+
+	error_set(&err, status, "%s", detail);
+	json = error_to_json(&err, &json_len);
+	text = xasprintf("HTTP/1.1 %d %s\r\n"
+			 "Content-Type: application/problem+json\r\n"
+			 "Content-Length: %zu\r\n"
+			 "Connection: close\r\n"
+			 "%s\r\n"
+			 "%s",
+	    status, error_title(status), json_len, headers, json);
+	*len = strlen(text);
+	return text;
+}
+
+/* For replies that no exchange logs. */
+static void
+log_reply(const struct connection *c, int status, const char *detail)
+{
+	char *address;
+	uint16_t port;
+
+	evhttp_connection_get_peer(c->evcon, &address, &port);
+	log_debug("http", "%d for %s: %s", status, address, detail);
+}
+
+void
+connection_turn_away(struct connection *c, int status, const char *headers, const char *detail)
+{
+	int fd = bufferevent_getfd(c->bev);
+	size_t len;
+	_free_ char *text = format_problem(status, headers, detail, &len);
+
+	(void)!send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	log_reply(c, status, detail);
+	connection_drain(c);
+	evhttp_connection_free(c->evcon);
+}
+
+void
+connection_evict(struct connection *c)
+{
+	if (c->state == STATE_WAITING && c->received > 0 && !c->error_page &&
+	    evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+		connection_turn_away(c, 408, "", "the request did not arrive in time");
+	else
+		evhttp_connection_free(c->evcon);
+}
+
+/* The status of the reply at the front of the output, 0 for none. */
+static int
+peek_status(struct evbuffer *output)
+{
+	char line[16] = "";
+	int status;
+
+	if (evbuffer_copyout(output, line, sizeof(line) - 1) < 12)
+		return 0;
+	return sscanf(line, "HTTP/%*d.%*d %d", &status) == 1 ? status : 0;
+}
+
+void
+connection_replace_page(struct connection *c)
+{
+	struct evbuffer *output = bufferevent_get_output(c->bev);
+	_free_ char *text = NULL;
+	const char *detail;
+	size_t len;
+	int status;
+
+	c->error_page = false;
+	c->owner->n_error_pages--;
+	/* The front is frozen, but for the bufferevent's own writing. */
+	evbuffer_unfreeze(output, 1);
+	status = peek_status(output);
+	switch (status) {
+	case 400:
+		detail = "the request is no HTTP/1.x, or its headers are too large";
+		break;
+	case 413:
+		detail = "the request body is too large, or its chunks are malformed";
+		break;
+	case 417:
+		detail = "only 'Expect: 100-continue' can be met";
+		break;
+	default: /* 100 Continue */
+		evbuffer_freeze(output, 1);
+		return;
+	}
+	text = format_problem(status, "", detail, &len);
+	evbuffer_drain(output, evbuffer_get_length(output));
+	evbuffer_add(output, text, len);
+	evbuffer_freeze(output, 1);
+	log_reply(c, status, detail);
+	start_reply(c, len);
+	connection_drain(c);
+}
+
+size_t
+connection_buffered(const struct connection *c)
+{
+	if (c->state == STATE_REPLYING)
+		return evbuffer_get_length(bufferevent_get_output(c->bev));
+	return c->received;
+}
+
+bool
+connection_is_overdue(struct connection *c, int64_t now)
+{
+	size_t unsent;
+
+	if (c->state != STATE_REPLYING)
+		return now >= c->deadline;
+	unsent = evbuffer_get_length(bufferevent_get_output(c->bev));
+	if (unsent != c->unsent) {
+		c->unsent = unsent;
+		c->progress = now;
+	}
+	return now >= c->deadline ||
+	       now - c->progress >= INT64_C(1000) * c->owner->limits.request_timeout;
+}
+
+/* The reply is with the kernel. */
+static void
+on_complete(struct evhttp_request *req, void *arg)
+{
+	struct connection *c = arg;
+
+	if (c->watched)
+		bufferevent_setwatermark(c->bev, EV_READ, 0, c->owner->limits.max_input);
+	c->watched = false;
+	connection_wait(c);
+}
+
+void
+connection_busy(struct connection *c, void (*gone)(void *arg), void *arg)
+{
+	set_state(c, STATE_BUSY);
+	c->gone = gone;
+	c->gone_arg = arg;
+}
+
+void
+connection_watch(struct connection *c)
+{
+	bufferevent_data_cb write_cb;
+	bufferevent_event_cb event_cb;
+	void *arg;
+
+	if (c->state != STATE_BUSY)
+		return;
+	/* evhttp ends the process when input comes in this state, so its callback for it is taken
+	 * out until it sets it again after the reply. */
+	bufferevent_getcb(c->bev, NULL, &write_cb, &event_cb, &arg);
+	bufferevent_setcb(c->bev, NULL, write_cb, event_cb, arg);
+	c->watched = true;
+	bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
+	bufferevent_enable(c->bev, EV_READ);
+}
+
+void
+connection_replied(struct connection *c, struct evhttp_request *req)
+{
+	size_t len = evbuffer_get_length(evhttp_request_get_output_buffer(req));
+
+	start_reply(c, len);
+	c->gone = NULL;
+	evhttp_request_set_on_complete_cb(req, on_complete, c);
+}
+
+void
+connection_drain(struct connection *c)
+{
+	drain_start(c->owner->drains, bufferevent_getfd(c->bev));
+}

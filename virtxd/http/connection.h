@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One connection, to those who reply on it. */
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
+
+struct connection;
+struct evhttp_request;
+
+/* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
+ * by then evhttp has freed the request unless evhttp_request_get_connection() of it is NULL. */
+void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);
+/* The handler has returned: unless it has replied, a client that hangs up is noticed from now on.
+ */
+void connection_watch(struct connection *connection);
+/* The reply is about to be given to evhttp. */
+void connection_replied(struct connection *connection, struct evhttp_request *req);
+/* The connection is closed after this reply, while the client may still be sending. */
+void connection_drain(struct connection *connection);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What connection.c and connections.c share: one list for each state, each in the order in which
+ * the connections entered it. */
+#ifndef HTTP_CONNECTION_LIST_H
+#define HTTP_CONNECTION_LIST_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "http/connections.h"
+
+struct bufferevent;
+struct evbuffer_cb_entry;
+
+enum state {
+	STATE_FRESH,   /* accepted in this round of the loop: evhttp has not let us see it yet */
+	STATE_WAITING, /* for a whole request */
+	STATE_BUSY,    /* a handler has it */
+	STATE_REPLYING,
+	STATE_N,
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+struct connection {
+	TAILQ_ENTRY(connection) entry;
+	UT_hash_handle hh;
+	struct connections *owner;
+	enum state state;
+	struct bufferevent *bev;	 /* a reference is held while fresh */
+	struct evhttp_connection *evcon; /* the key in by_evcon; NULL while fresh */
+	struct evbuffer_cb_entry *input_cb;
+	struct evbuffer_cb_entry *output_cb;
+	bool refused;	 /* there was no room for it: a 503 is all it gets */
+	bool watched;	 /* connection_watch has lowered how much is read ahead */
+	bool error_page; /* evhttp has put its own error page into the output */
+	int64_t since;	 /* ms, of the state */
+	int64_t deadline;
+	int64_t progress; /* when it last took something of its reply, as the tick saw it */
+	size_t unsent;	  /* bytes then */
+	size_t received;  /* bytes since it waits */
+	void (*gone)(void *arg);
+	void *gone_arg;
+};
+
+struct connections {
+	struct event_base *base;
+	struct connections_limits limits;
+	struct connection_list lists[STATE_N];
+	struct connection *by_evcon;
+	struct event *deferred; /* what must not be done inside evhttp's callbacks */
+	struct event *tick;
+	struct drains *drains;
+	void (*accepting)(void *arg, bool on);
+	void *accepting_arg;
+	unsigned int n;	      /* without refused ones */
+	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
+	unsigned int n_error_pages;
+	uint64_t n_refused;
+};
+
+/* One that evhttp is just accepting. bev is borrowed, but for a reference while it is fresh. */
+struct connection *connection_new(struct connections *owner, struct bufferevent *bev, bool refused);
+void connection_free(struct connection *c);
+/* evhttp is done with accepting it, and is the argument of the bufferevent's callbacks now; no
+ * input was looked at yet. Frees one that evhttp gave up. */
+void connection_adopt(struct connection *c);
+/* For a request. */
+void connection_wait(struct connection *c);
+/* Closes it with a last word, where that fits into the socket. headers end in a line end each. */
+void connection_turn_away(
+    struct connection *c, int status, const char *headers, const char *detail);
+/* Closes one that waits, or that does not take its reply. */
+void connection_evict(struct connection *c);
+/* Puts ours in the place of evhttp's error page: that is HTML and cannot be changed, but nothing of
+ * it was sent yet. evhttp closes the connection after it. */
+void connection_replace_page(struct connection *c);
+/* The bytes that it holds. */
+size_t connection_buffered(const struct connection *c);
+/* Was it given time enough? To be asked once a tick. */
+bool connection_is_overdue(struct connection *c, int64_t now);
+
+#endif

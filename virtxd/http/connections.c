@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The connections of a server: who may come in, and who has to go. */
+#include "http/connections.h"
+
+#include <assert.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+
+#include "http/connection_list.h"
+#include "http/drain.h"
+#include "proto/log.h"
+
+#define TICK_MS	       500
+#define EVICT_MIN_MS   1000	   /* a connection that waited for less is not closed for another */
+#define ACCEPT_MAX     64	   /* in one round of the loop */
+#define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
+#define BUFFERED_SMALL (32 * 1024) /* closing one that holds less does not help */
+
+/* Closes the one that has been waiting longest; false where none waited long enough. */
+static bool
+make_room(struct connections *connections)
+{
+	struct connection *c = TAILQ_FIRST(&connections->lists[STATE_WAITING]);
+
+	if (!c || monotonic_ms() - c->since < EVICT_MIN_MS)
+		return false;
+	connection_evict(c);
+	return true;
+}
+
+/* evhttp asks for the bufferevent of a connection that it has just accepted: the only notice that
+ * there is one. */
+static struct bufferevent *
+on_accept(struct event_base *base, void *arg)
+{
+	static struct log_limit limit;
+	struct connections *connections = arg;
+	bool refused = false;
+	/* Without BEV_OPT_CLOSE_ON_FREE: evhttp closes the socket itself then. */
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+
+	if (!bev)
+		abort();
+	if (connections->n >= (unsigned int)connections->limits.max && !make_room(connections)) {
+		refused = true;
+		connections->n_refused++;
+		log_limited(&limit, 2, "http", "a connection was refused: all %d are in use",
+		    connections->limits.max);
+	}
+	connection_new(connections, bev, refused);
+	/* The listener would go on for as long as others come, and nothing else would run. */
+	if (++connections->n_fresh == ACCEPT_MAX)
+		connections->accepting(connections->accepting_arg, false);
+	event_active(connections->deferred, 0, 0);
+	return bev;
+}
+
+static void
+on_deferred(evutil_socket_t fd, short what, void *arg)
+{
+	struct connections *connections = arg;
+	struct connection *c, *next;
+
+	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH])))
+		connection_adopt(c);
+	if (connections->n_fresh >= ACCEPT_MAX)
+		connections->accepting(connections->accepting_arg, true);
+	connections->n_fresh = 0;
+	/* They have just got input, so they are mostly few, and found late in the list. */
+	for (c = TAILQ_LAST(&connections->lists[STATE_WAITING], connection_list);
+	     c && connections->n_error_pages > 0; c = next) {
+		next = TAILQ_PREV(c, connection_list, entry);
+		if (c->error_page)
+			connection_replace_page(c);
+	}
+}
+
+/* Closes what is over its deadline, and from the oldest on what fills the memory; returns the bytes
+ * that the rest holds. */
+static size_t
+sweep(struct connection_list *list, int64_t now, size_t budget)
+{
+	struct connection *c, *next;
+	size_t total = 0;
+
+	TAILQ_FOREACH (c, list, entry)
+		total += connection_buffered(c);
+	for (c = TAILQ_FIRST(list); c; c = next) {
+		size_t bytes = connection_buffered(c);
+
+		next = TAILQ_NEXT(c, entry);
+		if (!connection_is_overdue(c, now) &&
+		    (total <= budget || bytes < BUFFERED_SMALL || now - c->since < EVICT_MIN_MS))
+			continue;
+		total -= bytes;
+		connection_evict(c);
+	}
+	return total;
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct connections *connections = arg;
+	int64_t now = monotonic_ms();
+	size_t used;
+
+	used = sweep(&connections->lists[STATE_REPLYING], now, BUFFERED_MAX);
+	sweep(
+	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
+	connections->accepting(connections->accepting_arg, true);
+}
+
+struct connections *
+connections_new(struct event_base *base, struct evhttp *http,
+    const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg)
+{
+	static const struct timeval period = { .tv_usec = TICK_MS * 1000 };
+	struct connections *connections = xcalloc(1, sizeof(*connections));
+
+	connections->base = base;
+	connections->limits = *limits;
+	connections->accepting = accepting;
+	connections->accepting_arg = arg;
+	for (int i = 0; i < STATE_N; i++)
+		TAILQ_INIT(&connections->lists[i]);
+	connections->deferred = event_new(base, -1, 0, on_deferred, connections);
+	connections->tick = event_new(base, -1, EV_PERSIST, on_tick, connections);
+	if (!connections->deferred || !connections->tick ||
+	    event_add(connections->tick, &period) < 0)
+		abort();
+	connections->drains = drains_new(base);
+	evhttp_set_bevcb(http, on_accept, connections);
+	return connections;
+}
+
+void
+connections_free(struct connections *connections)
+{
+	struct connection *c;
+
+	if (!connections)
+		return;
+	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH])))
+		connection_free(c);
+	assert(connections->n == 0);
+	drains_free(connections->drains);
+	event_free(connections->deferred);
+	event_free(connections->tick);
+	free(connections);
+}
+
+void
+connections_get_stats(const struct connections *connections, struct connections_stats *ret)
+{
+	ret->open = connections->n;
+	ret->refused = connections->n_refused;
+}
+
+struct connection *
+connections_find(struct connections *connections, struct evhttp_connection *evcon)
+{
+	struct connection *c;
+
+	HASH_FIND_PTR(connections->by_evcon, &evcon, c);
+	assert(c);
+	return c;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The connections of a server: how many there may be, how long each may wait, and when they end.
+ * evhttp 2.1 has no hook for any of that.
+ */
+#ifndef HTTP_CONNECTIONS_H
+#define HTTP_CONNECTIONS_H
+
+#include "proto/util.h"
+
+struct connection;
+struct connections;
+struct event_base;
+struct evhttp;
+struct evhttp_connection;
+
+struct connections_limits {
+	int max;	     /* connections; further ones are answered 503 */
+	int request_timeout; /* seconds */
+	int idle_timeout;    /* seconds */
+	size_t max_input;    /* bytes of one request, with its headers */
+};
+
+struct connections_stats {
+	unsigned int open;
+	uint64_t refused;
+};
+
+/*
+ * Hooks into http (borrowed; freed before the connections are). accepting switches the listeners:
+ * off when enough have come at once, on after those, and twice a second in any case.
+ */
+struct connections *connections_new(struct event_base *base, struct evhttp *http,
+    const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg);
+/* After evhttp_free. */
+void connections_free(struct connections *connections);
+void connections_get_stats(const struct connections *connections, struct connections_stats *ret);
+
+/* The connection that evhttp means; never NULL for one that a request came on. */
+struct connection *connections_find(
+    struct connections *connections, struct evhttp_connection *evcon);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One request with its reply. It outlives its connection where a handler has it for longer. */
+#include "http/exchange.h"
+
+#include <ctype.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include "http/connection.h"
+#include "proto/log.h"
+
+#define USER_MAX  64
+#define COPY_MAX  4096 /* a body up to this is copied into the reply, a larger one handed over */
+#define LOOP	  "X-VirtX-Loop"
+#define FORWARDED "X-Forwarded-For"
+
+struct exchange {
+	struct request req;	       /* first: a request is an exchange */
+	struct evhttp_request *http;   /* NULL once evhttp has freed it */
+	struct connection *connection; /* NULL once it is gone */
+	const char *method;
+	int64_t start; /* ms */
+	bool head;
+	bool close; /* what follows on the connection cannot be told from this request's body */
+	char *body;
+	char *query;
+	char client[48];
+	char user[USER_MAX + 1];
+	char path[256]; /* for the log and for messages, cut */
+};
+
+/* What the headers say that concerns us. */
+struct headers {
+	const char *length;
+	const char *encoding;
+	const char *expect;
+	const char *forwarded;
+	unsigned int n_length;
+	unsigned int n_encoding;
+	bool bad_name;
+	bool looped;
+	bool respond_async;
+};
+
+static const char *
+method_name(enum evhttp_cmd_type type)
+{
+	switch (type) {
+	case EVHTTP_REQ_GET:
+		return "GET";
+	case EVHTTP_REQ_POST:
+		return "POST";
+	case EVHTTP_REQ_HEAD:
+		return "HEAD";
+	case EVHTTP_REQ_PUT:
+		return "PUT";
+	case EVHTTP_REQ_DELETE:
+		return "DELETE";
+	case EVHTTP_REQ_OPTIONS:
+		return "OPTIONS";
+	case EVHTTP_REQ_TRACE:
+		return "TRACE";
+	case EVHTTP_REQ_CONNECT:
+		return "CONNECT";
+	case EVHTTP_REQ_PATCH:
+		return "PATCH";
+	default:
+		return "this method";
+	}
+}
+
+/* Does a list such as `wait=10, respond-async` hold the preference? */
+static bool
+has_preference(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p = list;
+
+	while (*p) {
+		bool quoted = false;
+
+		p += strspn(p, " \t,");
+		if (strncasecmp(p, name, len) == 0 && strchr(" \t,;", p[len]))
+			return true;
+		for (; *p && (quoted || *p != ','); p++) {
+			if (*p == '"')
+				quoted = !quoted;
+			else if (*p == '\\' && quoted && p[1])
+				p++;
+		}
+	}
+	return false;
+}
+
+/* RFC 9110's token. */
+static bool
+is_token(const char *name)
+{
+	if (!*name)
+		return false;
+	for (; *name; name++) {
+		if (!isalnum((unsigned char)*name) && !strchr("!#$%&'*+-.^_`|~", *name))
+			return false;
+	}
+	return true;
+}
+
+static void
+read_headers(struct evhttp_request *http, struct headers *h)
+{
+	struct evkeyval *header;
+
+	*h = (struct headers){ 0 };
+	TAILQ_FOREACH (header, evhttp_request_get_input_headers(http), next) {
+		const char *name = header->key;
+
+		/* Also "Content-Length :", which evhttp does not take for one. */
+		if (!is_token(name))
+			h->bad_name = true;
+		else if (strcasecmp(name, "Content-Length") == 0 && h->n_length++ == 0)
+			h->length = header->value;
+		else if (strcasecmp(name, "Transfer-Encoding") == 0 && h->n_encoding++ == 0)
+			h->encoding = header->value;
+		else if (strcasecmp(name, FORWARDED) == 0 && !h->forwarded)
+			h->forwarded = header->value;
+		else if (strcasecmp(name, LOOP) == 0)
+			h->looped = true;
+		else if (strcasecmp(name, "Prefer") == 0)
+			h->respond_async |= has_preference(header->value, "respond-async");
+	}
+}
+
+/* Copies what fits. */
+static void
+copy_text(char *out, size_t size, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= size)
+		len = size - 1;
+	memcpy(out, text, len);
+	out[len] = '\0';
+}
+
+/* The first address of X-Forwarded-For. It is what the client says: for people, not for rights. */
+static void
+set_user(struct exchange *ex, const char *forwarded)
+{
+	size_t n = 0;
+
+	if (forwarded)
+		forwarded += strspn(forwarded, " \t");
+	for (; forwarded && *forwarded && *forwarded != ',' && n < USER_MAX; forwarded++) {
+		unsigned char c = (unsigned char)*forwarded;
+
+		ex->user[n++] = isalnum(c) || strchr(".:_-@[]%", c) ? (char)c : '?';
+	}
+	while (n > 0 && ex->user[n - 1] == '?')
+		n--;
+	ex->user[n] = '\0';
+	if (n == 0)
+		copy_text(ex->user, sizeof(ex->user), ex->client);
+}
+
+static void
+exchange_free(struct exchange *ex)
+{
+	free(ex->body);
+	free(ex->query);
+	free(ex);
+}
+
+/* The connection is gone before the reply: whoever has the request learns of it from nobody. */
+static void
+on_gone(void *arg)
+{
+	struct exchange *ex = arg;
+
+	/* Where the client hung up, evhttp leaves us the request, and still wants its reply. Where
+	 * we close, it frees both. */
+	if (evhttp_request_get_connection(ex->http))
+		ex->http = NULL;
+	ex->connection = NULL;
+}
+
+static void
+free_reference(const void *data, size_t len, void *arg)
+{
+	free(arg);
+}
+
+static void
+add_body(struct evbuffer *output, char *body, size_t len)
+{
+	int r;
+
+	if (len > COPY_MAX) {
+		r = evbuffer_add_reference(output, body, len, free_reference, body);
+	} else {
+		r = evbuffer_add(output, body, len);
+		free(body);
+	}
+	if (r < 0)
+		abort();
+}
+
+/* struct request's send: the one place where replies go out. */
+static void
+exchange_send(struct request *req, int status, const char *content_type, char *body, size_t len,
+    const struct request_header *headers, size_t n_headers)
+{
+	struct exchange *ex = (struct exchange *)req;
+	struct evkeyvalq *out;
+	char number[24];
+
+	if (log_get_level() >= LOG_LEVEL_DEBUG)
+		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
+		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,
+		    ex->connection ? "" : ", who has gone");
+	if (!ex->connection) {
+		free(body);
+		/* To evhttp a reply without a connection means: free the request. */
+		if (ex->http)
+			evhttp_send_reply(ex->http, status, NULL, NULL);
+		exchange_free(ex);
+		return;
+	}
+
+	out = evhttp_request_get_output_headers(ex->http);
+	if (content_type)
+		evhttp_add_header(out, "Content-Type", content_type);
+	if (status != 204) {
+		snprintf(number, sizeof(number), "%zu", len);
+		evhttp_add_header(out, "Content-Length", number);
+	}
+	for (size_t i = 0; i < n_headers; i++)
+		evhttp_add_header(out, headers[i].name, headers[i].value);
+	if (ex->close) {
+		evhttp_add_header(out, "Connection", "close");
+		connection_drain(ex->connection);
+	}
+	if (ex->head || len == 0 || status == 204)
+		free(body);
+	else
+		add_body(evhttp_request_get_output_buffer(ex->http), body, len);
+	connection_replied(ex->connection, ex->http);
+	evhttp_send_reply(ex->http, status, error_title(status), NULL);
+	exchange_free(ex);
+}
+
+/* Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
+ * Transfer-Encoding more freely than those who may stand in front of us. */
+static int
+check_framing(
+    struct exchange *ex, enum evhttp_cmd_type type, const struct headers *h, struct error *err)
+{
+	bool bodiless = !(type & (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+				     EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH));
+
+	if (h->bad_name) {
+		ex->close = true;
+		return error_set(err, 400, "a header has a bad name");
+	}
+	if (!h->length && !h->encoding)
+		return 0;
+	if (h->length && h->encoding) {
+		ex->close = true;
+		return error_set(
+		    err, 400, "there are both a Content-Length and a Transfer-Encoding header");
+	}
+	if (h->n_length > 1 || h->n_encoding > 1) {
+		ex->close = true;
+		return error_set(err, 400, "there are several %s headers",
+		    h->length ? "Content-Length" : "Transfer-Encoding");
+	}
+	if (h->encoding && strcasecmp(h->encoding, "chunked") != 0) {
+		ex->close = true;
+		return error_set(err, 400,
+		    "Transfer-Encoding '%.64s' is not supported, only 'chunked' is", h->encoding);
+	}
+	if (h->length && strspn(h->length, "0123456789") != strlen(h->length)) {
+		ex->close = true;
+		return error_set(err, 400, "Content-Length '%.64s' is no number", h->length);
+	}
+	if (bodiless && (h->encoding || strspn(h->length, "0") != strlen(h->length))) {
+		ex->close = true;
+		/* Any other method of these gets its 404 or 405. */
+		if (type == EVHTTP_REQ_HEAD)
+			return error_set(err, 400, "a HEAD request must not have a body");
+	}
+	return 0;
+}
+
+/* Answers what no handler sees. */
+static void
+refuse(struct exchange *ex, const struct error *err, const struct request_header *headers,
+    size_t n_headers)
+{
+	size_t len;
+	char *json = error_to_json(err, &len);
+
+	ex->req.replied = true;
+	exchange_send(
+	    &ex->req, err->status, "application/problem+json", json, len, headers, n_headers);
+}
+
+static void
+refuse_method(struct exchange *ex, unsigned int allow)
+{
+	static const enum method order[] = { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT,
+		METHOD_DELETE };
+	struct request_header header = { .name = "Allow" };
+	char list[64] = "";
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		size_t len = strlen(list);
+
+		if (allow & order[i])
+			snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+			    method_word(order[i]));
+	}
+	header.value = list;
+	error_set(&err, 405, "'%s' does not take %s, only %s", ex->path, ex->method, list);
+	refuse(ex, &err, &header, 1);
+}
+
+/* Finds the handler's route, or answers. */
+static int
+find_route(struct exchange *ex, enum evhttp_cmd_type type, const char *path)
+{
+	enum method method = method_parse(method_name(type));
+	unsigned int allow = 0;
+	struct error err;
+
+	switch (route_find(
+	    method, path, &ex->req.route, ex->req.param, sizeof(ex->req.param), &allow)) {
+	case ROUTE_FOUND:
+		return 0;
+	case ROUTE_NO_METHOD:
+		refuse_method(ex, allow);
+		return -1;
+	case ROUTE_NO_PATH:
+		error_set(&err, 404, "there is no '%s'", ex->path);
+		break;
+	case ROUTE_BAD_UUID:
+		error_set(&err, 400, "'%s' does not hold a valid UUID", ex->path);
+		break;
+	case ROUTE_BAD_ENCODING:
+	default:
+		error_set(&err, 400, "bad percent-encoding in '%s'", ex->path);
+		break;
+	}
+	refuse(ex, &err, NULL, 0);
+	return -1;
+}
+
+static void
+take_body(struct exchange *ex)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(ex->http);
+	size_t len = evbuffer_get_length(input);
+
+	ex->req.body = "";
+	if (len == 0)
+		return;
+	ex->body = xcalloc(len + 1, 1);
+	evbuffer_remove(input, ex->body, len);
+	ex->req.body = ex->body;
+	ex->req.body_len = len;
+}
+
+void
+exchange_start(
+    struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
+	enum evhttp_cmd_type type = evhttp_request_get_command(http);
+	const char *path = str_or_empty(evhttp_uri_get_path(uri));
+	const char *query = evhttp_uri_get_query(uri);
+	struct exchange *ex = xcalloc(1, sizeof(*ex));
+	struct headers h;
+	struct error err;
+	char *address;
+	uint16_t port;
+
+	ex->http = http;
+	ex->connection = connection;
+	ex->start = monotonic_ms();
+	ex->method = method_name(type);
+	ex->head = type == EVHTTP_REQ_HEAD;
+	evhttp_connection_get_peer(evhttp_request_get_connection(http), &address, &port);
+	copy_text(ex->client, sizeof(ex->client), address);
+	copy_text(ex->path, sizeof(ex->path), path);
+	connection_busy(connection, on_gone, ex);
+
+	read_headers(http, &h);
+	set_user(ex, h.forwarded);
+	ex->req.send = exchange_send;
+	ex->req.client = ex->client;
+	ex->req.user = ex->user;
+	ex->req.looped = h.looped;
+	ex->req.respond_async = h.respond_async;
+	if (check_framing(ex, type, &h, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return;
+	}
+	if (find_route(ex, type, path) < 0)
+		return;
+	if (query)
+		ex->req.query = ex->query = xstrdup(query);
+	take_body(ex);
+	handler(arg, &ex->req);
+	connection_watch(connection);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One request with its reply: what stands between evhttp and the handlers. */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "http/server.h"
+
+struct connection;
+struct evhttp_request;
+
+/* Takes a request that has arrived whole: checks and routes it, and answers it itself or gives it
+ * to the handler. */
+void exchange_start(
+    struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The listeners, and evhttp with its limits. */
+#include "http/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/connections.h"
+#include "http/exchange.h"
+#include "proto/log.h"
+
+#define BACKLOG	     256
+#define FDS_RESERVED 128 /* for jobs, serf, libvirt and the rest of the process */
+
+struct http_server {
+	struct evhttp *http;
+	struct connections *connections;
+	struct evconnlistener **listeners; /* owned by http */
+	size_t n_listeners;
+	http_handler handler;
+	void *arg;
+	uint64_t requests;
+};
+
+static void
+on_request(struct evhttp_request *req, void *arg)
+{
+	struct http_server *server = arg;
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	struct connection *connection = connections_find(server->connections, evcon);
+
+	server->requests++;
+	exchange_start(req, connection, server->handler, server->arg);
+}
+
+/* No more descriptors, most likely. Without a pause the loop would spin, as the listener stays
+ * readable. evhttp has taken the argument for itself, so the next set_accepting ends the pause. */
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	static struct log_limit limit;
+
+	log_limited(&limit, 2, "http", "cannot accept a connection: %s", strerror(errno));
+	evconnlistener_disable(listener);
+}
+
+static void
+set_accepting(void *arg, bool on)
+{
+	struct http_server *server = arg;
+
+	for (size_t i = 0; i < server->n_listeners; i++) {
+		if (on)
+			evconnlistener_enable(server->listeners[i]);
+		else
+			evconnlistener_disable(server->listeners[i]);
+	}
+}
+
+static socklen_t
+make_address(const struct config_listen *listen, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (inet_pton(AF_INET, listen->addr, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(listen->port);
+		return sizeof(*in);
+	}
+	if (inet_pton(AF_INET6, listen->addr, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(listen->port);
+		return sizeof(*in6);
+	}
+	return 0;
+}
+
+/* A listening socket, or -errno. */
+static int
+open_listener(const struct config_listen *where)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = make_address(where, &ss);
+	_close_ int fd = -1;
+	int on = 1;
+
+	if (len == 0)
+		return -EINVAL;
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Connections inherit the last two. NODELAY: the end of a long reply must not wait for the
+	 * client's delayed acknowledgement. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		return -errno;
+	/* [::] leaves 0.0.0.0 to the listener that asks for it. */
+	if (ss.ss_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static int
+add_listener(struct http_server *server, struct event_base *base, const struct config_listen *where,
+    struct error *err)
+{
+	struct evconnlistener *listener;
+	int fd = open_listener(where);
+
+	if (fd < 0)
+		return error_errno(
+		    err, 500, -fd, "cannot listen on '%s' port %u", where->addr, where->port);
+	listener = evconnlistener_new(
+	    base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!listener || !evhttp_bind_listener(server->http, listener))
+		abort();
+	evconnlistener_set_error_cb(listener, on_accept_error);
+	server->listeners =
+	    xrealloc(server->listeners, server->n_listeners + 1, sizeof(struct evconnlistener *));
+	server->listeners[server->n_listeners++] = listener;
+	return 0;
+}
+
+/* As many as asked for, unless the process may not have that many descriptors. */
+static int
+connections_max(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return config->max_connections;
+	most =
+	    limit.rlim_cur > 2 * FDS_RESERVED ? limit.rlim_cur - FDS_RESERVED : limit.rlim_cur / 2;
+	if ((rlim_t)config->max_connections <= most)
+		return config->max_connections;
+	log_warning("http",
+	    "max_connections is %d here instead of %d: the limit of open files is %llu", (int)most,
+	    config->max_connections, (unsigned long long)limit.rlim_cur);
+	return (int)most;
+}
+
+struct http_server *
+http_server_new(struct event_base *base, const struct config *config, http_handler handler,
+    void *arg, struct error *err)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+	struct connections_limits limits = {
+		.max = connections_max(config),
+		.request_timeout = config->request_timeout,
+		.idle_timeout = config->idle_timeout,
+		.max_input = (size_t)config->max_body + (size_t)config->max_headers,
+	};
+
+	server->handler = handler;
+	server->arg = arg;
+	server->http = evhttp_new(base);
+	if (!server->http)
+		abort();
+	evhttp_set_max_headers_size(server->http, config->max_headers);
+	evhttp_set_max_body_size(server->http, config->max_body - 1);
+	/* All, known to evhttp or not, so that it leaves the answer to us. */
+	evhttp_set_allowed_methods(server->http, UINT16_MAX);
+	evhttp_set_default_content_type(server->http, NULL);
+	evhttp_set_gencb(server->http, on_request, server);
+	server->connections = connections_new(base, server->http, &limits, set_accepting, server);
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		if (add_listener(server, base, &config->listen[i], err) < 0) {
+			http_server_free(server);
+			return NULL;
+		}
+	}
+	return server;
+}
+
+void
+http_server_free(struct http_server *server)
+{
+	if (!server)
+		return;
+	evhttp_free(server->http);
+	connections_free(server->connections);
+	free(server->listeners);
+	free(server);
+}
+
+void
+http_server_get_stats(const struct http_server *server, struct http_stats *ret)
+{
+	struct connections_stats stats;
+
+	connections_get_stats(server->connections, &stats);
+	*ret = (struct http_stats){
+		.connections = stats.open,
+		.requests = server->requests,
+		.refused = stats.refused,
+	};
+}
+
+uint16_t
+http_server_port(const struct http_server *server, size_t index)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+
+	if (index >= server->n_listeners)
+		return 0;
+	fd = evconnlistener_get_fd(server->listeners[index]);
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return 0;
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+					      : ((struct sockaddr_in *)&ss)->sin_port);
+}

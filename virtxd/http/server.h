@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The listeners: evhttp with its limits, and each request handed to the handler once it is whole.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "api/request.h"
+#include "state/config.h"
+
+struct event_base;
+struct http_server;
+
+struct http_stats {
+	unsigned int connections;
+	uint64_t requests, refused; /* refused: connections over the bound */
+};
+
+typedef void (*http_handler)(void *arg, struct request *req);
+
+/* Binds all listeners of config (borrowed, must outlive the server) or fails naming the one. */
+struct http_server *http_server_new(struct event_base *base, const struct config *config,
+    http_handler handler, void *arg, struct error *err);
+/* Closes listeners and connections; requests under way are dropped without a reply, and what is
+ * replied to them later has no effect. Not from within a handler. */
+void http_server_free(struct http_server *server);
+void http_server_get_stats(const struct http_server *server, struct http_stats *ret);
+/* The port of the listener with this index in config, for one that was bound to port 0; 0 past the
+ * last. */
+uint16_t http_server_port(const struct http_server *server, size_t index);
+
+#endif

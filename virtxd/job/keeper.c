@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "job/keeper.h"
+
+#include <event2/event.h>
+
+#include "job/uuid_set.h"
+#include "proto/log.h"
+
+#define COALESCE_MS   50    /* events of one moment become one refresh */
+#define HEAL_MS	      200   /* until a VM that is busy is looked at again */
+#define SILENT_MS     20000 /* after which a sanlock that does not answer is no longer trusted */
+#define INSPECT_BATCH 50    /* VMs */
+
+/* One kind of background job: at most one of it runs at a time. */
+struct slot {
+	bool running;
+	int64_t since; /* monotonic ms */
+	uint64_t mark; /* of the inventory, when it began to look */
+};
+
+struct keeper {
+	struct event_base *base;
+	const struct config *config;
+	struct jobs *jobs;
+	struct inventory *inventory;
+	struct operations *operations;
+	keeper_probed probed;
+	void *arg;
+	struct work_env env;
+	struct event *period, *coalesce, *heal;
+	struct slot probe, collect, refresh, inspect, reconcile, lockspace;
+	struct uuid_set changed, wounded;
+	bool connected;
+	bool host_known; /* what never changes of the host was collected */
+	char *lockspace_why;
+};
+
+const struct work_env *
+keeper_env(const struct keeper *keeper)
+{
+	return &keeper->env;
+}
+
+const char *
+keeper_lockspace_why(const struct keeper *keeper)
+{
+	return keeper->lockspace_why;
+}
+
+static void
+arm(struct event *timer, int ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	if (!evtimer_pending(timer, NULL))
+		evtimer_add(timer, &tv);
+}
+
+/* Starts the slot's job unless it runs already. */
+static bool
+start(struct keeper *keeper, struct slot *slot, enum work_id id, const void *request, job_done done)
+{
+	struct error err = { 0 };
+
+	if (slot->running)
+		return false;
+	slot->mark = inventory_mark(keeper->inventory);
+	slot->since = monotonic_ms();
+	slot->running =
+	    job_start(keeper->jobs, id, request, NULL, "", NULL, done, keeper, &err) != NULL;
+	if (!slot->running)
+		log_warning("job", "cannot start %s: %s", works[id].name, err.detail);
+	return slot->running;
+}
+
+/* What happens in the background is told once, where it changes. */
+static void
+failed(enum work_id id, const struct error *err)
+{
+	static struct log_limit limit;
+
+	log_limited(&limit, 10, "job", "%s failed: %s", works[id].name, err->detail);
+}
+
+static void
+probe_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+
+	struct probe_result *res = result;
+
+	keeper->probe.running = false;
+	keeper->probed(keeper->arg, res ? res->uuid : NULL, err);
+}
+
+void
+keeper_probe(struct keeper *keeper)
+{
+	struct probe_request req = { .uri = keeper->env.uri };
+
+	if (keeper->probe.running)
+		return;
+	if (!start(keeper, &keeper->probe, WORK_PROBE, &req, probe_done)) {
+		struct error err = { 0 };
+
+		error_set(&err, 503, "no probe could be started");
+		keeper->probed(keeper->arg, NULL, &err);
+	}
+}
+
+static void
+heal_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct vm_result *res = result;
+
+	if (!res) {
+		failed(WORK_VM_HEAL, err);
+		return;
+	}
+	if (res->gone)
+		return; /* libvirt's event or the next collection tells, or it never was */
+	log_info("job", "VM '%s' healed", res->vm.uuid);
+	inventory_report_vm(keeper->inventory, UINT64_MAX, true, &res->vm);
+}
+
+static void
+heal_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *keeper = arg;
+	struct uuid_set busy = { 0 };
+	char uuid[37];
+
+	while (uuid_set_take(&keeper->wounded, uuid)) {
+		struct vm_request req = { .env = keeper->env, .uuid = uuid };
+		struct error err = { 0 };
+
+		if (keeper->connected && !jobs_busy(keeper->jobs, uuid)) {
+			if (!job_start(keeper->jobs, WORK_VM_HEAL, &req, uuid, "", NULL, heal_done,
+				keeper, &err))
+				failed(WORK_VM_HEAL, &err);
+		} else {
+			uuid_set_add(&busy, uuid);
+		}
+	}
+	keeper->wounded = busy;
+	if (!uuid_set_is_empty(&keeper->wounded))
+		arm(keeper->heal, HEAL_MS);
+}
+
+void
+keeper_heal(struct keeper *keeper, const char *uuid)
+{
+	uuid_set_add(&keeper->wounded, uuid);
+	arm(keeper->heal, HEAL_MS);
+}
+
+static bool
+is_off(enum vmrunstate runstate)
+{
+	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
+}
+
+/* An operation is "started" in the VM's log, and nothing is under way that could end it. */
+static bool
+is_wounded(const struct inventory_vm *view)
+{
+	const struct oplog_list *oplog = &view->vm.stats.oplog;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		if (!str_equal(oplog->items[i].status, "started"))
+			continue;
+		if (!str_equal(oplog->items[i].op, "VmShutdown") ||
+		    is_off(view->vm.runinfo.runstate))
+			return true;
+	}
+	return false;
+}
+
+static void
+vm_observed(void *arg, const char *uuid, const struct inventory_vm *vm)
+{
+	struct keeper *keeper = arg;
+
+	if (vm && !vm->local)
+		return;
+	if (!vm || is_off(vm->vm.runinfo.runstate))
+		operations_finish_vm(keeper->operations, uuid, "VmShutdown", "the VM is off");
+	if (vm && is_wounded(vm))
+		keeper_heal(keeper, uuid);
+}
+
+static void
+refresh_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct refresh_result *res = result;
+
+	keeper->refresh.running = false;
+	if (!uuid_set_is_empty(&keeper->changed))
+		arm(keeper->coalesce, COALESCE_MS);
+	if (!res) {
+		failed(WORK_REFRESH, err);
+		return;
+	}
+	for (size_t i = 0; i < res->n_vms; i++)
+		inventory_report_vm(keeper->inventory, keeper->refresh.mark, false, &res->vms[i]);
+}
+
+static void
+refresh_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *keeper = arg;
+	struct refresh_request req = { .env = keeper->env };
+	char uuid[37];
+
+	if (keeper->refresh.running || !keeper->connected)
+		return;
+	while (uuid_set_take(&keeper->changed, uuid))
+		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
+	if (!start(keeper, &keeper->refresh, WORK_REFRESH, &req, refresh_done)) {
+		for (size_t i = 0; i < req.n_vms; i++)
+			inventory_forget_def(keeper->inventory, req.vms[i].uuid);
+	}
+	req.env = (struct work_env){ 0 };
+	model_clear(&refresh_request_model, &req);
+}
+
+void
+keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
+{
+	if (migrated || runstate == VMRUNSTATE_DELETED) {
+		inventory_remove_vm(keeper->inventory, uuid);
+		return;
+	}
+	if (runstate != VMRUNSTATE_NONE && inventory_find_vm(keeper->inventory, uuid)) {
+		inventory_set_runstate(keeper->inventory, uuid, runstate);
+		return;
+	}
+	uuid_set_add(&keeper->changed, uuid);
+	arm(keeper->coalesce, COALESCE_MS);
+}
+
+static void
+inspect_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct inspect_result *res = result;
+
+	keeper->inspect.running = false;
+	if (!res) {
+		failed(WORK_INSPECT, err);
+		return;
+	}
+	for (size_t i = 0; i < res->n_vms; i++) {
+		if (inventory_find_vm(keeper->inventory, res->vms[i].uuid))
+			inventory_report_vm(
+			    keeper->inventory, keeper->inspect.mark, false, &res->vms[i]);
+	}
+}
+
+static void
+add_uninspected(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
+{
+	struct inspect_request *req = arg;
+	const struct vmdef *def = &view->vm.def;
+	struct inspect_vm *vm;
+
+	if (!def_known || disks_known || view->foreign || req->n_vms >= INSPECT_BATCH)
+		return;
+	vm = model_append(&req->vms, &req->n_vms);
+	vm->uuid = xstrdup(view->vm.uuid);
+	model_copy(&disk_model, model_append(&vm->disks, &vm->n_disks), &def->osdisk);
+	for (size_t i = 0; i < def->n_disks; i++)
+		model_copy(&disk_model, model_append(&vm->disks, &vm->n_disks), &def->disks[i]);
+}
+
+static void
+inspect(struct keeper *keeper)
+{
+	struct inspect_request req = { .env = keeper->env };
+
+	inventory_each_local(keeper->inventory, add_uninspected, &req);
+	if (req.n_vms > 0)
+		start(keeper, &keeper->inspect, WORK_INSPECT, &req, inspect_done);
+	req.env = (struct work_env){ 0 };
+	model_clear(&inspect_request_model, &req);
+}
+
+static void
+reconcile_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct reconcile_result *res = result;
+
+	keeper->reconcile.running = false;
+	if (!res) {
+		failed(WORK_RECONCILE, err);
+		return;
+	}
+	inventory_set_problems(keeper->inventory, res->problems, res->n_problems);
+	for (size_t i = 0; i < res->n_unfinished; i++)
+		keeper_heal(keeper, res->unfinished[i].uuid);
+}
+
+static void
+lockspace_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct lockspace_result *res = result;
+
+	keeper->lockspace.running = false;
+	if (!res) {
+		if (!str_equal(keeper->lockspace_why, err->detail))
+			log_warning("lockspace", "%s", err->detail);
+		str_set(&keeper->lockspace_why, err->detail);
+		return;
+	}
+	if (!str_empty(keeper->lockspace_why))
+		log_info("lockspace", "joined with host_id %d", res->lockid);
+	str_set(&keeper->lockspace_why, "");
+	inventory_set_lockid(keeper->inventory, res->lockid);
+}
+
+static void
+collect_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct collect_result *res = result;
+	struct reconcile_request reconcile;
+	struct lockspace_request lockspace;
+
+	keeper->collect.running = false;
+	if (!res) {
+		failed(WORK_COLLECT, err);
+		return;
+	}
+	if (str_empty(inventory_self(keeper->inventory)))
+		log_info("libvirt", "this is host '%s'", res->host.uuid);
+	inventory_report_host(keeper->inventory, &res->host);
+	inventory_report_vms(keeper->inventory, keeper->collect.mark, res->vms, res->n_vms);
+	keeper->host_known = true;
+	str_set(&keeper->env.host, inventory_self(keeper->inventory));
+
+	reconcile.env = lockspace.env = keeper->env;
+	start(keeper, &keeper->reconcile, WORK_RECONCILE, &reconcile, reconcile_done);
+	start(keeper, &keeper->lockspace, WORK_LOCKSPACE, &lockspace, lockspace_done);
+	inspect(keeper);
+}
+
+static void
+add_known(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
+{
+	struct collect_request *req = arg;
+
+	if (def_known)
+		model_append(&req->known, &req->n_known)->uuid = xstrdup(view->vm.uuid);
+}
+
+static void
+collect(struct keeper *keeper)
+{
+	struct collect_request req = { .env = keeper->env, .host = !keeper->host_known };
+
+	if (!keeper->connected)
+		return;
+	inventory_each_local(keeper->inventory, add_known, &req);
+	start(keeper, &keeper->collect, WORK_COLLECT, &req, collect_done);
+	req.env = (struct work_env){ 0 };
+	model_clear(&collect_request_model, &req);
+}
+
+static void
+period_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	if (keeper->lockspace.running && str_empty(keeper->lockspace_why) &&
+	    monotonic_ms() - keeper->lockspace.since > SILENT_MS) {
+		str_set(&keeper->lockspace_why, "sanlock does not answer");
+		log_warning("lockspace", "%s", keeper->lockspace_why);
+	}
+	collect(keeper);
+}
+
+void
+keeper_set_libvirt(struct keeper *keeper, bool connected)
+{
+	keeper->connected = connected;
+	if (!connected)
+		return;
+	/* What changed while nobody told is found by reading everything again. */
+	keeper->host_known = false;
+	inventory_forget_def(keeper->inventory, NULL);
+	collect(keeper);
+}
+
+void
+keeper_reload(struct keeper *keeper)
+{
+	struct timeval tv = { keeper->config->collect_period, 0 };
+
+	event_add(keeper->period, &tv);
+}
+
+struct keeper *
+keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
+    struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg)
+{
+	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
+
+	*keeper = (struct keeper){
+		.base = base,
+		.config = config,
+		.jobs = jobs,
+		.inventory = inventory,
+		.operations = operations,
+		.probed = probed,
+		.arg = arg,
+		.env = {
+			.uri = xstrdup(config->libvirt_uri),
+			.root = xstrdup(config->storage_root),
+			.run_dir = xstrdup(config->run_dir),
+			.host = xstrdup(""),
+			.io_timeout = config->io_timeout,
+		},
+		.lockspace_why = xstrdup("libvirt has not told this host's uuid yet"),
+	};
+	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
+	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
+	keeper->heal = evtimer_new(base, heal_due, keeper);
+	keeper_reload(keeper);
+	inventory_observe_vms(inventory, vm_observed, keeper);
+	return keeper;
+}
+
+void
+keeper_free(struct keeper *keeper)
+{
+	if (!keeper)
+		return;
+	inventory_observe_vms(keeper->inventory, NULL, NULL);
+	event_free(keeper->period);
+	event_free(keeper->coalesce);
+	event_free(keeper->heal);
+	uuid_set_clear(&keeper->changed);
+	uuid_set_clear(&keeper->wounded);
+	model_clear(&work_env_model, &keeper->env);
+	free(keeper->lockspace_why);
+	free(keeper);
+}

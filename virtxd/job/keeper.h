@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What keeps the inventory true by jobs of its own: the collection every few seconds, refreshes of
+ * what an event named, the sizes of disks, the comparison with the registry, the lockspace, and the
+ * healing of what was interrupted.
+ */
+#ifndef JOB_KEEPER_H
+#define JOB_KEEPER_H
+
+#include "job/job.h"
+#include "state/config.h"
+#include "state/inventory.h"
+#include "state/operations.h"
+#include "work/requests.h"
+
+struct keeper;
+
+/* A probe's outcome: libvirt answers and told the host's uuid, or it is NULL and err says why. */
+typedef void (*keeper_probed)(void *arg, const char *host, const struct error *err);
+
+/* All are borrowed and outlive the keeper. Becomes the inventory's observer of VMs. */
+struct keeper *keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
+    struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg);
+void keeper_free(struct keeper *keeper);
+/* SIGHUP: the period may have changed. */
+void keeper_reload(struct keeper *keeper);
+
+/* Asks in a child whether libvirt answers; probed tells. */
+void keeper_probe(struct keeper *keeper);
+/* The event connection is up (collect at once), or lost (collections rest). */
+void keeper_set_libvirt(struct keeper *keeper, bool connected);
+/* libvirt's event: a VM is in this state now (VMRUNSTATE_NONE: look at it). */
+void keeper_vm_changed(
+    struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated);
+/* Undo or finish what an interrupted job left of this VM, as soon as it is free. */
+void keeper_heal(struct keeper *keeper, const char *uuid);
+
+/* For the requests of jobs; borrowed. The host is "" until libvirt has told it. */
+const struct work_env *keeper_env(const struct keeper *keeper);
+/* "" once the lockspace is joined, else why it is not. */
+const char *keeper_lockspace_why(const struct keeper *keeper);
+
+#endif

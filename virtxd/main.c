@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtxd: reads the command line and the configuration, and wires the parts together. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "api/api.h"
+#include "api/context.h"
+#include "http/server.h"
+#include "proto/log.h"
+#include "serf/serf.h"
+#include "virt/bridge.h"
+#include "virt/virt.h"
+
+struct daemon {
+	const char *config_file;
+	bool config_given;
+	bool debug;
+	struct config config;
+	struct event_base *base;
+	struct event *term, *interrupt, *hangup;
+	struct inventory *inventory;
+	struct operations *operations;
+	struct jobs *jobs;
+	struct keeper *keeper;
+	struct virt *virt;
+	struct serf *serf; /* NULL until the host's uuid is known */
+	struct http_server *server;
+	struct api api;
+};
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: virtxd [-d] [-c FILE]\n"
+	      "       virtxd --check-config [-c FILE]\n"
+	      "       virtxd --job NAME|list\n"
+	      "\n"
+	      "  -c, --config FILE   read FILE instead of " CONFIG_FILE "\n"
+	      "      --check-config  read the configuration, say what is wrong, and exit\n"
+	      "  -d, --debug         log at level debug\n"
+	      "      --job NAME      run one job: its request as JSON on stdin\n"
+	      "      --job list      list the jobs with their requests\n"
+	      "  -h, --help          print this\n"
+	      "  -V, --version       print the version\n",
+	    out);
+}
+
+/* Tells systemd that the daemon serves; a start by hand has nobody to tell. */
+static void
+notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = -1;
+	size_t len = path ? strlen(path) : 0;
+
+	if (len == 0 || len >= sizeof(addr.sun_path))
+		return;
+	memcpy(addr.sun_path, path, len);
+	if (addr.sun_path[0] == '@')
+		addr.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&addr,
+			  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		log_warning("main", "cannot tell systemd that virtxd is ready");
+	/* Not for the jobs. */
+	unsetenv("NOTIFY_SOCKET");
+}
+
+static void
+on_libevent_log(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warning("event", "%s", message);
+	else
+		log_debug("event", "%s", message);
+}
+
+static void
+on_stop(evutil_socket_t signum, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	log_info("main", "%s: stopping", strsignal((int)signum));
+	event_base_loopbreak(daemon->base);
+}
+
+static void
+on_hangup(evutil_socket_t signum, short what, void *arg)
+{
+	struct daemon *daemon = arg;
+	struct config fresh;
+	struct error err = { 0 };
+
+	config_init(&fresh);
+	if (config_load(&fresh, daemon->config_file, daemon->config_given, &err) < 0) {
+		log_error("main", "the configuration stays as it is: %s", err.detail);
+	} else {
+		daemon->config.log_level = fresh.log_level;
+		daemon->config.collect_period = fresh.collect_period;
+		daemon->config.reply_timeout = fresh.reply_timeout;
+		if (!daemon->debug)
+			log_set_level((enum log_level)fresh.log_level);
+		keeper_reload(daemon->keeper);
+		log_info("main", "configuration read again");
+	}
+	config_clear(&fresh);
+}
+
+static void
+on_virt_probe(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	keeper_probe(daemon->keeper);
+}
+
+static void
+on_virt_connected(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	log_info("libvirt", "connected to '%s'", daemon->config.libvirt_uri);
+	keeper_set_libvirt(daemon->keeper, true);
+}
+
+static void
+on_virt_disconnected(void *arg, const char *why)
+{
+	struct daemon *daemon = arg;
+
+	log_warning("libvirt", "disconnected: %s", why);
+	keeper_set_libvirt(daemon->keeper, false);
+}
+
+static void
+on_virt_changed(void *arg, const char *uuid, enum vmrunstate runstate, bool migrated)
+{
+	struct daemon *daemon = arg;
+
+	log_debug("libvirt", "VM '%s': %s", uuid, enum_word(&vmrunstate_enum, runstate));
+	keeper_vm_changed(daemon->keeper, uuid, runstate, migrated);
+}
+
+static const struct virt_ops virt_ops = {
+	.probe = on_virt_probe,
+	.connected = on_virt_connected,
+	.disconnected = on_virt_disconnected,
+	.changed = on_virt_changed,
+};
+
+static void
+on_serf_connected(void *arg)
+{
+	log_info("serf", "connected");
+}
+
+static void
+on_serf_disconnected(void *arg, const char *why)
+{
+	log_warning("serf", "disconnected: %s", why);
+}
+
+static void
+on_serf_member(void *arg, const struct serf_member *member)
+{
+	struct daemon *daemon = arg;
+	const char *uuid = serf_member_tag(member, "uuid");
+
+	if (!uuid)
+		return;
+	log_debug("serf", "member '%s' (%s): %s", member->name, uuid,
+	    enum_word(&cstate_enum, member->cstate));
+	if (!str_equal(uuid, inventory_self(daemon->inventory)))
+		inventory_set_host(daemon->inventory, uuid, member->name, member->cstate);
+}
+
+static const struct serf_ops serf_ops = {
+	.connected = on_serf_connected,
+	.disconnected = on_serf_disconnected,
+	.member = on_serf_member,
+};
+
+/* The uuid is a tag of the serf member, so that serf waits for it. */
+static void
+start_serf(struct daemon *daemon, const char *host)
+{
+	const struct config *config = &daemon->config;
+	_free_ char *uuid = xstrdup(host);
+	_free_ char *api = xasprintf("%d/http", config->listen[0].port);
+	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
+	char version[] = "c/" VIRTX_VERSION;
+	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };
+
+	daemon->serf = serf_new(daemon->base, config->serf_addr, config->serf_port,
+	    config->serf_key, config->serf_retry, tags, ARRAY_SIZE(tags), &serf_ops, daemon);
+}
+
+static void
+on_probed(void *arg, const char *host, const struct error *err)
+{
+	struct daemon *daemon = arg;
+
+	if (host && !daemon->serf)
+		start_serf(daemon, host);
+	virt_probe_done(daemon->virt, host ? NULL : err);
+}
+
+static void
+on_ready(void *arg, struct ready *ret)
+{
+	struct daemon *daemon = arg;
+
+	str_set(&ret->libvirt, virt_why(daemon->virt));
+	str_set(&ret->serf,
+	    daemon->serf ? serf_why(daemon->serf) : "libvirt has not told this host's uuid yet");
+}
+
+static void
+on_request(void *arg, struct request *req)
+{
+	struct daemon *daemon = arg;
+
+	api_handle(&daemon->api, req);
+}
+
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct event *
+on_signal(struct daemon *daemon, int signum, event_callback_fn callback)
+{
+	struct event *event = evsignal_new(daemon->base, signum, callback, daemon);
+
+	evsignal_add(event, NULL);
+	return event;
+}
+
+static int
+start(struct daemon *daemon, struct error *err)
+{
+	const struct config *config = &daemon->config;
+	struct jobs_limits limits = {
+		.running_max = config->jobs_max,
+		.queue_max = config->jobs_queue_max,
+		.stuck_max = config->jobs_stuck_max,
+	};
+
+	event_set_log_callback(on_libevent_log);
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return error_set(err, 500, "libevent has no event base");
+	signal(SIGPIPE, SIG_IGN);
+	daemon->server = http_server_new(daemon->base, config, on_request, daemon, err);
+	if (!daemon->server)
+		return -1;
+	daemon->term = on_signal(daemon, SIGTERM, on_stop);
+	daemon->interrupt = on_signal(daemon, SIGINT, on_stop);
+	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
+	daemon->inventory = inventory_new();
+	daemon->operations = operations_new();
+	daemon->jobs = jobs_new(daemon->base, &limits);
+	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
+	    daemon->operations, on_probed, daemon);
+	daemon->api = (struct api){
+		.base = daemon->base,
+		.config = config,
+		.inventory = daemon->inventory,
+		.operations = daemon->operations,
+		.jobs = daemon->jobs,
+		.keeper = daemon->keeper,
+		.ready = on_ready,
+		.ready_arg = daemon,
+	};
+	bridge_register(daemon->base);
+	daemon->virt =
+	    virt_new(daemon->base, config->libvirt_uri, config->libvirt_retry, &virt_ops, daemon);
+	return 0;
+}
+
+static void
+event_free_if(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void
+stop(struct daemon *daemon)
+{
+	http_server_free(daemon->server);
+	serf_free(daemon->serf);
+	virt_free(daemon->virt);
+	keeper_free(daemon->keeper);
+	jobs_free(daemon->jobs);
+	bridge_done();
+	operations_free(daemon->operations);
+	inventory_free(daemon->inventory);
+	event_free_if(daemon->term);
+	event_free_if(daemon->interrupt);
+	event_free_if(daemon->hangup);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	config_clear(&daemon->config);
+}
+
+static int
+run(struct daemon *daemon)
+{
+	struct error err = { 0 };
+	int r = start(daemon, &err);
+
+	if (r < 0) {
+		log_error("main", "%s", err.detail);
+	} else {
+		log_info("main", "virtxd " VIRTX_VERSION " serves");
+		notify_ready();
+		event_base_dispatch(daemon->base);
+	}
+	stop(daemon);
+	return r < 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	enum { OPT_CHECK_CONFIG = 256, OPT_JOB };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "job", required_argument, NULL, OPT_JOB },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	struct daemon daemon = { .config_file = CONFIG_FILE };
+	bool check_config = false;
+	struct error err = { 0 };
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			daemon.config_file = optarg;
+			daemon.config_given = true;
+			break;
+		case 'd':
+			daemon.debug = true;
+			break;
+		case OPT_CHECK_CONFIG:
+			check_config = true;
+			break;
+		case OPT_JOB:
+			if (strcmp(optarg, "list") != 0)
+				return work_main(optarg);
+			work_print_list();
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("virtxd " VIRTX_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return 2;
+	}
+	config_init(&daemon.config);
+	if (config_load(&daemon.config, daemon.config_file, daemon.config_given, &err) < 0) {
+		fprintf(stderr, "virtxd: %s\n", err.detail);
+		config_clear(&daemon.config);
+		return 1;
+	}
+	if (check_config) {
+		config_clear(&daemon.config);
+		return 0;
+	}
+	log_init(daemon.debug ? LOG_LEVEL_DEBUG : (enum log_level)daemon.config.log_level, NULL);
+	raise_file_limit();
+	return run(&daemon);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The client of the local serf agent: one connection for the event stream, one for commands, both
+ * reopened when lost. */
+#ifndef SERF_SERF_H
+#define SERF_SERF_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+struct event_base;
+struct serf;
+
+#define SERF_PAYLOAD_MAX 1024 /* name and payload of a user event together, bytes */
+
+struct serf_tag {
+	char *key;
+	char *value;
+};
+
+struct serf_member {
+	char *name;
+	char addr[46]; /* text of the IP address */
+	uint16_t port;
+	enum cstate cstate; /* active, left or failed */
+	struct serf_tag *tags;
+	size_t n_tags;
+};
+
+/* serf_free is not to be called from these. */
+struct serf_ops {
+	void (*connected)(void *arg); /* both connections answer; members were told first */
+	/* The connection is lost, or an attempt failed for a new reason. */
+	void (*disconnected)(void *arg, const char *why);
+	/* A member as it is now: at connect for all, then at each member event. Borrowed for the
+	 * call. */
+	void (*member)(void *arg, const struct serf_member *member);
+	/* A user event; own ones come back too. Borrowed for the call. */
+	void (*event)(void *arg, const char *name, const void *payload, size_t len, uint64_t ltime);
+};
+
+/* addr is an IP literal; key "" for none; retry in seconds. tags (n_tags) are set once after each
+ * connect; copied. ops is borrowed. */
+struct serf *serf_new(struct event_base *base, const char *addr, uint16_t port, const char *key,
+    int retry, const struct serf_tag *tags, size_t n_tags, const struct serf_ops *ops, void *arg);
+void serf_free(struct serf *serf);
+bool serf_is_connected(const struct serf *serf);
+/* "" when connected, else why not. */
+const char *serf_why(const struct serf *serf);
+/* Sends a user event; -EMSGSIZE above SERF_PAYLOAD_MAX, -ENOTCONN, or -EAGAIN when too many wait
+ * (256). */
+int serf_event(struct serf *serf, const char *name, const void *payload, size_t len);
+/* The value of a member's tag, or NULL. */
+const char *serf_member_tag(const struct serf_member *member, const char *key);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Addresses as the configuration has them: an IP literal with a port. */
+#ifndef STATE_ADDRESS_H
+#define STATE_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ADDRESS_SIZE 46
+
+/* Reads ADDR:PORT or [ADDR]:PORT, PORT 1 to 65535; addr gets the literal in its usual spelling.
+ * False for anything else. */
+bool address_parse(const char *text, char addr[ADDRESS_SIZE], uint16_t *port);
+/* Is the literal one of this host alone? */
+bool address_is_loopback(const char *addr);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration: /etc/virtx/virtxd.conf, every key with a default. */
+#ifndef STATE_CONFIG_H
+#define STATE_CONFIG_H
+
+#include "proto/error.h"
+
+#define CONFIG_FILE "/etc/virtx/virtxd.conf"
+
+struct config_listen {
+	char *addr; /* an IP literal */
+	uint16_t port;
+};
+
+struct config {
+	/* [virtxd] */
+	char *storage_root; /* absolute, clean, without a slash at the end */
+	char *run_dir;	    /* local, for locks: /run/virtx */
+	int log_level;
+	/* [http] */
+	struct config_listen *listen;
+	size_t n_listen;
+	bool allow_plain; /* plain HTTP beyond loopback was asked for */
+	int max_connections;
+	int max_body;	     /* bytes, exclusive */
+	int max_headers;     /* bytes */
+	int request_timeout; /* seconds for a request to arrive whole */
+	int idle_timeout;    /* seconds between requests of one connection */
+	int reply_timeout; /* seconds until a request that waits for a job is answered 202 or 504 */
+	/* [libvirt] */
+	char *libvirt_uri;
+	int libvirt_retry; /* seconds */
+	/* [serf] */
+	char *serf_addr; /* an IP literal */
+	uint16_t serf_port;
+	char *serf_key; /* "" for none; never logged */
+	int serf_retry; /* seconds */
+	/* [sanlock] */
+	int io_timeout; /* seconds */
+	/* [jobs] */
+	int jobs_max;
+	int jobs_queue_max;
+	int jobs_stuck_max; /* children written off before new jobs are refused */
+	int collect_period; /* seconds */
+};
+
+/* All defaults. */
+void config_init(struct config *config);
+void config_clear(struct config *config);
+/* Reads a file over the defaults; a missing file is an error only where must_exist. The error names
+ * file and line. */
+int config_load(struct config *config, const char *file, bool must_exist, struct error *err);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The list filters: a zero field does not filter, the others are ANDed. */
+#ifndef STATE_FILTER_H
+#define STATE_FILTER_H
+
+#include "proto/model.h"
+
+bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter);
+bool filter_host(const struct host_list_fields *host, const struct host_list_fields *filter);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this host knows of all hosts and VMs, in memory: every GET is answered from here. What is
+ * learnt in the background may be older than what is here already, so each learner takes a mark
+ * before it looks, and what changed after its mark wins over what it brings.
+ */
+#ifndef STATE_INVENTORY_H
+#define STATE_INVENTORY_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+#include "state/report.h"
+
+struct inventory;
+
+/* A VM as it is known; borrowed from the inventory until its next change. */
+struct inventory_vm {
+	struct vm vm; /* of a VM on another host only uuid, name, vlanid, custom, runinfo and ts are
+			 set */
+	bool local;
+	bool foreign; /* not made by VirtX: made with virsh, say */
+	char *foreign_why;
+	char *cloud_init;
+};
+
+struct inventory *inventory_new(void);
+void inventory_free(struct inventory *inventory);
+
+/* Told after each change; vm is NULL for a VM that is gone. Only one observer of each kind is
+ * needed so far. */
+typedef void (*inventory_vm_changed)(void *arg, const char *uuid, const struct inventory_vm *vm);
+void inventory_observe_vms(struct inventory *inventory, inventory_vm_changed changed, void *arg);
+
+/* This host's uuid: "" until the first report came. */
+const char *inventory_self(const struct inventory *inventory);
+
+/* The point in time from which a job looks; pass it with what it found. */
+uint64_t inventory_mark(struct inventory *inventory);
+
+/* This host's figures. */
+void inventory_report_host(struct inventory *inventory, const struct host_report *report);
+void inventory_set_lockid(struct inventory *inventory, int lockid);
+/* What needs a human, as the last reconciliation saw it. */
+void inventory_set_problems(
+    struct inventory *inventory, const struct host_problem *problems, size_t n);
+/* A host as serf sees it; def.name and cstate count. */
+void inventory_set_host(
+    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
+
+/*
+ * One local VM, as a job found it. own: by the one job that worked on this VM, whose word on the definition is the
+ * last; a run state that an event told meanwhile stands all the same.
+ */
+void inventory_report_vm(struct inventory *inventory, uint64_t mark, bool own,
+    const struct vm_report *report);
+/* All local VMs: those that are not among them and have not changed since the mark are gone. */
+void inventory_report_vms(
+    struct inventory *inventory, uint64_t mark, const struct vm_report *reports, size_t n);
+/* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
+void inventory_set_runstate(
+    struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
+/* A local VM is gone. */
+void inventory_remove_vm(struct inventory *inventory, const char *uuid);
+/* The definition must be read again; NULL: those of all local VMs. */
+void inventory_forget_def(struct inventory *inventory, const char *uuid);
+
+/* Local VMs whose definition is known and current. Calls back for each; nothing may change
+ * meanwhile. */
+typedef void (*inventory_each)(
+    void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known);
+void inventory_each_local(struct inventory *inventory, inventory_each each, void *arg);
+
+/* NULL when it is not known. */
+const struct inventory_vm *inventory_find_vm(const struct inventory *inventory, const char *uuid);
+const struct host *inventory_find_host(const struct inventory *inventory, const char *uuid);
+
+/* Filtered, sorted by name then uuid, paged (limit 0: all). ret must be zero; the caller clears it.
+ */
+void inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
+    size_t offset, size_t limit, struct vm_list *ret);
+void inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
+    size_t offset, size_t limit, struct host_list *ret);
+
+#endif

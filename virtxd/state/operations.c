@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/operations.h"
+
+#include <string.h>
+#include <sys/queue.h>
+
+#include "proto/uuid.h"
+
+struct entry {
+	TAILQ_ENTRY(entry) link;
+	struct operation operation;
+};
+
+struct operations {
+	TAILQ_HEAD(entries, entry) entries; /* the newest first */
+	size_t n;
+};
+
+struct operations *
+operations_new(void)
+{
+	struct operations *operations = xcalloc(1, sizeof(*operations));
+
+	TAILQ_INIT(&operations->entries);
+	return operations;
+}
+
+static void
+drop(struct operations *operations, struct entry *entry)
+{
+	TAILQ_REMOVE(&operations->entries, entry, link);
+	operations->n--;
+	model_clear(&operation_model, &entry->operation);
+	free(entry);
+}
+
+void
+operations_free(struct operations *operations)
+{
+	struct entry *entry;
+
+	if (!operations)
+		return;
+	while ((entry = TAILQ_FIRST(&operations->entries)))
+		drop(operations, entry);
+	free(operations);
+}
+
+static bool
+under_way(const struct entry *entry)
+{
+	return str_equal(entry->operation.state, "started");
+}
+
+/* Makes room: the oldest finished one goes, or the oldest of all. */
+static void
+evict(struct operations *operations)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH_REVERSE(entry, &operations->entries, entries, link)
+	{
+		if (!under_way(entry))
+			break;
+	}
+	drop(operations, entry ? entry : TAILQ_LAST(&operations->entries, entries));
+}
+
+const char *
+operations_start(struct operations *operations, const char *op, const char *vm, const char *host,
+    const char *user)
+{
+	struct entry *entry = xcalloc(1, sizeof(*entry));
+	char id[UUID_TEXT_SIZE];
+
+	uuid_make(id);
+	entry->operation = (struct operation){
+		.id = xstrdup(id),
+		.op = xstrdup(op),
+		.vm = xstrdup(vm),
+		.host = xstrdup(host),
+		.user = xstrdup(user),
+		.state = xstrdup("started"),
+		.progress = -1,
+		.ts = now_ms(),
+	};
+	if (operations->n >= OPERATIONS_MAX)
+		evict(operations);
+	TAILQ_INSERT_HEAD(&operations->entries, entry, link);
+	operations->n++;
+	return entry->operation.id;
+}
+
+static struct entry *
+find(const struct operations *operations, const char *id)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &operations->entries, link) {
+		if (str_equal(entry->operation.id, id))
+			return entry;
+	}
+	return NULL;
+}
+
+void
+operations_progress(struct operations *operations, const char *id, int percent)
+{
+	struct entry *entry = find(operations, id);
+
+	if (entry && under_way(entry))
+		entry->operation.progress = percent;
+}
+
+static void
+finish(struct entry *entry, const char *msg, const struct error *err)
+{
+	struct operation *operation = &entry->operation;
+
+	operation->te = now_ms();
+	str_set(&operation->state, err ? "failed" : "completed");
+	str_set(&operation->msg, err ? err->detail : msg);
+	if (!err)
+		operation->progress = 100;
+}
+
+void
+operations_finish(
+    struct operations *operations, const char *id, const char *msg, const struct error *err)
+{
+	struct entry *entry = find(operations, id);
+
+	if (entry && under_way(entry))
+		finish(entry, msg, err);
+}
+
+void
+operations_finish_vm(struct operations *operations, const char *vm, const char *op, const char *msg)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH (entry, &operations->entries, link) {
+		if (under_way(entry) && str_equal(entry->operation.vm, vm) &&
+		    str_equal(entry->operation.op, op))
+			finish(entry, msg, NULL);
+	}
+}
+
+const struct operation *
+operations_find(const struct operations *operations, const char *id)
+{
+	const struct entry *entry = find(operations, id);
+
+	return entry ? &entry->operation : NULL;
+}
+
+void
+operations_list(const struct operations *operations, struct operation_list *ret)
+{
+	struct entry *entry;
+
+	ret->items = xcalloc(operations->n ? operations->n : 1, sizeof(*ret->items));
+	ret->n_items = 0;
+	TAILQ_FOREACH (entry, &operations->entries, link)
+		ret->items[ret->n_items++] = entry->operation;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The operations of this host: one for each mutating request, the last 1000. */
+#ifndef STATE_OPERATIONS_H
+#define STATE_OPERATIONS_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+#define OPERATIONS_MAX 1000
+
+struct operations;
+
+struct operations *operations_new(void);
+void operations_free(struct operations *operations);
+
+/* Begins one; op is "VmBoot" or the like. Returns its id, valid as long as the operation is kept.
+ */
+const char *operations_start(struct operations *operations, const char *op, const char *vm,
+    const char *host, const char *user);
+/* An unknown id is passed over by all of these. */
+void operations_progress(struct operations *operations, const char *id, int percent);
+/* err NULL: completed, with msg (NULL for none). Else failed with its detail. A finished one stays
+ * as it is. */
+void operations_finish(
+    struct operations *operations, const char *id, const char *msg, const struct error *err);
+/* Finishes what is under way of this kind on this VM. */
+void operations_finish_vm(
+    struct operations *operations, const char *vm, const char *op, const char *msg);
+
+/* Borrowed; NULL when it is not known (any more). */
+const struct operation *operations_find(const struct operations *operations, const char *id);
+/* The newest first. Items are borrowed: free() ret->items alone. */
+void operations_list(const struct operations *operations, struct operation_list *ret);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* libvirt's domain states and events as run states. */
+#ifndef VIRT_RUNSTATE_H
+#define VIRT_RUNSTATE_H
+
+#include "proto/model.h"
+
+/* virDomainState and its reason. */
+enum vmrunstate runstate_from_state(int state, int reason);
+/* virDomainEventType and its detail; VMRUNSTATE_NONE where the event tells no state. *migrated: the
+ * domain left for another host. */
+enum vmrunstate runstate_from_event(int event, int detail, bool *migrated);
+
+#endif

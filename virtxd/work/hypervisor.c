@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/hypervisor.h"
+
+#include <libvirt/virterror.h>
+
+#include "proto/log.h"
+#include "proto/uuid.h"
+#include "virt/runstate.h"
+
+void
+hypervisor_close(virConnectPtr *conn)
+{
+	if (*conn)
+		virConnectClose(*conn);
+}
+
+void
+hypervisor_free_domain(virDomainPtr *domain)
+{
+	if (*domain)
+		virDomainFree(*domain);
+}
+
+/* libvirt would print every error to stderr by itself. */
+static void
+note_error(void *arg, virErrorPtr error)
+{
+	log_debug("libvirt", "%s", error->message);
+}
+
+int
+hypervisor_error(struct error *err, int status, const char *fmt, ...)
+{
+	_free_ char *what = NULL;
+	virErrorPtr last = virGetLastError();
+	va_list ap;
+
+	va_start(ap, fmt);
+	what = xvasprintf(fmt, ap);
+	va_end(ap);
+	return error_set(err, status, "%s: %s", what,
+	    last && last->message ? last->message : "libvirt gives no reason");
+}
+
+int
+hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err)
+{
+	virSetErrorFunc(NULL, note_error);
+	*ret = virConnectOpen(uri);
+	return *ret ? 0 : hypervisor_error(err, 503, "cannot connect to libvirt at '%s'", uri);
+}
+
+int
+hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err)
+{
+	*ret = virDomainLookupByUUIDString(conn, uuid);
+	if (*ret)
+		return 0;
+	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+		return error_set(err, 404, "no VM '%s' on this host", uuid);
+	return hypervisor_error(err, 424, "cannot look up VM '%s'", uuid);
+}
+
+int
+hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err)
+{
+	_free_ char *xml = virConnectGetCapabilities(conn);
+
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read libvirt's capabilities");
+	return domain_caps_read(xml, ret, err);
+}
+
+int
+hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err)
+{
+	int state, reason;
+
+	if (virDomainGetState(domain, &state, &reason, 0) < 0)
+		return hypervisor_error(
+		    err, 424, "cannot read the state of VM '%s'", virDomainGetName(domain));
+	*ret = runstate_from_state(state, reason);
+	return 0;
+}
+
+int
+hypervisor_info(virDomainPtr domain, const char *root, struct domain_info *ret, struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+
+	if (!xml)
+		return hypervisor_error(
+		    err, 424, "cannot read the definition of VM '%s'", virDomainGetName(domain));
+	return domain_xml_read(xml, root, ret, err);
+}
+
+int
+hypervisor_report(virDomainPtr domain, const char *root, struct vm_report *ret, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	char uuid[VIR_UUID_STRING_BUFLEN];
+
+	if (virDomainGetUUIDString(domain, uuid) < 0)
+		return hypervisor_error(err, 424, "cannot read a VM's uuid");
+	if (hypervisor_runstate(domain, &ret->runstate, err) < 0 ||
+	    hypervisor_info(domain, root, &info, err) < 0)
+		return -1;
+	str_set(&ret->uuid, uuid);
+	ret->has_def = true;
+	ret->def = info.def;
+	info.def = (struct vmdef){ 0 };
+	ret->oplog = info.oplog;
+	info.oplog = (struct oplog_list){ 0 };
+	ret->foreign = info.foreign;
+	ret->foreign_why = steal_ptr(info.foreign_why);
+	ret->cloud_init = steal_ptr(info.cloud_init);
+	return 0;
+}

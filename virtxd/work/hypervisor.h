@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* libvirt as the jobs use it: one short-lived connection, errors in libvirt's own words. */
+#ifndef WORK_HYPERVISOR_H
+#define WORK_HYPERVISOR_H
+
+#include <libvirt/libvirt.h>
+
+#include "domain/domain_xml.h"
+#include "proto/error.h"
+#include "state/report.h"
+
+#define _connect_     __attribute__((cleanup(hypervisor_close)))
+#define _domain_      __attribute__((cleanup(hypervisor_free_domain)))
+#define _domain_info_ __attribute__((cleanup(domain_info_clear)))
+#define _domain_caps_ __attribute__((cleanup(domain_caps_clear)))
+
+void hypervisor_close(virConnectPtr *conn);
+void hypervisor_free_domain(virDomainPtr *domain);
+
+/* 503 when libvirt cannot be reached. */
+int hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err);
+/* Sets err to the message and libvirt's last error; returns -1. */
+int hypervisor_error(struct error *err, int status, const char *fmt, ...) PRINTF(3, 4);
+/* 404 when this host has no such VM. */
+int hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err);
+/* The capabilities, read. ret must be zero. */
+int hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err);
+/* The run state now. */
+int hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err);
+/* The inactive definition, read. ret must be zero. */
+int hypervisor_info(
+    virDomainPtr domain, const char *root, struct domain_info *ret, struct error *err);
+/* Run state, definition and operation log of one VM. ret must be zero. */
+int hypervisor_report(
+    virDomainPtr domain, const char *root, struct vm_report *ret, struct error *err);
+
+#endif

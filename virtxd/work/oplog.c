@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/oplog.h"
+
+#include "domain/metadata.h"
+#include "proto/log.h"
+#include "work/hypervisor.h"
+
+/* Into the live XML, where there is one, and into the inactive one. */
+static int
+save(virDomainPtr domain, const struct oplog_item *item, struct error *err)
+{
+	_free_ char *xml = metadata_op_build(item), *key = metadata_op_key(item->op);
+	unsigned int flags = VIR_DOMAIN_AFFECT_CONFIG;
+
+	if (virDomainIsActive(domain) == 1)
+		flags |= VIR_DOMAIN_AFFECT_LIVE;
+	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, key, key, flags) < 0)
+		return hypervisor_error(
+		    err, 424, "cannot record %s in VM '%s'", item->op, virDomainGetName(domain));
+	return 0;
+}
+
+int
+oplog_begin(virDomainPtr domain, const char *op, const char *msg, int64_t *ts, struct error *err)
+{
+	struct oplog_item item = {
+		.op = xstrdup(op),
+		.ts = now_ms(),
+		.status = xstrdup("started"),
+		.msg = xstrdup(msg),
+	};
+	int r = save(domain, &item, err);
+
+	*ts = item.ts;
+	model_clear(&oplog_item_model, &item);
+	return r;
+}
+
+void
+oplog_end(
+    virDomainPtr domain, const char *op, int64_t ts, const char *msg, const struct error *cause)
+{
+	struct oplog_item item = {
+		.op = xstrdup(op),
+		.ts = ts,
+		.te = now_ms(),
+		.status = xstrdup(cause ? "failed" : "completed"),
+		.msg = xstrdup(cause ? cause->detail : msg),
+	};
+	struct error err = { 0 };
+
+	if (save(domain, &item, &err) < 0)
+		log_debug("job", "%s", err.detail);
+	model_clear(&oplog_item_model, &item);
+}

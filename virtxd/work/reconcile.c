@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "domain/journal.h"
+#include "domain/registry.h"
+#include "work/hypervisor.h"
+
+static void
+add_problem(
+    struct reconcile_result *res, const char *kind, const char *vm, char *path, const char *detail)
+{
+	struct host_problem *problem = model_append(&res->problems, &res->n_problems);
+
+	problem->kind = xstrdup(kind);
+	problem->vm = xstrdup(vm);
+	problem->path = path;
+	problem->detail = xstrdup(detail);
+}
+
+static bool
+is_unfinished(const struct reconcile_result *res, const char *uuid)
+{
+	for (size_t i = 0; i < res->n_unfinished; i++) {
+		if (str_equal(res->unfinished[i].uuid, uuid))
+			return true;
+	}
+	return false;
+}
+
+static int
+find_unfinished(const struct work_env *env, struct reconcile_result *res, struct error *err)
+{
+	_free_ char(*uuids)[37] = NULL;
+	size_t n = 0;
+
+	if (journal_list(env->root, env->host, &uuids, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		model_append(&res->unfinished, &res->n_unfinished)->uuid = xstrdup(uuids[i]);
+	return 0;
+}
+
+/* Registered here, and not in libvirt. */
+static int
+compare_registry(const struct work_env *env, virConnectPtr conn,
+    const struct registry_entry *entries, size_t n, struct reconcile_result *res, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		_domain_ virDomainPtr domain = NULL;
+		struct error cause = { 0 };
+
+		if (!str_equal(entries[i].host, env->host) || is_unfinished(res, entries[i].uuid))
+			continue;
+		if (hypervisor_find(conn, entries[i].uuid, &domain, &cause) == 0)
+			continue;
+		if (cause.status != 404) {
+			*err = cause;
+			return -1;
+		}
+		add_problem(res, "not-in-libvirt", entries[i].uuid,
+		    xasprintf("%s/xml/%s/%s.xml", env->root, env->host, entries[i].uuid),
+		    "the VM is registered under this host, and its libvirt does not know it");
+	}
+	return 0;
+}
+
+static const struct registry_entry *
+find_entry(const struct registry_entry *entries, size_t n, const char *uuid)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (str_equal(entries[i].uuid, uuid))
+			return &entries[i];
+	}
+	return NULL;
+}
+
+/* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
+ * nobody's business. */
+static int
+compare_libvirt(const struct work_env *env, virConnectPtr conn,
+    const struct registry_entry *entries, size_t n, struct reconcile_result *res, struct error *err)
+{
+	_free_ virDomainPtr *domains = NULL;
+	int n_domains =
+	    virConnectListAllDomains(conn, &domains, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+
+	if (n_domains < 0)
+		return hypervisor_error(err, 424, "cannot list the VMs");
+	for (int i = 0; i < n_domains; i++) {
+		_domain_ virDomainPtr domain = domains[i];
+		_domain_info_ struct domain_info info = { 0 };
+		struct error cause = { 0 };
+		const struct registry_entry *entry;
+
+		if (hypervisor_info(domain, env->root, &info, &cause) < 0 || info.foreign ||
+		    is_unfinished(res, info.uuid))
+			continue;
+		entry = find_entry(entries, n, info.uuid);
+		if (!entry) {
+			add_problem(res, "not-registered", info.uuid, xstrdup(""),
+			    "libvirt has the VM, and no host has it in the registry");
+		} else if (!str_equal(entry->host, env->host)) {
+			_free_ char *detail = xasprintf(
+			    "libvirt has the VM here, and it is registered under host '%s'",
+			    entry->host);
+
+			add_problem(res, "registered-elsewhere", info.uuid,
+			    xasprintf("%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),
+			    detail);
+		}
+	}
+	return 0;
+}
+
+int
+work_reconcile(const void *request, void *result, struct error *err)
+{
+	const struct reconcile_request *req = request;
+	struct reconcile_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_free_ struct registry_entry *entries = NULL;
+	size_t n = 0;
+
+	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    find_unfinished(&req->env, res, err) < 0 ||
+	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
+	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
+		return -1;
+	return compare_libvirt(&req->env, conn, entries, n, res, err);
+}

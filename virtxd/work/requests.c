@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/requests.h"
+
+static const struct field work_env_fields[] = {
+	FIELD("uri", struct work_env, uri),
+	FIELD("root", struct work_env, root),
+	FIELD("run_dir", struct work_env, run_dir),
+	FIELD("host", struct work_env, host),
+	FIELD("io_timeout", struct work_env, io_timeout),
+};
+const struct model work_env_model = { "WorkEnv", sizeof(struct work_env), work_env_fields,
+	ARRAY_SIZE(work_env_fields) };
+
+static const struct field work_uuid_fields[] = {
+	FIELD("uuid", struct work_uuid, uuid),
+};
+const struct model work_uuid_model = { "WorkUuid", sizeof(struct work_uuid), work_uuid_fields,
+	ARRAY_SIZE(work_uuid_fields) };
+
+static const struct field probe_request_fields[] = {
+	FIELD("uri", struct probe_request, uri),
+};
+const struct model probe_request_model = { "ProbeRequest", sizeof(struct probe_request),
+	probe_request_fields, ARRAY_SIZE(probe_request_fields) };
+
+static const struct field probe_result_fields[] = {
+	FIELD("uuid", struct probe_result, uuid),
+};
+const struct model probe_result_model = { "ProbeResult", sizeof(struct probe_result),
+	probe_result_fields, ARRAY_SIZE(probe_result_fields) };
+
+static const struct field collect_request_fields[] = {
+	FIELD_STRUCT("env", struct collect_request, env, work_env),
+	FIELD("host", struct collect_request, host),
+	FIELD_ARRAY("known", struct collect_request, known, work_uuid),
+};
+const struct model collect_request_model = { "CollectRequest", sizeof(struct collect_request),
+	collect_request_fields, ARRAY_SIZE(collect_request_fields) };
+
+static const struct field collect_result_fields[] = {
+	FIELD_STRUCT("host", struct collect_result, host, host_report),
+	FIELD_ARRAY("vms", struct collect_result, vms, vm_report),
+};
+const struct model collect_result_model = { "CollectResult", sizeof(struct collect_result),
+	collect_result_fields, ARRAY_SIZE(collect_result_fields) };
+
+static const struct field refresh_request_fields[] = {
+	FIELD_STRUCT("env", struct refresh_request, env, work_env),
+	FIELD_ARRAY("vms", struct refresh_request, vms, work_uuid),
+};
+const struct model refresh_request_model = { "RefreshRequest", sizeof(struct refresh_request),
+	refresh_request_fields, ARRAY_SIZE(refresh_request_fields) };
+
+static const struct field refresh_result_fields[] = {
+	FIELD_ARRAY("vms", struct refresh_result, vms, vm_report),
+	FIELD_ARRAY("gone", struct refresh_result, gone, work_uuid),
+};
+const struct model refresh_result_model = { "RefreshResult", sizeof(struct refresh_result),
+	refresh_result_fields, ARRAY_SIZE(refresh_result_fields) };
+
+static const struct field inspect_vm_fields[] = {
+	FIELD("uuid", struct inspect_vm, uuid),
+	FIELD_ARRAY("disks", struct inspect_vm, disks, disk),
+};
+const struct model inspect_vm_model = { "InspectVm", sizeof(struct inspect_vm), inspect_vm_fields,
+	ARRAY_SIZE(inspect_vm_fields) };
+
+static const struct field inspect_request_fields[] = {
+	FIELD_STRUCT("env", struct inspect_request, env, work_env),
+	FIELD_ARRAY("vms", struct inspect_request, vms, inspect_vm),
+};
+const struct model inspect_request_model = { "InspectRequest", sizeof(struct inspect_request),
+	inspect_request_fields, ARRAY_SIZE(inspect_request_fields) };
+
+static const struct field inspect_result_fields[] = {
+	FIELD_ARRAY("vms", struct inspect_result, vms, vm_report),
+};
+const struct model inspect_result_model = { "InspectResult", sizeof(struct inspect_result),
+	inspect_result_fields, ARRAY_SIZE(inspect_result_fields) };
+
+static const struct field reconcile_request_fields[] = {
+	FIELD_STRUCT("env", struct reconcile_request, env, work_env),
+};
+const struct model reconcile_request_model = { "ReconcileRequest", sizeof(struct reconcile_request),
+	reconcile_request_fields, ARRAY_SIZE(reconcile_request_fields) };
+
+static const struct field reconcile_result_fields[] = {
+	FIELD_ARRAY("problems", struct reconcile_result, problems, host_problem),
+	FIELD_ARRAY("unfinished", struct reconcile_result, unfinished, work_uuid),
+};
+const struct model reconcile_result_model = { "ReconcileResult", sizeof(struct reconcile_result),
+	reconcile_result_fields, ARRAY_SIZE(reconcile_result_fields) };
+
+static const struct field lockspace_request_fields[] = {
+	FIELD_STRUCT("env", struct lockspace_request, env, work_env),
+};
+const struct model lockspace_request_model = { "LockspaceRequest", sizeof(struct lockspace_request),
+	lockspace_request_fields, ARRAY_SIZE(lockspace_request_fields) };
+
+static const struct field lockspace_result_fields[] = {
+	FIELD("lockid", struct lockspace_result, lockid),
+};
+const struct model lockspace_result_model = { "LockspaceResult", sizeof(struct lockspace_result),
+	lockspace_result_fields, ARRAY_SIZE(lockspace_result_fields) };
+
+static const struct field vm_create_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_create_request, env, work_env),
+	FIELD("uuid", struct vm_create_request, uuid),
+	FIELD_STRUCT("def", struct vm_create_request, def, vmdef),
+};
+const struct model vm_create_request_model = { "VmCreateRequest", sizeof(struct vm_create_request),
+	vm_create_request_fields, ARRAY_SIZE(vm_create_request_fields) };
+
+static const struct field vm_update_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_update_request, env, work_env),
+	FIELD("uuid", struct vm_update_request, uuid),
+	FIELD_STRUCT("def", struct vm_update_request, def, vmdef),
+	FIELD("deletestorage", struct vm_update_request, deletestorage),
+};
+const struct model vm_update_request_model = { "VmUpdateRequest", sizeof(struct vm_update_request),
+	vm_update_request_fields, ARRAY_SIZE(vm_update_request_fields) };
+
+static const struct field vm_delete_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_delete_request, env, work_env),
+	FIELD("uuid", struct vm_delete_request, uuid),
+	FIELD("deletestorage", struct vm_delete_request, deletestorage),
+};
+const struct model vm_delete_request_model = { "VmDeleteRequest", sizeof(struct vm_delete_request),
+	vm_delete_request_fields, ARRAY_SIZE(vm_delete_request_fields) };
+
+static const struct field vm_boot_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_boot_request, env, work_env),
+	FIELD("uuid", struct vm_boot_request, uuid),
+	FIELD_ARRAY("cloud_init", struct vm_boot_request, cloud_init, cloud_init_option),
+};
+const struct model vm_boot_request_model = { "VmBootRequest", sizeof(struct vm_boot_request),
+	vm_boot_request_fields, ARRAY_SIZE(vm_boot_request_fields) };
+
+static const struct field vm_shutdown_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_shutdown_request, env, work_env),
+	FIELD("uuid", struct vm_shutdown_request, uuid),
+	FIELD("force", struct vm_shutdown_request, force),
+};
+const struct model vm_shutdown_request_model = { "VmShutdownRequest",
+	sizeof(struct vm_shutdown_request), vm_shutdown_request_fields,
+	ARRAY_SIZE(vm_shutdown_request_fields) };
+
+static const struct field vm_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_request, env, work_env),
+	FIELD("uuid", struct vm_request, uuid),
+};
+const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), vm_request_fields,
+	ARRAY_SIZE(vm_request_fields) };
+
+static const struct field vm_result_fields[] = {
+	FIELD("gone", struct vm_result, gone),
+	FIELD_STRUCT("vm", struct vm_result, vm, vm_report),
+	FIELD("warning", struct vm_result, warning),
+};
+const struct model vm_result_model = { "VmResult", sizeof(struct vm_result), vm_result_fields,
+	ARRAY_SIZE(vm_result_fields) };

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What each job is asked and what it answers. */
+#ifndef WORK_REQUESTS_H
+#define WORK_REQUESTS_H
+
+#include "state/report.h"
+
+/* Where a job works. */
+struct work_env {
+	char *uri;	    /* libvirt's */
+	char *root;	    /* of the shared storage */
+	char *run_dir;	    /* local, for locks */
+	char *host;	    /* this host's uuid */
+	int32_t io_timeout; /* sanlock's, seconds */
+};
+extern const struct model work_env_model;
+
+struct work_uuid {
+	char *uuid;
+};
+extern const struct model work_uuid_model;
+
+struct probe_request {
+	char *uri;
+};
+struct probe_result {
+	char *uuid; /* the host's */
+};
+extern const struct model probe_request_model, probe_result_model;
+
+struct collect_request {
+	struct work_env env;
+	bool host;		 /* report what never changes of the host, too */
+	struct work_uuid *known; /* definitions that need not be read */
+	size_t n_known;
+};
+struct collect_result {
+	struct host_report host;
+	struct vm_report *vms; /* all of them */
+	size_t n_vms;
+};
+extern const struct model collect_request_model, collect_result_model;
+
+/* Looks at some VMs alone. */
+struct refresh_request {
+	struct work_env env;
+	struct work_uuid *vms;
+	size_t n_vms;
+};
+struct refresh_result {
+	struct vm_report *vms;
+	size_t n_vms;
+	struct work_uuid *gone; /* those that libvirt does not know */
+	size_t n_gone;
+};
+extern const struct model refresh_request_model, refresh_result_model;
+
+/* The sizes of disks, from their images. */
+struct inspect_vm {
+	char *uuid;
+	struct disk *disks; /* in order, the osdisk first */
+	size_t n_disks;
+};
+struct inspect_request {
+	struct work_env env;
+	struct inspect_vm *vms;
+	size_t n_vms;
+};
+struct inspect_result {
+	struct vm_report *vms; /* uuid and disks alone */
+	size_t n_vms;
+};
+extern const struct model inspect_vm_model, inspect_request_model, inspect_result_model;
+
+struct reconcile_request {
+	struct work_env env;
+};
+struct reconcile_result {
+	struct host_problem *problems;
+	size_t n_problems;
+	struct work_uuid *unfinished; /* VMs whose journal waits for vm-heal */
+	size_t n_unfinished;
+};
+extern const struct model reconcile_request_model, reconcile_result_model;
+
+struct lockspace_request {
+	struct work_env env;
+};
+struct lockspace_result {
+	int32_t lockid;
+};
+extern const struct model lockspace_request_model, lockspace_result_model;
+
+struct vm_create_request {
+	struct work_env env;
+	char *uuid;
+	struct vmdef def; /* checked */
+};
+struct vm_update_request {
+	struct work_env env;
+	char *uuid;
+	struct vmdef def; /* checked */
+	bool deletestorage;
+};
+struct vm_delete_request {
+	struct work_env env;
+	char *uuid;
+	bool deletestorage;
+};
+struct vm_boot_request {
+	struct work_env env;
+	char *uuid;
+	struct cloud_init_option *cloud_init;
+	size_t n_cloud_init;
+};
+struct vm_shutdown_request {
+	struct work_env env;
+	char *uuid;
+	int16_t force;
+};
+struct vm_request {
+	struct work_env env;
+	char *uuid;
+};
+/* The answer of every vm- job. */
+struct vm_result {
+	bool gone; /* the VM is no more; else vm tells how it is now */
+	struct vm_report vm;
+	char *warning; /* what was left undone, "" for nothing */
+};
+extern const struct model vm_create_request_model, vm_update_request_model, vm_delete_request_model,
+    vm_boot_request_model;
+extern const struct model vm_shutdown_request_model, vm_request_model, vm_result_model;
+
+#endif

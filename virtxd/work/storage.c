@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/storage.h"
+
+#include "disk/image.h"
+#include "disk/lease.h"
+#include "proto/vmdef.h"
+#include "work/work.h"
+
+#define _lease_ __attribute__((cleanup(lease_release)))
+
+/* A job is one process with one operation, so that this is the job's, not shared. */
+static struct {
+	size_t index, n;
+} position = { 0, 1 };
+
+void
+storage_progress(size_t index, size_t n)
+{
+	position.index = index;
+	position.n = n ? n : 1;
+}
+
+static void
+tell_progress(int percent, void *arg)
+{
+	work_progress((int)((position.index * 100 + (size_t)percent) / position.n));
+}
+
+static bool
+is_managed(const struct disk *disk)
+{
+	return disk->man == DISK_MAN_MODE_MANAGED;
+}
+
+int
+storage_inspect(const struct work_env *env, const struct disk *disk, struct disk_report *report,
+    struct error *err)
+{
+	struct image_info info = { 0 };
+	int r;
+
+	if (disk->device == DISK_DEVICE_LUN)
+		r = lun_inspect(disk, &info, err);
+	else
+		r = image_inspect(env->root, disk, &info, err);
+	if (r < 0)
+		return -1;
+	report->prov = info.prov;
+	report->capacity = info.size;
+	report->allocation = info.allocation;
+	report->physical = info.physical;
+	return 0;
+}
+
+static int
+provision(const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	if (disk->prov == DISK_PROV_MODE_NONE)
+		return 0;
+	if (disk->device == DISK_DEVICE_LUN)
+		return lun_wipe(disk, tell_progress, NULL, err);
+	return image_create(env->root, uuid, disk, tell_progress, NULL, err);
+}
+
+int
+storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
+    struct disk_report *report, struct error *err)
+{
+	_lease_ struct lease lease = LEASE_INIT;
+	char name[LEASE_NAME_SIZE];
+
+	if (is_managed(disk)) {
+		if (disk_resource_name(disk, env->root, name, err) < 0 ||
+		    lease_create(env->root, name, uuid, err) < 0 ||
+		    lease_acquire(env->root, name, uuid, &lease, err) < 0 ||
+		    provision(env, uuid, disk, err) < 0)
+			return error_wrap(err, "disk '%s'", disk->path);
+	}
+	if (storage_inspect(env, disk, report, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (disk->prov == DISK_PROV_MODE_NONE)
+		disk->prov = report->prov;
+	disk->size = (int32_t)(report->capacity >> 20);
+	return 0;
+}
+
+int
+storage_commit(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	if (!is_managed(disk) || disk->device == DISK_DEVICE_LUN)
+		return 0;
+	return image_commit(env->root, uuid, disk, err);
+}
+
+/* 1: the resource is this VM's, 0: it is not there or another's, -1: cannot tell. */
+static int
+is_ours(const struct work_env *env, const char *name, const char *uuid, struct error *err)
+{
+	struct error cause = { 0 };
+	char owner[37];
+
+	if (lease_owner(env->root, name, owner, &cause) == 0)
+		return str_equal(owner, uuid);
+	if (cause.status == 404)
+		return 0;
+	*err = cause;
+	return -1;
+}
+
+int
+storage_undo(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	_lease_ struct lease lease = LEASE_INIT;
+	char name[LEASE_NAME_SIZE];
+	int ours;
+
+	if (!is_managed(disk))
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	ours = is_ours(env, name, uuid, err);
+	if (ours < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (ours) {
+		if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
+			return error_wrap(err, "disk '%s'", disk->path);
+		if (disk->device != DISK_DEVICE_LUN && image_undo(env->root, uuid, disk, err) < 0)
+			return error_wrap(err, "disk '%s'", disk->path);
+		if (lease_delete(env->root, &lease, err) < 0)
+			return error_wrap(err, "disk '%s'", disk->path);
+	}
+	if (lease_undo(env->root, name, uuid, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	return 0;
+}
+
+int
+storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
+    bool deletestorage, struct error *err)
+{
+	_lease_ struct lease lease = LEASE_INIT;
+	struct error cause = { 0 };
+	char name[LEASE_NAME_SIZE], owner[37];
+	int r = 0;
+
+	if (!is_managed(disk))
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	if (lease_owner(env->root, name, owner, &cause) < 0) {
+		if (cause.status == 404)
+			return lease_undo(env->root, name, uuid, err);
+		*err = cause;
+		return error_wrap(err, "disk '%s'", disk->path);
+	}
+	if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (deletestorage && disk->device == DISK_DEVICE_LUN)
+		r = lun_wipe(disk, tell_progress, NULL, err);
+	else if (deletestorage)
+		r = image_delete(env->root, disk, err);
+	if (r < 0 || lease_delete(env->root, &lease, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a VM's disk takes on shared storage: its lease, and its image where it is provisioned. */
+#ifndef WORK_STORAGE_H
+#define WORK_STORAGE_H
+
+#include "proto/error.h"
+#include "state/report.h"
+#include "work/requests.h"
+
+/*
+ * Makes the lease of a managed disk and, under it, the image of a provisioned one; else the image
+ * must be there. Fills disk->prov and disk->size, and report with what was measured. What a failure
+ * leaves is for storage_undo.
+ */
+int storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
+    struct disk_report *report, struct error *err);
+/* The operation is complete: what was made stays. */
+int storage_commit(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
+/* Undoes storage_make wherever it, or an earlier process, was interrupted. Touches nothing that
+ * this VM did not make. */
+int storage_undo(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
+/* Releases a managed disk for good, its image too where deletestorage. One that is released already
+ * is fine. */
+int storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
+    bool deletestorage, struct error *err);
+/* Measures a disk that is there; report->index is the caller's. */
+int storage_inspect(const struct work_env *env, const struct disk *disk, struct disk_report *report,
+    struct error *err);
+/* Where the disks of one operation stand: disk number index of n is next; its progress becomes the
+ * job's. */
+void storage_progress(size_t index, size_t n);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+
+/* All disks as they were asked for, before the first is touched. */
+static void
+plan(const struct vm_create_request *req, struct journal *journal)
+{
+	const struct disk *disk;
+
+	journal->op = xstrdup("VmCreate");
+	journal->uuid = xstrdup(req->uuid);
+	journal->ts = now_ms();
+	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++)
+		model_copy(&disk_model, model_append(&journal->made, &journal->n_made), disk);
+}
+
+static int
+make(const struct vm_create_request *req, virConnectPtr conn, struct vm_report *report,
+    struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+	struct vmdef def;
+	int r;
+
+	model_copy(&vmdef_model, &def, &req->def);
+	r = vm_make_disks(&req->env, req->uuid, &def, NULL, report, err);
+	if (r == 0)
+		r = vm_define(&req->env, conn, req->uuid, &def, err);
+	model_clear(&vmdef_model, &def);
+	if (r < 0 || hypervisor_find(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	return hypervisor_report(domain, req->env.root, report, err);
+}
+
+int
+work_vm_create(const void *request, void *result, struct error *err)
+{
+	const struct vm_create_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_journal_ struct journal journal = { 0 };
+	_close_ int lock = -1;
+	struct error left = { 0 };
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0)
+		return -1;
+	plan(req, &journal);
+	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
+		return -1;
+	if (make(req, conn, &res->vm, err) == 0 &&
+	    vm_finish(&req->env, conn, &journal, &res->warning, err) == 0)
+		return 0;
+	if (vm_undo(&req->env, conn, &journal, &left) < 0)
+		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
+	return -1;
+}

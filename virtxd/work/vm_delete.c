@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+
+int
+work_vm_delete(const void *request, void *result, struct error *err)
+{
+	const struct vm_delete_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+	_journal_ struct journal journal = { 0 };
+	_close_ int lock = -1;
+	const struct disk *disk;
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	if (virDomainIsActive(domain) == 1)
+		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (info.foreign && req->deletestorage)
+		return error_set(err, 422, "VM '%s' is not deleted with its storage: %s", req->uuid,
+		    info.foreign_why);
+	journal.op = xstrdup("VmDelete");
+	journal.uuid = xstrdup(req->uuid);
+	journal.deletestorage = req->deletestorage;
+	journal.ts = now_ms();
+	for (size_t i = 0; !info.foreign && (disk = vmdef_disk(&info.def, i)); i++)
+		model_copy(&disk_model, model_append(&journal.dropped, &journal.n_dropped), disk);
+	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
+		return -1;
+	res->gone = true;
+	return vm_finish(&req->env, conn, &journal, &res->warning, err);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "domain/registry.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/oplog.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+
+/*
+ * Whether the change that the journal intends has been committed. A create is when libvirt and the
+ * registry have the VM; an update when libvirt's definition has what it makes and lacks what it
+ * drops; a delete always goes on to its end.
+ */
+static int
+is_committed(const struct vm_request *req, virConnectPtr conn, const struct journal *journal,
+    bool *ret, struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+
+	*ret = str_equal(journal->op, "VmDelete");
+	if (*ret)
+		return 0;
+	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, &cause) < 0 ||
+	    registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	*ret = true;
+	for (size_t i = 0; i < journal->n_made; i++)
+		*ret = *ret && vmdef_find_disk(&info.def, journal->made[i].path);
+	for (size_t i = 0; i < journal->n_dropped; i++)
+		*ret = *ret && !vmdef_find_disk(&info.def, journal->dropped[i].path);
+	return 0;
+}
+
+/* An update may have been cut off between libvirt and the registry. */
+static int
+register_again(const struct vm_request *req, virConnectPtr conn, struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+	_free_ char *xml = NULL;
+
+	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+	return registry_save(req->env.root, req->env.host, req->uuid, xml, err);
+}
+
+static int
+heal_journal(const struct vm_request *req, virConnectPtr conn, char **warning, struct error *err)
+{
+	_journal_ struct journal journal = { 0 };
+	struct error cause = { 0 };
+	bool committed;
+
+	if (journal_load(req->env.root, req->env.host, req->uuid, &journal, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (is_committed(req, conn, &journal, &committed, err) < 0)
+		return -1;
+	if (!committed)
+		return vm_undo(&req->env, conn, &journal, err);
+	if (str_equal(journal.op, "VmUpdate") && register_again(req, conn, err) < 0)
+		return -1;
+	return vm_finish(&req->env, conn, &journal, warning, err);
+}
+
+/* An operation that is "started" in the VM's log and has no job: says how it ended. */
+static void
+heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
+{
+	bool on = virDomainIsActive(domain) == 1;
+	struct error interrupted = { 0 };
+
+	error_set(&interrupted, 500, "interrupted");
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		if (!str_equal(item->status, "started"))
+			continue;
+		if (str_equal(item->op, "VmShutdown")) {
+			if (!on)
+				oplog_end(domain, item->op, item->ts,
+				    str_empty(item->msg) ? "graceful shutdown" : item->msg, NULL);
+		} else if (str_equal(item->op, "VmBoot") && on) {
+			oplog_end(domain, item->op, item->ts, "", NULL);
+		} else {
+			oplog_end(domain, item->op, item->ts, NULL, &interrupted);
+		}
+	}
+}
+
+int
+work_vm_heal(const void *request, void *result, struct error *err)
+{
+	const struct vm_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+	_close_ int lock = -1;
+	struct error cause = { 0 };
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    heal_journal(req, conn, &res->warning, err) < 0)
+		return -1;
+	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
+		res->gone = cause.status == 404;
+		if (!res->gone)
+			*err = cause;
+		return res->gone ? 0 : -1;
+	}
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	heal_oplog(domain, &info.oplog);
+	return hypervisor_report(domain, req->env.root, &res->vm, err);
+}

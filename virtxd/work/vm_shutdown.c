@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "work/hypervisor.h"
+#include "work/oplog.h"
+#include "work/vm_lock.h"
+
+enum { FORCE_ACPI, FORCE_TERM, FORCE_KILL };
+
+static int
+act(virDomainPtr domain, int force)
+{
+	switch (force) {
+	case FORCE_ACPI:
+		return virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
+	case FORCE_TERM:
+		return virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL);
+	default:
+		return virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_DEFAULT);
+	}
+}
+
+int
+work_vm_shutdown(const void *request, void *result, struct error *err)
+{
+	const struct vm_shutdown_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_close_ int lock = -1;
+	const char *msg = req->force == FORCE_ACPI ? "" : "forced shutdown";
+	int64_t ts;
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	if (virDomainIsActive(domain) == 0)
+		return error_set(err, 424, "VM '%s' is off already", req->uuid);
+	if (oplog_begin(domain, "VmShutdown", msg, &ts, err) < 0)
+		return -1;
+	if (act(domain, req->force) < 0) {
+		hypervisor_error(err, 424, "cannot shut down VM '%s'", req->uuid);
+		oplog_end(domain, "VmShutdown", ts, NULL, err);
+		return -1;
+	}
+	/* An ACPI shutdown ends when the guest has obeyed: vm-heal writes that down. */
+	if (req->force != FORCE_ACPI)
+		oplog_end(domain, "VmShutdown", ts, msg, NULL);
+	return hypervisor_report(domain, req->env.root, &res->vm, err);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The steps that creating, deleting and healing a VM share. */
+#ifndef WORK_VM_STEPS_H
+#define WORK_VM_STEPS_H
+
+#include <libvirt/libvirt.h>
+
+#include "domain/journal.h"
+#include "proto/error.h"
+#include "work/requests.h"
+
+#define _journal_ __attribute__((cleanup(journal_clear)))
+
+void journal_clear(struct journal *journal);
+
+/* Undefines the VM with all that libvirt keeps of it; one that libvirt does not know is fine. 422
+ * while it is on. */
+int vm_undefine(virConnectPtr conn, const char *uuid, struct error *err);
+/*
+ * Makes all disks of def (those that skip names by their path excepted), telling the report; fills
+ * def's sizes. A failure leaves what was made to vm_undo.
+ */
+int vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
+    const struct vmdef *skip, struct vm_report *report, struct error *err);
+/* Defines the VM in libvirt, and registers what libvirt made of it. */
+int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
+    const struct vmdef *def, struct error *err);
+/*
+ * Carries what the journal intends to its end, from wherever it stands: what was made stays, what
+ * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be
+ * let go of is told in *warning.
+ */
+int vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    char **warning, struct error *err);
+/* Undoes a create or the new disks of an update, as far as they came. The journal goes last, so
+ * that what fails is tried again. */
+int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    struct error *err);
+
+#endif

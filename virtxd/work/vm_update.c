@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/works.h"
+
+#include "domain/registry.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+
+/* A disk that is kept stays as it was made: its mode does not change under it. */
+static int
+keep_disks(struct vmdef *def, const struct vmdef *old, struct error *err)
+{
+	for (size_t i = 0; i < def->n_disks + 1; i++) {
+		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
+		const struct disk *kept = vmdef_find_disk(old, disk->path);
+
+		if (!kept)
+			continue;
+		if (disk->man != kept->man)
+			return error_set(err, 422,
+			    "disk '%s' is %s, which an update does not change", disk->path,
+			    enum_word(&disk_man_mode_enum, kept->man));
+		if ((disk->device == DISK_DEVICE_LUN) != (kept->device == DISK_DEVICE_LUN))
+			return error_set(err, 422,
+			    "disk '%s' is a %s, which an update does not change", disk->path,
+			    enum_word(&disk_device_enum, kept->device));
+		disk->prov = kept->prov;
+	}
+	return 0;
+}
+
+static void
+plan(const struct vm_update_request *req, const struct vmdef *old, struct journal *journal)
+{
+	const struct disk *disk;
+
+	journal->op = xstrdup("VmUpdate");
+	journal->uuid = xstrdup(req->uuid);
+	journal->deletestorage = req->deletestorage;
+	journal->ts = now_ms();
+	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++) {
+		if (!vmdef_find_disk(old, disk->path))
+			model_copy(
+			    &disk_model, model_append(&journal->made, &journal->n_made), disk);
+	}
+	for (size_t i = 0; (disk = vmdef_disk(old, i)); i++) {
+		if (!vmdef_find_disk(&req->def, disk->path))
+			model_copy(&disk_model,
+			    model_append(&journal->dropped, &journal->n_dropped), disk);
+	}
+}
+
+/* Gives libvirt and the registry the old definition back. */
+static int
+restore(const struct vm_update_request *req, virConnectPtr conn, const char *xml, struct error *err)
+{
+	_domain_ virDomainPtr domain = virDomainDefineXMLFlags(conn, xml, 0);
+
+	if (!domain)
+		return hypervisor_error(
+		    err, 424, "cannot restore the definition of VM '%s'", req->uuid);
+	return registry_save(req->env.root, req->env.host, req->uuid, xml, err);
+}
+
+static int
+change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *def,
+    const struct vmdef *old, const char *old_xml, const struct journal *journal,
+    struct vm_result *res, struct error *err)
+{
+	struct error left = { 0 };
+
+	if (vm_make_disks(&req->env, req->uuid, def, old, &res->vm, err) == 0) {
+		if (vm_define(&req->env, conn, req->uuid, def, err) == 0)
+			return vm_finish(&req->env, conn, journal, &res->warning, err);
+		if (restore(req, conn, old_xml, &left) < 0) {
+			error_append(err, "%s", left.detail);
+			return -1;
+		}
+	}
+	if (vm_undo(&req->env, conn, journal, &left) < 0)
+		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
+	return -1;
+}
+
+int
+work_vm_update(const void *request, void *result, struct error *err)
+{
+	const struct vm_update_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+	_journal_ struct journal journal = { 0 };
+	_free_ char *xml = NULL;
+	_close_ int lock = -1;
+	struct vmdef def;
+	int r;
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	if (virDomainIsActive(domain) == 1)
+		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (info.foreign)
+		return error_set(
+		    err, 422, "VM '%s' cannot be updated: %s", req->uuid, info.foreign_why);
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+	model_copy(&vmdef_model, &def, &req->def);
+	r = keep_disks(&def, &info.def, err);
+	if (r == 0) {
+		plan(req, &info.def, &journal);
+		r = journal_save(req->env.root, req->env.host, &journal, err);
+	}
+	if (r == 0)
+		r = change(req, conn, &def, &info.def, xml, &journal, res, err);
+	model_clear(&vmdef_model, &def);
+	return r < 0 ? -1 : hypervisor_report(domain, req->env.root, &res->vm, err);
+}

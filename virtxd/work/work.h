@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What runs in children: each row of the table is one kind of job. A request comes as one JSON
+ * document on stdin; lines "progress N", then one "result JSON" or "error JSON" go to stdout; the
+ * log is stderr.
+ */
+#ifndef WORK_WORK_H
+#define WORK_WORK_H
+
+#include "proto/error.h"
+#include "proto/table.h"
+
+enum work_id {
+	WORK_PROBE,
+	WORK_COLLECT,
+	WORK_REFRESH,
+	WORK_INSPECT,
+	WORK_RECONCILE,
+	WORK_LOCKSPACE,
+	WORK_VM_CREATE,
+	WORK_VM_UPDATE,
+	WORK_VM_DELETE,
+	WORK_VM_BOOT,
+	WORK_VM_SHUTDOWN,
+	WORK_VM_PAUSE,
+	WORK_VM_RESUME,
+	WORK_VM_HEAL,
+	WORK_N,
+};
+
+struct work {
+	const char *name; /* "vm-create", as in virtxd --job vm-create */
+	const char *summary;
+	const struct model *request;
+	const struct model *result;
+	int deadline;  /* seconds, then SIGTERM, 5 s later SIGKILL */
+	bool own_lane; /* never queues behind other jobs */
+	int (*run)(const void *request, void *result, struct error *err);
+};
+extern const struct work works[WORK_N];
+
+/* The row of that name, or NULL. */
+const struct work *work_find(const char *name);
+/* Runs one job as the process's whole life (`virtxd --job NAME`); returns the exit code: 0 result,
+ * 1 error. */
+int work_main(const char *name);
+/* Prints the table for people (`virtxd --job list`). */
+void work_print_list(void);
+/* Called by the running work: 0..100. Only changes are written. */
+void work_progress(int percent);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A job's process from inside: its request, its frames, its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/json.h"
+#include "proto/log.h"
+#include "work/work.h"
+
+#define REQUEST_MAX (4 << 20)
+
+/* The process has one work, which reports its progress from wherever it is. */
+static int frames = STDOUT_FILENO;
+static int last_percent = -1;
+
+const struct work *
+work_find(const char *name)
+{
+	for (size_t i = 0; i < WORK_N; i++) {
+		if (works[i].name && strcmp(works[i].name, name) == 0)
+			return &works[i];
+	}
+	return NULL;
+}
+
+/* Writes one line. That nobody reads it any more (the daemon ended) stops no work. */
+static void
+write_frame(const char *kind, const char *text, size_t len)
+{
+	_buffer_ struct buffer line = { 0 };
+
+	buffer_printf(&line, "%s ", kind);
+	buffer_add(&line, text, len);
+	buffer_add(&line, "\n", 1);
+	if (write_all(frames, line.data, line.len) < 0)
+		log_debug("job", "nobody reads the '%s' of this job", kind);
+}
+
+void
+work_progress(int percent)
+{
+	char text[16];
+
+	if (percent == last_percent || percent < 0 || percent > 100)
+		return;
+	last_percent = percent;
+	snprintf(text, sizeof(text), "%d", percent);
+	write_frame("progress", text, strlen(text));
+}
+
+/*
+ * Keeps the frames apart from what a library prints and a helper inherits: those get stderr as
+ * their stdout.
+ */
+static int
+move_stdout(struct error *err)
+{
+	frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (frames < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return error_errno(err, 500, errno, "cannot set up the output of a job");
+	return 0;
+}
+
+static int
+read_request(const struct work *work, void *request, struct error *err)
+{
+	_buffer_ struct buffer input = { 0 };
+	int rc;
+
+	rc = read_all(STDIN_FILENO, &input, REQUEST_MAX);
+	if (rc == -EFBIG)
+		return error_set(err, 413, "the request of job '%s' is larger than %d MiB",
+		    work->name, REQUEST_MAX >> 20);
+	if (rc < 0)
+		return error_errno(
+		    err, 500, -rc, "cannot read the request of job '%s'", work->name);
+	if (!work->request)
+		return 0;
+	if (json_decode(work->request, input.data ? input.data : "", input.len, request, err) < 0)
+		return error_wrap(err, "the request of job '%s'", work->name);
+	return 0;
+}
+
+/* A zeroed object of the model, NULL for none. */
+static void *
+model_new(const struct model *m)
+{
+	return m ? xcalloc(1, m->size) : NULL;
+}
+
+static int
+run(const struct work *work, struct error *err)
+{
+	_free_ void *request = model_new(work->request);
+	_free_ void *result = model_new(work->result);
+	_free_ char *text = NULL;
+	size_t len = 2;
+	int rc;
+
+	rc = read_request(work, request, err);
+	if (rc == 0)
+		rc = work->run(request, result, err);
+	if (rc == 0) {
+		text = work->result ? json_encode(work->result, result, &len) : xstrdup("{}");
+		write_frame("result", text, len);
+	}
+	if (work->request)
+		model_clear(work->request, request);
+	if (work->result)
+		model_clear(work->result, result);
+	return rc;
+}
+
+int
+work_main(const char *name)
+{
+	const struct work *work = work_find(name);
+	_free_ char *tag = xasprintf("%s[%d]", name, (int)getpid());
+	_free_ char *text = NULL;
+	struct error err = { 0 };
+	size_t len;
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_init(log_get_level(), tag);
+	rc = move_stdout(&err);
+	if (rc == 0 && !work)
+		rc = error_set(
+		    &err, 404, "there is no job '%s'; `virtxd --job list` tells which", name);
+	if (rc == 0)
+		rc = run(work, &err);
+	if (rc != 0) {
+		if (err.status == 0)
+			error_set(&err, 500, "job '%s' failed without a reason", name);
+		text = error_to_json(&err, &len);
+		write_frame("error", text, len);
+	}
+	log_init(log_get_level(), NULL);
+	return rc == 0 ? 0 : 1;
+}
+
+static const char *
+kind_word(const struct field *field)
+{
+	switch (field->kind) {
+	case KIND_BOOL:
+		return "boolean";
+	case KIND_INT16:
+	case KIND_INT32:
+	case KIND_INT64:
+		return "integer";
+	case KIND_FLOAT:
+		return "number";
+	case KIND_STRING:
+		return "string";
+	case KIND_ENUM:
+		return "integer:";
+	case KIND_STRUCT:
+		return "object";
+	case KIND_ARRAY:
+		return "array of objects";
+	}
+	return "?";
+}
+
+static void
+print_fields(const struct model *m, int indent)
+{
+	for (unsigned int i = 0; m && i < m->n_fields; i++) {
+		const struct field *field = &m->fields[i];
+
+		printf("%*s%s: %s", indent, "", field->name, kind_word(field));
+		for (unsigned int n = 0; field->kind == KIND_ENUM && n < field->words->n_words; n++)
+			printf("%s %u %s", n ? "," : "", n, field->words->words[n]);
+		printf("\n");
+		print_fields(field->sub, indent + 2);
+	}
+}
+
+void
+work_print_list(void)
+{
+	for (size_t i = 0; i < WORK_N; i++) {
+		const struct work *work = &works[i];
+
+		if (!work->name)
+			continue;
+		printf("%s%s: %s (at most %d s)\n", i ? "\n" : "", work->name, work->summary,
+		    work->deadline);
+		printf("  request\n");
+		print_fields(work->request, 4);
+		printf("  result\n");
+		print_fields(work->result, 4);
+	}
+}
