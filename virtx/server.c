@@ -41,7 +41,7 @@ server_parse(const char *text, struct server *ret, struct error *err)
 	copy = xstrdup(!strncasecmp(text, "http://", 7) ? text + 7 : text);
 	host = copy;
 	end = strchr(host, '/');
-	if (end && (host == copy + strlen(copy) || !strstr(text, "://") || end[1]))
+	if (end && (!strstr(text, "://") || end[1]))
 		return error_set(err, SERVER_ERROR_STATUS,
 		    "server '%s': must be HOST, HOST:PORT or http://HOST:PORT without a path",
 		    text);

@@ -87,7 +87,12 @@ join(const char *root, char **args, struct error *err)
 static int
 state(const char *root, char **args, struct error *err)
 {
-	const char *const words[] = { "joined", "joining", "absent" };
+	static const char *const words[] = {
+		[LOCKSPACE_JOINED] = "joined",
+		[LOCKSPACE_JOINING] = "joining",
+		[LOCKSPACE_LOST] = "lost",
+		[LOCKSPACE_ABSENT] = "absent",
+	};
 	enum lockspace_state is;
 	int id = 0;
 

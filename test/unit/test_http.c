@@ -545,14 +545,9 @@ test_bodies(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
 		_free_ char *plain =
 		    xasprintf("%s HTTP/1.1\r\nContent-Length: 5\r\n\r\nab\ncd", starts[i]);
-		_free_ char *chunked =
-		    xasprintf("%s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-			      "2\r\nab\r\n3;x=y\r\n\ncd\r\n0\r\nTrailer: x\r\n\r\n",
-			starts[i]);
-		_free_ char *simple_chunked =
-		    xasprintf("%s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-			      "2\r\nab\r\n3\r\n\ncd\r\n0\r\n\r\n",
-			starts[i]);
+		_free_ char *chunked = xasprintf("%s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+						 "2\r\nab\r\n3 ;x=y\r\n\ncd\r\n0\r\n\r\n",
+		    starts[i]);
 
 		client_send(&c, plain);
 		read_reply(&c, false, &r);
@@ -561,7 +556,7 @@ test_bodies(void **state)
 		assert_int_equal(f->body_len, 5);
 		assert_string_equal(f->body, "ab\ncd");
 		assert_string_equal(f->query, "a=b%20&c");
-		client_send(&c, simple_chunked);
+		client_send(&c, chunked);
 		read_reply(&c, false, &r);
 		reply_clear(&r);
 		assert_int_equal(f->handled, 2 * i + 2);
@@ -630,6 +625,8 @@ test_body_limit(void **state)
 
 	refused(
 	    f, "POST /vms HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 413, "", true);
+	refused(f, "POST /vms HTTP/1.1\r\nContent-Length: 1048576\r\nExpect: 100-continue\r\n\r\n",
+	    413, "", true);
 	refused(f, "POST /vms HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "", true);
 	refused(f, "POST /vms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 413,
 	    "malformed", true);
@@ -1041,9 +1038,8 @@ test_free_with_pending(void **state)
 	client_close(&d);
 	client_open(&idle, f);
 	run_for(f, 50);
-	/* One accepted, but not yet seen by the loop. */
 	stop(f);
-	assert_true(client_wait_closed(&c, 1000) || true);
+	assert_true(client_wait_closed(&c, 1000));
 	request_reply(f->held[0], 204);
 	request_reply(f->held[1], 204);
 	client_close(&c);
@@ -1190,6 +1186,66 @@ test_no_descriptors(void **state)
 	client_close(&c);
 }
 
+/* Many large requests that never end must not fill the memory: the oldest go. */
+static void
+test_memory_bound(void **state)
+{
+	enum { N = 150, BODY = 1000000, MOST = (128 << 20) / BODY };
+	struct fixture *f = *state;
+	struct client *clients = xcalloc(N, sizeof(*clients));
+	_free_ char *body = xcalloc(BODY, 1);
+
+	stop(f);
+	f->config.request_timeout = 60;
+	start(f);
+	for (int i = 0; i < N; i++) {
+		client_open(&clients[i], f);
+		client_send(&clients[i], "POST /vms HTTP/1.1\r\nContent-Length: 1048575\r\n\r\n");
+		client_send_bytes(&clients[i], body, BODY);
+	}
+	run_for(f, 2000);
+	assert_in_range(count_connections(f), MOST - 10, MOST);
+	assert_true(clients[0].closed);
+	assert_false(clients[N - 1].closed);
+	for (int i = 0; i < N; i++)
+		client_close(&clients[i]);
+	free(clients);
+}
+
+static void
+test_two_listeners(void **state)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct fixture *f = *state;
+	struct client c = { .f = f };
+	struct reply r;
+
+	c.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c.fd < 0 || bind(c.fd, (struct sockaddr *)&in6, sizeof(in6)) < 0) {
+		client_close(&c);
+		skip();
+	}
+	stop(f);
+	f->config.listen = xrealloc(f->config.listen, 2, sizeof(*f->config.listen));
+	f->config.listen[1] = (struct config_listen){ .addr = xstrdup("::1") };
+	f->config.n_listen = 2;
+	start(f);
+	in6.sin6_port = htons(http_server_port(f->server, 1));
+	assert_int_not_equal(in6.sin6_port, htons(http_server_port(f->server, 0)));
+	assert_int_equal(connect(c.fd, (struct sockaddr *)&in6, sizeof(in6)), 0);
+	c.event = event_new(f->base, c.fd, EV_READ | EV_PERSIST, on_readable, &c);
+	event_add(c.event, NULL);
+	client_send(&c, "GET /hosts HTTP/1.1\r\n\r\n");
+	read_reply(&c, false, &r);
+	assert_string_equal(r.body, "::1");
+	reply_clear(&r);
+	client_close(&c);
+	client_open(&c, f);
+	client_send(&c, "GET /hosts HTTP/1.1\r\n\r\n");
+	expect(&c, 200);
+	client_close(&c);
+}
+
 static void
 test_bind_failure(void **state)
 {
@@ -1242,10 +1298,11 @@ main(void)
 		TEST(test_busy_are_kept),
 		TEST(test_thousands),
 		TEST(test_no_descriptors),
+		TEST(test_memory_bound),
+		TEST(test_two_listeners),
 		TEST(test_bind_failure),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	cmocka_set_test_filter(getenv("TF"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

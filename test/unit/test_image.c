@@ -3,6 +3,8 @@
 #include "disk_root.h"
 
 #include <endian.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 #include "disk/image.h"
 
@@ -243,6 +245,39 @@ test_create_fails(void **state)
 	assert_int_equal(err.status, 400);
 }
 
+/* A full storage: the words are the file system's, and all that was taken is given back. */
+static void
+test_no_space(void **state)
+{
+	struct disk disk = disk_of(at("ds/full/x.qcow2"), DISK_PROV_MODE_THICK);
+	struct error err = { 0 };
+	int status;
+	pid_t pid;
+
+	assert_int_equal(mkdir(at("ds/full"), 0750), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS) < 0 ||
+		    mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("tmpfs", at("ds/full"), "tmpfs", 0, "size=4m") < 0)
+			_exit(77);
+		for (int i = 0; i < 2; i++) {
+			if (image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err) == 0 ||
+			    err.status != 507 || !strstr(err.detail, "No space left on device") ||
+			    entries(at("ds/full")) != 0)
+				_exit(1);
+			disk = disk_of(at("ds/full/x.raw"), DISK_PROV_MODE_THICK);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(rmdir(at("ds/full")), 0);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* As long as a name may be; so the staged one must not be made by lengthening it. */
 static void
 test_long_name(void **state)
@@ -424,6 +459,7 @@ main(void)
 		cmocka_unit_test(test_exists),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_create_fails),
+		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_inspect_raw),
 		cmocka_unit_test(test_inspect_qcow2),

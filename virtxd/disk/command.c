@@ -99,9 +99,7 @@ start(struct run *run, int out, int words)
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(
-	    &attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 
@@ -118,7 +116,7 @@ stop(struct run *run, enum reason reason)
 		return;
 	run->reason = reason;
 	run->deadline = monotonic_ms() + TERM_GRACE_MS;
-	kill(-run->pid, SIGTERM);
+	kill(run->pid, SIGTERM);
 }
 
 /* The deadline has passed: asks it to end, then kills it; false when even that did not help. */
@@ -133,7 +131,7 @@ escalate(struct run *run)
 		return false;
 	run->killed = true;
 	run->deadline = monotonic_ms() + KILL_GRACE_MS;
-	kill(-run->pid, SIGKILL);
+	kill(run->pid, SIGKILL);
 	return true;
 }
 
@@ -331,7 +329,7 @@ command_run(const struct command *command, struct buffer *out, struct error *err
 	run.pidfd = pidfd_open(run.pid, 0);
 	if (run.pidfd < 0) {
 		r = errno;
-		kill(-run.pid, SIGKILL);
+		kill(run.pid, SIGKILL);
 		waitpid(run.pid, NULL, 0);
 		return error_errno(err, 507, r, "cannot watch %s", name);
 	}

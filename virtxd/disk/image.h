@@ -19,7 +19,8 @@ struct image_info {
 };
 
 /* Makes disk->path (disk->size MiB, prov thin or thick, format by suffix) for this VM. 507 when
- * something is there already. Undone on failure. progress may be NULL. */
+ * something is there already, or a leftover of an earlier process is. Undone on failure, but for
+ * directories that were made. progress may be NULL. */
 int image_create(const char *root, const char *uuid, const struct disk *disk,
     void (*progress)(int percent, void *arg), void *arg, struct error *err);
 /* The operation is complete: drops the staged name. None there is fine. */
@@ -34,9 +35,10 @@ int image_delete(const char *root, const struct disk *disk, struct error *err);
 int image_inspect(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
 
-/* A lun: refuses what is no block device; size in bytes. */
+/* A lun: refuses (422) what is no block device; size in bytes. */
 int lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
-/* wipefs -a, then blkdiscard where the device can, else the first MiB zeroed. */
+/* wipefs -a, then blkdiscard where the device can, else the first MiB zeroed. Refuses a device in
+ * use (mounted, or part of another). */
 int lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
     struct error *err);
 

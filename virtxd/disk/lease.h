@@ -51,6 +51,7 @@ int lease_list(const char *root, char (**ret)[LEASE_NAME_SIZE], size_t *n, struc
 enum lockspace_state {
 	LOCKSPACE_JOINED,
 	LOCKSPACE_JOINING,
+	LOCKSPACE_LOST,	  /* our host_id was not renewed in time: sanlock is about to leave */
 	LOCKSPACE_ABSENT, /* this host is not in it, or is leaving it */
 };
 /* Makes the lockspace where there is none: only a complete one is ever visible under ROOT/lock. */

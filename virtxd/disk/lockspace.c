@@ -94,6 +94,23 @@ lockspace_create(const char *root, int io_timeout, struct error *err)
 	return 0;
 }
 
+/*
+ * Whether our own host_id still lives. A sanlock that could not renew it for too long (stopped,
+ * say, or its storage hung) gives the lockspace up, but only some seconds after it goes on.
+ */
+static bool
+is_renewed(int host_id)
+{
+	_free_ struct sanlk_host *hosts = NULL;
+	int n = 0;
+	uint32_t status;
+
+	if (sanlock_get_hosts(LEASE_LOCKSPACE, (uint64_t)host_id, &hosts, &n, 0) < 0 || n < 1)
+		return true;
+	status = hosts[0].flags & SANLK_HOST_MASK;
+	return status != SANLK_HOST_FAIL && status != SANLK_HOST_DEAD;
+}
+
 int
 lockspace_state(const char *root, enum lockspace_state *state, int *host_id, struct error *err)
 {
@@ -118,8 +135,11 @@ lockspace_state(const char *root, enum lockspace_state *state, int *host_id, str
 			    (int)sizeof(space->host_id_disk.path), space->host_id_disk.path, path);
 		if (space->flags & SANLK_LSF_REM)
 			return 0;
-		*state = space->flags & SANLK_LSF_ADD ? LOCKSPACE_JOINING : LOCKSPACE_JOINED;
 		*host_id = (int)space->host_id;
+		if (space->flags & SANLK_LSF_ADD)
+			*state = LOCKSPACE_JOINING;
+		else
+			*state = is_renewed(*host_id) ? LOCKSPACE_JOINED : LOCKSPACE_LOST;
 		return 0;
 	}
 	return 0;

@@ -19,8 +19,8 @@ struct domain_info {
 	char *uuid;
 	char *type;	   /* "kvm" or "qemu" */
 	struct vmdef def;  /* sizes are 0: they are the image's, not the XML's */
-	bool foreign;	   /* no virtx metadata or no ua- aliases */
-	char *foreign_why; /* for people, NULL when not foreign */
+	bool foreign;	   /* no virtx metadata, no ua- aliases, or a device no Vmdef can say */
+	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
 	struct oplog_list oplog;
 	char *cloud_init; /* path of the cloud-init CD that is attached, NULL for none */
 };
@@ -30,7 +30,8 @@ struct domain_info {
 int domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_env *env,
     char **ret, struct error *err);
 /* Reads XML (live or inactive). Never trusts it: no entities, no network, sizes capped. ret must be
- * zero. A domain that is not ours is read as far as it goes. */
+ * zero. A domain that is not ours is read as far as it goes; what is no domain with a uuid is a 500
+ * and leaves ret zero. A genid is "auto" only before libvirt has seen it. */
 int domain_xml_read(const char *xml, const char *root, struct domain_info *ret, struct error *err);
 void domain_info_clear(struct domain_info *info);
 

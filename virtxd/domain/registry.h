@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The VM registry on shared storage: ROOT/xml/HOST/VM.xml. Everything here may hang: jobs only. */
+/*
+ * The VM registry on shared storage: ROOT/xml/HOST/VM.xml. Everything here may hang: jobs only. A
+ * host or VM that is no UUID is a 400, what the storage refuses a 507; ROOT itself is never made.
+ */
 #ifndef DOMAIN_REGISTRY_H
 #define DOMAIN_REGISTRY_H
 
@@ -19,8 +22,8 @@ int registry_load(
     const char *root, const char *host, const char *uuid, char **ret, struct error *err);
 /* Removes; a file that is not there is fine. */
 int registry_remove(const char *root, const char *host, const char *uuid, struct error *err);
-/* Moves to another host's directory by one rename, which exactly one mover wins; looks at the
- * target before calling ENOENT a failure. */
+/* Moves to another host's directory by one rename, which exactly one mover wins; the others get a
+ * 404. Looks at the target before calling ENOENT a failure. */
 int registry_move(
     const char *root, const char *from, const char *to, const char *uuid, struct error *err);
 /* Every entry of one host (or of all, host NULL); *ret is the caller's to free(). Names that are no

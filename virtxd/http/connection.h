@@ -7,7 +7,7 @@ struct connection;
 struct evhttp_request;
 
 /* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
- * by then evhttp has freed the request unless evhttp_request_get_connection() of it is NULL. */
+ * right after it evhttp frees the request, unless evhttp_request_get_connection() of it is NULL. */
 void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);
 /* The handler has returned: unless it has replied, a client that hangs up is noticed from now on.
  */

@@ -210,8 +210,7 @@ jobs_on_sigchld(evutil_socket_t fd, short what, void *arg)
 		job = jobs_find_group(jobs, getpgid(info.si_pid));
 		if (job)
 			child_reap(job->child);
-		else
-			waitpid(info.si_pid, NULL, WNOHANG);
+		waitpid(info.si_pid, NULL, WNOHANG);
 	}
 }
 

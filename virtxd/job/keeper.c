@@ -7,6 +7,7 @@
 #include "proto/log.h"
 
 #define COALESCE_MS   50    /* events of one moment become one refresh */
+#define REJOIN_MS     2000  /* until the lockspace is tried again while it is not joined */
 #define HEAL_MS	      200   /* until a VM that is busy is looked at again */
 #define SILENT_MS     20000 /* after which a sanlock that does not answer is no longer trusted */
 #define INSPECT_BATCH 50    /* VMs */
@@ -27,7 +28,7 @@ struct keeper {
 	keeper_probed probed;
 	void *arg;
 	struct work_env env;
-	struct event *period, *coalesce, *heal;
+	struct event *period, *coalesce, *heal, *rejoin;
 	struct slot probe, collect, refresh, inspect, reconcile, lockspace;
 	struct uuid_set changed, wounded;
 	bool connected;
@@ -304,6 +305,15 @@ reconcile_done(void *arg, void *result, const struct error *err)
 }
 
 static void
+lockspace_failed(struct keeper *keeper, const char *why)
+{
+	if (!str_equal(keeper->lockspace_why, why))
+		log_warning("lockspace", "%s", why);
+	str_set(&keeper->lockspace_why, why);
+	arm(keeper->rejoin, REJOIN_MS);
+}
+
+static void
 lockspace_done(void *arg, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
@@ -311,9 +321,7 @@ lockspace_done(void *arg, void *result, const struct error *err)
 
 	keeper->lockspace.running = false;
 	if (!res) {
-		if (!str_equal(keeper->lockspace_why, err->detail))
-			log_warning("lockspace", "%s", err->detail);
-		str_set(&keeper->lockspace_why, err->detail);
+		lockspace_failed(keeper, err->detail);
 		return;
 	}
 	if (!str_empty(keeper->lockspace_why))
@@ -323,12 +331,25 @@ lockspace_done(void *arg, void *result, const struct error *err)
 }
 
 static void
+join_lockspace(struct keeper *keeper)
+{
+	struct lockspace_request req = { .env = keeper->env };
+
+	start(keeper, &keeper->lockspace, WORK_LOCKSPACE, &req, lockspace_done);
+}
+
+static void
+rejoin_due(evutil_socket_t fd, short what, void *arg)
+{
+	join_lockspace(arg);
+}
+
+static void
 collect_done(void *arg, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
 	struct collect_result *res = result;
 	struct reconcile_request reconcile;
-	struct lockspace_request lockspace;
 
 	keeper->collect.running = false;
 	if (!res) {
@@ -342,9 +363,9 @@ collect_done(void *arg, void *result, const struct error *err)
 	keeper->host_known = true;
 	str_set(&keeper->env.host, inventory_self(keeper->inventory));
 
-	reconcile.env = lockspace.env = keeper->env;
+	reconcile.env = keeper->env;
 	start(keeper, &keeper->reconcile, WORK_RECONCILE, &reconcile, reconcile_done);
-	start(keeper, &keeper->lockspace, WORK_LOCKSPACE, &lockspace, lockspace_done);
+	join_lockspace(keeper);
 	inspect(keeper);
 }
 
@@ -376,10 +397,8 @@ period_due(evutil_socket_t fd, short what, void *arg)
 	struct keeper *keeper = arg;
 
 	if (keeper->lockspace.running && str_empty(keeper->lockspace_why) &&
-	    monotonic_ms() - keeper->lockspace.since > SILENT_MS) {
-		str_set(&keeper->lockspace_why, "sanlock does not answer");
-		log_warning("lockspace", "%s", keeper->lockspace_why);
-	}
+	    monotonic_ms() - keeper->lockspace.since > SILENT_MS)
+		lockspace_failed(keeper, "sanlock does not answer");
 	collect(keeper);
 }
 
@@ -429,6 +448,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
+	keeper->rejoin = evtimer_new(base, rejoin_due, keeper);
 	keeper_reload(keeper);
 	inventory_observe_vms(inventory, vm_observed, keeper);
 	return keeper;
@@ -443,6 +463,7 @@ keeper_free(struct keeper *keeper)
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);
+	event_free(keeper->rejoin);
 	uuid_set_clear(&keeper->changed);
 	uuid_set_clear(&keeper->wounded);
 	model_clear(&work_env_model, &keeper->env);

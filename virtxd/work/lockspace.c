@@ -19,6 +19,8 @@ work_lockspace(const void *request, void *result, struct error *err)
 		return -1;
 	if (registry_load_lockid(env->root, env->host, &cached, &cause) < 0)
 		log_debug("job", "%s", cause.detail);
+	if (state == LOCKSPACE_LOST)
+		return error_set(err, 503, "sanlock did not renew host_id %d in time", id);
 	if (state != LOCKSPACE_JOINED) {
 		if (lockspace_create(env->root, env->io_timeout, err) < 0 ||
 		    lockspace_join(env->root, cached > 0 ? cached : lockspace_default_id(env->host),
