@@ -13,6 +13,8 @@ sys.path.insert(0, os.path.dirname(HERE))
 
 from lab import Lab, wait_for  # noqa: E402
 
+PREFIX = os.environ.get("VIRTX_LAB_PREFIX", "it")  # of the labs' names: two runs at once need two
+
 BUILD = os.path.abspath(os.environ.get("VIRTX_BUILD", os.path.join(ROOT, "build")))
 
 RUNSTATES = ("none", "deleted", "poweroff", "startup", "running", "paused", "migrating",
@@ -72,7 +74,7 @@ def oplog(host, uuid):
 @pytest.fixture(scope="session")
 def lab1():
     """One host."""
-    with Lab(1, build_dir=BUILD, name="it1") as lab:
+    with Lab(1, build_dir=BUILD, name=f"{PREFIX}1") as lab:
         wait_ready(lab.hosts[0])
         yield lab
 
@@ -80,7 +82,7 @@ def lab1():
 @pytest.fixture(scope="session")
 def lab3():
     """Three hosts."""
-    with Lab(3, build_dir=BUILD, name="it3") as lab:
+    with Lab(3, build_dir=BUILD, name=f"{PREFIX}3") as lab:
         for host in lab.hosts:
             wait_ready(host)
         yield lab
