@@ -7,6 +7,7 @@
 #include "proto/log.h"
 
 #define COALESCE_MS   50    /* events of one moment become one refresh */
+#define RENEWAL_FAILS 8	    /* io_timeouts after which sanlock calls its host_id lost */
 #define REJOIN_MS     2000  /* until the lockspace is tried again while it is not joined */
 #define HEAL_MS	      200   /* until a VM that is busy is looked at again */
 #define SILENT_MS     20000 /* after which a sanlock that does not answer is no longer trusted */
@@ -319,9 +320,16 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	struct keeper *keeper = arg;
 	struct lockspace_result *res = result;
 
+	int64_t took = monotonic_ms() - keeper->lockspace.since;
+
 	keeper->lockspace.running = false;
 	if (!res) {
 		lockspace_failed(keeper, err->detail);
+		return;
+	}
+	/* After such a silence sanlock may be about to give the lockspace up: it is asked again. */
+	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000) {
+		lockspace_failed(keeper, "sanlock took too long to answer");
 		return;
 	}
 	if (!str_empty(keeper->lockspace_why))
