@@ -10,7 +10,7 @@ import pytest
 from conftest import create, delete, runstate, vmdef, wait_ready
 from lab import wait_for
 
-SECONDS = float(os.environ.get("VIRTX_OUTAGE_SECONDS", "25"))
+SECONDS = float(os.environ.get("VIRTX_OUTAGE_SECONDS", "30"))
 REQUEST = b"GET /vms HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

@@ -327,9 +327,10 @@ lockspace_done(void *arg, void *result, const struct error *err)
 		lockspace_failed(keeper, err->detail);
 		return;
 	}
-	/* After such a silence sanlock may be about to give the lockspace up: it is asked again. */
+	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
+	 */
 	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000) {
-		lockspace_failed(keeper, "sanlock took too long to answer");
+		arm(keeper->rejoin, REJOIN_MS);
 		return;
 	}
 	if (!str_empty(keeper->lockspace_why))
