@@ -3,6 +3,7 @@
 
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
@@ -78,6 +79,29 @@ heal_journal(const struct vm_request *req, virConnectPtr conn, char **warning, s
 	return vm_finish(&req->env, conn, &journal, warning, err);
 }
 
+/* A VM that went off leaves its cloud-init CD behind; one that went to another host took it along,
+ * resource and all. */
+static int
+heal_cloud_init(
+    const struct vm_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
+{
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+	int state, reason;
+
+	if (virDomainGetState(domain, &state, &reason, 0) < 0)
+		return hypervisor_error(err, 424, "cannot read the state of VM '%s'", req->uuid);
+	if (state != VIR_DOMAIN_SHUTOFF || reason == VIR_DOMAIN_SHUTOFF_MIGRATED)
+		return 0;
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	return cloud_init_drop(&req->env, conn, domain, req->uuid, err);
+}
+
 /* An operation that is "started" in the VM's log and has no job: says how it ended. */
 static void
 heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
@@ -124,7 +148,8 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
-	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (heal_cloud_init(req, conn, domain, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	heal_oplog(domain, &info.oplog);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
