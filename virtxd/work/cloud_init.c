@@ -33,7 +33,7 @@ cloud_init_check(virDomainPtr domain, const struct domain_info *info, struct err
 		    info->foreign_why);
 	if (leases + 1 > VMDEF_LEASES_MAX)
 		return error_set(err, 400,
-		    "cloud_init: VM '%s' has %u managed disks; each takes a lease, and sanlock "
+		    "cloud_init: VM '%s' has %u managed disks; each takes a lease, and libvirt "
 		    "allows %d to a VM, so that none is left for the cloud-init CD",
 		    info->uuid, leases, VMDEF_LEASES_MAX);
 	if (sleeps(domain))
