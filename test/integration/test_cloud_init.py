@@ -262,9 +262,21 @@ def test_failed_boot_is_undone(lab1, host):
     assert is_clean(lab1, host, uuid, before)
     assert not os.path.exists(os.path.dirname(seed(lab1, uuid)))
     wait_for("the log to tell the end", lambda: oplog(host, uuid)["VmBoot"]["status"] == "failed", 10)
+
+    # What cannot be undone at once is told, and done later.
+    os.makedirs(os.path.dirname(seed(lab1, uuid)))
+    other = os.path.join(os.path.dirname(seed(lab1, uuid)), "other")
+    open(other, "w").close()
+    answer = wait_for("another answer", lambda: (a := boot(host, uuid, options())).status != 409
+                      and a, 10)
+    assert answer.status == 424 and "not all is undone yet" in answer.json()["detail"]
+    wait_for("the log to tell the end", lambda: oplog(host, uuid)["VmBoot"]["status"] == "failed", 20)
+    assert "cifail.qcow2" in oplog(host, uuid)["VmBoot"]["msg"]
+    os.unlink(other)
+    wait_for("the rest", lambda: is_clean(lab1, host, uuid, before), 20)
     os.rename(image + ".away", image)
 
-    # xorrisofs fails: something is where the CD belongs.
+    # Something is where the CD belongs.
     os.makedirs(seed(lab1, uuid))
     answer = wait_for("another answer", lambda: (a := boot(host, uuid, options())).status != 409
                       and a, 10)

@@ -23,15 +23,18 @@ undo(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 	return seed_delete(req->env.root, req->uuid, err);
 }
 
+/* *ended is false when a failure is still to be undone. */
 static int
 boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain, bool attached,
-    char **warning, struct error *err)
+    char **warning, bool *ended, struct error *err)
 {
 	struct error left = { 0 };
 
+	*ended = true;
 	/* Of an earlier boot, whose end nobody was there to see. */
 	if (cloud_init_drop(&req->env, conn, domain, req->uuid, &left) < 0) {
 		if (attached || req->n_cloud_init > 0) {
+			*ended = false;
 			*err = left;
 			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
 		}
@@ -44,7 +47,8 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 		error_wrap(err, "cannot boot VM '%s'", req->uuid);
 	else if (start(domain, req->uuid, err) == 0)
 		return 0;
-	if (undo(req, conn, domain, &left) < 0)
+	*ended = undo(req, conn, domain, &left) == 0;
+	if (!*ended)
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
 	return -1;
 }
@@ -58,6 +62,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	_domain_ virDomainPtr domain = NULL;
 	_domain_info_ struct domain_info info = { 0 };
 	_close_ int lock = -1;
+	bool ended;
 	int64_t ts;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
@@ -70,8 +75,12 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
 	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
-	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, err) < 0) {
-		oplog_end(domain, "VmBoot", ts, NULL, err);
+	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, &ended, err) < 0) {
+		/* One that is "started" without a job is what vm-heal looks for. */
+		if (ended)
+			oplog_end(domain, "VmBoot", ts, NULL, err);
+		else
+			oplog_begin(domain, "VmBoot", err->detail, &ts, NULL);
 		return -1;
 	}
 	oplog_end(domain, "VmBoot", ts, "", NULL);

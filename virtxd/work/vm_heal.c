@@ -107,9 +107,8 @@ static void
 heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
 {
 	bool on = virDomainIsActive(domain) == 1;
-	struct error interrupted = { 0 };
+	struct error cause = { 0 };
 
-	error_set(&interrupted, 500, "interrupted");
 	for (size_t i = 0; i < oplog->n_items; i++) {
 		const struct oplog_item *item = &oplog->items[i];
 
@@ -122,7 +121,9 @@ heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
 		} else if (str_equal(item->op, "VmBoot") && on) {
 			oplog_end(domain, item->op, item->ts, "", NULL);
 		} else {
-			oplog_end(domain, item->op, item->ts, NULL, &interrupted);
+			error_set(
+			    &cause, 500, "%s", str_empty(item->msg) ? "interrupted" : item->msg);
+			oplog_end(domain, item->op, item->ts, NULL, &cause);
 		}
 	}
 }
