@@ -18,7 +18,7 @@ progress_possible(void)
 {
 	const char *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && !str_empty(term) && strcmp(term, "dumb") != 0;
+	return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 void
