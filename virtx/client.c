@@ -201,6 +201,8 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	evhttp_add_header(headers, "User-Agent", "virtx/" VIRTX_VERSION);
 	evhttp_add_header(headers, "Accept", "application/json, application/problem+json");
 	evhttp_add_header(headers, "Connection", "close");
+	if (client->async && route->method != METHOD_GET)
+		evhttp_add_header(headers, "Prefer", "respond-async");
 	if (len > 0)
 		evhttp_add_header(headers, "Content-Type", "application/json");
 	if (len > 0 || route->method != METHOD_GET)

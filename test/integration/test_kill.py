@@ -47,7 +47,7 @@ def jobs(host, name):
                     continue
             if os.stat(f"/proc/{pid}/ns/net").st_ino == here:
                 found.append(int(pid))
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
             pass
     return found
 
