@@ -179,17 +179,20 @@ is_wounded(const struct inventory_vm *view)
 }
 
 static void
-vm_observed(void *arg, const char *uuid, const struct inventory_vm *vm)
+vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 {
 	struct keeper *keeper = arg;
 
-	if (vm && !vm->local)
+	if (!vm->local)
 		return;
-	if (!vm || is_off(vm->vm.runinfo.runstate))
-		operations_finish_vm(keeper->operations, uuid, "VmShutdown", "the VM is off");
-	if (vm && is_wounded(vm))
-		keeper_heal(keeper, uuid);
+	if (gone || is_off(vm->vm.runinfo.runstate))
+		operations_finish_vm(
+		    keeper->operations, vm->vm.uuid, "VmShutdown", "the VM is off");
+	if (!gone && is_wounded(vm))
+		keeper_heal(keeper, vm->vm.uuid);
 }
+
+static const struct inventory_observer observer = { .vm = vm_observed };
 
 static void
 refresh_done(void *arg, void *result, const struct error *err)
@@ -450,7 +453,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->heal = evtimer_new(base, heal_due, keeper);
 	keeper->rejoin = evtimer_new(base, rejoin_due, keeper);
 	keeper_reload(keeper);
-	inventory_observe_vms(inventory, vm_observed, keeper);
+	inventory_observe(inventory, &observer, keeper);
 	return keeper;
 }
 
@@ -459,7 +462,7 @@ keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
 		return;
-	inventory_observe_vms(keeper->inventory, NULL, NULL);
+	inventory_unobserve(keeper->inventory, &observer, keeper);
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);

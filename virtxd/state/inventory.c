@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/inventory.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <uthash.h>
@@ -9,6 +10,8 @@
 #include "proto/vmdef.h"
 #include "state/accounting.h"
 #include "state/filter.h"
+
+#define OBSERVERS_MAX 8 /* the parts of the daemon that want to know */
 
 struct vm_entry {
 	UT_hash_handle hh;
@@ -41,8 +44,11 @@ struct inventory {
 	struct tombstone *tombstones;
 	struct host_entry *hosts;
 	struct accounting_host last;
-	inventory_vm_changed changed;
-	void *arg;
+	struct observer {
+		const struct inventory_observer *observer;
+		void *arg;
+	} observers[OBSERVERS_MAX];
+	size_t n_observers;
 };
 
 struct inventory *
@@ -60,11 +66,17 @@ view_clear(struct inventory_vm *view)
 }
 
 static void
+drop_entry(struct vm_entry *entry)
+{
+	view_clear(&entry->view);
+	free(entry);
+}
+
+static void
 drop_vm(struct inventory *inventory, struct vm_entry *entry)
 {
 	HASH_DEL(inventory->vms, entry);
-	view_clear(&entry->view);
-	free(entry);
+	drop_entry(entry);
 }
 
 static void
@@ -96,10 +108,25 @@ inventory_free(struct inventory *inventory)
 }
 
 void
-inventory_observe_vms(struct inventory *inventory, inventory_vm_changed changed, void *arg)
+inventory_observe(struct inventory *inventory, const struct inventory_observer *observer, void *arg)
 {
-	inventory->changed = changed;
-	inventory->arg = arg;
+	assert(inventory->n_observers < OBSERVERS_MAX);
+	inventory->observers[inventory->n_observers++] = (struct observer){ observer, arg };
+}
+
+void
+inventory_unobserve(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		struct observer *o = &inventory->observers[i];
+
+		if (o->observer != observer || o->arg != arg)
+			inventory->observers[n++] = *o;
+	}
+	inventory->n_observers = n;
 }
 
 const char *
@@ -147,10 +174,25 @@ need_host(struct inventory *inventory, const char *uuid)
 }
 
 static void
-tell(struct inventory *inventory, const struct vm_entry *entry)
+tell_vm(struct inventory *inventory, const struct vm_entry *entry, bool gone)
 {
-	if (inventory->changed)
-		inventory->changed(inventory->arg, entry->uuid, &entry->view);
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		const struct observer *o = &inventory->observers[i];
+
+		if (o->observer->vm)
+			o->observer->vm(o->arg, &entry->view, gone);
+	}
+}
+
+static void
+tell_host(struct inventory *inventory, const struct host_entry *entry)
+{
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		const struct observer *o = &inventory->observers[i];
+
+		if (o->observer->host)
+			o->observer->host(o->arg, &entry->host);
+	}
 }
 
 static struct vm_entry *
@@ -169,19 +211,18 @@ static void
 bury(struct inventory *inventory, struct vm_entry *entry)
 {
 	struct tombstone *tombstone;
-	char uuid[UUID_TEXT_SIZE];
 
-	memcpy(uuid, entry->uuid, sizeof(uuid));
-	HASH_FIND_STR(inventory->tombstones, uuid, tombstone);
+	HASH_FIND_STR(inventory->tombstones, entry->uuid, tombstone);
 	if (!tombstone) {
 		tombstone = xcalloc(1, sizeof(*tombstone));
-		memcpy(tombstone->uuid, uuid, sizeof(uuid));
+		memcpy(tombstone->uuid, entry->uuid, sizeof(tombstone->uuid));
 		HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
 	}
 	tombstone->clock = ++inventory->clock;
-	drop_vm(inventory, entry);
-	if (inventory->changed)
-		inventory->changed(inventory->arg, uuid, NULL);
+	HASH_DEL(inventory->vms, entry);
+	entry->view.vm.ts = now_ms();
+	tell_vm(inventory, entry, true);
+	drop_entry(entry);
 }
 
 static bool
@@ -306,7 +347,7 @@ inventory_report_vm(
 	if (stands_still(entry->view.vm.runinfo.runstate))
 		accounting_vm_stop(&entry->last, &entry->view.vm.stats);
 	if (entry->view.vm.ts != ts || report->has_def)
-		tell(inventory, entry);
+		tell_vm(inventory, entry, false);
 }
 
 static bool
@@ -348,7 +389,7 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 		return;
 	entry->state_clock = ++inventory->clock;
 	set_runstate(entry, runstate);
-	tell(inventory, entry);
+	tell_vm(inventory, entry, false);
 }
 
 void
@@ -403,13 +444,15 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 {
 	struct accounting_sum sum = { 0 };
 	struct vm_entry *vm, *next;
+	struct host_entry *entry;
 	struct host *host;
 	char uuid[UUID_TEXT_SIZE];
 
 	if (uuid_normalize(report->uuid, uuid) < 0)
 		return;
 	memcpy(inventory->self, uuid, sizeof(uuid));
-	host = &need_host(inventory, uuid)->host;
+	entry = need_host(inventory, uuid);
+	host = &entry->host;
 	if (report->has_def) {
 		model_clear(&hostdef_model, &host->def);
 		model_copy(&hostdef_model, &host->def, &report->def);
@@ -422,6 +465,7 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 	    &inventory->last, report, monotonic_ms(), &host->def, &sum, &host->resources);
 	host->cstate = CSTATE_ACTIVE;
 	host->ts = now_ms();
+	tell_host(inventory, entry);
 }
 
 void
@@ -429,8 +473,10 @@ inventory_set_lockid(struct inventory *inventory, int lockid)
 {
 	struct host_entry *entry = find_host(inventory, inventory->self);
 
-	if (entry)
-		entry->host.lockid = (int16_t)lockid;
+	if (!entry || entry->host.lockid == lockid)
+		return;
+	entry->host.lockid = (int16_t)lockid;
+	tell_host(inventory, entry);
 }
 
 void
@@ -449,23 +495,28 @@ inventory_set_problems(struct inventory *inventory, const struct host_problem *p
 	free(entry->host.problems);
 	entry->host.problems = copies;
 	entry->host.n_problems = n;
+	tell_host(inventory, entry);
 }
 
 void
 inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate)
 {
+	struct host_entry *entry;
 	struct host *host;
 	char id[UUID_TEXT_SIZE];
 
 	if (uuid_normalize(uuid, id) < 0)
 		return;
-	host = &need_host(inventory, id)->host;
+	entry = need_host(inventory, id);
+	host = &entry->host;
 	if (str_empty(host->def.name))
 		str_set(&host->def.name, name);
-	if (host->cstate != cstate)
-		host->ts = now_ms();
+	if (host->cstate == cstate)
+		return;
 	host->cstate = cstate;
+	host->ts = now_ms();
+	tell_host(inventory, entry);
 }
 
 static int

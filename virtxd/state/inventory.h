@@ -26,10 +26,23 @@ struct inventory_vm {
 struct inventory *inventory_new(void);
 void inventory_free(struct inventory *inventory);
 
-/* Told after each change; vm is NULL for a VM that is gone. Only one observer of each kind is
- * needed so far. */
-typedef void (*inventory_vm_changed)(void *arg, const char *uuid, const struct inventory_vm *vm);
-void inventory_observe_vms(struct inventory *inventory, inventory_vm_changed changed, void *arg);
+/*
+ * Told after each change, local or learnt of others; each callback may be NULL. What is passed is
+ * borrowed for the call, in which nothing of the inventory may be changed.
+ */
+struct inventory_observer {
+	/* A VM is new or has changed; or it is gone, and vm is what it was, ts the time of its end.
+	 */
+	void (*vm)(void *arg, const struct inventory_vm *vm, bool gone);
+	/* A host is new, or something of it other than ts and resources.*.used has changed. */
+	void (*host)(void *arg, const struct host *host);
+};
+/* Both are borrowed until inventory_unobserve with the same two. Called in the order of
+ * registration. */
+void inventory_observe(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg);
+void inventory_unobserve(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg);
 
 /* This host's uuid: "" until the first report came. */
 const char *inventory_self(const struct inventory *inventory);
@@ -48,11 +61,11 @@ void inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
 
 /*
- * One local VM, as a job found it. own: by the one job that worked on this VM, whose word on the definition is the
- * last; a run state that an event told meanwhile stands all the same.
+ * One local VM, as a job found it. own: by the one job that worked on this VM, whose word on the
+ * definition is the last; a run state that an event told meanwhile stands all the same.
  */
-void inventory_report_vm(struct inventory *inventory, uint64_t mark, bool own,
-    const struct vm_report *report);
+void inventory_report_vm(
+    struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report);
 /* All local VMs: those that are not among them and have not changed since the mark are gone. */
 void inventory_report_vms(
     struct inventory *inventory, uint64_t mark, const struct vm_report *reports, size_t n);
