@@ -10,6 +10,7 @@
 #include "state/operations.h"
 
 struct event_base;
+struct request;
 
 /* All are borrowed and outlive the api. */
 struct api {
@@ -23,6 +24,9 @@ struct api {
 	 */
 	void (*ready)(void *arg, struct ready *ret);
 	void *ready_arg;
+	/* Has the request answered by another host, which is active. */
+	void (*forward)(void *arg, struct request *req, const char *host);
+	void *forward_arg;
 };
 
 #endif

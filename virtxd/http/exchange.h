@@ -7,10 +7,20 @@
 
 struct connection;
 struct evhttp_request;
+struct evkeyvalq;
 
 /* Takes a request that has arrived whole: checks and routes it, and answers it itself or gives it
  * to the handler. */
 void exchange_start(
     struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg);
+
+/* A request as it came, borrowed. */
+struct exchange_source {
+	enum method method;
+	const char *path; /* raw, without the query */
+	const struct evkeyvalq *headers;
+};
+/* req is one that a handler has, and has not replied to; false once the client has hung up. */
+bool exchange_get_source(struct request *req, struct exchange_source *ret);
 
 #endif
