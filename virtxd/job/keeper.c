@@ -230,14 +230,26 @@ refresh_due(evutil_socket_t fd, short what, void *arg)
 	model_clear(&refresh_request_model, &req);
 }
 
+static bool
+is_local(const struct keeper *keeper, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
+
+	return view && view->local;
+}
+
 void
 keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
 {
-	if (migrated || runstate == VMRUNSTATE_DELETED) {
+	if (migrated) {
+		inventory_release_vm(keeper->inventory, uuid);
+		return;
+	}
+	if (runstate == VMRUNSTATE_DELETED) {
 		inventory_remove_vm(keeper->inventory, uuid);
 		return;
 	}
-	if (runstate != VMRUNSTATE_NONE && inventory_find_vm(keeper->inventory, uuid)) {
+	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
 		inventory_set_runstate(keeper->inventory, uuid, runstate);
 		return;
 	}
@@ -257,7 +269,7 @@ inspect_done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	for (size_t i = 0; i < res->n_vms; i++) {
-		if (inventory_find_vm(keeper->inventory, res->vms[i].uuid))
+		if (is_local(keeper, res->vms[i].uuid))
 			inventory_report_vm(
 			    keeper->inventory, keeper->inspect.mark, false, &res->vms[i]);
 	}
