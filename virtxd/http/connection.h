@@ -3,6 +3,8 @@
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
+#include "proto/util.h"
+
 struct connection;
 struct evhttp_request;
 
