@@ -42,7 +42,7 @@ const struct model host_digest_model = { "HostDigest", sizeof(struct host_digest
 
 static const struct field vm_info_list_fields[] = {
 	FIELD("host", struct vm_info_list, host),
-	FIELD("ts", struct vm_info_list, ts),
+	FIELD_STRUCT("fields", struct vm_info_list, fields, host_list_fields),
 	FIELD("digest", struct vm_info_list, digest),
 	FIELD_ARRAY("items", struct vm_info_list, items, vm_info),
 };

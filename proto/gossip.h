@@ -51,10 +51,10 @@ struct host_digest {
 };
 extern const struct model host_digest_model;
 
-/* All VMs of one host, as it tells them itself when asked. */
+/* A host with all its VMs, as it tells them itself when asked. */
 struct vm_info_list {
 	char *host;
-	int64_t ts; /* when it was asked */
+	struct host_list_fields fields; /* ts: when it was asked */
 	int64_t digest;
 	struct vm_info *items;
 	size_t n_items;

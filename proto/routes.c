@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/gossip.h"
 #include "proto/model.h"
 #include "proto/uuid.h"
 
@@ -40,6 +41,8 @@ const struct route routes[ROUTE_N] = {
 	    &operation_list_model, 200, NULL, "List the operations of this host" },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,
 	    &operation_model, 200, NULL, "Show an operation of this host" },
+	[ROUTE_GOSSIP_VMS] = { ROUTE_GOSSIP_VMS, METHOD_GET, "/gossip/vms", NULL,
+	    &vm_info_list_model, 200, NULL, "List this host's own VMs for another host" },
 	[ROUTE_OPENAPI] = { ROUTE_OPENAPI, METHOD_GET, "/openapi.json", NULL, NULL, 200, NULL,
 	    "This document" },
 	[ROUTE_HEALTHZ] = { ROUTE_HEALTHZ, METHOD_GET, "/healthz", NULL, NULL, 200, NULL,

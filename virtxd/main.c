@@ -13,9 +13,9 @@
 
 #include "api/api.h"
 #include "api/context.h"
+#include "cluster.h"
 #include "http/server.h"
 #include "proto/log.h"
-#include "serf/serf.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
@@ -31,7 +31,8 @@ struct daemon {
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
-	struct serf *serf; /* NULL until the host's uuid is known */
+	struct peers *peers;
+	struct cluster *cluster; /* NULL until the host's uuid is known */
 	struct http_server *server;
 	struct api api;
 };
@@ -158,59 +159,14 @@ static const struct virt_ops virt_ops = {
 };
 
 static void
-on_serf_connected(void *arg)
-{
-	log_info("serf", "connected");
-}
-
-static void
-on_serf_disconnected(void *arg, const char *why)
-{
-	log_warning("serf", "disconnected: %s", why);
-}
-
-static void
-on_serf_member(void *arg, const struct serf_member *member)
-{
-	struct daemon *daemon = arg;
-	const char *uuid = serf_member_tag(member, "uuid");
-
-	if (!uuid)
-		return;
-	log_debug("serf", "member '%s' (%s): %s", member->name, uuid,
-	    enum_word(&cstate_enum, member->cstate));
-	if (!str_equal(uuid, inventory_self(daemon->inventory)))
-		inventory_set_host(daemon->inventory, uuid, member->name, member->cstate);
-}
-
-static const struct serf_ops serf_ops = {
-	.connected = on_serf_connected,
-	.disconnected = on_serf_disconnected,
-	.member = on_serf_member,
-};
-
-/* The uuid is a tag of the serf member, so that serf waits for it. */
-static void
-start_serf(struct daemon *daemon, const char *host)
-{
-	const struct config *config = &daemon->config;
-	_free_ char *uuid = xstrdup(host);
-	_free_ char *api = xasprintf("%d/http", config->listen[0].port);
-	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
-	char version[] = "c/" VIRTX_VERSION;
-	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };
-
-	daemon->serf = serf_new(daemon->base, config->serf_addr, config->serf_port,
-	    config->serf_key, config->serf_retry, tags, ARRAY_SIZE(tags), &serf_ops, daemon);
-}
-
-static void
 on_probed(void *arg, const char *host, const struct error *err)
 {
 	struct daemon *daemon = arg;
 
-	if (host && !daemon->serf)
-		start_serf(daemon, host);
+	/* The uuid is a tag of the serf member, so that serf waits for it. */
+	if (host && !daemon->cluster)
+		daemon->cluster = cluster_new(
+		    daemon->base, &daemon->config, daemon->inventory, daemon->peers, host);
 	virt_probe_done(daemon->virt, host ? NULL : err);
 }
 
@@ -220,8 +176,8 @@ on_ready(void *arg, struct ready *ret)
 	struct daemon *daemon = arg;
 
 	str_set(&ret->libvirt, virt_why(daemon->virt));
-	str_set(&ret->serf,
-	    daemon->serf ? serf_why(daemon->serf) : "libvirt has not told this host's uuid yet");
+	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
+					    : "libvirt has not told this host's uuid yet");
 }
 
 static void
@@ -275,6 +231,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	daemon->inventory = inventory_new();
 	daemon->operations = operations_new();
+	daemon->peers = peers_new(daemon->base);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);
@@ -305,8 +262,9 @@ static void
 stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
-	serf_free(daemon->serf);
+	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
+	peers_free(daemon->peers);
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
 	bridge_done();

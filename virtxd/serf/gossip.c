@@ -13,6 +13,7 @@
 #define COALESCE_MS 50	 /* changes of one moment are told together */
 #define WAITING_MAX 8	 /* changes; more are told by one digest */
 #define GO_MAX	    1000 /* the same while some do not understand digests */
+#define HELLO_MS    1000 /* after connecting: our tags go first */
 #define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
 #define HOLD_MAX_MS 2000 /* that it waits for that */
 #define RETRY_MS    1000 /* after serf refused an event */
@@ -361,7 +362,8 @@ gossip_set_connected(struct gossip *gossip, bool connected)
 {
 	gossip->connected = connected;
 	/* Others may have missed us meanwhile. */
-	gossip->next_hi = gossip->retry_at = 0;
+	gossip->next_hi = now_of(gossip) + HELLO_MS;
+	gossip->retry_at = 0;
 	wake(gossip, 0);
 }
 

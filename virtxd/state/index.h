@@ -64,7 +64,6 @@ struct host_entry {
 	int64_t told_at;  /* and when it came, monotonic ms */
 	bool told_digest; /* what it said of its VMs */
 	uint64_t its_digest;
-	int64_t its_digest_ts;
 };
 
 struct inventory {

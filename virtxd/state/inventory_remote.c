@@ -70,14 +70,32 @@ set_fields(struct host *host, const struct host_list_fields *fields)
 	str_set(&def->osv, fields->osv);
 }
 
-static void
-set_digest(struct host_entry *entry, const struct host_digest *digest, int64_t ts)
+/* The host's word about itself; digest is NULL where it gave none. False for what is older than
+ * what is known. */
+static bool
+take_fields(struct inventory *inventory, struct host_entry *entry,
+    const struct host_list_fields *told, const struct host_digest *digest)
 {
+	struct host_list_fields shown = index_host_fields(&entry->host), fields = *told;
+	int64_t now = monotonic_ms();
+
+	if (entry->told && fields.ts <= entry->told_ts && now - entry->told_at < CLOCK_RESET_MS)
+		return false;
+	entry->told = true;
+	entry->told_ts = fields.ts;
+	entry->told_at = now;
 	entry->told_digest = digest != NULL;
-	if (!digest)
-		return;
-	entry->its_digest = (uint64_t)digest->digest;
-	entry->its_digest_ts = ts;
+	if (digest)
+		entry->its_digest = (uint64_t)digest->digest;
+	/* The state is for serf to tell. */
+	fields.cstate = shown.cstate;
+	fields.ts = shown.ts;
+	if (!model_equal(&host_list_fields_model, &fields, &shown)) {
+		set_fields(&entry->host, &fields);
+		index_tell_host(inventory, entry);
+	}
+	entry->host.ts = told->ts;
+	return true;
 }
 
 enum inventory_news
@@ -85,27 +103,11 @@ inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
 {
 	struct host_entry *entry = teller(inventory, info->uuid);
-	struct host_list_fields shown, fields = info->fields;
-	int64_t now = monotonic_ms();
 
 	if (!entry)
 		return no_teller(inventory, info->uuid);
-	if (entry->told && fields.ts <= entry->told_ts && now - entry->told_at < CLOCK_RESET_MS)
-		return INVENTORY_OLD;
-	entry->told = true;
-	entry->told_ts = fields.ts;
-	entry->told_at = now;
-	set_digest(entry, digest, fields.ts);
-	/* The state is for serf to tell. */
-	shown = index_host_fields(&entry->host);
-	fields.cstate = shown.cstate;
-	fields.ts = shown.ts;
-	if (!model_equal(&host_list_fields_model, &fields, &shown)) {
-		set_fields(&entry->host, &fields);
-		index_tell_host(inventory, entry);
-	}
-	entry->host.ts = info->fields.ts;
-	return INVENTORY_TAKEN;
+	return take_fields(inventory, entry, &info->fields, digest) ? INVENTORY_TAKEN
+								    : INVENTORY_OLD;
 }
 
 static void
@@ -337,8 +339,7 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	drop_unlisted(inventory, mark, host, seen);
 	HASH_ITER (hh, seen, one, next)
 		HASH_DEL(seen, one);
-	if (list->ts >= host->its_digest_ts || !host->told_digest)
-		set_digest(host, &digest, list->ts);
+	take_fields(inventory, host, &list->fields, &digest);
 	return INVENTORY_TAKEN;
 }
 
@@ -346,12 +347,15 @@ void
 inventory_get_list(const struct inventory *inventory, const char *host, struct vm_info_list *ret)
 {
 	const struct host_entry *entry = index_find_host(inventory, host);
+	struct host_list_fields fields;
 	const struct vm_entry *vm;
 
 	ret->host = xstrdup(host);
-	ret->ts = now_ms();
 	if (!entry)
 		return;
+	fields = index_host_fields(&entry->host);
+	model_copy(&host_list_fields_model, &ret->fields, &fields);
+	ret->fields.ts = now_ms();
 	ret->digest = (int64_t)entry->digest;
 	ret->items = xcalloc(entry->n_vms + 1, sizeof(*ret->items));
 	LIST_FOREACH (vm, &entry->vms, link) {
@@ -387,7 +391,7 @@ inventory_match(const struct inventory *inventory, const char *host, uint64_t *r
 		*ret_digest = entry->its_digest;
 	if (entry->digest == entry->its_digest)
 		return INVENTORY_MATCH_EQUAL;
-	ahead = entry->news_ts - entry->its_digest_ts;
+	ahead = entry->news_ts - entry->told_ts;
 	return ahead > 0 && ahead < NEWS_AHEAD_MS ? INVENTORY_MATCH_UNKNOWN
 						  : INVENTORY_MATCH_DIFFERS;
 }
