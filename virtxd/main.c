@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "api/context.h"
 #include "cluster.h"
+#include "http/forward.h"
 #include "http/server.h"
 #include "proto/log.h"
 #include "virt/bridge.h"
@@ -32,6 +33,7 @@ struct daemon {
 	struct keeper *keeper;
 	struct virt *virt;
 	struct peers *peers;
+	struct forwarder *forwarder;
 	struct cluster *cluster; /* NULL until the host's uuid is known */
 	struct http_server *server;
 	struct api api;
@@ -180,6 +182,29 @@ on_ready(void *arg, struct ready *ret)
 					    : "libvirt has not told this host's uuid yet");
 }
 
+static bool
+find_address(void *arg, const char *host, struct forward_address *ret)
+{
+	struct daemon *daemon = arg;
+	const struct member_host *member =
+	    daemon->cluster ? members_find(cluster_members(daemon->cluster), host) : NULL;
+
+	if (!member)
+		return false;
+	snprintf(ret->addr, sizeof(ret->addr), "%s", member->addr);
+	ret->port = member->port;
+	ret->tls = member->tls;
+	return true;
+}
+
+static void
+on_forward(void *arg, struct request *req, const char *host)
+{
+	struct daemon *daemon = arg;
+
+	forward_request(daemon->forwarder, req, host);
+}
+
 static void
 on_request(void *arg, struct request *req)
 {
@@ -232,6 +257,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->inventory = inventory_new();
 	daemon->operations = operations_new();
 	daemon->peers = peers_new(daemon->base);
+	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);
@@ -244,6 +270,8 @@ start(struct daemon *daemon, struct error *err)
 		.keeper = daemon->keeper,
 		.ready = on_ready,
 		.ready_arg = daemon,
+		.forward = on_forward,
+		.forward_arg = daemon,
 	};
 	bridge_register(daemon->base);
 	daemon->virt =
@@ -264,6 +292,7 @@ stop(struct daemon *daemon)
 	http_server_free(daemon->server);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
+	forwarder_free(daemon->forwarder);
 	peers_free(daemon->peers);
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
