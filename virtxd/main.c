@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "api/context.h"
+#include "api/events.h"
 #include "cluster.h"
 #include "http/forward.h"
 #include "http/server.h"
@@ -29,6 +30,8 @@ struct daemon {
 	struct event *term, *interrupt, *hangup;
 	struct inventory *inventory;
 	struct operations *operations;
+	struct events *events;
+	struct event_streams *streams;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
@@ -256,6 +259,8 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	daemon->inventory = inventory_new();
 	daemon->operations = operations_new();
+	daemon->events = events_new(daemon->inventory, daemon->operations);
+	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->peers = peers_new(daemon->base);
 	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
@@ -268,6 +273,7 @@ start(struct daemon *daemon, struct error *err)
 		.operations = daemon->operations,
 		.jobs = daemon->jobs,
 		.keeper = daemon->keeper,
+		.streams = daemon->streams,
 		.ready = on_ready,
 		.ready_arg = daemon,
 		.forward = on_forward,
@@ -290,6 +296,7 @@ static void
 stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
+	event_streams_free(daemon->streams);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
 	forwarder_free(daemon->forwarder);
@@ -297,6 +304,7 @@ stop(struct daemon *daemon)
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
 	bridge_done();
+	events_free(daemon->events);
 	operations_free(daemon->operations);
 	inventory_free(daemon->inventory);
 	event_free_if(daemon->term);

@@ -21,6 +21,7 @@ static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_OPERATION_LIST] = api_operation_list,
 	[ROUTE_OPERATION_GET] = api_operation_get,
 	[ROUTE_GOSSIP_VMS] = api_gossip_vms,
+	[ROUTE_EVENTS] = api_events,
 	[ROUTE_OPENAPI] = api_openapi,
 	[ROUTE_HEALTHZ] = api_healthz,
 	[ROUTE_READYZ] = api_readyz,

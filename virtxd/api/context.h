@@ -6,10 +6,12 @@
 #include "job/job.h"
 #include "job/keeper.h"
 #include "state/config.h"
+#include "state/events.h"
 #include "state/inventory.h"
 #include "state/operations.h"
 
 struct event_base;
+struct event_streams;
 struct request;
 
 /* All are borrowed and outlive the api. */
@@ -20,6 +22,7 @@ struct api {
 	struct operations *operations;
 	struct jobs *jobs;
 	struct keeper *keeper;
+	struct event_streams *streams;
 	/* Fills in what is missing of libvirt and serf: "" when it is there. The caller clears ret.
 	 */
 	void (*ready)(void *arg, struct ready *ret);

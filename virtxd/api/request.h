@@ -40,10 +40,12 @@ struct request {
 	const char *query; /* raw query string, NULL for none */
 	const char *body;  /* NUL-terminated */
 	size_t body_len;
-	const char *client; /* address of the peer, for the log and Operation.user */
-	const char *user;   /* who asked: X-Forwarded-For's first, else client */
-	bool looped;	    /* X-VirtX-Loop is there: it was forwarded once already */
-	bool respond_async; /* Prefer: respond-async */
+	const char *client;	   /* address of the peer, for the log and Operation.user */
+	const char *user;	   /* who asked: X-Forwarded-For's first, else client */
+	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
+	bool respond_async;	   /* Prefer: respond-async */
+	bool head;		   /* HEAD: a reply in pieces has none */
+	const char *last_event_id; /* "" for none */
 	bool replied;
 	request_send send;
 	const struct request_stream *stream;

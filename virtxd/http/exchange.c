@@ -31,6 +31,7 @@ struct exchange {
 	char *query;
 	char client[48];
 	char user[USER_MAX + 1];
+	char last_event_id[64];
 	char path[256]; /* for the log and for messages, cut */
 };
 
@@ -40,6 +41,7 @@ struct headers {
 	const char *encoding;
 	const char *expect;
 	const char *forwarded;
+	const char *last_event_id;
 	unsigned int n_length;
 	unsigned int n_encoding;
 	bool bad_name;
@@ -128,6 +130,8 @@ read_headers(struct evhttp_request *http, struct headers *h)
 			h->encoding = header->value;
 		else if (strcasecmp(name, FORWARDED) == 0 && !h->forwarded)
 			h->forwarded = header->value;
+		else if (strcasecmp(name, "Last-Event-ID") == 0)
+			h->last_event_id = header->value;
 		else if (strcasecmp(name, LOOP) == 0)
 			h->looped = true;
 		else if (strcasecmp(name, "Prefer") == 0)
@@ -491,6 +495,9 @@ exchange_start(
 	set_user(ex, h.forwarded);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
+	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h.last_event_id));
+	ex->req.last_event_id = ex->last_event_id;
+	ex->req.head = ex->head;
 	ex->req.client = ex->client;
 	ex->req.user = ex->user;
 	ex->req.looped = h.looped;
