@@ -11,7 +11,10 @@
 #include "proto/log.h"
 #include "proto/routes.h"
 
-#define PULL_MS 5000 /* for a host's whole answer */
+#define PULL_MS	  5000 /* for a host's whole answer */
+#define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
+#define KNOCK_MS  2000 /* for it to answer */
+#define KNOCKERS  4    /* hosts of the cluster that look each time, about */
 
 /* A host that is being asked for its VMs. */
 struct pull {
@@ -29,6 +32,11 @@ struct cluster {
 	struct gossip *gossip;
 	struct event *timer;
 	struct pull *pulls;
+	/* serf tries a lost member every 30 s only */
+	struct event *rejoin;
+	struct peer_call *knock;
+	char lost_addr[46];
+	uint16_t lost_port;
 };
 
 static void
@@ -159,6 +167,42 @@ on_disconnected(void *arg, const char *why)
 	gossip_set_connected(cluster->gossip, false);
 }
 
+static void
+on_knocked(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct cluster *cluster = arg;
+
+	cluster->knock = NULL;
+	if (answer)
+		serf_join(cluster->serf, cluster->lost_addr, cluster->lost_port);
+}
+
+static uint64_t
+random_number(void)
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		number = (uint64_t)monotonic_ms();
+	return number;
+}
+
+/* Whether a host that failed answers again: then serf shall look, too. */
+static void
+on_rejoin(evutil_socket_t fd, short what, void *arg)
+{
+	struct cluster *cluster = arg;
+	const struct member_host *host = members_find_failed(cluster->members, random_number());
+
+	if (!host || cluster->knock || !serf_is_connected(cluster->serf) ||
+	    random_number() % members_count_active(cluster->members) >= KNOCKERS)
+		return;
+	memcpy(cluster->lost_addr, host->addr, sizeof(cluster->lost_addr));
+	cluster->lost_port = host->serf_port;
+	cluster->knock = peer_get(cluster->peers, host->addr, host->port,
+	    routes[ROUTE_HEALTHZ].path, KNOCK_MS, on_knocked, cluster);
+}
+
 static const struct serf_ops serf_ops = {
 	.connected = on_connected,
 	.disconnected = on_disconnected,
@@ -185,16 +229,17 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
     struct peers *peers, const char *host)
 {
 	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
-	uint64_t seed = (uint64_t)now_ms();
+	struct timeval tv = { REJOIN_MS / 1000, REJOIN_MS % 1000 * 1000 };
 
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
-		log_debug("gossip", "the system has no random numbers yet: the time must do");
 	cluster->inventory = inventory;
 	cluster->peers = peers;
 	cluster->timer = evtimer_new(base, on_timer, cluster);
 	cluster->members = members_new(host, on_host, cluster);
-	cluster->gossip = gossip_new(inventory, cluster->members, seed, &gossip_ops, cluster);
+	cluster->gossip =
+	    gossip_new(inventory, cluster->members, random_number(), &gossip_ops, cluster);
 	cluster->serf = start_serf(cluster, base, config, host);
+	cluster->rejoin = event_new(base, -1, EV_PERSIST, on_rejoin, cluster);
+	event_add(cluster->rejoin, &tv);
 	return cluster;
 }
 
@@ -210,6 +255,9 @@ cluster_free(struct cluster *cluster)
 		peer_cancel(pull->call);
 		drop_pull(cluster, pull);
 	}
+	if (cluster->knock)
+		peer_cancel(cluster->knock);
+	event_free(cluster->rejoin);
 	gossip_free(cluster->gossip);
 	members_free(cluster->members);
 	event_free(cluster->timer);

@@ -30,7 +30,6 @@ struct gossip {
 	struct pacer pacer;
 	bool connected;
 	bool running;	  /* in gossip_run */
-	int64_t told_ts;  /* of the last HI, ms since the epoch */
 	int64_t next_hi;  /* 0: as soon as can be */
 	int64_t retry_at; /* nothing is sent before */
 	int64_t changed_at;
@@ -168,9 +167,6 @@ send_host(struct gossip *gossip, int64_t now)
 
 	if (!inventory_get_self(gossip->inventory, &info, &digest))
 		return false;
-	info.fields.ts = now_ms();
-	if (info.fields.ts <= gossip->told_ts)
-		info.fields.ts = gossip->told_ts + 1;
 	gossip->next_hi =
 	    now + jittered(gossip, pacer_period(members_count_active(gossip->members)));
 	if (binary_encode(&host_info_model, &info, &out) < 0 ||
@@ -186,7 +182,6 @@ send_host(struct gossip *gossip, int64_t now)
 		gossip->next_hi = 0;
 		return false;
 	}
-	gossip->told_ts = info.fields.ts;
 	gossip->stats.sent_hi++;
 	if (gossip->crowded_at)
 		news_told_all(gossip->news, gossip->inventory);

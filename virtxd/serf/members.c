@@ -19,6 +19,7 @@ struct record {
 	char uuid[UUID_TEXT_SIZE]; /* "": no host of ours */
 	char addr[46];
 	uint16_t port;
+	uint16_t serf_port;
 	bool tls;
 	bool go;
 	enum cstate cstate;
@@ -155,6 +156,7 @@ rebind(struct members *members, const char *uuid)
 		fresh.name = bound->record->name;
 		memcpy(fresh.addr, bound->record->addr, sizeof(fresh.addr));
 		fresh.port = bound->record->port;
+		fresh.serf_port = bound->record->serf_port;
 		fresh.tls = bound->record->tls;
 		fresh.go = bound->record->go;
 		fresh.cstate = bound->record->cstate;
@@ -165,7 +167,8 @@ rebind(struct members *members, const char *uuid)
 	}
 	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
-	    fresh.go == bound->host.go && fresh.cstate == bound->host.cstate)
+	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
+	    fresh.cstate == bound->host.cstate)
 		return;
 	bound->host = fresh;
 	members->changed(members->arg, &bound->host);
@@ -204,6 +207,7 @@ members_set(struct members *members, const struct serf_member *member)
 	memcpy(record->addr, member->addr, sizeof(record->addr));
 	read_api(serf_member_tag(member, "api"), record);
 	record->go = str_empty(virtx);
+	record->serf_port = member->port;
 	record->cstate = member->cstate;
 	if (strcmp(before, record->uuid) != 0)
 		rebind(members, before);
@@ -218,6 +222,24 @@ members_find(const struct members *members, const char *uuid)
 
 	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
 	return bound ? &bound->host : NULL;
+}
+
+const struct member_host *
+members_find_failed(const struct members *members, uint64_t pick)
+{
+	struct bound *bound, *next;
+	unsigned int n = 0;
+
+	HASH_ITER (hh, members->hosts, bound, next)
+		n += bound->host.cstate == CSTATE_FAILED;
+	if (n == 0)
+		return NULL;
+	pick %= n;
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (bound->host.cstate == CSTATE_FAILED && pick-- == 0)
+			return &bound->host;
+	}
+	return NULL;
 }
 
 unsigned int

@@ -14,6 +14,7 @@ struct member_host {
 	const char *name; /* the member's */
 	char addr[46];	  /* text of the IP address */
 	uint16_t port;	  /* of its API */
+	uint16_t serf_port;
 	bool tls;
 	bool go; /* runs the Go virtx */
 	enum cstate cstate;
@@ -29,6 +30,9 @@ void members_free(struct members *members);
 void members_set(struct members *members, const struct serf_member *member);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */
 const struct member_host *members_find(const struct members *members, const char *uuid);
+
+/* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
+const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
 
 /* All that serf knows, whatever their state; at least 1. */
 unsigned int members_count(const struct members *members);

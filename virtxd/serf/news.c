@@ -15,7 +15,7 @@ struct item {
 	char uuid[UUID_TEXT_SIZE];
 	char host[UUID_TEXT_SIZE];
 	bool told; /* the two below */
-	enum vmrunstate runstate;
+	int64_t ts_told;
 	uint64_t content; /* all but the run state */
 	bool waits;
 	TAILQ_ENTRY(item) link; /* while it waits */
@@ -103,7 +103,7 @@ kind_of(const struct item *item, const struct vm_info *info)
 		return NEWS_EVENT;
 	if (!item->told || item->content != content_of(info))
 		return NEWS_INFO;
-	return item->runstate != info->runstate ? NEWS_EVENT : NEWS_NONE;
+	return item->ts_told != info->ts ? NEWS_EVENT : NEWS_NONE;
 }
 
 static struct item *
@@ -184,7 +184,7 @@ static void
 set_told(struct item *item, const struct vm_info *info)
 {
 	item->told = true;
-	item->runstate = info->runstate;
+	item->ts_told = info->ts;
 	item->content = content_of(info);
 }
 

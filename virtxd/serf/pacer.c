@@ -3,11 +3,10 @@
 
 #define BURST_MAX     8.0
 #define BURST_MIN     2.0
-#define BURST_CLUSTER 128.0 /* of all hosts at once: a quarter of what serf can still tell apart \
-			     */
-#define DEBT_MAX     4.0    /* bursts; what is owed beyond that is forgiven */
-#define PERIOD_MS    15000
-#define PERIOD_HOSTS 32 /* that share one period's worth of HIs */
+#define BURST_CLUSTER 128.0 /* of all hosts at once: a quarter of what serf can tell apart */
+#define DEBT_MAX      4.0   /* bursts; what is owed beyond that is forgiven */
+#define PERIOD_MS     15000
+#define PERIOD_HOSTS  32 /* that share one period's worth of HIs */
 
 double
 pacer_cluster_rate(unsigned int members)

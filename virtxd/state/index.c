@@ -185,6 +185,8 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 	if (host) {
 		struct vm_info info = index_vm_info(entry);
 
+		if (info.ts > host->news_ts)
+			host->news_ts = info.ts;
 		entry->part = vm_info_digest(&info);
 		host->digest += entry->part;
 		if (entry->host != host) {
@@ -208,6 +210,8 @@ index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 	tombstone->clock = ++inventory->clock;
 	tombstone->ts = ts;
 	tombstone->buried = monotonic_ms();
+	if (entry->host && ts > entry->host->news_ts)
+		entry->host->news_ts = ts;
 	index_place_vm(entry, NULL);
 	HASH_DEL(inventory->vms, entry);
 	entry->view.vm.ts = ts;

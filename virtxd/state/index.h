@@ -58,9 +58,9 @@ struct host_entry {
 	LIST_HEAD(, vm_entry) vms;
 	size_t n_vms;
 	uint64_t digest;  /* of vms */
-	int64_t news_ts;  /* the newest of its VEs and VIs */
-	bool told;	  /* of itself, by an HI */
-	int64_t told_ts;  /* the last HI's time */
+	int64_t news_ts;  /* of its VMs' latest change */
+	bool told;	  /* of itself, by an HI or a list */
+	int64_t told_ts;  /* when it said the last one was; this host's own: that was sent */
 	int64_t told_at;  /* and when it came, monotonic ms */
 	bool told_digest; /* what it said of its VMs */
 	uint64_t its_digest;

@@ -116,9 +116,10 @@ enum inventory_news inventory_take_list(
  * it. */
 void inventory_get_list(
     const struct inventory *inventory, const char *host, struct vm_info_list *ret);
-/* This host in short, borrowed; false until it is known. */
+/* This host in short, borrowed; false until it is known. Its ts is later than the last time's, and
+ * not before any change of its VMs. */
 bool inventory_get_self(
-    const struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest);
+    struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest);
 
 /* How what is known of a host's VMs compares with the digest that it told. */
 enum inventory_match {

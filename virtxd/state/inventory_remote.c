@@ -74,12 +74,13 @@ set_fields(struct host *host, const struct host_list_fields *fields)
  * what is known. */
 static bool
 take_fields(struct inventory *inventory, struct host_entry *entry,
-    const struct host_list_fields *told, const struct host_digest *digest)
+    const struct host_list_fields *told, const struct host_digest *digest, bool asked)
 {
 	struct host_list_fields shown = index_host_fields(&entry->host), fields = *told;
 	int64_t now = monotonic_ms();
 
-	if (entry->told && fields.ts <= entry->told_ts && now - entry->told_at < CLOCK_RESET_MS)
+	if (entry->told && fields.ts < entry->told_ts + !asked &&
+	    now - entry->told_at < CLOCK_RESET_MS)
 		return false;
 	entry->told = true;
 	entry->told_ts = fields.ts;
@@ -106,8 +107,8 @@ inventory_take_host(
 
 	if (!entry)
 		return no_teller(inventory, info->uuid);
-	return take_fields(inventory, entry, &info->fields, digest) ? INVENTORY_TAKEN
-								    : INVENTORY_OLD;
+	return take_fields(inventory, entry, &info->fields, digest, false) ? INVENTORY_TAKEN
+									   : INVENTORY_OLD;
 }
 
 static void
@@ -339,8 +340,14 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	drop_unlisted(inventory, mark, host, seen);
 	HASH_ITER (hh, seen, one, next)
 		HASH_DEL(seen, one);
-	take_fields(inventory, host, &list->fields, &digest);
+	take_fields(inventory, host, &list->fields, &digest, true);
 	return INVENTORY_TAKEN;
+}
+
+static int64_t
+latest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 void
@@ -355,7 +362,7 @@ inventory_get_list(const struct inventory *inventory, const char *host, struct v
 		return;
 	fields = index_host_fields(&entry->host);
 	model_copy(&host_list_fields_model, &ret->fields, &fields);
-	ret->fields.ts = now_ms();
+	ret->fields.ts = latest(now_ms(), latest(entry->told_ts, entry->news_ts));
 	ret->digest = (int64_t)entry->digest;
 	ret->items = xcalloc(entry->n_vms + 1, sizeof(*ret->items));
 	LIST_FOREACH (vm, &entry->vms, link) {
@@ -367,13 +374,15 @@ inventory_get_list(const struct inventory *inventory, const char *host, struct v
 
 bool
 inventory_get_self(
-    const struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest)
+    struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest)
 {
-	const struct host_entry *entry = index_find_host(inventory, inventory->self);
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
 
 	if (!entry)
 		return false;
+	entry->told_ts = latest(now_ms(), latest(entry->told_ts + 1, entry->news_ts));
 	*ret_info = (struct host_info){ entry->host.uuid, index_host_fields(&entry->host) };
+	ret_info->fields.ts = entry->told_ts;
 	*ret_digest = (struct host_digest){ HOST_DIGEST_VERSION, (int32_t)entry->n_vms,
 		(int64_t)entry->digest };
 	return true;
