@@ -45,6 +45,8 @@ const struct route routes[ROUTE_N] = {
 	    &vm_info_list_model, 200, NULL, "List this host's own VMs for another host" },
 	[ROUTE_EVENTS] = { ROUTE_EVENTS, METHOD_GET, "/events", NULL, NULL, 200, NULL,
 	    "Follow the changes of the cluster" },
+	[ROUTE_METRICS] = { ROUTE_METRICS, METHOD_GET, "/metrics", NULL, NULL, 200, NULL,
+	    "Show figures for Prometheus" },
 	[ROUTE_OPENAPI] = { ROUTE_OPENAPI, METHOD_GET, "/openapi.json", NULL, NULL, 200, NULL,
 	    "This document" },
 	[ROUTE_HEALTHZ] = { ROUTE_HEALTHZ, METHOD_GET, "/healthz", NULL, NULL, 200, NULL,

@@ -14,6 +14,8 @@
 #include "api/api.h"
 #include "api/context.h"
 #include "api/events.h"
+#include "api/lag.h"
+#include "api/metrics.h"
 #include "cluster.h"
 #include "http/forward.h"
 #include "http/server.h"
@@ -32,6 +34,7 @@ struct daemon {
 	struct operations *operations;
 	struct events *events;
 	struct event_streams *streams;
+	struct lag *lag;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
@@ -209,6 +212,30 @@ on_forward(void *arg, struct request *req, const char *host)
 }
 
 static void
+on_metrics(void *arg, struct metrics_outside *ret)
+{
+	struct daemon *daemon = arg;
+	struct peers_stats peers;
+	struct http_stats http;
+
+	http_server_get_stats(daemon->server, &http);
+	peers_get_stats(daemon->peers, &peers);
+	*ret = (struct metrics_outside){
+		.connections = http.connections,
+		.refused = http.refused,
+		.requests = http.replies,
+		.peer_calls = peers.calls,
+		.peer_connections = peers.connections,
+		.peer_started = peers.started,
+		.peer_failed = peers.failed,
+	};
+	if (daemon->cluster) {
+		cluster_get_stats(daemon->cluster, &ret->gossip);
+		ret->members = members_count(cluster_members(daemon->cluster));
+	}
+}
+
+static void
 on_request(void *arg, struct request *req)
 {
 	struct daemon *daemon = arg;
@@ -261,6 +288,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->operations = operations_new();
 	daemon->events = events_new(daemon->inventory, daemon->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
+	daemon->lag = lag_new(daemon->base);
 	daemon->peers = peers_new(daemon->base);
 	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
@@ -274,6 +302,9 @@ start(struct daemon *daemon, struct error *err)
 		.jobs = daemon->jobs,
 		.keeper = daemon->keeper,
 		.streams = daemon->streams,
+		.lag = daemon->lag,
+		.outside = on_metrics,
+		.outside_arg = daemon,
 		.ready = on_ready,
 		.ready_arg = daemon,
 		.forward = on_forward,
@@ -297,6 +328,7 @@ stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
 	event_streams_free(daemon->streams);
+	lag_free(daemon->lag);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
 	forwarder_free(daemon->forwarder);

@@ -22,6 +22,7 @@ static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_OPERATION_GET] = api_operation_get,
 	[ROUTE_GOSSIP_VMS] = api_gossip_vms,
 	[ROUTE_EVENTS] = api_events,
+	[ROUTE_METRICS] = api_metrics,
 	[ROUTE_OPENAPI] = api_openapi,
 	[ROUTE_HEALTHZ] = api_healthz,
 	[ROUTE_READYZ] = api_readyz,

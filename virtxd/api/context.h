@@ -12,6 +12,8 @@
 
 struct event_base;
 struct event_streams;
+struct lag;
+struct metrics_outside;
 struct request;
 
 /* All are borrowed and outlive the api. */
@@ -23,6 +25,10 @@ struct api {
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct event_streams *streams;
+	struct lag *lag;
+	/* Fills in what those above know. */
+	void (*outside)(void *arg, struct metrics_outside *ret);
+	void *outside_arg;
 	/* Fills in what is missing of libvirt and serf: "" when it is there. The caller clears ret.
 	 */
 	void (*ready)(void *arg, struct ready *ret);

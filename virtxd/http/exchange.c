@@ -23,6 +23,7 @@ struct exchange {
 	struct request req;	       /* first: a request is an exchange */
 	struct evhttp_request *http;   /* NULL once evhttp has freed it */
 	struct connection *connection; /* NULL once it is gone */
+	struct exchange_counts *counts;
 	const char *method;
 	int64_t start; /* ms */
 	bool head;
@@ -216,9 +217,15 @@ add_body(struct evbuffer *output, char *body, size_t len)
 		abort();
 }
 
+/* The reply is there. */
 static void
-log_done(const struct exchange *ex, int status)
+note_reply(struct exchange *ex, int status)
 {
+	enum route_id route = ex->req.route ? ex->req.route->id : ROUTE_N;
+
+	/* Without a connection there may be no server any more. */
+	if (ex->connection && status / 100 < METRICS_CLASSES)
+		ex->counts->requests[route][status / 100]++;
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
 		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
 		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,
@@ -254,7 +261,7 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 {
 	struct exchange *ex = (struct exchange *)req;
 
-	log_done(ex, status);
+	note_reply(ex, status);
 	if (!ex->connection) {
 		free(body);
 		/* To evhttp a reply without a connection means: free the request. */
@@ -281,7 +288,7 @@ stream_start(struct request *req, int status, const char *content_type, int64_t 
 	static const struct request_header close = { "Connection", "close" };
 	struct exchange *ex = (struct exchange *)req;
 
-	log_done(ex, status);
+	note_reply(ex, status);
 	if (!ex->connection)
 		return;
 	add_headers(ex, content_type, length, headers, n_headers);
@@ -468,8 +475,8 @@ exchange_get_source(struct request *req, struct exchange_source *ret)
 }
 
 void
-exchange_start(
-    struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg)
+exchange_start(struct evhttp_request *http, struct connection *connection,
+    struct exchange_counts *counts, http_handler handler, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
 	enum evhttp_cmd_type type = evhttp_request_get_command(http);
@@ -483,6 +490,7 @@ exchange_start(
 
 	ex->http = http;
 	ex->connection = connection;
+	ex->counts = counts;
 	ex->start = monotonic_ms();
 	ex->method = method_name(type);
 	ex->head = type == EVHTTP_REQ_HEAD;
