@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/gossip.h"
 
+#include "proto/binary.h"
+
 static const struct field vm_event_fields[] = {
 	FIELD("uuid", struct vm_event, uuid),
 	FIELD("host", struct vm_event, host),
@@ -37,3 +39,40 @@ static const struct field host_digest_fields[] = {
 };
 const struct model host_digest_model = { "HostDigest", sizeof(struct host_digest),
 	host_digest_fields, ARRAY_SIZE(host_digest_fields) };
+
+static const struct field vm_info_list_fields[] = {
+	FIELD("host", struct vm_info_list, host),
+	FIELD_STRUCT("fields", struct vm_info_list, fields, host_list_fields),
+	FIELD("digest", struct vm_info_list, digest),
+	FIELD_ARRAY("items", struct vm_info_list, items, vm_info),
+};
+const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),
+	vm_info_list_fields, ARRAY_SIZE(vm_info_list_fields) };
+
+/* What of a VM counts for the digest: all but where it is, and since when. */
+static const struct field vm_content_fields[] = {
+	FIELD("uuid", struct vm_info, uuid),
+	FIELD("name", struct vm_info, name),
+	FIELD_ENUM("runstate", struct vm_info, runstate, vmrunstate),
+	FIELD("vlanid", struct vm_info, vlanid),
+	FIELD_ARRAY("custom", struct vm_info, custom, custom_field),
+	FIELD("vcpus", struct vm_info, vcpus),
+};
+static const struct model vm_content_model = { "VmContent", sizeof(struct vm_info),
+	vm_content_fields, ARRAY_SIZE(vm_content_fields) };
+
+uint64_t
+vm_info_digest(const struct vm_info *info)
+{
+	_buffer_ struct buffer bytes = { 0 };
+	uint64_t hash = 0xcbf29ce484222325;
+
+	/* What is too long for it has no part in the digest. */
+	if (binary_encode(&vm_content_model, info, &bytes) < 0)
+		return 0;
+	for (size_t i = 0; i < bytes.len; i++)
+		hash = (hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3;
+	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
+	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53;
+	return hash ^ hash >> 33;
+}

@@ -51,4 +51,21 @@ struct host_digest {
 };
 extern const struct model host_digest_model;
 
+/* A host with all its VMs, as it tells them itself when asked. */
+struct vm_info_list {
+	char *host;
+	struct host_list_fields fields; /* ts: when it was asked */
+	int64_t digest;
+	struct vm_info *items;
+	size_t n_items;
+};
+extern const struct model vm_info_list_model;
+
+/*
+ * A VM's part in the digest of its host's set: FNV-1a (64 bit) of the bytes of uuid, name,
+ * runstate, vlanid, custom and vcpus as the gossip has them, stirred by MurmurHash3's finalizer.
+ * The set's digest is the sum of its VMs' parts.
+ */
+uint64_t vm_info_digest(const struct vm_info *info);
+
 #endif

@@ -13,9 +13,13 @@
 
 #include "api/api.h"
 #include "api/context.h"
+#include "api/events.h"
+#include "api/lag.h"
+#include "api/metrics.h"
+#include "cluster.h"
+#include "http/forward.h"
 #include "http/server.h"
 #include "proto/log.h"
-#include "serf/serf.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
@@ -28,10 +32,15 @@ struct daemon {
 	struct event *term, *interrupt, *hangup;
 	struct inventory *inventory;
 	struct operations *operations;
+	struct events *events;
+	struct event_streams *streams;
+	struct lag *lag;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
-	struct serf *serf; /* NULL until the host's uuid is known */
+	struct peers *peers;
+	struct forwarder *forwarder;
+	struct cluster *cluster; /* NULL until the host's uuid is known */
 	struct http_server *server;
 	struct api api;
 };
@@ -158,59 +167,14 @@ static const struct virt_ops virt_ops = {
 };
 
 static void
-on_serf_connected(void *arg)
-{
-	log_info("serf", "connected");
-}
-
-static void
-on_serf_disconnected(void *arg, const char *why)
-{
-	log_warning("serf", "disconnected: %s", why);
-}
-
-static void
-on_serf_member(void *arg, const struct serf_member *member)
-{
-	struct daemon *daemon = arg;
-	const char *uuid = serf_member_tag(member, "uuid");
-
-	if (!uuid)
-		return;
-	log_debug("serf", "member '%s' (%s): %s", member->name, uuid,
-	    enum_word(&cstate_enum, member->cstate));
-	if (!str_equal(uuid, inventory_self(daemon->inventory)))
-		inventory_set_host(daemon->inventory, uuid, member->name, member->cstate);
-}
-
-static const struct serf_ops serf_ops = {
-	.connected = on_serf_connected,
-	.disconnected = on_serf_disconnected,
-	.member = on_serf_member,
-};
-
-/* The uuid is a tag of the serf member, so that serf waits for it. */
-static void
-start_serf(struct daemon *daemon, const char *host)
-{
-	const struct config *config = &daemon->config;
-	_free_ char *uuid = xstrdup(host);
-	_free_ char *api = xasprintf("%d/http", config->listen[0].port);
-	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
-	char version[] = "c/" VIRTX_VERSION;
-	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };
-
-	daemon->serf = serf_new(daemon->base, config->serf_addr, config->serf_port,
-	    config->serf_key, config->serf_retry, tags, ARRAY_SIZE(tags), &serf_ops, daemon);
-}
-
-static void
 on_probed(void *arg, const char *host, const struct error *err)
 {
 	struct daemon *daemon = arg;
 
-	if (host && !daemon->serf)
-		start_serf(daemon, host);
+	/* The uuid is a tag of the serf member, so that serf waits for it. */
+	if (host && !daemon->cluster)
+		daemon->cluster = cluster_new(
+		    daemon->base, &daemon->config, daemon->inventory, daemon->peers, host);
 	virt_probe_done(daemon->virt, host ? NULL : err);
 }
 
@@ -220,8 +184,55 @@ on_ready(void *arg, struct ready *ret)
 	struct daemon *daemon = arg;
 
 	str_set(&ret->libvirt, virt_why(daemon->virt));
-	str_set(&ret->serf,
-	    daemon->serf ? serf_why(daemon->serf) : "libvirt has not told this host's uuid yet");
+	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
+					    : "libvirt has not told this host's uuid yet");
+}
+
+static bool
+find_address(void *arg, const char *host, struct forward_address *ret)
+{
+	struct daemon *daemon = arg;
+	const struct member_host *member =
+	    daemon->cluster ? members_find(cluster_members(daemon->cluster), host) : NULL;
+
+	if (!member)
+		return false;
+	snprintf(ret->addr, sizeof(ret->addr), "%s", member->addr);
+	ret->port = member->port;
+	ret->tls = member->tls;
+	return true;
+}
+
+static void
+on_forward(void *arg, struct request *req, const char *host)
+{
+	struct daemon *daemon = arg;
+
+	forward_request(daemon->forwarder, req, host);
+}
+
+static void
+on_metrics(void *arg, struct metrics_outside *ret)
+{
+	struct daemon *daemon = arg;
+	struct peers_stats peers;
+	struct http_stats http;
+
+	http_server_get_stats(daemon->server, &http);
+	peers_get_stats(daemon->peers, &peers);
+	*ret = (struct metrics_outside){
+		.connections = http.connections,
+		.refused = http.refused,
+		.requests = http.replies,
+		.peer_calls = peers.calls,
+		.peer_connections = peers.connections,
+		.peer_started = peers.started,
+		.peer_failed = peers.failed,
+	};
+	if (daemon->cluster) {
+		cluster_get_stats(daemon->cluster, &ret->gossip);
+		ret->members = members_count(cluster_members(daemon->cluster));
+	}
 }
 
 static void
@@ -275,6 +286,11 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	daemon->inventory = inventory_new();
 	daemon->operations = operations_new();
+	daemon->events = events_new(daemon->inventory, daemon->operations);
+	daemon->streams = event_streams_new(daemon->base, daemon->events);
+	daemon->lag = lag_new(daemon->base);
+	daemon->peers = peers_new(daemon->base);
+	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);
@@ -285,8 +301,14 @@ start(struct daemon *daemon, struct error *err)
 		.operations = daemon->operations,
 		.jobs = daemon->jobs,
 		.keeper = daemon->keeper,
+		.streams = daemon->streams,
+		.lag = daemon->lag,
+		.outside = on_metrics,
+		.outside_arg = daemon,
 		.ready = on_ready,
 		.ready_arg = daemon,
+		.forward = on_forward,
+		.forward_arg = daemon,
 	};
 	bridge_register(daemon->base);
 	daemon->virt =
@@ -305,11 +327,16 @@ static void
 stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
-	serf_free(daemon->serf);
+	event_streams_free(daemon->streams);
+	lag_free(daemon->lag);
+	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
+	forwarder_free(daemon->forwarder);
+	peers_free(daemon->peers);
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
 	bridge_done();
+	events_free(daemon->events);
 	operations_free(daemon->operations);
 	inventory_free(daemon->inventory);
 	event_free_if(daemon->term);

@@ -48,11 +48,12 @@ static const struct model *const api_models[] = {
 	&operation_list_model,
 	&problem_model,
 	&ready_model,
+	&vm_info_model,
+	&vm_info_list_model,
 };
 
 static const struct model *const gossip_models[] = {
 	&vm_event_model,
-	&vm_info_model,
 	&host_info_model,
 	&host_digest_model,
 };

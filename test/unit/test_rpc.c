@@ -218,6 +218,15 @@ test_write(void **state)
 	    "Coalesce\xc2",
 	    out.len);
 	buffer_clear(&out);
+	rpc_write_join(&out, 5, "10.0.0.1", 7946);
+	assert_memory_equal(out.data,
+	    "\x82\xa7"
+	    "Command\xa4join\xa3Seq\x05\x82\xa8"
+	    "Existing\x91\xad"
+	    "10.0.0.1:7946\xa6"
+	    "Replay\xc2",
+	    out.len);
+	buffer_clear(&out);
 	rpc_write_handshake(&out, 1);
 	rpc_write_auth(&out, 2, "k");
 	assert_memory_equal(out.data,

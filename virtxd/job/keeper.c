@@ -219,17 +219,20 @@ suspect(struct keeper *keeper, const struct inventory_vm *view)
 }
 
 static void
-vm_observed(void *arg, const char *uuid, const struct inventory_vm *vm)
+vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 {
 	struct keeper *keeper = arg;
 
-	if (vm && !vm->local)
+	if (!vm->local)
 		return;
-	if (!vm || is_off(vm->vm.runinfo.runstate))
-		operations_finish_vm(keeper->operations, uuid, "VmShutdown", "the VM is off");
-	if (vm)
+	if (gone || is_off(vm->vm.runinfo.runstate))
+		operations_finish_vm(
+		    keeper->operations, vm->vm.uuid, "VmShutdown", "the VM is off");
+	if (!gone)
 		suspect(keeper, vm);
 }
+
+static const struct inventory_observer observer = { .vm = vm_observed };
 
 static void
 refresh_done(void *arg, void *result, const struct error *err)
@@ -267,14 +270,26 @@ refresh_due(evutil_socket_t fd, short what, void *arg)
 	model_clear(&refresh_request_model, &req);
 }
 
+static bool
+is_local(const struct keeper *keeper, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
+
+	return view && view->local;
+}
+
 void
 keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
 {
-	if (migrated || runstate == VMRUNSTATE_DELETED) {
+	if (migrated) {
+		inventory_release_vm(keeper->inventory, uuid);
+		return;
+	}
+	if (runstate == VMRUNSTATE_DELETED) {
 		inventory_remove_vm(keeper->inventory, uuid);
 		return;
 	}
-	if (runstate != VMRUNSTATE_NONE && inventory_find_vm(keeper->inventory, uuid)) {
+	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
 		inventory_set_runstate(keeper->inventory, uuid, runstate);
 		return;
 	}
@@ -294,7 +309,7 @@ inspect_done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	for (size_t i = 0; i < res->n_vms; i++) {
-		if (inventory_find_vm(keeper->inventory, res->vms[i].uuid))
+		if (is_local(keeper, res->vms[i].uuid))
 			inventory_report_vm(
 			    keeper->inventory, keeper->inspect.mark, false, &res->vms[i]);
 	}
@@ -506,7 +521,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->heal = evtimer_new(base, heal_due, keeper);
 	keeper->rejoin = evtimer_new(base, rejoin_due, keeper);
 	keeper_reload(keeper);
-	inventory_observe_vms(inventory, vm_observed, keeper);
+	inventory_observe(inventory, &observer, keeper);
 	return keeper;
 }
 
@@ -515,7 +530,7 @@ keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
 		return;
-	inventory_observe_vms(keeper->inventory, NULL, NULL);
+	inventory_unobserve(keeper->inventory, &observer, keeper);
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);

@@ -18,7 +18,7 @@ struct keeper;
 /* A probe's outcome: libvirt answers and told the host's uuid, or it is NULL and err says why. */
 typedef void (*keeper_probed)(void *arg, const char *host, const struct error *err);
 
-/* All are borrowed and outlive the keeper. Becomes the inventory's observer of VMs. */
+/* All are borrowed and outlive the keeper. Observes the inventory's VMs. */
 struct keeper *keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
     struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg);
 void keeper_free(struct keeper *keeper);

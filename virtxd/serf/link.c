@@ -62,6 +62,15 @@ link_fail(struct link *link, const char *why)
 	return -1;
 }
 
+/* Whether more follows the header of an answer; a refused join has its body all the same. */
+static bool
+link_has_body(enum link_command command, const char *error)
+{
+	if (command == LINK_JOIN)
+		return true;
+	return error[0] == '\0' && (command == LINK_MEMBERS || command == LINK_STATS);
+}
+
 /* Takes a header: 1 when it is all of an answer, 0 when a body follows, -1 when the link failed. */
 static int
 link_take_header(struct link *link, const void *data, size_t len)
@@ -71,8 +80,7 @@ link_take_header(struct link *link, const void *data, size_t len)
 	if (rpc_read_header(data, len, &link->header) < 0)
 		return link_fail(link, "sent an answer that cannot be read");
 	if (pending && pending->seq == link->header.seq)
-		return link->header.error[0] != '\0' ||
-		       (pending->command != LINK_MEMBERS && pending->command != LINK_STATS);
+		return !link_has_body(pending->command, link->header.error);
 	if (link->stream_seq == 0 || link->header.seq != link->stream_seq)
 		return link_fail(link, "sent an answer that nobody asked for");
 	return 0;

@@ -21,6 +21,7 @@ enum link_command {
 	LINK_TAGS,
 	LINK_EVENT,
 	LINK_STATS,
+	LINK_JOIN,
 };
 
 struct link_ops {

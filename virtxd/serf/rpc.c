@@ -461,6 +461,21 @@ rpc_write_tags(struct buffer *out, uint64_t seq, const struct serf_tag *tags, si
 }
 
 void
+rpc_write_join(struct buffer *out, uint64_t seq, const char *addr, uint16_t port)
+{
+	_free_ char *target = xasprintf(strchr(addr, ':') ? "[%s]:%d" : "%s:%d", addr, port);
+	msgpack_packer packer;
+
+	pack_header(&packer, out, "join", seq);
+	msgpack_pack_map(&packer, 2);
+	pack_text(&packer, "Existing");
+	msgpack_pack_array(&packer, 1);
+	pack_text(&packer, target);
+	pack_text(&packer, "Replay");
+	msgpack_pack_false(&packer);
+}
+
+void
 rpc_write_event(struct buffer *out, uint64_t seq, const char *name, const void *payload, size_t len)
 {
 	msgpack_packer packer;

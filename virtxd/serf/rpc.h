@@ -56,6 +56,8 @@ void rpc_write_handshake(struct buffer *out, uint64_t seq);
 void rpc_write_auth(struct buffer *out, uint64_t seq, const char *key);
 void rpc_write_stream(struct buffer *out, uint64_t seq);
 void rpc_write_tags(struct buffer *out, uint64_t seq, const struct serf_tag *tags, size_t n);
+/* addr is an IP literal. */
+void rpc_write_join(struct buffer *out, uint64_t seq, const char *addr, uint16_t port);
 void rpc_write_event(
     struct buffer *out, uint64_t seq, const char *name, const void *payload, size_t len);
 

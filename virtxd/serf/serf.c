@@ -34,6 +34,7 @@ struct serf {
 	bool commands_ready; /* to take any command */
 	bool stream_ready;   /* it streams, unread */
 	bool connected;
+	bool joining;
 	struct event *timer; /* to connect when down, to watch when up */
 	char *why;
 };
@@ -56,7 +57,7 @@ serf_failed(void *arg, const char *text)
 
 	link_down(serf->commands);
 	link_down(serf->stream);
-	serf->commands_ready = serf->stream_ready = serf->connected = false;
+	serf->commands_ready = serf->stream_ready = serf->connected = serf->joining = false;
 	free(serf->why);
 	serf->why = why;
 	serf_arm(serf, serf->retry);
@@ -90,7 +91,8 @@ serf_send(struct serf *serf, struct link *link, enum link_command command)
 	case LINK_STATS:
 		rpc_write_command(&out, "stats", seq);
 		break;
-	case LINK_EVENT: /* has arguments: serf_event */
+	case LINK_EVENT: /* have arguments: serf_event, serf_join */
+	case LINK_JOIN:
 		break;
 	}
 	link_send(link, &out);
@@ -150,7 +152,7 @@ serf_connected(struct serf *serf, const void *body, size_t len)
 static int
 serf_refused(struct serf *serf, enum link_command command, const char *error)
 {
-	static struct log_limit limit;
+	static struct log_limit limit, join_limit;
 	_free_ char *why = NULL;
 
 	if (command == LINK_TAGS) {
@@ -159,6 +161,11 @@ serf_refused(struct serf *serf, enum link_command command, const char *error)
 	}
 	if (command == LINK_EVENT) {
 		log_limited(&limit, 5, "serf", "the agent did not send an event: %s", error);
+		return 0;
+	}
+	if (command == LINK_JOIN) {
+		serf->joining = false;
+		log_limited(&join_limit, 5, "serf", "the agent cannot join a member: %s", error);
 		return 0;
 	}
 	if (command == LINK_AUTH)
@@ -195,6 +202,9 @@ serf_answered(void *arg, struct link *link, enum link_command command, const cha
 		break;
 	case LINK_MEMBERS:
 		return serf_connected(serf, body, len);
+	case LINK_JOIN:
+		serf->joining = false;
+		break;
 	case LINK_TAGS:
 	case LINK_EVENT:
 	case LINK_STATS:
@@ -340,6 +350,21 @@ serf_event(struct serf *serf, const char *name, const void *payload, size_t len)
 		return -EAGAIN;
 	seq = link_expect(serf->commands, LINK_EVENT);
 	rpc_write_event(&out, seq, name, payload, len);
+	link_send(serf->commands, &out);
+	return 0;
+}
+
+int
+serf_join(struct serf *serf, const char *addr, uint16_t port)
+{
+	struct buffer out = { 0 };
+
+	if (!serf->connected)
+		return -ENOTCONN;
+	if (serf->joining)
+		return -EBUSY;
+	serf->joining = true;
+	rpc_write_join(&out, link_expect(serf->commands, LINK_JOIN), addr, port);
 	link_send(serf->commands, &out);
 	return 0;
 }

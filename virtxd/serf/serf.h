@@ -49,6 +49,10 @@ const char *serf_why(const struct serf *serf);
 /* Sends a user event; -EMSGSIZE above SERF_PAYLOAD_MAX, -ENOTCONN, or -EAGAIN when too many wait
  * (256). */
 int serf_event(struct serf *serf, const char *name, const void *payload, size_t len);
+/* Has the agent find again a member that it lost, at its address; to be called only when its host
+ * is known to be reachable, as nothing else is done meanwhile. -ENOTCONN, or -EBUSY when one is
+ * under way. */
+int serf_join(struct serf *serf, const char *addr, uint16_t port);
 /* The value of a member's tag, or NULL. */
 const char *serf_member_tag(const struct serf_member *member, const char *key);
 

@@ -1,106 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this host's jobs and events tell of its own VMs and itself. */
 #include "state/inventory.h"
 
 #include <string.h>
 
-#include <uthash.h>
-
-#include "proto/uuid.h"
 #include "proto/vmdef.h"
-#include "state/accounting.h"
-#include "state/filter.h"
+#include "state/index.h"
 
-struct vm_entry {
-	UT_hash_handle hh;
-	char uuid[UUID_TEXT_SIZE];
-	struct inventory_vm view;
-	uint64_t state_clock; /* when the run state was last told by an event or a job */
-	uint64_t data_clock;  /* when the rest was */
-	bool def_known;
-	bool disks_known;
-	struct accounting_vm last;
-};
-
-/* A local VM that was removed: what was seen before must not bring it back. */
-struct tombstone {
-	UT_hash_handle hh;
-	char uuid[UUID_TEXT_SIZE];
-	uint64_t clock;
-};
-
-struct host_entry {
-	UT_hash_handle hh;
-	char uuid[UUID_TEXT_SIZE];
-	struct host host;
-};
-
-struct inventory {
-	char self[UUID_TEXT_SIZE];
-	uint64_t clock; /* of changes to local VMs */
-	struct vm_entry *vms;
-	struct tombstone *tombstones;
-	struct host_entry *hosts;
-	struct accounting_host last;
-	inventory_vm_changed changed;
-	void *arg;
-};
-
-struct inventory *
-inventory_new(void)
-{
-	return xcalloc(1, sizeof(struct inventory));
-}
-
-static void
-view_clear(struct inventory_vm *view)
-{
-	model_clear(&vm_model, &view->vm);
-	free(view->foreign_why);
-	free(view->cloud_init);
-}
-
-static void
-drop_vm(struct inventory *inventory, struct vm_entry *entry)
-{
-	HASH_DEL(inventory->vms, entry);
-	view_clear(&entry->view);
-	free(entry);
-}
-
-static void
-drop_tombstone(struct inventory *inventory, struct tombstone *tombstone)
-{
-	HASH_DEL(inventory->tombstones, tombstone);
-	free(tombstone);
-}
-
-void
-inventory_free(struct inventory *inventory)
-{
-	struct vm_entry *vm, *next_vm;
-	struct tombstone *tombstone, *next_tombstone;
-	struct host_entry *host, *next_host;
-
-	if (!inventory)
-		return;
-	HASH_ITER (hh, inventory->vms, vm, next_vm)
-		drop_vm(inventory, vm);
-	HASH_ITER (hh, inventory->tombstones, tombstone, next_tombstone)
-		drop_tombstone(inventory, tombstone);
-	HASH_ITER (hh, inventory->hosts, host, next_host) {
-		HASH_DEL(inventory->hosts, host);
-		model_clear(&host_model, &host->host);
-		free(host);
-	}
-	free(inventory);
-}
-
-void
-inventory_observe_vms(struct inventory *inventory, inventory_vm_changed changed, void *arg)
-{
-	inventory->changed = changed;
-	inventory->arg = arg;
-}
+#define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
+#define KEEP_RELEASED_MS  60000	  /* until a VM that migrated must have been told by its new host */
+#define CONFLICT_MS	  30000	  /* longer than any migration has a VM on two hosts */
 
 const char *
 inventory_self(const struct inventory *inventory)
@@ -114,83 +23,21 @@ inventory_mark(struct inventory *inventory)
 	return inventory->clock;
 }
 
-static struct vm_entry *
-find_vm(const struct inventory *inventory, const char *uuid)
-{
-	struct vm_entry *entry;
-
-	HASH_FIND_STR(inventory->vms, str_or_empty(uuid), entry);
-	return entry;
-}
-
-static struct host_entry *
-find_host(const struct inventory *inventory, const char *uuid)
-{
-	struct host_entry *entry;
-
-	HASH_FIND_STR(inventory->hosts, str_or_empty(uuid), entry);
-	return entry;
-}
-
-static struct host_entry *
-need_host(struct inventory *inventory, const char *uuid)
-{
-	struct host_entry *entry = find_host(inventory, uuid);
-
-	if (!entry) {
-		entry = xcalloc(1, sizeof(*entry));
-		memcpy(entry->uuid, uuid, sizeof(entry->uuid));
-		entry->host.uuid = xstrdup(uuid);
-		HASH_ADD_STR(inventory->hosts, uuid, entry);
-	}
-	return entry;
-}
-
-static void
-tell(struct inventory *inventory, const struct vm_entry *entry)
-{
-	if (inventory->changed)
-		inventory->changed(inventory->arg, entry->uuid, &entry->view);
-}
-
-static struct vm_entry *
-add_local_vm(struct inventory *inventory, const char *uuid)
-{
-	struct vm_entry *entry = xcalloc(1, sizeof(*entry));
-
-	memcpy(entry->uuid, uuid, sizeof(entry->uuid));
-	entry->view.vm.uuid = xstrdup(uuid);
-	entry->view.local = true;
-	HASH_ADD_STR(inventory->vms, uuid, entry);
-	return entry;
-}
-
-static void
-bury(struct inventory *inventory, struct vm_entry *entry)
-{
-	struct tombstone *tombstone;
-	char uuid[UUID_TEXT_SIZE];
-
-	memcpy(uuid, entry->uuid, sizeof(uuid));
-	HASH_FIND_STR(inventory->tombstones, uuid, tombstone);
-	if (!tombstone) {
-		tombstone = xcalloc(1, sizeof(*tombstone));
-		memcpy(tombstone->uuid, uuid, sizeof(uuid));
-		HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
-	}
-	tombstone->clock = ++inventory->clock;
-	drop_vm(inventory, entry);
-	if (inventory->changed)
-		inventory->changed(inventory->arg, uuid, NULL);
-}
-
 static bool
 buried_after(const struct inventory *inventory, const char *uuid, uint64_t mark)
 {
-	struct tombstone *tombstone;
+	const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 
-	HASH_FIND_STR(inventory->tombstones, uuid, tombstone);
 	return tombstone && tombstone->clock > mark;
+}
+
+/* Each change of a VM is later than the one before, whatever the clocks of its hosts say. */
+static void
+stamp(struct vm *vm)
+{
+	int64_t now = now_ms();
+
+	vm->ts = now > vm->ts ? now : vm->ts + 1;
 }
 
 static bool
@@ -205,7 +52,7 @@ set_runstate(struct vm_entry *entry, enum vmrunstate runstate)
 	struct vm *vm = &entry->view.vm;
 
 	if (vm->runinfo.runstate != runstate)
-		vm->ts = now_ms();
+		stamp(vm);
 	vm->runinfo.runstate = runstate;
 	if (stands_still(runstate))
 		accounting_vm_stop(&entry->last, &vm->stats);
@@ -264,7 +111,7 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	keep_sizes(&def, &vm->def);
 	if (!model_equal(&vmdef_model, &vm->def, &def)) {
 		entry->disks_known = false;
-		vm->ts = now_ms();
+		stamp(vm);
 	}
 	model_clear(&vmdef_model, &vm->def);
 	vm->def = def;
@@ -277,36 +124,68 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	entry->def_known = true;
 }
 
+/* A VM that is new here, or comes from another host. */
+static void
+take_vm(struct inventory *inventory, struct vm_entry *entry)
+{
+	const struct tombstone *tombstone = index_find_tombstone(inventory, entry->uuid);
+	struct vm *vm = &entry->view.vm;
+
+	entry->view.local = true;
+	entry->def_known = entry->disks_known = false;
+	entry->released_clock = 0;
+	entry->claim = (struct claim){ 0 };
+	if (tombstone && vm->ts < tombstone->ts)
+		vm->ts = tombstone->ts;
+	stamp(vm);
+}
+
 void
 inventory_report_vm(
     struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report)
 {
 	struct vm_entry *entry;
 	char uuid[UUID_TEXT_SIZE];
+	bool is_new = false;
 	int64_t ts;
 
 	if (uuid_normalize(report->uuid, uuid) < 0 || buried_after(inventory, uuid, mark))
 		return;
-	entry = find_vm(inventory, uuid);
+	entry = index_find_vm(inventory, uuid);
+	/* It was here when the job looked, and is not any more. */
+	if (entry && !entry->view.local && entry->released_clock > mark)
+		return;
 	if (!entry)
-		entry = add_local_vm(inventory, uuid);
+		entry = index_add_vm(inventory, uuid);
+	if (!entry->view.local) {
+		take_vm(inventory, entry);
+		is_new = true;
+	}
 	ts = entry->view.vm.ts;
 	str_set(&entry->view.vm.runinfo.host, inventory->self);
-	if (own || entry->data_clock <= mark) {
+	if (own || is_new || entry->data_clock <= mark) {
 		if (report->has_def) {
 			set_def(entry, report);
 			entry->data_clock = ++inventory->clock;
 		}
 		set_sizes(entry, report);
 	}
-	if (report->runstate != VMRUNSTATE_NONE && entry->state_clock <= mark)
+	if (report->runstate != VMRUNSTATE_NONE && (is_new || entry->state_clock <= mark))
 		set_runstate(entry, report->runstate);
 	accounting_vm_update(
 	    &entry->last, report, monotonic_ms(), inventory->last.mhz, &entry->view.vm.stats);
 	if (stands_still(entry->view.vm.runinfo.runstate))
 		accounting_vm_stop(&entry->last, &entry->view.vm.stats);
-	if (entry->view.vm.ts != ts || report->has_def)
-		tell(inventory, entry);
+	index_place_vm(entry, index_find_host(inventory, inventory->self));
+	if (is_new || entry->view.vm.ts != ts || report->has_def)
+		index_tell_vm(inventory, entry);
+}
+
+static void
+bury(struct inventory *inventory, struct vm_entry *entry)
+{
+	stamp(&entry->view.vm);
+	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }
 
 static bool
@@ -325,39 +204,91 @@ inventory_report_vms(
 {
 	struct vm_entry *entry, *next;
 	struct tombstone *tombstone, *next_tombstone;
+	int64_t now = monotonic_ms();
 
 	for (size_t i = 0; i < n; i++)
 		inventory_report_vm(inventory, mark, false, &reports[i]);
 	HASH_ITER (hh, inventory->vms, entry, next) {
-		if (entry->view.local && entry->state_clock <= mark && entry->data_clock <= mark &&
-		    !reported(reports, n, entry->uuid))
-			bury(inventory, entry);
+		if (entry->view.local) {
+			if (entry->state_clock <= mark && entry->data_clock <= mark &&
+			    !reported(reports, n, entry->uuid))
+				bury(inventory, entry);
+		} else if (!entry->host && now - entry->released > KEEP_RELEASED_MS) {
+			index_bury_vm(inventory, entry, entry->view.vm.ts);
+		}
 	}
 	HASH_ITER (hh, inventory->tombstones, tombstone, next_tombstone) {
-		if (tombstone->clock <= mark)
-			drop_tombstone(inventory, tombstone);
+		if (tombstone->clock <= mark && now - tombstone->buried > KEEP_TOMBSTONE_MS)
+			index_drop_tombstone(inventory, tombstone);
 	}
 }
 
 void
 inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrunstate runstate)
 {
-	struct vm_entry *entry = find_vm(inventory, uuid);
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
 
 	if (!entry || !entry->view.local)
 		return;
 	entry->state_clock = ++inventory->clock;
 	set_runstate(entry, runstate);
-	tell(inventory, entry);
+	index_place_vm(entry, entry->host);
+	index_tell_vm(inventory, entry);
 }
 
 void
 inventory_remove_vm(struct inventory *inventory, const char *uuid)
 {
-	struct vm_entry *entry = find_vm(inventory, uuid);
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
 
 	if (entry && entry->view.local)
 		bury(inventory, entry);
+}
+
+/* Of a VM on another host only this much is known. */
+static void
+strip(struct vm_entry *entry)
+{
+	struct inventory_vm *view = &entry->view;
+	struct vm *vm = &view->vm;
+	struct vmdef def = { 0 };
+
+	def.name = steal_ptr(vm->def.name);
+	def.vlanid = vm->def.vlanid;
+	def.custom = steal_ptr(vm->def.custom);
+	def.n_custom = vm->def.n_custom;
+	vm->def.n_custom = 0;
+	view->vcpus = (int16_t)vmdef_vcpus(&vm->def);
+	model_clear(&vmdef_model, &vm->def);
+	vm->def = def;
+	model_clear(&vmstats_model, &vm->stats);
+	view->local = view->foreign = false;
+	str_set(&view->foreign_why, "");
+	str_set(&view->cloud_init, "");
+	entry->def_known = entry->disks_known = false;
+	entry->last = (struct accounting_vm){ 0 };
+}
+
+void
+inventory_release_vm(struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+	struct host_entry *host;
+
+	if (!entry || !entry->view.local)
+		return;
+	strip(entry);
+	entry->released_clock = entry->data_clock = ++inventory->clock;
+	entry->released = monotonic_ms();
+	host = index_find_host(inventory, entry->claim.host);
+	if (host) {
+		str_set(&entry->view.vm.runinfo.host, host->uuid);
+		entry->view.vm.runinfo.runstate = entry->claim.runstate;
+		entry->view.vm.ts = entry->claim.ts;
+	}
+	entry->claim = (struct claim){ 0 };
+	index_place_vm(entry, host);
+	index_tell_vm(inventory, entry);
 }
 
 void
@@ -385,7 +316,7 @@ inventory_each_local(struct inventory *inventory, inventory_each each, void *arg
 const struct inventory_vm *
 inventory_find_vm(const struct inventory *inventory, const char *uuid)
 {
-	const struct vm_entry *entry = find_vm(inventory, uuid);
+	const struct vm_entry *entry = index_find_vm(inventory, uuid);
 
 	return entry ? &entry->view : NULL;
 }
@@ -393,7 +324,7 @@ inventory_find_vm(const struct inventory *inventory, const char *uuid)
 const struct host *
 inventory_find_host(const struct inventory *inventory, const char *uuid)
 {
-	const struct host_entry *entry = find_host(inventory, uuid);
+	const struct host_entry *entry = index_find_host(inventory, uuid);
 
 	return entry ? &entry->host : NULL;
 }
@@ -403,13 +334,18 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 {
 	struct accounting_sum sum = { 0 };
 	struct vm_entry *vm, *next;
+	struct host_entry *entry;
+	struct host_list_fields before, after;
 	struct host *host;
 	char uuid[UUID_TEXT_SIZE];
 
 	if (uuid_normalize(report->uuid, uuid) < 0)
 		return;
 	memcpy(inventory->self, uuid, sizeof(uuid));
-	host = &need_host(inventory, uuid)->host;
+	entry = index_need_host(inventory, uuid);
+	host = &entry->host;
+	after = index_host_fields(host);
+	model_copy(&host_list_fields_model, &before, &after);
 	if (report->has_def) {
 		model_clear(&hostdef_model, &host->def);
 		model_copy(&hostdef_model, &host->def, &report->def);
@@ -421,153 +357,61 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 	accounting_host_update(
 	    &inventory->last, report, monotonic_ms(), &host->def, &sum, &host->resources);
 	host->cstate = CSTATE_ACTIVE;
+	after = index_host_fields(host);
+	if (!model_equal(&host_list_fields_model, &before, &after))
+		index_tell_host(inventory, entry);
 	host->ts = now_ms();
+	model_clear(&host_list_fields_model, &before);
 }
 
 void
 inventory_set_lockid(struct inventory *inventory, int lockid)
 {
-	struct host_entry *entry = find_host(inventory, inventory->self);
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
 
-	if (entry)
-		entry->host.lockid = (int16_t)lockid;
+	if (!entry || entry->host.lockid == lockid)
+		return;
+	entry->host.lockid = (int16_t)lockid;
+	index_tell_host(inventory, entry);
+}
+
+/* A VM of ours that another host keeps saying it has. */
+static void
+add_conflicts(struct host_entry *self, struct host *host)
+{
+	int64_t now = monotonic_ms();
+	struct host_problem *problem;
+	struct vm_entry *entry;
+
+	LIST_FOREACH (entry, &self->vms, link) {
+		if (!entry->claim.host[0] || now - entry->claim.since < CONFLICT_MS)
+			continue;
+		problem = model_append(&host->problems, &host->n_problems);
+		problem->kind = xstrdup("conflict");
+		problem->vm = xstrdup(entry->uuid);
+		problem->detail = xasprintf(
+		    "host '%s' has this VM too: undefine it on one of the two", entry->claim.host);
+	}
 }
 
 void
 inventory_set_problems(struct inventory *inventory, const struct host_problem *problems, size_t n)
 {
-	struct host_entry *entry = find_host(inventory, inventory->self);
-	struct host_problem *copies;
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
+	struct host fresh = { 0 };
+	struct host *host;
 
 	if (!entry)
 		return;
-	for (size_t i = 0; i < entry->host.n_problems; i++)
-		model_clear(&host_problem_model, &entry->host.problems[i]);
-	copies = xcalloc(n ? n : 1, sizeof(*copies));
+	host = &entry->host;
 	for (size_t i = 0; i < n; i++)
-		model_copy(&host_problem_model, &copies[i], &problems[i]);
-	free(entry->host.problems);
-	entry->host.problems = copies;
-	entry->host.n_problems = n;
-}
-
-void
-inventory_set_host(
-    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate)
-{
-	struct host *host;
-	char id[UUID_TEXT_SIZE];
-
-	if (uuid_normalize(uuid, id) < 0)
-		return;
-	host = &need_host(inventory, id)->host;
-	if (str_empty(host->def.name))
-		str_set(&host->def.name, name);
-	if (host->cstate != cstate)
-		host->ts = now_ms();
-	host->cstate = cstate;
-}
-
-static int
-compare_names(const char *name_a, const char *uuid_a, const char *name_b, const char *uuid_b)
-{
-	int order = strcmp(str_or_empty(name_a), str_or_empty(name_b));
-
-	return order ? order : strcmp(uuid_a, uuid_b);
-}
-
-static int
-compare_vms(const void *a, const void *b)
-{
-	const struct vm *x = *(const struct vm *const *)a, *y = *(const struct vm *const *)b;
-
-	return compare_names(x->def.name, x->uuid, y->def.name, y->uuid);
-}
-
-static int
-compare_hosts(const void *a, const void *b)
-{
-	const struct host *x = *(const struct host *const *)a, *y = *(const struct host *const *)b;
-
-	return compare_names(x->def.name, x->uuid, y->def.name, y->uuid);
-}
-
-/* The end of the page that starts at offset, of n items. */
-static size_t
-page_end(size_t n, size_t offset, size_t limit)
-{
-	return limit == 0 || offset > n || limit > n - offset ? n : offset + limit;
-}
-
-void
-inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
-    size_t offset, size_t limit, struct vm_list *ret)
-{
-	_free_ const struct vm **found = xcalloc(HASH_COUNT(inventory->vms) + 1, sizeof(*found));
-	struct vm_entry *entry, *next;
-	size_t n = 0, end;
-
-	HASH_ITER (hh, inventory->vms, entry, next) {
-		if (filter_vm(&entry->view.vm, filter))
-			found[n++] = &entry->view.vm;
-	}
-	qsort(found, n, sizeof(*found), compare_vms);
-	end = page_end(n, offset, limit);
-	for (size_t i = offset; i < end; i++) {
-		const struct vm *vm = found[i];
-		struct vm_list_item *item = model_append(&ret->items, &ret->n_items);
-
-		item->uuid = xstrdup(vm->uuid);
-		item->fields = (struct vm_list_fields){
-			.name = xstrdup(vm->def.name),
-			.host = xstrdup(vm->runinfo.host),
-			.runstate = vm->runinfo.runstate,
-			.vlanid = vm->def.vlanid,
-			.custom = { xstrdup(filter->custom.name), xstrdup(filter->custom.value) },
-			.ts = vm->ts,
-		};
-	}
-}
-
-/* The fields of a list item, borrowed from the host. */
-static struct host_list_fields
-host_fields(const struct host *host)
-{
-	return (struct host_list_fields){
-		.name = host->def.name,
-		.cpuarch = host->def.cpuarch,
-		.cpudef = host->def.cpudef,
-		.cstate = host->cstate,
-		.memoryavailable = host->resources.memory.availablevms,
-		.hpavailable = host->resources.hp.availablevms,
-		.osid = host->def.osid,
-		.osv = host->def.osv,
-		.ts = host->ts,
-	};
-}
-
-void
-inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
-    size_t offset, size_t limit, struct host_list *ret)
-{
-	_free_ const struct host **found =
-	    xcalloc(HASH_COUNT(inventory->hosts) + 1, sizeof(*found));
-	struct host_entry *entry, *next;
-	size_t n = 0, end;
-
-	HASH_ITER (hh, inventory->hosts, entry, next) {
-		struct host_list_fields fields = host_fields(&entry->host);
-
-		if (filter_host(&fields, filter))
-			found[n++] = &entry->host;
-	}
-	qsort(found, n, sizeof(*found), compare_hosts);
-	end = page_end(n, offset, limit);
-	for (size_t i = offset; i < end; i++) {
-		struct host_list_fields fields = host_fields(found[i]);
-		struct host_list_item *item = model_append(&ret->items, &ret->n_items);
-
-		item->uuid = xstrdup(found[i]->uuid);
-		model_copy(&host_list_fields_model, &item->fields, &fields);
-	}
+		model_copy(&host_problem_model, model_append(&fresh.problems, &fresh.n_problems),
+		    &problems[i]);
+	add_conflicts(entry, &fresh);
+	for (size_t i = 0; i < host->n_problems; i++)
+		model_clear(&host_problem_model, &host->problems[i]);
+	free(host->problems);
+	host->problems = fresh.problems;
+	host->n_problems = fresh.n_problems;
+	index_tell_host(inventory, entry);
 }

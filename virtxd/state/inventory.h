@@ -8,6 +8,7 @@
 #define STATE_INVENTORY_H
 
 #include "proto/error.h"
+#include "proto/gossip.h"
 #include "proto/model.h"
 #include "state/report.h"
 
@@ -18,7 +19,8 @@ struct inventory_vm {
 	struct vm vm; /* of a VM on another host only uuid, name, vlanid, custom, runinfo and ts are
 			 set */
 	bool local;
-	bool foreign; /* not made by VirtX: made with virsh, say */
+	int16_t vcpus; /* of a VM on another host; of a local one vm.def tells */
+	bool foreign;  /* not made by VirtX: made with virsh, say */
 	char *foreign_why;
 	char *cloud_init;
 };
@@ -26,10 +28,23 @@ struct inventory_vm {
 struct inventory *inventory_new(void);
 void inventory_free(struct inventory *inventory);
 
-/* Told after each change; vm is NULL for a VM that is gone. Only one observer of each kind is
- * needed so far. */
-typedef void (*inventory_vm_changed)(void *arg, const char *uuid, const struct inventory_vm *vm);
-void inventory_observe_vms(struct inventory *inventory, inventory_vm_changed changed, void *arg);
+/*
+ * Told after each change, local or learnt of others; each callback may be NULL. What is passed is
+ * borrowed for the call, in which nothing of the inventory may be changed.
+ */
+struct inventory_observer {
+	/* A VM is new or has changed; or it is gone, and vm is what it was, ts the time of its end.
+	 */
+	void (*vm)(void *arg, const struct inventory_vm *vm, bool gone);
+	/* A host is new, or something of it other than ts and resources.*.used has changed. */
+	void (*host)(void *arg, const struct host *host);
+};
+/* Both are borrowed until inventory_unobserve with the same two. Called in the order of
+ * registration. */
+void inventory_observe(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg);
+void inventory_unobserve(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg);
 
 /* This host's uuid: "" until the first report came. */
 const char *inventory_self(const struct inventory *inventory);
@@ -43,16 +58,13 @@ void inventory_set_lockid(struct inventory *inventory, int lockid);
 /* What needs a human, as the last reconciliation saw it. */
 void inventory_set_problems(
     struct inventory *inventory, const struct host_problem *problems, size_t n);
-/* A host as serf sees it; def.name and cstate count. */
-void inventory_set_host(
-    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
 
 /*
- * One local VM, as a job found it. own: by the one job that worked on this VM, whose word on the definition is the
- * last; a run state that an event told meanwhile stands all the same.
+ * One local VM, as a job found it. own: by the one job that worked on this VM, whose word on the
+ * definition is the last; a run state that an event told meanwhile stands all the same.
  */
-void inventory_report_vm(struct inventory *inventory, uint64_t mark, bool own,
-    const struct vm_report *report);
+void inventory_report_vm(
+    struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report);
 /* All local VMs: those that are not among them and have not changed since the mark are gone. */
 void inventory_report_vms(
     struct inventory *inventory, uint64_t mark, const struct vm_report *reports, size_t n);
@@ -61,6 +73,8 @@ void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
 /* A local VM is gone. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
+/* A local VM has left for another host, whose gossip tells the rest. */
+void inventory_release_vm(struct inventory *inventory, const char *uuid);
 /* The definition must be read again; NULL: those of all local VMs. */
 void inventory_forget_def(struct inventory *inventory, const char *uuid);
 
@@ -73,6 +87,58 @@ void inventory_each_local(struct inventory *inventory, inventory_each each, void
 /* NULL when it is not known. */
 const struct inventory_vm *inventory_find_vm(const struct inventory *inventory, const char *uuid);
 const struct host *inventory_find_host(const struct inventory *inventory, const char *uuid);
+
+/*
+ * What other hosts tell. An older ts never overwrites a newer one, nothing overwrites what is known
+ * of this host's own VMs, and only hosts that serf has named are believed.
+ */
+enum inventory_news {
+	INVENTORY_TAKEN,
+	INVENTORY_OLD,	   /* nothing new, or of this host itself */
+	INVENTORY_MISSING, /* taken, but more must be known of the VM for it to be shown */
+	INVENTORY_REFUSED, /* from no host of the cluster, no uuid, or too much */
+};
+
+/* A host as serf's members have it; not for this host itself. */
+void inventory_set_host(
+    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
+/* An HI; digest is NULL when it had none. */
+enum inventory_news inventory_take_host(
+    struct inventory *inventory, const struct host_info *info, const struct host_digest *digest);
+/* A VE or a VI. */
+enum inventory_news inventory_take_event(struct inventory *inventory, const struct vm_event *event);
+enum inventory_news inventory_take_info(struct inventory *inventory, const struct vm_info *info);
+/* All VMs of a host from itself, asked for after the mark: replaces what was known before. */
+enum inventory_news inventory_take_list(
+    struct inventory *inventory, uint64_t mark, const struct vm_info_list *list);
+
+/* All VMs of a host as they are known here, with their digest. ret must be zero; the caller clears
+ * it. */
+void inventory_get_list(
+    const struct inventory *inventory, const char *host, struct vm_info_list *ret);
+/* This host in short, borrowed; false until it is known. Its ts is later than the last time's, and
+ * not before any change of its VMs. */
+bool inventory_get_self(
+    struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest);
+
+/* How what is known of a host's VMs compares with the digest that it told. */
+enum inventory_match {
+	INVENTORY_MATCH_UNKNOWN, /* it told none, or there is later news of a VM */
+	INVENTORY_MATCH_EQUAL,
+	INVENTORY_MATCH_DIFFERS,
+};
+/* ret_digest (NULL or) becomes the digest that it told. */
+enum inventory_match inventory_match(
+    const struct inventory *inventory, const char *host, uint64_t *ret_digest);
+
+/* How many there are: hosts by cstate, VMs by vmrunstate. */
+#define INVENTORY_STATES 16
+struct inventory_counts {
+	unsigned int hosts[INVENTORY_STATES];
+	unsigned int vms[INVENTORY_STATES];	  /* of all hosts */
+	unsigned int local_vms[INVENTORY_STATES]; /* of this one */
+};
+void inventory_count(const struct inventory *inventory, struct inventory_counts *ret);
 
 /* Filtered, sorted by name then uuid, paged (limit 0: all). ret must be zero; the caller clears it.
  */

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cluster.h"
+
+#include <string.h>
+
+#include <event2/event.h>
+#include <sys/random.h>
+#include <uthash.h>
+
+#include "proto/json.h"
+#include "proto/log.h"
+#include "proto/routes.h"
+
+#define PULL_MS	  5000 /* for a host's whole answer */
+#define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
+#define KNOCK_MS  2000 /* for it to answer */
+#define KNOCKERS  4    /* hosts of the cluster that look each time, about */
+
+/* A host that is being asked for its VMs. */
+struct pull {
+	UT_hash_handle hh;
+	char host[UUID_TEXT_SIZE];
+	struct cluster *cluster;
+	struct peer_call *call;
+};
+
+struct cluster {
+	struct inventory *inventory;
+	struct peers *peers;
+	struct serf *serf;
+	struct members *members;
+	struct gossip *gossip;
+	struct event *timer;
+	struct pull *pulls;
+	/* serf tries a lost member every 30 s only */
+	struct event *rejoin;
+	struct peer_call *knock;
+	char lost_addr[46];
+	uint16_t lost_port;
+};
+
+static void
+drop_pull(struct cluster *cluster, struct pull *pull)
+{
+	HASH_DEL(cluster->pulls, pull);
+	free(pull);
+}
+
+static void
+on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause)
+{
+	static struct log_limit limit;
+	struct pull *pull = arg;
+	struct cluster *cluster = pull->cluster;
+	struct vm_info_list list = { 0 };
+	struct error err = { 0 };
+	char host[UUID_TEXT_SIZE];
+
+	memcpy(host, pull->host, sizeof(host));
+	drop_pull(cluster, pull);
+	if (!answer)
+		err = *cause;
+	else if (answer->status != 200)
+		error_from_json(&err, answer->status, answer->body, answer->len);
+	else
+		json_decode(&vm_info_list_model, answer->body, answer->len, &list, &err);
+	if (err.status && err.status != 503)
+		log_limited(
+		    &limit, 5, "gossip", "cannot ask host '%s' for its VMs: %s", host, err.detail);
+	gossip_pulled(cluster->gossip, host, err.status ? NULL : &list);
+	model_clear(&vm_info_list_model, &list);
+}
+
+static void
+on_pull(void *arg, const struct member_host *host)
+{
+	struct cluster *cluster = arg;
+	struct pull *pull = xcalloc(1, sizeof(*pull));
+
+	memcpy(pull->host, host->uuid, sizeof(pull->host));
+	pull->cluster = cluster;
+	HASH_ADD_STR(cluster->pulls, host, pull);
+	pull->call = peer_get(cluster->peers, host->addr, host->port, routes[ROUTE_GOSSIP_VMS].path,
+	    PULL_MS, on_pulled, pull);
+}
+
+static int
+on_send(void *arg, const char *name, const void *payload, size_t len)
+{
+	struct cluster *cluster = arg;
+
+	return serf_event(cluster->serf, name, payload, len);
+}
+
+static int64_t
+on_now(void *arg)
+{
+	return monotonic_ms();
+}
+
+static void
+on_wake(void *arg, int64_t ms)
+{
+	struct cluster *cluster = arg;
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	evtimer_add(cluster->timer, &tv);
+}
+
+static const struct gossip_ops gossip_ops = {
+	.send = on_send,
+	.pull = on_pull,
+	.now = on_now,
+	.wake = on_wake,
+};
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct cluster *cluster = arg;
+
+	gossip_run(cluster->gossip);
+}
+
+static void
+on_host(void *arg, const struct member_host *host)
+{
+	struct cluster *cluster = arg;
+
+	log_info("serf", "host '%s' ('%s', %s) is %s", host->uuid, host->name, host->addr,
+	    enum_word(&cstate_enum, host->cstate));
+	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
+	gossip_set_member(cluster->gossip, host);
+}
+
+static void
+on_member(void *arg, const struct serf_member *member)
+{
+	struct cluster *cluster = arg;
+
+	members_set(cluster->members, member);
+}
+
+static void
+on_event(void *arg, const char *name, const void *payload, size_t len, uint64_t ltime)
+{
+	struct cluster *cluster = arg;
+
+	gossip_receive(cluster->gossip, name, payload, len);
+}
+
+static void
+on_connected(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	log_info("serf", "connected");
+	gossip_set_connected(cluster->gossip, true);
+}
+
+static void
+on_disconnected(void *arg, const char *why)
+{
+	struct cluster *cluster = arg;
+
+	log_warning("serf", "disconnected: %s", why);
+	gossip_set_connected(cluster->gossip, false);
+}
+
+static void
+on_knocked(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct cluster *cluster = arg;
+
+	cluster->knock = NULL;
+	if (answer)
+		serf_join(cluster->serf, cluster->lost_addr, cluster->lost_port);
+}
+
+static uint64_t
+random_number(void)
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		number = (uint64_t)monotonic_ms();
+	return number;
+}
+
+/* Whether a host that failed answers again: then serf shall look, too. */
+static void
+on_rejoin(evutil_socket_t fd, short what, void *arg)
+{
+	struct cluster *cluster = arg;
+	const struct member_host *host = members_find_failed(cluster->members, random_number());
+
+	if (!host || cluster->knock || !serf_is_connected(cluster->serf) ||
+	    random_number() % members_count_active(cluster->members) >= KNOCKERS)
+		return;
+	memcpy(cluster->lost_addr, host->addr, sizeof(cluster->lost_addr));
+	cluster->lost_port = host->serf_port;
+	cluster->knock = peer_get(cluster->peers, host->addr, host->port,
+	    routes[ROUTE_HEALTHZ].path, KNOCK_MS, on_knocked, cluster);
+}
+
+static const struct serf_ops serf_ops = {
+	.connected = on_connected,
+	.disconnected = on_disconnected,
+	.member = on_member,
+	.event = on_event,
+};
+
+static struct serf *
+start_serf(
+    struct cluster *cluster, struct event_base *base, const struct config *config, const char *host)
+{
+	_free_ char *uuid = xstrdup(host);
+	_free_ char *api = xasprintf("%d/http", config->listen[0].port);
+	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
+	char version[] = "c/" VIRTX_VERSION;
+	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };
+
+	return serf_new(base, config->serf_addr, config->serf_port, config->serf_key,
+	    config->serf_retry, tags, ARRAY_SIZE(tags), &serf_ops, cluster);
+}
+
+struct cluster *
+cluster_new(struct event_base *base, const struct config *config, struct inventory *inventory,
+    struct peers *peers, const char *host)
+{
+	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
+	struct timeval tv = { REJOIN_MS / 1000, REJOIN_MS % 1000 * 1000 };
+
+	cluster->inventory = inventory;
+	cluster->peers = peers;
+	cluster->timer = evtimer_new(base, on_timer, cluster);
+	cluster->members = members_new(host, on_host, cluster);
+	cluster->gossip =
+	    gossip_new(inventory, cluster->members, random_number(), &gossip_ops, cluster);
+	cluster->serf = start_serf(cluster, base, config, host);
+	cluster->rejoin = event_new(base, -1, EV_PERSIST, on_rejoin, cluster);
+	event_add(cluster->rejoin, &tv);
+	return cluster;
+}
+
+void
+cluster_free(struct cluster *cluster)
+{
+	struct pull *pull, *next;
+
+	if (!cluster)
+		return;
+	serf_free(cluster->serf);
+	HASH_ITER (hh, cluster->pulls, pull, next) {
+		peer_cancel(pull->call);
+		drop_pull(cluster, pull);
+	}
+	if (cluster->knock)
+		peer_cancel(cluster->knock);
+	event_free(cluster->rejoin);
+	gossip_free(cluster->gossip);
+	members_free(cluster->members);
+	event_free(cluster->timer);
+	free(cluster);
+}
+
+const char *
+cluster_why(const struct cluster *cluster)
+{
+	return serf_why(cluster->serf);
+}
+
+const struct members *
+cluster_members(const struct cluster *cluster)
+{
+	return cluster->members;
+}
+
+void
+cluster_get_stats(const struct cluster *cluster, struct gossip_stats *ret)
+{
+	gossip_get_stats(cluster->gossip, ret);
+}

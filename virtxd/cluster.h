@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* This host's part in the cluster: serf, its members, the gossip, and what that asks of other
+ * hosts over HTTP. */
+#ifndef CLUSTER_H
+#define CLUSTER_H
+
+#include "http/peer.h"
+#include "serf/gossip.h"
+#include "state/config.h"
+
+struct cluster;
+
+/* host is this host's uuid, by which serf and the others know it. All others are borrowed and
+ * outlive the cluster. */
+struct cluster *cluster_new(struct event_base *base, const struct config *config,
+    struct inventory *inventory, struct peers *peers, const char *host);
+void cluster_free(struct cluster *cluster);
+/* "" while serf is connected, else why it is not. */
+const char *cluster_why(const struct cluster *cluster);
+/* Which host is where; borrowed. */
+const struct members *cluster_members(const struct cluster *cluster);
+void cluster_get_stats(const struct cluster *cluster, struct gossip_stats *ret);
+
+#endif

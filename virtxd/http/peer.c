@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The calls: each has a wire of its own until its answer is whole. */
+#include "http/peer.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include "http/wire.h"
+
+#define CALLS_MAX	  512
+#define CALLS_PER_ADDRESS 64
+#define HEADERS_MAX	  64 /* of an answer; further ones are dropped */
+#define CONNECT_MS	  2000
+
+struct peer_call {
+	TAILQ_ENTRY(peer_call) entry;
+	struct peers *peers;
+	struct wire *wire;
+	struct event *deadline;
+	struct event *deferred; /* what evhttp's callbacks must not do, or peer_start */
+	const struct peer_ops *ops;
+	void *arg;
+	peer_got got; /* of peer_get, which has no ops of its own */
+
+	char *addr;
+	uint16_t port;
+	char *where; /* for messages */
+	enum method method;
+	char *path;
+	struct evbuffer *body;
+	struct request_header *headers; /* copies */
+	size_t n_headers;
+	int connect_ms;
+	int deadline_ms;
+	size_t answer_max;
+
+	bool in_pieces;
+	bool begun; /* the headers of the answer are there */
+	bool paused;
+	struct error err;
+};
+
+struct peers {
+	struct event_base *base;
+	struct wires *wires;
+	TAILQ_HEAD(, peer_call) calls;
+	unsigned int n_calls;
+	uint64_t started, failed;
+};
+
+static void
+call_free(struct peer_call *call)
+{
+	TAILQ_REMOVE(&call->peers->calls, call, entry);
+	call->peers->n_calls--;
+	event_free(call->deadline);
+	event_free(call->deferred);
+	evbuffer_free(call->body);
+	for (size_t i = 0; i < call->n_headers; i++) {
+		free((char *)call->headers[i].name);
+		free((char *)call->headers[i].value);
+	}
+	free(call->headers);
+	free(call->addr);
+	free(call->where);
+	free(call->path);
+	free(call);
+}
+
+static void
+finish(struct peer_call *call, const struct peer_answer *answer)
+{
+	const struct peer_ops *ops = call->ops;
+	peer_got got = call->got;
+	void *arg = call->arg;
+	struct error err = call->err;
+
+	if (!answer)
+		call->peers->failed++;
+	call_free(call);
+	if (ops)
+		ops->done(arg, answer, answer ? NULL : &err);
+	else
+		got(arg, answer, answer ? NULL : &err);
+}
+
+/* Reports the error of a call, and is done with its wire. */
+static void
+fail(struct peer_call *call)
+{
+	if (call->wire)
+		wire_drop(steal_ptr(call->wire));
+	finish(call, NULL);
+}
+
+static void
+arm_deadline(struct peer_call *call)
+{
+	struct timeval tv = { call->deadline_ms / 1000, call->deadline_ms % 1000 * 1000 };
+
+	event_add(call->deadline, &tv);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer_call *call = arg;
+
+	error_set(&call->err, 502, "%s %s within %d ms", call->where,
+	    call->begun ? "sent nothing more of its answer" : "did not answer", call->deadline_ms);
+	fail(call);
+}
+
+/* The answer's headers; the array is freed by the caller. */
+static struct request_header *
+read_head(struct evhttp_request *http, struct peer_answer *answer)
+{
+	struct request_header *headers = xcalloc(HEADERS_MAX, sizeof(*headers));
+	struct evkeyval *header;
+
+	*answer = (struct peer_answer){
+		.status = evhttp_request_get_response_code(http),
+		.headers = headers,
+		.length = -1,
+		.body = "",
+	};
+	TAILQ_FOREACH (header, evhttp_request_get_input_headers(http), next) {
+		if (answer->n_headers == HEADERS_MAX)
+			break;
+		headers[answer->n_headers++] =
+		    (struct request_header){ header->key, header->value };
+		if (strcasecmp(header->key, "Content-Length") == 0)
+			answer->length = strtoll(header->value, NULL, 10);
+	}
+	return headers;
+}
+
+static void
+on_piece(struct evhttp_request *http, void *arg)
+{
+	struct wire *wire = arg;
+	struct peer_call *call = wire_call(wire);
+	struct evbuffer *input = evhttp_request_get_input_buffer(http);
+	size_t len;
+
+	/* evhttp drains what is left in there. */
+	while (call && (len = evbuffer_get_contiguous_space(input)) > 0) {
+		call->ops->data(call->arg, evbuffer_pullup(input, (ssize_t)len), len);
+		evbuffer_drain(input, len);
+		call = wire_call(wire);
+	}
+	if (!call)
+		return;
+	/* evhttp switches reading on again after this. */
+	if (call->paused)
+		event_active(call->deferred, 0, 0);
+	else
+		arm_deadline(call);
+}
+
+static int
+on_head(struct evhttp_request *http, void *arg)
+{
+	struct wire *wire = arg;
+	struct peer_call *call = wire_call(wire);
+	_free_ struct request_header *headers = NULL;
+	struct peer_answer answer;
+	bool in_pieces;
+
+	if (!call)
+		return 0;
+	call->begun = true;
+	if (!call->ops || !call->ops->begin)
+		return 0;
+	headers = read_head(http, &answer);
+	in_pieces = call->ops->begin(call->arg, &answer);
+	/* Cancelled in there? */
+	if (!wire_call(wire))
+		return 0;
+	call->in_pieces = in_pieces;
+	if (in_pieces) {
+		arm_deadline(call);
+		evhttp_request_set_chunked_cb(http, on_piece);
+	}
+	return 0;
+}
+
+static void start_call(struct peer_call *call, bool fresh);
+
+static const char *
+failure_text(enum evhttp_request_error error)
+{
+	switch (error) {
+	case EVREQ_HTTP_TIMEOUT:
+		return "did not answer in time";
+	case EVREQ_HTTP_INVALID_HEADER:
+		return "sent what is no HTTP answer, or one whose headers are too large";
+	case EVREQ_HTTP_DATA_TOO_LONG:
+		return "sent an answer that is too large";
+	case EVREQ_HTTP_EOF:
+	case EVREQ_HTTP_BUFFER_ERROR:
+	case EVREQ_HTTP_REQUEST_CANCEL:
+	default:
+		return "closed the connection before its answer was whole";
+	}
+}
+
+static void
+on_failed(enum evhttp_request_error error, void *arg)
+{
+	struct wire *wire = arg;
+	struct peer_call *call = wire_call(wire);
+
+	if (call)
+		error_set(&call->err, 502, "%s %s", call->where, failure_text(error));
+}
+
+static bool
+is_safe(enum method method)
+{
+	return method == METHOD_GET || method == METHOD_HEAD;
+}
+
+static void
+on_answer(struct evhttp_request *http, void *arg)
+{
+	struct wire *wire = arg;
+	struct peer_call *call = wire_call(wire);
+	_free_ struct request_header *headers = NULL;
+	struct peer_answer answer;
+	struct evbuffer *input;
+
+	if (!call)
+		return;
+	if (!http || evhttp_request_get_response_code(http) == 0) {
+		/* The other side may close a kept connection just when we use it. */
+		if (!call->begun && wire_was_used(wire) && is_safe(call->method)) {
+			wire_drop(steal_ptr(call->wire));
+			start_call(call, true);
+			return;
+		}
+		if (!wire_is_connected(wire) && !call->err.status)
+			error_errno(
+			    &call->err, 502, wire_errno(wire), "cannot connect to %s", call->where);
+		else if (!call->err.status)
+			error_set(
+			    &call->err, 502, "%s %s", call->where, failure_text(EVREQ_HTTP_EOF));
+		fail(call);
+		return;
+	}
+	headers = read_head(http, &answer);
+	input = evhttp_request_get_input_buffer(http);
+	if (!call->in_pieces) {
+		answer.len = evbuffer_get_length(input);
+		evbuffer_add(input, "", 1);
+		answer.body = (const char *)evbuffer_pullup(input, -1);
+	}
+	wire_done(steal_ptr(call->wire));
+	finish(call, &answer);
+}
+
+static void
+on_connect_timeout(struct wire *wire, void *arg)
+{
+	struct peer_call *call = arg;
+
+	error_set(&call->err, 502, "cannot connect to %s: no answer within %d ms", call->where,
+	    call->connect_ms);
+	fail(call);
+}
+
+static enum evhttp_cmd_type
+command(enum method method)
+{
+	switch (method) {
+	case METHOD_POST:
+		return EVHTTP_REQ_POST;
+	case METHOD_PUT:
+		return EVHTTP_REQ_PUT;
+	case METHOD_DELETE:
+		return EVHTTP_REQ_DELETE;
+	case METHOD_HEAD:
+		return EVHTTP_REQ_HEAD;
+	case METHOD_GET:
+	default:
+		return EVHTTP_REQ_GET;
+	}
+}
+
+static struct evhttp_request *
+make_request(struct peer_call *call)
+{
+	struct evhttp_request *http = evhttp_request_new(on_answer, call->wire);
+	size_t len = evbuffer_get_length(call->body);
+	struct evkeyvalq *out;
+	char text[80];
+
+	if (!http)
+		abort();
+	evhttp_request_set_header_cb(http, on_head);
+	evhttp_request_set_error_cb(http, on_failed);
+	out = evhttp_request_get_output_headers(http);
+	snprintf(text, sizeof(text), strchr(call->addr, ':') ? "[%s]:%u" : "%s:%u", call->addr,
+	    call->port);
+	evhttp_add_header(out, "Host", text);
+	if (len > 0 || !is_safe(call->method)) {
+		snprintf(text, sizeof(text), "%zu", len);
+		evhttp_add_header(out, "Content-Length", text);
+	}
+	for (size_t i = 0; i < call->n_headers; i++)
+		evhttp_add_header(out, call->headers[i].name, call->headers[i].value);
+	/* The body stays ours: a second attempt may need it. */
+	if (len > 0 && evbuffer_add(evhttp_request_get_output_buffer(http),
+			   evbuffer_pullup(call->body, -1), len) < 0)
+		abort();
+	return http;
+}
+
+/* Finds a wire and sends. fresh: a kept one will not do. What changes something is never sent on a
+ * kept one either: when that closes, nobody knows whether the request got through. */
+static void
+start_call(struct peer_call *call, bool fresh)
+{
+	call->wire = wire_get(call->peers->wires, call->addr, call->port,
+	    fresh || !is_safe(call->method), call->connect_ms, on_connect_timeout, call);
+	call->err.status = 0;
+	if (wire_send(call->wire, make_request(call), command(call->method), call->path,
+		call->answer_max) == 0)
+		return;
+	error_errno(&call->err, 502, errno, "cannot connect to %s", call->where);
+	event_active(call->deferred, 0, 0);
+}
+
+static void
+on_deferred(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer_call *call = arg;
+
+	if (call->err.status)
+		fail(call);
+	else if (call->wire && call->begun)
+		wire_read(call->wire, !call->paused);
+}
+
+static unsigned int
+count_calls(const struct peers *peers, const char *addr, uint16_t port)
+{
+	const struct peer_call *call;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH (call, &peers->calls, entry)
+		n += call->port == port && strcmp(call->addr, addr) == 0;
+	return n;
+}
+
+/* 0, or what keeps this call from being started. */
+static int
+check_call(struct peer_call *call)
+{
+	struct in6_addr parsed;
+
+	if (inet_pton(AF_INET, call->addr, &parsed) != 1 &&
+	    inet_pton(AF_INET6, call->addr, &parsed) != 1)
+		return error_set(
+		    &call->err, 502, "%s: '%s' is no IP address", call->where, call->addr);
+	if (call->port == 0)
+		return error_set(&call->err, 502, "%s: port 0 is none", call->where);
+	if (call->peers->n_calls > CALLS_MAX ||
+	    count_calls(call->peers, call->addr, call->port) > CALLS_PER_ADDRESS)
+		return error_set(
+		    &call->err, 503, "too many requests to %s are under way", call->where);
+	return 0;
+}
+
+struct peer_call *
+peer_start(
+    struct peers *peers, const struct peer_request *request, const struct peer_ops *ops, void *arg)
+{
+	struct peer_call *call = xcalloc(1, sizeof(*call));
+
+	call->peers = peers;
+	call->ops = ops;
+	call->arg = arg;
+	call->addr = xstrdup(request->addr);
+	call->port = request->port;
+	call->where = request->host ? xasprintf("host '%s' at %s port %u", request->host,
+					  request->addr, request->port)
+				    : xasprintf("%s port %u", request->addr, request->port);
+	call->method = request->method;
+	call->path = xstrdup(request->path);
+	call->body = evbuffer_new();
+	if (!call->body || evbuffer_add(call->body, request->body, request->len) < 0)
+		abort();
+	call->headers = xcalloc(request->n_headers + 1, sizeof(*call->headers));
+	for (size_t i = 0; i < request->n_headers; i++)
+		call->headers[call->n_headers++] =
+		    (struct request_header){ xstrdup(request->headers[i].name),
+			    xstrdup(request->headers[i].value) };
+	call->connect_ms = request->connect_ms;
+	call->deadline_ms = request->deadline_ms;
+	call->answer_max = request->answer_max;
+	call->deadline = evtimer_new(peers->base, on_deadline, call);
+	call->deferred = event_new(peers->base, -1, 0, on_deferred, call);
+	if (!call->deadline || !call->deferred)
+		abort();
+	TAILQ_INSERT_TAIL(&peers->calls, call, entry);
+	peers->n_calls++;
+	peers->started++;
+
+	if (check_call(call) < 0) {
+		event_active(call->deferred, 0, 0);
+	} else {
+		arm_deadline(call);
+		start_call(call, false);
+	}
+	return call;
+}
+
+void
+peer_cancel(struct peer_call *call)
+{
+	if (!call)
+		return;
+	if (call->wire)
+		wire_drop(call->wire);
+	call_free(call);
+}
+
+void
+peer_pause(struct peer_call *call, bool paused)
+{
+	if (call->paused == paused)
+		return;
+	call->paused = paused;
+	if (paused)
+		event_del(call->deadline);
+	else
+		arm_deadline(call);
+	event_active(call->deferred, 0, 0);
+}
+
+struct peer_call *
+peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path, int deadline_ms,
+    peer_got got, void *arg)
+{
+	struct peer_request request = {
+		.addr = addr,
+		.port = port,
+		.method = METHOD_GET,
+		.path = path,
+		.connect_ms = deadline_ms < CONNECT_MS ? deadline_ms : CONNECT_MS,
+		.deadline_ms = deadline_ms,
+		.answer_max = PEER_GET_MAX,
+	};
+	struct peer_call *call = peer_start(peers, &request, NULL, arg);
+
+	call->got = got;
+	return call;
+}
+
+struct peers *
+peers_new(struct event_base *base)
+{
+	struct peers *peers = xcalloc(1, sizeof(*peers));
+
+	peers->base = base;
+	peers->wires = wires_new(base);
+	TAILQ_INIT(&peers->calls);
+	return peers;
+}
+
+void
+peers_free(struct peers *peers)
+{
+	struct peer_call *call;
+
+	if (!peers)
+		return;
+	while ((call = TAILQ_FIRST(&peers->calls)))
+		peer_cancel(call);
+	wires_free(peers->wires);
+	free(peers);
+}
+
+void
+peers_get_stats(const struct peers *peers, struct peers_stats *ret)
+{
+	*ret = (struct peers_stats){
+		.calls = peers->n_calls,
+		.started = peers->started,
+		.failed = peers->failed,
+	};
+	wires_get_counts(peers->wires, &ret->connections, &ret->idle);
+}

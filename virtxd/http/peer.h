@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Requests to other hosts: no name is ever looked up, everything has a deadline and a bound, and
+ * connections are kept for the next request to the same address. Every call ends in exactly one
+ * done(), which never runs before peer_start has returned.
+ */
+#ifndef HTTP_PEER_H
+#define HTTP_PEER_H
+
+#include "api/request.h"
+
+struct event_base;
+struct peer_call;
+struct peers;
+
+#define PEER_GET_MAX (8 << 20) /* the body of what peer_get fetches, bytes */
+
+struct peer_request {
+	const char *addr; /* an IP literal */
+	uint16_t port;
+	const char *host; /* its uuid, for messages; NULL where there is none */
+	enum method method;
+	const char *path;		      /* raw, with the query */
+	const struct request_header *headers; /* without Host, Content-Length and Connection */
+	size_t n_headers;
+	const void *body;
+	size_t len;
+	int connect_ms;	   /* until the connection stands */
+	int deadline_ms;   /* until the answer is whole, or has begun where it is taken in pieces;
+			      then it is the longest silence */
+	size_t answer_max; /* bytes of the answer's body */
+};
+
+/* Borrowed for the call of the callback. */
+struct peer_answer {
+	int status;
+	const struct request_header *headers; /* all, in their order */
+	size_t n_headers;
+	int64_t length;	  /* of the body as the headers say it, -1 where they do not */
+	const char *body; /* NUL-terminated; "" for one that was taken in pieces */
+	size_t len;
+};
+
+struct peer_ops {
+	/* The headers are there. True: the body comes through data; false (or begin NULL): done
+	 * brings it whole. */
+	bool (*begin)(void *arg, const struct peer_answer *answer);
+	void (*data)(void *arg, const void *data, size_t len);
+	/* answer is NULL where there is none, or not all of it; err then says why, with 502 (503
+	 * where too many calls are under way). The call is gone after this. */
+	void (*done)(void *arg, const struct peer_answer *answer, const struct error *err);
+};
+
+struct peers *peers_new(struct event_base *base);
+/* Drops all calls; their callbacks do not run any more. */
+void peers_free(struct peers *peers);
+
+/* Starts a request; all of it is copied, ops is borrowed. Never NULL. */
+struct peer_call *peer_start(
+    struct peers *peers, const struct peer_request *request, const struct peer_ops *ops, void *arg);
+/* Drops the call: no callback runs any more. Allowed in begin and data. */
+void peer_cancel(struct peer_call *call);
+/* Stops taking in the body until told otherwise: for a reader that is slower. No deadline runs
+ * meanwhile. */
+void peer_pause(struct peer_call *call, bool paused);
+
+/* As peer_ops.done. */
+typedef void (*peer_got)(void *arg, const struct peer_answer *answer, const struct error *err);
+/* GET with an answer of at most PEER_GET_MAX. */
+struct peer_call *peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path,
+    int deadline_ms, peer_got got, void *arg);
+
+struct peers_stats {
+	unsigned int calls, connections, idle;
+	uint64_t started, failed;
+};
+void peers_get_stats(const struct peers *peers, struct peers_stats *ret);
+
+#endif

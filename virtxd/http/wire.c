@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "http/wire.h"
+
+#include <errno.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define IDLE_MS	    4000 /* well below what any of our hosts waits between two requests */
+#define IDLE_MAX    128
+#define HEADERS_MAX (64 << 10) /* bytes of an answer's headers */
+#define IO_S	    86400      /* evhttp's own timeouts, as those of the callers count */
+
+enum wire_state { WIRE_BUSY, WIRE_IDLE, WIRE_DEAD };
+
+TAILQ_HEAD(wire_list, wire);
+
+struct wire {
+	TAILQ_ENTRY(wire) entry;
+	struct wires *owner;
+	enum wire_state state;
+	struct evhttp_connection *evcon;
+	struct event *timer; /* to connect in, or to be idle for */
+	char *addr;
+	uint16_t port;
+	bool connected;
+	bool used;
+	int errnum;
+	bufferevent_event_cb on_event; /* evhttp's, while connecting */
+	void (*late)(struct wire *wire, void *call);
+	void *call;
+};
+
+struct wires {
+	struct event_base *base;
+	struct wire_list busy, idle, dead;
+	struct event *reaper;
+	unsigned int n, n_idle;
+};
+
+static void
+wire_free(struct wire *wire)
+{
+	evhttp_connection_set_closecb(wire->evcon, NULL, NULL);
+	evhttp_connection_free(wire->evcon);
+	event_free(wire->timer);
+	free(wire->addr);
+	free(wire);
+}
+
+static struct wire_list *
+list_of(struct wires *wires, enum wire_state state)
+{
+	return state == WIRE_BUSY ? &wires->busy : state == WIRE_IDLE ? &wires->idle : &wires->dead;
+}
+
+static void
+set_state(struct wire *wire, enum wire_state state)
+{
+	struct wires *wires = wire->owner;
+
+	TAILQ_REMOVE(list_of(wires, wire->state), wire, entry);
+	wires->n_idle -= wire->state == WIRE_IDLE;
+	wire->state = state;
+	TAILQ_INSERT_TAIL(list_of(wires, state), wire, entry);
+	wires->n_idle += state == WIRE_IDLE;
+	if (state == WIRE_DEAD)
+		event_active(wires->reaper, 0, 0);
+}
+
+/* Where no evhttp is on the stack. */
+static void
+on_reaper(evutil_socket_t fd, short what, void *arg)
+{
+	struct wires *wires = arg;
+	struct wire *wire;
+
+	while ((wire = TAILQ_FIRST(&wires->dead))) {
+		TAILQ_REMOVE(&wires->dead, wire, entry);
+		wires->n--;
+		wire_free(wire);
+	}
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct wire *wire = arg;
+
+	if (wire->state == WIRE_IDLE)
+		set_state(wire, WIRE_DEAD);
+	else if (wire->state == WIRE_BUSY && !wire->connected)
+		wire->late(wire, wire->call);
+}
+
+/* evhttp tells neither that a connection stands nor why it does not. */
+static void
+on_connecting(struct bufferevent *bev, short what, void *arg)
+{
+	struct wire *wire = arg;
+
+	if (what & BEV_EVENT_ERROR)
+		wire->errnum = errno;
+	if (what & BEV_EVENT_CONNECTED) {
+		wire->connected = true;
+		event_del(wire->timer);
+	}
+	wire->on_event(bev, what, wire->evcon);
+}
+
+/* The other side has closed it, or evhttp has given it up. */
+static void
+on_close(struct evhttp_connection *evcon, void *arg)
+{
+	struct wire *wire = arg;
+
+	if (wire->state == WIRE_IDLE)
+		set_state(wire, WIRE_DEAD);
+}
+
+struct wires *
+wires_new(struct event_base *base)
+{
+	struct wires *wires = xcalloc(1, sizeof(*wires));
+
+	wires->base = base;
+	TAILQ_INIT(&wires->busy);
+	TAILQ_INIT(&wires->idle);
+	TAILQ_INIT(&wires->dead);
+	wires->reaper = event_new(base, -1, 0, on_reaper, wires);
+	if (!wires->reaper)
+		abort();
+	return wires;
+}
+
+void
+wires_free(struct wires *wires)
+{
+	struct wire *wire;
+
+	while ((wire = TAILQ_FIRST(&wires->idle)))
+		set_state(wire, WIRE_DEAD);
+	on_reaper(-1, 0, wires);
+	event_free(wires->reaper);
+	free(wires);
+}
+
+void
+wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *idle)
+{
+	*open = wires->n;
+	*idle = wires->n_idle;
+}
+
+static struct wire *
+wire_new(struct wires *wires, const char *addr, uint16_t port)
+{
+	struct wire *wire = xcalloc(1, sizeof(*wire));
+
+	wire->owner = wires;
+	wire->addr = xstrdup(addr);
+	wire->port = port;
+	wire->timer = evtimer_new(wires->base, on_timer, wire);
+	wire->evcon = evhttp_connection_base_new(wires->base, NULL, addr, port);
+	if (!wire->timer || !wire->evcon)
+		abort();
+	evhttp_connection_set_timeout(wire->evcon, IO_S);
+	evhttp_connection_set_max_headers_size(wire->evcon, HEADERS_MAX);
+	evhttp_connection_set_closecb(wire->evcon, on_close, wire);
+	TAILQ_INSERT_TAIL(&wires->busy, wire, entry);
+	wires->n++;
+	return wire;
+}
+
+static struct wire *
+find_idle(struct wires *wires, const char *addr, uint16_t port)
+{
+	struct wire *wire;
+
+	/* The one that was used last is the likeliest to be still good. */
+	TAILQ_FOREACH_REVERSE(wire, &wires->idle, wire_list, entry)
+	{
+		if (wire->port == port && strcmp(wire->addr, addr) == 0)
+			return wire;
+	}
+	return NULL;
+}
+
+struct wire *
+wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh, int connect_ms,
+    void (*late)(struct wire *wire, void *call), void *call)
+{
+	struct timeval tv = { connect_ms / 1000, connect_ms % 1000 * 1000 };
+	struct wire *wire = fresh ? NULL : find_idle(wires, addr, port);
+
+	if (wire) {
+		set_state(wire, WIRE_BUSY);
+		event_del(wire->timer);
+	} else {
+		wire = wire_new(wires, addr, port);
+		event_add(wire->timer, &tv);
+	}
+	wire->late = late;
+	wire->call = call;
+	return wire;
+}
+
+int
+wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type type,
+    const char *path, size_t answer_max)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
+	void *ignored;
+
+	evhttp_connection_set_max_body_size(wire->evcon, (ev_ssize_t)answer_max);
+	errno = 0;
+	if (evhttp_make_request(wire->evcon, http, type, path) < 0) {
+		if (!errno)
+			errno = ECONNABORTED;
+		return -1;
+	}
+	if (wire->connected)
+		return 0;
+	(void)fcntl(bufferevent_getfd(bev), F_SETFD, FD_CLOEXEC);
+	bufferevent_getcb(bev, NULL, NULL, &wire->on_event, &ignored);
+	bufferevent_setcb(bev, NULL, NULL, on_connecting, wire);
+	return 0;
+}
+
+void *
+wire_call(const struct wire *wire)
+{
+	return wire->call;
+}
+
+bool
+wire_was_used(const struct wire *wire)
+{
+	return wire->used;
+}
+
+bool
+wire_is_connected(const struct wire *wire)
+{
+	return wire->connected;
+}
+
+int
+wire_errno(const struct wire *wire)
+{
+	return wire->errnum ? wire->errnum : ECONNREFUSED;
+}
+
+void
+wire_read(struct wire *wire, bool on)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
+
+	if (on)
+		bufferevent_enable(bev, EV_READ);
+	else
+		bufferevent_disable(bev, EV_READ);
+}
+
+void
+wire_done(struct wire *wire)
+{
+	static const struct timeval idle = { IDLE_MS / 1000, IDLE_MS % 1000 * 1000 };
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
+
+	wire->call = NULL;
+	wire->used = true;
+	/* evhttp has closed it where the answer said so. */
+	if (bufferevent_getfd(bev) < 0 || wire->owner->n_idle >= IDLE_MAX) {
+		set_state(wire, WIRE_DEAD);
+		return;
+	}
+	set_state(wire, WIRE_IDLE);
+	event_add(wire->timer, &idle);
+}
+
+void
+wire_drop(struct wire *wire)
+{
+	wire->call = NULL;
+	event_del(wire->timer);
+	set_state(wire, WIRE_DEAD);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Connections to other hosts, each for one request at a time, and kept for a while after it. */
+#ifndef HTTP_WIRE_H
+#define HTTP_WIRE_H
+
+#include <event2/http.h>
+
+#include "proto/util.h"
+
+struct event_base;
+struct wire;
+struct wires;
+
+struct wires *wires_new(struct event_base *base);
+/* All must have been given back. */
+void wires_free(struct wires *wires);
+void wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *idle);
+
+/* A kept connection to this address, or (always where fresh) a new one, which has connect_ms to
+ * stand: else late(wire, call) runs. */
+struct wire *wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh,
+    int connect_ms, void (*late)(struct wire *wire, void *call), void *call);
+/* Sends a request (given away) whose callbacks have the wire as argument; -1 with errno. */
+int wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type type,
+    const char *path, size_t answer_max);
+/* Whose it is; NULL once it was given back: evhttp's callbacks are of no concern then. */
+void *wire_call(const struct wire *wire);
+/* It has carried a request before this one. */
+bool wire_was_used(const struct wire *wire);
+bool wire_is_connected(const struct wire *wire);
+/* Why it could not be connected. */
+int wire_errno(const struct wire *wire);
+/* Switches reading on or off. */
+void wire_read(struct wire *wire, bool on);
+/* Give it back: to be kept, or to be closed. Both may be called in evhttp's callbacks. */
+void wire_done(struct wire *wire);
+void wire_drop(struct wire *wire);
+
+#endif

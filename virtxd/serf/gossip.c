@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "serf/gossip.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/binary.h"
+#include "proto/log.h"
+#include "serf/news.h"
+#include "serf/pacer.h"
+#include "serf/pulls.h"
+
+#define COALESCE_MS 50	 /* changes of one moment are told together */
+#define WAITING_MAX 8	 /* changes; more are told by one digest */
+#define GO_MAX	    1000 /* the same while some do not understand digests */
+#define HELLO_MS    1000 /* after connecting: our tags go first */
+#define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
+#define HOLD_MAX_MS 2000 /* that it waits for that */
+#define RETRY_MS    1000 /* after serf refused an event */
+#define LOG_BURST   5	 /* lines a minute */
+
+struct gossip {
+	struct inventory *inventory;
+	const struct members *members;
+	const struct gossip_ops *ops;
+	void *arg;
+	uint64_t random;
+	struct news *news;
+	struct pulls *pulls;
+	struct pacer pacer;
+	bool connected;
+	bool running;	  /* in gossip_run */
+	int64_t next_hi;  /* 0: as soon as can be */
+	int64_t retry_at; /* nothing is sent before */
+	int64_t changed_at;
+	int64_t crowded_at; /* since when there are too many changes for events; 0: there are not */
+	/* While some run the Go virtx: all VMs in turn */
+	char **round;
+	size_t n_round, round_at;
+	int64_t round_start, round_ms;
+	struct gossip_stats stats;
+};
+
+static int64_t
+now_of(const struct gossip *gossip)
+{
+	return gossip->ops->now(gossip->arg);
+}
+
+/* 0.9 to 1.1 times ms. */
+static int64_t
+jittered(struct gossip *gossip, int64_t ms)
+{
+	gossip->random ^= gossip->random << 13;
+	gossip->random ^= gossip->random >> 7;
+	gossip->random ^= gossip->random << 17;
+	return ms - ms / 10 + (int64_t)(gossip->random % (uint64_t)(ms / 5 + 1));
+}
+
+static void
+wake(struct gossip *gossip, int64_t ms)
+{
+	if (!gossip->running)
+		gossip->ops->wake(gossip->arg, ms);
+}
+
+static size_t
+waiting_max(const struct gossip *gossip)
+{
+	return members_any_go(gossip->members) ? GO_MAX : WAITING_MAX;
+}
+
+static void
+vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
+{
+	struct gossip *gossip = arg;
+	int64_t now = now_of(gossip);
+
+	news_add(gossip->news, vm, gone, now);
+	if (news_count(gossip->news, NULL) == 0)
+		return;
+	gossip->changed_at = now;
+	if (!gossip->crowded_at && news_count(gossip->news, NULL) > waiting_max(gossip))
+		gossip->crowded_at = now;
+	/* Nobody will be told of these one by one. */
+	if (gossip->crowded_at)
+		news_forget(gossip->news);
+	wake(gossip, COALESCE_MS);
+}
+
+static const struct inventory_observer observer = { .vm = vm_observed };
+
+static void
+on_ask(void *arg, const struct member_host *host)
+{
+	struct gossip *gossip = arg;
+
+	gossip->ops->pull(gossip->arg, host);
+}
+
+struct gossip *
+gossip_new(struct inventory *inventory, const struct members *members, uint64_t seed,
+    const struct gossip_ops *ops, void *arg)
+{
+	struct gossip *gossip = xcalloc(1, sizeof(*gossip));
+
+	gossip->inventory = inventory;
+	gossip->members = members;
+	gossip->ops = ops;
+	gossip->arg = arg;
+	gossip->random = seed | 1;
+	gossip->news = news_new();
+	gossip->pulls = pulls_new(inventory, members, seed, on_ask, gossip);
+	pacer_init(&gossip->pacer, now_of(gossip));
+	inventory_observe(inventory, &observer, gossip);
+	return gossip;
+}
+
+static void
+drop_round(struct gossip *gossip)
+{
+	for (size_t i = 0; i < gossip->n_round; i++)
+		free(gossip->round[i]);
+	free(gossip->round);
+	gossip->round = NULL;
+	gossip->n_round = gossip->round_at = 0;
+}
+
+void
+gossip_free(struct gossip *gossip)
+{
+	if (!gossip)
+		return;
+	inventory_unobserve(gossip->inventory, &observer, gossip);
+	drop_round(gossip);
+	news_free(gossip->news);
+	pulls_free(gossip->pulls);
+	free(gossip);
+}
+
+/* Sends one event, whatever the tokens; false when it did not go out. */
+static bool
+send_event(struct gossip *gossip, const char *name, const struct buffer *payload, int64_t now)
+{
+	static struct log_limit limit;
+	int rc = gossip->ops->send(gossip->arg, name, payload->data, payload->len);
+
+	if (rc == 0) {
+		pacer_take(&gossip->pacer, pacer_cost(payload->len), now);
+		return true;
+	}
+	if (rc != -EMSGSIZE) {
+		gossip->retry_at = now + RETRY_MS;
+		log_limited(&limit, LOG_BURST, "gossip", "cannot send %s: %s", name, strerror(-rc));
+	}
+	return false;
+}
+
+/* Tells this host and the digest of its VMs; false when that cannot be, for now. */
+static bool
+send_host(struct gossip *gossip, int64_t now)
+{
+	static struct log_limit limit;
+	_buffer_ struct buffer out = { 0 };
+	struct host_digest digest;
+	struct host_info info;
+
+	if (!inventory_get_self(gossip->inventory, &info, &digest))
+		return false;
+	gossip->next_hi =
+	    now + jittered(gossip, pacer_period(members_count_active(gossip->members)));
+	if (binary_encode(&host_info_model, &info, &out) < 0 ||
+	    binary_encode(&host_digest_model, &digest, &out) < 0 ||
+	    out.len + strlen(GOSSIP_HOST_INFO) > SERF_PAYLOAD_MAX) {
+		log_limited(&limit, LOG_BURST, "gossip",
+		    "this host cannot be told: its names take more than %d bytes",
+		    SERF_PAYLOAD_MAX);
+		gossip->crowded_at = 0;
+		return true;
+	}
+	if (!send_event(gossip, GOSSIP_HOST_INFO, &out, now)) {
+		gossip->next_hi = 0;
+		return false;
+	}
+	gossip->stats.sent_hi++;
+	if (gossip->crowded_at)
+		news_told_all(gossip->news, gossip->inventory);
+	gossip->crowded_at = 0;
+	return true;
+}
+
+static int
+encode_vm(const struct vm_info *info, enum news_kind kind, struct buffer *out)
+{
+	struct vm_event event = { info->uuid, info->host, info->runstate, info->ts };
+
+	if (kind == NEWS_EVENT)
+		return binary_encode(&vm_event_model, &event, out);
+	if (binary_encode(&vm_info_model, info, out) < 0 ||
+	    out->len + strlen(GOSSIP_VM_INFO) > SERF_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	return 0;
+}
+
+static bool
+send_vm(struct gossip *gossip, enum news_kind kind, const struct buffer *payload, int64_t now)
+{
+	if (!send_event(
+		gossip, kind == NEWS_EVENT ? GOSSIP_VM_EVENT : GOSSIP_VM_INFO, payload, now))
+		return false;
+	if (kind == NEWS_EVENT)
+		gossip->stats.sent_ve++;
+	else
+		gossip->stats.sent_vi++;
+	return true;
+}
+
+/* Tells the VM that has waited longest. Returns when to go on: now for at once. */
+static int64_t
+send_first(struct gossip *gossip, int64_t now)
+{
+	_buffer_ struct buffer out = { 0 };
+	struct vm_info info;
+	enum news_kind kind;
+	int64_t since, wait;
+
+	if (news_count(gossip->news, &since) == 0)
+		return INT64_MAX;
+	if (since + COALESCE_MS > now)
+		return since + COALESCE_MS;
+	kind = news_first(gossip->news, gossip->inventory, &info);
+	if (kind == NEWS_NONE)
+		return now;
+	if (encode_vm(&info, kind, &out) < 0) {
+		/* An event has no room for it; an answer over HTTP has. */
+		news_told(gossip->news, &info);
+		gossip->crowded_at = now;
+		return now;
+	}
+	wait = pacer_wait(&gossip->pacer, pacer_cost(out.len), now);
+	if (wait > 0)
+		return now + wait;
+	if (!send_vm(gossip, kind, &out, now))
+		return gossip->retry_at;
+	news_told(gossip->news, &info);
+	return now;
+}
+
+/* Too many changes: tells the new digest, once it seems to last. */
+static int64_t
+send_digest(struct gossip *gossip, int64_t now)
+{
+	int64_t quiet = gossip->changed_at + QUIET_MS, latest = gossip->crowded_at + HOLD_MAX_MS;
+	int64_t due = quiet < latest ? quiet : latest, wait;
+
+	if (now < due)
+		return due;
+	/* The one that ends a storm must not wait for long: what it takes early, others pay. */
+	wait = pacer_wait(&gossip->pacer, -1, now);
+	if (wait > 0)
+		return now + wait;
+	if (!send_host(gossip, now))
+		return now + RETRY_MS;
+	return now;
+}
+
+static void
+add_to_round(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
+{
+	struct gossip *gossip = arg;
+
+	gossip->round = xrealloc(gossip->round, gossip->n_round + 1, sizeof(*gossip->round));
+	gossip->round[gossip->n_round++] = xstrdup(vm->vm.uuid);
+}
+
+/* For the Go virtx: each VM again in each period, evenly spread. */
+static int64_t
+send_round(struct gossip *gossip, int64_t now)
+{
+	const struct inventory_vm *vm;
+	struct vm_info info;
+	int64_t due;
+
+	if (!members_any_go(gossip->members)) {
+		drop_round(gossip);
+		return INT64_MAX;
+	}
+	if (gossip->round_at >= gossip->n_round) {
+		if (now < gossip->round_start + gossip->round_ms)
+			return gossip->round_start + gossip->round_ms;
+		drop_round(gossip);
+		inventory_each_local(gossip->inventory, add_to_round, gossip);
+		gossip->round_start = now;
+		gossip->round_ms = pacer_period(members_count_active(gossip->members));
+		return gossip->n_round ? now : now + gossip->round_ms;
+	}
+	due = gossip->round_start +
+	      gossip->round_ms * (int64_t)gossip->round_at / (int64_t)gossip->n_round;
+	if (now < due)
+		return due;
+	vm = inventory_find_vm(gossip->inventory, gossip->round[gossip->round_at]);
+	if (vm && vm->local) {
+		_buffer_ struct buffer out = { 0 };
+
+		info = news_info(vm);
+		if (encode_vm(&info, NEWS_INFO, &out) == 0 &&
+		    !send_vm(gossip, NEWS_INFO, &out, now) && gossip->retry_at > now)
+			return gossip->retry_at;
+	}
+	gossip->round_at++;
+	return now;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What is to be sent by now; returns when there is more. */
+static int64_t
+send_due(struct gossip *gossip, int64_t now)
+{
+	int64_t next;
+
+	do {
+		if (now < gossip->retry_at)
+			return gossip->retry_at;
+		if (gossip->next_hi <= now && !send_host(gossip, now))
+			return now + RETRY_MS;
+		next = gossip->next_hi;
+		next = earlier(
+		    next, gossip->crowded_at ? send_digest(gossip, now) : send_first(gossip, now));
+		next = earlier(next, send_round(gossip, now));
+	} while (next <= now);
+	return next;
+}
+
+void
+gossip_run(struct gossip *gossip)
+{
+	int64_t now = now_of(gossip), next;
+
+	gossip->running = true;
+	pacer_set_size(&gossip->pacer, members_count(gossip->members),
+	    members_count_active(gossip->members), now);
+	next = pulls_run(gossip->pulls, now);
+	if (gossip->connected)
+		next = earlier(next, send_due(gossip, now));
+	gossip->running = false;
+	if (next != INT64_MAX)
+		wake(gossip, next > now ? next - now : 0);
+}
+
+void
+gossip_set_connected(struct gossip *gossip, bool connected)
+{
+	gossip->connected = connected;
+	/* Others may have missed us meanwhile. */
+	gossip->next_hi = now_of(gossip) + HELLO_MS;
+	gossip->retry_at = 0;
+	wake(gossip, 0);
+}
+
+void
+gossip_set_member(struct gossip *gossip, const struct member_host *host)
+{
+	if (host->cstate == CSTATE_ACTIVE && !host->go)
+		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+	wake(gossip, 0);
+}
+
+void
+gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list)
+{
+	pulls_done(gossip->pulls, host, list, now_of(gossip));
+	wake(gossip, 0);
+}
+
+/* The last byte must be read, too. */
+static int
+decode(const struct model *model, const void *payload, size_t len, void *obj, struct error *err)
+{
+	long used = binary_decode(model, payload, len, obj, err);
+
+	if (used < 0)
+		return -1;
+	if ((size_t)used == len)
+		return 0;
+	model_clear(model, obj);
+	return error_set(err, 400, "%zu bytes are left over", len - (size_t)used);
+}
+
+static enum inventory_news
+receive_host(struct gossip *gossip, const char *payload, size_t len, struct error *err)
+{
+	struct host_info info = { 0 };
+	struct host_digest digest = { 0 };
+	enum inventory_news news = INVENTORY_OLD;
+	long used = binary_decode(&host_info_model, payload, len, &info, err);
+
+	if (used < 0)
+		return INVENTORY_OLD;
+	payload += used;
+	len -= (size_t)used;
+	if (len >= sizeof(int16_t) && (payload[0] != HOST_DIGEST_VERSION || payload[1] != 0))
+		/* A version to come. */
+		news = inventory_take_host(gossip->inventory, &info, NULL);
+	else if (len == 0)
+		news = inventory_take_host(gossip->inventory, &info, NULL);
+	else if (decode(&host_digest_model, payload, len, &digest, err) == 0)
+		news = inventory_take_host(gossip->inventory, &info, &digest);
+	if (news == INVENTORY_TAKEN)
+		pulls_check(gossip->pulls, info.uuid, now_of(gossip));
+	model_clear(&host_info_model, &info);
+	return news;
+}
+
+static enum inventory_news
+receive_event(struct gossip *gossip, const void *payload, size_t len, struct error *err)
+{
+	struct vm_event event = { 0 };
+	enum inventory_news news;
+
+	if (decode(&vm_event_model, payload, len, &event, err) < 0)
+		return INVENTORY_OLD;
+	news = inventory_take_event(gossip->inventory, &event);
+	if (news == INVENTORY_MISSING)
+		pulls_need(gossip->pulls, event.host, now_of(gossip));
+	model_clear(&vm_event_model, &event);
+	return news;
+}
+
+static enum inventory_news
+receive_info(struct gossip *gossip, const void *payload, size_t len, struct error *err)
+{
+	struct vm_info info = { 0 };
+	enum inventory_news news;
+
+	if (decode(&vm_info_model, payload, len, &info, err) < 0)
+		return INVENTORY_OLD;
+	news = inventory_take_info(gossip->inventory, &info);
+	model_clear(&vm_info_model, &info);
+	return news;
+}
+
+void
+gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
+{
+	static struct log_limit malformed_limit, refused_limit;
+	enum inventory_news news;
+	struct error err = { 0 };
+
+	if (strcmp(name, GOSSIP_HOST_INFO) == 0)
+		news = receive_host(gossip, payload, len, &err);
+	else if (strcmp(name, GOSSIP_VM_EVENT) == 0)
+		news = receive_event(gossip, payload, len, &err);
+	else if (strcmp(name, GOSSIP_VM_INFO) == 0)
+		news = receive_info(gossip, payload, len, &err);
+	else
+		return; /* others' */
+	gossip->stats.received++;
+	if (err.status) {
+		gossip->stats.malformed++;
+		log_limited(&malformed_limit, LOG_BURST, "gossip",
+		    "a %s of %zu bytes is dropped: %s", name, len, err.detail);
+	} else if (news == INVENTORY_REFUSED) {
+		gossip->stats.refused++;
+		log_limited(&refused_limit, LOG_BURST, "gossip",
+		    "a %s is dropped: it names no member of the cluster, or no VM", name);
+	} else if (news != INVENTORY_OLD) {
+		wake(gossip, 0);
+	}
+}
+
+void
+gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret)
+{
+	*ret = gossip->stats;
+	ret->pulls = pulls_count(gossip->pulls);
+	ret->pulls_failed = pulls_count_failed(gossip->pulls);
+	ret->waiting = news_count(gossip->news, NULL);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "serf/members.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "proto/log.h"
+
+#define NAME_MAX_LEN 128  /* serf's own limit */
+#define RECORDS_MAX  4096 /* members; names of hosts that are gone for good stay */
+#define PORT_DEFAULT 8080 /* the Go virtx has no tag for it */
+
+/* A member; its name is what tells it from others. */
+struct record {
+	UT_hash_handle hh;
+	char name[NAME_MAX_LEN + 1];
+	char uuid[UUID_TEXT_SIZE]; /* "": no host of ours */
+	char addr[46];
+	uint16_t port;
+	uint16_t serf_port;
+	bool tls;
+	bool go;
+	enum cstate cstate;
+};
+
+/* A host, and the member that it is at present. */
+struct bound {
+	UT_hash_handle hh;
+	struct member_host host;
+	struct record *record;
+};
+
+struct members {
+	char self[UUID_TEXT_SIZE];
+	members_changed changed;
+	void *arg;
+	struct record *records;
+	struct bound *hosts;
+};
+
+struct members *
+members_new(const char *self, members_changed changed, void *arg)
+{
+	struct members *members = xcalloc(1, sizeof(*members));
+
+	uuid_normalize(self, members->self);
+	members->changed = changed;
+	members->arg = arg;
+	return members;
+}
+
+void
+members_free(struct members *members)
+{
+	struct record *record, *next_record;
+	struct bound *bound, *next_bound;
+
+	if (!members)
+		return;
+	HASH_ITER (hh, members->records, record, next_record) {
+		HASH_DEL(members->records, record);
+		free(record);
+	}
+	HASH_ITER (hh, members->hosts, bound, next_bound) {
+		HASH_DEL(members->hosts, bound);
+		free(bound);
+	}
+	free(members);
+}
+
+/* PORT/SCHEME, as the tag `api` has it. */
+static void
+read_api(const char *text, struct record *record)
+{
+	char scheme[8] = "";
+	unsigned int port = 0;
+	int end = 0;
+
+	record->port = PORT_DEFAULT;
+	record->tls = false;
+	if (!text || sscanf(text, "%5u/%7[a-z]%n", &port, scheme, &end) != 2 || text[end] ||
+	    port == 0 || port > UINT16_MAX)
+		return;
+	record->port = (uint16_t)port;
+	record->tls = strcmp(scheme, "https") == 0;
+}
+
+static struct record *
+need_record(struct members *members, const char *name)
+{
+	static struct log_limit limit;
+	struct record *record;
+
+	HASH_FIND_STR(members->records, name, record);
+	if (record)
+		return record;
+	if (strlen(name) > NAME_MAX_LEN || HASH_COUNT(members->records) >= RECORDS_MAX) {
+		log_limited(&limit, 5, "serf", "member '%.128s' is passed over: %s", name,
+		    strlen(name) > NAME_MAX_LEN ? "its name is too long"
+						: "there are too many members");
+		return NULL;
+	}
+	record = xcalloc(1, sizeof(*record));
+	memcpy(record->name, name, strlen(name));
+	HASH_ADD_STR(members->records, name, record);
+	return record;
+}
+
+/* The member that the host is: the one it was, unless another took over. */
+static struct record *
+choose(struct members *members, const struct bound *bound)
+{
+	static struct log_limit limit;
+	struct record *record, *next, *other = NULL, *old = bound->record;
+	bool stays = old && strcmp(old->uuid, bound->host.uuid) == 0;
+
+	HASH_ITER (hh, members->records, record, next) {
+		if (record == old || strcmp(record->uuid, bound->host.uuid) != 0)
+			continue;
+		if (!other || record->cstate == CSTATE_ACTIVE)
+			other = record;
+	}
+	if (!stays || !other)
+		return stays ? old : other;
+	if (old->cstate != CSTATE_ACTIVE)
+		return other->cstate == CSTATE_ACTIVE ? other : old;
+	if (other->cstate == CSTATE_ACTIVE)
+		log_limited(&limit, 5, "serf",
+		    "members '%s' and '%s' both have the uuid '%s' in their tags: only the first "
+		    "is believed",
+		    old->name, other->name, bound->host.uuid);
+	return old;
+}
+
+/* Finds out anew what is known of a host. */
+static void
+rebind(struct members *members, const char *uuid)
+{
+	struct bound *bound;
+	struct member_host fresh = { 0 };
+
+	if (!uuid[0] || strcmp(uuid, members->self) == 0)
+		return;
+	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
+	if (!bound) {
+		bound = xcalloc(1, sizeof(*bound));
+		memcpy(bound->host.uuid, uuid, UUID_TEXT_SIZE);
+		HASH_ADD_KEYPTR(
+		    hh, members->hosts, bound->host.uuid, strlen(bound->host.uuid), bound);
+	}
+	bound->record = choose(members, bound);
+	memcpy(fresh.uuid, uuid, sizeof(fresh.uuid));
+	if (bound->record) {
+		fresh.name = bound->record->name;
+		memcpy(fresh.addr, bound->record->addr, sizeof(fresh.addr));
+		fresh.port = bound->record->port;
+		fresh.serf_port = bound->record->serf_port;
+		fresh.tls = bound->record->tls;
+		fresh.go = bound->record->go;
+		fresh.cstate = bound->record->cstate;
+	} else {
+		/* Its member lost the tag, or took another. */
+		fresh = bound->host;
+		fresh.cstate = CSTATE_FAILED;
+	}
+	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
+	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
+	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
+	    fresh.cstate == bound->host.cstate)
+		return;
+	bound->host = fresh;
+	members->changed(members->arg, &bound->host);
+}
+
+static void
+warn_of_double(const struct members *members, const struct record *record)
+{
+	static struct log_limit limit;
+	struct record *other, *next;
+
+	if (record->cstate != CSTATE_ACTIVE || strcmp(record->uuid, members->self) != 0)
+		return;
+	HASH_ITER (hh, members->records, other, next) {
+		if (other != record && other->cstate == CSTATE_ACTIVE &&
+		    strcmp(other->uuid, members->self) == 0)
+			log_limited(&limit, 5, "serf",
+			    "members '%s' and '%s' both have this host's uuid '%s' in their tags",
+			    record->name, other->name, members->self);
+	}
+}
+
+void
+members_set(struct members *members, const struct serf_member *member)
+{
+	struct record *record = need_record(members, member->name);
+	const char *uuid = serf_member_tag(member, "uuid");
+	const char *virtx = serf_member_tag(member, "virtx");
+	char before[UUID_TEXT_SIZE];
+
+	if (!record)
+		return;
+	memcpy(before, record->uuid, sizeof(before));
+	/* What is no uuid makes no host. */
+	uuid_normalize(str_or_empty(uuid), record->uuid);
+	memcpy(record->addr, member->addr, sizeof(record->addr));
+	read_api(serf_member_tag(member, "api"), record);
+	record->go = str_empty(virtx);
+	record->serf_port = member->port;
+	record->cstate = member->cstate;
+	if (strcmp(before, record->uuid) != 0)
+		rebind(members, before);
+	rebind(members, record->uuid);
+	warn_of_double(members, record);
+}
+
+const struct member_host *
+members_find(const struct members *members, const char *uuid)
+{
+	const struct bound *bound;
+
+	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
+	return bound ? &bound->host : NULL;
+}
+
+const struct member_host *
+members_find_failed(const struct members *members, uint64_t pick)
+{
+	struct bound *bound, *next;
+	unsigned int n = 0;
+
+	HASH_ITER (hh, members->hosts, bound, next)
+		n += bound->host.cstate == CSTATE_FAILED;
+	if (n == 0)
+		return NULL;
+	pick %= n;
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (bound->host.cstate == CSTATE_FAILED && pick-- == 0)
+			return &bound->host;
+	}
+	return NULL;
+}
+
+unsigned int
+members_count(const struct members *members)
+{
+	unsigned int n = HASH_COUNT(members->records);
+
+	return n ? n : 1;
+}
+
+unsigned int
+members_count_active(const struct members *members)
+{
+	struct bound *bound, *next;
+	unsigned int n = 1;
+
+	HASH_ITER (hh, members->hosts, bound, next)
+		n += bound->host.cstate == CSTATE_ACTIVE;
+	return n;
+}
+
+bool
+members_any_go(const struct members *members)
+{
+	struct bound *bound, *next;
+
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (bound->host.cstate == CSTATE_ACTIVE && bound->host.go)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which member of serf's cluster is which host, by the tag uuid. */
+#ifndef SERF_MEMBERS_H
+#define SERF_MEMBERS_H
+
+#include "proto/uuid.h"
+#include "serf/serf.h"
+
+struct members;
+
+/* A host by its member: the one that is active, where several had the uuid in turn. */
+struct member_host {
+	char uuid[UUID_TEXT_SIZE];
+	const char *name; /* the member's */
+	char addr[46];	  /* text of the IP address */
+	uint16_t port;	  /* of its API */
+	uint16_t serf_port;
+	bool tls;
+	bool go; /* runs the Go virtx */
+	enum cstate cstate;
+};
+
+/* Told when a host is new, or something of the above has changed; borrowed for the call. */
+typedef void (*members_changed)(void *arg, const struct member_host *host);
+
+/* self is this host's uuid, of which nothing is told. */
+struct members *members_new(const char *self, members_changed changed, void *arg);
+void members_free(struct members *members);
+/* A member as serf has it now. */
+void members_set(struct members *members, const struct serf_member *member);
+/* Borrowed until the next change; NULL for a host that is unknown, or this one. */
+const struct member_host *members_find(const struct members *members, const char *uuid);
+
+/* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
+const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
+
+/* All that serf knows, whatever their state; at least 1. */
+unsigned int members_count(const struct members *members);
+/* Hosts that are active, this one among them. */
+unsigned int members_count_active(const struct members *members);
+/* Whether an active host runs the Go virtx. */
+bool members_any_go(const struct members *members);
+
+#endif

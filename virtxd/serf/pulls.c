@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "serf/pulls.h"
+
+#include <string.h>
+
+#include <uthash.h>
+
+#include "proto/log.h"
+
+#define MOMENT_MS     500 /* within which the difference is looked at again */
+#define RUNNING_MAX   8	  /* pulls at once */
+#define RETRY_MS      1000
+#define RETRY_MAX_MS  30000
+#define REPEAT_MS     60000  /* until a digest that one pull did not bring about is pulled again */
+#define REPEAT_MAX_MS 900000 /* it doubles up to this */
+#define NEVER	      INT64_MAX
+
+struct target {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+	int64_t due; /* NEVER: nothing to do */
+	bool needed; /* whatever the digests say */
+	bool running;
+	uint64_t mark;	    /* of the inventory, when it was asked */
+	unsigned int fails; /* in a row */
+	bool pulled;	    /* the digest below */
+	uint64_t digest;
+	int64_t repeat_at;
+	int64_t repeat_ms;
+};
+
+struct pulls {
+	struct inventory *inventory;
+	const struct members *members;
+	uint64_t random;
+	pulls_ask ask;
+	void *arg;
+	struct target *targets;
+	unsigned int n_running;
+	uint64_t n_done, n_failed;
+};
+
+struct pulls *
+pulls_new(struct inventory *inventory, const struct members *members, uint64_t seed, pulls_ask ask,
+    void *arg)
+{
+	struct pulls *pulls = xcalloc(1, sizeof(*pulls));
+
+	pulls->inventory = inventory;
+	pulls->members = members;
+	pulls->random = seed | 1;
+	pulls->ask = ask;
+	pulls->arg = arg;
+	return pulls;
+}
+
+void
+pulls_free(struct pulls *pulls)
+{
+	struct target *target, *next;
+
+	if (!pulls)
+		return;
+	HASH_ITER (hh, pulls->targets, target, next) {
+		HASH_DEL(pulls->targets, target);
+		free(target);
+	}
+	free(pulls);
+}
+
+/* Xorshift: enough to spread hosts over a moment. */
+static int64_t
+random_below(struct pulls *pulls, int64_t limit)
+{
+	pulls->random ^= pulls->random << 13;
+	pulls->random ^= pulls->random >> 7;
+	pulls->random ^= pulls->random << 17;
+	return (int64_t)(pulls->random % (uint64_t)limit);
+}
+
+static struct target *
+find(const struct pulls *pulls, const char *host)
+{
+	struct target *target;
+
+	HASH_FIND_STR(pulls->targets, host, target);
+	return target;
+}
+
+/* Only hosts that can be asked have a target. */
+static struct target *
+need(struct pulls *pulls, const char *host)
+{
+	const struct member_host *member = members_find(pulls->members, host);
+	struct target *target = find(pulls, host);
+
+	if (!target && member) {
+		target = xcalloc(1, sizeof(*target));
+		memcpy(target->uuid, member->uuid, sizeof(target->uuid));
+		target->due = NEVER;
+		HASH_ADD_STR(pulls->targets, uuid, target);
+	}
+	return target;
+}
+
+static void
+schedule(struct pulls *pulls, struct target *target, int64_t now)
+{
+	int64_t due = now + 1 + random_below(pulls, MOMENT_MS);
+
+	if (due < target->due)
+		target->due = due;
+}
+
+void
+pulls_check(struct pulls *pulls, const char *host, int64_t now)
+{
+	struct target *target = find(pulls, host);
+	enum inventory_match match = inventory_match(pulls->inventory, host, NULL);
+
+	if (match == INVENTORY_MATCH_EQUAL && target)
+		target->pulled = false;
+	if (match != INVENTORY_MATCH_DIFFERS)
+		return;
+	target = need(pulls, host);
+	if (target && target->due == NEVER)
+		schedule(pulls, target, now);
+}
+
+void
+pulls_need(struct pulls *pulls, const char *host, int64_t now)
+{
+	struct target *target = need(pulls, host);
+
+	if (!target)
+		return;
+	target->needed = true;
+	target->fails = 0;
+	schedule(pulls, target, now);
+}
+
+/* Whether the host's digest calls for a pull at last. */
+static bool
+differs(struct pulls *pulls, struct target *target, int64_t now)
+{
+	uint64_t digest;
+
+	if (inventory_match(pulls->inventory, target->uuid, &digest) != INVENTORY_MATCH_DIFFERS)
+		return false;
+	if (!target->pulled || target->digest != digest) {
+		target->repeat_ms = REPEAT_MS;
+		return true;
+	}
+	if (now < target->repeat_at)
+		return false;
+	target->repeat_ms *= 2;
+	if (target->repeat_ms > REPEAT_MAX_MS)
+		target->repeat_ms = REPEAT_MAX_MS;
+	return true;
+}
+
+static void
+pull(struct pulls *pulls, struct target *target, int64_t now)
+{
+	const struct member_host *member = members_find(pulls->members, target->uuid);
+
+	target->due = NEVER;
+	if (!member || member->cstate != CSTATE_ACTIVE || member->go)
+		return;
+	if (!target->needed && !differs(pulls, target, now))
+		return;
+	target->needed = false;
+	target->running = true;
+	target->mark = inventory_mark(pulls->inventory);
+	pulls->n_running++;
+	pulls->ask(pulls->arg, member);
+}
+
+static void
+failed(struct pulls *pulls, struct target *target, int64_t now)
+{
+	int64_t wait = (int64_t)RETRY_MS << (target->fails < 5 ? target->fails : 5);
+
+	pulls->n_failed++;
+	target->fails++;
+	target->needed = true;
+	target->due =
+	    now + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS) + random_below(pulls, MOMENT_MS);
+}
+
+void
+pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now)
+{
+	static struct log_limit limit;
+	struct target *target = find(pulls, host);
+
+	if (!target || !target->running)
+		return;
+	target->running = false;
+	pulls->n_running--;
+	if (!list) {
+		failed(pulls, target, now);
+		return;
+	}
+	if (!str_equal(list->host, target->uuid)) {
+		log_limited(&limit, 5, "gossip", "host '%s' answers in the name of host '%.36s'",
+		    target->uuid, str_or_empty(list->host));
+		failed(pulls, target, now);
+		return;
+	}
+	pulls->n_done++;
+	target->fails = 0;
+	if (target->repeat_ms == 0)
+		target->repeat_ms = REPEAT_MS;
+	target->pulled = true;
+	target->digest = (uint64_t)list->digest;
+	target->repeat_at = now + target->repeat_ms;
+	inventory_take_list(pulls->inventory, target->mark, list);
+	pulls_check(pulls, host, now);
+}
+
+int64_t
+pulls_run(struct pulls *pulls, int64_t now)
+{
+	struct target *target, *next;
+	int64_t due = NEVER;
+
+	HASH_ITER (hh, pulls->targets, target, next) {
+		if (target->running || target->due == NEVER)
+			continue;
+		/* What finds no room is looked at again when one of those has ended. */
+		if (target->due <= now && pulls->n_running < RUNNING_MAX)
+			pull(pulls, target, now);
+		else if (target->due > now && target->due < due)
+			due = target->due;
+	}
+	return due;
+}
+
+uint64_t
+pulls_count(const struct pulls *pulls)
+{
+	return pulls->n_done;
+}
+
+uint64_t
+pulls_count_failed(const struct pulls *pulls)
+{
+	return pulls->n_failed;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Keeps what is known of other hosts' VMs equal to what these tell in their digests: finds the
+ * difference, and asks the host itself for its VMs. Times are monotonic ms.
+ */
+#ifndef SERF_PULLS_H
+#define SERF_PULLS_H
+
+#include "serf/members.h"
+#include "state/inventory.h"
+
+struct pulls;
+
+/* Asks the host for its VMs, which pulls_done must end, also with no answer. Not from within. */
+typedef void (*pulls_ask)(void *arg, const struct member_host *host);
+
+/* All are borrowed and outlive the pulls. seed makes the waits differ between hosts. */
+struct pulls *pulls_new(struct inventory *inventory, const struct members *members, uint64_t seed,
+    pulls_ask ask, void *arg);
+void pulls_free(struct pulls *pulls);
+/* The host's digest, or our view of it, has changed: compare them in a moment. */
+void pulls_check(struct pulls *pulls, const char *host, int64_t now);
+/* Ask the host in a moment, whatever is known: it came (back) into the cluster. */
+void pulls_need(struct pulls *pulls, const char *host, int64_t now);
+/* The host's answer; NULL when there is none. */
+void pulls_done(
+    struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now);
+/* Does what is due; returns when to call again, INT64_MAX for never. */
+int64_t pulls_run(struct pulls *pulls, int64_t now);
+
+/* Since the start. */
+uint64_t pulls_count(const struct pulls *pulls);
+uint64_t pulls_count_failed(const struct pulls *pulls);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/index.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "proto/vmdef.h"
+
+struct inventory *
+inventory_new(void)
+{
+	return xcalloc(1, sizeof(struct inventory));
+}
+
+static void
+free_vm(struct vm_entry *entry)
+{
+	model_clear(&vm_model, &entry->view.vm);
+	free(entry->view.foreign_why);
+	free(entry->view.cloud_init);
+	free(entry);
+}
+
+void
+index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone)
+{
+	HASH_DEL(inventory->tombstones, tombstone);
+	free(tombstone);
+}
+
+void
+inventory_free(struct inventory *inventory)
+{
+	struct vm_entry *vm, *next_vm;
+	struct tombstone *tombstone, *next_tombstone;
+	struct host_entry *host, *next_host;
+
+	if (!inventory)
+		return;
+	HASH_ITER (hh, inventory->vms, vm, next_vm) {
+		HASH_DEL(inventory->vms, vm);
+		free_vm(vm);
+	}
+	HASH_ITER (hh, inventory->tombstones, tombstone, next_tombstone)
+		index_drop_tombstone(inventory, tombstone);
+	HASH_ITER (hh, inventory->hosts, host, next_host) {
+		HASH_DEL(inventory->hosts, host);
+		model_clear(&host_model, &host->host);
+		free(host);
+	}
+	free(inventory);
+}
+
+void
+inventory_observe(struct inventory *inventory, const struct inventory_observer *observer, void *arg)
+{
+	assert(inventory->n_observers < OBSERVERS_MAX);
+	inventory->observers[inventory->n_observers++] = (struct observer){ observer, arg };
+}
+
+void
+inventory_unobserve(
+    struct inventory *inventory, const struct inventory_observer *observer, void *arg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		struct observer *o = &inventory->observers[i];
+
+		if (o->observer != observer || o->arg != arg)
+			inventory->observers[n++] = *o;
+	}
+	inventory->n_observers = n;
+}
+
+static void
+tell_vm(struct inventory *inventory, const struct vm_entry *entry, bool gone)
+{
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		const struct observer *o = &inventory->observers[i];
+
+		if (o->observer->vm)
+			o->observer->vm(o->arg, &entry->view, gone);
+	}
+}
+
+void
+index_tell_vm(struct inventory *inventory, const struct vm_entry *entry)
+{
+	tell_vm(inventory, entry, false);
+}
+
+void
+index_tell_host(struct inventory *inventory, const struct host_entry *entry)
+{
+	for (size_t i = 0; i < inventory->n_observers; i++) {
+		const struct observer *o = &inventory->observers[i];
+
+		if (o->observer->host)
+			o->observer->host(o->arg, &entry->host);
+	}
+}
+
+struct vm_entry *
+index_find_vm(const struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry;
+
+	HASH_FIND_STR(inventory->vms, str_or_empty(uuid), entry);
+	return entry;
+}
+
+struct host_entry *
+index_find_host(const struct inventory *inventory, const char *uuid)
+{
+	struct host_entry *entry;
+
+	HASH_FIND_STR(inventory->hosts, str_or_empty(uuid), entry);
+	return entry;
+}
+
+struct tombstone *
+index_find_tombstone(const struct inventory *inventory, const char *uuid)
+{
+	struct tombstone *tombstone;
+
+	HASH_FIND_STR(inventory->tombstones, uuid, tombstone);
+	return tombstone;
+}
+
+struct host_entry *
+index_need_host(struct inventory *inventory, const char *uuid)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry) {
+		entry = xcalloc(1, sizeof(*entry));
+		memcpy(entry->uuid, uuid, sizeof(entry->uuid));
+		entry->host.uuid = xstrdup(uuid);
+		LIST_INIT(&entry->vms);
+		HASH_ADD_STR(inventory->hosts, uuid, entry);
+	}
+	return entry;
+}
+
+struct vm_entry *
+index_add_vm(struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry = xcalloc(1, sizeof(*entry));
+
+	memcpy(entry->uuid, uuid, sizeof(entry->uuid));
+	entry->view.vm.uuid = xstrdup(uuid);
+	HASH_ADD_STR(inventory->vms, uuid, entry);
+	return entry;
+}
+
+struct vm_info
+index_vm_info(const struct vm_entry *entry)
+{
+	const struct vm *vm = &entry->view.vm;
+
+	return (struct vm_info){
+		.uuid = vm->uuid,
+		.host = vm->runinfo.host,
+		.runstate = vm->runinfo.runstate,
+		.ts = vm->ts,
+		.name = vm->def.name,
+		.vlanid = vm->def.vlanid,
+		.custom = vm->def.custom,
+		.n_custom = vm->def.n_custom,
+		.vcpus = entry->view.local ? (int16_t)vmdef_vcpus(&vm->def) : entry->view.vcpus,
+	};
+}
+
+void
+index_place_vm(struct vm_entry *entry, struct host_entry *host)
+{
+	if (entry->host) {
+		entry->host->digest -= entry->part;
+		if (entry->host != host) {
+			entry->host->n_vms--;
+			LIST_REMOVE(entry, link);
+		}
+	}
+	if (host) {
+		struct vm_info info = index_vm_info(entry);
+
+		if (info.ts > host->news_ts)
+			host->news_ts = info.ts;
+		entry->part = vm_info_digest(&info);
+		host->digest += entry->part;
+		if (entry->host != host) {
+			host->n_vms++;
+			LIST_INSERT_HEAD(&host->vms, entry, link);
+		}
+	}
+	entry->host = host;
+}
+
+void
+index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
+{
+	struct tombstone *tombstone = index_find_tombstone(inventory, entry->uuid);
+
+	if (!tombstone) {
+		tombstone = xcalloc(1, sizeof(*tombstone));
+		memcpy(tombstone->uuid, entry->uuid, sizeof(tombstone->uuid));
+		HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
+	}
+	tombstone->clock = ++inventory->clock;
+	tombstone->ts = ts;
+	tombstone->buried = monotonic_ms();
+	if (entry->host && ts > entry->host->news_ts)
+		entry->host->news_ts = ts;
+	index_place_vm(entry, NULL);
+	HASH_DEL(inventory->vms, entry);
+	entry->view.vm.ts = ts;
+	tell_vm(inventory, entry, true);
+	free_vm(entry);
+}
+
+struct host_list_fields
+index_host_fields(const struct host *host)
+{
+	return (struct host_list_fields){
+		.name = host->def.name,
+		.cpuarch = host->def.cpuarch,
+		.cpudef = host->def.cpudef,
+		.cstate = host->cstate,
+		.memoryavailable = host->resources.memory.availablevms,
+		.hpavailable = host->resources.hp.availablevms,
+		.osid = host->def.osid,
+		.osv = host->def.osv,
+		.ts = host->ts,
+	};
+}

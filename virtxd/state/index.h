@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inventory's tables, for its own files: VMs by uuid and by host, hosts by uuid, and what is
+ * buried. */
+#ifndef STATE_INDEX_H
+#define STATE_INDEX_H
+
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include "proto/gossip.h"
+#include "proto/uuid.h"
+#include "state/accounting.h"
+#include "state/inventory.h"
+
+#define OBSERVERS_MAX 8 /* the parts of the daemon that want to know */
+
+/* Another host says that a VM of ours is there. */
+struct claim {
+	char host[UUID_TEXT_SIZE]; /* "" for none */
+	enum vmrunstate runstate;
+	int64_t ts;
+	int64_t since; /* monotonic ms */
+};
+
+struct vm_entry {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+	struct inventory_vm view;
+	LIST_ENTRY(vm_entry) link; /* in the host's list */
+	struct host_entry *host;   /* NULL while that is not known */
+	uint64_t part;		   /* of the host's digest */
+	uint64_t state_clock;	   /* when the run state was last told by an event or a job */
+	uint64_t data_clock;	   /* when the rest was */
+	/* Local VMs */
+	bool def_known;
+	bool disks_known;
+	struct accounting_vm last;
+	struct claim claim;
+	/* One that has left for another host */
+	uint64_t released_clock; /* 0: it has not */
+	int64_t released;	 /* monotonic ms */
+};
+
+/* A VM that was removed: what was seen before must not bring it back. */
+struct tombstone {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+	uint64_t clock;
+	int64_t ts;	/* of its end */
+	int64_t buried; /* monotonic ms */
+};
+
+struct host_entry {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+	struct host host;
+	LIST_HEAD(, vm_entry) vms;
+	size_t n_vms;
+	uint64_t digest;  /* of vms */
+	int64_t news_ts;  /* of its VMs' latest change */
+	bool told;	  /* of itself, by an HI or a list */
+	int64_t told_ts;  /* when it said the last one was; this host's own: that was sent */
+	int64_t told_at;  /* and when it came, monotonic ms */
+	bool told_digest; /* what it said of its VMs */
+	uint64_t its_digest;
+};
+
+struct inventory {
+	char self[UUID_TEXT_SIZE];
+	uint64_t clock; /* of changes to VMs */
+	struct vm_entry *vms;
+	struct tombstone *tombstones;
+	struct host_entry *hosts;
+	struct accounting_host last;
+	struct observer {
+		const struct inventory_observer *observer;
+		void *arg;
+	} observers[OBSERVERS_MAX];
+	size_t n_observers;
+};
+
+struct vm_entry *index_find_vm(const struct inventory *inventory, const char *uuid);
+struct host_entry *index_find_host(const struct inventory *inventory, const char *uuid);
+struct tombstone *index_find_tombstone(const struct inventory *inventory, const char *uuid);
+/* Finds or makes it; uuid is normalised. */
+struct host_entry *index_need_host(struct inventory *inventory, const char *uuid);
+/* A new VM of no host yet. */
+struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
+/* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
+ * be called after each change. */
+void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* Removes it, tells the observers, and remembers that it ended at ts. */
+void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
+void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);
+/* All that gossip tells of the VM, borrowed from it. */
+struct vm_info index_vm_info(const struct vm_entry *entry);
+/* The fields of a list item, borrowed from the host. */
+struct host_list_fields index_host_fields(const struct host *host);
+
+void index_tell_vm(struct inventory *inventory, const struct vm_entry *entry);
+void index_tell_host(struct inventory *inventory, const struct host_entry *entry);
+
+#endif

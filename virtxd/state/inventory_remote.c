@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What other hosts tell of themselves and their VMs. */
+#include <string.h>
+
+#include "state/index.h"
+
+#define VMS_MAX	      200000 /* in all; twenty times the size that VirtX is made for */
+#define NEWS_AHEAD_MS 60000  /* news later than a digest by more has a wrong clock */
+#define CLOCK_RESET_MS                                                            \
+	120000 /* what is older than the last HI, and comes later than this after \
+		  it, was not held up: the host's clock was set back */
+
+/* The host that told something: NULL for this one, and for one that is no member. */
+static struct host_entry *
+teller(const struct inventory *inventory, const char *uuid)
+{
+	char id[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self))
+		return NULL;
+	return index_find_host(inventory, id);
+}
+
+static enum inventory_news
+no_teller(const struct inventory *inventory, const char *uuid)
+{
+	char id[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(uuid, id) == 0 && str_equal(id, inventory->self))
+		return INVENTORY_OLD;
+	return INVENTORY_REFUSED;
+}
+
+void
+inventory_set_host(
+    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate)
+{
+	struct host_entry *entry;
+	struct host *host;
+	char id[UUID_TEXT_SIZE];
+	bool renamed;
+
+	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self))
+		return;
+	entry = index_need_host(inventory, id);
+	host = &entry->host;
+	renamed = !entry->told && !str_equal(host->def.name, name);
+	if (!renamed && host->cstate == cstate)
+		return;
+	if (renamed)
+		str_set(&host->def.name, name);
+	host->cstate = cstate;
+	host->ts = now_ms();
+	index_tell_host(inventory, entry);
+}
+
+static void
+set_fields(struct host *host, const struct host_list_fields *fields)
+{
+	struct hostdef *def = &host->def;
+
+	str_set(&def->name, fields->name);
+	model_clear(&cpuarch_model, &def->cpuarch);
+	model_copy(&cpuarch_model, &def->cpuarch, &fields->cpuarch);
+	model_clear(&cpudef_model, &def->cpudef);
+	model_copy(&cpudef_model, &def->cpudef, &fields->cpudef);
+	host->resources.memory.availablevms = fields->memoryavailable;
+	host->resources.hp.availablevms = fields->hpavailable;
+	str_set(&def->osid, fields->osid);
+	str_set(&def->osv, fields->osv);
+}
+
+/* The host's word about itself; digest is NULL where it gave none. False for what is older than
+ * what is known. */
+static bool
+take_fields(struct inventory *inventory, struct host_entry *entry,
+    const struct host_list_fields *told, const struct host_digest *digest, bool asked)
+{
+	struct host_list_fields shown = index_host_fields(&entry->host), fields = *told;
+	int64_t now = monotonic_ms();
+
+	if (entry->told && fields.ts < entry->told_ts + !asked &&
+	    now - entry->told_at < CLOCK_RESET_MS)
+		return false;
+	entry->told = true;
+	entry->told_ts = fields.ts;
+	entry->told_at = now;
+	entry->told_digest = digest != NULL;
+	if (digest)
+		entry->its_digest = (uint64_t)digest->digest;
+	/* The state is for serf to tell. */
+	fields.cstate = shown.cstate;
+	fields.ts = shown.ts;
+	if (!model_equal(&host_list_fields_model, &fields, &shown)) {
+		set_fields(&entry->host, &fields);
+		index_tell_host(inventory, entry);
+	}
+	entry->host.ts = told->ts;
+	return true;
+}
+
+enum inventory_news
+inventory_take_host(
+    struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
+{
+	struct host_entry *entry = teller(inventory, info->uuid);
+
+	if (!entry)
+		return no_teller(inventory, info->uuid);
+	return take_fields(inventory, entry, &info->fields, digest, false) ? INVENTORY_TAKEN
+									   : INVENTORY_OLD;
+}
+
+static void
+set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry *host,
+    const struct vm_info *info)
+{
+	struct vm *vm = &entry->view.vm;
+	struct vm_info before = index_vm_info(entry);
+	struct vmdef from = { .name = info->name,
+		.vlanid = info->vlanid,
+		.custom = info->custom,
+		.n_custom = info->n_custom };
+	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
+
+	entry->data_clock = ++inventory->clock;
+	vm->ts = info->ts;
+	if (same)
+		return;
+	model_clear(&vmdef_model, &vm->def);
+	model_copy(&vmdef_model, &vm->def, &from);
+	entry->view.vcpus = info->vcpus;
+	vm->runinfo.runstate = info->runstate;
+	str_set(&vm->runinfo.host, host->uuid);
+	index_place_vm(entry, host);
+	index_tell_vm(inventory, entry);
+}
+
+static void
+set_claim(
+    struct vm_entry *entry, const struct host_entry *host, enum vmrunstate runstate, int64_t ts)
+{
+	struct claim *claim = &entry->claim;
+
+	if (!str_equal(claim->host, host->uuid)) {
+		memcpy(claim->host, host->uuid, sizeof(claim->host));
+		claim->since = monotonic_ms();
+	}
+	claim->runstate = runstate;
+	claim->ts = ts;
+}
+
+static void
+drop_claim(struct vm_entry *entry, const struct host_entry *host)
+{
+	if (str_equal(entry->claim.host, host->uuid))
+		entry->claim = (struct claim){ 0 };
+}
+
+/* The VM has ended, as its host says; in the Go virtx's words the host may be missing, and the
+ * time. */
+static enum inventory_news
+take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry *host, int64_t ts)
+{
+	bool untimed = ts == 0 && entry->host && !entry->host->told_digest;
+
+	if (entry->view.local) {
+		if (host)
+			drop_claim(entry, host);
+		return INVENTORY_OLD;
+	}
+	if (!untimed && ts < entry->view.vm.ts)
+		return INVENTORY_OLD;
+	index_bury_vm(inventory, entry, untimed ? entry->view.vm.ts : ts);
+	return INVENTORY_TAKEN;
+}
+
+static void
+note_news(struct host_entry *host, int64_t ts)
+{
+	if (ts > host->news_ts)
+		host->news_ts = ts;
+}
+
+enum inventory_news
+inventory_take_event(struct inventory *inventory, const struct vm_event *event)
+{
+	struct host_entry *host = teller(inventory, event->host);
+	bool ends = event->runstate == VMRUNSTATE_DELETED;
+	struct vm_entry *entry;
+	struct vm *vm;
+	char uuid[UUID_TEXT_SIZE];
+
+	if (!host && !(ends && str_empty(event->host)))
+		return no_teller(inventory, event->host);
+	if (uuid_normalize(event->uuid, uuid) < 0 || event->runstate == VMRUNSTATE_NONE)
+		return INVENTORY_REFUSED;
+	entry = index_find_vm(inventory, uuid);
+	if (host)
+		note_news(host, event->ts);
+	if (ends)
+		return entry ? take_end(inventory, entry, host, event->ts) : INVENTORY_OLD;
+	if (!entry) {
+		const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
+
+		return tombstone && event->ts <= tombstone->ts ? INVENTORY_OLD : INVENTORY_MISSING;
+	}
+	vm = &entry->view.vm;
+	if (event->ts <= vm->ts)
+		return INVENTORY_OLD;
+	if (entry->view.local) {
+		set_claim(entry, host, event->runstate, event->ts);
+		return INVENTORY_OLD;
+	}
+	entry->data_clock = ++inventory->clock;
+	vm->ts = event->ts;
+	if (vm->runinfo.runstate == event->runstate && entry->host == host)
+		return INVENTORY_TAKEN;
+	vm->runinfo.runstate = event->runstate;
+	str_set(&vm->runinfo.host, host->uuid);
+	index_place_vm(entry, host);
+	index_tell_vm(inventory, entry);
+	return INVENTORY_TAKEN;
+}
+
+static struct vm_entry *
+add_vm(struct inventory *inventory, const char *uuid)
+{
+	return HASH_COUNT(inventory->vms) < VMS_MAX ? index_add_vm(inventory, uuid) : NULL;
+}
+
+enum inventory_news
+inventory_take_info(struct inventory *inventory, const struct vm_info *info)
+{
+	struct host_entry *host = teller(inventory, info->host);
+	const struct tombstone *tombstone;
+	struct vm_entry *entry;
+	char uuid[UUID_TEXT_SIZE];
+
+	if (!host)
+		return no_teller(inventory, info->host);
+	if (uuid_normalize(info->uuid, uuid) < 0 || info->runstate <= VMRUNSTATE_DELETED)
+		return INVENTORY_REFUSED;
+	note_news(host, info->ts);
+	entry = index_find_vm(inventory, uuid);
+	if (!entry) {
+		tombstone = index_find_tombstone(inventory, uuid);
+		if (tombstone && info->ts <= tombstone->ts)
+			return INVENTORY_OLD;
+		entry = add_vm(inventory, uuid);
+		if (!entry)
+			return INVENTORY_REFUSED;
+	} else if (info->ts <= entry->view.vm.ts) {
+		return INVENTORY_OLD;
+	} else if (entry->view.local) {
+		set_claim(entry, host, info->runstate, info->ts);
+		return INVENTORY_OLD;
+	}
+	set_info(inventory, entry, host, info);
+	return INVENTORY_TAKEN;
+}
+
+/* One VM of a host's list. Of its own VMs the host has the last word, except about what came in
+ * after it was asked. */
+static void
+take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
+    const struct vm_info *info, const char *uuid)
+{
+	const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+	int64_t known;
+
+	if (!entry) {
+		if (tombstone && tombstone->clock > mark && info->ts <= tombstone->ts)
+			return;
+		entry = add_vm(inventory, uuid);
+		if (entry)
+			set_info(inventory, entry, host, info);
+		return;
+	}
+	known = entry->view.vm.ts;
+	if (entry->view.local)
+		set_claim(entry, host, info->runstate, info->ts);
+	else if (info->ts > known || (entry->host == host && entry->data_clock <= mark))
+		set_info(inventory, entry, host, info);
+}
+
+struct seen {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+};
+
+/* What the host did not list has ended, or left; a claim that it does not repeat is dropped. */
+static void
+drop_unlisted(
+    struct inventory *inventory, uint64_t mark, struct host_entry *host, struct seen *seen)
+{
+	struct host_entry *self = index_find_host(inventory, inventory->self);
+	struct vm_entry *entry, *next;
+	struct seen *found;
+
+	for (entry = LIST_FIRST(&host->vms); entry; entry = next) {
+		next = LIST_NEXT(entry, link);
+		HASH_FIND_STR(seen, entry->uuid, found);
+		if (!found && entry->data_clock <= mark)
+			index_bury_vm(inventory, entry, entry->view.vm.ts);
+	}
+	if (!self)
+		return;
+	LIST_FOREACH (entry, &self->vms, link) {
+		HASH_FIND_STR(seen, entry->uuid, found);
+		if (!found)
+			drop_claim(entry, host);
+	}
+}
+
+enum inventory_news
+inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_info_list *list)
+{
+	struct host_digest digest = { HOST_DIGEST_VERSION, (int32_t)list->n_items, list->digest };
+	struct host_entry *host = teller(inventory, list->host);
+	struct seen *seen = NULL, *one, *next;
+	_free_ struct seen *all = NULL;
+	size_t n = 0;
+
+	if (!host)
+		return no_teller(inventory, list->host);
+	all = xcalloc(list->n_items + 1, sizeof(*all));
+	for (size_t i = 0; i < list->n_items; i++) {
+		const struct vm_info *info = &list->items[i];
+
+		one = &all[n];
+		if (!str_equal(info->host, host->uuid) || info->runstate <= VMRUNSTATE_DELETED ||
+		    uuid_normalize(info->uuid, one->uuid) < 0)
+			continue;
+		HASH_ADD_STR(seen, uuid, one);
+		n++;
+		take_item(inventory, mark, host, info, one->uuid);
+	}
+	drop_unlisted(inventory, mark, host, seen);
+	HASH_ITER (hh, seen, one, next)
+		HASH_DEL(seen, one);
+	take_fields(inventory, host, &list->fields, &digest, true);
+	return INVENTORY_TAKEN;
+}
+
+static int64_t
+latest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+void
+inventory_get_list(const struct inventory *inventory, const char *host, struct vm_info_list *ret)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+	struct host_list_fields fields;
+	const struct vm_entry *vm;
+
+	ret->host = xstrdup(host);
+	if (!entry)
+		return;
+	fields = index_host_fields(&entry->host);
+	model_copy(&host_list_fields_model, &ret->fields, &fields);
+	ret->fields.ts = latest(now_ms(), latest(entry->told_ts, entry->news_ts));
+	ret->digest = (int64_t)entry->digest;
+	ret->items = xcalloc(entry->n_vms + 1, sizeof(*ret->items));
+	LIST_FOREACH (vm, &entry->vms, link) {
+		struct vm_info info = index_vm_info(vm);
+
+		model_copy(&vm_info_model, &ret->items[ret->n_items++], &info);
+	}
+}
+
+bool
+inventory_get_self(
+    struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest)
+{
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
+
+	if (!entry)
+		return false;
+	entry->told_ts = latest(now_ms(), latest(entry->told_ts + 1, entry->news_ts));
+	*ret_info = (struct host_info){ entry->host.uuid, index_host_fields(&entry->host) };
+	ret_info->fields.ts = entry->told_ts;
+	*ret_digest = (struct host_digest){ HOST_DIGEST_VERSION, (int32_t)entry->n_vms,
+		(int64_t)entry->digest };
+	return true;
+}
+
+enum inventory_match
+inventory_match(const struct inventory *inventory, const char *host, uint64_t *ret_digest)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+	int64_t ahead;
+
+	if (!entry || !entry->told_digest)
+		return INVENTORY_MATCH_UNKNOWN;
+	if (ret_digest)
+		*ret_digest = entry->its_digest;
+	if (entry->digest == entry->its_digest)
+		return INVENTORY_MATCH_EQUAL;
+	ahead = entry->news_ts - entry->told_ts;
+	return ahead > 0 && ahead < NEWS_AHEAD_MS ? INVENTORY_MATCH_UNKNOWN
+						  : INVENTORY_MATCH_DIFFERS;
+}
