@@ -13,7 +13,7 @@
 #define COALESCE_MS 50	 /* changes of one moment are told together */
 #define WAITING_MAX 8	 /* changes; more are told by one digest */
 #define GO_MAX	    1000 /* the same while some do not understand digests */
-#define HELLO_MS    1000 /* after connecting: our tags go first */
+#define HELLO_MS    3500 /* after connecting: serf tells members up to 3 s late, events at once */
 #define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
 #define HOLD_MAX_MS 2000 /* that it waits for that */
 #define RETRY_MS    1000 /* after serf refused an event */
@@ -352,11 +352,22 @@ gossip_run(struct gossip *gossip)
 		wake(gossip, next > now ? next - now : 0);
 }
 
+static void
+need_host(void *arg, const struct member_host *host)
+{
+	struct gossip *gossip = arg;
+
+	if (host->cstate == CSTATE_ACTIVE && !host->go)
+		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+}
+
 void
 gossip_set_connected(struct gossip *gossip, bool connected)
 {
 	gossip->connected = connected;
-	/* Others may have missed us meanwhile. */
+	/* Either side may have missed the other's news meanwhile. */
+	if (connected)
+		members_each(gossip->members, need_host, gossip);
 	gossip->next_hi = now_of(gossip) + HELLO_MS;
 	gossip->retry_at = 0;
 	wake(gossip, 0);
@@ -365,8 +376,7 @@ gossip_set_connected(struct gossip *gossip, bool connected)
 void
 gossip_set_member(struct gossip *gossip, const struct member_host *host)
 {
-	if (host->cstate == CSTATE_ACTIVE && !host->go)
-		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+	need_host(gossip, host);
 	wake(gossip, 0);
 }
 
