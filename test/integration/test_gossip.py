@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import BUILD, PREFIX, create, delete, vmdef, wait_ready
-from lab import Lab, wait_for
+from lab import Lab, LabError, wait_for
 
 PARTITION = float(os.environ.get("VIRTX_PARTITION", "20"))  # seconds
 CHANGES = int(os.environ.get("VIRTX_CHANGES", "100"))
@@ -37,7 +37,12 @@ def equal(lab):
 def wait_equal(lab, timeout):
     """Wait until they do; the seconds that it took."""
     start = time.monotonic()
-    wait_for("all hosts to tell the same", lambda: equal(lab), timeout)
+    try:
+        wait_for("all hosts to tell the same", lambda: equal(lab), timeout)
+    except LabError:
+        for host in lab.hosts:
+            print(host.name, vms(host), hosts(host))
+        raise
     return time.monotonic() - start
 
 
