@@ -184,26 +184,6 @@ def serf_config(host, **changes):
         json.dump({**config, **changes}, file)
 
 
-def test_strange_members(lab):
-    h1, h2, h3 = lab.hosts
-    before = hosts(h1)
-    for n, tags in enumerate(([], ["uuid=nonsense"], [f"uuid={h1.uuid}"], [f"uuid={h2.uuid}"])):
-        agent = h3.popen(["serf", "agent", f"-node=stranger{n}", f"-bind={h3.addr}:{7950 + n}",
-                          f"-rpc-addr=127.0.0.1:{7400 + n}", f"-join={h1.addr}:7946",
-                          *[f"-tag={tag}" for tag in tags]],
-                         stdout=open(os.devnull, "w"))
-        try:
-            wait_for("the stranger", lambda n=n: f"stranger{n}" in h1.serf("members").stdout, 20)
-            time.sleep(4)
-            for host in lab.hosts:
-                assert hosts(host) == before, tags
-        finally:
-            agent.kill()
-            agent.wait()
-    wait_equal(lab, 20)
-    assert hosts(h1) == before
-
-
 def test_renamed_and_moved(lab):
     h1, _, h3 = lab.hosts
     mine = create(h3, vmdef("moving"))
@@ -307,3 +287,26 @@ def test_malformed_flood(lab):
     wait_for("a change to be seen again",
              lambda: state(h2, uuid) == RUNNING and state(h3, uuid) == RUNNING, 120)
     print(f"a change was seen {time.monotonic() - start:.1f} s after the flood")
+    power(h1, "DELETE", uuid, "boot", {"force": 2})
+    delete(h1, uuid)
+    wait_equal(lab, 30)
+
+
+def test_strange_members(lab):
+    h1, h2, h3 = lab.hosts
+    before = hosts(h1)
+    for n, tags in enumerate(([], ["uuid=nonsense"], [f"uuid={h1.uuid}"], [f"uuid={h2.uuid}"])):
+        agent = h3.popen(["serf", "agent", f"-node=stranger{n}", f"-bind={h3.addr}:{7950 + n}",
+                          f"-rpc-addr=127.0.0.1:{7400 + n}", f"-join={h1.addr}:7946",
+                          *[f"-tag={tag}" for tag in tags]],
+                         stdout=open(os.devnull, "w"))
+        try:
+            wait_for("the stranger", lambda n=n: f"stranger{n}" in h1.serf("members").stdout, 20)
+            time.sleep(4)
+            for host in lab.hosts:
+                assert hosts(host) == before, tags
+        finally:
+            agent.kill()
+            agent.wait()
+    wait_equal(lab, 20)
+    assert hosts(h1) == before
