@@ -40,6 +40,11 @@ static const struct command commands[] = {
 	    "Without an option the guest is asked by ACPI, and the command does not wait for it." },
 	{ { "pause", "vm" }, { "UUID" }, NULL, pause_vm, "Stop the CPUs of a VM", NULL },
 	{ { "resume", "vm" }, { "UUID" }, NULL, resume_vm, "Let a paused VM run on", NULL },
+	{ { "register", "vm" }, { "UUID" }, register_vm_options, register_vm,
+	    "Make registry and libvirt agree about a VM",
+	    "What libvirt has goes to the registry; what only the registry has goes to libvirt." },
+	{ { "repair" }, { NULL }, repair_options, repair,
+	    "Show, or put in order, what failures left behind", NULL },
 	{ .words = { NULL } },
 };
 

@@ -48,4 +48,12 @@ enum command_result shutdown_vm(struct command_call *call, struct error *err);
 enum command_result pause_vm(struct command_call *call, struct error *err);
 enum command_result resume_vm(struct command_call *call, struct error *err);
 
+/* register.c */
+extern const struct option_row register_vm_options[];
+enum command_result register_vm(struct command_call *call, struct error *err);
+
+/* repair.c */
+extern const struct option_row repair_options[];
+enum command_result repair(struct command_call *call, struct error *err);
+
 #endif

@@ -4,6 +4,7 @@
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "work/hypervisor.h"
+#include "work/orphans.h"
 
 static void
 add_problem(
@@ -126,5 +127,7 @@ work_reconcile(const void *request, void *result, struct error *err)
 	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
 	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
 		return -1;
-	return compare_libvirt(&req->env, conn, entries, n, res, err);
+	if (compare_libvirt(&req->env, conn, entries, n, res, err) < 0)
+		return -1;
+	return orphans_find(req, conn, entries, n, res, err);
 }
