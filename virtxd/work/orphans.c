@@ -20,6 +20,7 @@
 struct search {
 	const struct reconcile_request *req;
 	virConnectPtr conn;
+	const struct orphan_knowledge *knowledge;
 	struct reconcile_result *res;
 	char (*vms)[UUID_TEXT_SIZE]; /* registered anywhere, sorted */
 	size_t n_vms;
@@ -99,6 +100,57 @@ exists(struct search *search, const char *uuid, bool *ret, struct error *err)
 	return *ret ? 0 : vm_presence(&search->req->env, search->conn, uuid, ret, err);
 }
 
+void
+orphans_expect(
+    struct orphan_knowledge *knowledge, const char *root, const char *vm, const struct vmdef *def)
+{
+	_free_ char *seed = xasprintf("%s/ds/ci/%s/seed.iso", root, vm);
+	const struct disk cloud_init = { .path = seed };
+	const struct disk *disk = &cloud_init;
+	struct error ignored = { 0 };
+
+	/* The cloud-init CD comes and goes without the definition. */
+	for (size_t i = 0; disk; disk = vmdef_disk(def, i++)) {
+		struct orphan_expected expected;
+
+		if (disk != &cloud_init && disk->man != DISK_MAN_MODE_MANAGED)
+			continue;
+		if (disk_resource_name(disk, root, expected.lease, &ignored) < 0)
+			continue;
+		memcpy(expected.vm, vm, sizeof(expected.vm));
+		*model_append(&knowledge->expected, &knowledge->n_expected) = expected;
+	}
+}
+
+bool
+orphans_is_expected(
+    const struct orphan_knowledge *knowledge, const char *vm, const char *lease, bool *told)
+{
+	*told = false;
+	for (size_t i = 0; i < knowledge->n_expected; i++) {
+		if (strcmp(knowledge->expected[i].vm, vm) != 0)
+			continue;
+		*told = true;
+		if (strcmp(knowledge->expected[i].lease, lease) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A VM of this host has given its disk up, and not its lease. One whose operation is not over may
+ * be about to. */
+static bool
+is_stale(const struct search *search, const char *vm, const char *lease)
+{
+	bool told;
+
+	for (size_t i = 0; i < search->res->n_unfinished; i++) {
+		if (str_equal(search->res->unfinished[i].uuid, vm))
+			return false;
+	}
+	return !orphans_is_expected(search->knowledge, vm, lease, &told) && told;
+}
+
 static int
 look_at_lease(struct search *search, const char *name, struct error *err)
 {
@@ -111,15 +163,22 @@ look_at_lease(struct search *search, const char *name, struct error *err)
 	bool found = false;
 
 	if (find_path(search->res->problems + search->first,
-		search->res->n_problems - search->first, ORPHAN_LEASE, path))
+		search->res->n_problems - search->first, ORPHAN_LEASE, path) ||
+	    find_path(search->res->problems + search->first,
+		search->res->n_problems - search->first, ORPHAN_STALE, path))
 		return 0;
 	if (lease_owner(root, name, owner, &cause) < 0 && cause.status == 404)
 		return 0;
 	/* The owner is read before the VM is looked for: see vm_presence(). */
 	if (owner[0] && exists(search, owner, &found, err) < 0)
 		return -1;
-	if (found || stat(dir, &st) < 0 || is_young(&st))
+	if ((found && !is_stale(search, owner, name)) || stat(dir, &st) < 0 || is_young(&st))
 		return 0;
+	if (found) {
+		add(search, ORPHAN_STALE, owner, path,
+		    xasprintf("the lease belongs to VM '%s', which has no such disk", owner));
+		return 0;
+	}
 	if (!owner[0]) {
 		add(search, ORPHAN_LEASE, "", path,
 		    xasprintf("it belongs to nobody: %s",
@@ -144,7 +203,8 @@ look_at_leases(struct search *search, struct error *err)
 	if (lease_list(req->env.root, &names, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < req->n_known; i++) {
-		if (str_equal(req->known[i].kind, ORPHAN_LEASE) &&
+		if ((str_equal(req->known[i].kind, ORPHAN_LEASE) ||
+			str_equal(req->known[i].kind, ORPHAN_STALE)) &&
 		    look_at_lease(search, orphan_lease_name(&req->known[i]), err) < 0)
 			return -1;
 	}
@@ -271,19 +331,25 @@ look_at_images(struct search *search, struct error *err)
 
 int
 orphans_find(const struct reconcile_request *req, virConnectPtr conn,
-    const struct registry_entry *entries, size_t n_entries, struct reconcile_result *res,
-    struct error *err)
+    const struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
 {
-	struct search search = { .req = req, .conn = conn, .res = res, .first = res->n_problems };
-	_free_ char(*vms)[UUID_TEXT_SIZE] = xcalloc(n_entries + 1, sizeof(*vms));
+	const size_t n = knowledge->n_entries;
+	struct search search = {
+		.req = req,
+		.conn = conn,
+		.knowledge = knowledge,
+		.res = res,
+		.first = res->n_problems,
+	};
+	_free_ char(*vms)[UUID_TEXT_SIZE] = xcalloc(n + 1, sizeof(*vms));
 	_free_ char *lock = xasprintf("%s/lock", req->env.root);
 	struct stat st;
 
-	for (size_t i = 0; i < n_entries; i++)
-		memcpy(vms[i], entries[i].uuid, sizeof(vms[i]));
-	qsort(vms, n_entries, sizeof(*vms), compare_text);
+	for (size_t i = 0; i < n; i++)
+		memcpy(vms[i], knowledge->entries[i].uuid, sizeof(vms[i]));
+	qsort(vms, n, sizeof(*vms), compare_text);
 	search.vms = vms;
-	search.n_vms = n_entries;
+	search.n_vms = n;
 	/* Before the first host has joined there is no lockspace. */
 	if (stat(lock, &st) < 0)
 		return 0;

@@ -7,6 +7,7 @@
 
 #include "disk/image.h"
 #include "disk/lease.h"
+#include "domain/journal.h"
 #include "work/hypervisor.h"
 #include "work/orphans.h"
 #include "work/vm_lock.h"
@@ -120,6 +121,44 @@ delete_lease(const struct repair *repair, const struct host_problem *problem, st
 	return lease_delete(env->root, &lease, err);
 }
 
+/* Under the VM's lock no operation of this host gives it the disk meanwhile, and no other host has
+ * the VM. */
+static int
+delete_stale_lease(
+    const struct repair *repair, const struct host_problem *problem, struct error *err)
+{
+	const struct work_env *env = &repair->req->env;
+	const char *name = orphan_lease_name(problem);
+	struct orphan_knowledge knowledge = { 0 };
+	_lease_ struct lease lease = LEASE_INIT;
+	_domain_info_ struct domain_info info = { 0 };
+	_domain_ virDomainPtr domain = NULL;
+	struct error cause = { 0 };
+	_close_ int lock = -1;
+	char host[37];
+	bool told, expected;
+
+	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
+	    hypervisor_find(repair->conn, problem->vm, &domain, err) < 0 ||
+	    hypervisor_info(domain, env->root, &info, err) < 0)
+		return -1;
+	orphans_expect(&knowledge, env->root, problem->vm, &info.def);
+	expected = orphans_is_expected(&knowledge, problem->vm, name, &told);
+	free(knowledge.expected);
+	if (expected || info.foreign)
+		return error_set(err, 409, "VM '%s' has the disk after all", problem->vm);
+	if (journal_find(env->root, problem->vm, host, &cause) == 0)
+		return error_set(
+		    err, 409, "VM '%s' has an operation that is not over", problem->vm);
+	if (cause.status != 404) {
+		*err = cause;
+		return -1;
+	}
+	if (lease_acquire(env->root, name, problem->vm, &lease, err) < 0)
+		return -1;
+	return lease_delete(env->root, &lease, err);
+}
+
 static int
 delete_leftover(const struct repair *repair, const struct host_problem *problem, struct error *err)
 {
@@ -201,6 +240,7 @@ undefine_vm(const struct repair *repair, const struct host_problem *problem, str
 static const struct remedy remedies[] = {
 	{ ORPHAN_IMAGE, "delete-image", refuse_image, delete_image },
 	{ ORPHAN_LEASE, "delete-lease", refuse_unowned, delete_lease },
+	{ ORPHAN_STALE, "delete-lease", NULL, delete_stale_lease },
 	{ ORPHAN_LEFTOVER, "delete-leftover", NULL, delete_leftover },
 	{ "not-registered", "register", refuse_elsewhere, register_vm },
 	{ "not-in-libvirt", "define", refuse_define, register_vm },
