@@ -365,6 +365,31 @@ static const struct field host_problem_fields[] = {
 const struct model host_problem_model = { "HostProblem", sizeof(struct host_problem),
 	host_problem_fields, ARRAY_SIZE(host_problem_fields) };
 
+static const struct field repair_options_fields[] = {
+	FIELD("apply", struct repair_options, apply),
+	FIELD("deletestorage", struct repair_options, deletestorage),
+	FIELD("define", struct repair_options, define),
+};
+const struct model repair_options_model = { "RepairOptions", sizeof(struct repair_options),
+	repair_options_fields, ARRAY_SIZE(repair_options_fields) };
+
+static const struct field repair_item_fields[] = {
+	FIELD("kind", struct repair_item, kind),
+	FIELD("vm", struct repair_item, vm),
+	FIELD("path", struct repair_item, path),
+	FIELD("action", struct repair_item, action),
+	FIELD("done", struct repair_item, done),
+	FIELD("detail", struct repair_item, detail),
+};
+const struct model repair_item_model = { "RepairItem", sizeof(struct repair_item),
+	repair_item_fields, ARRAY_SIZE(repair_item_fields) };
+
+static const struct field repair_list_fields[] = {
+	FIELD_ARRAY("items", struct repair_list, items, repair_item),
+};
+const struct model repair_list_model = { "RepairList", sizeof(struct repair_list),
+	repair_list_fields, ARRAY_SIZE(repair_list_fields) };
+
 static const struct field host_fields[] = {
 	FIELD("uuid", struct host, uuid),
 	FIELD_STRUCT("def", struct host, def, hostdef),

@@ -336,6 +336,29 @@ struct host_problem {
 };
 extern const struct model host_problem_model;
 
+struct repair_options {
+	bool apply; /* else nothing is changed */
+	bool deletestorage;
+	bool define;
+};
+extern const struct model repair_options_model;
+
+struct repair_item {
+	char *kind; /* as of the host_problem */
+	char *vm;
+	char *path;
+	char *action; /* what is or would be done, "none" for nothing */
+	bool done;
+	char *detail; /* what is wrong, or why it was not done */
+};
+extern const struct model repair_item_model;
+
+struct repair_list {
+	struct repair_item *items;
+	size_t n_items;
+};
+extern const struct model repair_list_model;
+
 struct host {
 	char *uuid;
 	struct hostdef def;

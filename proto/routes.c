@@ -37,6 +37,13 @@ const struct route routes[ROUTE_N] = {
 	    204, "VmPause", "Pause a VM", SCOPE_VM },
 	[ROUTE_VM_RESUME] = { ROUTE_VM_RESUME, METHOD_DELETE, "/vms/{uuid}/runstate/pause", NULL,
 	    NULL, 204, "VmResume", "Resume a paused VM", SCOPE_VM },
+	/* 201 where libvirt did not have it. */
+	[ROUTE_VM_REGISTER] = { ROUTE_VM_REGISTER, METHOD_PUT, "/vms/{uuid}/register",
+	    &vm_register_options_model, NULL, 200, "VmRegister",
+	    "Make the registry and libvirt agree about a VM", SCOPE_BODY },
+	[ROUTE_HOST_REPAIR] = { ROUTE_HOST_REPAIR, METHOD_POST, "/hosts/{uuid}/repair",
+	    &repair_options_model, &repair_list_model, 200, "HostRepair",
+	    "Repair what was left behind on a host and the storage", SCOPE_HOST },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations", NULL,
 	    &operation_list_model, 200, NULL, "List the operations of this host" },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,

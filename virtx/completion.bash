@@ -29,7 +29,7 @@ _virtx()
         -[nahsvmHNV] | --name | --arch | --vendor | --state | --memory | --hp | --host | --vlanid | \
             --custom-name | --custom-value)
             # Without an argument for some commands.
-            case $command in 'list '* | 'create vm'*) ((i++)) ;; 'boot vm'*) [[ $word = -m ]] && ((i++)) ;; esac
+            case $command in 'list '* | 'create vm'*) ((i++)) ;; 'register vm'* | repair*) [[ $word = -h || $word = --host ]] && ((i++)) ;; 'boot vm'*) [[ $word = -m ]] && ((i++)) ;; esac
             ;;
         -[uc] | --ci-userdata | --ci-metadata | --ci-networkconfig) ((i++)) ;;
         -*) ;;
@@ -54,7 +54,7 @@ _virtx()
         esac
         ;;
     -h | --host)
-        case $command in 'list vm' | 'create vm') choices=$(_virtx_uuids host) ;; esac
+        case $command in 'list vm' | 'create vm' | 'register vm' | repair) choices=$(_virtx_uuids host) ;; esac
         ;;
     -u | -c | --ci-userdata | --ci-metadata | --ci-networkconfig)
         COMPREPLY=()
@@ -82,7 +82,8 @@ _virtx()
         'get host') choices='-C --stat-cpu -M --stat-mem' ;;
         'get vm')
             choices='-k --disk -n --net -K --stat-disk -N --stat-net -C --stat-cpu -M --stat-mem' ;;
-        'create vm') choices='-h --host' ;;
+        'create vm' | 'register vm') choices='-h --host' ;;
+        repair) choices='-h --host -y --yes -s --storage -d --define' ;;
         'update vm' | 'delete vm') choices='-s --storage' ;;
         'boot vm') choices='-u --ci-userdata -m --ci-metadata -c --ci-networkconfig' ;;
         'shutdown vm') choices='-f -ff --force' ;;
@@ -92,10 +93,10 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume watch decode-event' ;;
+    '') choices='list get create update delete boot shutdown pause resume register repair watch decode-event' ;;
     list) choices='host vm operation' ;;
     get) choices='host vm runstate operation' ;;
-    'get runstate' | create | update | delete | boot | shutdown | pause | resume) choices=vm ;;
+    'get runstate' | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
     'create vm')
         COMPREPLY=()
         compopt -o default
@@ -103,7 +104,7 @@ _virtx()
         ;;
     'get host' | 'get operation') [[ $operands = 0 ]] && choices=$(_virtx_uuids "${command#get }") ;;
     'get vm' | 'get runstate vm' | 'update vm' | 'delete vm' | 'boot vm' | 'shutdown vm' | \
-        'pause vm' | 'resume vm')
+        'pause vm' | 'resume vm' | 'register vm')
         if [[ $operands = 0 ]]; then
             choices=$(_virtx_uuids vm)
         elif [[ $command = 'update vm' && $operands = 1 ]]; then

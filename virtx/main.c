@@ -46,6 +46,11 @@ static const struct command commands[] = {
 	    "Print a serf event of virtxd as a line of JSON",
 	    "For the event handlers of a serf agent: the payload comes on standard input, the\n"
 	    "event's name in SERF_USER_EVENT." },
+	{ { "register", "vm" }, { "UUID" }, register_vm_options, register_vm,
+	    "Make registry and libvirt agree about a VM",
+	    "What libvirt has goes to the registry; what only the registry has goes to libvirt." },
+	{ { "repair" }, { NULL }, repair_options, repair,
+	    "Show, or put in order, what failures left behind", NULL },
 	{ .words = { NULL } },
 };
 

@@ -54,4 +54,12 @@ enum command_result watch(struct command_call *call, struct error *err);
 /* decode_event.c */
 enum command_result decode_event(struct command_call *call, struct error *err);
 
+/* register.c */
+extern const struct option_row register_vm_options[];
+enum command_result register_vm(struct command_call *call, struct error *err);
+
+/* repair.c */
+extern const struct option_row repair_options[];
+enum command_result repair(struct command_call *call, struct error *err);
+
 #endif

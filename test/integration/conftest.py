@@ -53,6 +53,14 @@ def delete(host, uuid, storage=True):
     assert answer.status == 204, answer.text
 
 
+def clear(host):
+    """Delete all VMs with their storage, whatever state a failed test left them in."""
+    for item in host.api("GET", "/vms").json()["items"]:
+        host.api("DELETE", f"/vms/{item['uuid']}/runstate/boot", {"force": 2})
+        wait_for(f"VM {item['uuid']} to be deleted", lambda: host.api(
+            "DELETE", f"/vms/{item['uuid']}", {"deletestorage": True}).status in (200, 204, 404), 60)
+
+
 def runstate(host, uuid):
     """The run state in words."""
     answer = host.api("GET", f"/vms/{uuid}/runstate")

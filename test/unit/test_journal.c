@@ -125,6 +125,24 @@ test_list(void **state)
 }
 
 static void
+test_find(void **state)
+{
+	struct error err = { 0 };
+	char host[37];
+
+	assert_int_equal(journal_find(*state, VM1, host, &err), -1);
+	assert_int_equal(err.status, 404);
+	save(*state, HOST1, VM2);
+	save(*state, HOST2, VM1);
+	assert_int_equal(journal_find(*state, VM1, host, &err), 0);
+	assert_string_equal(host, HOST2);
+	assert_int_equal(journal_find(*state, HOST1, host, &err), -1);
+	assert_int_equal(err.status, 404);
+	assert_int_equal(journal_find(*state, "..", host, &err), -1);
+	assert_int_equal(err.status, 400);
+}
+
+static void
 test_names_are_uuids(void **state)
 {
 	struct journal journal;
@@ -152,6 +170,7 @@ main(void)
 		TEST(test_save_load_remove),
 		TEST(test_journals_that_cannot_be_acted_on),
 		TEST(test_list),
+		TEST(test_find),
 		TEST(test_names_are_uuids),
 	};
 

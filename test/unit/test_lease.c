@@ -204,6 +204,37 @@ test_list(void **state)
 }
 
 static void
+test_leftovers(void **state)
+{
+	static const char *const others[] = { ".x", "." TEST_VM, ".." TEST_VM, ".n.x" TEST_VM,
+		".n." TEST_VM ".delete", "n." TEST_VM, "..n." TEST_VM };
+	_free_ struct lease_leftover *left = NULL;
+	struct error err = { 0 };
+	char name[128];
+	size_t n = 0;
+
+	assert_int_equal(rename(at("lock"), at("lock.older")), 0);
+	assert_int_equal(mkdir(at("lock"), 0750), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		snprintf(name, sizeof(name), "lock/%s", others[i]);
+		assert_int_equal(mkdir(at(name), 0750), 0);
+	}
+	assert_int_equal(lease_list_leftovers(disk_root, &left, &n, &err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(mkdir(at("lock/.some.name." TEST_VM), 0750), 0);
+	assert_int_equal(mkdir(at("lock/.n." TEST_OTHER ".deleted"), 0750), 0);
+	assert_int_equal(lease_list_leftovers(disk_root, &left, &n, &err), 0);
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *path = lease_leftover_path(disk_root, &left[i]);
+
+		assert_int_equal(access(path, F_OK), 0);
+		assert_string_equal(left[i].uuid, left[i].deleted ? TEST_OTHER : TEST_VM);
+		assert_string_equal(left[i].name, left[i].deleted ? "n" : "some.name");
+	}
+}
+
+static void
 test_lockfile(void **state)
 {
 	int parent = open(disk_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
@@ -271,6 +302,7 @@ main(void)
 		cmocka_unit_test(test_create_exists),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_lockfile),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_default_id),

@@ -160,6 +160,22 @@ test_root_that_is_not_mounted(void **state)
 }
 
 static void
+test_find_other(void **state)
+{
+	struct error err = { 0 };
+	char host[37];
+
+	save(*state, HOST1, VM1, XML);
+	assert_int_equal(registry_find_other(*state, HOST1, VM1, host, &err), -1);
+	expect_error(&err, 404, "is registered under no host");
+	assert_int_equal(registry_find_other(*state, HOST2, VM1, host, &err), 0);
+	assert_string_equal(host, HOST1);
+	save(*state, HOST2, VM1, XML);
+	assert_int_equal(registry_find_other(*state, HOST1, VM1, host, &err), 0);
+	assert_string_equal(host, HOST2);
+}
+
+static void
 test_names_are_uuids(void **state)
 {
 	static const char *const names[] = { "", "..", "../" VM1, VM1 "/", VM1 "x" };
@@ -408,6 +424,7 @@ main(void)
 		TEST(test_save_and_load),
 		TEST(test_directories),
 		TEST(test_root_that_is_not_mounted),
+		TEST(test_find_other),
 		TEST(test_names_are_uuids),
 		TEST(test_links_are_not_followed),
 		TEST(test_what_is_no_regular_file),

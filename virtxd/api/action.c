@@ -16,6 +16,7 @@ struct action {
 	struct request *req; /* NULL once it is answered */
 	struct event *deadline;
 	const char *op;
+	const struct route *route;
 	uint64_t mark;
 	int success;
 	bool waits_for_guest; /* the operation ends when the VM is seen off */
@@ -60,8 +61,9 @@ warning_header(const char *text)
 }
 
 static void
-reply_success(struct action *action, const char *warning)
+reply_success(struct action *action, const struct vm_result *res)
 {
+	const char *warning = res->warning;
 	_free_ char *header = NULL;
 	struct request_header headers[] = { { "Warning", NULL } };
 	size_t n = 0;
@@ -78,6 +80,8 @@ reply_success(struct action *action, const char *warning)
 	}
 	if (status == 201)
 		body = json_quote(action->vm);
+	else if (status == 200 && res->defined)
+		status = 201;
 	request_reply_json(
 	    steal_ptr(action->req), status, body, body ? strlen(body) : 0, headers, n);
 }
@@ -125,7 +129,28 @@ done(void *arg, void *result, const struct error *err)
 		log_info("api", "%s of VM '%s' completed", action->op, action->vm);
 	if (!action->waits_for_guest)
 		operations_finish(api->operations, action->id, res->warning, NULL);
-	reply_success(action, res->warning);
+	reply_success(action, res);
+	action_free(action);
+}
+
+/* The work was on the host, and its result is the answer itself. */
+static void
+done_host(void *arg, void *result, const struct error *err)
+{
+	struct action *action = arg;
+
+	if (!result) {
+		log_info("api", "%s failed: %s", action->op, err->detail);
+		operations_finish(action->api->operations, action->id, NULL, err);
+		reply_error(action, err);
+	} else {
+		log_info("api", "%s completed", action->op);
+		operations_finish(action->api->operations, action->id, NULL, NULL);
+		if (action->req)
+			request_reply_model(
+			    steal_ptr(action->req), action->success, action->route->reply, result);
+	}
+	keeper_reconcile(action->api->keeper);
 	action_free(action);
 }
 
@@ -136,8 +161,9 @@ out_of_time(evutil_socket_t fd, short what, void *arg)
 	struct action *action = arg;
 	struct error err = { 0 };
 
-	error_set(&err, 504, "%s of VM '%s' is still under way after %d s: see /operations/%s",
-	    action->op, action->vm, action->api->config->reply_timeout, action->id);
+	error_set(&err, 504, "%s%s%s%s is still under way after %d s: see /operations/%s",
+	    action->op, *action->vm ? " of VM '" : "", action->vm, *action->vm ? "'" : "",
+	    action->api->config->reply_timeout, action->id);
 	reply_error(action, &err);
 }
 
@@ -165,6 +191,7 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	action->api = api;
 	action->req = req;
 	action->op = req->route->op;
+	action->route = req->route;
 	action->success = success;
 	action->waits_for_guest = work == WORK_VM_SHUTDOWN && success == 202;
 	action->mark = inventory_mark(api->inventory);
@@ -172,7 +199,8 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	snprintf(action->id, sizeof(action->id), "%s",
 	    operations_start(
 		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
-	if (!job_start(api->jobs, work, request, vm, action->id, progress, done, action, &err)) {
+	if (!job_start(api->jobs, work, request, *vm ? vm : NULL, action->id, progress,
+		req->route->reply ? done_host : done, action, &err)) {
 		operations_finish(api->operations, action->id, NULL, &err);
 		reply_error(action, &err);
 		action_free(action);

@@ -17,6 +17,8 @@ void api_vm_boot(struct api *api, struct request *req);
 void api_vm_shutdown(struct api *api, struct request *req);
 void api_vm_pause(struct api *api, struct request *req);
 void api_vm_resume(struct api *api, struct request *req);
+void api_vm_register(struct api *api, struct request *req);
+void api_host_repair(struct api *api, struct request *req);
 void api_operation_list(struct api *api, struct request *req);
 void api_operation_get(struct api *api, struct request *req);
 void api_gossip_vms(struct api *api, struct request *req);

@@ -183,6 +183,20 @@ open_dir(const char *root, const struct disk *disk, int *dir, const char **base,
 	return -1;
 }
 
+/* The same for a staged name: what is no directory (422) has none in it, and never had. */
+static int
+open_staged_dir(
+    const char *root, const struct disk *disk, int *dir, const char **base, struct error *err)
+{
+	struct error cause = { 0 };
+
+	if (open_dir(root, disk, dir, base, &cause) == 0 || cause.status == 422)
+		return 0;
+	if (err)
+		*err = cause;
+	return -1;
+}
+
 static int
 drop(int dir, const char *name, const struct disk *disk, struct error *err)
 {
@@ -209,7 +223,7 @@ image_commit(const char *root, const char *uuid, const struct disk *disk, struct
 	const char *base;
 
 	if (staged_name(root, uuid, disk, staged, err) < 0 ||
-	    open_dir(root, disk, &dir, &base, err) < 0)
+	    open_staged_dir(root, disk, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;
@@ -224,7 +238,7 @@ image_undo(const char *root, const char *uuid, const struct disk *disk, struct e
 	const char *base;
 
 	if (staged_name(root, uuid, disk, staged, err) < 0 ||
-	    open_dir(root, disk, &dir, &base, err) < 0)
+	    open_staged_dir(root, disk, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;

@@ -7,6 +7,8 @@
 #ifndef DISK_IMAGE_H
 #define DISK_IMAGE_H
 
+#include <sys/stat.h>
+
 #include "proto/error.h"
 #include "proto/model.h"
 
@@ -34,6 +36,19 @@ int image_delete(const char *root, const struct disk *disk, struct error *err);
  * encryption, compressed extents. */
 int image_inspect(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
+
+/* Told of each regular file; path is "ROOT/ds/...". */
+typedef void (*image_each)(const char *path, void *arg);
+/* Every regular file under ROOT/ds, in no order: symlinks are not followed, at most max entries are
+ * looked at, none deeper than 16 directories; *complete tells whether that was all. */
+int image_walk(
+    const char *root, size_t max, image_each each, void *arg, bool *complete, struct error *err);
+/* Whether it is the name of an image that was not finished, and whose. */
+bool image_staged(const char *path, char uuid[37]);
+/* What is at path now, a symlink itself; 404 for nothing. */
+int image_stat(const char *root, const char *path, struct stat *st, struct error *err);
+/* Removes a staged name for good, and no other; one that is not there is fine. */
+int image_drop_staged(const char *root, const char *path, struct error *err);
 
 /* A lun: refuses (422) what is no block device; size in bytes. */
 int lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);

@@ -48,6 +48,18 @@ int lease_undo(const char *root, const char *name, const char *uuid, struct erro
  */
 int lease_list(const char *root, char (**ret)[LEASE_NAME_SIZE], size_t *n, struct error *err);
 
+/* What an interrupted creation or deletion left: ROOT/lock/.NAME.UUID or .NAME.UUID.deleted, which
+ * lease_undo removes. */
+struct lease_leftover {
+	char name[LEASE_NAME_SIZE];
+	char uuid[37];
+	bool deleted;
+};
+int lease_list_leftovers(
+    const char *root, struct lease_leftover **ret, size_t *n, struct error *err);
+/* The path of a leftover; the caller frees. */
+char *lease_leftover_path(const char *root, const struct lease_leftover *leftover);
+
 enum lockspace_state {
 	LOCKSPACE_JOINED,
 	LOCKSPACE_JOINING,

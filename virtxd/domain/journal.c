@@ -2,9 +2,13 @@
 /* The intents of operations under way, beside the registry. */
 #include "domain/journal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "domain/registry.h"
 #include "domain/store.h"
 #include "proto/json.h"
 
@@ -106,6 +110,37 @@ journal_remove(const char *root, const char *host, const char *uuid, struct erro
 	if (absent)
 		return 0;
 	return dir < 0 ? -1 : store_remove(dir, name, path, err);
+}
+
+int
+journal_find(const char *root, const char *uuid, char host[37], struct error *err)
+{
+	_free_ char(*hosts)[37] = NULL;
+	char name[37 + sizeof(SUFFIX)], normal[37];
+	size_t n = 0;
+
+	if (store_check(uuid, "VM", normal, err) < 0 || registry_hosts(root, &hosts, &n, err) < 0)
+		return -1;
+	snprintf(name, sizeof(name), "%s" SUFFIX, normal);
+	for (size_t i = 0; i < n; i++) {
+		_close_ int dir = -1;
+		struct stat st;
+		bool absent;
+
+		dir = store_open(root, hosts[i], false, &absent, err);
+		if (absent)
+			continue;
+		if (dir < 0)
+			return -1;
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			memcpy(host, hosts[i], sizeof(hosts[i]));
+			return 0;
+		}
+		if (errno != ENOENT)
+			return error_errno(err, 507, errno, "cannot look for '%s/xml/%s/%s'", root,
+			    hosts[i], name);
+	}
+	return error_set(err, 404, "the VM '%s' has no journal under any host", normal);
 }
 
 int

@@ -28,6 +28,8 @@ int journal_save(
 int journal_load(const char *root, const char *host, const char *uuid, struct journal *journal,
     struct error *err);
 int journal_remove(const char *root, const char *host, const char *uuid, struct error *err);
+/* The host under which the VM has one; 404 when under none. */
+int journal_find(const char *root, const char *uuid, char host[37], struct error *err);
 /* The VMs that have one; *ret is an array of n texts of 37 bytes, the caller's. */
 int journal_list(
     const char *root, const char *host, char (**ret)[37], size_t *n, struct error *err);

@@ -170,9 +170,8 @@ list_host(
 	return 0;
 }
 
-/* The hosts that have a directory. */
-static int
-list_hosts(const char *root, char (**ret)[37], size_t *n, struct error *err)
+int
+registry_hosts(const char *root, char (**ret)[37], size_t *n, struct error *err)
 {
 	_free_ char *path = xasprintf("%s/xml", root);
 	_close_ int dir = -1;
@@ -199,7 +198,7 @@ registry_list(
 		if (store_check(host, "host", one, err) < 0)
 			return -1;
 		memcpy(*model_append(&hosts, &n_hosts), one, sizeof(one));
-	} else if (list_hosts(root, &hosts, &n_hosts, err) < 0) {
+	} else if (registry_hosts(root, &hosts, &n_hosts, err) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < n_hosts; i++)
@@ -211,7 +210,8 @@ registry_list(
 }
 
 int
-registry_find(const char *root, const char *uuid, char host[37], struct error *err)
+registry_find_other(
+    const char *root, const char *except, const char *uuid, char host[37], struct error *err)
 {
 	_free_ char(*hosts)[37] = NULL;
 	_free_ char *name = NULL;
@@ -221,12 +221,14 @@ registry_find(const char *root, const char *uuid, char host[37], struct error *e
 	char normal[37];
 	bool absent;
 
-	if (store_check(uuid, "VM", normal, err) < 0 || list_hosts(root, &hosts, &n, err) < 0)
+	if (store_check(uuid, "VM", normal, err) < 0 || registry_hosts(root, &hosts, &n, err) < 0)
 		return -1;
 	top = store_open(root, NULL, false, &absent, err);
 	if (top < 0 && !absent)
 		return -1;
 	for (size_t i = 0; i < n && top >= 0; i++) {
+		if (except && strcmp(hosts[i], except) == 0)
+			continue;
 		free(name);
 		name = xasprintf("%s/" NAME_FORMAT, hosts[i], normal);
 		if (fstatat(top, name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -241,6 +243,12 @@ registry_find(const char *root, const char *uuid, char host[37], struct error *e
 		}
 	}
 	return error_set(err, 404, "the VM '%s' is registered under no host", normal);
+}
+
+int
+registry_find(const char *root, const char *uuid, char host[37], struct error *err)
+{
+	return registry_find_other(root, NULL, uuid, host, err);
 }
 
 int

@@ -32,6 +32,11 @@ int registry_list(
     const char *root, const char *host, struct registry_entry **ret, size_t *n, struct error *err);
 /* The host under which the VM is registered; 404 when under none. */
 int registry_find(const char *root, const char *uuid, char host[37], struct error *err);
+/* The same, passing by one host (NULL: none). */
+int registry_find_other(
+    const char *root, const char *except, const char *uuid, char host[37], struct error *err);
+/* The hosts that have a directory; *ret is an array of n texts of 37 bytes, the caller's. */
+int registry_hosts(const char *root, char (**ret)[37], size_t *n, struct error *err);
 /* The cached sanlock host_id: 1..2000, 0 when there is none. */
 int registry_load_lockid(const char *root, const char *host, int *ret, struct error *err);
 int registry_save_lockid(const char *root, const char *host, int lockid, struct error *err);

@@ -5,13 +5,16 @@
 
 #include "job/uuid_set.h"
 #include "proto/log.h"
+#include "work/orphans.h"
 
-#define COALESCE_MS   50    /* events of one moment become one refresh */
-#define RENEWAL_FAILS 8	    /* io_timeouts after which sanlock calls its host_id lost */
-#define REJOIN_MS     2000  /* until the lockspace is tried again while it is not joined */
-#define HEAL_MS	      200   /* until a VM that is busy is looked at again */
-#define SILENT_MS     20000 /* after which a sanlock that does not answer is no longer trusted */
-#define INSPECT_BATCH 50    /* VMs */
+#define COALESCE_MS   50     /* events of one moment become one refresh */
+#define RENEWAL_FAILS 8	     /* io_timeouts after which sanlock calls its host_id lost */
+#define REJOIN_MS     2000   /* until the lockspace is tried again while it is not joined */
+#define HEAL_MS	      200    /* until a VM that is busy is looked at again */
+#define SILENT_MS     20000  /* after which a sanlock that does not answer is no longer trusted */
+#define INSPECT_BATCH 50     /* VMs */
+#define RESOURCES     256    /* looked at in one reconciliation */
+#define DEEP_MS	      600000 /* between two looks through all images */
 
 /* One kind of background job: at most one of it runs at a time. */
 struct slot {
@@ -34,6 +37,9 @@ struct keeper {
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
 	bool healing;		  /* what is observed now is what a healing could do */
+	int64_t deep_due;	  /* monotonic ms */
+	char *cursor;		  /* where the reconciliation goes on among the resources */
+	bool reconcile_again;
 	bool connected;
 	bool host_known; /* what never changes of the host was collected */
 	char *lockspace_why;
@@ -343,6 +349,25 @@ inspect(struct keeper *keeper)
 	model_clear(&inspect_request_model, &req);
 }
 
+/* The job sees this host's libvirt only; a VM that another host has is no orphan. */
+static void
+drop_foreign(struct keeper *keeper, struct reconcile_result *res)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < res->n_problems; i++) {
+		struct host_problem *problem = &res->problems[i];
+		const struct inventory_vm *view =
+		    inventory_find_vm(keeper->inventory, str_or_empty(problem->vm));
+
+		if (view && !view->local && problem_is_orphan(problem))
+			model_clear(&host_problem_model, problem);
+		else
+			res->problems[n++] = *problem;
+	}
+	res->n_problems = n;
+}
+
 static void
 reconcile_done(void *arg, void *result, const struct error *err)
 {
@@ -352,11 +377,36 @@ reconcile_done(void *arg, void *result, const struct error *err)
 	keeper->reconcile.running = false;
 	if (!res) {
 		failed(WORK_RECONCILE, err);
-		return;
+	} else {
+		str_set(&keeper->cursor, res->cursor);
+		drop_foreign(keeper, res);
+		inventory_set_problems(keeper->inventory, res->problems, res->n_problems);
+		for (size_t i = 0; i < res->n_unfinished; i++)
+			keeper_heal(keeper, res->unfinished[i].uuid);
 	}
-	inventory_set_problems(keeper->inventory, res->problems, res->n_problems);
-	for (size_t i = 0; i < res->n_unfinished; i++)
-		keeper_heal(keeper, res->unfinished[i].uuid);
+	if (keeper->reconcile_again)
+		keeper_reconcile(keeper);
+}
+
+void
+keeper_reconcile(struct keeper *keeper)
+{
+	const struct host *self =
+	    inventory_find_host(keeper->inventory, inventory_self(keeper->inventory));
+	struct reconcile_request req = {
+		.env = keeper->env,
+		.known = self ? self->problems : NULL,
+		.n_known = self ? self->n_problems : 0,
+		.deep = monotonic_ms() >= keeper->deep_due,
+		.limit = RESOURCES,
+		.cursor = keeper->cursor,
+	};
+
+	keeper->reconcile_again = keeper->reconcile.running;
+	if (keeper->reconcile.running || !keeper->connected || str_empty(keeper->env.host))
+		return;
+	if (start(keeper, &keeper->reconcile, WORK_RECONCILE, &req, reconcile_done) && req.deep)
+		keeper->deep_due = monotonic_ms() + DEEP_MS;
 }
 
 static void
@@ -419,7 +469,6 @@ collect_done(void *arg, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
 	struct collect_result *res = result;
-	struct reconcile_request reconcile;
 
 	keeper->collect.running = false;
 	if (!res) {
@@ -433,8 +482,8 @@ collect_done(void *arg, void *result, const struct error *err)
 	keeper->host_known = true;
 	str_set(&keeper->env.host, inventory_self(keeper->inventory));
 
-	reconcile.env = keeper->env;
-	start(keeper, &keeper->reconcile, WORK_RECONCILE, &reconcile, reconcile_done);
+	if (!keeper->reconcile.running)
+		keeper_reconcile(keeper);
 	join_lockspace(keeper);
 	inspect(keeper);
 	inventory_each_local(keeper->inventory, suspect_again, keeper);
@@ -540,5 +589,6 @@ keeper_free(struct keeper *keeper)
 	uuid_set_clear(&keeper->suspects);
 	model_clear(&work_env_model, &keeper->env);
 	free(keeper->lockspace_why);
+	free(keeper->cursor);
 	free(keeper);
 }

@@ -35,6 +35,9 @@ void keeper_vm_changed(
 /* Undo or finish what an interrupted job left of this VM, as soon as it is free. */
 void keeper_heal(struct keeper *keeper, const char *uuid);
 
+/* Something was done to the registry or the storage: compare them with libvirt again. */
+void keeper_reconcile(struct keeper *keeper);
+
 /* For the requests of jobs; borrowed. The host is "" until libvirt has told it. */
 const struct work_env *keeper_env(const struct keeper *keeper);
 /* "" once the lockspace is joined, else why it is not. */

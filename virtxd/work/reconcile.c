@@ -4,6 +4,7 @@
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "work/hypervisor.h"
+#include "work/orphans.h"
 
 static void
 add_problem(
@@ -77,8 +78,8 @@ find_entry(const struct registry_entry *entries, size_t n, const char *uuid)
 /* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
  * nobody's business. */
 static int
-compare_libvirt(const struct work_env *env, virConnectPtr conn,
-    const struct registry_entry *entries, size_t n, struct reconcile_result *res, struct error *err)
+compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_knowledge *knowledge,
+    struct reconcile_result *res, struct error *err)
 {
 	_free_ virDomainPtr *domains = NULL;
 	int n_domains =
@@ -95,7 +96,7 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn,
 		if (hypervisor_info(domain, env->root, &info, &cause) < 0 || info.foreign ||
 		    is_unfinished(res, info.uuid))
 			continue;
-		entry = find_entry(entries, n, info.uuid);
+		entry = find_entry(knowledge->entries, knowledge->n_entries, info.uuid);
 		if (!entry) {
 			add_problem(res, "not-registered", info.uuid, xstrdup(""),
 			    "libvirt has the VM, and no host has it in the registry");
@@ -107,6 +108,8 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn,
 			add_problem(res, "registered-elsewhere", info.uuid,
 			    xasprintf("%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),
 			    detail);
+		} else {
+			orphans_expect(knowledge, env->root, entry->uuid, &info.def);
 		}
 	}
 	return 0;
@@ -119,12 +122,20 @@ work_reconcile(const void *request, void *result, struct error *err)
 	struct reconcile_result *res = result;
 	_connect_ virConnectPtr conn = NULL;
 	_free_ struct registry_entry *entries = NULL;
+	struct orphan_knowledge knowledge = { 0 };
 	size_t n = 0;
+	int r;
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
 	    find_unfinished(&req->env, res, err) < 0 ||
 	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
 	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
 		return -1;
-	return compare_libvirt(&req->env, conn, entries, n, res, err);
+	knowledge.entries = entries;
+	knowledge.n_entries = n;
+	r = compare_libvirt(&req->env, conn, &knowledge, res, err);
+	if (r == 0)
+		r = orphans_find(req, conn, &knowledge, res, err);
+	free(knowledge.expected);
+	return r;
 }

@@ -80,12 +80,17 @@ const struct model inspect_result_model = { "InspectResult", sizeof(struct inspe
 
 static const struct field reconcile_request_fields[] = {
 	FIELD_STRUCT("env", struct reconcile_request, env, work_env),
+	FIELD_ARRAY("known", struct reconcile_request, known, host_problem),
+	FIELD("deep", struct reconcile_request, deep),
+	FIELD("limit", struct reconcile_request, limit),
+	FIELD("cursor", struct reconcile_request, cursor),
 };
 const struct model reconcile_request_model = { "ReconcileRequest", sizeof(struct reconcile_request),
 	reconcile_request_fields, ARRAY_SIZE(reconcile_request_fields) };
 
 static const struct field reconcile_result_fields[] = {
 	FIELD_ARRAY("problems", struct reconcile_result, problems, host_problem),
+	FIELD("cursor", struct reconcile_result, cursor),
 	FIELD_ARRAY("unfinished", struct reconcile_result, unfinished, work_uuid),
 };
 const struct model reconcile_result_model = { "ReconcileResult", sizeof(struct reconcile_result),
@@ -102,6 +107,22 @@ static const struct field lockspace_result_fields[] = {
 };
 const struct model lockspace_result_model = { "LockspaceResult", sizeof(struct lockspace_result),
 	lockspace_result_fields, ARRAY_SIZE(lockspace_result_fields) };
+
+static const struct field repair_vm_fields[] = {
+	FIELD("uuid", struct repair_vm, uuid),
+	FIELD("host", struct repair_vm, host),
+	FIELD("active", struct repair_vm, active),
+};
+const struct model repair_vm_model = { "RepairVm", sizeof(struct repair_vm), repair_vm_fields,
+	ARRAY_SIZE(repair_vm_fields) };
+
+static const struct field repair_request_fields[] = {
+	FIELD_STRUCT("env", struct repair_request, env, work_env),
+	FIELD_STRUCT("options", struct repair_request, options, repair_options),
+	FIELD_ARRAY("elsewhere", struct repair_request, elsewhere, repair_vm),
+};
+const struct model repair_request_model = { "RepairRequest", sizeof(struct repair_request),
+	repair_request_fields, ARRAY_SIZE(repair_request_fields) };
 
 static const struct field vm_create_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_create_request, env, work_env),
@@ -154,6 +175,7 @@ const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), 
 
 static const struct field vm_result_fields[] = {
 	FIELD("gone", struct vm_result, gone),
+	FIELD("defined", struct vm_result, defined),
 	FIELD_STRUCT("vm", struct vm_result, vm, vm_report),
 	FIELD("warning", struct vm_result, warning),
 };

@@ -74,10 +74,16 @@ extern const struct model inspect_vm_model, inspect_request_model, inspect_resul
 
 struct reconcile_request {
 	struct work_env env;
+	struct host_problem *known; /* what was told last: looked at again */
+	size_t n_known;
+	bool deep;     /* look through all images, too */
+	int32_t limit; /* of resources that are looked at, 0 for all */
+	char *cursor;  /* those after this name, then from the first again */
 };
 struct reconcile_result {
 	struct host_problem *problems;
 	size_t n_problems;
+	char *cursor;		      /* for the next request */
 	struct work_uuid *unfinished; /* VMs whose journal waits for vm-heal */
 	size_t n_unfinished;
 };
@@ -124,10 +130,25 @@ struct vm_request {
 };
 /* The answer of every vm- job. */
 struct vm_result {
-	bool gone; /* the VM is no more; else vm tells how it is now */
+	bool gone;    /* the VM is no more; else vm tells how it is now */
+	bool defined; /* libvirt did not have it before (vm-register) */
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */
 };
+/* A VM that the cluster has, and its host. */
+struct repair_vm {
+	char *uuid;
+	char *host;
+	bool active; /* the host is */
+};
+/* The answer is a repair_list. */
+struct repair_request {
+	struct work_env env;
+	struct repair_options options;
+	struct repair_vm *elsewhere; /* the VMs of the other hosts */
+	size_t n_elsewhere;
+};
+extern const struct model repair_vm_model, repair_request_model;
 extern const struct model vm_create_request_model, vm_update_request_model, vm_delete_request_model,
     vm_boot_request_model;
 extern const struct model vm_shutdown_request_model, vm_request_model, vm_result_model;

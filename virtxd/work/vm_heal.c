@@ -47,14 +47,10 @@ static int
 register_again(const struct vm_request *req, virConnectPtr conn, struct error *err)
 {
 	_domain_ virDomainPtr domain = NULL;
-	_free_ char *xml = NULL;
 
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
-	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
-	if (!xml)
-		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
-	return registry_save(req->env.root, req->env.host, req->uuid, xml, err);
+	return vm_register(&req->env, domain, req->uuid, err);
 }
 
 static int

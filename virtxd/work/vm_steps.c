@@ -59,12 +59,23 @@ vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
 }
 
 int
+vm_register(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+{
+	_free_ char *xml =
+	    virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", uuid);
+	return registry_save(env->root, env->host, uuid, xml, err);
+}
+
+int
 vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, const struct vmdef *def,
     struct error *err)
 {
 	_domain_caps_ struct domain_caps caps = { 0 };
 	_domain_ virDomainPtr domain = NULL;
-	_free_ char *xml = NULL, *processed = NULL;
+	_free_ char *xml = NULL;
 	struct domain_env domain_env = { .root = env->root };
 
 	if (hypervisor_caps(conn, &caps, err) < 0)
@@ -76,10 +87,7 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
 	domain = virDomainDefineXMLFlags(conn, xml, 0);
 	if (!domain)
 		return hypervisor_error(err, 424, "libvirt refuses the VM");
-	processed = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
-	if (!processed)
-		return hypervisor_error(err, 424, "cannot read back the VM's XML");
-	return registry_save(env->root, env->host, uuid, processed, err);
+	return vm_register(env, domain, uuid, err);
 }
 
 static void

@@ -22,6 +22,9 @@ int vm_undefine(virConnectPtr conn, const char *uuid, struct error *err);
  */
 int vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
     const struct vmdef *skip, struct vm_report *report, struct error *err);
+/* Saves libvirt's definition to the registry of this host. */
+int vm_register(
+    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
 /* Defines the VM in libvirt, and registers what libvirt made of it. */
 int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
     const struct vmdef *def, struct error *err);

@@ -33,4 +33,8 @@ const struct work works[WORK_N] = {
 	    &vm_result_model, 60, false, work_vm_resume },
 	[WORK_VM_HEAL] = { "vm-heal", "undo or finish what an interrupted job left of a VM",
 	    &vm_request_model, &vm_result_model, 3600, false, work_vm_heal },
+	[WORK_VM_REGISTER] = { "vm-register", "make registry and libvirt agree about a VM",
+	    &vm_request_model, &vm_result_model, 600, false, work_vm_register },
+	[WORK_REPAIR] = { "repair", "repair what was left behind, or tell what would be done",
+	    &repair_request_model, &repair_list_model, 6 * 3600, false, work_repair },
 };

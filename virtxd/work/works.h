@@ -20,5 +20,7 @@ int work_vm_shutdown(const void *request, void *result, struct error *err);
 int work_vm_pause(const void *request, void *result, struct error *err);
 int work_vm_resume(const void *request, void *result, struct error *err);
 int work_vm_heal(const void *request, void *result, struct error *err);
+int work_vm_register(const void *request, void *result, struct error *err);
+int work_repair(const void *request, void *result, struct error *err);
 
 #endif

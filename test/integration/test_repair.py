@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What failures leave behind is reported, and repaired where that is safe; register in both directions."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid as uuids
+
+import pytest
+from conftest import create, delete, disk, runstate, vmdef
+from lab import wait_for
+
+OLD = 3600  # seconds; what is younger than some minutes is not left behind yet
+
+
+def resource(path):
+    """The name of the resource of an image."""
+    return hashlib.md5(path.removeprefix("/vms/ds/").encode()).hexdigest()
+
+
+def age(*paths):
+    """Make files look old enough."""
+    for path in paths:
+        os.utime(path, (time.time() - OLD,) * 2, follow_symlinks=False)
+
+
+def problems(host, kind=None):
+    found = host.api("GET", f"/hosts/{host.uuid}").json()["problems"]
+    return [p for p in found if kind in (None, p["kind"])]
+
+
+def wait_problem(host, kind, vm):
+    return wait_for(f"the problem {kind} of {vm}",
+                    lambda: [p for p in problems(host, kind) if p["vm"] == vm], 60)
+
+
+def repair(host, **options):
+    answer = host.api("POST", f"/hosts/{host.uuid}/repair", options, timeout=120)
+    assert answer.status == 200, answer.text
+    return {(i["kind"], i["vm"]): i for i in answer.json()["items"]}
+
+
+def lose(lab, host, uuid):
+    """Make everybody forget a VM."""
+    host.virsh("undefine", uuid)
+    os.unlink(f"{lab.vms}/xml/{host.uuid}/{uuid}.xml")
+    wait_for("the API to forget it", lambda: host.api("GET", f"/vms/{uuid}").status == 404, 60)
+
+
+@pytest.fixture
+def orphan(lab1, host):
+    """A VM that nobody has, with its lease and image; its uuid, and the lease's directory."""
+    uuid = create(host, vmdef("orphan"))
+    name = resource("/vms/ds/orphan.qcow2")
+    lose(lab1, host, uuid)
+    age(f"{lab1.vms}/lock/{name}")
+    yield uuid, f"{lab1.vms}/lock/{name}"
+    shutil.rmtree(f"{lab1.vms}/lock/{name}", ignore_errors=True)
+    if os.path.exists(f"{lab1.vms}/ds/orphan.qcow2"):
+        os.unlink(f"{lab1.vms}/ds/orphan.qcow2")
+
+
+def test_clean(host):
+    assert repair(host) == {}
+
+
+def test_orphan(lab1, host, orphan):
+    uuid, directory = orphan
+    image = f"{lab1.vms}/ds/orphan.qcow2"
+    lease = wait_problem(host, "lease-without-vm", uuid)[0]
+    assert lease["path"] == f"/vms/lock/{os.path.basename(directory)}/{os.path.basename(directory)}"
+    assert wait_problem(host, "image-without-vm", uuid)[0]["path"] == "/vms/ds/orphan.qcow2"
+    shown = host.virtx("get", "host", host.uuid).stdout
+    assert "lease-without-vm" in shown and "image-without-vm" in shown and uuid in shown
+
+    # A dry run changes nothing, and is what an empty request is.
+    items = repair(host)
+    item = items["lease-without-vm", uuid]
+    assert (item["action"], item["done"]) == ("delete-lease", False)
+    item = items["image-without-vm", uuid]
+    assert (item["action"], item["done"]) == ("none", False) and "deletestorage" in item["detail"]
+    table = host.virtx("repair").stdout
+    assert "delete-lease" in table and "dry run" in table
+    assert os.path.exists(directory) and os.path.exists(image)
+
+    items = json.loads(host.virtx("repair", "--yes", "-o", "json").stdout)["items"]
+    assert [(i["kind"], i["action"], i["done"]) for i in items if i["vm"] == uuid] == [
+        ("lease-without-vm", "delete-lease", True), ("image-without-vm", "none", False)]
+    assert not os.path.exists(directory) and os.path.exists(image)
+    wait_for("the problems to be gone", lambda: not problems(host), 30)
+    assert repair(host) == {}
+    # And the image can be claimed.
+    delete(host, create(host, vmdef("orphan", osdisk=disk("/vms/ds/orphan.qcow2", prov=0))))
+
+
+def test_orphan_with_storage(lab1, host, orphan):
+    uuid, directory = orphan
+    items = repair(host, apply=True, deletestorage=True)
+    assert items["image-without-vm", uuid]["done"] and items["lease-without-vm", uuid]["done"]
+    assert not os.path.exists(directory) and not os.path.exists(f"{lab1.vms}/ds/orphan.qcow2")
+    operation = host.api("GET", "/operations").json()["items"]
+    assert [o for o in operation if o["op"] == "HostRepair" and o["state"] == "completed"]
+
+
+def test_image_that_is_none(lab1, host, orphan):
+    """The lease stays where its image could not be deleted."""
+    uuid, directory = orphan
+    image = f"{lab1.vms}/ds/orphan.qcow2"
+    host.run(["chattr", "+i", "/vms/ds/orphan.qcow2"])
+    try:
+        items = repair(host, apply=True, deletestorage=True)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/orphan.qcow2"])
+    assert not items["image-without-vm", uuid]["done"]
+    assert "Operation not permitted" in items["image-without-vm", uuid]["detail"]
+    assert not items["lease-without-vm", uuid]["done"]
+    assert "could not be deleted" in items["lease-without-vm", uuid]["detail"]
+    assert os.path.exists(directory) and os.path.exists(image)
+
+
+def test_young(lab1, host, orphan):
+    """What was made a moment ago may be somebody's next step."""
+    uuid, directory = orphan
+    os.utime(directory)
+    assert repair(host, apply=True) == {} and os.path.exists(directory)
+    os.utime(directory, (time.time() + OLD,) * 2)
+    assert repair(host, apply=True) == {} and os.path.exists(directory)
+
+
+@pytest.mark.parametrize("trace", ["xml", "journal"])
+def test_elsewhere(lab1, host, orphan, trace):
+    """A VM that another host has in the registry, or works on, is no orphan."""
+    uuid, directory = orphan
+    other = f"{lab1.vms}/xml/{uuids.uuid4()}"
+    os.mkdir(other)
+    with open(f"{other}/{uuid}.{trace}", "w", encoding="utf-8") as file:
+        file.write("{}")
+    try:
+        assert repair(host, apply=True, deletestorage=True) == {}
+        assert os.path.exists(directory)
+    finally:
+        shutil.rmtree(other)
+
+
+def test_held(lab1, host, orphan):
+    """A lease that a process holds stays."""
+    uuid, directory = orphan
+    name = os.path.basename(directory)
+    with host.popen(["sanlock", "client", "command", "-r",
+                     f"__VIRTX__DISKS__:{name}:/vms/lock/{name}/{name}:0",
+                     "-c", "/bin/sleep", "60"]) as holder:
+        try:
+            wait_for("the lease to be held", lambda: name in str(host.sanlock_status()), 20)
+            item = repair(host, apply=True, deletestorage=True)["lease-without-vm", uuid]
+        finally:
+            holder.kill()
+    assert not item["done"] and "not done" in item["detail"]
+    assert os.path.exists(directory)
+
+
+def test_leftovers(lab1, host):
+    uuid, known = str(uuids.uuid4()), create(host, vmdef("known"))
+    os.makedirs(f"{lab1.vms}/ds/deep/er", exist_ok=True)
+    left = [f"lock/.{'a' * 32}.{uuid}", f"lock/.{'b' * 32}.{uuid}.deleted",
+            f"ds/deep/er/.{'a' * 32}.{uuid}.new"]
+    kept = [f"lock/.{'a' * 32}.{known}", f"ds/.{'a' * 32}.{known}.new", "ds/.other.new"]
+    for path in left + kept:
+        path = f"{lab1.vms}/{path}"
+        if "/lock/" in path:
+            os.mkdir(path)
+        else:
+            with open(path, "wb"):
+                pass
+        age(path)
+    answer = host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": True})
+    items = answer.json()["items"]
+    assert {i["path"] for i in items} == {f"/vms/{path}" for path in left}
+    assert all(i["done"] and i["action"] == "delete-leftover" for i in items), items
+    assert not [path for path in left if os.path.exists(f"{lab1.vms}/{path}")]
+    assert all(os.path.exists(f"{lab1.vms}/{path}") for path in kept)
+    for path in kept:
+        path = f"{lab1.vms}/{path}"
+        os.rmdir(path) if "/lock/" in path else os.unlink(path)
+    shutil.rmtree(f"{lab1.vms}/ds/deep")
+    delete(host, known)
+
+
+def test_no_owner(lab1, host, orphan):
+    uuid, directory = orphan
+    with open(f"{directory}/{os.path.basename(directory)}", "r+b") as file:
+        file.seek(2002 * 512)
+        file.write(bytes(512))
+    item = repair(host, apply=True)["lease-without-vm", ""]
+    assert item["action"] == "none" and "by hand" in item["detail"]
+    assert os.path.exists(directory)
+
+
+def test_symlinks_are_not_followed(lab1, host, orphan):
+    """The walk stays under ds."""
+    os.symlink("/", f"{lab1.vms}/ds/root")
+    try:
+        started = time.monotonic()
+        repair(host)
+        assert time.monotonic() - started < 5
+    finally:
+        os.unlink(f"{lab1.vms}/ds/root")
+
+
+def register(at, uuid, **options):
+    return at.api("PUT", f"/vms/{uuid}/register", options)
+
+
+def test_register_from_libvirt(lab1, host):
+    uuid = create(host, vmdef("reg"))
+    path = f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml"
+    with open(path, encoding="utf-8") as file:
+        before = file.read()
+    os.unlink(path)
+    wait_problem(host, "not-registered", uuid)
+    assert repair(host)["not-registered", uuid]["action"] == "register"
+    answer = register(host, uuid)
+    assert (answer.status, answer.text) == (200, "")
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == before
+    # It is fine to do it again, running or not, and repair does it too.
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    os.unlink(path)
+    assert register(host, uuid, host=host.uuid.upper()).status == 200
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    os.unlink(path)
+    item = repair(host, apply=True)["not-registered", uuid]
+    assert item["done"] and os.path.exists(path)
+    delete(host, uuid)
+
+
+def test_register_into_libvirt(lab1, host):
+    uuid = create(host, vmdef("reg"))
+    seen = host.api("GET", f"/vms/{uuid}").json()["def"]
+    for way in ("register", "repair", "virtx"):
+        host.virsh("undefine", uuid)
+        wait_for("it to be gone", lambda: host.api("GET", f"/vms/{uuid}").status == 404, 30)
+        if way == "register":
+            answer = register(host, uuid)
+            assert (answer.status, answer.text) == (201, "")
+        elif way == "virtx":
+            assert host.virtx("register", "vm", uuid, "--host", host.uuid).stdout == ""
+        else:
+            item = repair(host, apply=True)["not-in-libvirt", uuid]
+            assert (item["action"], item["done"]) == ("none", False) and "define" in item["detail"]
+            item = repair(host, apply=True, define=True)["not-in-libvirt", uuid]
+            assert (item["action"], item["done"]) == ("define", True), item
+            wait_for("the API to have it", lambda: host.api("GET", f"/vms/{uuid}").status == 200)
+        # Who registered it sees it at once.
+        vm = host.api("GET", f"/vms/{uuid}").json()
+        assert vm["def"]["name"] == "reg" and runstate(host, uuid) == "poweroff"
+    wait_for("its size to be known", lambda: host.api("GET", f"/vms/{uuid}").json()["def"] == seen)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(host, uuid)
+
+
+def test_register_refused(lab1, host):
+    uuid, stranger = create(host, vmdef("reg")), str(uuids.uuid4())
+    answer = register(host, stranger)
+    assert answer.status == 404 and stranger in answer.json()["detail"]
+    assert register(host, uuid, host="x").status == 400
+    answer = register(host, uuid, host=stranger)
+    assert answer.status == 404 and "no host" in answer.json()["detail"]
+
+    own = f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml"
+    other = f"{lab1.vms}/xml/{stranger}"
+    os.mkdir(other)
+    os.rename(own, f"{other}/{uuid}.xml")
+    answer = register(host, uuid)
+    assert answer.status == 422 and stranger in answer.json()["detail"], answer.text
+    # Nor does repair take it away from either.
+    wait_problem(host, "registered-elsewhere", uuid)
+    item = repair(host, apply=True)["registered-elsewhere", uuid]
+    assert item["action"] == "none" and uuid in host.virsh("list", "--all", "--uuid").stdout
+    os.rename(f"{other}/{uuid}.xml", own)
+    os.rmdir(other)
+
+    with open(own, encoding="utf-8") as file:
+        good = file.read()
+    host.virsh("undefine", uuid)
+    for bad, why in (("<domain", "cannot be used"), (good.replace(uuid, stranger), "another VM"),
+                     (good.replace("<os>", "<os firmware='nonsense'>"), "libvirt refuses")):
+        with open(own, "w", encoding="utf-8") as file:
+            file.write(bad)
+        answer = register(host, uuid)
+        assert answer.status == 424 and why in answer.json()["detail"], answer.text
+    with open(own, "w", encoding="utf-8") as file:
+        file.write(good)
+    assert register(host, uuid).status == 201
+    delete(host, uuid)
+
+
+def test_repair_refused(host):
+    assert host.api("POST", f"/hosts/{uuids.uuid4()}/repair", {}).status == 404
+    assert host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": 1}).status == 400
+    assert host.virtx("repair", "--host", "x", check=False).returncode == 2

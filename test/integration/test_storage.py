@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every kind of disk that the API accepts is created, booted, updated and deleted, and every other one refused with
+its reason; hostile images and paths, too."""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import uuid as uuids
+
+import pytest
+from conftest import BUILD, clear, create, delete, disk, vmdef
+
+DEVICES, BUSES = ("disk", "cdrom", "lun"), ("virtio-blk", "virtio-scsi", "sata", "scsi")
+MODES, PROVISIONINGS = ("unmanaged", "managed"), ("none", "thin", "thick")
+FORMATS = ("qcow2", "raw", "iso", "dev")
+SIZE = 4  # MiB
+LEASES = 8
+
+BY_ID = "/dev/disk/by-id"
+
+
+class Combination:
+    """One kind of disk."""
+
+    def __init__(self, device, bus, man, prov, form):
+        self.device, self.bus, self.man, self.prov, self.form = device, bus, man, prov, form
+        self.name = "-".join((device, bus, man, prov, form))
+        self.path = (f"{BY_ID}/scsi-virtxtest{os.getpid()}" if form == "dev"
+                     else f"/vms/ds/table/{self.name}.{form}")
+
+    def __repr__(self):
+        return self.name
+
+    @property
+    def managed(self):
+        return self.man == "managed"
+
+    @property
+    def made(self):
+        """Whether VirtX makes the image."""
+        return self.prov != "none"
+
+    def why_refused(self):
+        """What the API says, or None."""
+        if self.form == "dev" and self.device != "lun":
+            return f".device: only a lun may be under /dev/, and '{self.path}' is a {self.device}"
+        if self.device == "lun" and self.form != "dev":
+            return f".path: '{self.path}' is a lun, which must be under /dev/"
+        if self.device == "lun" and self.bus != "virtio-scsi":
+            return f".bus: a lun must be on virtio-scsi, not on {self.bus}"
+        if self.device == "cdrom" and self.bus == "virtio-blk":
+            return ".bus: a cdrom must be on virtio-scsi, sata or scsi, not on virtio-blk"
+        if self.made and not self.managed:
+            return f".prov: a disk that is provisioned ({self.prov}) must be managed"
+        if self.device == "lun" and self.prov == "thick":
+            return ".prov: a lun cannot be provisioned thick"
+        if self.made and self.form == "iso":
+            return f".prov: '{self.path}' is an .iso, which cannot be provisioned ({self.prov})"
+        return None
+
+    def json(self):
+        return disk(self.path, device=DEVICES.index(self.device), bus=BUSES.index(self.bus),
+                    man=MODES.index(self.man), prov=PROVISIONINGS.index(self.prov), size=SIZE)
+
+    def resource(self):
+        """The name of its lease."""
+        if self.form == "dev":
+            return os.path.basename(self.path).removeprefix("scsi-")
+        return hashlib.md5(self.path.removeprefix("/vms/ds/").encode()).hexdigest()
+
+
+ALL = [Combination(*parts) for parts in
+       itertools.product(DEVICES, BUSES, MODES, PROVISIONINGS, FORMATS)]
+ACCEPTED = [c for c in ALL if not c.why_refused()]
+REFUSED = [c for c in ALL if c.why_refused()]
+
+
+def batches(combinations):
+    """As many on one VM as its leases allow: all buses and modes mixed."""
+    managed = [c for c in combinations if c.managed]
+    other = [c for c in combinations if not c.managed]
+    groups = [managed[at::-(-len(managed) // LEASES)]
+              for at in range(-(-len(managed) // LEASES))]
+    for at, combination in enumerate(other):
+        groups[at % len(groups)].append(combination)
+    return groups
+
+
+def prepare(lab, host, combination):
+    """The image that has to be there already."""
+    if combination.made or os.path.exists(f"{lab.vms}{combination.path.removeprefix('/vms')}"):
+        return
+    host.run(["mkdir", "-p", "/vms/ds/table"])
+    host.run(["qemu-img", "create", "-q", "-f", "qcow2" if combination.form == "qcow2" else "raw",
+              combination.path, f"{SIZE}M"])
+
+
+def check_disk(lab, host, combination, shown):
+    """What the API shows and what is on the storage."""
+    found = combination.prov if combination.made else "thin"  # as prepare() makes them
+    assert shown == {**combination.json(), "prov": PROVISIONINGS.index(found)}, combination
+    lock = f"{lab.vms}/lock/{combination.resource()}"
+    assert os.path.isdir(lock) == combination.managed, combination
+    if combination.form == "dev":
+        return
+    file = combination.path.replace("/vms", lab.vms, 1)
+    with open(file, "rb") as image:
+        assert (image.read(4) == b"QFI\xfb") == (combination.form == "qcow2"), combination
+    blocks = os.stat(file).st_blocks
+    if combination.form != "qcow2" and found == "thin":
+        assert blocks * 512 < SIZE << 20, combination
+    if found == "thick":
+        assert blocks * 512 >= SIZE << 20, combination
+
+
+def update(host, uuid, definition, storage=True):
+    return host.api("PUT", f"/vms/{uuid}", {"vmdef": definition, "deletestorage": storage})
+
+
+def definition_of(host, uuid):
+    return host.api("GET", f"/vms/{uuid}").json()["def"]
+
+
+def check_gone(lab, combination):
+    """Nothing of ours is left; what is not ours is."""
+    assert not os.path.exists(f"{lab.vms}/lock/{combination.resource()}"), combination
+    exists = os.path.exists(combination.path.replace("/vms", lab.vms, 1))
+    assert exists == (not combination.managed), combination
+
+
+@pytest.fixture(autouse=True)
+def no_vms(request):
+    """A test that fails leaves nothing to the next."""
+    host = request.getfixturevalue("host") if "host" in request.fixturenames else None
+    yield
+    if host:
+        clear(host)
+
+
+@pytest.fixture
+def table(lab1):
+    yield
+    shutil.rmtree(f"{lab1.vms}/ds/table", ignore_errors=True)
+
+
+def test_numbers():
+    assert len(ALL) == 288
+    assert len(ACCEPTED) == 73 and len(REFUSED) == 215
+
+
+@pytest.mark.parametrize("batch", batches([c for c in ACCEPTED if c.form != "dev"]), ids=lambda batch: f"{len(batch)}-disks")
+def test_accepted(lab1, host, table, batch):
+    for combination in batch:
+        prepare(lab1, host, combination)
+    first, *others = batch
+    uuid = create(host, vmdef("table", osdisk=first.json(), disks=[c.json() for c in others]))
+    definition = definition_of(host, uuid)
+    for combination, shown in zip(batch, [definition["osdisk"], *definition["disks"]]):
+        check_disk(lab1, host, combination, shown)
+
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 204, answer.text
+    attached = host.virsh("domblklist", uuid).stdout
+    assert all(combination.path in attached for combination in batch)
+    held = "\n".join(host.sanlock_status()["resources"])
+    assert all((c.resource() in held) == c.managed for c in batch)
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+
+    # All but one go, and come back.
+    assert update(host, uuid, {**definition, "disks": []}).status == 204
+    for combination in others:
+        check_gone(lab1, combination)
+        prepare(lab1, host, combination)
+    check_disk(lab1, host, first, definition_of(host, uuid)["osdisk"])
+    back = [c.json() for c in reversed(others)]
+    answer = update(host, uuid, {**definition, "disks": back})
+    assert answer.status == 204, answer.text
+    definition = definition_of(host, uuid)
+    for combination, shown in zip(reversed(others), definition["disks"]):
+        check_disk(lab1, host, combination, shown)
+    delete(host, uuid)
+    for combination in batch:
+        check_gone(lab1, combination)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_refused(lab1, host, device):
+    """Each as an osdisk, and as another one; nothing is made."""
+    for combination in (c for c in REFUSED if c.device == device):
+        for where, definition in (
+                ("vmdef.osdisk", vmdef("table", osdisk=combination.json())),
+                ("vmdef.disks[0]", vmdef("table", disks=[combination.json()]))):
+            answer = host.api("POST", "/vms", {"vmdef": definition, "host": ""})
+            assert answer.status == 400, (combination, answer.text)
+            assert answer.json()["detail"] == where + combination.why_refused()
+    assert os.listdir(f"{lab1.vms}/lock") == ["__VIRTX__DISKS__"]
+
+
+# Luns
+
+@pytest.fixture
+def lun(tmp_path):
+    """A block device under a name that only this test has; its path, and the file behind it."""
+    file = tmp_path / "lun"
+    with open(file, "wb") as backing:
+        backing.truncate(SIZE << 20)
+    link = f"{BY_ID}/scsi-virtxtest{os.getpid()}"
+    missing = [path for path in ("/dev/disk", BY_ID) if not os.path.isdir(path)]
+    os.makedirs(BY_ID, exist_ok=True)
+    device = subprocess.run(["losetup", "-f", "--show", file], check=True, text=True,
+                            stdout=subprocess.PIPE).stdout.strip()
+    try:
+        os.symlink(device, link)
+        yield link, device
+    finally:
+        if os.path.islink(link):
+            os.unlink(link)
+        subprocess.run(["losetup", "-d", device], check=True)
+        for path in reversed(missing):
+            os.rmdir(path)
+
+
+def signature(device):
+    return subprocess.run(["wipefs", "-n", device], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def make_signature(device):
+    subprocess.run(["mkfs.ext4", "-q", "-F", device], check=True)
+    assert "ext4" in signature(device)
+
+
+@pytest.mark.parametrize("combination", [c for c in ACCEPTED if c.form == "dev"], ids=repr)
+def test_lun(lab1, host, table, lun, combination):
+    link, device = lun
+    assert combination.path == link
+    make_signature(device)
+    os_disk = disk("/vms/ds/table/os.raw", size=1)
+    definition = vmdef("lun", osdisk=os_disk, disks=[combination.json()])
+    uuid = create(host, definition)
+    # A lun that is provisioned is emptied, one that is claimed is not.
+    assert bool(signature(device)) == (not combination.made)
+    check_disk(lab1, host, combination, definition_of(host, uuid)["disks"][0])
+    # QEMU passes SCSI commands through, which a loop device does not know; and where the machine withholds
+    # CAP_SYS_RAWIO, libvirt does not even start it.
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 424 and re.search("SG_IO|sys_rawio", answer.text), answer.text
+
+    if not signature(device):
+        make_signature(device)
+    assert update(host, uuid, {**definition, "disks": []}).status == 204
+    assert bool(signature(device)) == (not combination.managed)
+    assert not os.path.exists(f"{lab1.vms}/lock/{combination.resource()}")
+    assert update(host, uuid, definition).status == 204
+    if not signature(device):
+        make_signature(device)
+    delete(host, uuid, storage=False)
+    assert signature(device)
+    assert not os.path.exists(f"{lab1.vms}/lock/{combination.resource()}")
+
+
+def test_lun_in_use(lab1, host, table, lun, tmp_path):
+    """What the host itself uses is not wiped."""
+    link, device = lun
+    make_signature(device)
+    (tmp_path / "at").mkdir()
+    subprocess.run(["mount", device, tmp_path / "at"], check=True)
+    try:
+        lun_disk = disk(link, device=2, bus=1, prov=1, size=SIZE)
+        answer = host.api("POST", "/vms", {"host": "", "vmdef": vmdef("lun", disks=[lun_disk])})
+    finally:
+        subprocess.run(["umount", tmp_path / "at"], check=True)
+    assert answer.status == 507 and "busy" in answer.json()["detail"], answer.text
+    assert signature(device)
+    nothing_left(lab1, host)
+
+
+def test_lun_of_two(lab1, host, table, lun):
+    """The second VM is refused, naming the first."""
+    lun_disk = disk(lun[0], device=2, bus=1, prov=0, size=SIZE)
+    uuid = create(host, vmdef("lun1", disks=[lun_disk]))
+    answer = host.api("POST", "/vms", {"host": "", "vmdef": vmdef("lun2", disks=[lun_disk])})
+    assert answer.status == 507 and f"belongs to VM '{uuid}'" in answer.json()["detail"]
+    delete(host, uuid)
+
+
+# Hostile images and paths
+
+def nothing_left(lab, host):
+    assert os.listdir(f"{lab.vms}/lock") == ["__VIRTX__DISKS__"]
+    assert not [name for name in os.listdir(f"{lab.vms}/xml/{host.uuid}") if name != "lockid"]
+    assert not [name for _, _, names in os.walk(f"{lab.vms}/ds") for name in names
+                if name.endswith(".new")]
+    assert host.virsh("list", "--all", "--uuid").stdout.split() == []
+
+
+def image(host, path, *options):
+    host.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, "4M"])
+
+
+def make_fifo(lab, host, path):
+    host.run(["mkfifo", path])
+
+
+def make_socket(lab, host, path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        there = os.getcwd()
+        os.chdir(os.path.dirname(path.replace("/vms", lab.vms, 1)))
+        sock.bind(os.path.basename(path))
+        os.chdir(there)
+
+
+def make_backed(lab, host, path):
+    image(host, path, "-b", "/etc/passwd", "-F", "raw")
+
+
+def make_data_file(lab, host, path):
+    image(host, path, "-o", "data_file=/vms/ds/hostile/data.raw,data_file_raw=on")
+
+
+def make_encrypted(lab, host, path):
+    image(host, path, "--object", "secret,id=s,data=secret", "-o",
+          "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10")
+
+
+def make_compressed(lab, host, path):
+    host.run(["sh", "-c", "yes | head -c 4M > /vms/ds/hostile/plain"])
+    host.run(["qemu-img", "convert", "-c", "-O", "qcow2", "-f", "raw", "/vms/ds/hostile/plain", path])
+
+
+def make_garbage(lab, host, path):
+    host.run(["sh", "-c", f"yes | head -c 1M > {path}"])
+
+
+def make_truncated(lab, host, path):
+    image(host, path)
+    host.run(["truncate", "-s", "60", path])
+
+
+def make_huge_table(lab, host, path):
+    """A header that claims more than any memory holds."""
+    image(host, path)
+    with open(path.replace("/vms", lab.vms, 1), "r+b") as file:
+        file.seek(36)
+        file.write(b"\x7f\xff\xff\xff")
+
+
+def in_directory(target):
+    def make(lab, host, path):
+        host.run(["ln", "-s", target, os.path.dirname(path)])
+    return make
+
+
+OUTSIDE = "/etc/passwd"
+HOSTILE = {
+    # name: (path below ds/hostile, how it is made, status, the reason)
+    "link out": ("a.raw", lambda lab, host, path: host.run(["ln", "-s", OUTSIDE, path]), 422,
+                 "is no regular file but a symbolic link"),
+    "link within": ("a.raw", lambda lab, host, path: host.run(["ln", "-s", "other.raw", path]), 422,
+                    "is no regular file but a symbolic link"),
+    "directory link out": ("sub/passwd.raw", in_directory("/etc"), 422,
+                           "/sub' is no directory but a symbolic link"),
+    "directory link up": ("sub/a.raw", in_directory("../.."), 422,
+                          "/sub' is no directory but a symbolic link"),
+    "file for directory": ("sub/a.raw", lambda lab, host, path:
+                           host.run(["touch", os.path.dirname(path)]), 422,
+                           "/sub' is no directory but a regular file"),
+    "FIFO": ("a.raw", make_fifo, 422, "is no regular file but a FIFO"),
+    "socket": ("a.raw", make_socket, 422, "is no regular file but a socket"),
+    "directory": ("a.raw", lambda lab, host, path: host.run(["mkdir", path]), 422,
+                  "is no regular file but a directory"),
+    "character device": ("a.raw", lambda lab, host, path:
+                         host.run(["mknod", path, "c", "1", "5"]), 422,
+                         "is no regular file but a character device"),
+    "block device": ("a.raw", lambda lab, host, path:
+                     host.run(["mknod", path, "b", "7", "99"]), 422,
+                     "is no regular file but a block device"),
+    "nothing": ("a.raw", lambda lab, host, path: None, 404, "No such file or directory"),
+    "nothing at all": ("sub/a.raw", lambda lab, host, path: None, 404, "No such file or directory"),
+    "backing file": ("a.qcow2", make_backed, 422, "it has a backing file"),
+    "data file": ("a.qcow2", make_data_file, 422, "its data is in an external file"),
+    "encrypted": ("a.qcow2", make_encrypted, 422, "it is encrypted"),
+    "compressed": ("a.qcow2", make_compressed, 422, "it has compressed parts"),
+    "garbage": ("a.qcow2", make_garbage, 422, "it is no qcow2 image"),
+    "truncated": ("a.qcow2", make_truncated, 422, "it is no qcow2 image"),
+    "huge table": ("a.qcow2", make_huge_table, 507, "qemu-img"),
+}
+UNMAKEABLE = {"nothing", "nothing at all"}  # nothing is in the way of what is provisioned
+
+
+@pytest.fixture
+def hostile(lab1):
+    os.makedirs(f"{lab1.vms}/ds/hostile")
+    yield
+    shutil.rmtree(f"{lab1.vms}/ds/hostile")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile(lab1, host, hostile, name):
+    below, make, status, reason = HOSTILE[name]
+    path = f"/vms/ds/hostile/{below}"
+    make(lab1, host, path)
+    before = os.lstat(OUTSIDE)
+
+    def refuse(answer, wanted, why):
+        assert answer.status == wanted, (name, answer.status, answer.text)
+        assert why in answer.json()["detail"] and path in answer.json()["detail"], answer.text
+
+    for fields in ({"man": 1, "prov": 0}, {"man": 0, "prov": 0}, {"man": 0, "prov": 0, "device": 1,
+                                                                  "bus": 2}):
+        definition = vmdef("hostile", disks=[disk(path, **fields)])
+        refuse(host.api("POST", "/vms", {"vmdef": definition, "host": ""}), status, reason)
+        nothing_left(lab1, host)
+    uuid = create(host, vmdef("hostile"))
+    refuse(update(host, uuid, definition), status, reason)
+    assert definition_of(host, uuid)["disks"] == []
+    if name not in UNMAKEABLE:
+        # Nor is it in the way that something is made over it.
+        definition["disks"] = [disk(path, size=1)]
+        answer = update(host, uuid, definition)
+        assert answer.status in (422, 507) and path in answer.json()["detail"], answer.text
+    delete(host, uuid)
+    nothing_left(lab1, host)
+    assert os.lstat(OUTSIDE) == before
+
+
+@pytest.mark.parametrize("target,kind", [("/dev/null", "a character device"),
+                                         (OUTSIDE, "a regular file"), ("/etc", "a directory")])
+def test_hostile_lun(lab1, host, lun, target, kind):
+    link, _ = lun
+    os.unlink(link)
+    os.symlink(target, link)
+    for prov in (0, 1):
+        definition = vmdef("hostile", disks=[disk(link, device=2, bus=1, prov=prov, size=SIZE)])
+        answer = host.api("POST", "/vms", {"vmdef": definition, "host": ""})
+        assert answer.status == 422, answer.text
+        assert f"is no block device but {kind}" in answer.json()["detail"]
+    nothing_left(lab1, host)
+    assert open(OUTSIDE, encoding="utf-8").read().startswith("root:")
+
+
+def test_opens_nothing_outside(lab1, host, hostile):
+    """strace of the job that looks at them: it opens what VirtX and its programs are made of, and below /vms."""
+    paths = []
+    for at, (name, (below, make, _, _)) in enumerate(HOSTILE.items()):
+        host.run(["mkdir", f"/vms/ds/hostile/{at}"])
+        if "data_file" not in make.__name__ and "compressed" not in make.__name__:
+            path = f"/vms/ds/hostile/{at}/{below}"
+        else:
+            path = f"/vms/ds/hostile/{at}.qcow2"
+        make(lab1, host, path)
+        paths.append(path)
+    request = {"env": {"uri": "qemu:///system", "root": "/vms", "run_dir": "/run/virtx",
+                       "host": host.uuid, "io_timeout": 1},
+               "vms": [{"uuid": str(uuids.uuid4()),
+                        "disks": [disk(path, man=0, prov=0) for path in paths]}]}
+    done = host.run(["strace", "-f", "-y", "-qq", "-e", "trace=open,openat,openat2,creat", "-o",
+                     "/vms/strace", f"{BUILD}/virtxd/virtxd", "--job", "inspect"],
+                    input=json.dumps(request), timeout=60)
+    assert "result" in done.stdout
+    with open(f"{lab1.vms}/strace", encoding="utf-8") as file:
+        calls = file.read()
+    os.unlink(f"{lab1.vms}/strace")
+    opened = re.findall(r"= \d+<([^>]*)>$", calls, re.MULTILINE)
+    assert [path for path in opened if path.startswith("/vms/ds/hostile/")]
+    # What a link or an image's header names is not opened, nor is what is no regular file but to look at it (O_PATH).
+    assert not {OUTSIDE, "/etc", "/vms/ds/hostile/data.raw", "/vms/ds/hostile/other.raw"} & set(opened)
+    for line in calls.splitlines():
+        match = re.search(r"= \d+<([^>]*)>$", line)
+        if match and match[1].startswith("/vms/ds/hostile/") and "O_PATH" not in line:
+            assert re.search(r"/a\.(raw|qcow2)$|/\d+(\.qcow2)?$|/sub$", match[1]), line
+            assert stat.S_IFMT(os.lstat(match[1].replace("/vms", lab1.vms, 1)).st_mode) in (
+                stat.S_IFREG, stat.S_IFDIR), line

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Updates leave the disks that they keep alone, and say what they could not delete."""
+
+import hashlib
+import os
+
+import pytest
+from conftest import clear, create, delete, disk, vmdef
+
+UPDATES = 100
+
+
+@pytest.fixture(autouse=True)
+def no_vms(host):
+    """A test that fails leaves nothing to the next."""
+    yield
+    clear(host)
+
+
+def update(host, uuid, definition, storage=False):
+    return host.api("PUT", f"/vms/{uuid}", {"vmdef": definition, "deletestorage": storage})
+
+
+def repair(host, **options):
+    answer = host.api("POST", f"/hosts/{host.uuid}/repair", options)
+    assert answer.status == 200, answer.text
+    return answer.json()["items"]
+
+
+def look(path):
+    """All that would show that a file was written, and its content."""
+    stat = os.stat(path)
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_mode, digest
+
+
+def test_kept_disks(lab1, host):
+    """A hundred updates around them, with disks that come and go beside them."""
+    kept = [disk("/vms/ds/kept.qcow2", size=4), disk("/vms/ds/kept.raw", size=4, prov=2, bus=1)]
+    definition = vmdef("kept", osdisk=kept[0], disks=[kept[1]])
+    uuid = create(host, definition)
+    paths = [f"{lab1.vms}/ds/kept.qcow2", f"{lab1.vms}/ds/kept.raw"]
+    with open(paths[1], "r+b") as file:
+        file.write(b"mine")
+    before = [look(path) for path in paths]
+    for n in range(UPDATES):
+        definition["memory"]["total"] = 64 + n % 8
+        definition["vlanid"] = n
+        definition["custom"] = [{"name": "round", "value": str(n)}]
+        definition["disks"] = [kept[1]] if n % 4 else [
+            kept[1], disk(f"/vms/ds/guest{n % 3}.raw", size=1)]
+        answer = update(host, uuid, definition, storage=True)
+        assert answer.status == 204, answer.text
+        shown = host.api("GET", f"/vms/{uuid}").json()["def"]
+        assert shown["vlanid"] == n and len(shown["disks"]) == len(definition["disks"])
+        assert [look(path) for path in paths] == before, n
+    assert sorted(name for name in os.listdir(f"{lab1.vms}/ds") if "guest" in name) == []
+    delete(host, uuid)
+
+
+def test_warning(lab1, host):
+    """What could not be deleted is told by a 200 with a Warning, and by the operation."""
+    goes = disk("/vms/ds/goes.raw", size=1)
+    definition = vmdef("warn", disks=[goes])
+    uuid = create(host, definition)
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        answer = update(host, uuid, {**definition, "disks": []}, storage=True)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+    assert answer.status == 200 and answer.text == ""
+    assert answer.headers["Warning"].startswith('299 VirtX "disk \'/vms/ds/goes.raw\': ')
+    assert "Operation not permitted" in answer.headers["Warning"]
+    operation = next(o for o in host.api("GET", "/operations").json()["items"]
+                     if o["vm"] == uuid and o["op"] == "VmUpdate")
+    assert operation["state"] == "completed" and "goes.raw" in operation["msg"]
+    # Image and lease are there as they were: a problem that can be repaired.
+    lock = f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
+    assert os.path.exists(f"{lab1.vms}/ds/goes.raw") and os.path.exists(lock)
+    os.utime(lock, (0, 0))
+    found = repair(host, apply=False)
+    assert [(i["kind"], i["vm"], i["action"]) for i in found] == [
+        ("lease-without-disk", uuid, "delete-lease")]
+    assert [i["done"] for i in repair(host, apply=True)] == [True]
+    assert repair(host, apply=False) == []
+    assert os.path.exists(f"{lab1.vms}/ds/goes.raw") and not os.path.exists(lock)
+    # And the VM can claim it again, and delete it.
+    again = {**definition, "disks": [{**goes, "prov": 0}]}
+    assert update(host, uuid, again).status == 204
+    assert update(host, uuid, {**definition, "disks": []}, storage=True).status == 204
+    assert not os.path.exists(f"{lab1.vms}/ds/goes.raw")
+    delete(host, uuid)
+
+
+def test_undone(lab1, host):
+    """One of several new disks fails: all are undone, and the definition is as it was."""
+    uuid = create(host, vmdef("undone"))
+    before = host.api("GET", f"/vms/{uuid}").json()["def"]
+    with open(f"{lab1.vms}/ds/in-the-way.raw", "wb"):
+        pass
+    new = {**before, "disks": [disk("/vms/ds/new1.raw", size=1), disk("/vms/ds/new2.qcow2", size=1),
+                               disk("/vms/ds/in-the-way.raw", size=1)]}
+    answer = update(host, uuid, new)
+    assert answer.status == 507 and "is there already" in answer.json()["detail"], answer.text
+    assert host.api("GET", f"/vms/{uuid}").json()["def"] == before
+    assert not [n for n in os.listdir(f"{lab1.vms}/ds") if n.startswith(("new", "."))]
+    assert len(os.listdir(f"{lab1.vms}/lock")) == 2
+    os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
+    assert update(host, uuid, new).status == 204
+    delete(host, uuid)

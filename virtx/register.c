@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx register vm. */
+#include "proto/model.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+const struct option_row register_vm_options[] = {
+	{ 'h', "host", "UUID", "on this host (default: the one that answers)" },
+	{ 0 },
+};
+
+enum command_result
+register_vm(struct command_call *call, struct error *err)
+{
+	char host[37] = "";
+	struct vm_register_options options = { .host = host };
+
+	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
+		return COMMAND_USAGE;
+	return operation_call_vm(
+	    call, ROUTE_VM_REGISTER, &options, true, "cannot register vm", err);
+}

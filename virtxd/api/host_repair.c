@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/action.h"
+#include "api/context.h"
+#include "api/handlers.h"
+
+/* The VMs of the other hosts, so that what is theirs is not taken for left behind. */
+static void
+add_elsewhere(struct api *api, struct repair_request *repair)
+{
+	const struct vm_list_fields all = { 0 };
+	const char *self = inventory_self(api->inventory);
+	struct vm_list list = { 0 };
+
+	inventory_list_vms(api->inventory, &all, 0, 0, &list);
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct vm_list_item *item = &list.items[i];
+		const struct host *host;
+		struct repair_vm *vm;
+
+		if (str_equal(item->fields.host, self))
+			continue;
+		host = inventory_find_host(api->inventory, str_or_empty(item->fields.host));
+		vm = model_append(&repair->elsewhere, &repair->n_elsewhere);
+		vm->uuid = xstrdup(item->uuid);
+		vm->host = xstrdup(item->fields.host);
+		vm->active = host && host->cstate == CSTATE_ACTIVE;
+	}
+	model_clear(&vm_list_model, &list);
+}
+
+static int
+check_host(struct api *api, const char *host, struct error *err)
+{
+	if (str_equal(host, inventory_self(api->inventory)))
+		return 0;
+	if (inventory_find_host(api->inventory, host))
+		return error_set(err, 503, "host '%s' is another one: ask it itself", host);
+	return error_set(err, 404, "no host '%s' is known", host);
+}
+
+void
+api_host_repair(struct api *api, struct request *req)
+{
+	struct repair_request repair = { 0 };
+	struct error err = { 0 };
+
+	if (action_read(req, &repair.options) < 0)
+		return;
+	if (check_host(api, req->param, &err) < 0) {
+		request_reply_error(req, &err);
+	} else if (action_check_ready(api, req, repair.options.apply) == 0) {
+		add_elsewhere(api, &repair);
+		repair.env = *keeper_env(api->keeper);
+		action_start(api, req, WORK_REPAIR, &repair, "", 200);
+	}
+	repair.env = (struct work_env){ 0 };
+	model_clear(&repair_request_model, &repair);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/orphans.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/image.h"
+#include "disk/lease.h"
+#include "proto/uuid.h"
+#include "proto/vmdef.h"
+#include "work/vm_presence.h"
+
+/* Whoever makes something on the storage has this long to write down that it is a VM's, whatever
+ * the clocks say. */
+#define AGE_MS	   (5 * 60 * 1000)
+#define FOUND_MAX  1000
+#define IMAGES_MAX 200000
+
+/* One search. */
+struct search {
+	const struct reconcile_request *req;
+	virConnectPtr conn;
+	const struct orphan_knowledge *knowledge;
+	struct reconcile_result *res;
+	char (*vms)[UUID_TEXT_SIZE]; /* registered anywhere, sorted */
+	size_t n_vms;
+	size_t first;	/* of res->problems that is an orphan */
+	bool image_due; /* a lease is new whose image is not known */
+	struct error error;
+};
+
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+bool
+problem_is_orphan(const struct host_problem *problem)
+{
+	return str_equal(problem->kind, ORPHAN_LEASE) || str_equal(problem->kind, ORPHAN_IMAGE) ||
+	       str_equal(problem->kind, ORPHAN_LEFTOVER);
+}
+
+const char *
+orphan_lease_name(const struct host_problem *problem)
+{
+	const char *slash = strrchr(str_or_empty(problem->path), '/');
+
+	return slash ? slash + 1 : "";
+}
+
+int
+orphan_image_lease(const char *root, const char *path, char name[49], struct error *err)
+{
+	struct disk disk = { .path = (char *)path };
+
+	return disk_resource_name(&disk, root, name, err);
+}
+
+static void
+add(struct search *search, const char *kind, const char *vm, const char *path, char *detail)
+{
+	struct reconcile_result *res = search->res;
+	struct host_problem *problem;
+
+	if (res->n_problems - search->first >= FOUND_MAX) {
+		free(detail);
+		return;
+	}
+	problem = model_append(&res->problems, &res->n_problems);
+	problem->kind = xstrdup(kind);
+	problem->vm = xstrdup(vm);
+	problem->path = xstrdup(path);
+	problem->detail = detail;
+}
+
+static const struct host_problem *
+find_path(const struct host_problem *problems, size_t n, const char *kind, const char *path)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (str_equal(problems[i].kind, kind) && str_equal(problems[i].path, path))
+			return &problems[i];
+	}
+	return NULL;
+}
+
+static bool
+is_young(const struct stat *st)
+{
+	return now_ms() - ((int64_t)st->st_mtim.tv_sec * 1000) < AGE_MS;
+}
+
+/* Whether a VM of that uuid is anywhere. */
+static int
+exists(struct search *search, const char *uuid, bool *ret, struct error *err)
+{
+	*ret = search->n_vms > 0 && bsearch(uuid, search->vms, search->n_vms,
+					sizeof(search->vms[0]), compare_text) != NULL;
+	return *ret ? 0 : vm_presence(&search->req->env, search->conn, uuid, ret, err);
+}
+
+void
+orphans_expect(
+    struct orphan_knowledge *knowledge, const char *root, const char *vm, const struct vmdef *def)
+{
+	_free_ char *seed = xasprintf("%s/ds/ci/%s/seed.iso", root, vm);
+	const struct disk cloud_init = { .path = seed };
+	const struct disk *disk = &cloud_init;
+	struct error ignored = { 0 };
+
+	/* The cloud-init CD comes and goes without the definition. */
+	for (size_t i = 0; disk; disk = vmdef_disk(def, i++)) {
+		struct orphan_expected expected;
+
+		if (disk != &cloud_init && disk->man != DISK_MAN_MODE_MANAGED)
+			continue;
+		if (disk_resource_name(disk, root, expected.lease, &ignored) < 0)
+			continue;
+		memcpy(expected.vm, vm, sizeof(expected.vm));
+		*model_append(&knowledge->expected, &knowledge->n_expected) = expected;
+	}
+}
+
+bool
+orphans_is_expected(
+    const struct orphan_knowledge *knowledge, const char *vm, const char *lease, bool *told)
+{
+	*told = false;
+	for (size_t i = 0; i < knowledge->n_expected; i++) {
+		if (strcmp(knowledge->expected[i].vm, vm) != 0)
+			continue;
+		*told = true;
+		if (strcmp(knowledge->expected[i].lease, lease) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A VM of this host has given its disk up, and not its lease. One whose operation is not over may
+ * be about to. */
+static bool
+is_stale(const struct search *search, const char *vm, const char *lease)
+{
+	bool told;
+
+	for (size_t i = 0; i < search->res->n_unfinished; i++) {
+		if (str_equal(search->res->unfinished[i].uuid, vm))
+			return false;
+	}
+	return !orphans_is_expected(search->knowledge, vm, lease, &told) && told;
+}
+
+static int
+look_at_lease(struct search *search, const char *name, struct error *err)
+{
+	const char *root = search->req->env.root;
+	_free_ char *dir = xasprintf("%s/lock/%s", root, name);
+	_free_ char *path = lease_path(root, name);
+	struct error cause = { 0 };
+	struct stat st;
+	char owner[37];
+	bool found = false;
+
+	if (find_path(search->res->problems + search->first,
+		search->res->n_problems - search->first, ORPHAN_LEASE, path) ||
+	    find_path(search->res->problems + search->first,
+		search->res->n_problems - search->first, ORPHAN_STALE, path))
+		return 0;
+	if (lease_owner(root, name, owner, &cause) < 0 && cause.status == 404)
+		return 0;
+	/* The owner is read before the VM is looked for: see vm_presence(). */
+	if (owner[0] && exists(search, owner, &found, err) < 0)
+		return -1;
+	if ((found && !is_stale(search, owner, name)) || stat(dir, &st) < 0 || is_young(&st))
+		return 0;
+	if (found) {
+		add(search, ORPHAN_STALE, owner, path,
+		    xasprintf("the lease belongs to VM '%s', which has no such disk", owner));
+		return 0;
+	}
+	if (!owner[0]) {
+		add(search, ORPHAN_LEASE, "", path,
+		    xasprintf("it belongs to nobody: %s",
+			cause.status ? cause.detail : "no VM is written in it"));
+		return 0;
+	}
+	add(search, ORPHAN_LEASE, owner, path,
+	    xasprintf("the lease belongs to VM '%s', which no host has", owner));
+	search->image_due |=
+	    !find_path(search->req->known, search->req->n_known, ORPHAN_LEASE, path);
+	return 0;
+}
+
+/* All that were told last, and the next ones of all. */
+static int
+look_at_leases(struct search *search, struct error *err)
+{
+	const struct reconcile_request *req = search->req;
+	_free_ char(*names)[LEASE_NAME_SIZE] = NULL;
+	size_t n = 0, limit, start = 0;
+
+	if (lease_list(req->env.root, &names, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < req->n_known; i++) {
+		if ((str_equal(req->known[i].kind, ORPHAN_LEASE) ||
+			str_equal(req->known[i].kind, ORPHAN_STALE)) &&
+		    look_at_lease(search, orphan_lease_name(&req->known[i]), err) < 0)
+			return -1;
+	}
+	if (n > 0)
+		qsort(names, n, sizeof(names[0]), compare_text);
+	limit = req->limit > 0 && (size_t)req->limit < n ? (size_t)req->limit : n;
+	while (limit < n && start < n && strcmp(names[start], str_or_empty(req->cursor)) <= 0)
+		start++;
+	for (size_t i = 0; i < limit; i++) {
+		if (look_at_lease(search, names[(start + i) % n], err) < 0)
+			return -1;
+	}
+	str_set(&search->res->cursor, limit < n ? names[(start + limit - 1) % n] : "");
+	return 0;
+}
+
+static int
+look_at_half_leases(struct search *search, struct error *err)
+{
+	const char *root = search->req->env.root;
+	_free_ struct lease_leftover *leftovers = NULL;
+	size_t n = 0;
+
+	if (lease_list_leftovers(root, &leftovers, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *path = lease_leftover_path(root, &leftovers[i]);
+		struct stat st;
+		bool found;
+
+		if (stat(path, &st) < 0 || is_young(&st))
+			continue;
+		/* One of a VM that is there is its next operation's, or its journal's. */
+		if (exists(search, leftovers[i].uuid, &found, err) < 0)
+			return -1;
+		if (!found)
+			add(search, ORPHAN_LEFTOVER, leftovers[i].uuid, path,
+			    xasprintf("a half-%s lease of VM '%s', which no host has",
+				leftovers[i].deleted ? "deleted" : "made", leftovers[i].uuid));
+	}
+	return 0;
+}
+
+static int
+look_at_half_image(struct search *search, const char *path, const char *uuid, struct error *err)
+{
+	struct error cause = { 0 };
+	struct stat st;
+	bool found;
+
+	if (image_stat(search->req->env.root, path, &st, &cause) < 0 || is_young(&st))
+		return 0;
+	if (exists(search, uuid, &found, err) < 0)
+		return -1;
+	if (!found)
+		add(search, ORPHAN_LEFTOVER, uuid, path,
+		    xasprintf("a half-made image of VM '%s', which no host has", uuid));
+	return 0;
+}
+
+/* Is it the image of one of the leases that were found? */
+static void
+look_at_whole_image(struct search *search, const char *path)
+{
+	struct reconcile_result *res = search->res;
+	struct error ignored = { 0 };
+	char name[49];
+
+	if (res->n_problems == search->first ||
+	    orphan_image_lease(search->req->env.root, path, name, &ignored) < 0)
+		return;
+	for (size_t i = search->first; i < res->n_problems; i++) {
+		const struct host_problem *problem = &res->problems[i];
+
+		if (!str_equal(problem->kind, ORPHAN_LEASE) || str_empty(problem->vm) ||
+		    strcmp(orphan_lease_name(problem), name) != 0)
+			continue;
+		add(search, ORPHAN_IMAGE, problem->vm, path,
+		    xasprintf("the image belongs to VM '%s', which no host has", problem->vm));
+		return;
+	}
+}
+
+static void
+look_at_image(const char *path, void *arg)
+{
+	struct search *search = arg;
+	char uuid[37];
+
+	if (search->error.status)
+		return;
+	if (!image_staged(path, uuid))
+		look_at_whole_image(search, path);
+	else
+		(void)look_at_half_image(search, path, uuid, &search->error);
+}
+
+static int
+look_at_images(struct search *search, struct error *err)
+{
+	const struct reconcile_request *req = search->req;
+	bool complete;
+
+	if (req->deep || search->image_due) {
+		if (image_walk(req->env.root, IMAGES_MAX, look_at_image, search, &complete, err) <
+		    0)
+			return -1;
+	}
+	for (size_t i = 0; i < req->n_known && !req->deep && !search->image_due; i++) {
+		const char *path = str_or_empty(req->known[i].path);
+		struct error cause = { 0 };
+		struct stat st;
+
+		if ((str_equal(req->known[i].kind, ORPHAN_IMAGE) ||
+			str_equal(req->known[i].kind, ORPHAN_LEFTOVER)) &&
+		    image_stat(req->env.root, path, &st, &cause) == 0)
+			look_at_image(path, search);
+	}
+	if (!search->error.status)
+		return 0;
+	*err = search->error;
+	return -1;
+}
+
+int
+orphans_find(const struct reconcile_request *req, virConnectPtr conn,
+    const struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
+{
+	const size_t n = knowledge->n_entries;
+	struct search search = {
+		.req = req,
+		.conn = conn,
+		.knowledge = knowledge,
+		.res = res,
+		.first = res->n_problems,
+	};
+	_free_ char(*vms)[UUID_TEXT_SIZE] = xcalloc(n + 1, sizeof(*vms));
+	_free_ char *lock = xasprintf("%s/lock", req->env.root);
+	struct stat st;
+
+	for (size_t i = 0; i < n; i++)
+		memcpy(vms[i], knowledge->entries[i].uuid, sizeof(vms[i]));
+	qsort(vms, n, sizeof(*vms), compare_text);
+	search.vms = vms;
+	search.n_vms = n;
+	/* Before the first host has joined there is no lockspace. */
+	if (stat(lock, &st) < 0)
+		return 0;
+	if (look_at_leases(&search, err) < 0 || look_at_half_leases(&search, err) < 0)
+		return -1;
+	return look_at_images(&search, err);
+}

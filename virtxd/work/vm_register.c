@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domain/journal.h"
+#include "domain/registry.h"
+#include "proto/log.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/storage.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+#include "work/works.h"
+
+/* Somebody else's VM, or one whose operation is not over, is not touched. */
+static int
+check(const struct vm_request *req, struct error *err)
+{
+	struct error cause = { 0 };
+	char host[37];
+
+	if (registry_find_other(req->env.root, req->env.host, req->uuid, host, &cause) == 0)
+		return error_set(err, 422, "VM '%s' is registered under host '%s', not '%s'",
+		    req->uuid, host, req->env.host);
+	if (cause.status == 404 && journal_find(req->env.root, req->uuid, host, &cause) == 0)
+		return error_set(err, 409,
+		    "VM '%s' has an operation on host '%s' that is not over: its journal is there",
+		    req->uuid, host);
+	if (cause.status == 404)
+		return 0;
+	*err = cause;
+	return -1;
+}
+
+/* Makes libvirt know the VM of the registry's file. */
+static int
+define(const struct vm_request *req, virConnectPtr conn, virDomainPtr *ret, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
+		if (cause.status == 404)
+			return error_set(err, 404,
+			    "no VM '%s' is in libvirt or in the registry of this host", req->uuid);
+		*err = cause;
+		return -1;
+	}
+	if (domain_xml_read(xml, req->env.root, &info, &cause) < 0)
+		return error_set(err, 424, "the registry's file of VM '%s' cannot be used: %s",
+		    req->uuid, cause.detail);
+	if (!str_equal(info.uuid, req->uuid))
+		return error_set(err, 424, "the registry's file of VM '%s' is of another VM ('%s')",
+		    req->uuid, info.uuid);
+	*ret = virDomainDefineXMLFlags(conn, xml, 0);
+	if (!*ret)
+		return hypervisor_error(err, 424, "libvirt refuses VM '%s'", req->uuid);
+	return 0;
+}
+
+/* The sizes, which the XML does not tell. A disk that cannot be read is no reason not to register:
+ * the next inspection tries again. */
+static void
+measure(const struct work_env *env, struct vm_report *report)
+{
+	const struct disk *disk;
+
+	for (size_t i = 0; !report->foreign && (disk = vmdef_disk(&report->def, i)); i++) {
+		struct disk_report measured = { .index = (int32_t)i };
+		struct error cause = { 0 };
+
+		if (storage_inspect(env, disk, &measured, &cause) == 0)
+			*model_append(&report->disks, &report->n_disks) = measured;
+		else
+			log_debug("job", "disk '%s': %s", disk->path, cause.detail);
+	}
+}
+
+int
+work_vm_register(const void *request, void *result, struct error *err)
+{
+	const struct vm_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_close_ int lock = -1;
+	struct error cause = { 0 };
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || check(req, err) < 0)
+		return -1;
+	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
+		if (cause.status != 404) {
+			*err = cause;
+			return -1;
+		}
+		if (define(req, conn, &domain, err) < 0)
+			return -1;
+		res->defined = true;
+	} else if (virDomainIsPersistent(domain) != 1) {
+		return error_set(err, 424,
+		    "VM '%s' is transient in libvirt: a migration that comes in", req->uuid);
+	}
+	if (vm_register(&req->env, domain, req->uuid, err) < 0)
+		return -1;
+	if (hypervisor_report(domain, req->env.root, &res->vm, err) < 0)
+		return -1;
+	measure(&req->env, &res->vm);
+	return 0;
+}
