@@ -443,7 +443,7 @@ test_links_outside(void **state)
 	write_file(at("outside/x.raw"), "x", 1);
 	assert_int_equal(image_delete(disk_root, &disk, &err), -1);
 	assert_int_equal(err.status, 422);
-	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), -1);
+	assert_int_equal(image_undo(disk_root, TEST_VM, &disk, &err), 0);
 	assert_int_equal(access(at("outside/x.raw"), F_OK), 0);
 	disk = disk_of(at("ds/out/y.raw"), DISK_PROV_MODE_THIN);
 	assert_int_equal(image_create(disk_root, TEST_VM, &disk, NULL, NULL, &err), -1);
