@@ -30,10 +30,20 @@ enum route_id {
 	ROUTE_OPERATION_LIST,
 	ROUTE_OPERATION_GET,
 	ROUTE_GOSSIP_VMS,
+	ROUTE_EVENTS,
+	ROUTE_METRICS,
 	ROUTE_OPENAPI,
 	ROUTE_HEALTHZ,
 	ROUTE_READYZ,
 	ROUTE_N,
+};
+
+/* Which host has the answer. */
+enum scope {
+	SCOPE_HERE, /* any */
+	SCOPE_VM,   /* that of the VM in the path */
+	SCOPE_HOST, /* that in the path */
+	SCOPE_BODY, /* that in the body's "host"; none there: any */
 };
 
 struct route {
@@ -46,6 +56,7 @@ struct route {
 	int success;		     /* 200, 201, 202 or 204 */
 	const char *op; /* the operation's name ("VmBoot") of a mutating request, else NULL */
 	const char *summary;
+	enum scope scope;
 };
 
 extern const struct route routes[ROUTE_N]; /* indexed by route_id */

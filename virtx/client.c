@@ -25,6 +25,8 @@ struct attempt {
 	struct evhttp_connection *connection;
 	bufferevent_event_cb on_connect; /* evhttp's own */
 	struct answer *answer;
+	struct client_stream *stream; /* NULL for an answer in one piece */
+	struct event *timer;
 	int64_t deadline; /* monotonic_ms() */
 	enum evhttp_request_error failure;
 	bool connected;
@@ -122,6 +124,44 @@ on_answer(struct evhttp_request *request, void *arg)
 	evbuffer_remove(body, answer->body, answer->len);
 }
 
+/* A stream lives for as long as something comes. */
+static void
+arm_silence(struct attempt *attempt)
+{
+	static const struct timeval silence = { .tv_sec = CLIENT_SILENCE };
+
+	evtimer_add(attempt->timer, &silence);
+}
+
+static void
+on_piece(struct evhttp_request *request, void *arg)
+{
+	struct attempt *attempt = arg;
+	struct client_stream *stream = attempt->stream;
+	struct evbuffer *body = evhttp_request_get_input_buffer(request);
+	size_t len = evbuffer_get_length(body);
+
+	arm_silence(attempt);
+	if (stream->ended ||
+	    stream->data(stream->arg, (const char *)evbuffer_pullup(body, -1), len))
+		return;
+	stream->ended = true;
+	event_base_loopbreak(attempt->base);
+}
+
+static int
+on_head(struct evhttp_request *request, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (evhttp_request_get_response_code(request) != 200)
+		return 0;
+	attempt->stream->begun = true;
+	arm_silence(attempt);
+	evhttp_request_set_chunked_cb(request, on_piece);
+	return 0;
+}
+
 /* evhttp tells here why; the answer's callback, which follows, only sees that there is none. */
 static void
 on_error(enum evhttp_request_error failure, void *arg)
@@ -167,6 +207,9 @@ attempt_error(const struct attempt *attempt, const char *address, struct error *
 	};
 	const struct client *client = attempt->client;
 
+	if (attempt->late && attempt->stream && attempt->stream->begun)
+		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: nothing came for %d s",
+		    address, client->server.port, CLIENT_SILENCE);
 	if (attempt->late)
 		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: no %s within %d s", address,
 		    client->server.port, attempt->connected ? "answer" : "connection",
@@ -201,6 +244,13 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	evhttp_add_header(headers, "User-Agent", "virtx/" VIRTX_VERSION);
 	evhttp_add_header(headers, "Accept", "application/json, application/problem+json");
 	evhttp_add_header(headers, "Connection", "close");
+	if (client->async && route->method != METHOD_GET)
+		evhttp_add_header(headers, "Prefer", "respond-async");
+	if (attempt->stream) {
+		evhttp_request_set_header_cb(request, on_head);
+		if (!str_empty(attempt->stream->last_event_id))
+			evhttp_add_header(headers, "Last-Event-ID", attempt->stream->last_event_id);
+	}
 	if (len > 0)
 		evhttp_add_header(headers, "Content-Type", "application/json");
 	if (len > 0 || route->method != METHOD_GET)
@@ -240,7 +290,7 @@ call_address(struct attempt *attempt, const char *address, const struct route *r
 	attempt->base = event_base_new();
 	if (!attempt->base)
 		abort();
-	timer = evtimer_new(attempt->base, on_deadline, attempt);
+	timer = attempt->timer = evtimer_new(attempt->base, on_deadline, attempt);
 	attempt->connection =
 	    evhttp_connection_base_new(attempt->base, NULL, address, client->server.port);
 	if (!timer || !attempt->connection)
@@ -266,12 +316,15 @@ call_address(struct attempt *attempt, const char *address, const struct route *r
 	evhttp_connection_free(attempt->connection);
 	event_free(timer);
 	event_base_free(attempt->base);
+	if (attempt->stream && attempt->stream->ended)
+		return 0;
 	return attempt->failed || !attempt->done ? attempt_error(attempt, address, err) : 0;
 }
 
-int
-client_call(const struct client *client, enum route_id id, const char *param, const void *request,
-    struct answer *ret, struct error *err)
+/* As client_call; the answer's body may come as a stream instead. */
+static int
+call(const struct client *client, enum route_id id, const char *param, const void *request,
+    struct client_stream *stream, struct answer *ret, struct error *err)
 {
 	const struct route *route = &routes[id];
 	_free_ char *path = route_path(id, param);
@@ -289,7 +342,9 @@ client_call(const struct client *client, enum route_id id, const char *param, co
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n && !connected; i++) {
-		struct attempt attempt = { .client = client, .answer = ret, .deadline = deadline };
+		struct attempt attempt = {
+			.client = client, .answer = ret, .stream = stream, .deadline = deadline
+		};
 		struct error last = { 0 };
 
 		rc = call_address(&attempt, addresses[i], route, path, body, len, &last);
@@ -301,7 +356,7 @@ client_call(const struct client *client, enum route_id id, const char *param, co
 	}
 	for (size_t i = 0; i < n; i++)
 		free(addresses[i]);
-	if (rc < 0)
+	if (rc < 0 || (stream && stream->ended))
 		return rc;
 
 	if (ret->status < 200 || ret->status > 299) {
@@ -319,6 +374,27 @@ client_call(const struct client *client, enum route_id id, const char *param, co
 		return -1;
 	}
 	return 0;
+}
+
+int
+client_call(const struct client *client, enum route_id id, const char *param, const void *request,
+    struct answer *ret, struct error *err)
+{
+	return call(client, id, param, request, NULL, ret, err);
+}
+
+int
+client_follow(
+    const struct client *client, enum route_id id, struct client_stream *stream, struct error *err)
+{
+	_answer_ struct answer answer = { 0 };
+
+	stream->begun = stream->ended = false;
+	if (call(client, id, NULL, NULL, stream, &answer, err) < 0)
+		return -1;
+	if (stream->ended)
+		return 0;
+	return error_set(err, CLIENT_ERROR_STATUS, "the server ended the stream");
 }
 
 int

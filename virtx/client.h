@@ -15,6 +15,7 @@
 struct client {
 	struct server server;
 	int timeout; /* seconds, for each call */
+	bool async;  /* the server may put work off and answer at once */
 	bool debug;  /* heads of the request and the answer on stderr */
 };
 
@@ -39,5 +40,20 @@ int client_call(const struct client *client, enum route_id id, const char *param
  */
 int client_get(const struct client *client, enum route_id id, const char *param,
     const void *request, void *reply, struct error *err);
+
+#define CLIENT_SILENCE 40 /* seconds without a byte until a stream counts as dead */
+
+/* What a stream brings, as it comes; false ends it. */
+typedef bool (*client_data)(void *arg, const char *data, size_t len);
+struct client_stream {
+	client_data data;
+	void *arg;
+	const char *last_event_id; /* "" for none */
+	bool begun;		   /* set: the server has answered with a stream */
+	bool ended;		   /* set: data has ended it */
+};
+/* Follows a stream until it breaks off (-1 with the error) or data ends it (0). */
+int client_follow(
+    const struct client *client, enum route_id id, struct client_stream *stream, struct error *err);
 
 #endif

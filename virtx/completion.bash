@@ -92,7 +92,7 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume' ;;
+    '') choices='list get create update delete boot shutdown pause resume watch decode-event' ;;
     list) choices='host vm operation' ;;
     get) choices='host vm runstate operation' ;;
     'get runstate' | create | update | delete | boot | shutdown | pause | resume) choices=vm ;;

@@ -40,6 +40,12 @@ static const struct command commands[] = {
 	    "Without an option the guest is asked by ACPI, and the command does not wait for it." },
 	{ { "pause", "vm" }, { "UUID" }, NULL, pause_vm, "Stop the CPUs of a VM", NULL },
 	{ { "resume", "vm" }, { "UUID" }, NULL, resume_vm, "Let a paused VM run on", NULL },
+	{ { "watch" }, { NULL }, NULL, watch, "Print the changes of the cluster as they come",
+	    "It goes on until it is interrupted, over restarts of the server too." },
+	{ { "decode-event" }, { NULL }, NULL, decode_event,
+	    "Print a serf event of virtxd as a line of JSON",
+	    "For the event handlers of a serf agent: the payload comes on standard input, the\n"
+	    "event's name in SERF_USER_EVENT." },
 	{ .words = { NULL } },
 };
 

@@ -48,4 +48,10 @@ enum command_result shutdown_vm(struct command_call *call, struct error *err);
 enum command_result pause_vm(struct command_call *call, struct error *err);
 enum command_result resume_vm(struct command_call *call, struct error *err);
 
+/* watch.c */
+enum command_result watch(struct command_call *call, struct error *err);
+
+/* decode_event.c */
+enum command_result decode_event(struct command_call *call, struct error *err);
+
 #endif

@@ -13,7 +13,11 @@
 
 #include "api/api.h"
 #include "api/context.h"
+#include "api/events.h"
+#include "api/lag.h"
+#include "api/metrics.h"
 #include "cluster.h"
+#include "http/forward.h"
 #include "http/server.h"
 #include "proto/log.h"
 #include "virt/bridge.h"
@@ -28,10 +32,14 @@ struct daemon {
 	struct event *term, *interrupt, *hangup;
 	struct inventory *inventory;
 	struct operations *operations;
+	struct events *events;
+	struct event_streams *streams;
+	struct lag *lag;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
 	struct peers *peers;
+	struct forwarder *forwarder;
 	struct cluster *cluster; /* NULL until the host's uuid is known */
 	struct http_server *server;
 	struct api api;
@@ -180,6 +188,53 @@ on_ready(void *arg, struct ready *ret)
 					    : "libvirt has not told this host's uuid yet");
 }
 
+static bool
+find_address(void *arg, const char *host, struct forward_address *ret)
+{
+	struct daemon *daemon = arg;
+	const struct member_host *member =
+	    daemon->cluster ? members_find(cluster_members(daemon->cluster), host) : NULL;
+
+	if (!member)
+		return false;
+	snprintf(ret->addr, sizeof(ret->addr), "%s", member->addr);
+	ret->port = member->port;
+	ret->tls = member->tls;
+	return true;
+}
+
+static void
+on_forward(void *arg, struct request *req, const char *host)
+{
+	struct daemon *daemon = arg;
+
+	forward_request(daemon->forwarder, req, host);
+}
+
+static void
+on_metrics(void *arg, struct metrics_outside *ret)
+{
+	struct daemon *daemon = arg;
+	struct peers_stats peers;
+	struct http_stats http;
+
+	http_server_get_stats(daemon->server, &http);
+	peers_get_stats(daemon->peers, &peers);
+	*ret = (struct metrics_outside){
+		.connections = http.connections,
+		.refused = http.refused,
+		.requests = http.replies,
+		.peer_calls = peers.calls,
+		.peer_connections = peers.connections,
+		.peer_started = peers.started,
+		.peer_failed = peers.failed,
+	};
+	if (daemon->cluster) {
+		cluster_get_stats(daemon->cluster, &ret->gossip);
+		ret->members = members_count(cluster_members(daemon->cluster));
+	}
+}
+
 static void
 on_request(void *arg, struct request *req)
 {
@@ -231,7 +286,11 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	daemon->inventory = inventory_new();
 	daemon->operations = operations_new();
+	daemon->events = events_new(daemon->inventory, daemon->operations);
+	daemon->streams = event_streams_new(daemon->base, daemon->events);
+	daemon->lag = lag_new(daemon->base);
 	daemon->peers = peers_new(daemon->base);
+	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);
@@ -242,8 +301,14 @@ start(struct daemon *daemon, struct error *err)
 		.operations = daemon->operations,
 		.jobs = daemon->jobs,
 		.keeper = daemon->keeper,
+		.streams = daemon->streams,
+		.lag = daemon->lag,
+		.outside = on_metrics,
+		.outside_arg = daemon,
 		.ready = on_ready,
 		.ready_arg = daemon,
+		.forward = on_forward,
+		.forward_arg = daemon,
 	};
 	bridge_register(daemon->base);
 	daemon->virt =
@@ -262,12 +327,16 @@ static void
 stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
+	event_streams_free(daemon->streams);
+	lag_free(daemon->lag);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
+	forwarder_free(daemon->forwarder);
 	peers_free(daemon->peers);
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
 	bridge_done();
+	events_free(daemon->events);
 	operations_free(daemon->operations);
 	inventory_free(daemon->inventory);
 	event_free_if(daemon->term);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/api.h"
 
+#include "api/context.h"
 #include "api/handlers.h"
+#include "api/target.h"
 
 static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_HOST_LIST] = api_host_list,
@@ -19,6 +21,8 @@ static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_OPERATION_LIST] = api_operation_list,
 	[ROUTE_OPERATION_GET] = api_operation_get,
 	[ROUTE_GOSSIP_VMS] = api_gossip_vms,
+	[ROUTE_EVENTS] = api_events,
+	[ROUTE_METRICS] = api_metrics,
 	[ROUTE_OPENAPI] = api_openapi,
 	[ROUTE_HEALTHZ] = api_healthz,
 	[ROUTE_READYZ] = api_readyz,
@@ -27,5 +31,13 @@ static const api_handler handlers[ROUTE_N] = {
 void
 api_handle(struct api *api, struct request *req)
 {
-	handlers[req->route->id](api, req);
+	char host[UUID_TEXT_SIZE];
+	struct error err = { 0 };
+
+	if (target_find(api, req, host, &err) < 0)
+		request_reply_error(req, &err);
+	else if (!str_empty(host))
+		api->forward(api->forward_arg, req, host);
+	else
+		handlers[req->route->id](api, req);
 }

@@ -8,7 +8,8 @@
 struct api;
 typedef void (*api_handler)(struct api *api, struct request *req);
 
-/* Runs the handler of req->route. It replies now or later, once. */
+/* Runs the handler of req->route, here or on the host that the request is for. It replies now or
+ * later, once. */
 void api_handle(struct api *api, struct request *req);
 
 #endif

@@ -6,10 +6,15 @@
 #include "job/job.h"
 #include "job/keeper.h"
 #include "state/config.h"
+#include "state/events.h"
 #include "state/inventory.h"
 #include "state/operations.h"
 
 struct event_base;
+struct event_streams;
+struct lag;
+struct metrics_outside;
+struct request;
 
 /* All are borrowed and outlive the api. */
 struct api {
@@ -19,10 +24,18 @@ struct api {
 	struct operations *operations;
 	struct jobs *jobs;
 	struct keeper *keeper;
+	struct event_streams *streams;
+	struct lag *lag;
+	/* Fills in what those above know. */
+	void (*outside)(void *arg, struct metrics_outside *ret);
+	void *outside_arg;
 	/* Fills in what is missing of libvirt and serf: "" when it is there. The caller clears ret.
 	 */
 	void (*ready)(void *arg, struct ready *ret);
 	void *ready_arg;
+	/* Has the request answered by another host, which is active. */
+	void (*forward)(void *arg, struct request *req, const char *host);
+	void *forward_arg;
 };
 
 #endif

@@ -105,10 +105,45 @@ request_reply_text(
 }
 
 void
+request_reply_full(struct request *req, int status, const char *content_type, char *body,
+    size_t len, const struct request_header *headers, size_t n_headers)
+{
+	reply(req, status, content_type, body, len, headers, n_headers);
+}
+
+void
 request_reply_error(struct request *req, const struct error *err)
 {
 	size_t len;
 	char *json = error_to_json(err, &len);
 
 	reply(req, err->status, TYPE_PROBLEM, json, len, NULL, 0);
+}
+
+void
+request_set_watch(struct request *req, const struct request_watch *watch, void *arg)
+{
+	req->watch = watch;
+	req->watch_arg = arg;
+}
+
+void
+request_start(struct request *req, int status, const char *content_type, int64_t length,
+    const struct request_header *headers, size_t n_headers)
+{
+	assert(!req->replied);
+	req->replied = true;
+	req->stream->start(req, status, content_type, length, headers, n_headers);
+}
+
+size_t
+request_write(struct request *req, const void *data, size_t len)
+{
+	return req->stream->write(req, data, len);
+}
+
+void
+request_end(struct request *req, bool whole)
+{
+	req->stream->end(req, whole);
 }

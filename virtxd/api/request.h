@@ -17,18 +17,40 @@ struct request_header {
 typedef void (*request_send)(struct request *req, int status, const char *content_type, char *body,
     size_t len, const struct request_header *headers, size_t n_headers);
 
+/* The same for a reply that comes in pieces: start once, write as often, end once. */
+struct request_stream {
+	void (*start)(struct request *req, int status, const char *content_type, int64_t length,
+	    const struct request_header *headers, size_t n_headers);
+	size_t (*write)(struct request *req, const void *data, size_t len);
+	void (*end)(struct request *req, bool whole);
+};
+
+/* For those who hold a request for longer. Both may be NULL. */
+struct request_watch {
+	/* The client has hung up. The request still wants its reply (or its end), which goes
+	 * nowhere; best given at once. */
+	void (*gone)(void *arg);
+	/* All that was written has left. */
+	void (*drained)(void *arg);
+};
+
 struct request {
 	const struct route *route;
 	char param[128];   /* {uuid}, normalised, or {id}; "" for none */
 	const char *query; /* raw query string, NULL for none */
 	const char *body;  /* NUL-terminated */
 	size_t body_len;
-	const char *client; /* address of the peer, for the log and Operation.user */
-	const char *user;   /* who asked: X-Forwarded-For's first, else client */
-	bool looped;	    /* X-VirtX-Loop is there: it was forwarded once already */
-	bool respond_async; /* Prefer: respond-async */
+	const char *client;	   /* address of the peer, for the log and Operation.user */
+	const char *user;	   /* who asked: X-Forwarded-For's first, else client */
+	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
+	bool respond_async;	   /* Prefer: respond-async */
+	bool head;		   /* HEAD: a reply in pieces has none */
+	const char *last_event_id; /* "" for none */
 	bool replied;
 	request_send send;
+	const struct request_stream *stream;
+	const struct request_watch *watch;
+	void *watch_arg;
 };
 
 /* A query parameter, percent-decoded; NULL when it is not there; the caller frees. 0 or -1 with a
@@ -42,7 +64,21 @@ void request_reply_json(struct request *req, int status, char *json, size_t len,
     const struct request_header *headers, size_t n_headers);
 void request_reply_text(
     struct request *req, int status, const char *content_type, char *text, size_t len);
+void request_reply_full(struct request *req, int status, const char *content_type, char *body,
+    size_t len, const struct request_header *headers, size_t n_headers);
 /* problem+json; adds Allow or Retry-After nowhere by itself. */
 void request_reply_error(struct request *req, const struct error *err);
+
+/* watch (borrowed) is told until the reply is complete. */
+void request_set_watch(struct request *req, const struct request_watch *watch, void *arg);
+/*
+ * A reply in pieces; length -1: unknown, in chunks. request_write returns the bytes that the client
+ * has not taken yet: who writes on when that is much fills the memory. After request_end req is
+ * gone; where not whole, the client sees its connection break off.
+ */
+void request_start(struct request *req, int status, const char *content_type, int64_t length,
+    const struct request_header *headers, size_t n_headers);
+size_t request_write(struct request *req, const void *data, size_t len);
+void request_end(struct request *req, bool whole);
 
 #endif

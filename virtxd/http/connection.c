@@ -259,8 +259,8 @@ connection_replace_page(struct connection *c)
 size_t
 connection_buffered(const struct connection *c)
 {
-	if (c->state == STATE_REPLYING)
-		return evbuffer_get_length(bufferevent_get_output(c->bev));
+	if (c->state == STATE_REPLYING || c->state == STATE_STREAMING)
+		return connection_unsent(c);
 	return c->received;
 }
 
@@ -269,14 +269,14 @@ connection_is_overdue(struct connection *c, int64_t now)
 {
 	size_t unsent;
 
-	if (c->state != STATE_REPLYING)
+	if (c->state != STATE_REPLYING && c->state != STATE_STREAMING)
 		return now >= c->deadline;
-	unsent = evbuffer_get_length(bufferevent_get_output(c->bev));
-	if (unsent != c->unsent) {
+	unsent = connection_unsent(c);
+	if (unsent != c->unsent || unsent == 0) {
 		c->unsent = unsent;
 		c->progress = now;
 	}
-	return now >= c->deadline ||
+	return (c->state == STATE_REPLYING && now >= c->deadline) ||
 	       now - c->progress >= INT64_C(1000) * c->owner->limits.request_timeout;
 }
 
@@ -300,6 +300,14 @@ connection_busy(struct connection *c, void (*gone)(void *arg), void *arg)
 	c->gone_arg = arg;
 }
 
+/* Until the reply is complete. */
+static void
+limit_pipeline(struct connection *c)
+{
+	c->watched = true;
+	bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
+}
+
 void
 connection_watch(struct connection *c)
 {
@@ -313,8 +321,7 @@ connection_watch(struct connection *c)
 	 * out until it sets it again after the reply. */
 	bufferevent_getcb(c->bev, NULL, &write_cb, &event_cb, &arg);
 	bufferevent_setcb(c->bev, NULL, write_cb, event_cb, arg);
-	c->watched = true;
-	bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
+	limit_pipeline(c);
 	bufferevent_enable(c->bev, EV_READ);
 }
 
@@ -326,6 +333,31 @@ connection_replied(struct connection *c, struct evhttp_request *req)
 	start_reply(c, len);
 	c->gone = NULL;
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
+}
+
+void
+connection_streaming(struct connection *c, struct evhttp_request *req)
+{
+	set_state(c, STATE_STREAMING);
+	c->progress = c->since;
+	c->unsent = 0;
+	limit_pipeline(c);
+	evhttp_request_set_on_complete_cb(req, on_complete, c);
+}
+
+void
+connection_ended(struct connection *c, bool whole)
+{
+	c->gone = NULL;
+	start_reply(c, connection_unsent(c));
+	if (!whole)
+		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
+size_t
+connection_unsent(const struct connection *c)
+{
+	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
 void

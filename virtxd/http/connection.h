@@ -3,6 +3,8 @@
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
+#include "proto/util.h"
+
 struct connection;
 struct evhttp_request;
 
@@ -14,6 +16,13 @@ void connection_busy(struct connection *connection, void (*gone)(void *arg), voi
 void connection_watch(struct connection *connection);
 /* The reply is about to be given to evhttp. */
 void connection_replied(struct connection *connection, struct evhttp_request *req);
+/* The reply begins, and comes in pieces. gone(arg) still runs where the connection ends before
+ * connection_ended. */
+void connection_streaming(struct connection *connection, struct evhttp_request *req);
+/* The last piece is about to be given to evhttp. Where not whole, the connection is broken off. */
+void connection_ended(struct connection *connection, bool whole);
+/* The bytes of the reply that wait here. */
+size_t connection_unsent(const struct connection *connection);
 /* The connection is closed after this reply, while the client may still be sending. */
 void connection_drain(struct connection *connection);
 

@@ -17,6 +17,7 @@ enum state {
 	STATE_WAITING, /* for a whole request */
 	STATE_BUSY,    /* a handler has it */
 	STATE_REPLYING,
+	STATE_STREAMING, /* the reply goes on until its handler ends it */
 	STATE_N,
 };
 

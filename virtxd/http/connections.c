@@ -107,6 +107,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	size_t used;
 
 	used = sweep(&connections->lists[STATE_REPLYING], now, BUFFERED_MAX);
+	used += sweep(&connections->lists[STATE_STREAMING], now, BUFFERED_MAX);
 	sweep(
 	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
 	connections->accepting(connections->accepting_arg, true);

@@ -23,6 +23,7 @@ struct exchange {
 	struct request req;	       /* first: a request is an exchange */
 	struct evhttp_request *http;   /* NULL once evhttp has freed it */
 	struct connection *connection; /* NULL once it is gone */
+	struct exchange_counts *counts;
 	const char *method;
 	int64_t start; /* ms */
 	bool head;
@@ -31,6 +32,7 @@ struct exchange {
 	char *query;
 	char client[48];
 	char user[USER_MAX + 1];
+	char last_event_id[64];
 	char path[256]; /* for the log and for messages, cut */
 };
 
@@ -40,6 +42,7 @@ struct headers {
 	const char *encoding;
 	const char *expect;
 	const char *forwarded;
+	const char *last_event_id;
 	unsigned int n_length;
 	unsigned int n_encoding;
 	bool bad_name;
@@ -128,6 +131,8 @@ read_headers(struct evhttp_request *http, struct headers *h)
 			h->encoding = header->value;
 		else if (strcasecmp(name, FORWARDED) == 0 && !h->forwarded)
 			h->forwarded = header->value;
+		else if (strcasecmp(name, "Last-Event-ID") == 0)
+			h->last_event_id = header->value;
 		else if (strcasecmp(name, LOOP) == 0)
 			h->looped = true;
 		else if (strcasecmp(name, "Prefer") == 0)
@@ -186,6 +191,9 @@ on_gone(void *arg)
 	if (evhttp_request_get_connection(ex->http))
 		ex->http = NULL;
 	ex->connection = NULL;
+	/* Last: it may end the exchange. */
+	if (ex->req.watch && ex->req.watch->gone)
+		ex->req.watch->gone(ex->req.watch_arg);
 }
 
 static void
@@ -209,19 +217,51 @@ add_body(struct evbuffer *output, char *body, size_t len)
 		abort();
 }
 
-/* struct request's send: the one place where replies go out. */
+/* The reply is there. */
+static void
+note_reply(struct exchange *ex, int status)
+{
+	enum route_id route = ex->req.route ? ex->req.route->id : ROUTE_N;
+
+	/* Without a connection there may be no server any more. */
+	if (ex->connection && status / 100 < METRICS_CLASSES)
+		ex->counts->requests[route][status / 100]++;
+	if (log_get_level() >= LOG_LEVEL_DEBUG)
+		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
+		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,
+		    ex->connection ? "" : ", who has gone");
+}
+
+/* length -1: it is not known. */
+static void
+add_headers(struct exchange *ex, const char *content_type, int64_t length,
+    const struct request_header *headers, size_t n_headers)
+{
+	struct evkeyvalq *out = evhttp_request_get_output_headers(ex->http);
+	char number[24];
+
+	if (content_type)
+		evhttp_add_header(out, "Content-Type", content_type);
+	if (length >= 0) {
+		snprintf(number, sizeof(number), "%lld", (long long)length);
+		evhttp_add_header(out, "Content-Length", number);
+	}
+	for (size_t i = 0; i < n_headers; i++)
+		evhttp_add_header(out, headers[i].name, headers[i].value);
+	if (ex->close) {
+		evhttp_add_header(out, "Connection", "close");
+		connection_drain(ex->connection);
+	}
+}
+
+/* struct request's send: the one place where replies in one piece go out. */
 static void
 exchange_send(struct request *req, int status, const char *content_type, char *body, size_t len,
     const struct request_header *headers, size_t n_headers)
 {
 	struct exchange *ex = (struct exchange *)req;
-	struct evkeyvalq *out;
-	char number[24];
 
-	if (log_get_level() >= LOG_LEVEL_DEBUG)
-		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
-		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,
-		    ex->connection ? "" : ", who has gone");
+	note_reply(ex, status);
 	if (!ex->connection) {
 		free(body);
 		/* To evhttp a reply without a connection means: free the request. */
@@ -231,19 +271,7 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 		return;
 	}
 
-	out = evhttp_request_get_output_headers(ex->http);
-	if (content_type)
-		evhttp_add_header(out, "Content-Type", content_type);
-	if (status != 204) {
-		snprintf(number, sizeof(number), "%zu", len);
-		evhttp_add_header(out, "Content-Length", number);
-	}
-	for (size_t i = 0; i < n_headers; i++)
-		evhttp_add_header(out, headers[i].name, headers[i].value);
-	if (ex->close) {
-		evhttp_add_header(out, "Connection", "close");
-		connection_drain(ex->connection);
-	}
+	add_headers(ex, content_type, status == 204 ? -1 : (int64_t)len, headers, n_headers);
 	if (ex->head || len == 0 || status == 204)
 		free(body);
 	else
@@ -252,6 +280,64 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 	evhttp_send_reply(ex->http, status, error_title(status), NULL);
 	exchange_free(ex);
 }
+
+static void
+stream_start(struct request *req, int status, const char *content_type, int64_t length,
+    const struct request_header *headers, size_t n_headers)
+{
+	static const struct request_header close = { "Connection", "close" };
+	struct exchange *ex = (struct exchange *)req;
+
+	note_reply(ex, status);
+	if (!ex->connection)
+		return;
+	add_headers(ex, content_type, length, headers, n_headers);
+	/* An HTTP/1.0 client knows the end by this alone. */
+	if (length < 0 && !ex->close)
+		add_headers(ex, NULL, -1, &close, 1);
+	connection_streaming(ex->connection, ex->http);
+	evhttp_send_reply_start(ex->http, status, error_title(status));
+}
+
+static void
+on_drained(struct evhttp_connection *evcon, void *arg)
+{
+	struct exchange *ex = arg;
+
+	if (ex->req.watch && ex->req.watch->drained)
+		ex->req.watch->drained(ex->req.watch_arg);
+}
+
+static size_t
+stream_write(struct request *req, const void *data, size_t len)
+{
+	struct exchange *ex = (struct exchange *)req;
+	struct evbuffer *piece;
+
+	if (!ex->connection || ex->head || len == 0)
+		return 0;
+	piece = evbuffer_new();
+	if (!piece || evbuffer_add(piece, data, len) < 0)
+		abort();
+	evhttp_send_reply_chunk_with_cb(ex->http, piece, on_drained, ex);
+	evbuffer_free(piece);
+	return connection_unsent(ex->connection);
+}
+
+static void
+stream_end(struct request *req, bool whole)
+{
+	struct exchange *ex = (struct exchange *)req;
+
+	if (ex->connection)
+		connection_ended(ex->connection, whole);
+	/* Without a connection this frees the request. */
+	if (ex->http)
+		evhttp_send_reply_end(ex->http);
+	exchange_free(ex);
+}
+
+static const struct request_stream exchange_stream = { stream_start, stream_write, stream_end };
 
 /* Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
  * Transfer-Encoding more freely than those who may stand in front of us. */
@@ -375,9 +461,22 @@ take_body(struct exchange *ex)
 	ex->req.body_len = len;
 }
 
+bool
+exchange_get_source(struct request *req, struct exchange_source *ret)
+{
+	struct exchange *ex = (struct exchange *)req;
+
+	if (!ex->http || !ex->connection)
+		return false;
+	ret->method = method_parse(ex->method);
+	ret->path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(ex->http));
+	ret->headers = evhttp_request_get_input_headers(ex->http);
+	return true;
+}
+
 void
-exchange_start(
-    struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg)
+exchange_start(struct evhttp_request *http, struct connection *connection,
+    struct exchange_counts *counts, http_handler handler, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
 	enum evhttp_cmd_type type = evhttp_request_get_command(http);
@@ -391,6 +490,7 @@ exchange_start(
 
 	ex->http = http;
 	ex->connection = connection;
+	ex->counts = counts;
 	ex->start = monotonic_ms();
 	ex->method = method_name(type);
 	ex->head = type == EVHTTP_REQ_HEAD;
@@ -402,6 +502,10 @@ exchange_start(
 	read_headers(http, &h);
 	set_user(ex, h.forwarded);
 	ex->req.send = exchange_send;
+	ex->req.stream = &exchange_stream;
+	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h.last_event_id));
+	ex->req.last_event_id = ex->last_event_id;
+	ex->req.head = ex->head;
 	ex->req.client = ex->client;
 	ex->req.user = ex->user;
 	ex->req.looped = h.looped;

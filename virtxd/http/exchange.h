@@ -7,10 +7,26 @@
 
 struct connection;
 struct evhttp_request;
+struct evkeyvalq;
+
+/* What was answered, by route (ROUTE_N: none) and the first digit of the status. */
+struct exchange_counts {
+	uint64_t requests[ROUTE_N + 1][METRICS_CLASSES];
+};
 
 /* Takes a request that has arrived whole: checks and routes it, and answers it itself or gives it
- * to the handler. */
-void exchange_start(
-    struct evhttp_request *http, struct connection *connection, http_handler handler, void *arg);
+ * to the handler. Counts its reply in counts (borrowed), which must stay for as
+ * long as the connection. */
+void exchange_start(struct evhttp_request *http, struct connection *connection,
+    struct exchange_counts *counts, http_handler handler, void *arg);
+
+/* A request as it came, borrowed. */
+struct exchange_source {
+	enum method method;
+	const char *path; /* raw, without the query */
+	const struct evkeyvalq *headers;
+};
+/* req is one that a handler has, and has not replied to; false once the client has hung up. */
+bool exchange_get_source(struct request *req, struct exchange_source *ret);
 
 #endif

@@ -30,6 +30,7 @@ struct http_server {
 	http_handler handler;
 	void *arg;
 	uint64_t requests;
+	struct exchange_counts counts;
 };
 
 static void
@@ -40,7 +41,7 @@ on_request(struct evhttp_request *req, void *arg)
 	struct connection *connection = connections_find(server->connections, evcon);
 
 	server->requests++;
-	exchange_start(req, connection, server->handler, server->arg);
+	exchange_start(req, connection, &server->counts, server->handler, server->arg);
 }
 
 /* No more descriptors, most likely. Without a pause the loop would spin, as the listener stays
@@ -211,6 +212,7 @@ http_server_get_stats(const struct http_server *server, struct http_stats *ret)
 		.connections = stats.open,
 		.requests = server->requests,
 		.refused = stats.refused,
+		.replies = server->counts.requests,
 	};
 }
 

@@ -4,6 +4,7 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
+#include "api/metrics.h"
 #include "api/request.h"
 #include "state/config.h"
 
@@ -13,6 +14,8 @@ struct http_server;
 struct http_stats {
 	unsigned int connections;
 	uint64_t requests, refused; /* refused: connections over the bound */
+	/* Replies by route (ROUTE_N: none) and class; of the server. */
+	const uint64_t (*replies)[METRICS_CLASSES];
 };
 
 typedef void (*http_handler)(void *arg, struct request *req);

@@ -131,6 +131,15 @@ enum inventory_match {
 enum inventory_match inventory_match(
     const struct inventory *inventory, const char *host, uint64_t *ret_digest);
 
+/* How many there are: hosts by cstate, VMs by vmrunstate. */
+#define INVENTORY_STATES 16
+struct inventory_counts {
+	unsigned int hosts[INVENTORY_STATES];
+	unsigned int vms[INVENTORY_STATES];	  /* of all hosts */
+	unsigned int local_vms[INVENTORY_STATES]; /* of this one */
+};
+void inventory_count(const struct inventory *inventory, struct inventory_counts *ret);
+
 /* Filtered, sorted by name then uuid, paged (limit 0: all). ret must be zero; the caller clears it.
  */
 void inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,

@@ -91,3 +91,21 @@ inventory_list_hosts(const struct inventory *inventory, const struct host_list_f
 		model_copy(&host_list_fields_model, &item->fields, &fields);
 	}
 }
+
+void
+inventory_count(const struct inventory *inventory, struct inventory_counts *ret)
+{
+	struct vm_entry *vm, *next_vm;
+	struct host_entry *host, *next_host;
+
+	*ret = (struct inventory_counts){ 0 };
+	HASH_ITER (hh, inventory->hosts, host, next_host)
+		ret->hosts[(unsigned int)host->host.cstate % INVENTORY_STATES]++;
+	HASH_ITER (hh, inventory->vms, vm, next_vm) {
+		unsigned int state = (unsigned int)vm->view.vm.runinfo.runstate % INVENTORY_STATES;
+
+		ret->vms[state]++;
+		if (vm->view.local)
+			ret->local_vms[state]++;
+	}
+}

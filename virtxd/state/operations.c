@@ -14,6 +14,8 @@ struct entry {
 struct operations {
 	TAILQ_HEAD(entries, entry) entries; /* the newest first */
 	size_t n;
+	operations_changed changed;
+	void *arg;
 };
 
 struct operations *
@@ -23,6 +25,20 @@ operations_new(void)
 
 	TAILQ_INIT(&operations->entries);
 	return operations;
+}
+
+void
+operations_observe(struct operations *operations, operations_changed changed, void *arg)
+{
+	operations->changed = changed;
+	operations->arg = arg;
+}
+
+static void
+tell(const struct operations *operations, const struct entry *entry)
+{
+	if (operations->changed)
+		operations->changed(operations->arg, &entry->operation);
 }
 
 static void
@@ -88,6 +104,7 @@ operations_start(struct operations *operations, const char *op, const char *vm, 
 		evict(operations);
 	TAILQ_INSERT_HEAD(&operations->entries, entry, link);
 	operations->n++;
+	tell(operations, entry);
 	return entry->operation.id;
 }
 
@@ -108,12 +125,15 @@ operations_progress(struct operations *operations, const char *id, int percent)
 {
 	struct entry *entry = find(operations, id);
 
-	if (entry && under_way(entry))
-		entry->operation.progress = percent;
+	if (!entry || !under_way(entry) || entry->operation.progress == percent)
+		return;
+	entry->operation.progress = percent;
+	tell(operations, entry);
 }
 
 static void
-finish(struct entry *entry, const char *msg, const struct error *err)
+finish(const struct operations *operations, struct entry *entry, const char *msg,
+    const struct error *err)
 {
 	struct operation *operation = &entry->operation;
 
@@ -122,6 +142,7 @@ finish(struct entry *entry, const char *msg, const struct error *err)
 	str_set(&operation->msg, err ? err->detail : msg);
 	if (!err)
 		operation->progress = 100;
+	tell(operations, entry);
 }
 
 void
@@ -131,7 +152,7 @@ operations_finish(
 	struct entry *entry = find(operations, id);
 
 	if (entry && under_way(entry))
-		finish(entry, msg, err);
+		finish(operations, entry, msg, err);
 }
 
 void
@@ -142,7 +163,7 @@ operations_finish_vm(struct operations *operations, const char *vm, const char *
 	TAILQ_FOREACH (entry, &operations->entries, link) {
 		if (under_way(entry) && str_equal(entry->operation.vm, vm) &&
 		    str_equal(entry->operation.op, op))
-			finish(entry, msg, NULL);
+			finish(operations, entry, msg, NULL);
 	}
 }
 
@@ -163,4 +184,20 @@ operations_list(const struct operations *operations, struct operation_list *ret)
 	ret->n_items = 0;
 	TAILQ_FOREACH (entry, &operations->entries, link)
 		ret->items[ret->n_items++] = entry->operation;
+}
+
+void
+operations_get_stats(const struct operations *operations, struct operations_stats *ret)
+{
+	struct entry *entry;
+
+	*ret = (struct operations_stats){ 0 };
+	TAILQ_FOREACH (entry, &operations->entries, link) {
+		if (under_way(entry))
+			ret->started++;
+		else if (str_equal(entry->operation.state, "failed"))
+			ret->failed++;
+		else
+			ret->completed++;
+	}
 }

@@ -13,6 +13,15 @@ struct operations;
 struct operations *operations_new(void);
 void operations_free(struct operations *operations);
 
+/* Told of each that is new or has changed, as it is now (borrowed). One observer; NULL for none. */
+typedef void (*operations_changed)(void *arg, const struct operation *operation);
+void operations_observe(struct operations *operations, operations_changed changed, void *arg);
+/* How many are kept, by what they are. */
+struct operations_stats {
+	size_t started, completed, failed;
+};
+void operations_get_stats(const struct operations *operations, struct operations_stats *ret);
+
 /* Begins one; op is "VmBoot" or the like. Returns its id, valid as long as the operation is kept.
  */
 const char *operations_start(struct operations *operations, const char *op, const char *vm,

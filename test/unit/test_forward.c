@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Two servers in one loop: what comes to the front is forwarded to the back. */
+#include "http/forward.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "http/exchange.h"
+#include "http/peer.h"
+#include "http/server.h"
+
+#define UUID "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+#define HOST "11111111-2222-3333-4444-555555555555"
+#define BIG  (12 << 20)
+
+struct fixture {
+	struct event_base *base;
+	struct config config;
+	struct peers *peers;
+	struct forwarder *forwarder;
+	struct http_server *front, *back;
+	struct forward_address address;
+	bool known;
+	/* What the back saw. */
+	unsigned int n;
+	struct buffer seen;
+	struct request *held;
+	unsigned int gone;
+	/* The client. */
+	int fd;
+	struct buffer in;
+	bool closed;
+};
+
+static bool
+find(void *arg, const char *host, struct forward_address *ret)
+{
+	struct fixture *f = arg;
+
+	assert_string_equal(host, HOST);
+	*ret = f->address;
+	return f->known;
+}
+
+static void
+on_front(void *arg, struct request *req)
+{
+	struct fixture *f = arg;
+
+	forward_request(f->forwarder, req, HOST);
+}
+
+static void
+on_back_gone(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->gone++;
+	request_reply(steal_ptr(f->held), 204);
+}
+
+static const struct request_watch back_watch = { .gone = on_back_gone };
+
+static void
+on_back(void *arg, struct request *req)
+{
+	static const struct request_header headers[] = { { "Warning", "299 VirtX \"left\"" },
+		{ "Location", "/operations/7" }, { "Allow", "GET" } };
+	struct fixture *f = arg;
+	struct error err = { 0 };
+	char *text;
+
+	f->n++;
+	buffer_clear(&f->seen);
+	buffer_printf(&f->seen, "%s %s?%s looped=%d user=%s async=%d body=%s", req->route->path,
+	    req->param, str_or_empty(req->query), req->looped, req->user, req->respond_async,
+	    req->body);
+	switch (req->route->id) {
+	case ROUTE_VM_BOOT:
+		request_reply_json(req, 202, xstrdup("{\"id\":7}"), 8, headers, 3);
+		break;
+	case ROUTE_VM_GET:
+		text = xcalloc(BIG + 1, 1);
+		memset(text, 'x', BIG);
+		request_reply_text(req, 200, "application/json", text, BIG);
+		break;
+	case ROUTE_VM_UPDATE:
+		error_set(&err, 422, "VM '%s' runs", req->param);
+		request_reply_error(req, &err);
+		break;
+	case ROUTE_VM_PAUSE:
+		f->held = req;
+		request_set_watch(req, &back_watch, f);
+		break;
+	case ROUTE_HOST_GET:
+		request_reply_text(req, 200, "application/json", xstrdup("{}"), 2);
+		break;
+	default:
+		request_reply(req, 204);
+		break;
+	}
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct error err = { 0 };
+
+	f->base = event_base_new();
+	config_init(&f->config);
+	f->config.listen[0].port = 0;
+	f->config.reply_timeout = 1;
+	f->peers = peers_new(f->base);
+	f->forwarder = forwarder_new(f->peers, &f->config, find, f);
+	f->front = http_server_new(f->base, &f->config, on_front, f, &err);
+	f->back = http_server_new(f->base, &f->config, on_back, f, &err);
+	f->known = true;
+	f->address = (struct forward_address){ "127.0.0.1", http_server_port(f->back, 0), false };
+	f->fd = -1;
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	http_server_free(f->front);
+	forwarder_free(f->forwarder);
+	peers_free(f->peers);
+	http_server_free(f->back);
+	if (f->fd >= 0)
+		close(f->fd);
+	config_clear(&f->config);
+	event_base_free(f->base);
+	buffer_clear(&f->seen);
+	buffer_clear(&f->in);
+	free(f);
+	return 0;
+}
+
+static void
+turn(struct fixture *f, int ms)
+{
+	struct timeval tv = { 0, ms * 1000 };
+
+	event_base_loopexit(f->base, &tv);
+	event_base_dispatch(f->base);
+}
+
+static void
+send_text(struct fixture *f, const char *text)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(http_server_port(f->front, 0)) };
+
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	(void)!connect(f->fd, (struct sockaddr *)&in, sizeof(in));
+	turn(f, 2);
+	assert_int_equal(write(f->fd, text, strlen(text)), strlen(text));
+	buffer_clear(&f->in);
+	f->closed = false;
+}
+
+static void
+take(struct fixture *f)
+{
+	static char chunk[256 * 1024];
+	ssize_t n;
+
+	while ((n = read(f->fd, chunk, sizeof(chunk))) > 0)
+		buffer_add(&f->in, chunk, (size_t)n);
+	f->closed = n == 0;
+}
+
+/* Until the head and this many bytes after it are there, or for 5 seconds. */
+static const char *
+await(struct fixture *f, size_t body)
+{
+	int64_t end = monotonic_ms() + 5000;
+	const char *start = NULL;
+
+	do {
+		turn(f, 5);
+		take(f);
+		start = f->in.data ? strstr(f->in.data, "\r\n\r\n") : NULL;
+	} while (!f->closed && monotonic_ms() < end &&
+		 (!start || f->in.len - (size_t)(start + 4 - f->in.data) < body));
+	assert_non_null(start);
+	return start + 4;
+}
+
+static void
+assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%.400s' does not hold '%s'", text, part);
+}
+
+static void
+test_passes(void **state)
+{
+	struct fixture *f = *state;
+	const char *body;
+
+	send_text(f, "POST /vms/" UUID "/runstate/boot?x=a%20b HTTP/1.1\r\nHost: x\r\n"
+		     "Prefer: respond-async\r\nX-Forwarded-For: 10.0.0.9, 10.0.0.8\r\n"
+		     "Connection: keep-alive\r\nContent-Length: 3\r\n\r\n{ }");
+	body = await(f, 8);
+	assert_has(f->in.data, "HTTP/1.1 202 Accepted\r\n");
+	assert_has(f->in.data, "Warning: 299 VirtX \"left\"\r\n");
+	assert_has(f->in.data, "Location: /operations/7\r\n");
+	assert_has(f->in.data, "Allow: GET\r\n");
+	assert_has(f->in.data, "Content-Type: application/json\r\n");
+	assert_has(f->in.data, "Content-Length: 8\r\n");
+	assert_null(strstr(f->in.data, "chunked"));
+	assert_string_equal(body, "{\"id\":7}");
+	assert_string_equal(f->seen.data,
+	    "/vms/{uuid}/runstate/boot " UUID "?x=a%20b looped=1 user=10.0.0.9 async=1 body={ }");
+
+	/* A problem, and an empty answer. */
+	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+	body = await(f, 20);
+	assert_has(f->in.data, "HTTP/1.1 422 ");
+	assert_has(f->in.data, "Content-Type: application/problem+json\r\n");
+	assert_has(body, "runs");
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 0);
+	assert_has(f->in.data, "HTTP/1.1 204 ");
+	assert_null(strstr(f->in.data, "Content-Length"));
+	assert_has(f->seen.data, "user=127.0.0.1");
+	/* The whole path of one client on one connection. */
+	send_text(f, "HEAD /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n"
+		     "GET /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 150);
+	assert_has(f->in.data, "Content-Length: 2\r\n");
+	assert_has(f->in.data, "\r\n\r\nHTTP/1.1 200");
+	assert_has(f->in.data, "\r\n\r\n{}");
+}
+
+static void
+test_long(void **state)
+{
+	struct fixture *f = *state;
+	struct peers_stats stats;
+	const char *body;
+
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	/* Nobody reads: what waits in the front is bounded, and the rest is still at the back. */
+	for (int i = 0; i < 20; i++)
+		turn(f, 10);
+	peers_get_stats(f->peers, &stats);
+	assert_int_equal(stats.calls, 1);
+	body = await(f, BIG);
+	assert_has(f->in.data, "Content-Length: 12582912\r\n");
+	assert_int_equal(f->in.len - (size_t)(body - f->in.data), BIG);
+	/* The connection goes on. */
+	assert_int_equal(write(f->fd, "GET /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n", 70), 70);
+	buffer_clear(&f->in);
+	body = await(f, 2);
+	assert_string_equal(body, "{}");
+	/* The client leaves in the middle. */
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(f, 50);
+	close(f->fd);
+	f->fd = -1;
+	turn(f, 50);
+	peers_get_stats(f->peers, &stats);
+	assert_int_equal(stats.calls, 0);
+}
+
+/* The back dies in the middle of a long answer: the client must not take it for whole. */
+static void
+test_cut(void **state)
+{
+	struct fixture *f = *state;
+	int64_t end = monotonic_ms() + 5000;
+
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(f, 50);
+	http_server_free(steal_ptr(f->back));
+	while (!f->closed && monotonic_ms() < end) {
+		turn(f, 5);
+		take(f);
+	}
+	assert_true(f->closed);
+	assert_has(f->in.data, "Content-Length: 12582912\r\n");
+	assert_true(f->in.len < BIG);
+}
+
+static void
+test_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(f, 50);
+	assert_non_null(f->held);
+	close(f->fd);
+	f->fd = -1;
+	turn(f, 100);
+	assert_int_equal(f->gone, 1);
+	assert_null(f->held);
+}
+
+static void
+test_unreachable(void **state)
+{
+	struct fixture *f = *state;
+	const char *body;
+
+	/* It does not answer. */
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	http_server_free(steal_ptr(f->back));
+	body = await(f, 100);
+	assert_has(f->in.data, "HTTP/1.1 502 Bad Gateway\r\n");
+	assert_has(body, "cannot connect to host '" HOST "' at 127.0.0.1 port");
+	assert_has(body, "Connection refused");
+	assert_has(body, "\"host\":\"" HOST "\"");
+	assert_has(body, "\"vm\":\"" UUID "\"");
+	f->address.tls = true;
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	body = await(f, 100);
+	assert_has(f->in.data, "HTTP/1.1 502 ");
+	assert_has(body, "TLS");
+	f->known = false;
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	body = await(f, 100);
+	assert_has(f->in.data, "HTTP/1.1 503 ");
+	assert_has(body, "serf does not say where");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_passes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

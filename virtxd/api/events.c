@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * GET /events. A stream is a position in the ring: a slow reader stays behind without holding
+ * memory, and is cut off when the ring has passed it; it then comes back with what it saw last.
+ */
+#include "api/events.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "api/context.h"
+#include "api/handlers.h"
+#include "proto/log.h"
+
+#define HEARTBEAT_S 15
+#define UNSENT_MAX  (256 << 10) /* bytes that may wait for one reader */
+
+struct stream {
+	TAILQ_ENTRY(stream) entry;
+	struct event_streams *owner;
+	struct request *req;
+	uint64_t next; /* the number of the event to send next */
+	bool full;     /* until the client has taken all */
+};
+
+struct event_streams {
+	struct event_base *base;
+	struct events *events;
+	struct event *flush; /* of what came since the last round of the loop */
+	struct event *heartbeat;
+	TAILQ_HEAD(, stream) list;
+	unsigned int n;
+};
+
+static void
+stream_end(struct stream *stream)
+{
+	TAILQ_REMOVE(&stream->owner->list, stream, entry);
+	stream->owner->n--;
+	request_end(stream->req, false);
+	free(stream);
+}
+
+/* Sends what fits; false once the stream is ended. */
+static bool
+stream_flush(struct stream *stream)
+{
+	static struct log_limit limit;
+	struct events *events = stream->owner->events;
+	_buffer_ struct buffer out = { 0 };
+	const struct event_item *item;
+
+	if (stream->next < events_first(events)) {
+		log_limited(&limit, 5, "events", "%s is too slow: cut off", stream->req->client);
+		stream_end(stream);
+		return false;
+	}
+	while (!stream->full && (item = events_get(events, stream->next))) {
+		buffer_printf(&out,
+		    "id: %llx-%llu\nevent: %s\ndata: ", (unsigned long long)events_epoch(events),
+		    (unsigned long long)item->id, item->type);
+		buffer_add(&out, item->data, item->len);
+		buffer_add(&out, "\n\n", 2);
+		stream->next++;
+		if (out.len < UNSENT_MAX / 4 && stream->next <= events_last(events))
+			continue;
+		stream->full = request_write(stream->req, out.data, out.len) > UNSENT_MAX;
+		buffer_clear(&out);
+	}
+	return true;
+}
+
+static void
+on_drained(void *arg)
+{
+	struct stream *stream = arg;
+
+	if (!stream->full)
+		return;
+	stream->full = false;
+	/* Not from within the writing. */
+	event_active(stream->owner->flush, 0, 0);
+}
+
+static void
+on_gone(void *arg)
+{
+	stream_end(arg);
+}
+
+static const struct request_watch watch = { on_gone, on_drained };
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct event_streams *streams = arg;
+	struct stream *stream, *next;
+
+	for (stream = TAILQ_FIRST(&streams->list); stream; stream = next) {
+		next = TAILQ_NEXT(stream, entry);
+		stream_flush(stream);
+	}
+}
+
+static void
+on_added(void *arg)
+{
+	struct event_streams *streams = arg;
+
+	if (streams->n > 0)
+		event_active(streams->flush, 0, 0);
+}
+
+/* A comment: whoever is gone is noticed by it, and proxies see that the stream lives. */
+static void
+on_heartbeat(evutil_socket_t fd, short what, void *arg)
+{
+	struct event_streams *streams = arg;
+	struct stream *stream;
+
+	TAILQ_FOREACH (stream, &streams->list, entry) {
+		if (!stream->full)
+			request_write(stream->req, ":\n\n", 3);
+	}
+}
+
+struct event_streams *
+event_streams_new(struct event_base *base, struct events *events)
+{
+	static const struct timeval period = { .tv_sec = HEARTBEAT_S };
+	struct event_streams *streams = xcalloc(1, sizeof(*streams));
+
+	streams->base = base;
+	streams->events = events;
+	TAILQ_INIT(&streams->list);
+	streams->flush = event_new(base, -1, 0, on_flush, streams);
+	streams->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, streams);
+	if (!streams->flush || !streams->heartbeat || event_add(streams->heartbeat, &period) < 0)
+		abort();
+	events_observe(events, on_added, streams);
+	return streams;
+}
+
+void
+event_streams_free(struct event_streams *streams)
+{
+	if (!streams)
+		return;
+	while (!TAILQ_EMPTY(&streams->list))
+		stream_end(TAILQ_FIRST(&streams->list));
+	events_observe(streams->events, NULL, NULL);
+	event_free(streams->flush);
+	event_free(streams->heartbeat);
+	free(streams);
+}
+
+unsigned int
+event_streams_count(const struct event_streams *streams)
+{
+	return streams->n;
+}
+
+/* The number after the one that the client saw last; 0 where that is not kept any more, or of
+ * another run. */
+static uint64_t
+resume_at(const struct events *events, const char *last)
+{
+	unsigned long long epoch, id;
+	char *end;
+
+	if (str_empty(last))
+		return 0;
+	errno = 0;
+	epoch = strtoull(last, &end, 16);
+	if (errno || end == last || *end != '-' || epoch != events_epoch(events))
+		return 0;
+	last = end + 1;
+	id = strtoull(last, &end, 10);
+	if (errno || end == last || *end || id > events_last(events) ||
+	    id + 1 < events_first(events))
+		return 0;
+	return id + 1;
+}
+
+void
+event_streams_add(struct event_streams *streams, struct request *req)
+{
+	static const struct request_header headers[] = { { "Cache-Control", "no-store" } };
+	struct events *events = streams->events;
+	struct stream *stream;
+	struct error err = { 0 };
+	char text[128];
+	int len;
+
+	if (streams->n >= EVENT_STREAMS_MAX) {
+		error_set(&err, 503, "all %d event streams are in use", EVENT_STREAMS_MAX);
+		request_reply_error(req, &err);
+		return;
+	}
+	request_start(req, 200, "text/event-stream", -1, headers, ARRAY_SIZE(headers));
+	if (req->head) {
+		request_end(req, true);
+		return;
+	}
+	stream = xcalloc(1, sizeof(*stream));
+	stream->owner = streams;
+	stream->req = req;
+	stream->next = resume_at(events, req->last_event_id);
+	TAILQ_INSERT_TAIL(&streams->list, stream, entry);
+	streams->n++;
+	request_set_watch(req, &watch, stream);
+	if (stream->next == 0) {
+		stream->next = events_last(events) + 1;
+		len = snprintf(text, sizeof(text),
+		    "retry: 1000\nid: %llx-%llu\nevent: reset\ndata: {}\n\n",
+		    (unsigned long long)events_epoch(events),
+		    (unsigned long long)events_last(events));
+	} else {
+		len = snprintf(text, sizeof(text), "retry: 1000\n\n");
+	}
+	request_write(req, text, (size_t)len);
+	stream_flush(stream);
+}
+
+void
+api_events(struct api *api, struct request *req)
+{
+	event_streams_add(api->streams, req);
+}

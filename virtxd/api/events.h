@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The streams of GET /events. */
+#ifndef API_EVENTS_H
+#define API_EVENTS_H
+
+#include "api/request.h"
+#include "state/events.h"
+
+struct event_base;
+struct event_streams;
+
+#define EVENT_STREAMS_MAX 128
+
+/* Both are borrowed and outlive the streams. */
+struct event_streams *event_streams_new(struct event_base *base, struct events *events);
+/* After the HTTP server, which ends the streams. */
+void event_streams_free(struct event_streams *streams);
+unsigned int event_streams_count(const struct event_streams *streams);
+/* Makes a stream of the request, or answers 503 where there are too many. */
+void event_streams_add(struct event_streams *streams, struct request *req);
+
+#endif

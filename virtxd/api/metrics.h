@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* GET /metrics: the figures of this daemon and of the cluster, as Prometheus reads them. */
+#ifndef API_METRICS_H
+#define API_METRICS_H
+
+#include "api/request.h"
+#include "serf/gossip.h"
+
+#define METRICS_CLASSES 6 /* of HTTP statuses, by their first digit */
+
+/* What those above the api know. */
+struct metrics_outside {
+	unsigned int connections;
+	uint64_t refused;
+	/* By route_id, and ROUTE_N for no route; NULL for none. */
+	const uint64_t (*requests)[METRICS_CLASSES];
+	unsigned int peer_calls, peer_connections;
+	uint64_t peer_started, peer_failed;
+	struct gossip_stats gossip;
+	unsigned int members; /* that serf knows */
+};
+
+struct api;
+/* The whole text; the caller frees. */
+char *metrics_format(struct api *api, const struct metrics_outside *outside, size_t *len);
+
+#endif

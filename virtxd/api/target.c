@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/context.h"
+#include "proto/json.h"
+
+/* The host that the body names, "" where it names none or is wrong. */
+static void
+read_host(const struct request *req, char ret[UUID_TEXT_SIZE])
+{
+	/* One string named host: of all other fields only the syntax is looked at. */
+	struct vm_register_options options = { 0 };
+	struct error ignored;
+
+	if (json_decode(&vm_register_options_model, req->body, req->body_len, &options, &ignored) <
+		0 ||
+	    uuid_normalize(str_or_empty(options.host), ret) < 0)
+		ret[0] = '\0';
+	model_clear(&vm_register_options_model, &options);
+}
+
+static void
+find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE])
+{
+	const struct inventory_vm *view;
+	const struct host *host;
+
+	switch (req->route->scope) {
+	case SCOPE_VM:
+		view = inventory_find_vm(api->inventory, req->param);
+		if (view && !view->local && uuid_normalize(view->vm.runinfo.host, ret) == 0)
+			return;
+		break;
+	case SCOPE_HOST:
+		host = inventory_find_host(api->inventory, req->param);
+		/* Of one that is away, what is remembered is all there is. */
+		if (host && host->cstate == CSTATE_ACTIVE && uuid_normalize(req->param, ret) == 0)
+			return;
+		break;
+	case SCOPE_BODY:
+		read_host(req, ret);
+		return;
+	case SCOPE_HERE:
+	default:
+		break;
+	}
+	ret[0] = '\0';
+}
+
+int
+target_find(struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE], struct error *err)
+{
+	const struct host *host;
+
+	find_host(api, req, ret);
+	if (str_empty(ret))
+		return 0;
+	host = inventory_find_host(api->inventory, ret);
+	if (!host || str_equal(ret, inventory_self(api->inventory))) {
+		ret[0] = '\0';
+		return 0;
+	}
+	if (req->looped)
+		error_set(err, 508,
+		    "the request was forwarded to this host, which would forward it to '%s' (%s)",
+		    str_or_empty(host->def.name), ret);
+	else if (host->cstate != CSTATE_ACTIVE)
+		error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
+		    str_or_empty(host->def.name), ret, enum_word(&cstate_enum, host->cstate));
+	else
+		return 0;
+	snprintf(err->host, sizeof(err->host), "%s", ret);
+	if (req->route->scope == SCOPE_VM)
+		snprintf(err->vm, sizeof(err->vm), "%.36s", req->param);
+	return -1;
+}

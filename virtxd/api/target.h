@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which host a request is for. */
+#ifndef API_TARGET_H
+#define API_TARGET_H
+
+#include "api/request.h"
+#include "proto/uuid.h"
+
+struct api;
+
+/*
+ * Finds the host that has to answer; ret is "" for this one, which also answers what is wrong with
+ * the request. -1 with the error where it must not be forwarded: 508 when it was already, 503 when
+ * the host is not active.
+ */
+int target_find(
+    struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE], struct error *err);
+
+#endif

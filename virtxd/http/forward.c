@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An answer is passed on whole, with its length; a long one as it comes. */
+#include "http/forward.h"
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include "http/exchange.h"
+#include "http/peer.h"
+#include "proto/log.h"
+
+#define HEADERS_MAX   64
+#define CONNECT_MS    2000
+#define READ_MS	      10000	 /* for what the other host answers from its memory */
+#define MARGIN_MS     5000	 /* over what the other host itself allows a job */
+#define WHOLE_MAX     (64 << 10) /* a longer answer is passed on as it comes, bytes */
+#define ANSWER_MAX    (16 << 20)
+#define UNSENT_MAX    (256 << 10) /* then the other host has to wait for the client */
+#define FORWARDED     "X-Forwarded-For"
+#define FORWARDED_MAX 1024 /* bytes of the list that came */
+
+struct forwarder {
+	struct peers *peers;
+	const struct config *config;
+	forward_find find;
+	void *arg;
+};
+
+struct forwarding {
+	struct request *req;
+	struct peer_call *call;
+	char host[37];
+	char vm[37];
+	bool streams;
+};
+
+/* Those of one connection alone, and those that each sender makes itself. */
+static bool
+is_own(const char *name)
+{
+	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Connection",
+		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
+		"Upgrade", "Expect", "Host", "Content-Length", "X-VirtX-Loop" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The answer's headers as those of the reply; *type becomes its Content-Type or NULL. */
+static size_t
+pick_headers(
+    const struct peer_answer *answer, struct request_header out[HEADERS_MAX], const char **type)
+{
+	size_t n = 0;
+
+	*type = NULL;
+	for (size_t i = 0; i < answer->n_headers && n < HEADERS_MAX; i++) {
+		if (strcasecmp(answer->headers[i].name, "Content-Type") == 0)
+			*type = answer->headers[i].value;
+		else if (!is_own(answer->headers[i].name))
+			out[n++] = answer->headers[i];
+	}
+	return n;
+}
+
+static bool
+on_begin(void *arg, const struct peer_answer *answer)
+{
+	struct request_header headers[HEADERS_MAX];
+	struct forwarding *fw = arg;
+	const char *type;
+	size_t n;
+
+	if (answer->length <= WHOLE_MAX)
+		return false;
+	n = pick_headers(answer, headers, &type);
+	fw->streams = true;
+	request_start(fw->req, answer->status, type, answer->length, headers, n);
+	return true;
+}
+
+static void
+on_data(void *arg, const void *data, size_t len)
+{
+	struct forwarding *fw = arg;
+
+	if (request_write(fw->req, data, len) > UNSENT_MAX)
+		peer_pause(fw->call, true);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct forwarding *fw = arg;
+
+	if (fw->call)
+		peer_pause(fw->call, false);
+}
+
+static void
+reply_error(struct forwarding *fw, const struct error *cause)
+{
+	struct error err = *cause;
+
+	snprintf(err.host, sizeof(err.host), "%s", fw->host);
+	snprintf(err.vm, sizeof(err.vm), "%s", fw->vm);
+	log_info("forward", "%s", err.detail);
+	request_reply_error(fw->req, &err);
+}
+
+static void
+on_done(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct request_header headers[HEADERS_MAX];
+	struct forwarding *fw = arg;
+	const char *type;
+	size_t n;
+
+	fw->call = NULL;
+	if (fw->streams) {
+		if (err)
+			log_info("forward", "%s", err->detail);
+		request_end(fw->req, answer != NULL);
+	} else if (err) {
+		reply_error(fw, err);
+	} else {
+		/* The answer to HEAD has the length of what is not there. */
+		size_t len =
+		    answer->len == 0 && answer->length > 0 ? (size_t)answer->length : answer->len;
+
+		n = pick_headers(answer, headers, &type);
+		request_reply_full(fw->req, answer->status, type,
+		    answer->len ? xstrndup(answer->body, answer->len) : NULL, len, headers, n);
+	}
+	free(fw);
+}
+
+static const struct peer_ops ops = { on_begin, on_data, on_done };
+
+/* The other host goes on with what it has begun: that somebody waits makes no difference to it. */
+static void
+on_gone(void *arg)
+{
+	static const struct error none = { .status = 499 };
+	struct forwarding *fw = arg;
+
+	peer_cancel(fw->call);
+	if (fw->streams)
+		request_end(fw->req, false);
+	else
+		request_reply_error(fw->req, &none);
+	free(fw);
+}
+
+static const struct request_watch watch = { on_gone, on_drained };
+
+/* The headers of the request as it goes on; those that are made for it are in loop and list. */
+static size_t
+make_headers(const struct exchange_source *source, const char *client,
+    struct request_header out[HEADERS_MAX], struct buffer *list)
+{
+	const struct evkeyval *header;
+	size_t n = 0;
+
+	TAILQ_FOREACH (header, source->headers, next) {
+		if (strcasecmp(header->key, FORWARDED) == 0) {
+			if (list->len + strlen(header->value) < FORWARDED_MAX)
+				buffer_printf(list, "%s, ", header->value);
+		} else if (!is_own(header->key) && n < HEADERS_MAX - 2) {
+			out[n++] = (struct request_header){ header->key, header->value };
+		}
+	}
+	buffer_printf(list, "%s", client);
+	out[n++] = (struct request_header){ FORWARDED, list->data };
+	out[n++] = (struct request_header){ "X-VirtX-Loop", "1" };
+	return n;
+}
+
+/* 0, or why it cannot even be tried. */
+static int
+find_address(
+    struct forwarder *forwarder, const char *host, struct forward_address *ret, struct error *err)
+{
+	if (!forwarder->find(forwarder->arg, host, ret))
+		return error_set(err, 503, "serf does not say where host '%s' is", host);
+	if (ret->tls)
+		return error_set(err, 502,
+		    "host '%s' at %s port %u wants TLS, which is not there yet", host, ret->addr,
+		    ret->port);
+	return 0;
+}
+
+void
+forward_request(struct forwarder *forwarder, struct request *req, const char *host)
+{
+	struct forwarding *fw = xcalloc(1, sizeof(*fw));
+	struct request_header headers[HEADERS_MAX];
+	_buffer_ struct buffer list = { 0 };
+	struct forward_address address;
+	struct exchange_source source;
+	struct peer_request request;
+	_free_ char *path = NULL;
+	struct error err = { 0 };
+
+	fw->req = req;
+	snprintf(fw->host, sizeof(fw->host), "%s", host);
+	if (req->route->scope == SCOPE_VM)
+		snprintf(fw->vm, sizeof(fw->vm), "%.36s", req->param);
+	if (!exchange_get_source(req, &source))
+		error_set(&err, 499, "the client has gone");
+	else
+		find_address(forwarder, host, &address, &err);
+	if (err.status) {
+		reply_error(fw, &err);
+		free(fw);
+		return;
+	}
+	path = req->query ? xasprintf("%s?%s", source.path, req->query) : xstrdup(source.path);
+	request = (struct peer_request){
+		.addr = address.addr,
+		.port = address.port,
+		.host = host,
+		.method = source.method,
+		.path = path,
+		.headers = headers,
+		.n_headers = make_headers(&source, req->client, headers, &list),
+		.body = req->body,
+		.len = req->body_len,
+		.connect_ms = CONNECT_MS,
+		.deadline_ms =
+		    req->route->op ? forwarder->config->reply_timeout * 1000 + MARGIN_MS : READ_MS,
+		.answer_max = ANSWER_MAX,
+	};
+	fw->call = peer_start(forwarder->peers, &request, &ops, fw);
+	request_set_watch(req, &watch, fw);
+}
+
+struct forwarder *
+forwarder_new(struct peers *peers, const struct config *config, forward_find find, void *arg)
+{
+	struct forwarder *forwarder = xcalloc(1, sizeof(*forwarder));
+
+	forwarder->peers = peers;
+	forwarder->config = config;
+	forwarder->find = find;
+	forwarder->arg = arg;
+	return forwarder;
+}
+
+void
+forwarder_free(struct forwarder *forwarder)
+{
+	free(forwarder);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The last changes of hosts, VMs and this host's operations, in a bounded ring with running
+ * numbers. The numbers start anew with each run of the daemon, which is told by the epoch.
+ */
+#ifndef STATE_EVENTS_H
+#define STATE_EVENTS_H
+
+#include "state/inventory.h"
+#include "state/operations.h"
+
+#define EVENTS_MAX	 4096
+#define EVENTS_BYTES_MAX (4 << 20) /* of the data of all together */
+
+struct events;
+
+struct event_item {
+	uint64_t id;	  /* from 1 on, without gaps */
+	const char *type; /* "vm", "host" or "operation" */
+	char *data;	  /* JSON: a VmListItem (runstate deleted: it is gone), HostListItem or
+			     Operation */
+	size_t len;
+};
+
+/* Both are borrowed and outlive the events, which observe them. */
+struct events *events_new(struct inventory *inventory, struct operations *operations);
+void events_free(struct events *events);
+
+/* Differs from run to run. */
+uint64_t events_epoch(const struct events *events);
+/* Of the latest; 0 before the first. */
+uint64_t events_last(const struct events *events);
+/* The oldest that is kept; events_last() + 1 while there is none. */
+uint64_t events_first(const struct events *events);
+/* Borrowed until the next change; NULL for one that is not kept (any more), or not there yet. */
+const struct event_item *events_get(const struct events *events, uint64_t id);
+
+/* added(arg) runs after each new one; one observer, NULL for none. */
+void events_observe(struct events *events, void (*added)(void *arg), void *arg);
+
+#endif
