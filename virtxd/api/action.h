@@ -16,7 +16,8 @@ struct api;
  * Starts the job (its request model's object is encoded before returning; the result is a
  * vm_result, or what the route replies with) on this VM, "" for none. success is the status to
  * answer with: 201 carries the VM's uuid as a JSON string, 204 becomes a 200 where there is a
- * warning, 200 a 201 without a body where libvirt has the VM only now. Answers itself in every case.
+ * warning, 200 a 201 without a body where libvirt has the VM only now. Answers itself in every
+ * case.
  */
 void action_start(struct api *api, struct request *req, enum work_id work, const void *request,
     const char *vm, int success);
