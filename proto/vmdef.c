@@ -294,7 +294,7 @@ check_disks(const struct vmdef *def, const struct vmdef *old, const char *root, 
 	if (vmdef_leases(def) > VMDEF_LEASES_MAX)
 		return error_set(err, 400,
 		    "%s.disks: %u managed disks, the osdisk counted; each takes a lease, and "
-		    "sanlock "
+		    "libvirt "
 		    "allows %d to a VM (the cloud-init CD needs one more while it is attached)",
 		    prefix, vmdef_leases(def), VMDEF_LEASES_MAX);
 	return 0;

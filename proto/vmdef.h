@@ -8,8 +8,10 @@
 
 #define VMDEF_DISKS_MAX 20
 #define VMDEF_NETS_MAX	8
-#define VMDEF_LEASES_MAX \
-	8 /* sanlock's SANLK_MAX_RESOURCES; the cloud-init CD needs one of them at boot */
+/* One less than sanlock's SANLK_MAX_RESOURCES: libvirt starts no VM that has all 8 and a disk,
+ * since it looks for room before it sees that a disk needs none. The cloud-init CD takes one, too.
+ */
+#define VMDEF_LEASES_MAX 7
 
 enum disk_format {
 	DISK_FORMAT_INVALID = -1,

@@ -244,6 +244,8 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	evhttp_add_header(headers, "User-Agent", "virtx/" VIRTX_VERSION);
 	evhttp_add_header(headers, "Accept", "application/json, application/problem+json");
 	evhttp_add_header(headers, "Connection", "close");
+	if (client->async && route->method != METHOD_GET)
+		evhttp_add_header(headers, "Prefer", "respond-async");
 	if (attempt->stream) {
 		evhttp_request_set_header_cb(request, on_head);
 		if (!str_empty(attempt->stream->last_event_id))

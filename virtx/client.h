@@ -15,6 +15,7 @@
 struct client {
 	struct server server;
 	int timeout; /* seconds, for each call */
+	bool async;  /* the server may put work off and answer at once */
 	bool debug;  /* heads of the request and the answer on stderr */
 };
 

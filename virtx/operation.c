@@ -7,35 +7,63 @@
 #include <time.h>
 
 #include "proto/model.h"
+#include "virtx/progress.h"
 #include "virtx/verbs.h"
 
-#define POLL_MS 500
+#define POLL_FIRST_MS 50
+#define POLL_MS	      500
 
-/* Waits for the end of an operation; a failed one is an error with its message. */
+/* What an operation that has ended leaves; a failed one is an error with its message. */
 static int
-operation_wait(
-    const struct client *client, const char *id, int64_t deadline, char *vm, struct error *err)
+operation_result(const struct operation *operation, const char *id, char *vm, struct error *err)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	const char *msg = str_or_empty(operation->msg);
 
-	while (monotonic_ms() < deadline) {
+	if (vm)
+		snprintf(vm, 37, "%s", str_or_empty(operation->vm));
+	if (!str_equal(operation->state, "completed"))
+		return error_set(err, CLIENT_ERROR_STATUS, "operation '%s' %s: %s", id,
+		    str_or_empty(operation->state), msg);
+	if (*msg) {
+		_free_ char *text = writer_safe(msg);
+
+		fprintf(stderr, "virtx: warning: %s\n", text);
+	}
+	return 0;
+}
+
+/* Waits for the end of an operation. One that gets on is not given up. */
+static int
+operation_wait(const struct client *client, const char *id, struct progress *progress, char *vm,
+    struct error *err)
+{
+	int64_t since = monotonic_ms();
+	int wait = POLL_FIRST_MS, percent = -1;
+
+	while (monotonic_ms() - since < client->timeout * INT64_C(1000)) {
+		struct timespec pause = { .tv_nsec = wait * 1000000L };
 		struct operation operation = { 0 };
 		bool ended;
 		int rc;
 
-		rc = client_get(client, ROUTE_OPERATION_GET, id, NULL, &operation, err);
-		if (rc < 0)
+		if (client_get(client, ROUTE_OPERATION_GET, id, NULL, &operation, err) < 0)
 			return error_wrap(err, "operation '%s'", id);
 		ended = !str_equal(operation.state, "started");
-		if (ended && !str_equal(operation.state, "completed"))
-			rc = error_set(err, CLIENT_ERROR_STATUS, "operation '%s' %s: %s", id,
-			    str_or_empty(operation.state), str_or_empty(operation.msg));
-		if (ended && vm)
-			snprintf(vm, 37, "%s", str_or_empty(operation.vm));
+		if (ended) {
+			progress_end(progress);
+			rc = operation_result(&operation, id, vm, err);
+		} else {
+			progress_draw(progress, operation.op, operation.progress);
+			if (operation.progress > percent) {
+				percent = operation.progress;
+				since = monotonic_ms();
+			}
+		}
 		model_clear(&operation_model, &operation);
 		if (ended)
 			return rc;
 		nanosleep(&pause, NULL);
+		wait = wait * 2 < POLL_MS ? wait * 2 : POLL_MS;
 	}
 	return error_set(err, CLIENT_ERROR_STATUS, "operation '%s' goes on: not ended within %d s",
 	    id, client->timeout);
@@ -45,17 +73,25 @@ int
 operation_call(const struct client *client, enum route_id id, const char *param,
     const void *request, bool wait, struct answer *ret, char *vm, struct error *err)
 {
-	int64_t deadline = monotonic_ms() + client->timeout * INT64_C(1000);
+	/* Only a person at a terminal looks at the progress; a server may know no operations. */
+	bool watched = wait && !client->debug && progress_possible();
+	struct client asking = *client;
 	_answer_ struct answer answer = { 0 };
 	const char *operation;
+	struct progress progress;
+	int rc = 0;
 
 	if (vm)
 		vm[0] = '\0';
-	if (client_call(client, id, param, request, &answer, err) < 0)
+	asking.async = watched;
+	progress_start(&progress, watched);
+	if (client_call(&asking, id, param, request, &answer, err) < 0)
 		return -1;
 	operation = answer.location ? strstr(answer.location, "/operations/") : NULL;
-	if (wait && answer.status == 202 && operation &&
-	    operation_wait(client, operation + strlen("/operations/"), deadline, vm, err) < 0)
+	if (wait && answer.status == 202 && operation)
+		rc = operation_wait(client, operation + strlen("/operations/"), &progress, vm, err);
+	progress_end(&progress);
+	if (rc < 0)
 		return -1;
 	if (ret) {
 		*ret = answer;

@@ -8,8 +8,10 @@
 
 /*
  * Calls a mutating route. Where wait is set and the server puts the work off (202), it is asked for
- * the operation until that has ended, within the client's timeout. ret (NULL allowed) receives the
- * answer; where the work was put off, vm (NULL or 37 bytes) has the operation's VM, else "".
+ * the operation until that has ended, or has made no progress within the client's timeout. Where
+ * stderr is a terminal the server is asked to put it off, and the progress is drawn there. ret
+ * (NULL allowed) receives the answer; where the work was put off, vm (NULL or 37 bytes) has the
+ * operation's VM, else "".
  */
 int operation_call(const struct client *client, enum route_id id, const char *param,
     const void *request, bool wait, struct answer *ret, char *vm, struct error *err);

@@ -10,6 +10,7 @@
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/routes.h"
+#include "state/address.h"
 
 #define PULL_MS	  5000 /* for a host's whole answer */
 #define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
@@ -210,12 +211,23 @@ static const struct serf_ops serf_ops = {
 	.event = on_event,
 };
 
+/* Where the other hosts reach this one: a listener on loopback is not for them. */
+static uint16_t
+api_port(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_listen; i++) {
+		if (!address_is_loopback(config->listen[i].addr))
+			return config->listen[i].port;
+	}
+	return config->listen[0].port;
+}
+
 static struct serf *
 start_serf(
     struct cluster *cluster, struct event_base *base, const struct config *config, const char *host)
 {
 	_free_ char *uuid = xstrdup(host);
-	_free_ char *api = xasprintf("%d/http", config->listen[0].port);
+	_free_ char *api = xasprintf("%d/http", api_port(config));
 	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
 	char version[] = "c/" VIRTX_VERSION;
 	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };

@@ -3,6 +3,7 @@
  * survive being built and read again. */
 #include <string.h>
 
+#include "domain/cloud_init_xml.h"
 #include "domain/domain_xml.h"
 #include "proto/vmdef.h"
 
@@ -43,6 +44,25 @@ try_domain(const char *text)
 	domain_info_clear(&info);
 }
 
+/* What gets a CD loses it again. */
+static void
+try_cloud_init(const char *text)
+{
+	char path[] = "/vms/ds/ci/" UUID "/seed.iso";
+	_free_ char *with = NULL, *without = NULL, *again = NULL;
+	struct domain_info info = { 0 };
+	struct error err = { 0 };
+
+	if (cloud_init_xml_add(text, "/vms", path, &with, &err) < 0)
+		return;
+	if (cloud_init_xml_remove(with, "/vms", path, &without, &err) < 0 || !without ||
+	    cloud_init_xml_remove(without, "/vms", path, &again, &err) < 0 || again)
+		abort();
+	if (domain_xml_read(without, "/vms", &info, &err) == 0 && info.cloud_init)
+		abort();
+	domain_info_clear(&info);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -52,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct domain_caps caps = { 0 };
 
 	try_domain(text);
+	try_cloud_init(text);
 	if (domain_caps_read(text, &caps, NULL) == 0 && (caps.nodes < 1 || str_empty(caps.arch)))
 		abort();
 	domain_caps_clear(&caps);

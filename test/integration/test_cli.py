@@ -4,6 +4,8 @@ import contextlib
 import http.server
 import json
 import os
+import pty
+import re
 import socket
 import subprocess
 import threading
@@ -375,6 +377,90 @@ def test_put_off_work_is_waited_for(server, tmp_path):
     # A graceful shutdown is up to the guest.
     server.answer(later, (500, b"asked"))
     ok("shutdown", "vm", UUID, server=server)
+
+
+def on_terminal(*args, server, env=None, timeout=20):
+    """Run it with stderr on a terminal: exit code, stdout, what the terminal got."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [VIRTX, "-A", f"127.0.0.1:{server.server_port}", *args], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=slave, text=True,
+        env={"PATH": os.environ["PATH"], "TZ": "UTC", "TERM": "xterm", **(env or {})})
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other side open any more
+        while data := os.read(master, 65536):
+            seen += data
+    os.close(master)
+    out = process.stdout.read()
+    process.stdout.close()
+    return process.wait(timeout), out, seen.decode()
+
+
+def shown(seen):
+    """What stays on the terminal, by lines."""
+    return [re.split(r"\r(?!$)", line.rstrip("\r"))[-1].replace("\x1b[K", "")
+            for line in seen.split("\n")]
+
+
+def test_progress_on_a_terminal(server, tmp_path):
+    file = tmp_path / "vm.json"
+    file.write_text("{}")
+    later = (202, b"", {"Location": "/operations/op-1"})
+    operation = {"id": "op-1", "op": "VmCreate", "state": "started", "vm": UUID, "progress": -1}
+    steps = [(200, {**operation, "progress": percent}) for percent in
+             (-1, -1, -1, -1, 0, 50, 100, 1000)]
+    end = (200, {**operation, "state": "completed", "progress": 100})
+    server.answer(later, *steps, end)
+    code, out, seen = on_terminal("create", "vm", str(file), server=server)
+    assert (code, out) == (0, UUID + "\n")
+    assert server.requests[0].headers["Prefer"] == "respond-async"
+    assert all("Prefer" not in r.headers for r in server.requests[1:])
+    assert f"VmCreate [>{39 * ' '}]   0%" in seen
+    assert f"VmCreate [{20 * '='}>{19 * ' '}]  50%" in seen
+    assert seen.count(f"VmCreate [{40 * '='}] 100%") == 2
+    assert shown(seen) == [""]
+
+    # An operation that ends at once is not drawn, and what is left undone is told.
+    server.answer(later, (200, {**operation, "state": "completed", "msg": "left \x1b[2J"}))
+    code, out, seen = on_terminal("delete", "vm", UUID, server=server)
+    assert (code, seen) == (0, "virtx: warning: left ?[2J\r\n")
+
+    # Without figures there is a time; a failure stands on a line of its own.
+    server.answer(later, *5 * [(200, {**operation, "op": "Vm\x1bBoot"})],
+                  (200, {**operation, "state": "failed", "msg": "no space"}))
+    code, out, seen = on_terminal("boot", "vm", UUID, server=server)
+    assert code == 1 and "\rVm?Boot 0 s\x1b[K" in seen
+    assert shown(seen) == [
+        f"virtx: cannot boot vm '{UUID}': operation 'op-1' failed: no space", ""]
+
+
+def test_no_progress(server):
+    # A server that does not put work off, as the Go one.
+    server.answer((204, b""))
+    assert on_terminal("pause", "vm", UUID, server=server) == (0, "", "")
+    assert server.requests[-1].headers["Prefer"] == "respond-async"
+    server.answer((200, b"", {"Warning": '299 VirtX "left"'}))
+    assert on_terminal("delete", "vm", UUID, server=server) == (
+        0, "", "virtx: warning: left\r\n")
+    # Nobody looks, the terminal cannot draw, the answer is the end, or there is none to wait for.
+    server.answer((204, b""))
+    ok("pause", "vm", UUID, server=server, env={"TERM": "xterm"})
+    on_terminal("pause", "vm", UUID, server=server, env={"TERM": "dumb"})
+    on_terminal("-D", "pause", "vm", UUID, server=server)
+    on_terminal("shutdown", "vm", UUID, server=server)
+    assert all("Prefer" not in r.headers for r in server.requests[2:])
+
+
+def test_one_that_gets_on_is_not_given_up(server):
+    later = (202, b"", {"Location": "/operations/op-1"})
+    operation = {"id": "op-1", "op": "VmUpdate", "state": "started", "vm": UUID}
+    steps = [(200, {**operation, "progress": percent}) for percent in range(12)]
+    server.answer(later, *steps, (200, {**operation, "state": "completed"}))
+    assert on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)[0] == 0
+    server.answer(later, *steps[:1])
+    code, _, seen = on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)
+    assert code == 1 and "goes on: not ended within 1 s" in shown(seen)[-2]
 
 
 def test_debug_shows_the_heads(server):

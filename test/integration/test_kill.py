@@ -26,7 +26,10 @@ def accounted(lab, host):
     registered = {name[:-4] for name in files if name.endswith(".xml")}
     images = {name for _, _, names in os.walk(f"{lab.vms}/ds") for name in names
               if name.startswith("kill") or name.startswith(".")}
-    wanted = {host.api("GET", f"/vms/{uuid}").json()["def"]["osdisk"]["path"] for uuid in vms}
+    answers = [host.api("GET", f"/vms/{uuid}") for uuid in vms]
+    if any(answer.status != 200 for answer in answers):
+        return False  # one went meanwhile: look again
+    wanted = {answer.json()["def"]["osdisk"]["path"] for answer in answers}
     resources = set(os.listdir(f"{lab.vms}/lock")) - {"__VIRTX__DISKS__"}
     return (vms == domains == registered and not [f for f in files if f.endswith(".journal")] and
             images == {os.path.basename(path) for path in wanted} and
@@ -44,7 +47,7 @@ def jobs(host, name):
                     continue
             if os.stat(f"/proc/{pid}/ns/net").st_ino == here:
                 found.append(int(pid))
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
             pass
     return found
 

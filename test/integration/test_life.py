@@ -7,6 +7,9 @@ from conftest import (create, delete, disk, oplog, runstate, vmdef, wait_runstat
 from lab import wait_for
 
 
+ROUNDS = int(os.environ.get("VIRTX_ROUNDS", "200"))
+
+
 def leases(host):
     """Resources that the VMs' leases hold now."""
     return [line for line in host.sanlock_status()["resources"]]
@@ -89,7 +92,7 @@ def wait_for_line(console, line, timeout=90):
 
 def test_read_your_writes(host):
     definition = vmdef("ryw")
-    for n in range(200):
+    for n in range(ROUNDS):
         definition["osdisk"] = disk(f"/vms/ds/ryw{n % 4}.raw", size=1)
         uuid = create(host, definition)
         assert host.api("GET", f"/vms/{uuid}").status == 200

@@ -233,14 +233,21 @@ on_done(void *arg, void *result, const struct error *err)
 }
 
 static struct job *
-start(int i, enum work_id id, const char *name, const char *vm, struct error *err)
+start_for(const char *operation, int i, enum work_id id, const char *name, const char *vm,
+    struct error *err)
 {
 	char copy[256];
 	struct custom_field request = { .name = copy };
 
 	snprintf(copy, sizeof(copy), "%s", name);
-	return job_start(
-	    fixture->jobs, id, &request, vm, OP, on_progress, on_done, &fixture->out[i], err);
+	return job_start(fixture->jobs, id, &request, vm, operation, on_progress, on_done,
+	    &fixture->out[i], err);
+}
+
+static struct job *
+start(int i, enum work_id id, const char *name, const char *vm, struct error *err)
+{
+	return start_for(OP, i, id, name, vm, err);
 }
 
 static void
@@ -542,6 +549,29 @@ test_queue(void **state)
 	assert_int_equal(stats.running + stats.queued, 0);
 }
 
+/* What virtxd does to a VM by itself makes a user wait, and does not refuse him. */
+static void
+test_internal_is_waited_for(void **state)
+{
+	struct jobs_stats stats;
+	struct error err;
+
+	assert_non_null(start_for("", 0, WORK_VM_CREATE, fixture->fifo, VM, &err));
+	assert_string_equal(jobs_busy(fixture->jobs, VM), "");
+	assert_non_null(start(1, WORK_COLLECT, "", VM, &err));
+	jobs_get_stats(fixture->jobs, &stats);
+	assert_int_equal(stats.queued, 1);
+	assert_string_equal(jobs_busy(fixture->jobs, VM), OP);
+	assert_null(start(2, WORK_COLLECT, "", VM, &err));
+	assert_int_equal(err.status, 409);
+
+	release();
+	wait_done(1);
+	assert_int_equal(fixture->out[0].order, 1);
+	assert_int_equal(fixture->out[1].order, 2);
+	assert_null(jobs_busy(fixture->jobs, VM));
+}
+
 static void
 test_leave_running(void **state)
 {
@@ -586,6 +616,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_internal_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leave_running, setup, teardown),
 		cmocka_unit_test(test_find),
 	};

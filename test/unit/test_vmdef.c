@@ -267,10 +267,10 @@ test_counts(void **state)
 	CHECK(add_disks(&def, 17, DISK_MAN_MODE_UNMANAGED), NULL);
 	CHECK(
 	    add_disks(&def, 18, DISK_MAN_MODE_UNMANAGED), "vmdef.disks: 21 disks are more than 20");
-	CHECK(add_disks(&def, 6, DISK_MAN_MODE_MANAGED), NULL);
-	CHECK(add_disks(&def, 7, DISK_MAN_MODE_MANAGED),
-	    "vmdef.disks: 9 managed disks, the osdisk counted; each takes a lease, and sanlock "
-	    "allows 8 to a VM (the cloud-init CD needs one more while it is attached)");
+	CHECK(add_disks(&def, 5, DISK_MAN_MODE_MANAGED), NULL);
+	CHECK(add_disks(&def, 6, DISK_MAN_MODE_MANAGED),
+	    "vmdef.disks: 8 managed disks, the osdisk counted; each takes a lease, and libvirt "
+	    "allows 7 to a VM (the cloud-init CD needs one more while it is attached)");
 	CHECK(
 	    {
 		    for (int i = 0; i < 6; i++)

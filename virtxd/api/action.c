@@ -108,8 +108,9 @@ done(void *arg, void *result, const struct error *err)
 	if (!res) {
 		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
 		operations_finish(api->operations, action->id, NULL, err);
-		/* The job may have been killed at any instruction. */
-		keeper_heal(api->keeper, action->vm);
+		/* A job that ended without a word may have been killed at any instruction. */
+		if (err->status == 500 || err->status == 504)
+			keeper_heal(api->keeper, action->vm);
 		reply_error(action, err);
 		action_free(action);
 		return;

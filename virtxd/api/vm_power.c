@@ -16,7 +16,8 @@ api_vm_boot(struct api *api, struct request *req)
 		return;
 	if (vm_boot_options_check(&options, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, false) == 0) {
+	} else if (action_find_vm(api, req) == 0 &&
+		   action_check_ready(api, req, options.n_cloud_init > 0) == 0) {
 		boot.env = *keeper_env(api->keeper);
 		boot.uuid = req->param;
 		boot.cloud_init = options.cloud_init;

@@ -9,7 +9,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +17,9 @@
 #define TERM_GRACE_MS  2000
 #define KILL_GRACE_MS  5000
 #define TICK_MS	       1000
+#define LEFT_READS     64
+#define REAP_MS	       5   /* between looks at one that has closed its pipes */
+#define LOOK_MS	       100 /* and at one that has not: others may hold them */
 
 extern char **environ;
 
@@ -32,7 +34,7 @@ struct run {
 	const struct command *command;
 	struct buffer *out;
 	pid_t pid;
-	int pidfd;
+	int status; /* as waitpid tells it, once it has ended */
 	int out_fd;
 	int err_fd;
 	struct buffer line;  /* the unfinished one */
@@ -47,7 +49,6 @@ struct run {
 static void
 run_clear(struct run *run)
 {
-	util_close(&run->pidfd);
 	util_close(&run->out_fd);
 	util_close(&run->err_fd);
 	buffer_clear(&run->line);
@@ -209,32 +210,35 @@ take_words(struct run *run)
 	return true;
 }
 
+/* Takes what the pipes bring within ms; false when they bring nothing. */
+static bool
+feed(struct run *run, int ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = run->out_fd, .events = POLLIN },
+		{ .fd = run->err_fd, .events = POLLIN },
+	};
+
+	if (poll(fds, ARRAY_SIZE(fds), ms) <= 0)
+		return false;
+	if (fds[0].revents && !take_out(run))
+		util_close(&run->out_fd);
+	if (fds[1].revents && !take_words(run))
+		util_close(&run->err_fd);
+	return true;
+}
+
 /* Waits for it to end, feeding everyone meanwhile; false when it cannot be killed. */
 static bool
 follow(struct run *run)
 {
 	int64_t now = monotonic_ms(), tick = now + TICK_MS;
 
-	while (true) {
-		struct pollfd fds[] = {
-			{ .fd = run->pidfd, .events = POLLIN },
-			{ .fd = run->out_fd, .events = POLLIN },
-			{ .fd = run->err_fd, .events = POLLIN },
-		};
+	while (waitpid(run->pid, &run->status, WNOHANG) != run->pid) {
+		int64_t most = run->out_fd < 0 && run->err_fd < 0 ? REAP_MS : LOOK_MS;
 		int64_t wait = run->deadline - now;
 
-		if (wait > TICK_MS)
-			wait = TICK_MS;
-		if (poll(fds, ARRAY_SIZE(fds), wait > 0 ? (int)wait : 0) > 0) {
-			if (fds[1].revents && !take_out(run))
-				util_close(&run->out_fd);
-			if (fds[2].revents && !take_words(run))
-				util_close(&run->err_fd);
-			/* Others may hold its pipes: it has ended when it has, and what it left in
-			 * the pipes is read after. */
-			if (fds[0].revents && !fds[1].revents && !fds[2].revents)
-				return true;
-		}
+		feed(run, (int)(wait > most ? most : wait > 0 ? wait : 0));
 		now = monotonic_ms();
 		if (now >= run->deadline && !escalate(run))
 			return false;
@@ -243,12 +247,17 @@ follow(struct run *run)
 			tick = now + TICK_MS;
 		}
 	}
+	/* What it left in the pipes; others may go on writing there. */
+	for (int i = 0; i < LEFT_READS && feed(run, 0); i++)
+		;
+	return true;
 }
 
 /* What it said on stderr as one line, or how it ended. */
 static int
-failed(struct run *run, const char *name, int status, struct error *err)
+failed(struct run *run, const char *name, struct error *err)
 {
+	int status = run->status;
 	char *words = run->words.data;
 	size_t len = run->words.len;
 
@@ -270,11 +279,7 @@ static int
 result(struct run *run, const char *name, bool ended, struct error *err)
 {
 	const struct command *command = run->command;
-	int status = 0;
 
-	if (ended)
-		while (waitpid(run->pid, &status, 0) < 0 && errno == EINTR)
-			;
 	switch (run->reason) {
 	case REASON_TIMEOUT:
 		return error_set(err, 507, "%s was not done within %d seconds%s", name,
@@ -288,8 +293,8 @@ result(struct run *run, const char *name, bool ended, struct error *err)
 	case REASON_NONE:
 		break;
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return failed(run, name, status, err);
+	if (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0)
+		return failed(run, name, err);
 	if (command->line && run->line.len > 0) {
 		give_line(run, run->line.data, run->line.len);
 		return run->answer;
@@ -303,7 +308,6 @@ command_run(const struct command *command, struct buffer *out, struct error *err
 	__attribute__((cleanup(run_clear))) struct run run = {
 		.command = command,
 		.out = out,
-		.pidfd = -1,
 		.out_fd = -1,
 		.err_fd = -1,
 	};
@@ -326,13 +330,6 @@ command_run(const struct command *command, struct buffer *out, struct error *err
 		return error_errno(err, 507, -r, "cannot run %s", name);
 	util_close(&out_end);
 	util_close(&err_end);
-	run.pidfd = pidfd_open(run.pid, 0);
-	if (run.pidfd < 0) {
-		r = errno;
-		kill(run.pid, SIGKILL);
-		waitpid(run.pid, NULL, 0);
-		return error_errno(err, 507, r, "cannot watch %s", name);
-	}
 	run.deadline = monotonic_ms() + (int64_t)command->timeout * 1000;
 	return result(&run, name, follow(&run), err);
 }

@@ -170,9 +170,9 @@ build_disk(struct xml_tree *tree, xmlNode *devices, const struct disk *disk, str
 		    "controller", place.index);
 }
 
-static int
-build_lease(struct xml_tree *tree, xmlNode *devices, const struct disk *disk, const char *root,
-    struct error *err)
+int
+disk_xml_add_lease(struct xml_tree *tree, xmlNode *devices, const struct disk *disk,
+    const char *root, struct error *err)
 {
 	_free_ char *path = NULL;
 	xmlNode *lease;
@@ -200,7 +200,7 @@ disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *def,
 		build_disk(tree, devices, disk, &counts);
 	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++)
 		if (disk->man == DISK_MAN_MODE_MANAGED &&
-		    build_lease(tree, devices, disk, root, err) < 0)
+		    disk_xml_add_lease(tree, devices, disk, root, err) < 0)
 			return -1;
 	return 0;
 }
@@ -251,8 +251,8 @@ guess_bus(const char *type)
 	return DISK_BUS_SATA;
 }
 
-static bool
-is_cloud_init(const xmlNode *node, const char *path, const char *root)
+bool
+disk_xml_is_cloud_init(const xmlNode *node, const char *path, const char *root)
 {
 	_free_ char *folder = xasprintf("%s/ds/ci/", root);
 
@@ -343,7 +343,7 @@ disk_xml_read(const xmlNode *devices, const char *root, const char *order, struc
 		path = xml_attr(source, "file");
 		if (!path)
 			path = xml_attr(source, "dev");
-		if (!info->cloud_init && is_cloud_init(node, path, root))
+		if (!info->cloud_init && disk_xml_is_cloud_init(node, path, root))
 			info->cloud_init = path;
 		else
 			read_disk(node, path, order, model_append(&found, &n), info);

@@ -16,6 +16,12 @@ int disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *
  * together. The caller's; "" for no disks. */
 char *disk_xml_order(const struct vmdef *def);
 
+/* Adds the lease of a disk to the element devices. 400 for a lun whose path names no resource. */
+int disk_xml_add_lease(struct xml_tree *tree, xmlNode *devices, const struct disk *disk,
+    const char *root, struct error *err);
+/* Whether the element disk, with its source's path, is the cloud-init CD. */
+bool disk_xml_is_cloud_init(const xmlNode *node, const char *path, const char *root);
+
 /* Reads all disks into info; order is what disk_xml_order gave, or NULL. What a Vmdef cannot say
  * makes info foreign, by domain_info_foreign. */
 void disk_xml_read(

@@ -118,6 +118,13 @@ xml_set_number(struct xml_tree *tree, xmlNode *node, const char *name, int64_t n
 	xml_set(tree, node, name, text);
 }
 
+void
+xml_remove(xmlNode *node)
+{
+	xmlUnlinkNode(node);
+	xmlFreeNode(node);
+}
+
 int
 xml_tree_text(struct xml_tree *tree, bool indent, char **ret, struct error *err)
 {

@@ -32,6 +32,8 @@ xmlNode *xml_add_text(struct xml_tree *tree, xmlNode *parent, const char *name, 
 xmlNode *xml_add_number(struct xml_tree *tree, xmlNode *parent, const char *name, int64_t number);
 void xml_set(struct xml_tree *tree, xmlNode *node, const char *name, const char *value);
 void xml_set_number(struct xml_tree *tree, xmlNode *node, const char *name, int64_t number);
+/* Takes an element out of its tree, with all that is in it. */
+void xml_remove(xmlNode *node);
 /* A copy in which '?' stands for each byte that XML cannot carry; the caller's. */
 char *xml_clean(const char *text);
 /* The tree as text without an XML declaration, indented or on one line, the caller's; 400 when some

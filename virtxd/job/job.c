@@ -159,12 +159,38 @@ job_spawn(struct job *job, struct error *err)
 	return 0;
 }
 
+/* The started job of this VM, NULL for none. */
+static struct job *
+jobs_find_started(const struct jobs *jobs, const char *vm)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &jobs->started, link) {
+		if (vm[0] && strcmp(job->vm, vm) == 0)
+			return job;
+	}
+	return NULL;
+}
+
+/* The first that waits for nothing but room. */
+static struct job *
+jobs_next(const struct jobs *jobs)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &jobs->waiting, link) {
+		if (!jobs_find_started(jobs, job->vm))
+			return job;
+	}
+	return NULL;
+}
+
 /* Starts one that waits, and comes back for the next. */
 static void
 jobs_on_kick(evutil_socket_t fd, short what, void *arg)
 {
 	struct jobs *jobs = arg;
-	struct job *job = TAILQ_FIRST(&jobs->waiting);
+	struct job *job = jobs_next(jobs);
 	struct error err = { 0 };
 	job_done done;
 
@@ -264,20 +290,27 @@ jobs_get_stats(const struct jobs *jobs, struct jobs_stats *ret)
 	*ret = jobs->stats;
 }
 
+/* Whether it is virtxd's own (a heal, say): a user's request waits for it, and is not refused. */
+static bool
+job_is_internal(const struct job *job)
+{
+	return !job->operation[0] && !job->stuck;
+}
+
+/* A job of this VM: one that refuses others before one that they wait for. */
 static const struct job *
 jobs_find_vm(const struct jobs *jobs, const char *vm)
 {
-	const struct job *job;
+	const struct job_list *lists[] = { &jobs->started, &jobs->waiting };
+	const struct job *job, *found = NULL;
 
-	TAILQ_FOREACH (job, &jobs->started, link) {
-		if (strcmp(job->vm, vm) == 0)
-			return job;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		TAILQ_FOREACH (job, lists[i], link) {
+			if (strcmp(job->vm, vm) == 0 && (!found || job_is_internal(found)))
+				found = job;
+		}
 	}
-	TAILQ_FOREACH (job, &jobs->waiting, link) {
-		if (strcmp(job->vm, vm) == 0)
-			return job;
-	}
-	return NULL;
+	return found;
 }
 
 const char *
@@ -288,14 +321,14 @@ jobs_busy(const struct jobs *jobs, const char *vm)
 	return job ? job->operation : NULL;
 }
 
-/* Whether one more may start; its VM is free and there is room. */
+/* Whether one more may start, now or after waiting. */
 static int
 jobs_admit(
     const struct jobs *jobs, const struct work *work, const char *vm, bool wait, struct error *err)
 {
 	const struct job *other = str_empty(vm) ? NULL : jobs_find_vm(jobs, vm);
 
-	if (other) {
+	if (other && !job_is_internal(other)) {
 		if (other->stuck)
 			error_set(err, 409,
 			    "the VM is busy: process %d of job '%s' was killed and is still there",
@@ -322,8 +355,9 @@ job_start(struct jobs *jobs, enum work_id id, const void *request, const char *v
     const char *operation, job_progress progress, job_done done, void *arg, struct error *err)
 {
 	const struct work *work = &works[id];
-	bool wait = !work->own_lane &&
-		    (jobs->in_lane >= jobs->limits.running_max || !TAILQ_EMPTY(&jobs->waiting));
+	bool wait =
+	    jobs_find_started(jobs, str_or_empty(vm)) ||
+	    (!work->own_lane && (jobs->in_lane >= jobs->limits.running_max || jobs_next(jobs)));
 	struct job *job;
 
 	if (jobs_admit(jobs, work, vm, wait, err) < 0)

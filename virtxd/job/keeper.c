@@ -7,6 +7,7 @@
 #include "proto/log.h"
 
 #define COALESCE_MS   50    /* events of one moment become one refresh */
+#define RENEWAL_FAILS 8	    /* io_timeouts after which sanlock calls its host_id lost */
 #define REJOIN_MS     2000  /* until the lockspace is tried again while it is not joined */
 #define HEAL_MS	      200   /* until a VM that is busy is looked at again */
 #define SILENT_MS     20000 /* after which a sanlock that does not answer is no longer trusted */
@@ -31,6 +32,8 @@ struct keeper {
 	struct event *period, *coalesce, *heal, *rejoin;
 	struct slot probe, collect, refresh, inspect, reconcile, lockspace;
 	struct uuid_set changed, wounded;
+	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
+	bool healing;		  /* what is observed now is what a healing could do */
 	bool connected;
 	bool host_known; /* what never changes of the host was collected */
 	char *lockspace_why;
@@ -109,11 +112,37 @@ keeper_probe(struct keeper *keeper)
 	}
 }
 
+static bool
+is_off(enum vmrunstate runstate)
+{
+	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
+}
+
+/* An operation is "started" in the VM's log, and nothing is under way that could end it; or the
+ * VM is off, and still has its cloud-init CD. */
+static bool
+is_wounded(const struct inventory_vm *view)
+{
+	const struct oplog_list *oplog = &view->vm.stats.oplog;
+	bool off = is_off(view->vm.runinfo.runstate);
+
+	if (off && !str_empty(view->cloud_init))
+		return true;
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		if (!str_equal(oplog->items[i].status, "started"))
+			continue;
+		if (!str_equal(oplog->items[i].op, "VmShutdown") || off)
+			return true;
+	}
+	return false;
+}
+
 static void
 heal_done(void *arg, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
 	struct vm_result *res = result;
+	const struct inventory_vm *view;
 
 	if (!res) {
 		failed(WORK_VM_HEAL, err);
@@ -121,8 +150,31 @@ heal_done(void *arg, void *result, const struct error *err)
 	}
 	if (res->gone)
 		return; /* libvirt's event or the next collection tells, or it never was */
-	log_info("job", "VM '%s' healed", res->vm.uuid);
+	/* What is still wounded waits for the next collection, not for itself. */
+	keeper->healing = true;
 	inventory_report_vm(keeper->inventory, UINT64_MAX, true, &res->vm);
+	keeper->healing = false;
+	view = inventory_find_vm(keeper->inventory, res->vm.uuid);
+	if (view && !is_wounded(view))
+		log_info("job", "VM '%s' healed", res->vm.uuid);
+}
+
+/* Those whose job has ended, and left them wounded. */
+static void
+sort_suspects(struct keeper *keeper)
+{
+	struct uuid_set busy = { 0 };
+	char uuid[37];
+
+	while (uuid_set_take(&keeper->suspects, uuid)) {
+		const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
+
+		if (jobs_busy(keeper->jobs, uuid))
+			uuid_set_add(&busy, uuid);
+		else if (view && view->local && is_wounded(view))
+			uuid_set_add(&keeper->wounded, uuid);
+	}
+	keeper->suspects = busy;
 }
 
 static void
@@ -132,6 +184,7 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 	struct uuid_set busy = { 0 };
 	char uuid[37];
 
+	sort_suspects(keeper);
 	while (uuid_set_take(&keeper->wounded, uuid)) {
 		struct vm_request req = { .env = keeper->env, .uuid = uuid };
 		struct error err = { 0 };
@@ -145,7 +198,7 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 		}
 	}
 	keeper->wounded = busy;
-	if (!uuid_set_is_empty(&keeper->wounded))
+	if (!uuid_set_is_empty(&keeper->wounded) || !uuid_set_is_empty(&keeper->suspects))
 		arm(keeper->heal, HEAL_MS);
 }
 
@@ -156,26 +209,13 @@ keeper_heal(struct keeper *keeper, const char *uuid)
 	arm(keeper->heal, HEAL_MS);
 }
 
-static bool
-is_off(enum vmrunstate runstate)
+static void
+suspect(struct keeper *keeper, const struct inventory_vm *view)
 {
-	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
-}
-
-/* An operation is "started" in the VM's log, and nothing is under way that could end it. */
-static bool
-is_wounded(const struct inventory_vm *view)
-{
-	const struct oplog_list *oplog = &view->vm.stats.oplog;
-
-	for (size_t i = 0; i < oplog->n_items; i++) {
-		if (!str_equal(oplog->items[i].status, "started"))
-			continue;
-		if (!str_equal(oplog->items[i].op, "VmShutdown") ||
-		    is_off(view->vm.runinfo.runstate))
-			return true;
-	}
-	return false;
+	if (keeper->healing || !is_wounded(view))
+		return;
+	uuid_set_add(&keeper->suspects, view->vm.uuid);
+	arm(keeper->heal, HEAL_MS);
 }
 
 static void
@@ -188,8 +228,8 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	if (gone || is_off(vm->vm.runinfo.runstate))
 		operations_finish_vm(
 		    keeper->operations, vm->vm.uuid, "VmShutdown", "the VM is off");
-	if (!gone && is_wounded(vm))
-		keeper_heal(keeper, vm->vm.uuid);
+	if (!gone)
+		suspect(keeper, vm);
 }
 
 static const struct inventory_observer observer = { .vm = vm_observed };
@@ -334,9 +374,17 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	struct keeper *keeper = arg;
 	struct lockspace_result *res = result;
 
+	int64_t took = monotonic_ms() - keeper->lockspace.since;
+
 	keeper->lockspace.running = false;
 	if (!res) {
 		lockspace_failed(keeper, err->detail);
+		return;
+	}
+	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
+	 */
+	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000) {
+		arm(keeper->rejoin, REJOIN_MS);
 		return;
 	}
 	if (!str_empty(keeper->lockspace_why))
@@ -357,6 +405,13 @@ static void
 rejoin_due(evutil_socket_t fd, short what, void *arg)
 {
 	join_lockspace(arg);
+}
+
+/* What could not be healed before is tried again. */
+static void
+suspect_again(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
+{
+	suspect(arg, view);
 }
 
 static void
@@ -382,6 +437,7 @@ collect_done(void *arg, void *result, const struct error *err)
 	start(keeper, &keeper->reconcile, WORK_RECONCILE, &reconcile, reconcile_done);
 	join_lockspace(keeper);
 	inspect(keeper);
+	inventory_each_local(keeper->inventory, suspect_again, keeper);
 }
 
 static void
@@ -481,6 +537,7 @@ keeper_free(struct keeper *keeper)
 	event_free(keeper->rejoin);
 	uuid_set_clear(&keeper->changed);
 	uuid_set_clear(&keeper->wounded);
+	uuid_set_clear(&keeper->suspects);
 	model_clear(&work_env_model, &keeper->env);
 	free(keeper->lockspace_why);
 	free(keeper);

@@ -13,9 +13,10 @@
 #define COALESCE_MS 50	 /* changes of one moment are told together */
 #define WAITING_MAX 8	 /* changes; more are told by one digest */
 #define GO_MAX	    1000 /* the same while some do not understand digests */
-#define HELLO_MS    1000 /* after connecting: our tags go first */
+#define HELLO_MS    3500 /* after connecting: serf tells members up to 3 s late, events at once */
 #define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
 #define HOLD_MAX_MS 2000 /* that it waits for that */
+#define CONFIRM_MS  2000 /* after an event, a digest tells those whom it did not reach */
 #define RETRY_MS    1000 /* after serf refused an event */
 #define LOG_BURST   5	 /* lines a minute */
 
@@ -29,9 +30,10 @@ struct gossip {
 	struct pulls *pulls;
 	struct pacer pacer;
 	bool connected;
-	bool running;	  /* in gossip_run */
-	int64_t next_hi;  /* 0: as soon as can be */
-	int64_t retry_at; /* nothing is sent before */
+	bool running;	    /* in gossip_run */
+	int64_t next_hi;    /* 0: as soon as can be */
+	int64_t retry_at;   /* nothing is sent before */
+	int64_t confirm_at; /* 0: there is nothing to confirm */
 	int64_t changed_at;
 	int64_t crowded_at; /* since when there are too many changes for events; 0: there are not */
 	/* While some run the Go virtx: all VMs in turn */
@@ -182,6 +184,7 @@ send_host(struct gossip *gossip, int64_t now)
 		gossip->next_hi = 0;
 		return false;
 	}
+	gossip->confirm_at = 0;
 	gossip->stats.sent_hi++;
 	if (gossip->crowded_at)
 		news_told_all(gossip->news, gossip->inventory);
@@ -243,7 +246,23 @@ send_first(struct gossip *gossip, int64_t now)
 	if (!send_vm(gossip, kind, &out, now))
 		return gossip->retry_at;
 	news_told(gossip->news, &info);
+	if (!gossip->confirm_at)
+		gossip->confirm_at = now + jittered(gossip, CONFIRM_MS);
 	return now;
+}
+
+/* One digest more after events, if that is not at the expense of the next ones. */
+static int64_t
+send_confirmation(struct gossip *gossip, int64_t now)
+{
+	if (!gossip->confirm_at)
+		return INT64_MAX;
+	if (now < gossip->confirm_at)
+		return gossip->confirm_at;
+	gossip->confirm_at = 0;
+	if (pacer_wait(&gossip->pacer, gossip->pacer.burst / 2, now) == 0)
+		send_host(gossip, now);
+	return INT64_MAX;
 }
 
 /* Too many changes: tells the new digest, once it seems to last. */
@@ -331,6 +350,7 @@ send_due(struct gossip *gossip, int64_t now)
 		next = gossip->next_hi;
 		next = earlier(
 		    next, gossip->crowded_at ? send_digest(gossip, now) : send_first(gossip, now));
+		next = earlier(next, send_confirmation(gossip, now));
 		next = earlier(next, send_round(gossip, now));
 	} while (next <= now);
 	return next;
@@ -352,11 +372,22 @@ gossip_run(struct gossip *gossip)
 		wake(gossip, next > now ? next - now : 0);
 }
 
+static void
+need_host(void *arg, const struct member_host *host)
+{
+	struct gossip *gossip = arg;
+
+	if (host->cstate == CSTATE_ACTIVE && !host->go)
+		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+}
+
 void
 gossip_set_connected(struct gossip *gossip, bool connected)
 {
 	gossip->connected = connected;
-	/* Others may have missed us meanwhile. */
+	/* Either side may have missed the other's news meanwhile. */
+	if (connected)
+		members_each(gossip->members, need_host, gossip);
 	gossip->next_hi = now_of(gossip) + HELLO_MS;
 	gossip->retry_at = 0;
 	wake(gossip, 0);
@@ -365,8 +396,7 @@ gossip_set_connected(struct gossip *gossip, bool connected)
 void
 gossip_set_member(struct gossip *gossip, const struct member_host *host)
 {
-	if (host->cstate == CSTATE_ACTIVE && !host->go)
-		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+	need_host(gossip, host);
 	wake(gossip, 0);
 }
 

@@ -242,6 +242,15 @@ members_find_failed(const struct members *members, uint64_t pick)
 	return NULL;
 }
 
+void
+members_each(const struct members *members, members_changed each, void *arg)
+{
+	struct bound *bound, *next;
+
+	HASH_ITER (hh, members->hosts, bound, next)
+		each(arg, &bound->host);
+}
+
 unsigned int
 members_count(const struct members *members)
 {

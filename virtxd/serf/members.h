@@ -34,6 +34,8 @@ const struct member_host *members_find(const struct members *members, const char
 /* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
 const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
 
+/* Calls back for each host but this one; nothing may change meanwhile. */
+void members_each(const struct members *members, members_changed each, void *arg);
 /* All that serf knows, whatever their state; at least 1. */
 unsigned int members_count(const struct members *members);
 /* Hosts that are active, this one among them. */

@@ -152,7 +152,7 @@ serf_connected(struct serf *serf, const void *body, size_t len)
 static int
 serf_refused(struct serf *serf, enum link_command command, const char *error)
 {
-	static struct log_limit limit, join_limit;
+	static struct log_limit limit;
 	_free_ char *why = NULL;
 
 	if (command == LINK_TAGS) {
@@ -165,7 +165,7 @@ serf_refused(struct serf *serf, enum link_command command, const char *error)
 	}
 	if (command == LINK_JOIN) {
 		serf->joining = false;
-		log_limited(&join_limit, 5, "serf", "the agent cannot join a member: %s", error);
+		log_debug("serf", "the agent cannot join a member: %s", error);
 		return 0;
 	}
 	if (command == LINK_AUTH)

@@ -13,17 +13,18 @@ static struct {
 	size_t index, n;
 } position = { 0, 1 };
 
+static void
+tell_progress(int percent, void *arg)
+{
+	work_progress((int)((position.index * 100 + (size_t)percent) / position.n));
+}
+
 void
 storage_progress(size_t index, size_t n)
 {
 	position.index = index;
 	position.n = n ? n : 1;
-}
-
-static void
-tell_progress(int percent, void *arg)
-{
-	work_progress((int)((position.index * 100 + (size_t)percent) / position.n));
+	tell_progress(0, NULL);
 }
 
 static bool

@@ -1,9 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
+#include "disk/seed.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
+
+static int
+start(virDomainPtr domain, const char *uuid, struct error *err)
+{
+	if (virDomainCreate(domain) < 0)
+		return hypervisor_error(err, 424, "cannot boot VM '%s'", uuid);
+	return 0;
+}
+
+static int
+undo(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
+{
+	if (cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0)
+		return -1;
+	return seed_delete(req->env.root, req->uuid, err);
+}
+
+/* *ended is false when a failure is still to be undone. */
+static int
+boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain, bool attached,
+    char **warning, bool *ended, struct error *err)
+{
+	struct error left = { 0 };
+
+	*ended = true;
+	/* Of an earlier boot, whose end nobody was there to see. */
+	if (cloud_init_drop(&req->env, conn, domain, req->uuid, &left) < 0) {
+		if (attached || req->n_cloud_init > 0) {
+			*ended = false;
+			*err = left;
+			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
+		}
+		str_set(warning, left.detail);
+	}
+	if (req->n_cloud_init == 0)
+		return start(domain, req->uuid, err);
+	if (cloud_init_attach(
+		&req->env, conn, domain, req->uuid, req->cloud_init, req->n_cloud_init, err) < 0)
+		error_wrap(err, "cannot boot VM '%s'", req->uuid);
+	else if (start(domain, req->uuid, err) == 0)
+		return 0;
+	*ended = undo(req, conn, domain, &left) == 0;
+	if (!*ended)
+		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
+	return -1;
+}
 
 int
 work_vm_boot(const void *request, void *result, struct error *err)
@@ -12,7 +60,9 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	struct vm_result *res = result;
 	_connect_ virConnectPtr conn = NULL;
 	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
 	_close_ int lock = -1;
+	bool ended;
 	int64_t ts;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
@@ -21,11 +71,16 @@ work_vm_boot(const void *request, void *result, struct error *err)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 424, "VM '%s' is on already", req->uuid);
-	if (oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0 ||
+	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
+	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
-	if (virDomainCreate(domain) < 0) {
-		hypervisor_error(err, 424, "cannot boot VM '%s'", req->uuid);
-		oplog_end(domain, "VmBoot", ts, NULL, err);
+	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, &ended, err) < 0) {
+		/* One that is "started" without a job is what vm-heal looks for. */
+		if (ended)
+			oplog_end(domain, "VmBoot", ts, NULL, err);
+		else
+			oplog_begin(domain, "VmBoot", err->detail, &ts, NULL);
 		return -1;
 	}
 	oplog_end(domain, "VmBoot", ts, "", NULL);

@@ -3,6 +3,7 @@
 
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
@@ -78,14 +79,36 @@ heal_journal(const struct vm_request *req, virConnectPtr conn, char **warning, s
 	return vm_finish(&req->env, conn, &journal, warning, err);
 }
 
+/* A VM that went off leaves its cloud-init CD behind; one that went to another host took it along,
+ * resource and all. */
+static int
+heal_cloud_init(
+    const struct vm_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
+{
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+	int state, reason;
+
+	if (virDomainGetState(domain, &state, &reason, 0) < 0)
+		return hypervisor_error(err, 424, "cannot read the state of VM '%s'", req->uuid);
+	if (state != VIR_DOMAIN_SHUTOFF || reason == VIR_DOMAIN_SHUTOFF_MIGRATED)
+		return 0;
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	return cloud_init_drop(&req->env, conn, domain, req->uuid, err);
+}
+
 /* An operation that is "started" in the VM's log and has no job: says how it ended. */
 static void
 heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
 {
 	bool on = virDomainIsActive(domain) == 1;
-	struct error interrupted = { 0 };
+	struct error cause = { 0 };
 
-	error_set(&interrupted, 500, "interrupted");
 	for (size_t i = 0; i < oplog->n_items; i++) {
 		const struct oplog_item *item = &oplog->items[i];
 
@@ -98,7 +121,9 @@ heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
 		} else if (str_equal(item->op, "VmBoot") && on) {
 			oplog_end(domain, item->op, item->ts, "", NULL);
 		} else {
-			oplog_end(domain, item->op, item->ts, NULL, &interrupted);
+			error_set(
+			    &cause, 500, "%s", str_empty(item->msg) ? "interrupted" : item->msg);
+			oplog_end(domain, item->op, item->ts, NULL, &cause);
 		}
 	}
 }
@@ -124,7 +149,8 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
-	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (heal_cloud_init(req, conn, domain, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	heal_oplog(domain, &info.oplog);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);

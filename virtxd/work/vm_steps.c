@@ -6,6 +6,7 @@
 #include "domain/domain_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/storage.h"
 
@@ -96,6 +97,7 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
     char **warning, struct error *err)
 {
 	bool delete = str_equal(journal->op, "VmDelete");
+	struct error left = { 0 };
 
 	if (delete &&vm_undefine(conn, journal->uuid, err) < 0)
 		return -1;
@@ -111,6 +113,8 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 			&cause) < 0)
 			add_warning(warning, &cause);
 	}
+	if (delete &&cloud_init_delete(env, journal->uuid, &left) < 0)
+		add_warning(warning, &left);
 	if (delete &&registry_remove(env->root, env->host, journal->uuid, err) < 0)
 		return -1;
 	return journal_remove(env->root, env->host, journal->uuid, err);

@@ -3,6 +3,7 @@
 
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
@@ -103,7 +104,8 @@ work_vm_update(const void *request, void *result, struct error *err)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
-	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (info.foreign)
 		return error_set(

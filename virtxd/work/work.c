@@ -16,7 +16,7 @@ const struct work works[WORK_N] = {
 	[WORK_RECONCILE] = { "reconcile", "compare the registry with libvirt",
 	    &reconcile_request_model, &reconcile_result_model, 120, true, work_reconcile },
 	[WORK_LOCKSPACE] = { "lockspace", "make and join sanlock's lockspace",
-	    &lockspace_request_model, &lockspace_result_model, 300, true, work_lockspace },
+	    &lockspace_request_model, &lockspace_result_model, 3600, true, work_lockspace },
 	[WORK_VM_CREATE] = { "vm-create", "create a VM with its disks", &vm_create_request_model,
 	    &vm_result_model, 6 * 3600, false, work_vm_create },
 	[WORK_VM_UPDATE] = { "vm-update", "change a VM, and make and drop its disks",

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one host changes is seen by all: by events, and by asking when events were lost."""
+
+import json
+import os
+import struct
+import time
+
+import pytest
+
+from conftest import BUILD, PREFIX, create, delete, vmdef, wait_ready
+from lab import Lab, LabError, wait_for
+
+PARTITION = float(os.environ.get("VIRTX_PARTITION", "20"))  # seconds
+CHANGES = int(os.environ.get("VIRTX_CHANGES", "100"))
+FLOOD = float(os.environ.get("VIRTX_FLOOD", "10"))  # seconds
+RUNNING, PAUSED = 4, 5
+
+
+def vms(host):
+    """All that a listing tells."""
+    return {item["uuid"]: item["fields"] for item in host.api("GET", "/vms").json()["items"]}
+
+
+def hosts(host):
+    """The same of hosts, but for the figures, which have their own times."""
+    return {item["uuid"]: (item["fields"]["name"], item["fields"]["cstate"], item["fields"]["osid"])
+            for item in host.api("GET", "/hosts").json()["items"]}
+
+
+def equal(lab):
+    """Whether all hosts tell the same."""
+    first, *others = [(vms(host), hosts(host)) for host in lab.hosts]
+    return all(other == first for other in others)
+
+
+def wait_equal(lab, timeout):
+    """Wait until they do; the seconds that it took."""
+    start = time.monotonic()
+    try:
+        wait_for("all hosts to tell the same", lambda: equal(lab), timeout)
+    except LabError:
+        for host in lab.hosts:
+            print(host.name, vms(host), hosts(host))
+        raise
+    return time.monotonic() - start
+
+
+def state(host, uuid):
+    return vms(host).get(uuid, {"runstate": 1})["runstate"]
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(3, build_dir=BUILD, name=f"{PREFIX}3g") as lab:
+        for host in lab.hosts:
+            wait_ready(host)
+        wait_equal(lab, 20)
+        yield lab
+
+
+def power(host, method, uuid, what, body=None):
+    answer = host.api(method, f"/vms/{uuid}/runstate/{what}", body)
+    assert answer.status in (200, 204), answer.text
+
+
+def test_hosts(lab):
+    for host in lab.hosts:
+        assert hosts(host) == {other.uuid: (other.name, 1, "debian") for other in lab.hosts}
+
+
+def test_life_is_seen(lab):
+    h1, h2, h3 = lab.hosts
+    uuid = create(h1, vmdef("seen", vlanid=7, custom=[{"name": "owner", "value": "me"}]))
+    wait_for("the VM to be seen", lambda: uuid in vms(h2) and uuid in vms(h3), 5)
+    assert vms(h2)[uuid] == vms(h1)[uuid]
+    for host in lab.hosts:
+        found = host.api("GET", "/vms?custom.name=owner&custom.value=me&vlanid=7").json()["items"]
+        assert [item["uuid"] for item in found] == [uuid]
+    delete(h1, uuid)
+    wait_for("it to be gone", lambda: uuid not in vms(h2) and uuid not in vms(h3), 5)
+
+
+def test_changes_are_fast(lab):
+    h1, *others = lab.hosts
+    uuid = create(h1, vmdef("fast"))
+    power(h1, "POST", uuid, "boot")
+    took = []
+    for n in range(CHANGES):
+        method, wanted = ("DELETE", RUNNING) if n % 2 else ("POST", PAUSED)
+        power(h1, method, uuid, "pause")
+        start = time.monotonic()
+        for host in others:
+            wait_for("the change", lambda host=host: state(host, uuid) == wanted, 30, 0.01)
+            took.append(time.monotonic() - start)
+    took.sort()
+    median, late = took[len(took) // 2], took[len(took) * 99 // 100]
+    print(f"\n{CHANGES} changes seen by 2 others: median {median:.3f} s, 99% {late:.3f} s, "
+          f"last {took[-1]:.3f} s")
+    power(h1, "DELETE", uuid, "boot", {"force": 2})
+    delete(h1, uuid)
+    wait_equal(lab, 5)
+    assert median < 0.5 and late < 2
+
+
+def test_virtxd_restart(lab):
+    h1, h2, _ = lab.hosts
+    kept, doomed = create(h1, vmdef("kept")), create(h1, vmdef("doomed"))
+    mine = create(h2, vmdef("mine"))
+    wait_equal(lab, 5)
+    h2.kill("virtxd")
+    delete(h1, doomed)
+    added = create(h1, vmdef("added"))
+    power(h1, "POST", kept, "boot")
+    h2.start("virtxd")
+    wait_ready(h2)
+    print(f"\nequal {wait_equal(lab, 20):.1f} s after virtxd was ready again")
+    assert set(vms(h2)) == {kept, added, mine}
+    power(h1, "DELETE", kept, "boot", {"force": 2})
+    for host, uuid in ((h1, kept), (h1, added), (h2, mine)):
+        delete(host, uuid)
+    wait_equal(lab, 5)
+
+
+def test_serf_restart(lab):
+    h1, h2, h3 = lab.hosts
+    uuid = create(h1, vmdef("before"))
+    wait_equal(lab, 5)
+    h3.kill("serf")
+    wait_for("the others to see it", lambda: hosts(h1)[h3.uuid][1] == 3, 30)
+    assert "serf" in h3.api("GET", "/readyz").json()["serf"]
+    mine = create(h3, vmdef("alone"))
+    delete(h1, uuid)
+    assert uuid in vms(h3)  # answered from memory
+    h3.start("serf")
+    wait_ready(h3)
+    print(f"\nequal {wait_equal(lab, 20):.1f} s after serf was there again")
+    assert set(vms(h1)) == {mine}
+    delete(h3, mine)
+    wait_equal(lab, 5)
+
+
+def cut(lab, on):
+    """Cut the last host off from the other two, or no more."""
+    *others, last = lab.hosts
+    for host in others:
+        host.drop(last, on)
+        last.drop(host, on)
+
+
+def test_partition(lab):
+    h1, _, h3 = lab.hosts
+    names = "d1", "b1", "s1"
+    here = {name: create(h1, vmdef(name)) for name in names}
+    there = {name: create(h3, vmdef(name.replace("1", "3"))) for name in names}
+    wait_equal(lab, 5)
+    start = time.monotonic()
+    cut(lab, True)
+    wait_for("both sides to see it", lambda: hosts(h1)[h3.uuid][1] == 3 and
+             hosts(h3)[h1.uuid][1] == 3, 30)
+    for host, uuids in ((h1, here), (h3, there)):
+        power(host, "POST", uuids["b1"], "boot")
+        delete(host, uuids["d1"])
+        uuids["c1"] = create(host, vmdef(f"c{host.n}"))
+    assert there["d1"] in vms(h1) and here["d1"] in vms(h3)
+    time.sleep(max(0.0, start + PARTITION - time.monotonic()))
+    cut(lab, False)
+    print(f"\nequal {wait_equal(lab, 40):.1f} s after {PARTITION:.0f} s of partition")
+    assert time.monotonic() - start < PARTITION + 12
+    for host, uuids in ((h1, here), (h3, there)):
+        assert uuids["d1"] not in vms(host) and state(host, uuids["b1"]) == RUNNING
+        power(host, "DELETE", uuids["b1"], "boot", {"force": 2})
+        for name in ("b1", "s1", "c1"):
+            delete(host, uuids[name])
+    wait_equal(lab, 5)
+
+
+def serf_config(host, **changes):
+    """Change the agent's configuration file."""
+    path = f"{host.state}/etc-virtx/serf.json"
+    with open(path) as file:
+        config = json.load(file)
+    with open(path, "w") as file:
+        json.dump({**config, **changes}, file)
+
+
+def test_renamed_and_moved(lab):
+    h1, _, h3 = lab.hosts
+    mine = create(h3, vmdef("moving"))
+    wait_equal(lab, 5)
+    h3.stop("virtxd")
+    h3.kill("serf")
+    other = h3.addr.rpartition(".")[0] + ".33"
+    h3.run(["ip", "address", "add", f"{other}/24", "dev", h3.run(
+        ["ip", "-o", "route", "get", h1.addr]).stdout.split("dev ")[1].split()[0]])
+    serf_config(h3, node_name="renamed", bind=other)
+    h3.configure({"http": {"listen": ["127.0.0.1:8080", f"{other}:8080"], "allow_plain": "yes"}})
+    try:
+        h3.start("serf")
+        h3.start("virtxd")
+        wait_ready(h3)
+        print(f"\nequal {wait_equal(lab, 30):.1f} s after the host came back as another member")
+        assert len(hosts(h1)) == 3 and hosts(h1)[h3.uuid][:2] == ("h3", 1)
+        power(h3, "POST", mine, "boot")
+        wait_for("the change", lambda: state(h1, mine) == RUNNING, 5)
+        power(h3, "DELETE", mine, "boot", {"force": 2})
+    finally:
+        h3.stop("virtxd")
+        h3.stop("serf")
+        serf_config(h3, node_name=h3.name, bind=h3.addr)
+        h3.configure({})
+        h3.start("serf")
+        h3.start("virtxd")
+    wait_ready(h3)
+    wait_equal(lab, 30)
+    delete(h3, mine)
+    wait_equal(lab, 5)
+    assert hosts(h1) == {host.uuid: (host.name, 1, "debian") for host in lab.hosts}
+
+
+def pack(value):
+    """Just enough of msgpack."""
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return b"\xce" + struct.pack(">I", value)
+    if isinstance(value, str):
+        return b"\xdb" + struct.pack(">I", len(value)) + value.encode()
+    if isinstance(value, bytes):
+        return b"\xc6" + struct.pack(">I", len(value)) + value
+    return bytes([0x80 | len(value)]) + b"".join(pack(k) + pack(v) for k, v in value.items())
+
+
+def request(command, seq, body):
+    return pack({"Command": command, "Seq": seq}) + pack(body)
+
+
+def flood(host, payloads, rate, seconds):
+    """Send user events at that rate through the host's agent; how many it took."""
+    sock = host.connect(7373)
+    sock.sendall(request("handshake", 0, {"Version": 1}))
+    sock.sendall(request("auth", 1, {"AuthKey": host.lab.serf_key}))
+    start, n = time.monotonic(), 0
+    sock.settimeout(0.001)
+    while (passed := time.monotonic() - start) < seconds:
+        due = int(passed * rate) - n
+        sock.settimeout(5)
+        for i in range(n, n + min(due, 500)):
+            name, payload = payloads[i % len(payloads)]
+            sock.sendall(request("event", i + 2, {"Name": name, "Payload": payload,
+                                                  "Coalesce": False}))
+        n += max(0, min(due, 500))
+        sock.settimeout(0.001)
+        try:
+            sock.recv(1 << 20)
+        except TimeoutError:
+            pass
+    sock.close()
+    return n
+
+
+def text(value):
+    return struct.pack("<H", len(value)) + value.encode()
+
+
+def test_malformed_flood(lab):
+    h1, h2, h3 = lab.hosts
+    uuid = create(h1, vmdef("steady"))
+    wait_equal(lab, 5)
+    strange = "00000000-0000-4000-8000-00000000000"
+    payloads = [("VI", b"\x24"), ("VE", b""), ("HI", b"\xff" * 200), ("VI", os.urandom(150)),
+                ("VE", text(strange + "1") + text(strange + "2") + struct.pack("<hq", 4, 1 << 62)),
+                ("VE", text(uuid) + text(h2.uuid) + struct.pack("<hq", 77, 1 << 62)),
+                ("VE", text(uuid) + text(h1.uuid) + struct.pack("<hq", 1, 1) + b"more"),
+                ("HI", text(strange + "3") + b"\0" * 40)]
+    before = len(h1.log("virtxd"))
+    sent = flood(h1, payloads, 10000, FLOOD)
+    lines = h1.log("virtxd")[before:].count("\n")
+    print(f"\n{sent / FLOOD:.0f} malformed events a second for {FLOOD:.0f} s: "
+          f"{lines} lines of log")
+    assert lines < 40
+    for host in lab.hosts:
+        assert set(vms(host)) == {uuid} and state(host, uuid) == 2
+        assert hosts(host).keys() == {h1.uuid, h2.uuid, h3.uuid}
+    start = time.monotonic()
+    power(h1, "POST", uuid, "boot")
+    wait_for("a change to be seen again",
+             lambda: state(h2, uuid) == RUNNING and state(h3, uuid) == RUNNING, 120)
+    print(f"a change was seen {time.monotonic() - start:.1f} s after the flood")
+    power(h1, "DELETE", uuid, "boot", {"force": 2})
+    delete(h1, uuid)
+    wait_equal(lab, 30)
+
+
+def test_strange_members(lab):
+    h1, h2, h3 = lab.hosts
+    before = hosts(h1)
+    for n, tags in enumerate(([], ["uuid=nonsense"], [f"uuid={h1.uuid}"], [f"uuid={h2.uuid}"])):
+        agent = h3.popen(["serf", "agent", f"-node=stranger{n}", f"-bind={h3.addr}:{7950 + n}",
+                          f"-rpc-addr=127.0.0.1:{7400 + n}", f"-join={h1.addr}:7946",
+                          *[f"-tag={tag}" for tag in tags]],
+                         stdout=open(os.devnull, "w"))
+        try:
+            wait_for("the stranger", lambda n=n: f"stranger{n}" in h1.serf("members").stdout, 20)
+            time.sleep(4)
+            for host in lab.hosts:
+                assert hosts(host) == before, tags
+        finally:
+            agent.kill()
+            agent.wait()
+    wait_equal(lab, 20)
+    assert hosts(h1) == before

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules by which what others tell becomes part of what is known. */
+#include "state/inventory.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SELF  "aaaaaaaa-0000-4000-8000-000000000000"
+#define OTHER "bbbbbbbb-0000-4000-8000-000000000000"
+#define THIRD "cccccccc-0000-4000-8000-000000000000"
+#define VM    "11111111-0000-4000-8000-000000000000"
+#define VM2   "22222222-0000-4000-8000-000000000000"
+
+struct seen {
+	int vms, gone, hosts;
+};
+
+static void
+on_vm(void *arg, const struct inventory_vm *vm, bool gone)
+{
+	struct seen *seen = arg;
+
+	seen->vms++;
+	seen->gone += gone;
+	assert_non_null(vm->vm.uuid);
+}
+
+static void
+on_host(void *arg, const struct host *host)
+{
+	struct seen *seen = arg;
+
+	seen->hosts++;
+}
+
+static const struct inventory_observer observer = { .vm = on_vm, .host = on_host };
+
+static struct inventory *
+make(void)
+{
+	struct inventory *inventory = inventory_new();
+	struct host_report report = { .uuid = (char[]){ SELF }, .has_def = true };
+
+	report.def.name = (char[]){ "self" };
+	inventory_report_host(inventory, &report);
+	inventory_set_host(inventory, OTHER, "other", CSTATE_ACTIVE);
+	inventory_set_host(inventory, THIRD, "third", CSTATE_ACTIVE);
+	return inventory;
+}
+
+static enum inventory_news
+tell(struct inventory *inventory, const char *uuid, const char *host, enum vmrunstate runstate,
+    int64_t ts, const char *name)
+{
+	struct vm_info info = { .runstate = runstate, .ts = ts, .vcpus = 1 };
+	enum inventory_news news;
+
+	info.uuid = xstrdup(uuid);
+	info.host = xstrdup(host);
+	info.name = xstrdup(name);
+	news = inventory_take_info(inventory, &info);
+	model_clear(&vm_info_model, &info);
+	return news;
+}
+
+static enum inventory_news
+tell_state(struct inventory *inventory, const char *uuid, const char *host,
+    enum vmrunstate runstate, int64_t ts)
+{
+	struct vm_event event = { .runstate = runstate, .ts = ts };
+	enum inventory_news news;
+
+	event.uuid = xstrdup(uuid);
+	event.host = xstrdup(host);
+	news = inventory_take_event(inventory, &event);
+	model_clear(&vm_event_model, &event);
+	return news;
+}
+
+static void
+report(struct inventory *inventory, const char *uuid, enum vmrunstate runstate, uint64_t mark)
+{
+	struct vm_report report = { .runstate = runstate, .has_def = true };
+
+	report.uuid = xstrdup(uuid);
+	report.def.name = xstrdup("local");
+	inventory_report_vm(inventory, mark, false, &report);
+	model_clear(&vm_report_model, &report);
+}
+
+static void
+expect(const struct inventory *inventory, const char *uuid, const char *host,
+    enum vmrunstate runstate, int64_t ts)
+{
+	const struct inventory_vm *vm = inventory_find_vm(inventory, uuid);
+
+	assert_non_null(vm);
+	assert_string_equal(vm->vm.runinfo.host, host);
+	assert_int_equal(vm->vm.runinfo.runstate, runstate);
+	assert_int_equal(vm->vm.ts, ts);
+	assert_int_equal(vm->local, strcmp(host, SELF) == 0);
+}
+
+static void
+test_newer_wins(void **state)
+{
+	struct inventory *inventory = make();
+	struct seen seen = { 0 };
+
+	inventory_observe(inventory, &observer, &seen);
+	assert_int_equal(
+	    tell_state(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 90), INVENTORY_MISSING);
+	assert_null(inventory_find_vm(inventory, VM));
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "one"), INVENTORY_TAKEN);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100);
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 99), INVENTORY_OLD);
+	assert_int_equal(tell(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 100, "new"), INVENTORY_OLD);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100);
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 101), INVENTORY_TAKEN);
+	expect(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 101);
+	assert_string_equal(inventory_find_vm(inventory, VM)->vm.def.name, "one");
+	assert_int_equal(seen.vms, 2);
+	/* The same with a later time is no change. */
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 102, "one"), INVENTORY_TAKEN);
+	assert_int_equal(seen.vms, 2);
+	inventory_free(inventory);
+}
+
+static void
+test_moves(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_list_fields filter = { .host = (char[]){ THIRD } };
+	struct vm_list list = { 0 };
+
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "one");
+	assert_int_equal(tell_state(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 99), INVENTORY_OLD);
+	assert_int_equal(
+	    tell_state(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 105), INVENTORY_TAKEN);
+	expect(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 105);
+	inventory_list_vms(inventory, &filter, 0, 0, &list);
+	assert_int_equal(list.n_items, 1);
+	model_clear(&vm_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
+test_ends(void **state)
+{
+	struct inventory *inventory = make();
+	struct seen seen = { 0 };
+
+	inventory_observe(inventory, &observer, &seen);
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "one");
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_DELETED, 99), INVENTORY_OLD);
+	assert_int_equal(
+	    tell_state(inventory, VM, OTHER, VMRUNSTATE_DELETED, 110), INVENTORY_TAKEN);
+	assert_null(inventory_find_vm(inventory, VM));
+	assert_int_equal(seen.gone, 1);
+	/* What was under way meanwhile does not bring it back. */
+	assert_int_equal(tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 105, "one"), INVENTORY_OLD);
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 110), INVENTORY_OLD);
+	assert_null(inventory_find_vm(inventory, VM));
+	/* One of the same uuid that was made since does. */
+	assert_int_equal(
+	    tell(inventory, VM, THIRD, VMRUNSTATE_POWEROFF, 111, "one"), INVENTORY_TAKEN);
+	/* As the Go virtx has it: no host, no time. */
+	assert_int_equal(tell_state(inventory, VM, "", VMRUNSTATE_DELETED, 0), INVENTORY_TAKEN);
+	assert_null(inventory_find_vm(inventory, VM));
+	inventory_free(inventory);
+}
+
+static void
+test_only_members_are_believed(void **state)
+{
+	struct inventory *inventory = make();
+	struct host_info info = { .uuid = (char[]){ VM } };
+	struct host_list list = { 0 };
+	struct host_list_fields all = { 0 };
+
+	assert_int_equal(tell(inventory, VM, VM2, VMRUNSTATE_RUNNING, 1, "x"), INVENTORY_REFUSED);
+	assert_int_equal(
+	    tell(inventory, VM, "host", VMRUNSTATE_RUNNING, 1, "x"), INVENTORY_REFUSED);
+	assert_int_equal(
+	    tell(inventory, "vm", OTHER, VMRUNSTATE_RUNNING, 1, "x"), INVENTORY_REFUSED);
+	assert_int_equal(tell(inventory, VM, OTHER, VMRUNSTATE_NONE, 1, "x"), INVENTORY_REFUSED);
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_REFUSED);
+	/* Our own words come back, and some may speak in our name. */
+	assert_int_equal(tell(inventory, VM, SELF, VMRUNSTATE_RUNNING, 1, "x"), INVENTORY_OLD);
+	info.uuid = (char[]){ SELF };
+	info.fields.name = (char[]){ "impostor" };
+	info.fields.ts = INT64_MAX;
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_OLD);
+	inventory_set_host(inventory, SELF, "impostor", CSTATE_FAILED);
+	inventory_set_host(inventory, "nonsense", "impostor", CSTATE_ACTIVE);
+	assert_string_equal(inventory_find_host(inventory, SELF)->def.name, "self");
+	assert_int_equal(inventory_find_host(inventory, SELF)->cstate, CSTATE_ACTIVE);
+	inventory_list_hosts(inventory, &all, 0, 0, &list);
+	assert_int_equal(list.n_items, 3);
+	model_clear(&host_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
+test_local_is_the_truth(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_info_list list = { .host = (char[]){ OTHER }, .n_items = 0 };
+	int64_t ts;
+
+	report(inventory, VM, VMRUNSTATE_RUNNING, 0);
+	ts = inventory_find_vm(inventory, VM)->vm.ts;
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_POWEROFF, ts + 1000, "x"), INVENTORY_OLD);
+	assert_int_equal(
+	    tell_state(inventory, VM, OTHER, VMRUNSTATE_DELETED, ts + 2000), INVENTORY_OLD);
+	list.fields.ts = 1;
+	assert_int_equal(inventory_take_list(inventory, 0, &list), INVENTORY_TAKEN);
+	expect(inventory, VM, SELF, VMRUNSTATE_RUNNING, ts);
+	inventory_free(inventory);
+}
+
+/* A VM that migrates from here: the other host tells of it before our libvirt does. */
+static void
+test_migrates_away(void **state)
+{
+	struct inventory *inventory = make();
+	uint64_t mark;
+	int64_t ts;
+
+	report(inventory, VM, VMRUNSTATE_RUNNING, 0);
+	report(inventory, VM2, VMRUNSTATE_RUNNING, 0);
+	ts = inventory_find_vm(inventory, VM)->vm.ts;
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, ts + 10, "local");
+	mark = inventory_mark(inventory);
+	inventory_release_vm(inventory, VM);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, ts + 10);
+	/* A collection that began before does not bring it back. */
+	report(inventory, VM, VMRUNSTATE_RUNNING, mark);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, ts + 10);
+	/* Or after: then the VM stays in sight. */
+	inventory_release_vm(inventory, VM2);
+	assert_false(inventory_find_vm(inventory, VM2)->local);
+	ts = inventory_find_vm(inventory, VM2)->vm.ts;
+	tell_state(inventory, VM2, THIRD, VMRUNSTATE_PAUSED, ts + 1);
+	expect(inventory, VM2, THIRD, VMRUNSTATE_PAUSED, ts + 1);
+	/* And back, whatever the other host's clock says. */
+	tell_state(inventory, VM2, THIRD, VMRUNSTATE_PAUSED, ts + 100000);
+	report(inventory, VM2, VMRUNSTATE_RUNNING, inventory_mark(inventory));
+	assert_true(inventory_find_vm(inventory, VM2)->local);
+	assert_true(inventory_find_vm(inventory, VM2)->vm.ts > ts + 100000);
+	inventory_free(inventory);
+}
+
+static void
+fill(struct vm_info_list *list, const char *uuid, const char *host, int64_t ts, const char *name)
+{
+	struct vm_info *info = model_append(&list->items, &list->n_items);
+
+	*info = (struct vm_info){ .uuid = xstrdup(uuid),
+		.host = xstrdup(host),
+		.name = xstrdup(name),
+		.runstate = VMRUNSTATE_RUNNING,
+		.ts = ts };
+	list->digest += (int64_t)vm_info_digest(info);
+}
+
+static void
+test_list_replaces(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_info_list list = { .host = xstrdup(OTHER) };
+	struct host_info info = { .uuid = (char[]){ OTHER } };
+	struct host_digest digest = { HOST_DIGEST_VERSION, 7, 7 };
+	uint64_t mark;
+
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "stale");
+	info.fields.ts = 200;
+	info.fields.name = (char[]){ "other" };
+	inventory_take_host(inventory, &info, &digest);
+	assert_int_equal(inventory_match(inventory, OTHER, NULL), INVENTORY_MATCH_DIFFERS);
+	/* News of after the digest: it says nothing. */
+	tell_state(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 201);
+	assert_int_equal(inventory_match(inventory, OTHER, NULL), INVENTORY_MATCH_UNKNOWN);
+
+	mark = inventory_mark(inventory);
+	list.fields.ts = 300;
+	fill(&list, VM2, OTHER, 50, "two");
+	inventory_take_list(inventory, mark, &list);
+	assert_null(inventory_find_vm(inventory, VM));
+	expect(inventory, VM2, OTHER, VMRUNSTATE_RUNNING, 50);
+	assert_int_equal(inventory_match(inventory, OTHER, NULL), INVENTORY_MATCH_EQUAL);
+	/* The host has the last word on its own VMs, even with its clock set back; but not on what
+	 * came after it was asked. */
+	list.fields.ts = 301;
+	model_clear_field(&vm_info_list_model.fields[3], &list);
+	list.digest = 0;
+	fill(&list, VM2, OTHER, 40, "renamed");
+	mark = inventory_mark(inventory);
+	inventory_take_list(inventory, mark, &list);
+	assert_string_equal(inventory_find_vm(inventory, VM2)->vm.def.name, "renamed");
+	tell_state(inventory, VM2, OTHER, VMRUNSTATE_PAUSED, 400);
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 401, "late");
+	inventory_take_list(inventory, mark, &list);
+	expect(inventory, VM2, OTHER, VMRUNSTATE_PAUSED, 400);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 401);
+	/* Of others' VMs it has none. */
+	tell(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 500, "third's");
+	fill(&list, VM, THIRD, 600, "liar");
+	inventory_take_list(inventory, inventory_mark(inventory), &list);
+	expect(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 500);
+	model_clear(&vm_info_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
+test_hosts(void **state)
+{
+	struct inventory *inventory = make();
+	struct host_info info = { .uuid = (char[]){ OTHER } };
+	struct seen seen = { 0 };
+	const struct host *host = inventory_find_host(inventory, OTHER);
+
+	inventory_observe(inventory, &observer, &seen);
+	/* Until it tells its name, the member's must do. */
+	inventory_set_host(inventory, OTHER, "renamed", CSTATE_ACTIVE);
+	assert_string_equal(host->def.name, "renamed");
+	info.fields.name = (char[]){ "its-name" };
+	info.fields.cstate = CSTATE_LEFT; /* not for it to say */
+	info.fields.memoryavailable = 77;
+	info.fields.ts = 1000;
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_TAKEN);
+	assert_string_equal(host->def.name, "its-name");
+	assert_int_equal(host->cstate, CSTATE_ACTIVE);
+	assert_int_equal(host->resources.memory.availablevms, 77);
+	info.fields.ts = 999;
+	info.fields.memoryavailable = 1;
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_OLD);
+	assert_int_equal(host->resources.memory.availablevms, 77);
+	assert_int_equal(seen.hosts, 2);
+	info.fields.ts = 1001;
+	info.fields.memoryavailable = 77;
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_TAKEN);
+	assert_int_equal(seen.hosts, 2);
+	/* Its VMs stay while it is away. */
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "one");
+	inventory_set_host(inventory, OTHER, "renamed", CSTATE_FAILED);
+	assert_string_equal(host->def.name, "its-name");
+	assert_int_equal(host->cstate, CSTATE_FAILED);
+	assert_int_equal(seen.hosts, 3);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100);
+	inventory_unobserve(inventory, &observer, &seen);
+	inventory_set_host(inventory, OTHER, "renamed", CSTATE_ACTIVE);
+	assert_int_equal(seen.hosts, 3);
+	inventory_free(inventory);
+}
+
+/* The digest is of the set, however it came about, and of what counts alone. */
+static void
+test_digest(void **state)
+{
+	struct inventory *a = make(), *b = make();
+	struct vm_info_list list = { 0 }, other = { 0 };
+
+	tell(a, VM, OTHER, VMRUNSTATE_RUNNING, 1, "one");
+	tell(a, VM2, OTHER, VMRUNSTATE_POWEROFF, 2, "two");
+	tell(b, VM2, THIRD, VMRUNSTATE_POWEROFF, 7, "two");
+	tell(b, VM, OTHER, VMRUNSTATE_PAUSED, 8, "one");
+	tell_state(b, VM2, OTHER, VMRUNSTATE_POWEROFF, 9);
+	inventory_get_list(a, OTHER, &list);
+	inventory_get_list(b, OTHER, &other);
+	assert_int_equal(list.n_items, 2);
+	assert_int_not_equal(list.digest, other.digest);
+	tell_state(b, VM, OTHER, VMRUNSTATE_RUNNING, 10);
+	model_clear(&vm_info_list_model, &other);
+	inventory_get_list(b, OTHER, &other);
+	assert_int_equal(list.digest, other.digest);
+	tell_state(b, VM, OTHER, VMRUNSTATE_DELETED, 11);
+	tell_state(b, VM2, OTHER, VMRUNSTATE_DELETED, 11);
+	model_clear(&vm_info_list_model, &other);
+	inventory_get_list(b, OTHER, &other);
+	assert_int_equal(other.digest, 0);
+	model_clear(&vm_info_list_model, &list);
+	model_clear(&vm_info_list_model, &other);
+	inventory_free(a);
+	inventory_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_newer_wins),
+		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_only_members_are_believed),
+		cmocka_unit_test(test_local_is_the_truth),
+		cmocka_unit_test(test_migrates_away),
+		cmocka_unit_test(test_list_replaces),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_digest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "serf/members.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SELF  "aaaaaaaa-0000-4000-8000-000000000000"
+#define OTHER "bbbbbbbb-0000-4000-8000-000000000000"
+#define THIRD "cccccccc-0000-4000-8000-000000000000"
+
+struct seen {
+	int n;
+	struct member_host last;
+};
+
+static void
+on_changed(void *arg, const struct member_host *host)
+{
+	struct seen *seen = arg;
+
+	seen->n++;
+	seen->last = *host;
+}
+
+static void
+free_tag(struct serf_tag *tag)
+{
+	free(tag->key);
+	free(tag->value);
+}
+
+static void
+set(struct members *members, const char *name, const char *addr, enum cstate cstate,
+    const char *uuid, const char *api, const char *virtx)
+{
+	struct serf_tag tags[3];
+	struct serf_member member = { .port = 7946, .cstate = cstate, .tags = tags };
+
+	member.name = xstrdup(name);
+	snprintf(member.addr, sizeof(member.addr), "%s", addr);
+	if (uuid)
+		tags[member.n_tags++] = (struct serf_tag){ xstrdup("uuid"), xstrdup(uuid) };
+	if (api)
+		tags[member.n_tags++] = (struct serf_tag){ xstrdup("api"), xstrdup(api) };
+	if (virtx)
+		tags[member.n_tags++] = (struct serf_tag){ xstrdup("virtx"), xstrdup(virtx) };
+	members_set(members, &member);
+	for (size_t i = 0; i < member.n_tags; i++)
+		free_tag(&tags[i]);
+	free(member.name);
+}
+
+static void
+test_hosts(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	set(members, "self", "10.0.0.1", CSTATE_ACTIVE, SELF, "8080/http", "c/1");
+	assert_int_equal(seen.n, 0);
+	assert_null(members_find(members, SELF));
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, "8443/https", "c/1");
+	assert_int_equal(seen.n, 1);
+	assert_string_equal(seen.last.uuid, OTHER);
+	assert_string_equal(seen.last.addr, "10.0.0.2");
+	assert_int_equal(seen.last.port, 8443);
+	assert_int_equal(seen.last.serf_port, 7946);
+	assert_true(seen.last.tls && !seen.last.go);
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, "8443/https", "c/1");
+	assert_int_equal(seen.n, 1);
+	set(members, "b", "10.0.0.2", CSTATE_FAILED, OTHER, "8443/https", "c/1");
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_ptr_equal(members_find_failed(members, 5), members_find(members, OTHER));
+	assert_int_equal(members_count(members), 2);
+	assert_int_equal(members_count_active(members), 1);
+	set(members, "b", "10.0.0.9", CSTATE_ACTIVE, OTHER, NULL, NULL);
+	assert_string_equal(seen.last.addr, "10.0.0.9");
+	assert_int_equal(seen.last.port, 8080);
+	assert_true(seen.last.go && members_any_go(members));
+	assert_null(members_find_failed(members, 0));
+	assert_int_equal(members_count_active(members), 2);
+	members_free(members);
+}
+
+static void
+test_no_hosts(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+	char name[200];
+
+	set(members, "x", "10.0.0.2", CSTATE_ACTIVE, NULL, NULL, NULL);
+	set(members, "y", "10.0.0.2", CSTATE_ACTIVE, "nonsense", NULL, NULL);
+	set(members, "z", "10.0.0.2", CSTATE_ACTIVE, SELF, NULL, NULL);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	set(members, name, "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, NULL);
+	assert_int_equal(seen.n, 0);
+	assert_int_equal(members_count_active(members), 1);
+	assert_false(members_any_go(members));
+	members_free(members);
+}
+
+static void
+test_renamed(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	set(members, "old", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "old", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	set(members, "new", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_string_equal(members_find(members, OTHER)->name, "new");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
+	assert_string_equal(members_find(members, OTHER)->addr, "10.0.0.3");
+	/* What becomes of the old one does not matter any more. */
+	seen.n = 0;
+	set(members, "old", "10.0.0.2", CSTATE_LEFT, OTHER, NULL, "c/1");
+	assert_int_equal(seen.n, 0);
+	members_free(members);
+}
+
+/* Of two that say they are one host, the first is believed, until it fails. */
+static void
+test_double(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	set(members, "first", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "second", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_string_equal(members_find(members, OTHER)->name, "first");
+	assert_int_equal(seen.n, 1);
+	set(members, "first", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	assert_string_equal(members_find(members, OTHER)->name, "second");
+	members_free(members);
+}
+
+static void
+test_tags_change(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	/* An agent that was started anew has no tags at first. */
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_false(members_any_go(members));
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, THIRD, NULL, "c/1");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_int_equal(members_find(members, THIRD)->cstate, CSTATE_ACTIVE);
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
+	assert_int_equal(members_find(members, THIRD)->cstate, CSTATE_FAILED);
+	members_free(members);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_no_hosts),
+		cmocka_unit_test(test_renamed),
+		cmocka_unit_test(test_double),
+		cmocka_unit_test(test_tags_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The cloud-init CD with its lease, put into and taken out of a domain's inactive XML. */
+#ifndef DOMAIN_CLOUD_INIT_XML_H
+#define DOMAIN_CLOUD_INIT_XML_H
+
+#include "proto/error.h"
+#include "proto/model.h"
+
+/* The CD at path as a managed disk; borrows path. */
+struct disk cloud_init_disk(char *path);
+/* xml with the CD at path, as sda of scsi controller 0; *ret is the caller's. 500 for XML that is
+ * no domain's. */
+int cloud_init_xml_add(
+    const char *xml, const char *root, char *path, char **ret, struct error *err);
+/* xml without a cloud-init CD, and without the lease of the one at path; *ret is the caller's, NULL
+ * when xml has neither. 500 for XML that is no domain's. */
+int cloud_init_xml_remove(
+    const char *xml, const char *root, char *path, char **ret, struct error *err);
+
+#endif
