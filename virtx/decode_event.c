@@ -53,6 +53,9 @@ print_event(FILE *out, const struct label *label, const char *data, size_t len, 
 	/* The same object, with the event's name in front. */
 	json = json_encode(label->model, &payload, NULL);
 	model_clear(label->model, &payload);
+	/* The serf agent adds one to a payload that does not end in it. */
+	if ((size_t)used + 1 == len && data[used] == '\n')
+		len--;
 	if ((size_t)used < len && !label->may_go_on)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "the payload of event '%s' has %zu bytes left over", label->name,

@@ -148,8 +148,8 @@ def test_bound_and_slow_readers(lab3):
 class Watch:
     """virtx watch, its lines as they come."""
 
-    def __init__(self, host, *args):
-        self.path = host.path(f"/tmp/watch-{time.monotonic_ns()}")
+    def __init__(self, host, path, *args):
+        self.path = str(path)
         self.file = open(self.path, "w+", encoding="utf-8")
         self.errors = open(self.path + ".err", "w+", encoding="utf-8")
         self.process = host.popen([f"{host.lab.build_dir}/virtx/virtx", *args, "watch"],
@@ -170,9 +170,9 @@ class Watch:
         self.errors.close()
 
 
-def test_virtx_watch(lab3):
+def test_virtx_watch(lab3, tmp_path):
     h1, h2, _ = lab3.hosts
-    lines, text = Watch(h1, "-o", "json"), Watch(h2)
+    lines, text = Watch(h1, tmp_path / "json", "-o", "json"), Watch(h2, tmp_path / "text")
     lines.wait('"event":"reset"')
     text.wait("reset")
     uuid = conftest.create(h1, conftest.vmdef("ev2"))
@@ -223,24 +223,25 @@ def test_decode_event(host):
         # What is cut off, or has more than belongs to it.
         for part in range(0, len(payload), 7):
             assert decode(host, vector["label"], payload[:part]).returncode == 1
+        # As the agent gives it.
+        assert decode(host, vector["label"], payload + b"\n").stdout == done.stdout
         assert decode(host, vector["label"], payload + b"x").returncode == \
             (0 if vector["label"] == "HI" else 1)
     assert b"HI, VI and VE" in decode(host, "XX", b"").stderr
 
 
-def test_serf_event_handler(lab3):
+def test_serf_event_handler(lab3, tmp_path):
     """The README's way, with a real agent that is no host."""
     h1 = lab3.hosts[0]
-    log = h1.path("/tmp/handled")
-    script = h1.path("/tmp/handler")
+    log, script = tmp_path / "handled", tmp_path / "handler"
     with open(script, "w", encoding="utf-8") as file:
-        file.write(f"#!/bin/sh\n{h1.lab.build_dir}/virtx/virtx decode-event >> /tmp/handled 2>&1\n")
+        file.write(f"#!/bin/sh\n{h1.lab.build_dir}/virtx/virtx decode-event >> {log} 2>&1\n")
     os.chmod(script, 0o755)
+    output = open(tmp_path / "agent.log", "w", encoding="utf-8")
     agent = h1.popen(["serf", "agent", "-node=handler", f"-bind={h1.addr}:7999",
-                      "-rpc-addr=127.0.0.1:7474", f"-join={h1.addr}",
-                      "-event-handler=user:VE=/tmp/handler", "-event-handler=user:VI=/tmp/handler",
-                      "-event-handler=user:HI=/tmp/handler"],
-                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                      "-rpc-addr=127.0.0.1:7474", f"-join={h1.addr}:7946",
+                      *(f"-event-handler=user:{label}={script}" for label in ("VE", "VI", "HI"))],
+                     stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
         wait_for("the agent to be a member",
                  lambda: "handler" in h1.serf("members").stdout, 20)
@@ -260,3 +261,4 @@ def test_serf_event_handler(lab3):
     finally:
         agent.terminate()
         agent.wait(10)
+        output.close()

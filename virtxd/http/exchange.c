@@ -8,16 +8,14 @@
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "http/connection.h"
+#include "http/headers.h"
 #include "proto/log.h"
 
-#define USER_MAX  64
-#define COPY_MAX  4096 /* a body up to this is copied into the reply, a larger one handed over */
-#define LOOP	  "X-VirtX-Loop"
-#define FORWARDED "X-Forwarded-For"
+#define USER_MAX 64
+#define COPY_MAX 4096 /* a body up to this is copied into the reply, a larger one handed over */
 
 struct exchange {
 	struct request req;	       /* first: a request is an exchange */
@@ -34,20 +32,6 @@ struct exchange {
 	char user[USER_MAX + 1];
 	char last_event_id[64];
 	char path[256]; /* for the log and for messages, cut */
-};
-
-/* What the headers say that concerns us. */
-struct headers {
-	const char *length;
-	const char *encoding;
-	const char *expect;
-	const char *forwarded;
-	const char *last_event_id;
-	unsigned int n_length;
-	unsigned int n_encoding;
-	bool bad_name;
-	bool looped;
-	bool respond_async;
 };
 
 static const char *
@@ -74,69 +58,6 @@ method_name(enum evhttp_cmd_type type)
 		return "PATCH";
 	default:
 		return "this method";
-	}
-}
-
-/* Does a list such as `wait=10, respond-async` hold the preference? */
-static bool
-has_preference(const char *list, const char *name)
-{
-	size_t len = strlen(name);
-	const char *p = list;
-
-	while (*p) {
-		bool quoted = false;
-
-		p += strspn(p, " \t,");
-		if (strncasecmp(p, name, len) == 0 && strchr(" \t,;", p[len]))
-			return true;
-		for (; *p && (quoted || *p != ','); p++) {
-			if (*p == '"')
-				quoted = !quoted;
-			else if (*p == '\\' && quoted && p[1])
-				p++;
-		}
-	}
-	return false;
-}
-
-/* RFC 9110's token. */
-static bool
-is_token(const char *name)
-{
-	if (!*name)
-		return false;
-	for (; *name; name++) {
-		if (!isalnum((unsigned char)*name) && !strchr("!#$%&'*+-.^_`|~", *name))
-			return false;
-	}
-	return true;
-}
-
-static void
-read_headers(struct evhttp_request *http, struct headers *h)
-{
-	struct evkeyval *header;
-
-	*h = (struct headers){ 0 };
-	TAILQ_FOREACH (header, evhttp_request_get_input_headers(http), next) {
-		const char *name = header->key;
-
-		/* Also "Content-Length :", which evhttp does not take for one. */
-		if (!is_token(name))
-			h->bad_name = true;
-		else if (strcasecmp(name, "Content-Length") == 0 && h->n_length++ == 0)
-			h->length = header->value;
-		else if (strcasecmp(name, "Transfer-Encoding") == 0 && h->n_encoding++ == 0)
-			h->encoding = header->value;
-		else if (strcasecmp(name, FORWARDED) == 0 && !h->forwarded)
-			h->forwarded = header->value;
-		else if (strcasecmp(name, "Last-Event-ID") == 0)
-			h->last_event_id = header->value;
-		else if (strcasecmp(name, LOOP) == 0)
-			h->looped = true;
-		else if (strcasecmp(name, "Prefer") == 0)
-			h->respond_async |= has_preference(header->value, "respond-async");
 	}
 }
 
@@ -339,49 +260,6 @@ stream_end(struct request *req, bool whole)
 
 static const struct request_stream exchange_stream = { stream_start, stream_write, stream_end };
 
-/* Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
- * Transfer-Encoding more freely than those who may stand in front of us. */
-static int
-check_framing(
-    struct exchange *ex, enum evhttp_cmd_type type, const struct headers *h, struct error *err)
-{
-	bool bodiless = !(type & (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-				     EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH));
-
-	if (h->bad_name) {
-		ex->close = true;
-		return error_set(err, 400, "a header has a bad name");
-	}
-	if (!h->length && !h->encoding)
-		return 0;
-	if (h->length && h->encoding) {
-		ex->close = true;
-		return error_set(
-		    err, 400, "there are both a Content-Length and a Transfer-Encoding header");
-	}
-	if (h->n_length > 1 || h->n_encoding > 1) {
-		ex->close = true;
-		return error_set(err, 400, "there are several %s headers",
-		    h->length ? "Content-Length" : "Transfer-Encoding");
-	}
-	if (h->encoding && strcasecmp(h->encoding, "chunked") != 0) {
-		ex->close = true;
-		return error_set(err, 400,
-		    "Transfer-Encoding '%.64s' is not supported, only 'chunked' is", h->encoding);
-	}
-	if (h->length && strspn(h->length, "0123456789") != strlen(h->length)) {
-		ex->close = true;
-		return error_set(err, 400, "Content-Length '%.64s' is no number", h->length);
-	}
-	if (bodiless && (h->encoding || strspn(h->length, "0") != strlen(h->length))) {
-		ex->close = true;
-		/* Any other method of these gets its 404 or 405. */
-		if (type == EVHTTP_REQ_HEAD)
-			return error_set(err, 400, "a HEAD request must not have a body");
-	}
-	return 0;
-}
-
 /* Answers what no handler sees. */
 static void
 refuse(struct exchange *ex, const struct error *err, const struct request_header *headers,
@@ -499,7 +377,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	copy_text(ex->path, sizeof(ex->path), path);
 	connection_busy(connection, on_gone, ex);
 
-	read_headers(http, &h);
+	headers_read(http, &h);
 	set_user(ex, h.forwarded);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
@@ -510,7 +388,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->req.user = ex->user;
 	ex->req.looped = h.looped;
 	ex->req.respond_async = h.respond_async;
-	if (check_framing(ex, type, &h, &err) < 0) {
+	if (headers_check(&h, type, &ex->close, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return;
 	}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The headers of a request, and whether they can be believed about its body. */
+#ifndef HTTP_HEADERS_H
+#define HTTP_HEADERS_H
+
+#include <event2/http.h>
+
+#include "proto/error.h"
+
+/* What the headers say that concerns us. */
+struct headers {
+	const char *length;
+	const char *encoding;
+	const char *expect;
+	const char *forwarded;
+	const char *last_event_id;
+	unsigned int n_length;
+	unsigned int n_encoding;
+	bool bad_name;
+	bool looped;
+	bool respond_async;
+};
+
+/* What is in ret is borrowed from the request. */
+void headers_read(struct evhttp_request *http, struct headers *ret);
+/*
+ * Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
+ * Transfer-Encoding more freely than those who may stand in front of us. -1 with a 400 where not;
+ * *close becomes true where nobody can tell where the next request begins.
+ */
+int headers_check(
+    const struct headers *h, enum evhttp_cmd_type type, bool *close, struct error *err);
+
+#endif
