@@ -1,5 +1,6 @@
 """What the hosts share as /vms: a directory, or an ext4 file system in a file."""
 
+import errno
 import os
 import subprocess
 
@@ -34,6 +35,16 @@ def destroy(vms):
 
 def fill(vms, leave):
     """Allocate all free space but so many bytes to one file."""
-    fs = os.statvfs(vms)
     with open(f"{vms}/ballast", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, fs.f_bavail * fs.f_frsize - leave)
+        step = 1 << 30
+        while step >= 4096:  # what the file system needs for itself is not known before
+            fs = os.statvfs(vms)
+            room = fs.f_bavail * fs.f_frsize - leave
+            try:
+                if room < step:
+                    raise OSError(errno.ENOSPC, "no room for a whole step")
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, step)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                step //= 2

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -334,6 +335,19 @@ lease_release(struct lease *lease)
 }
 
 int
+lease_check(const struct lease *lease, struct error *err)
+{
+	char byte;
+
+	/* The daemon says nothing by itself: there is something to read only when it has gone. */
+	if (lease->sock >= 0 && recv(lease->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
+	return error_set(
+	    err, 503, "the lease of resource '%s' is lost: sanlock has ended", lease->name);
+}
+
+int
 lease_delete(const char *root, struct lease *lease, struct error *err)
 {
 	char name[LEASE_NAME_SIZE], away[LEFTOVER_SIZE];
@@ -342,6 +356,8 @@ lease_delete(const char *root, struct lease *lease, struct error *err)
 
 	if (lease->sock < 0)
 		return error_set(err, 507, "a resource is deleted only under its lease");
+	if (lease_check(lease, err) < 0)
+		return -1;
 	memcpy(name, lease->name, sizeof(name));
 	deletion_name(away, name, lease->uuid);
 	lock = open_lock_dir(root);

@@ -37,6 +37,8 @@ int lease_acquire(
     const char *root, const char *name, const char *uuid, struct lease *lease, struct error *err);
 /* Releases; fine when not held. The fields of lease are as of LEASE_INIT after. */
 void lease_release(struct lease *lease);
+/* Whether it is still held: 503 when sanlock died meanwhile, which leaves us without it. */
+int lease_check(const struct lease *lease, struct error *err);
 /* Deletes the resource whose lease is held: renamed away, released, unlinked. Once it is renamed
  * the lease is not held any more, whatever is returned. */
 int lease_delete(const char *root, struct lease *lease, struct error *err);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/storage.h"
 
+#include <sys/statvfs.h>
+
 #include "disk/image.h"
 #include "disk/lease.h"
 #include "proto/vmdef.h"
 #include "work/work.h"
+
+#define FULL_BYTES (1 << 20)
 
 #define _lease_ __attribute__((cleanup(lease_release)))
 
@@ -77,12 +81,22 @@ storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
 		    provision(env, uuid, disk, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
 	}
-	if (storage_inspect(env, disk, report, err) < 0)
+	if (storage_inspect(env, disk, report, err) < 0 ||
+	    (is_managed(disk) && lease_check(&lease, err) < 0))
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (disk->prov == DISK_PROV_MODE_NONE)
 		disk->prov = report->prov;
 	disk->size = (int32_t)(report->capacity >> 20);
 	return 0;
+}
+
+bool
+storage_is_full(const struct work_env *env)
+{
+	struct statvfs fs;
+
+	return statvfs(env->root, &fs) == 0 &&
+	       (fs.f_bavail * fs.f_frsize < FULL_BYTES || (fs.f_files > 0 && fs.f_favail == 0));
 }
 
 int

@@ -14,6 +14,8 @@
  */
 int storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
     struct disk_report *report, struct error *err);
+/* Whether there is no room for even a small file. */
+bool storage_is_full(const struct work_env *env);
 /* The operation is complete: what was made stays. */
 int storage_commit(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);

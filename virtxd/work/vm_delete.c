@@ -3,6 +3,7 @@
 
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
+#include "work/storage.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
 
@@ -35,7 +36,10 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	journal.ts = now_ms();
 	for (size_t i = 0; !info.foreign && (disk = vmdef_disk(&info.def, i)); i++)
 		model_copy(&disk_model, model_append(&journal.dropped, &journal.n_dropped), disk);
-	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
+	/* Deleting is the way out of a full disk. What a crash leaves of it then, a repair finds.
+	 */
+	if (journal_save(req->env.root, req->env.host, &journal, err) < 0 &&
+	    !storage_is_full(&req->env))
 		return -1;
 	res->gone = true;
 	return vm_finish(&req->env, conn, &journal, &res->warning, err);
