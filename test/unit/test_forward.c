@@ -249,7 +249,7 @@ test_passes(void **state)
 	/* The whole path of one client on one connection. */
 	send_text(f, "HEAD /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n"
 		     "GET /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n");
-	await(f, 150);
+	await(f, 60);
 	assert_has(f->in.data, "Content-Length: 2\r\n");
 	assert_has(f->in.data, "\r\n\r\nHTTP/1.1 200");
 	assert_has(f->in.data, "\r\n\r\n{}");

@@ -34,6 +34,9 @@ struct fixture {
 	/* Requests for /readyz are kept here until the test replies. */
 	struct request *held[HELD_MAX];
 	unsigned int n_held;
+	/* A request for /events becomes this stream. */
+	struct request *stream;
+	unsigned int gone;
 	/* Of the last request. */
 	char *body;
 	size_t body_len;
@@ -58,6 +61,17 @@ struct reply {
 	char *body;
 	size_t len;
 };
+
+static void
+on_gone(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->gone++;
+	request_end(steal_ptr(f->stream), false);
+}
+
+static const struct request_watch watch = { .gone = on_gone };
 
 static void
 handle(void *arg, struct request *req)
@@ -86,6 +100,11 @@ handle(void *arg, struct request *req)
 		request_reply_text(req, 200, "text/plain", text, BIG);
 		break;
 	}
+	case ROUTE_EVENTS:
+		f->stream = req;
+		request_set_watch(req, &watch, f);
+		request_start(req, 200, "text/event-stream", -1, NULL, 0);
+		break;
 	case ROUTE_READYZ:
 		assert_true(f->n_held < HELD_MAX);
 		f->held[f->n_held++] = req;
@@ -867,6 +886,61 @@ test_reply_not_read(void **state)
 	client_close(&c);
 }
 
+/* A stream has no deadline while its client takes what it is sent. */
+static void
+test_stream(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	client_send(&c, "GET /events HTTP/1.1\r\n\r\n");
+	run_for(f, 2500);
+	assert_false(c.closed);
+	assert_non_null(strstr(c.in.data, "Transfer-Encoding: chunked\r\n"));
+	assert_int_equal(request_write(f->stream, "abc", 3), 3 + strlen("3\r\n\r\n"));
+	run_for(f, 50);
+	assert_non_null(strstr(c.in.data, "\r\n\r\n3\r\nabc\r\n"));
+	/* What is sent meanwhile waits. */
+	client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+	run_for(f, 50);
+	assert_int_equal(f->handled, 1);
+	request_end(steal_ptr(f->stream), true);
+	run_for(f, 50);
+	assert_non_null(strstr(c.in.data, "abc\r\n0\r\n\r\n"));
+	assert_int_equal(f->gone, 0);
+	client_close(&c);
+
+	/* It hangs up. */
+	client_open(&c, f);
+	client_send(&c, "GET /events HTTP/1.1\r\n\r\n");
+	run_for(f, 50);
+	client_close(&c);
+	run_for(f, 50);
+	assert_int_equal(f->gone, 1);
+	assert_null(f->stream);
+	/* It does not read. */
+	client_open(&c, f);
+	client_send(&c, "GET /events HTTP/1.1\r\n\r\n");
+	run_for(f, 50);
+	event_del(c.event);
+	for (int i = 0; i < 8; i++) {
+		_free_ char *filler = xcalloc(1, 1 << 20);
+
+		request_write(f->stream, filler, 1 << 20);
+	}
+	run_for(f, 3000);
+	assert_int_equal(f->gone, 2);
+	client_close(&c);
+	/* The server ends. */
+	client_open(&c, f);
+	client_send(&c, "GET /events HTTP/1.1\r\n\r\n");
+	run_for(f, 50);
+	stop(f);
+	assert_int_equal(f->gone, 3);
+	client_close(&c);
+}
+
 static void
 test_big_reply(void **state)
 {
@@ -1287,6 +1361,7 @@ main(void)
 		TEST(test_slow_client),
 		TEST(test_idle_client),
 		TEST(test_reply_not_read),
+		TEST(test_stream),
 		TEST(test_big_reply),
 		TEST(test_late_reply),
 		TEST(test_hang_up),

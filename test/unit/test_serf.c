@@ -46,6 +46,7 @@ struct agent {
 	const char *early; /* sent on the stream right behind its answer */
 	size_t early_len;
 	int n_tags;
+	int n_joins;
 	int n_events;
 	uint64_t event_seqs[300];
 };
@@ -212,6 +213,11 @@ peer_take(struct peer *peer)
 	} else if (text_is(&command, "tags")) {
 		agent->n_tags++;
 		peer_answer(peer, seq, agent->tags_error ? agent->tags_error : "");
+	} else if (text_is(&command, "join")) {
+		/* A refusal has its body, too. */
+		agent->n_joins++;
+		peer_answer(peer, seq, agent->n_joins == 1 ? "connection refused" : "");
+		peer_send(peer, OBJECT("\x81\xa3Num\x01"));
 	} else if (text_is(&command, "event")) {
 		assert_in_range(agent->n_events, 0, ARRAY_SIZE(agent->event_seqs) - 1);
 		agent->event_seqs[agent->n_events++] = seq;
@@ -550,6 +556,28 @@ test_events(void **state)
 	assert_non_null(strstr(fixture->seen.why, "nobody asked for"));
 }
 
+/* One at a time, and a refusal harms nothing. */
+static void
+test_join(void **state)
+{
+	struct fixture *fixture = *state;
+	int rc;
+
+	start(fixture, KEY, false);
+	assert_int_equal(serf_join(fixture->serf, "10.0.0.1", 7946), -ENOTCONN);
+	wait_for(fixture, &fixture->seen.connected, 1);
+	for (int i = 1; i <= 2; i++) {
+		while ((rc = serf_join(fixture->serf, "10.0.0.1", 7946)) == -EBUSY)
+			event_base_loop(fixture->base, EVLOOP_ONCE);
+		assert_int_equal(rc, 0);
+		assert_int_equal(serf_join(fixture->serf, "10.0.0.1", 7946), -EBUSY);
+		wait_for(fixture, &fixture->agent.n_joins, i);
+	}
+	assert_int_equal(serf_event(fixture->serf, "VE", "x", 1), 0);
+	wait_for(fixture, &fixture->agent.n_events, 1);
+	assert_int_equal(fixture->seen.disconnected, 0);
+}
+
 static void
 test_nonsense(void **state)
 {
@@ -634,6 +662,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_join, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense_on_stream, setup, teardown),
 	};

@@ -30,6 +30,7 @@ struct gossip {
 	struct pulls *pulls;
 	struct pacer pacer;
 	bool connected;
+	int64_t wake_at;    /* as asked for */
 	bool running;	    /* in gossip_run */
 	int64_t next_hi;    /* 0: as soon as can be */
 	int64_t retry_at;   /* nothing is sent before */
@@ -59,11 +60,16 @@ jittered(struct gossip *gossip, int64_t ms)
 	return ms - ms / 10 + (int64_t)(gossip->random % (uint64_t)(ms / 5 + 1));
 }
 
+/* Sees to it that gossip_run is called in that time, or before. */
 static void
 wake(struct gossip *gossip, int64_t ms)
 {
-	if (!gossip->running)
-		gossip->ops->wake(gossip->arg, ms);
+	int64_t at = now_of(gossip) + ms;
+
+	if (gossip->running || at >= gossip->wake_at)
+		return;
+	gossip->wake_at = at;
+	gossip->ops->wake(gossip->arg, ms);
 }
 
 static size_t
@@ -79,7 +85,7 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	int64_t now = now_of(gossip);
 
 	news_add(gossip->news, vm, gone, now);
-	if (news_count(gossip->news, NULL) == 0)
+	if (!vm->local || news_count(gossip->news, NULL) == 0)
 		return;
 	gossip->changed_at = now;
 	if (!gossip->crowded_at && news_count(gossip->news, NULL) > waiting_max(gossip))
@@ -111,6 +117,7 @@ gossip_new(struct inventory *inventory, const struct members *members, uint64_t 
 	gossip->ops = ops;
 	gossip->arg = arg;
 	gossip->random = seed | 1;
+	gossip->wake_at = INT64_MAX;
 	gossip->news = news_new();
 	gossip->pulls = pulls_new(inventory, members, seed, on_ask, gossip);
 	pacer_init(&gossip->pacer, now_of(gossip));
@@ -361,6 +368,7 @@ gossip_run(struct gossip *gossip)
 {
 	int64_t now = now_of(gossip), next;
 
+	gossip->wake_at = INT64_MAX;
 	gossip->running = true;
 	pacer_set_size(&gossip->pacer, members_count(gossip->members),
 	    members_count_active(gossip->members), now);

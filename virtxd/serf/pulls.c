@@ -123,7 +123,7 @@ pulls_check(struct pulls *pulls, const char *host, int64_t now)
 	if (match != INVENTORY_MATCH_DIFFERS)
 		return;
 	target = need(pulls, host);
-	if (target && target->due == NEVER)
+	if (target)
 		schedule(pulls, target, now);
 }
 

@@ -50,9 +50,10 @@ inventory_list_vms(const struct inventory *inventory, const struct vm_list_field
 	}
 	qsort(found, n, sizeof(*found), compare_vms);
 	end = page_end(n, offset, limit);
+	ret->items = offset < end ? xcalloc(end - offset, sizeof(*ret->items)) : NULL;
 	for (size_t i = offset; i < end; i++) {
 		const struct vm *vm = found[i];
-		struct vm_list_item *item = model_append(&ret->items, &ret->n_items);
+		struct vm_list_item *item = &ret->items[ret->n_items++];
 
 		item->uuid = xstrdup(vm->uuid);
 		item->fields = (struct vm_list_fields){
