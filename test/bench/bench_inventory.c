@@ -68,16 +68,24 @@ fill(struct inventory *inventory)
 	}
 }
 
-/* The longest of some runs, ms. */
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median of some runs, ms. */
 static double
 list(struct inventory *inventory, const struct vm_list_fields *filter, size_t *ret_n,
     size_t *ret_len)
 {
-	double longest = 0;
+	double took[RUNS];
 
 	for (int i = 0; i < RUNS; i++) {
 		struct vm_list found = { 0 };
-		double start = now(), took;
+		double start = now();
 		char *json;
 
 		inventory_list_vms(inventory, filter, 0, 0, &found);
@@ -85,11 +93,10 @@ list(struct inventory *inventory, const struct vm_list_fields *filter, size_t *r
 		*ret_n = found.n_items;
 		model_clear(&vm_list_model, &found);
 		free(json);
-		took = now() - start;
-		if (took > longest)
-			longest = took;
+		took[i] = now() - start;
 	}
-	return longest;
+	qsort(took, RUNS, sizeof(*took), compare);
+	return took[RUNS / 2];
 }
 
 static int

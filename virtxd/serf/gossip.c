@@ -6,6 +6,7 @@
 
 #include "proto/binary.h"
 #include "proto/log.h"
+#include "serf/intake.h"
 #include "serf/news.h"
 #include "serf/pacer.h"
 #include "serf/pulls.h"
@@ -415,100 +416,39 @@ gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list
 	wake(gossip, 0);
 }
 
-/* The last byte must be read, too. */
-static int
-decode(const struct model *model, const void *payload, size_t len, void *obj, struct error *err)
-{
-	long used = binary_decode(model, payload, len, obj, err);
-
-	if (used < 0)
-		return -1;
-	if ((size_t)used == len)
-		return 0;
-	model_clear(model, obj);
-	return error_set(err, 400, "%zu bytes are left over", len - (size_t)used);
-}
-
-static enum inventory_news
-receive_host(struct gossip *gossip, const char *payload, size_t len, struct error *err)
-{
-	struct host_info info = { 0 };
-	struct host_digest digest = { 0 };
-	enum inventory_news news = INVENTORY_OLD;
-	long used = binary_decode(&host_info_model, payload, len, &info, err);
-
-	if (used < 0)
-		return INVENTORY_OLD;
-	payload += used;
-	len -= (size_t)used;
-	if (len >= sizeof(int16_t) && (payload[0] != HOST_DIGEST_VERSION || payload[1] != 0))
-		/* A version to come. */
-		news = inventory_take_host(gossip->inventory, &info, NULL);
-	else if (len == 0)
-		news = inventory_take_host(gossip->inventory, &info, NULL);
-	else if (decode(&host_digest_model, payload, len, &digest, err) == 0)
-		news = inventory_take_host(gossip->inventory, &info, &digest);
-	if (news == INVENTORY_TAKEN)
-		pulls_check(gossip->pulls, info.uuid, now_of(gossip));
-	model_clear(&host_info_model, &info);
-	return news;
-}
-
-static enum inventory_news
-receive_event(struct gossip *gossip, const void *payload, size_t len, struct error *err)
-{
-	struct vm_event event = { 0 };
-	enum inventory_news news;
-
-	if (decode(&vm_event_model, payload, len, &event, err) < 0)
-		return INVENTORY_OLD;
-	news = inventory_take_event(gossip->inventory, &event);
-	if (news == INVENTORY_MISSING)
-		pulls_need(gossip->pulls, event.host, now_of(gossip));
-	model_clear(&vm_event_model, &event);
-	return news;
-}
-
-static enum inventory_news
-receive_info(struct gossip *gossip, const void *payload, size_t len, struct error *err)
-{
-	struct vm_info info = { 0 };
-	enum inventory_news news;
-
-	if (decode(&vm_info_model, payload, len, &info, err) < 0)
-		return INVENTORY_OLD;
-	news = inventory_take_info(gossip->inventory, &info);
-	model_clear(&vm_info_model, &info);
-	return news;
-}
-
 void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
 	static struct log_limit malformed_limit, refused_limit;
-	enum inventory_news news;
+	struct intake intake;
 	struct error err = { 0 };
 
-	if (strcmp(name, GOSSIP_HOST_INFO) == 0)
-		news = receive_host(gossip, payload, len, &err);
-	else if (strcmp(name, GOSSIP_VM_EVENT) == 0)
-		news = receive_event(gossip, payload, len, &err);
-	else if (strcmp(name, GOSSIP_VM_INFO) == 0)
-		news = receive_info(gossip, payload, len, &err);
-	else
-		return; /* others' */
+	if (!intake_take(gossip->inventory, name, payload, len, &intake, &err))
+		return;
 	gossip->stats.received++;
 	if (err.status) {
 		gossip->stats.malformed++;
 		log_limited(&malformed_limit, LOG_BURST, "gossip",
 		    "a %s of %zu bytes is dropped: %s", name, len, err.detail);
-	} else if (news == INVENTORY_REFUSED) {
+		return;
+	}
+	switch (intake.news) {
+	case INVENTORY_REFUSED:
 		gossip->stats.refused++;
 		log_limited(&refused_limit, LOG_BURST, "gossip",
 		    "a %s is dropped: it names no member of the cluster, or no VM", name);
-	} else if (news != INVENTORY_OLD) {
-		wake(gossip, 0);
+		return;
+	case INVENTORY_OLD:
+		return;
+	case INVENTORY_MISSING:
+		pulls_need(gossip->pulls, intake.host, now_of(gossip));
+		break;
+	case INVENTORY_TAKEN:
+		if (intake.is_host)
+			pulls_check(gossip->pulls, intake.host, now_of(gossip));
+		break;
 	}
+	wake(gossip, 0);
 }
 
 void
