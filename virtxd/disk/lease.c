@@ -231,6 +231,10 @@ refused(struct sanlk_resource *resource, const char *name, int rv, struct error 
 	case -EEXIST:
 		return error_set(err, 409,
 		    "resource '%s' is held by a process of this host (the VM is running)", name);
+	case -ECONNRESET:
+	case -EPIPE:
+		return lockfile_error(err, 503, rv,
+		    "the sanlock daemon ended when resource '%s' was asked of it", name);
 	case -ENOSPC:
 		return error_set(err, 503,
 		    "this host is not in the lockspace '" LEASE_LOCKSPACE
