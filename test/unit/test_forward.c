@@ -211,7 +211,7 @@ static void
 assert_has(const char *text, const char *part)
 {
 	if (!strstr(text, part))
-		fail_msg("'%.400s' does not hold '%s'", text, part);
+		fail_msg("'%.400s' does not hold '%s'", str_or_empty(text), part);
 }
 
 static void
