@@ -111,7 +111,7 @@ def test_too_many(lab1, host):
     options = copy.deepcopy(FULL)
     options["vmdef"]["disks"] = [disk(f"/vms/ds/bad{n}.qcow2") for n in range(8)]
     answer = host.api("POST", "/vms", options)
-    assert answer.status == 400 and "8" in answer.json()["detail"], answer.text
+    assert answer.status == 400 and "7 to a VM" in answer.json()["detail"], answer.text
     options["vmdef"]["disks"] = [disk(f"/vms/ds/bad{n}.raw", man=0, prov=0) for n in range(21)]
     answer = host.api("POST", "/vms", options)
     assert answer.status == 400 and "vmdef.disks" in answer.json()["detail"], answer.text

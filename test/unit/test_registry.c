@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "domain/registry.h"
 #include "scratch.h"
@@ -416,6 +417,24 @@ test_lockid(void **state)
 	assert_int_equal(registry_save_lockid(*state, "x", 1, &err), -1);
 }
 
+/* A save that was killed leaves a file of its process; one that is under way is left alone. */
+static void
+test_sweep(void **state)
+{
+	_free_ char *living = xasprintf("xml/" HOST1 "/." VM2 ".xml.%ld", (long)getpid());
+	struct error err = { 0 };
+
+	assert_int_equal(registry_sweep(*state, HOST1, &err), 0);
+	save(*state, HOST1, VM1, XML);
+	/* Above any process id that Linux gives. */
+	scratch_write(*state, "xml/" HOST1 "/." VM1 ".xml.4194305", "half");
+	scratch_write(*state, "xml/" HOST1 "/." VM1 ".journal.4194305", "half");
+	scratch_write(*state, living, "half");
+	assert_int_equal(registry_sweep(*state, HOST1, &err), 0);
+	assert_int_equal(count_files(*state, HOST1), 2);
+	expect_content(*state, HOST1, VM1, XML);
+}
+
 int
 main(void)
 {
@@ -436,6 +455,7 @@ main(void)
 		TEST(test_move_that_another_host_won),
 		TEST(test_list_and_find),
 		TEST(test_lockid),
+		TEST(test_sweep),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

@@ -186,6 +186,19 @@ registry_hosts(const char *root, char (**ret)[37], size_t *n, struct error *err)
 }
 
 int
+registry_sweep(const char *root, const char *host, struct error *err)
+{
+	_free_ char *path = xasprintf("%s/xml/%s", root, host);
+	_close_ int dir = -1;
+	bool absent = false;
+
+	dir = store_open(root, host, false, &absent, err);
+	if (absent)
+		return 0;
+	return dir < 0 ? -1 : store_sweep(dir, path, err);
+}
+
+int
 registry_list(
     const char *root, const char *host, struct registry_entry **ret, size_t *n, struct error *err)
 {

@@ -26,6 +26,9 @@ int registry_remove(const char *root, const char *host, const char *uuid, struct
  * 404. Looks at the target before calling ENOENT a failure. */
 int registry_move(
     const char *root, const char *from, const char *to, const char *uuid, struct error *err);
+/* Removes what saves of this host's own processes, killed on the way, have left in its directory.
+ */
+int registry_sweep(const char *root, const char *host, struct error *err);
 /* Every entry of one host (or of all, host NULL); *ret is the caller's to free(). Names that are no
  * UUID.xml are passed over. */
 int registry_list(

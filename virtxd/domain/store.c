@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,4 +201,38 @@ store_list(
 	*ret = steal_ptr(list);
 	*n = count;
 	return 0;
+}
+
+/* Whether the name is a temporary one of store_save, of a process that is no more. */
+static bool
+is_left_behind(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	long pid;
+	char *end;
+
+	if (name[0] != '.' || dot == name)
+		return false;
+	pid = strtol(dot + 1, &end, 10);
+	return end != dot + 1 && !*end && pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+int
+store_sweep(int dir, const char *path, struct error *err)
+{
+	_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int result = 0;
+	DIR *stream;
+
+	stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!stream)
+		return error_errno(err, 507, errno, "cannot read the directory '%s'", path);
+	steal_fd(&fd);
+	while (result == 0 && (entry = readdir(stream))) {
+		if (is_left_behind(entry->d_name))
+			result = store_remove(dir, entry->d_name, path, err);
+	}
+	closedir(stream);
+	return result;
 }

@@ -28,6 +28,8 @@ int store_load(
     int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err);
 /* Removes a file for good; one that is not there is fine. */
 int store_remove(int dir, const char *name, const char *path, struct error *err);
+/* Removes the temporary files that processes which are no more have left. */
+int store_sweep(int dir, const char *path, struct error *err);
 /* Makes what was done to a directory last. */
 int store_sync(int dir, const char *path, struct error *err);
 

@@ -9,9 +9,10 @@
 
 #define COALESCE_MS   50     /* events of one moment become one refresh */
 #define RENEWAL_FAILS 8	     /* io_timeouts after which sanlock calls its host_id lost */
-#define REJOIN_MS     2000   /* until the lockspace is tried again while it is not joined */
+#define WATCH_MS      2000   /* between looks at the lockspace's job, or for it while not joined */
+#define LOCKSPACE_MS  5000   /* between checks while it is joined */
 #define HEAL_MS	      200    /* until a VM that is busy is looked at again */
-#define SILENT_MS     20000  /* after which a sanlock that does not answer is no longer trusted */
+#define SILENT_MS     10000  /* after which a sanlock that does not answer is no longer trusted */
 #define INSPECT_BATCH 50     /* VMs */
 #define RESOURCES     256    /* looked at in one reconciliation */
 #define DEEP_MS	      600000 /* between two looks through all images */
@@ -32,7 +33,7 @@ struct keeper {
 	keeper_probed probed;
 	void *arg;
 	struct work_env env;
-	struct event *period, *coalesce, *heal, *rejoin;
+	struct event *period, *coalesce, *heal, *watch;
 	struct slot probe, collect, refresh, inspect, reconcile, lockspace;
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
@@ -43,6 +44,7 @@ struct keeper {
 	bool connected;
 	bool host_known; /* what never changes of the host was collected */
 	char *lockspace_why;
+	int64_t lockspace_checked; /* when it was last known to be joined, monotonic ms */
 };
 
 const struct work_env *
@@ -415,7 +417,6 @@ lockspace_failed(struct keeper *keeper, const char *why)
 	if (!str_equal(keeper->lockspace_why, why))
 		log_warning("lockspace", "%s", why);
 	str_set(&keeper->lockspace_why, why);
-	arm(keeper->rejoin, REJOIN_MS);
 }
 
 static void
@@ -433,10 +434,9 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	}
 	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
 	 */
-	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000) {
-		arm(keeper->rejoin, REJOIN_MS);
+	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000)
 		return;
-	}
+	keeper->lockspace_checked = monotonic_ms();
 	if (!str_empty(keeper->lockspace_why))
 		log_info("lockspace", "joined with host_id %d", res->lockid);
 	str_set(&keeper->lockspace_why, "");
@@ -452,9 +452,20 @@ join_lockspace(struct keeper *keeper)
 }
 
 static void
-rejoin_due(evutil_socket_t fd, short what, void *arg)
+watch_due(evutil_socket_t fd, short what, void *arg)
 {
-	join_lockspace(arg);
+	struct keeper *keeper = arg;
+	int64_t now = monotonic_ms();
+
+	if (str_empty(keeper->env.host))
+		return;
+	if (!keeper->lockspace.running) {
+		if (!str_empty(keeper->lockspace_why) ||
+		    now - keeper->lockspace_checked >= LOCKSPACE_MS)
+			join_lockspace(keeper);
+	} else if (str_empty(keeper->lockspace_why) && now - keeper->lockspace.since > SILENT_MS) {
+		lockspace_failed(keeper, "sanlock does not answer");
+	}
 }
 
 /* What could not be healed before is tried again. */
@@ -514,12 +525,7 @@ collect(struct keeper *keeper)
 static void
 period_due(evutil_socket_t fd, short what, void *arg)
 {
-	struct keeper *keeper = arg;
-
-	if (keeper->lockspace.running && str_empty(keeper->lockspace_why) &&
-	    monotonic_ms() - keeper->lockspace.since > SILENT_MS)
-		lockspace_failed(keeper, "sanlock does not answer");
-	collect(keeper);
+	collect(arg);
 }
 
 void
@@ -547,6 +553,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
     struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg)
 {
 	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
+	struct timeval tv = { WATCH_MS / 1000, 0 };
 
 	*keeper = (struct keeper){
 		.base = base,
@@ -568,7 +575,8 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
-	keeper->rejoin = evtimer_new(base, rejoin_due, keeper);
+	keeper->watch = event_new(base, -1, EV_PERSIST, watch_due, keeper);
+	event_add(keeper->watch, &tv);
 	keeper_reload(keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;
@@ -583,7 +591,7 @@ keeper_free(struct keeper *keeper)
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);
-	event_free(keeper->rejoin);
+	event_free(keeper->watch);
 	uuid_set_clear(&keeper->changed);
 	uuid_set_clear(&keeper->wounded);
 	uuid_set_clear(&keeper->suspects);

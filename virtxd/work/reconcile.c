@@ -127,6 +127,7 @@ work_reconcile(const void *request, void *result, struct error *err)
 	int r;
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    registry_sweep(req->env.root, req->env.host, err) < 0 ||
 	    find_unfinished(&req->env, res, err) < 0 ||
 	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
 	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
