@@ -21,8 +21,8 @@ struct headers {
 	bool respond_async;
 };
 
-/* What is in ret is borrowed from the request. */
-void headers_read(struct evhttp_request *http, struct headers *ret);
+/* What is in h is borrowed from the request. */
+void headers_read(struct evhttp_request *http, struct headers *h);
 /*
  * Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
  * Transfer-Encoding more freely than those who may stand in front of us. -1 with a 400 where not;

@@ -32,10 +32,9 @@ take_host(struct inventory *inventory, const char *payload, size_t len, struct i
 		return INVENTORY_OLD;
 	payload += used;
 	len -= (size_t)used;
-	if (len >= sizeof(int16_t) && (payload[0] != HOST_DIGEST_VERSION || payload[1] != 0))
-		/* A version to come. */
-		news = inventory_take_host(inventory, &info, NULL);
-	else if (len == 0)
+	/* No digest, or one of a version to come. */
+	if (len == 0 ||
+	    (len >= sizeof(int16_t) && (payload[0] != HOST_DIGEST_VERSION || payload[1] != 0)))
 		news = inventory_take_host(inventory, &info, NULL);
 	else if (decode(&host_digest_model, payload, len, &digest, err) == 0)
 		news = inventory_take_host(inventory, &info, &digest);

@@ -16,7 +16,7 @@ enum news_kind {
 };
 
 /* All that gossip tells of a local VM, borrowed from it. */
-struct vm_info news_info(const struct inventory_vm *vm);
+struct vm_info news_info(const struct inventory_vm *view);
 
 struct news *news_new(void);
 void news_free(struct news *news);
