@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "api/action.h"
 #include "api/api.h"
 #include "api/context.h"
 #include "api/events.h"
@@ -335,6 +336,7 @@ stop(struct daemon *daemon)
 	peers_free(daemon->peers);
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
+	actions_free(&daemon->api);
 	bridge_done();
 	events_free(daemon->events);
 	operations_free(daemon->operations);

@@ -65,6 +65,20 @@ def test_restart_under_a_running_vm(host):
     delete(host, uuid)
 
 
+def test_stop_while_a_job_runs(host):
+    """The job ends by itself, and the next virtxd knows what it did."""
+    uuid = create(host, vmdef("stop"))
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot", headers={"Prefer": "respond-async"})
+    assert answer.status == 202
+    host.restart("virtxd")
+    wait_ready(host)
+    wait_runstate(host, uuid, "running")
+    wait_for("the log to tell the end",
+             lambda: oplog(host, uuid)["VmBoot"]["status"] == "completed", 40)
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(host, uuid)
+
+
 def test_shutdown_is_completed_by_the_next_virtxd(host):
     """virtxd is killed after the power button was pressed: the log tells the end all the same."""
     uuid = create(host, vmdef("later"))

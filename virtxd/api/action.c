@@ -12,6 +12,7 @@
 #include "proto/uuid.h"
 
 struct action {
+	struct action *next; /* of api->actions */
 	struct api *api;
 	struct request *req; /* NULL once it is answered */
 	struct event *deadline;
@@ -89,6 +90,11 @@ reply_success(struct action *action, const struct vm_result *res)
 static void
 action_free(struct action *action)
 {
+	struct action **link = &action->api->actions;
+
+	while (*link != action)
+		link = &(*link)->next;
+	*link = action->next;
 	if (action->deadline)
 		event_free(action->deadline);
 	free(action);
@@ -189,6 +195,8 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	struct error err = { 0 };
 
 	action->api = api;
+	action->next = api->actions;
+	api->actions = action;
 	action->req = req;
 	action->op = req->route->op;
 	action->route = req->route;
@@ -256,4 +264,16 @@ action_read(struct request *req, void *obj)
 		return 0;
 	request_reply_error(req, &err);
 	return -1;
+}
+
+void
+actions_free(struct api *api)
+{
+	struct error err = { 0 };
+
+	error_set(&err, 503, "virtxd stops");
+	while (api->actions) {
+		reply_error(api->actions, &err);
+		action_free(api->actions);
+	}
 }

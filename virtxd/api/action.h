@@ -29,4 +29,7 @@ int action_check_ready(struct api *api, struct request *req, bool leases);
 /* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
 int action_read(struct request *req, void *obj);
 
+/* virtxd stops: forgets the actions under way, whose jobs finish by themselves. After jobs_free. */
+void actions_free(struct api *api);
+
 #endif

@@ -10,6 +10,7 @@
 #include "state/inventory.h"
 #include "state/operations.h"
 
+struct action;
 struct event_base;
 struct event_streams;
 struct lag;
@@ -36,6 +37,7 @@ struct api {
 	/* Has the request answered by another host, which is active. */
 	void (*forward)(void *arg, struct request *req, const char *host);
 	void *forward_arg;
+	struct action *actions; /* under way; actions_free ends them */
 };
 
 #endif
