@@ -436,6 +436,11 @@ child_result(const struct child *child, size_t *len, struct error *err)
 	else if (child->late)
 		error_set(err, 504, "job '%s' was ended because it took longer than %d seconds",
 		    name, child->deadline);
+	else if (WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGTERM)
+		error_set(err, 503,
+		    "job '%s' was ended by signal %d (%s), as sanlock does when it loses the lease "
+		    "under which a job works",
+		    name, SIGTERM, strsignal(SIGTERM));
 	else if (WIFSIGNALED(child->status))
 		error_set(err, 500, "job '%s' was killed by signal %d (%s)", name,
 		    WTERMSIG(child->status), strsignal(WTERMSIG(child->status)));

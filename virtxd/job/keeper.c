@@ -149,6 +149,7 @@ static void
 heal_done(void *arg, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
+	static struct log_limit limit;
 	struct vm_result *res = result;
 	const struct inventory_vm *view;
 
@@ -156,6 +157,8 @@ heal_done(void *arg, void *result, const struct error *err)
 		failed(WORK_VM_HEAL, err);
 		return;
 	}
+	if (!str_empty(res->warning))
+		log_limited(&limit, 10, "job", "%s", res->warning);
 	if (res->gone)
 		return; /* libvirt's event or the next collection tells, or it never was */
 	/* What is still wounded waits for the next collection, not for itself. */

@@ -20,8 +20,12 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	const struct disk *disk;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0)
+		return -1;
+	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
+		return error_wrap(
+		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
+	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);

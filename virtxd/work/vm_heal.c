@@ -2,78 +2,11 @@
 #include "work/works.h"
 
 #include "domain/registry.h"
-#include "proto/vmdef.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
-
-/*
- * Whether the change that the journal intends has been committed. A create is when libvirt and the
- * registry have the VM; an update when libvirt's definition has what it makes and lacks what it
- * drops; a delete always goes on to its end.
- */
-static int
-is_committed(const struct vm_request *req, virConnectPtr conn, const struct journal *journal,
-    bool *ret, struct error *err)
-{
-	_domain_ virDomainPtr domain = NULL;
-	_domain_info_ struct domain_info info = { 0 };
-	_free_ char *xml = NULL;
-	struct error cause = { 0 };
-
-	*ret = str_equal(journal->op, "VmDelete");
-	if (*ret)
-		return 0;
-	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, &cause) < 0 ||
-	    registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
-		if (cause.status == 404)
-			return 0;
-		*err = cause;
-		return -1;
-	}
-	*ret = true;
-	for (size_t i = 0; i < journal->n_made; i++)
-		*ret = *ret && vmdef_find_disk(&info.def, journal->made[i].path);
-	for (size_t i = 0; i < journal->n_dropped; i++)
-		*ret = *ret && !vmdef_find_disk(&info.def, journal->dropped[i].path);
-	return 0;
-}
-
-/* An update may have been cut off between libvirt and the registry. */
-static int
-register_again(const struct vm_request *req, virConnectPtr conn, struct error *err)
-{
-	_domain_ virDomainPtr domain = NULL;
-
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
-		return -1;
-	return vm_register(&req->env, domain, req->uuid, err);
-}
-
-static int
-heal_journal(const struct vm_request *req, virConnectPtr conn, char **warning, struct error *err)
-{
-	_journal_ struct journal journal = { 0 };
-	struct error cause = { 0 };
-	bool committed;
-
-	if (journal_load(req->env.root, req->env.host, req->uuid, &journal, &cause) < 0) {
-		if (cause.status == 404)
-			return 0;
-		*err = cause;
-		return -1;
-	}
-	if (is_committed(req, conn, &journal, &committed, err) < 0)
-		return -1;
-	if (!committed)
-		return vm_undo(&req->env, conn, &journal, err);
-	if (str_equal(journal.op, "VmUpdate") && register_again(req, conn, err) < 0)
-		return -1;
-	return vm_finish(&req->env, conn, &journal, warning, err);
-}
 
 /* A VM that went off leaves its cloud-init CD behind; one that went to another host took it along,
  * resource and all. */
@@ -137,7 +70,7 @@ work_vm_heal(const void *request, void *result, struct error *err)
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    heal_journal(req, conn, &res->warning, err) < 0)
+	    vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return -1;
 	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
 		res->gone = cause.status == 404;

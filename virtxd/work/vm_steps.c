@@ -10,6 +10,8 @@
 #include "work/hypervisor.h"
 #include "work/storage.h"
 
+#define RETRY_MS (5 * 60 * 1000)
+
 void
 journal_clear(struct journal *journal)
 {
@@ -100,12 +102,33 @@ add_warning(char **warning, const struct error *cause)
 	*warning = text;
 }
 
+/* What a delete could not let go of is tried again for a while; then a repair finds it. */
+static int
+keep_trying(const struct work_env *env, const struct journal *journal, struct disk *left,
+    size_t n_left, char **warning, struct error *err)
+{
+	struct journal rest = *journal;
+	struct error told = { 0 };
+
+	if (now_ms() - journal->ts >= RETRY_MS)
+		return journal_remove(env->root, env->host, journal->uuid, err);
+	rest.dropped = left;
+	rest.n_dropped = n_left;
+	/* Where there is no room for it the journal stays as it is, or there is none. */
+	(void)journal_save(env->root, env->host, &rest, &told);
+	error_set(&told, 507, "it is tried again for %d minutes", RETRY_MS / 60000);
+	add_warning(warning, &told);
+	return 0;
+}
+
 int
 vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     char **warning, struct error *err)
 {
 	bool delete = str_equal(journal->op, "VmDelete");
-	struct error left = { 0 };
+	_free_ struct disk *left = NULL; /* borrowed from the journal */
+	size_t n_left = 0;
+	struct error cause = { 0 };
 
 	if (delete &&vm_undefine(conn, journal->uuid, err) < 0)
 		return -1;
@@ -114,17 +137,21 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 			return -1;
 	}
 	for (size_t i = 0; i < journal->n_dropped; i++) {
-		struct error cause = { 0 };
+		struct error why = { 0 };
 
 		storage_progress(i, journal->n_dropped);
 		if (storage_drop(env, journal->uuid, &journal->dropped[i], journal->deletestorage,
-			&cause) < 0)
-			add_warning(warning, &cause);
+			&why) == 0)
+			continue;
+		add_warning(warning, &why);
+		*model_append(&left, &n_left) = journal->dropped[i];
 	}
-	if (delete &&cloud_init_delete(env, journal->uuid, &left) < 0)
-		add_warning(warning, &left);
+	if (delete &&cloud_init_delete(env, journal->uuid, &cause) < 0)
+		add_warning(warning, &cause);
 	if (delete &&registry_remove(env->root, env->host, journal->uuid, err) < 0)
 		return -1;
+	if (delete &&(n_left > 0 || cause.status))
+		return keep_trying(env, journal, left, n_left, warning, err);
 	return journal_remove(env->root, env->host, journal->uuid, err);
 }
 
@@ -153,4 +180,72 @@ vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *jo
 		return -1;
 	}
 	return journal_remove(env->root, env->host, journal->uuid, err);
+}
+
+/*
+ * Whether the change that the journal intends has been committed. A create is when libvirt and the
+ * registry have the VM, or somebody has booted it; an update when libvirt's definition has what it
+ * makes and lacks what it drops; a delete always goes on to its end.
+ */
+static int
+is_committed(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    bool *ret, struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+
+	*ret = str_equal(journal->op, "VmDelete");
+	if (*ret)
+		return 0;
+	if (hypervisor_find(conn, journal->uuid, &domain, &cause) < 0 ||
+	    hypervisor_info(domain, env->root, &info, &cause) < 0 ||
+	    (virDomainIsActive(domain) != 1 &&
+		registry_load(env->root, env->host, journal->uuid, &xml, &cause) < 0)) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	*ret = true;
+	for (size_t i = 0; i < journal->n_made; i++)
+		*ret = *ret && vmdef_find_disk(&info.def, journal->made[i].path);
+	for (size_t i = 0; i < journal->n_dropped; i++)
+		*ret = *ret && !vmdef_find_disk(&info.def, journal->dropped[i].path);
+	return 0;
+}
+
+/* A create or an update may have been cut off between libvirt and the registry. */
+static int
+register_again(const struct work_env *env, virConnectPtr conn, const char *uuid, struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+
+	if (hypervisor_find(conn, uuid, &domain, err) < 0)
+		return -1;
+	return vm_register(env, domain, uuid, err);
+}
+
+int
+vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
+    struct error *err)
+{
+	_journal_ struct journal journal = { 0 };
+	struct error cause = { 0 };
+	bool committed;
+
+	if (journal_load(env->root, env->host, uuid, &journal, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (is_committed(env, conn, &journal, &committed, err) < 0)
+		return -1;
+	if (!committed)
+		return vm_undo(env, conn, &journal, err);
+	if (!str_equal(journal.op, "VmDelete") && register_again(env, conn, uuid, err) < 0)
+		return -1;
+	return vm_finish(env, conn, &journal, warning, err);
 }

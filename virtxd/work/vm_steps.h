@@ -31,13 +31,20 @@ int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
 /*
  * Carries what the journal intends to its end, from wherever it stands: what was made stays, what
  * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be
- * let go of is told in *warning.
+ * let go of is told in *warning; that of a deleted VM stays in the journal for some minutes, to be
+ * tried again.
  */
 int vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     char **warning, struct error *err);
 /* Undoes a create or the new disks of an update, as far as they came. The journal goes last, so
  * that what fails is tried again. */
 int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    struct error *err);
+/*
+ * Finishes or undoes what an earlier operation has left half done: the VM's journal, if there is
+ * one. Fails when that cannot be done now.
+ */
+int vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
     struct error *err);
 
 #endif

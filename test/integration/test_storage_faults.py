@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Faults of the storage at the steps of create, update and delete: the request fails with the cause, all that was made
+is undone, and a second try works."""
+
+import hashlib
+import os
+import re
+import signal
+import threading
+import time
+
+import pytest
+from conftest import BUILD, PREFIX, clear, create, disk, vmdef, wait_ready
+from lab import Lab, wait_for
+
+FREEZE = float(os.environ.get("VIRTX_FREEZE_SECONDS", "12"))
+
+# qemu-img, but for the call that "hang" names ("create 2"): that one waits until "hang" is gone.
+QEMU_IMG = """#!/bin/sh
+dir=${0%/*}
+if [ -e $dir/hang ]; then
+    echo >> $dir/calls.$1
+    if [ "$(cat $dir/hang)" = "$1 $(wc -l < $dir/calls.$1)" ]; then
+        echo $$ > $dir/pid
+        while [ -e $dir/hang ]; do sleep 0.05; done
+    fi
+fi
+exec /usr/bin/qemu-img "$@"
+"""
+
+# A freeze that outlasts sanlock's patience with each step takes minutes: by default there is one of each kind.
+FULL = FREEZE >= 60
+STEPS = ["create 1", "info 1", "map 2"]
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory):
+    """The directory of the qemu-img that can be made to wait."""
+    path = tmp_path_factory.mktemp("bin")
+    (path / "qemu-img").write_text(QEMU_IMG, encoding="utf-8")
+    (path / "qemu-img").chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lab(stub):
+    """A host whose storage can be filled and frozen."""
+    before = os.environ.get("VIRTX_WRAP")
+    os.environ["VIRTX_WRAP"] = f"env PATH={stub}:/usr/sbin:/usr/bin:/sbin:/bin {before or ''}"
+    try:
+        with Lab(1, build_dir=BUILD, name=f"{PREFIX}f", storage="ext4", size_mib=256) as made:
+            wait_ready(made.hosts[0])
+            yield made
+    finally:
+        if before is None:
+            del os.environ["VIRTX_WRAP"]
+        else:
+            os.environ["VIRTX_WRAP"] = before
+
+
+@pytest.fixture
+def host(lab):
+    wait_ready(lab.hosts[0], 120)
+    yield lab.hosts[0]
+    if os.path.exists(f"{lab.vms}/ballast"):
+        lab.drain()
+    clear(lab.hosts[0])
+    wait_for("all to be accounted for", lambda: left(lab) == [], 60)
+
+
+def let_go(stub):
+    (stub / "hang").unlink(missing_ok=True)
+
+
+def reached(stub):
+    """Wait for qemu-img to come there; its process id."""
+    return int(wait_for("qemu-img", lambda: (stub / "pid").exists() and
+                        (stub / "pid").read_text(encoding="utf-8").strip(), 20))
+
+
+def left(lab, keep=()):
+    """What is on the storage beside that of the VMs called keep (with a disk of their name each)."""
+    locks = {hashlib.md5(f"{name}.qcow2".encode()).hexdigest() for name in keep}
+    found = [f"lock/{name}" for name in os.listdir(f"{lab.vms}/lock")
+             if name != "__VIRTX__DISKS__" and name not in locks]
+    found += [f"ds/{name}" for name in os.listdir(f"{lab.vms}/ds")
+              if name not in [f"{kept}.qcow2" for kept in keep]]
+    found += [name for name in os.listdir(f"{lab.vms}/xml/{lab.hosts[0].uuid}")
+              if name != "lockid" and not name.endswith(".xml")]
+    return found
+
+
+DISKS = [disk("/vms/ds/f1.qcow2", size=4), disk("/vms/ds/f2.qcow2", size=4)]
+
+
+class Request(threading.Thread):
+    """One request, on its way; answer() waits for it."""
+
+    def __init__(self, host, method, path, body):
+        super().__init__()
+        self.call = lambda: host.api(method, path, body, timeout=180)
+        self.result = None
+        self.start()
+
+    def run(self):
+        self.result = self.call()
+
+    def answer(self):
+        self.join(200)
+        assert not self.is_alive()
+        return self.result
+
+
+class Operation:
+    """A create or an update that makes two disks."""
+
+    def __init__(self, kind, host):
+        self.kind, self.host = kind, host
+        self.uuid = create(host, vmdef("base", osdisk=disk("/vms/ds/base.qcow2", size=1))
+                           ) if kind == "update" else None
+        self.keep = ["base"] if self.uuid else []
+
+    def begin(self):
+        if self.kind == "create":
+            definition = vmdef("fault", osdisk=DISKS[0], disks=DISKS[1:])
+            return Request(self.host, "POST", "/vms", {"vmdef": definition, "host": ""})
+        definition = self.host.api("GET", f"/vms/{self.uuid}").json()["def"]
+        assert definition["disks"] == []
+        return Request(self.host, "PUT", f"/vms/{self.uuid}",
+                       {"vmdef": {**definition, "disks": DISKS}, "deletestorage": True})
+
+    def succeeds(self):
+        answer = self.begin().answer()
+        assert answer.status in (201, 204), answer.text
+
+
+def begin(kind, host, stub, step):
+    """An operation that stands at the step."""
+    let_go(stub)
+    made = Operation(kind, host)
+    for name in os.listdir(stub):
+        if name.startswith(("calls", "pid")):
+            (stub / name).unlink()
+    (stub / "hang").write_text(step, encoding="utf-8")
+    request = made.begin()
+    return made, request, reached(stub)
+
+
+@pytest.mark.parametrize("kind", ["create", "update"])
+@pytest.mark.parametrize("at", STEPS)
+def test_qemu_img_killed(lab, host, stub, kind, at):
+    made, request, pid = begin(kind, host, stub, at)
+    os.kill(pid, signal.SIGKILL)
+    answer = request.answer()
+    let_go(stub)
+    assert answer.status == 507, answer.text
+    assert "qemu-img" in answer.json()["detail"] and "signal 9" in answer.text, answer.text
+    assert left(lab, made.keep) == []
+    made.succeeds()
+
+
+@pytest.mark.parametrize("kind", ["create", "update"])
+@pytest.mark.parametrize("at", ["create 1", "create 2"])
+def test_disk_full(lab, host, stub, kind, at):
+    made, request, _ = begin(kind, host, stub, at)
+    lab.fill()
+    let_go(stub)
+    try:
+        answer = request.answer()
+        assert answer.status == 507, answer.text
+        assert "No space left on device" in answer.json()["detail"], answer.text
+        wait_for("all to be undone", lambda: left(lab, made.keep) == [], 60)
+        # And while it stays full, nothing is begun.
+        answer = made.begin().answer()
+        assert answer.status == 507 and "No space left on device" in answer.text, answer.text
+        wait_for("all to be undone", lambda: left(lab, made.keep) == [], 60)
+    finally:
+        lab.drain()
+    made.succeeds()
+
+
+def test_delete_when_full(lab, host):
+    """The way out of a full disk."""
+    uuids = [create(host, vmdef("full", osdisk=disk("/vms/ds/full1.qcow2", size=8, prov=2))),
+             create(host, vmdef("full", osdisk=disk("/vms/ds/full2.qcow2", size=8, prov=2)))]
+    lab.fill(0)
+    try:
+        for uuid in uuids:
+            answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})
+            assert answer.status == 204, answer.text
+        assert left(lab) == []
+    finally:
+        lab.drain()
+
+
+@pytest.mark.parametrize("kind, at", [(kind, at) for kind in ("create", "update") for at in ("create 1", "map 2")]
+                         if FULL else [("create", "create 1"), ("update", "map 2")])
+def test_sanlock_killed(lab, host, stub, kind, at):
+    """The lease is lost in the middle of the work under it."""
+    made, request, _ = begin(kind, host, stub, at)
+    host.kill("sanlock")
+    let_go(stub)
+    answer = request.answer()
+    assert answer.status in (503, 507) and "sanlock" in answer.json()["detail"], answer.text
+    assert "not all is undone yet" in answer.json()["detail"]
+    host.start("sanlock")
+    wait_ready(host, 120)
+    wait_for("all to be undone", lambda: left(lab, made.keep) == [], 60)
+    made.succeeds()
+
+
+def test_sanlock_killed_before_delete(lab, host):
+    """The VM is gone, or it is not; what could not be deleted with it is told, and deleted when sanlock is back."""
+    uuid = create(host, vmdef("gone", osdisk=disk("/vms/ds/gone.qcow2", size=1)))
+    host.signal("sanlock", signal.SIGSTOP)
+    request = Request(host, "DELETE", f"/vms/{uuid}", {"deletestorage": True})
+    wait_for("the job", lambda: any("vm-delete" in argv for argv in host.children("virtxd").values()))
+    host.kill("sanlock")
+    answer = request.answer()
+    if answer.status == 200:
+        assert "sanlock" in answer.headers["Warning"] and "tried again" in answer.headers["Warning"]
+    else:
+        assert answer.status == 503 and "sanlock" in answer.json()["detail"], answer.text
+    host.start("sanlock")
+    wait_ready(host, 120)
+    deleted(lab, host, uuid)
+
+
+def deleted(lab, host, uuid):
+    """Delete it again: it is gone, or goes now, and nothing of it stays."""
+    assert host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)
+    wait_for("all to be gone", lambda: left(lab) == [], 60)
+
+
+class Freeze:
+    """Storage that hangs; GET /vms is answered meanwhile."""
+
+    def __init__(self, lab, host):
+        self.lab, self.host = lab, host
+
+    def __enter__(self):
+        self.lab.freeze()
+        return self
+
+    def __exit__(self, *_):
+        ends = time.monotonic() + FREEZE
+        slowest = 0
+        try:
+            while time.monotonic() < ends:
+                started = time.monotonic()
+                assert self.host.api("GET", "/vms").status == 200
+                slowest = max(slowest, time.monotonic() - started)
+                time.sleep(0.2)
+        finally:
+            self.lab.thaw()
+        assert slowest < FREEZE / 2
+
+
+@pytest.mark.parametrize("kind, at", [(kind, at) for kind in ("create", "update") for at in STEPS]
+                         if FULL else [("update", "info 1")])
+def test_frozen(lab, host, stub, kind, at):
+    """Who asks gets an answer, and what cannot be ended is undone when the storage is back."""
+    made, request, _ = begin(kind, host, stub, at)
+    with Freeze(lab, host):
+        let_go(stub)
+    answer = request.answer()
+    wait_ready(host, 180)
+    if answer.status not in (201, 204):
+        assert answer.status in (503, 507), answer.text
+        assert re.search("lease|sanlock|lockspace", answer.json()["detail"]), answer.text
+        wait_for("all to be undone", lambda: left(lab, made.keep) == [], 90)
+        made.succeeds()
+
+
+@pytest.mark.parametrize("storage", [True, False] if FULL else [True])
+def test_frozen_delete(lab, host, storage):
+    uuid = create(host, vmdef("cold", osdisk=disk("/vms/ds/cold.qcow2", size=1)))
+    with Freeze(lab, host):
+        request = Request(host, "DELETE", f"/vms/{uuid}", {"deletestorage": storage})
+    answer = request.answer()
+    wait_ready(host, 180)
+    if answer.status == 200:
+        assert "tried again" in answer.headers["Warning"], answer.headers
+    elif answer.status != 204:
+        assert answer.status in (503, 507) and "lease" in answer.json()["detail"], answer.text
+    if not storage:
+        wait_for("the lease to be gone", lambda: left(lab) == ["ds/cold.qcow2"], 60)
+        os.unlink(f"{lab.vms}/ds/cold.qcow2")
+    deleted(lab, host, uuid)
