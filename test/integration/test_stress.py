@@ -33,12 +33,28 @@ def lab2():
         yield lab
 
 
+class History:
+    """What both hosts did to the images. Only the owner of a path changes what is told of it."""
+
+    def __init__(self):
+        self.last = {}  # path: the mark of its latest owner
+        self.kept = {}  # (path, mark): whether that owner left the image behind
+
+    def content(self, path, prov):
+        """What a new owner finds in the image."""
+        return bytes(MARK) if prov else self.last[path]
+
+    def left(self):
+        """The images without an owner: {path: mark}."""
+        return {path: mark for path, mark in self.last.items() if self.kept.get((path, mark))}
+
+
 class Worker(threading.Thread):
     """One host's share. It marks the images of its VMs, and finds its marks again."""
 
-    def __init__(self, lab, host, seed):
+    def __init__(self, lab, host, seed, history):
         super().__init__(name=host.name)
-        self.lab, self.host, self.random = lab, host, random.Random(seed)
+        self.lab, self.host, self.random, self.history = lab, host, random.Random(seed), history
         self.vms = {}  # uuid: {path: mark}
         self.counts = {}
         self.failure = None
@@ -70,24 +86,36 @@ class Worker(threading.Thread):
             file.seek(LVB)
             return file.read(36).decode()
 
-    def mark(self, uuid, path, n):
-        """Write into the image what only its owner may."""
+    def read(self, path):
+        with open(self.local(path), "rb") as file:
+            return file.read(MARK)
+
+    def mark(self, uuid, path, prov, n):
+        """Write into the image what only its owner may; what was in it is what its history tells."""
+        assert self.read(path) == self.history.content(path, prov), path
         text = f"{self.name} {uuid} {n}".encode().ljust(MARK)
         with open(self.local(path), "r+b") as file:
             file.write(text)
+        self.history.last[path] = text
         return text
+
+    def give_up(self, disks, storage):
+        for path, mark in disks.items():
+            self.history.kept[path, mark] = not storage
 
     def check(self, uuid):
         """All disks of one of its VMs are its own, as it left them."""
         for path, mark in self.vms[uuid].items():
             assert self.owner(path) == uuid, path
-            with open(self.local(path), "rb") as file:
-                assert file.read(MARK) == mark, path
+            assert self.read(path) == mark, path
 
     # What it does
 
     def disks(self, paths):
-        return [disk(path, size=1, prov=self.random.choice([0, 1, 1, 2])) for path in paths]
+        """Mostly such as can succeed, when nobody comes between."""
+        return [disk(path, size=1, prov=0 if os.path.exists(self.local(path)) and
+                     self.random.random() < 0.9 else self.random.choice([1, 1, 2]))
+                for path in paths]
 
     def create(self, n):
         paths = self.random.sample(PATHS, self.random.randint(1, 3))
@@ -96,7 +124,8 @@ class Worker(threading.Thread):
             f"s{self.name}x{n}", osdisk=first, disks=others)}, timeout=120)
         if answer.status == 201:
             uuid = answer.json()
-            self.vms[uuid] = {path: self.mark(uuid, path, n) for path in paths}
+            self.vms[uuid] = {d["path"]: self.mark(uuid, d["path"], d["prov"], n)
+                              for d in (first, *others)}
             self.check(uuid)
         return answer.status, answer.text
 
@@ -109,34 +138,39 @@ class Worker(threading.Thread):
                  if self.random.random() < 0.5]
         new = [path for path in self.random.sample(PATHS, 2) if path not in had]
         first, *others = keeps + self.disks(new) or [definition["osdisk"]]
+        storage = self.random.random() < 0.5
         answer = self.host.api("PUT", f"/vms/{uuid}", {
             "vmdef": {**definition, "osdisk": first, "disks": others},
-            "deletestorage": self.random.random() < 0.5}, timeout=120)
+            "deletestorage": storage}, timeout=120)
         if answer.status == 204:
-            self.vms[uuid] = {d["path"]: had.get(d["path"]) or self.mark(uuid, d["path"], n)
-                              for d in (first, *others)}
+            self.vms[uuid] = {d["path"]: had.get(d["path"]) or
+                              self.mark(uuid, d["path"], d["prov"], n) for d in (first, *others)}
+            self.give_up({path: mark for path, mark in had.items() if path not in self.vms[uuid]},
+                         storage)
         self.check(uuid)
         return answer.status, answer.text
 
     def delete(self, n):
         uuid = self.random.choice(list(self.vms))
         self.check(uuid)
-        answer = self.host.api("DELETE", f"/vms/{uuid}",
-                               {"deletestorage": self.random.random() < 0.5}, timeout=120)
+        storage = self.random.random() < 0.5
+        answer = self.host.api("DELETE", f"/vms/{uuid}", {"deletestorage": storage}, timeout=120)
         assert answer.status == 204, answer.text
-        del self.vms[uuid]
+        self.give_up(self.vms.pop(uuid), storage)
         return answer.status, answer.text
 
 
-def account(lab, workers):
-    """Whatever is there is of a VM that its host lists, or an image that was given up."""
+def account(lab, workers, history):
+    """Whatever is there is of a VM that its host lists, or an image that was given up, with what its owner wrote."""
     expected = {path: uuid for worker in workers for uuid, disks in worker.vms.items()
                 for path in disks}
     assert sum(len(disks) for worker in workers for disks in worker.vms.values()) == len(expected)
     names = {hashlib.md5(path.removeprefix("/vms/ds/").encode()).hexdigest() for path in expected}
     assert set(os.listdir(f"{lab.vms}/lock")) == {"__VIRTX__DISKS__"} | names
     images = {f"/vms/ds/{name}" for name in os.listdir(f"{lab.vms}/ds")}
-    assert set(expected) <= images <= set(PATHS)
+    assert images == set(expected) | set(history.left())
+    for path, mark in history.left().items():
+        assert workers[0].read(path) == mark, path
     for worker in workers:
         assert set(os.listdir(f"{lab.vms}/xml/{worker.host.uuid}")) == {"lockid"} | {
             f"{uuid}.xml" for uuid in worker.vms}
@@ -149,7 +183,8 @@ def account(lab, workers):
 
 def test_two_hosts(lab2):
     print(f"VIRTX_STRESS_SEED={SEED}")
-    workers = [Worker(lab2, host, SEED + n) for n, host in enumerate(lab2.hosts)]
+    history = History()
+    workers = [Worker(lab2, host, SEED + n, history) for n, host in enumerate(lab2.hosts)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -158,13 +193,13 @@ def test_two_hosts(lab2):
     for worker in workers:
         if worker.failure:
             raise worker.failure
-    account(lab2, workers)
+    account(lab2, workers, history)
     for worker in workers:
         for uuid in list(worker.vms):
             answer = worker.host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})
             assert answer.status == 204, answer.text
-            del worker.vms[uuid]
-    account(lab2, workers)
+            worker.give_up(worker.vms.pop(uuid), True)
+    account(lab2, workers, history)
 
 
 def test_same_path_at_once(lab2):
