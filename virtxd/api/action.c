@@ -119,7 +119,7 @@ done(void *arg, void *result, const struct error *err)
 		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
 		operations_finish(api->operations, action->id, NULL, err);
 		/* A job that ended without a word may have been killed at any instruction. */
-		if (err->status == 500 || err->status == 504)
+		if (err->status == 500 || err->status == 503 || err->status == 504)
 			keeper_heal(api->keeper, action->vm);
 		reply_error(action, err);
 		action_free(action);
