@@ -82,6 +82,14 @@ static const char *const migration_type_words[] = {
 const struct enumdef migration_type_enum = { "MigrationType", migration_type_words,
 	ARRAY_SIZE(migration_type_words) };
 
+static const char *const migration_timeout_words[] = {
+	"abort",
+	"pause",
+	"post-copy",
+};
+const struct enumdef migration_timeout_enum = { "MigrationTimeout", migration_timeout_words,
+	ARRAY_SIZE(migration_timeout_words) };
+
 static const char *const migration_state_words[] = {
 	"none",
 	"setup",
@@ -289,6 +297,12 @@ const struct model vm_shutdown_options_model = { "VmShutdownOptions",
 static const struct field vm_migrate_options_fields[] = {
 	FIELD("host", struct vm_migrate_options, host),
 	FIELD_ENUM("migration_type", struct vm_migrate_options, migration_type, migration_type),
+	FIELD("bandwidth", struct vm_migrate_options, bandwidth),
+	FIELD("downtime", struct vm_migrate_options, downtime),
+	FIELD("post_copy", struct vm_migrate_options, post_copy),
+	FIELD("timeout", struct vm_migrate_options, timeout),
+	FIELD_ENUM(
+	    "timeout_action", struct vm_migrate_options, timeout_action, migration_timeout),
 };
 const struct model vm_migrate_options_model = { "VmMigrateOptions",
 	sizeof(struct vm_migrate_options), vm_migrate_options_fields,
@@ -306,6 +320,10 @@ static const struct field transfer_progress_fields[] = {
 	FIELD("transferred", struct transfer_progress, transferred),
 	FIELD("remaining", struct transfer_progress, remaining),
 	FIELD("rate", struct transfer_progress, rate),
+	FIELD("dirty_rate", struct transfer_progress, dirty_rate),
+	FIELD("iteration", struct transfer_progress, iteration),
+	FIELD("expected_downtime", struct transfer_progress, expected_downtime),
+	FIELD("downtime", struct transfer_progress, downtime),
 };
 const struct model transfer_progress_model = { "TransferProgress", sizeof(struct transfer_progress),
 	transfer_progress_fields, ARRAY_SIZE(transfer_progress_fields) };

@@ -268,9 +268,22 @@ struct vm_shutdown_options {
 };
 extern const struct model vm_shutdown_options_model;
 
+enum migration_timeout {
+	MIGRATION_TIMEOUT_ABORT = 0,
+	MIGRATION_TIMEOUT_PAUSE,
+	MIGRATION_TIMEOUT_POST_COPY,
+};
+extern const struct enumdef migration_timeout_enum;
+
+/* All but the first two are for live migrations, and unset when 0. */
 struct vm_migrate_options {
 	char *host;
 	enum migration_type migration_type;
+	int32_t bandwidth; /* MiB/s at most */
+	int32_t downtime;  /* ms that the VM may stand still at the end */
+	bool post_copy;	   /* it may go on on the other host before all its memory is there */
+	int32_t timeout;   /* seconds, then timeout_action */
+	enum migration_timeout timeout_action;
 };
 extern const struct model vm_migrate_options_model;
 
@@ -284,6 +297,10 @@ struct transfer_progress {
 	int64_t transferred;
 	int64_t remaining;
 	float rate;
+	float dirty_rate;	   /* MiB/s that the guest changes */
+	int32_t iteration;	   /* rounds through the memory */
+	int32_t expected_downtime; /* ms */
+	int32_t downtime;	   /* ms, of one that is completed */
 };
 extern const struct model transfer_progress_model;
 

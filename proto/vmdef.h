@@ -42,6 +42,9 @@ unsigned int vmdef_leases(const struct vmdef *def);
 const struct disk *vmdef_disk(const struct vmdef *def, size_t index);
 /* force 0..2. */
 int vm_shutdown_options_check(const struct vm_shutdown_options *options, struct error *err);
+/* Types and numbers; the host is a UUID or "". What only a live migration has is refused for a cold
+ * one. */
+int vm_migrate_options_check(const struct vm_migrate_options *options, struct error *err);
 /* Names known, no name twice, at least one of userdata and networkconfig, each at most 256 KiB. An
  * empty list is fine. */
 int vm_boot_options_check(const struct vm_boot_options *options, struct error *err);

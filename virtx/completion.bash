@@ -29,7 +29,7 @@ _virtx()
         -[nahsvmHNV] | --name | --arch | --vendor | --state | --memory | --hp | --host | --vlanid | \
             --custom-name | --custom-value)
             # Without an argument for some commands.
-            case $command in 'list '* | 'create vm'*) ((i++)) ;; 'register vm'* | repair*) [[ $word = -h || $word = --host ]] && ((i++)) ;; 'boot vm'*) [[ $word = -m ]] && ((i++)) ;; esac
+            case $command in 'list '* | 'create vm'*) ((i++)) ;; 'register vm'* | 'migrate vm'* | repair*) [[ $word = -h || $word = --host ]] && ((i++)) ;; 'boot vm'*) [[ $word = -m ]] && ((i++)) ;; esac
             ;;
         -[uc] | --ci-userdata | --ci-metadata | --ci-networkconfig) ((i++)) ;;
         -*) ;;
@@ -38,8 +38,9 @@ _virtx()
     done
 
     case ${words[*]} in
-    'get runstate vm'*) command='get runstate vm' operands=$((${#words[@]} - 3)) ;;
-    'get runstate'*) command='get runstate' ;;
+    'get runstate vm'* | 'get migrate vm'* | 'abort migrate vm'*)
+        command="${words[*]:0:3}" operands=$((${#words[@]} - 3)) ;;
+    'get runstate'* | 'get migrate'* | 'abort migrate'*) command="${words[*]:0:2}" ;;
     ?*' '?*) command="${words[*]:0:2}" operands=$((${#words[@]} - 2)) ;;
     *) command="${words[*]}" ;;
     esac
@@ -54,7 +55,7 @@ _virtx()
         esac
         ;;
     -h | --host)
-        case $command in 'list vm' | 'create vm' | 'register vm' | repair) choices=$(_virtx_uuids host) ;; esac
+        case $command in 'list vm' | 'create vm' | 'register vm' | 'migrate vm' | repair) choices=$(_virtx_uuids host) ;; esac
         ;;
     -u | -c | --ci-userdata | --ci-metadata | --ci-networkconfig)
         COMPREPLY=()
@@ -85,6 +86,7 @@ _virtx()
         'create vm' | 'register vm') choices='-h --host' ;;
         repair) choices='-h --host -y --yes -s --storage -d --define' ;;
         'update vm' | 'delete vm') choices='-s --storage' ;;
+        'migrate vm') choices='-h --host -l --live -w --wait -B --bandwidth -d --downtime -p --post-copy -t --migrate-timeout -a --timeout-action' ;;
         'boot vm') choices='-u --ci-userdata -m --ci-metadata -c --ci-networkconfig' ;;
         'shutdown vm') choices='-f -ff --force' ;;
         esac
@@ -93,10 +95,11 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume register repair watch decode-event' ;;
+    '') choices='list get create update delete boot shutdown pause resume migrate abort register repair watch decode-event' ;;
     list) choices='host vm operation' ;;
-    get) choices='host vm runstate operation' ;;
-    'get runstate' | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
+    get) choices='host vm runstate migrate operation' ;;
+    abort) choices=migrate ;;
+    'get runstate' | 'get migrate' | 'abort migrate' | migrate | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
     'create vm')
         COMPREPLY=()
         compopt -o default
@@ -104,7 +107,7 @@ _virtx()
         ;;
     'get host' | 'get operation') [[ $operands = 0 ]] && choices=$(_virtx_uuids "${command#get }") ;;
     'get vm' | 'get runstate vm' | 'update vm' | 'delete vm' | 'boot vm' | 'shutdown vm' | \
-        'pause vm' | 'resume vm' | 'register vm')
+        'pause vm' | 'resume vm' | 'register vm' | 'migrate vm' | 'get migrate vm' | 'abort migrate vm')
         if [[ $operands = 0 ]]; then
             choices=$(_virtx_uuids vm)
         elif [[ $command = 'update vm' && $operands = 1 ]]; then

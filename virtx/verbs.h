@@ -48,6 +48,12 @@ enum command_result shutdown_vm(struct command_call *call, struct error *err);
 enum command_result pause_vm(struct command_call *call, struct error *err);
 enum command_result resume_vm(struct command_call *call, struct error *err);
 
+/* migrate.c */
+extern const struct option_row migrate_vm_options[];
+enum command_result migrate_vm(struct command_call *call, struct error *err);
+enum command_result get_migrate_vm(struct command_call *call, struct error *err);
+enum command_result abort_migrate_vm(struct command_call *call, struct error *err);
+
 /* watch.c */
 enum command_result watch(struct command_call *call, struct error *err);
 

@@ -212,6 +212,17 @@ on_forward(void *arg, struct request *req, const char *host)
 	forward_request(daemon->forwarder, req, host);
 }
 
+static bool
+on_address(void *arg, const char *host, char *ret)
+{
+	struct forward_address address;
+
+	if (!find_address(arg, host, &address))
+		return false;
+	memcpy(ret, address.addr, sizeof(address.addr));
+	return true;
+}
+
 static void
 on_metrics(void *arg, struct metrics_outside *ret)
 {
@@ -310,6 +321,8 @@ start(struct daemon *daemon, struct error *err)
 		.ready_arg = daemon,
 		.forward = on_forward,
 		.forward_arg = daemon,
+		.address = on_address,
+		.address_arg = daemon,
 	};
 	bridge_register(daemon->base);
 	daemon->virt =

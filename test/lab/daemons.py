@@ -81,7 +81,7 @@ def virtxd_settings(host, extra):
     settings = {
         "virtxd": {"storage_root": "/vms"},
         "http": http,
-        "libvirt": {"uri": "qemu:///system"},
+        "libvirt": {"uri": "qemu:///system", "migrate_uri": "qemu+tcp://%s/system"},
         "serf": {"rpc": "%s:%d" % SERF_RPC, "rpc_auth": host.lab.serf_key},
         "sanlock": {"io_timeout": 1},
     }

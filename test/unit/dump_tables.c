@@ -16,6 +16,7 @@ static const struct enumdef *const enums[] = {
 	&net_type_enum,
 	&net_model_enum,
 	&migration_type_enum,
+	&migration_timeout_enum,
 	&migration_state_enum,
 };
 

@@ -186,8 +186,11 @@ test_floats(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		_free_ char *text = NULL;
-		_free_ char *expected = xasprintf(
-		    "{\"total\":0,\"transferred\":0,\"remaining\":0,\"rate\":%s}", values[i].text);
+		_free_ char *expected =
+		    xasprintf("{\"total\":0,\"transferred\":0,\"remaining\":0,\"rate\":%s,"
+			      "\"dirty_rate\":0,\"iteration\":0,\"expected_downtime\":0,"
+			      "\"downtime\":0}",
+			values[i].text);
 
 		p.rate = values[i].value;
 		text = json_encode(&transfer_progress_model, &p, NULL);

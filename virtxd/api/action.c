@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "api/context.h"
+#include "api/handlers.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
@@ -21,6 +22,7 @@ struct action {
 	uint64_t mark;
 	int success;
 	bool waits_for_guest; /* the operation ends when the VM is seen off */
+	bool in_background;   /* answered when the work begins */
 	char id[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE];
 };
@@ -101,11 +103,26 @@ action_free(struct action *action)
 }
 
 static void
+reply_accepted(struct action *action)
+{
+	_free_ char *location = xasprintf("/operations/%s", action->id);
+	struct request_header headers[] = { { "Location", location } };
+	char *body;
+	size_t len;
+
+	body = json_encode(
+	    &operation_model, operations_find(action->api->operations, action->id), &len);
+	request_reply_json(steal_ptr(action->req), 202, body, len, headers, 1);
+}
+
+static void
 progress(void *arg, int percent)
 {
 	struct action *action = arg;
 
 	operations_progress(action->api->operations, action->id, percent);
+	if (action->in_background && action->req)
+		reply_accepted(action);
 }
 
 static void
@@ -125,7 +142,9 @@ done(void *arg, void *result, const struct error *err)
 		action_free(action);
 		return;
 	}
-	if (res->gone)
+	if (res->moved)
+		inventory_release_vm(api->inventory, action->vm);
+	else if (res->gone)
 		inventory_remove_vm(api->inventory, action->vm);
 	else
 		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
@@ -135,6 +154,8 @@ done(void *arg, void *result, const struct error *err)
 		log_info("api", "%s of VM '%s' completed", action->op, action->vm);
 	if (!action->waits_for_guest)
 		operations_finish(api->operations, action->id, res->warning, NULL);
+	if (action->in_background && action->req)
+		reply_accepted(action);
 	reply_success(action, res);
 	action_free(action);
 }
@@ -173,26 +194,10 @@ out_of_time(evutil_socket_t fd, short what, void *arg)
 	reply_error(action, &err);
 }
 
-static void
-reply_accepted(struct action *action)
-{
-	_free_ char *location = xasprintf("/operations/%s", action->id);
-	struct request_header headers[] = { { "Location", location } };
-	char *body;
-	size_t len;
-
-	body = json_encode(
-	    &operation_model, operations_find(action->api->operations, action->id), &len);
-	request_reply_json(steal_ptr(action->req), 202, body, len, headers, 1);
-}
-
-void
-action_start(struct api *api, struct request *req, enum work_id work, const void *request,
-    const char *vm, int success)
+static struct action *
+action_new(struct api *api, struct request *req, const char *vm, int success)
 {
 	struct action *action = xcalloc(1, sizeof(*action));
-	struct timeval tv = { api->config->reply_timeout, 0 };
-	struct error err = { 0 };
 
 	action->api = api;
 	action->next = api->actions;
@@ -201,25 +206,63 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	action->op = req->route->op;
 	action->route = req->route;
 	action->success = success;
+	snprintf(action->vm, sizeof(action->vm), "%.36s", vm);
+	return action;
+}
+
+const char *
+action_start(struct api *api, struct request *req, enum work_id work, const void *request,
+    const char *vm, int success)
+{
+	struct action *action = action_new(api, req, vm, success);
+	struct timeval tv = { api->config->reply_timeout, 0 };
+	struct error err = { 0 };
+
 	action->waits_for_guest = work == WORK_VM_SHUTDOWN && success == 202;
+	action->in_background = work == WORK_VM_MIGRATE;
 	action->mark = inventory_mark(api->inventory);
-	snprintf(action->vm, sizeof(action->vm), "%s", vm);
 	snprintf(action->id, sizeof(action->id), "%s",
 	    operations_start(
 		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
-	if (!job_start(api->jobs, work, request, *vm ? vm : NULL, action->id, progress,
+	/* What never queues may run beside what is under way on its VM. */
+	if (!job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
+		action->id, progress,
 		req->route->reply ? done_host : done, action, &err)) {
 		operations_finish(api->operations, action->id, NULL, &err);
 		reply_error(action, &err);
 		action_free(action);
-		return;
+		return NULL;
 	}
 	if (req->respond_async) {
 		reply_accepted(action);
-		return;
+	} else {
+		action->deadline = evtimer_new(api->base, out_of_time, action);
+		evtimer_add(action->deadline, &tv);
 	}
-	action->deadline = evtimer_new(api->base, out_of_time, action);
-	evtimer_add(action->deadline, &tv);
+	return action->id;
+}
+
+static void
+answered(void *arg, void *result, const struct error *err)
+{
+	struct action *action = arg;
+
+	if (!result)
+		reply_error(action, err);
+	else if (action->req)
+		request_reply_model(
+		    steal_ptr(action->req), action->success, action->route->reply, result);
+	action_free(action);
+}
+
+void
+action_ask(struct api *api, struct request *req, enum work_id work, const void *request)
+{
+	struct action *action = action_new(api, req, req->param, 200);
+	struct error err = { 0 };
+
+	if (!job_start(api->jobs, work, request, NULL, "", NULL, answered, action, &err))
+		answered(action, NULL, &err);
 }
 
 int
@@ -272,6 +315,7 @@ actions_free(struct api *api)
 	struct error err = { 0 };
 
 	error_set(&err, 503, "virtxd stops");
+	migrations_free(api);
 	while (api->actions) {
 		reply_error(api->actions, &err);
 		action_free(api->actions);

@@ -16,11 +16,14 @@ struct api;
  * Starts the job (its request model's object is encoded before returning; the result is a
  * vm_result, or what the route replies with) on this VM, "" for none. success is the status to
  * answer with: 201 carries the VM's uuid as a JSON string, 204 becomes a 200 where there is a
- * warning, 200 a 201 without a body where libvirt has the VM only now. Answers itself in every
- * case.
+ * warning, 200 a 201 without a body where libvirt has the VM only now. A migration is answered with
+ * its operation as soon as it begins. Answers itself in every case; returns the operation's id
+ * (borrowed) where the job was started, else NULL.
  */
-void action_start(struct api *api, struct request *req, enum work_id work, const void *request,
-    const char *vm, int success);
+const char *action_start(struct api *api, struct request *req, enum work_id work,
+    const void *request, const char *vm, int success);
+/* Replies with what a job says that changes nothing, whose result is what the route replies with. */
+void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
 int action_find_vm(struct api *api, struct request *req);
 /* 0 when libvirt (and, where leases, the lockspace) is there, else the 503 was sent and req is

@@ -3,6 +3,8 @@
 #ifndef API_CONTEXT_H
 #define API_CONTEXT_H
 
+#include <sys/queue.h>
+
 #include "job/job.h"
 #include "job/keeper.h"
 #include "state/config.h"
@@ -37,7 +39,12 @@ struct api {
 	/* Has the request answered by another host, which is active. */
 	void (*forward)(void *arg, struct request *req, const char *host);
 	void *forward_arg;
+	/* The address of another host as serf knows it, into ret (46 bytes); false where it does
+	 * not. */
+	bool (*address)(void *arg, const char *host, char *ret);
+	void *address_arg;
 	struct action *actions; /* under way; actions_free ends them */
+	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
 };
 
 #endif

@@ -17,6 +17,11 @@ void api_vm_boot(struct api *api, struct request *req);
 void api_vm_shutdown(struct api *api, struct request *req);
 void api_vm_pause(struct api *api, struct request *req);
 void api_vm_resume(struct api *api, struct request *req);
+void api_vm_migrate(struct api *api, struct request *req);
+void api_migration_get(struct api *api, struct request *req);
+void api_migration_abort(struct api *api, struct request *req);
+/* virtxd stops: no migration is followed any more; each goes on. */
+void migrations_free(struct api *api);
 void api_vm_register(struct api *api, struct request *req);
 void api_host_repair(struct api *api, struct request *req);
 void api_operation_list(struct api *api, struct request *req);

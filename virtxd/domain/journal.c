@@ -14,7 +14,7 @@
 
 #define SUFFIX ".journal"
 
-static const char *const ops[] = { "VmCreate", "VmUpdate", "VmDelete" };
+static const char *const ops[] = { "VmCreate", "VmUpdate", "VmDelete", "VmMigrate" };
 
 static const struct field journal_fields[] = {
 	FIELD("op", struct journal, op),
@@ -22,6 +22,8 @@ static const struct field journal_fields[] = {
 	FIELD_ARRAY("made", struct journal, made, disk),
 	FIELD_ARRAY("dropped", struct journal, dropped, disk),
 	FIELD("deletestorage", struct journal, deletestorage),
+	FIELD("target", struct journal, target),
+	FIELD("target_uri", struct journal, target_uri),
 	FIELD("ts", struct journal, ts),
 };
 const struct model journal_model = { "Journal", sizeof(struct journal), journal_fields,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The intent of a create, update or delete, written beside the registry (ROOT/xml/HOST/VM.journal)
+ * The intent of a create, update, delete or migration, written beside the registry (ROOT/xml/HOST/VM.journal)
  * before its first step and removed after its last, so that whoever comes after a crash knows what
  * to undo or to finish.
  */
@@ -11,13 +11,15 @@
 #include "proto/model.h"
 
 struct journal {
-	char *op; /* "VmCreate", "VmUpdate" or "VmDelete" */
+	char *op; /* "VmCreate", "VmUpdate", "VmDelete" or "VmMigrate" */
 	char *uuid;
 	struct disk *made; /* disks that the operation makes */
 	size_t n_made;
 	struct disk *dropped; /* disks that it lets go of */
 	size_t n_dropped;
 	bool deletestorage;
+	char *target;	  /* uuid of the host that a VM migrates to */
+	char *target_uri; /* of its libvirt */
 	int64_t ts;
 };
 extern const struct model journal_model;

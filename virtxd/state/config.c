@@ -132,6 +132,17 @@ set_uri(struct parser *p, const struct key *key, const char *value)
 	return NULL;
 }
 
+static const char *
+set_migrate_uri(struct parser *p, const struct key *key, const char *value)
+{
+	const char *address = strchr(value, '%');
+
+	if (!address || address[1] != 's' || strchr(address + 1, '%') ||
+	    set_uri(p, key, value))
+		return "a libvirt URI with %s for the address, such as qemu+tls://%s/system";
+	return NULL;
+}
+
 static void
 clear_listen(struct config *config)
 {
@@ -258,6 +269,8 @@ static const struct key keys[] = {
 	{ "http", "idle_timeout", set_int, AT(idle_timeout), 1, 3600, "60" },
 	{ "http", "reply_timeout", set_int, AT(reply_timeout), 1, 86400, "300" },
 	{ "libvirt", "uri", set_uri, AT(libvirt_uri), 0, 0, "qemu:///system" },
+	{ "libvirt", "migrate_uri", set_migrate_uri, AT(migrate_uri), 0, 0,
+	    "qemu+tls://%s/system" },
 	{ "libvirt", "retry", set_int, AT(libvirt_retry), 1, 3600, "5" },
 	{ "serf", "rpc", set_rpc, NOWHERE, 0, 0, "127.0.0.1:7373" },
 	{ "serf", "rpc_auth", set_secret, AT(serf_key), 0, 0, "" },
@@ -482,6 +495,7 @@ config_clear(struct config *config)
 	free(config->storage_root);
 	free(config->run_dir);
 	free(config->libvirt_uri);
+	free(config->migrate_uri);
 	free(config->serf_addr);
 	free(config->serf_key);
 	*config = (struct config){ 0 };

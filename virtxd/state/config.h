@@ -30,6 +30,7 @@ struct config {
 	/* [libvirt] */
 	char *libvirt_uri;
 	int libvirt_retry; /* seconds */
+	char *migrate_uri; /* of another host's libvirt; %s is its address */
 	/* [serf] */
 	char *serf_addr; /* an IP literal */
 	uint16_t serf_port;

@@ -105,9 +105,15 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 			    "libvirt has the VM here, and it is registered under host '%s'",
 			    entry->host);
 
-			add_problem(res, "registered-elsewhere", info.uuid,
-			    xasprintf("%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),
-			    detail);
+			/* vm-heal registers here what has arrived and runs. */
+			if (virDomainIsActive(domain) == 1)
+				model_append(&res->unfinished, &res->n_unfinished)->uuid =
+				    xstrdup(info.uuid);
+			else
+				add_problem(res, "registered-elsewhere", info.uuid,
+				    xasprintf(
+					"%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),
+				    detail);
 		} else {
 			orphans_expect(knowledge, env->root, entry->uuid, &info.def);
 		}

@@ -166,6 +166,30 @@ const struct model vm_shutdown_request_model = { "VmShutdownRequest",
 	sizeof(struct vm_shutdown_request), vm_shutdown_request_fields,
 	ARRAY_SIZE(vm_shutdown_request_fields) };
 
+static const struct field vm_migrate_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_migrate_request, env, work_env),
+	FIELD("uuid", struct vm_migrate_request, uuid),
+	FIELD("live", struct vm_migrate_request, live),
+	FIELD("target", struct vm_migrate_request, target),
+	FIELD("target_uri", struct vm_migrate_request, target_uri),
+	FIELD("data_uri", struct vm_migrate_request, data_uri),
+	FIELD("bandwidth", struct vm_migrate_request, bandwidth),
+	FIELD("downtime", struct vm_migrate_request, downtime),
+	FIELD("post_copy", struct vm_migrate_request, post_copy),
+};
+const struct model vm_migrate_request_model = { "VmMigrateRequest",
+	sizeof(struct vm_migrate_request), vm_migrate_request_fields,
+	ARRAY_SIZE(vm_migrate_request_fields) };
+
+static const struct field migration_control_request_fields[] = {
+	FIELD_STRUCT("env", struct migration_control_request, env, work_env),
+	FIELD("uuid", struct migration_control_request, uuid),
+	FIELD_ENUM("action", struct migration_control_request, action, migration_timeout),
+};
+const struct model migration_control_request_model = { "MigrationControlRequest",
+	sizeof(struct migration_control_request), migration_control_request_fields,
+	ARRAY_SIZE(migration_control_request_fields) };
+
 static const struct field vm_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_request, env, work_env),
 	FIELD("uuid", struct vm_request, uuid),
@@ -175,6 +199,7 @@ const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), 
 
 static const struct field vm_result_fields[] = {
 	FIELD("gone", struct vm_result, gone),
+	FIELD("moved", struct vm_result, moved),
 	FIELD("defined", struct vm_result, defined),
 	FIELD_STRUCT("vm", struct vm_result, vm, vm_report),
 	FIELD("warning", struct vm_result, warning),

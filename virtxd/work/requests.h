@@ -124,6 +124,22 @@ struct vm_shutdown_request {
 	char *uuid;
 	int16_t force;
 };
+struct vm_migrate_request {
+	struct work_env env;
+	char *uuid;
+	bool live;
+	char *target;	  /* uuid of the host */
+	char *target_uri; /* of its libvirt */
+	char *data_uri;	  /* where its QEMU listens: "tcp://10.0.0.2" */
+	int32_t bandwidth, downtime;
+	bool post_copy;
+};
+/* What is done with a live migration under way; MIGRATION_TIMEOUT_ABORT is any user's, too. */
+struct migration_control_request {
+	struct work_env env;
+	char *uuid;
+	enum migration_timeout action;
+};
 struct vm_request {
 	struct work_env env;
 	char *uuid;
@@ -131,6 +147,7 @@ struct vm_request {
 /* The answer of every vm- job. */
 struct vm_result {
 	bool gone;    /* the VM is no more; else vm tells how it is now */
+	bool moved;   /* the VM is on another host; vm tells nothing */
 	bool defined; /* libvirt did not have it before (vm-register) */
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */
@@ -150,7 +167,7 @@ struct repair_request {
 };
 extern const struct model repair_vm_model, repair_request_model;
 extern const struct model vm_create_request_model, vm_update_request_model, vm_delete_request_model,
-    vm_boot_request_model;
+    vm_boot_request_model, vm_migrate_request_model, migration_control_request_model;
 extern const struct model vm_shutdown_request_model, vm_request_model, vm_result_model;
 
 #endif

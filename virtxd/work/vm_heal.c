@@ -4,6 +4,7 @@
 #include "domain/registry.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
+#include "work/migration.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
@@ -33,7 +34,7 @@ heal_cloud_init(
 
 /* An operation that is "started" in the VM's log and has no job: says how it ended. */
 static void
-heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
+heal_oplog(virDomainPtr domain, const char *host, const struct oplog_list *oplog)
 {
 	bool on = virDomainIsActive(domain) == 1;
 	struct error cause = { 0 };
@@ -48,6 +49,8 @@ heal_oplog(virDomainPtr domain, const struct oplog_list *oplog)
 				oplog_end(domain, item->op, item->ts,
 				    str_empty(item->msg) ? "graceful shutdown" : item->msg, NULL);
 		} else if (str_equal(item->op, "VmBoot") && on) {
+			oplog_end(domain, item->op, item->ts, "", NULL);
+		} else if (str_equal(item->op, "VmMigrate") && str_equal(item->msg, host)) {
 			oplog_end(domain, item->op, item->ts, "", NULL);
 		} else {
 			error_set(
@@ -78,9 +81,10 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
-	if (heal_cloud_init(req, conn, domain, err) < 0 ||
+	if (migration_arrive(&req->env, domain, req->uuid, err) < 0 ||
+	    heal_cloud_init(req, conn, domain, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
-	heal_oplog(domain, &info.oplog);
+	heal_oplog(domain, req->env.host, &info.oplog);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
 }

@@ -8,6 +8,7 @@
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
+#include "work/migration.h"
 #include "work/storage.h"
 
 #define RETRY_MS (5 * 60 * 1000)
@@ -233,7 +234,7 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 {
 	_journal_ struct journal journal = { 0 };
 	struct error cause = { 0 };
-	bool committed;
+	bool committed, moved;
 
 	if (journal_load(env->root, env->host, uuid, &journal, &cause) < 0) {
 		if (cause.status == 404)
@@ -241,6 +242,8 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 		*err = cause;
 		return -1;
 	}
+	if (str_equal(journal.op, "VmMigrate"))
+		return migration_settle(env, conn, &journal, &moved, err);
 	if (is_committed(env, conn, &journal, &committed, err) < 0)
 		return -1;
 	if (!committed)

@@ -42,7 +42,7 @@ int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal
     struct error *err);
 /*
  * Finishes or undoes what an earlier operation has left half done: the VM's journal, if there is
- * one. Fails when that cannot be done now.
+ * one. Fails when that cannot be done now. A VM that was migrating may be gone after it.
  */
 int vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
     struct error *err);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx migrate vm, virtx get migrate vm and virtx abort migrate vm. */
+#include "proto/model.h"
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+enum {
+	OPTION_BANDWIDTH = 'B',
+	OPTION_DOWNTIME = 'd',
+	OPTION_TIMEOUT = 't',
+	OPTION_ACTION = 'a',
+};
+
+const struct option_row migrate_vm_options[] = {
+	{ 'h', "host", "UUID", "the host to go to" },
+	{ 'l', "live", NULL, "the VM goes on meanwhile (default: it is off)" },
+	{ 'w', "wait", NULL, "until the VM is there" },
+	{ OPTION_BANDWIDTH, "bandwidth", "MIB", "send at most so many MiB a second" },
+	{ OPTION_DOWNTIME, "downtime", "MS", "let the VM stand still so many milliseconds at most" },
+	{ 'p', "post-copy", NULL, "it may go on there before all its memory is there" },
+	{ OPTION_TIMEOUT, "migrate-timeout", "SECONDS", "after so many seconds do what -a says" },
+	{ OPTION_ACTION, "timeout-action", "ACTION", "abort (default), pause or post-copy" },
+	{ 0 },
+};
+
+static int
+read_numbers(
+    const struct command_call *call, struct vm_migrate_options *options, struct error *err)
+{
+	long bandwidth, downtime, timeout;
+	int action = MIGRATION_TIMEOUT_ABORT;
+
+	if (command_number(call, OPTION_BANDWIDTH, 1, 1 << 20, &bandwidth, err) < 0 ||
+	    command_number(call, OPTION_DOWNTIME, 1, 2000000, &downtime, err) < 0 ||
+	    command_number(call, OPTION_TIMEOUT, 1, 604800, &timeout, err) < 0 ||
+	    command_enum(call, OPTION_ACTION, &migration_timeout_enum, &action, err) < 0)
+		return -1;
+	options->bandwidth = (int32_t)bandwidth;
+	options->downtime = (int32_t)downtime;
+	options->timeout = (int32_t)timeout;
+	options->timeout_action = (enum migration_timeout)action;
+	return 0;
+}
+
+enum command_result
+migrate_vm(struct command_call *call, struct error *err)
+{
+	struct vm_migrate_options options = {
+		.migration_type =
+		    call->counts['l'] > 0 ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD,
+		.post_copy = call->counts['p'] > 0,
+	};
+	char host[37] = "";
+
+	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
+		return COMMAND_USAGE;
+	if (read_numbers(call, &options, err) < 0)
+		return COMMAND_USAGE;
+	options.host = host;
+	return operation_call_vm(call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0,
+	    "cannot migrate vm", err);
+}
+
+enum command_result
+get_migrate_vm(struct command_call *call, struct error *err)
+{
+	struct migration_info info = { 0 };
+	const struct transfer_progress *progress = &info.progress;
+	struct writer *w = call->writer;
+	char uuid[37];
+
+	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
+		return COMMAND_USAGE;
+	if (client_get(call->client, ROUTE_MIGRATION_GET, uuid, NULL, &info, err) < 0) {
+		error_wrap(err, "cannot get the migration of vm '%s'", uuid);
+		return COMMAND_FAILED;
+	}
+	writer_document(w, &migration_info_model, &info);
+	writer_field(w, "state", "%s", enum_word(&migration_state_enum, info.state));
+	if (progress->total > 0) {
+		writer_field(w, "total", "%lld MiB", (long long)progress->total);
+		writer_field(w, "transferred", "%lld MiB", (long long)progress->transferred);
+		writer_field(w, "remaining", "%lld MiB", (long long)progress->remaining);
+		writer_field(w, "rate", "%.1f MiB/s", (double)progress->rate);
+		writer_field(w, "dirty rate", "%.1f MiB/s", (double)progress->dirty_rate);
+		writer_field(w, "iteration", "%d", progress->iteration);
+	}
+	if (progress->expected_downtime > 0)
+		writer_field(w, "expected downtime", "%d ms", progress->expected_downtime);
+	if (progress->downtime > 0)
+		writer_field(w, "downtime", "%d ms", progress->downtime);
+	model_clear(&migration_info_model, &info);
+	return COMMAND_OK;
+}
+
+enum command_result
+abort_migrate_vm(struct command_call *call, struct error *err)
+{
+	return operation_call_vm(
+	    call, ROUTE_MIGRATION_ABORT, NULL, true, "cannot abort the migration of vm", err);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Migrating a VM, how far it is, and aborting it. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "api/action.h"
+#include "api/context.h"
+#include "api/handlers.h"
+#include "proto/log.h"
+#include "proto/uuid.h"
+#include "proto/vmdef.h"
+
+#define WATCH_SECONDS 1
+
+/* Follows a migration from its start to its end: its progress, and its timeout. */
+struct migration {
+	LIST_ENTRY(migration) link;
+	struct api *api;
+	struct event *timer;
+	char vm[UUID_TEXT_SIZE];
+	char operation[UUID_TEXT_SIZE];
+	int64_t due; /* monotonic ms, 0 for never */
+	enum migration_timeout action;
+	bool asking; /* a job reads how far it is */
+};
+
+static void
+migration_free(struct migration *migration)
+{
+	LIST_REMOVE(migration, link);
+	event_free(migration->timer);
+	free(migration);
+}
+
+void
+migrations_free(struct api *api)
+{
+	struct migration *migration;
+
+	while ((migration = LIST_FIRST(&api->migrations)))
+		migration_free(migration);
+}
+
+static struct migration *
+find(struct api *api, const char *operation)
+{
+	struct migration *migration;
+
+	LIST_FOREACH (migration, &api->migrations, link) {
+		if (str_equal(migration->operation, operation))
+			return migration;
+	}
+	return NULL;
+}
+
+/* Jobs outlive what asked for them. */
+struct asked {
+	struct api *api;
+	char operation[UUID_TEXT_SIZE];
+};
+
+static void
+on_info(void *arg, void *result, const struct error *err)
+{
+	struct asked *asked = arg;
+	struct migration *migration = find(asked->api, asked->operation);
+	const struct migration_info *info = result;
+	const struct transfer_progress *progress = info ? &info->progress : NULL;
+
+	if (migration)
+		migration->asking = false;
+	/* What the guest changes is sent again: the share that is left tells more than what was
+	 * sent. */
+	if (migration && info && info->state == MIGRATION_STATE_ACTIVE && progress->total > 0 &&
+	    progress->remaining <= progress->total)
+		operations_progress(asked->api->operations, asked->operation,
+		    (int)((progress->total - progress->remaining) * 99 / progress->total));
+	free(asked);
+}
+
+static void
+on_control(void *arg, void *result, const struct error *err)
+{
+	struct asked *asked = arg;
+
+	if (!result)
+		log_warning("api", "migration %s took too long: %s", asked->operation, err->detail);
+	free(asked);
+}
+
+static struct asked *
+ask(const struct migration *migration)
+{
+	struct asked *asked = xcalloc(1, sizeof(*asked));
+
+	asked->api = migration->api;
+	memcpy(asked->operation, migration->operation, sizeof(asked->operation));
+	return asked;
+}
+
+static void
+start_action(struct migration *migration)
+{
+	struct migration_control_request req = {
+		.env = *keeper_env(migration->api->keeper),
+		.uuid = migration->vm,
+		.action = migration->action,
+	};
+	struct asked *asked = ask(migration);
+	struct error err = { 0 };
+
+	log_info("api", "the migration of VM '%s' takes too long: %s", migration->vm,
+	    enum_word(&migration_timeout_enum, migration->action));
+	migration->due = 0;
+	if (!job_start(migration->api->jobs, WORK_MIGRATION_CONTROL, &req, NULL, "", NULL,
+		on_control, asked, &err))
+		on_control(asked, NULL, &err);
+}
+
+static void
+start_info(struct migration *migration)
+{
+	struct vm_request req = { .env = *keeper_env(migration->api->keeper),
+		.uuid = migration->vm };
+	struct asked *asked = ask(migration);
+	struct error err = { 0 };
+
+	migration->asking = true;
+	if (!job_start(migration->api->jobs, WORK_MIGRATION_INFO, &req, NULL, "", NULL, on_info,
+		asked, &err))
+		on_info(asked, NULL, &err);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct migration *migration = arg;
+	const struct operation *operation =
+	    operations_find(migration->api->operations, migration->operation);
+
+	if (!operation || !str_equal(operation->state, "started")) {
+		migration_free(migration);
+		return;
+	}
+	if (migration->due && monotonic_ms() >= migration->due)
+		start_action(migration);
+	else if (!migration->asking)
+		start_info(migration);
+}
+
+static void
+follow(struct api *api, const char *vm, const char *operation,
+    const struct vm_migrate_options *options)
+{
+	struct timeval tv = { .tv_sec = WATCH_SECONDS };
+	struct migration *migration = xcalloc(1, sizeof(*migration));
+
+	migration->api = api;
+	snprintf(migration->vm, sizeof(migration->vm), "%s", vm);
+	snprintf(migration->operation, sizeof(migration->operation), "%s", operation);
+	migration->action = options->timeout_action;
+	if (options->timeout > 0)
+		migration->due = monotonic_ms() + options->timeout * INT64_C(1000);
+	migration->timer =
+	    event_new(api->base, -1, EV_PERSIST, on_timer, migration);
+	evtimer_add(migration->timer, &tv);
+	LIST_INSERT_HEAD(&api->migrations, migration, link);
+}
+
+/* What can be said without asking: the host, and what it has free by its own accounting. */
+static int
+check_target(struct api *api, const struct inventory_vm *view, const char *uuid, bool live,
+    struct error *err)
+{
+	const struct host *host = inventory_find_host(api->inventory, uuid);
+	const struct vmdef_memory *memory = &view->vm.def.memory;
+	const struct hostresource *resource;
+
+	if (!host)
+		return error_set(err, 404, "no host '%s' is known", uuid);
+	if (str_equal(uuid, inventory_self(api->inventory)))
+		return error_set(err, 422, "VM '%s' is on host '%s' (%s) already", view->vm.uuid,
+		    str_or_empty(host->def.name), uuid);
+	if (host->cstate != CSTATE_ACTIVE)
+		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
+		    str_or_empty(host->def.name), uuid, enum_word(&cstate_enum, host->cstate));
+	resource = memory->hp ? &host->resources.hp : &host->resources.memory;
+	/* One that has told nothing yet is asked by libvirt alone. */
+	if (host->ts && memory->total > resource->availablevms)
+		return error_set(err, 422,
+		    "host '%s' (%s) has %d MiB of %s for VMs, and VM '%s' needs %d MiB",
+		    str_or_empty(host->def.name), uuid, resource->availablevms,
+		    memory->hp ? "hugepages" : "memory", view->vm.uuid, memory->total);
+	return 0;
+}
+
+/* An IPv6 address has brackets in a URI; %s in the format is the address. */
+static char *
+make_uri(const char *format, const char *addr)
+{
+	const char *at = strstr(format, "%s");
+	bool v6 = strchr(addr, ':') != NULL;
+
+	return xasprintf("%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr,
+	    v6 ? "]" : "", at + 2);
+}
+
+static void
+start(struct api *api, struct request *req, const struct inventory_vm *view,
+    const struct vm_migrate_options *options)
+{
+	struct vm_migrate_request migrate = {
+		.env = *keeper_env(api->keeper),
+		.uuid = req->param,
+		.live = options->migration_type == MIGRATION_TYPE_LIVE,
+		.bandwidth = options->bandwidth,
+		.downtime = options->downtime,
+		.post_copy = options->post_copy,
+	};
+	_free_ char *target_uri = NULL, *data_uri = NULL;
+	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE], addr[46];
+	const char *operation;
+	struct error err = { 0 };
+
+	if (str_empty(options->host))
+		error_set(&err, 400, "host: the host to go to is missing");
+	else if (uuid_normalize(options->host, target) == 0 &&
+		 check_target(api, view, target, migrate.live, &err) == 0 &&
+		 !api->address(api->address_arg, target, addr))
+		error_set(&err, 503, "serf does not know the address of host '%s'", target);
+	if (err.status) {
+		request_reply_error(req, &err);
+		return;
+	}
+	migrate.target = target;
+	migrate.target_uri = target_uri = make_uri(api->config->migrate_uri, addr);
+	migrate.data_uri = data_uri = make_uri("tcp://%s", addr);
+	snprintf(vm, sizeof(vm), "%s", view->vm.uuid);
+	operation = action_start(api, req, WORK_VM_MIGRATE, &migrate, vm, 202);
+	if (operation && migrate.live)
+		follow(api, vm, operation, options);
+}
+
+void
+api_vm_migrate(struct api *api, struct request *req)
+{
+	struct vm_migrate_options options = { 0 };
+	struct error err = { 0 };
+
+	if (action_read(req, &options) < 0)
+		return;
+	if (vm_migrate_options_check(&options, &err) < 0)
+		request_reply_error(req, &err);
+	else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, true) == 0)
+		start(api, req, inventory_find_vm(api->inventory, req->param), &options);
+	model_clear(&vm_migrate_options_model, &options);
+}
+
+void
+api_migration_get(struct api *api, struct request *req)
+{
+	struct vm_request request;
+
+	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+		return;
+	request.env = *keeper_env(api->keeper);
+	request.uuid = req->param;
+	action_ask(api, req, WORK_MIGRATION_INFO, &request);
+}
+
+void
+api_migration_abort(struct api *api, struct request *req)
+{
+	struct migration_control_request request = { .action = MIGRATION_TIMEOUT_ABORT };
+
+	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+		return;
+	request.env = *keeper_env(api->keeper);
+	request.uuid = req->param;
+	action_start(api, req, WORK_MIGRATION_CONTROL, &request, req->param, 204);
+}

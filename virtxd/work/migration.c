@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/migration.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <libvirt/virterror.h>
+
+#include "domain/registry.h"
+#include "proto/log.h"
+#include "virt/runstate.h"
+#include "work/hypervisor.h"
+
+#define AGENT_BEGIN "<channel type='qemu-vdagent'>"
+#define AGENT_END   "</channel>"
+#define AGENT_TRIES 20 /* of 100 ms, until QEMU has let go of it */
+
+/* The channel's XML, the caller's; NULL where there is none. */
+static char *
+find_agent(virDomainPtr domain, unsigned int flags)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, flags);
+	const char *begin = xml ? strstr(xml, AGENT_BEGIN) : NULL;
+	const char *end = begin ? strstr(begin, AGENT_END) : NULL;
+
+	return end ? xstrndup(begin, (size_t)(end - begin) + strlen(AGENT_END)) : NULL;
+}
+
+int
+migration_detach_agent(virDomainPtr domain, struct error *err)
+{
+	_free_ char *agent = find_agent(domain, 0);
+
+	if (!agent)
+		return 0;
+	if (virDomainDetachDeviceFlags(domain, agent, VIR_DOMAIN_AFFECT_LIVE) < 0)
+		return hypervisor_error(err, 424,
+		    "cannot take the agent's channel, which QEMU does not migrate, out of VM '%s'",
+		    virDomainGetName(domain));
+	for (int i = 0; i < AGENT_TRIES; i++) {
+		_free_ char *left = find_agent(domain, 0);
+
+		if (!left)
+			return 0;
+		usleep(100000);
+	}
+	return error_set(err, 424,
+	    "QEMU does not let go of the agent's channel of VM '%s', which it does not migrate",
+	    virDomainGetName(domain));
+}
+
+int
+migration_attach_agent(virDomainPtr domain, struct error *err)
+{
+	_free_ char *wanted = find_agent(domain, VIR_DOMAIN_XML_INACTIVE);
+	_free_ char *there = NULL;
+
+	if (!wanted || virDomainIsActive(domain) != 1)
+		return 0;
+	there = find_agent(domain, 0);
+	if (there || virDomainAttachDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return 0;
+	return hypervisor_error(err, 424, "cannot put the agent's channel back into VM '%s'",
+	    virDomainGetName(domain));
+}
+
+/* How a VM is on one of the two hosts. */
+struct standing {
+	bool defined; /* libvirt has it, and not for the time of a migration alone */
+	bool coming;  /* libvirt takes it in */
+	bool on;
+	bool runs; /* or is paused by somebody: its CPUs are there */
+	int state, reason;
+};
+
+static int
+look(virConnectPtr conn, const char *uuid, virDomainPtr *domain, struct standing *ret,
+    struct error *err)
+{
+	struct error cause = { 0 };
+	enum vmrunstate runstate;
+
+	*ret = (struct standing){ 0 };
+	if (hypervisor_find(conn, uuid, domain, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (virDomainGetState(*domain, &ret->state, &ret->reason, 0) < 0)
+		return hypervisor_error(err, 424, "cannot read the state of VM '%s'", uuid);
+	runstate = runstate_from_state(ret->state, ret->reason);
+	ret->on = virDomainIsActive(*domain) == 1;
+	ret->defined = virDomainIsPersistent(*domain) == 1;
+	ret->coming = !ret->defined;
+	ret->runs = ret->defined && ret->on &&
+		    (runstate == VMRUNSTATE_RUNNING || runstate == VMRUNSTATE_PAUSED);
+	return 0;
+}
+
+static int
+is_migrating(virDomainPtr domain, const char *uuid, bool *ret, struct error *err)
+{
+	virDomainJobInfo info;
+
+	if (virDomainGetJobInfo(domain, &info) < 0)
+		return hypervisor_error(err, 424, "cannot read what libvirt does to VM '%s'", uuid);
+	*ret = info.type != VIR_DOMAIN_JOB_NONE;
+	return 0;
+}
+
+/* The registry's file goes after the VM; the target may have fetched it already. */
+static int
+hand_over(const struct work_env *env, const struct journal *journal, struct error *err)
+{
+	struct error cause = { 0 };
+
+	if (registry_move(env->root, env->host, journal->target, journal->uuid, &cause) < 0 &&
+	    cause.status != 404) {
+		*err = cause;
+		return -1;
+	}
+	return journal_remove(env->root, env->host, journal->uuid, err);
+}
+
+/* The VM is on the target: what is left of it here is a definition, or a process that stands. */
+static int
+leave(const struct work_env *env, const struct journal *journal, virDomainPtr domain,
+    const struct standing *here, struct error *err)
+{
+	if (here->on && virDomainDestroy(domain) < 0 &&
+	    virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
+		return hypervisor_error(err, 424,
+		    "VM '%s' is on host '%s', and its stopped process here cannot be ended",
+		    journal->uuid, journal->target);
+	/* Its firmware's variables may be on storage that both hosts have. */
+	if (here->defined && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+				VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+				VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+				VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0 &&
+	    virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+		return hypervisor_error(err, 424, "VM '%s' is on host '%s', and cannot be undefined here",
+		    journal->uuid, journal->target);
+	return hand_over(env, journal, err);
+}
+
+/* The VM is here: it goes on as it was. */
+static int
+stay(const struct work_env *env, const struct journal *journal, virDomainPtr domain,
+    const struct standing *here, struct error *err)
+{
+	struct error cause = { 0 };
+
+	/* Its leases were given up; who has them now decides. */
+	if (here->state == VIR_DOMAIN_PAUSED && here->reason != VIR_DOMAIN_PAUSED_USER &&
+	    virDomainResume(domain) < 0)
+		return hypervisor_error(err, 424,
+		    "VM '%s' has not left, and cannot be resumed", journal->uuid);
+	if (migration_attach_agent(domain, &cause) < 0)
+		log_warning("job", "%s", cause.detail);
+	return journal_remove(env->root, env->host, journal->uuid, err);
+}
+
+/* Asks the target where there is more than one answer. */
+static int
+ask_target(const struct journal *journal, struct standing *ret, struct error *err)
+{
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+
+	if (hypervisor_open(journal->target_uri, &conn, err) < 0 ||
+	    look(conn, journal->uuid, &domain, ret, err) < 0)
+		return error_wrap(err, "cannot see whether VM '%s' is on host '%s'", journal->uuid,
+		    journal->target);
+	return 0;
+}
+
+/* Whether the registry's file is still this host's. */
+static int
+is_registered(const struct work_env *env, const char *uuid, bool *ret, struct error *err)
+{
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+
+	*ret = registry_load(env->root, env->host, uuid, &xml, &cause) == 0;
+	if (*ret || cause.status == 404)
+		return 0;
+	*err = cause;
+	return -1;
+}
+
+int
+migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    bool *moved, struct error *err)
+{
+	_domain_ virDomainPtr domain = NULL;
+	struct standing here, there;
+	bool busy = false, registered;
+
+	*moved = false;
+	if (look(conn, journal->uuid, &domain, &here, err) < 0)
+		return -1;
+	if (!here.defined && !here.on) {
+		*moved = true;
+		return hand_over(env, journal, err);
+	}
+	if (here.on && is_migrating(domain, journal->uuid, &busy, err) < 0)
+		return -1;
+	if (busy)
+		return error_set(err, 409, "the migration of VM '%s' to host '%s' goes on",
+		    journal->uuid, journal->target);
+	if (here.on && here.state != VIR_DOMAIN_PAUSED)
+		return stay(env, journal, domain, &here, err);
+	if (is_registered(env, journal->uuid, &registered, err) < 0)
+		return -1;
+	/* The target takes the file when the VM runs there. */
+	*moved = !registered ||
+		 (!here.on && here.reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
+	if (!*moved) {
+		if (ask_target(journal, &there, err) < 0)
+			return -1;
+		if (there.coming || (here.on && there.defined && there.on && !there.runs))
+			return error_set(err, 409, "host '%s' still takes VM '%s' in",
+			    journal->target, journal->uuid);
+		*moved = here.on ? there.runs : there.defined;
+	}
+	return *moved ? leave(env, journal, domain, &here, err)
+		      : stay(env, journal, domain, &here, err);
+}
+
+int
+migration_arrive(
+    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+{
+	struct error cause = { 0 };
+	enum vmrunstate runstate;
+	bool registered;
+	char from[37];
+
+	if (virDomainIsPersistent(domain) != 1 || virDomainIsActive(domain) != 1)
+		return 0;
+	if (hypervisor_runstate(domain, &runstate, err) < 0)
+		return -1;
+	if (runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
+		return 0;
+	if (migration_attach_agent(domain, &cause) < 0)
+		log_warning("job", "%s", cause.detail);
+	cause = (struct error){ 0 };
+	if (is_registered(env, uuid, &registered, err) < 0)
+		return -1;
+	if (registered)
+		return 0;
+	if (registry_find_other(env->root, env->host, uuid, from, &cause) < 0 ||
+	    registry_move(env->root, from, env->host, uuid, &cause) < 0) {
+		/* Its former host was faster, or nobody has it. */
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What surrounds a migration: the checks before it, what ends it wherever it was cut off, and the
+ * channel that QEMU cannot move. The journal of a migration is written on the source before its
+ * first step; the VM is on the target as soon as it runs there.
+ */
+#ifndef WORK_MIGRATION_H
+#define WORK_MIGRATION_H
+
+#include <libvirt/libvirt.h>
+
+#include "domain/journal.h"
+#include "work/requests.h"
+
+/*
+ * Whether the target can take the VM: 422 says what it lacks, 503 that its libvirt cannot be
+ * reached, 424 what libvirt says.
+ */
+int migration_check(
+    const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
+
+/*
+ * Finds out where the VM of the journal is, ends it on the other host, moves the registry's file
+ * there, and removes the journal. *moved says that it is on the target. 409 while libvirt still
+ * migrates it, 503 while that cannot be found out. The caller holds the VM's lock.
+ */
+int migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+    bool *moved, struct error *err);
+/* A VM that runs here, and is registered under the host that it came from, is registered here. */
+int migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
+    struct error *err);
+
+/* Takes the channel of the agent out of a VM that is on, or puts it back where its definition has
+ * one. QEMU refuses to migrate it. */
+int migration_detach_agent(virDomainPtr domain, struct error *err);
+int migration_attach_agent(virDomainPtr domain, struct error *err);
+
+#endif

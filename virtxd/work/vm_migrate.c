@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libvirt/virterror.h>
+
+#include "proto/log.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/migration.h"
+#include "work/oplog.h"
+#include "work/vm_lock.h"
+#include "work/vm_steps.h"
+#include "work/work.h"
+#include "work/works.h"
+
+/* The parameters of one migration, and what they are called by libvirt. */
+struct call {
+	virTypedParameterPtr params;
+	int n, capacity;
+	unsigned int flags;
+};
+
+static void
+call_clear(struct call *call)
+{
+	virTypedParamsFree(call->params, call->n);
+}
+
+static int
+prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call)
+{
+	int vcpus = virDomainGetVcpusFlags(domain, VIR_DOMAIN_AFFECT_LIVE);
+
+	call->flags |= VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_ABORT_ON_ERROR |
+		       VIR_MIGRATE_UNSAFE;
+	if (virTypedParamsAddString(&call->params, &call->n, &call->capacity,
+		VIR_MIGRATE_PARAM_URI, req->data_uri) < 0)
+		return -1;
+	/* QEMU cannot do both. */
+	if (req->post_copy)
+		call->flags |= VIR_MIGRATE_POSTCOPY;
+	else
+		call->flags |= VIR_MIGRATE_PARALLEL;
+	if (!req->post_copy &&
+	    virTypedParamsAddInt(&call->params, &call->n, &call->capacity,
+		VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, vcpus > 0 ? vcpus : 1) < 0)
+		return -1;
+	if (req->bandwidth > 0 &&
+	    virTypedParamsAddULLong(&call->params, &call->n, &call->capacity,
+		VIR_MIGRATE_PARAM_BANDWIDTH, (unsigned long long)req->bandwidth) < 0)
+		return -1;
+	if (req->downtime > 0 &&
+	    virDomainMigrateSetMaxDowntime(domain, (unsigned long long)req->downtime, 0) < 0)
+		return -1;
+	return 0;
+}
+
+/* The definition that stays, with what the running VM has to leave behind. */
+static int
+prepare(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call,
+    struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(
+	    domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE);
+
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+	call->flags = VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
+	if (!req->live)
+		call->flags |= VIR_MIGRATE_OFFLINE;
+	if ((req->live && virTypedParamsAddString(&call->params, &call->n, &call->capacity,
+			      VIR_MIGRATE_PARAM_PERSIST_XML, xml) < 0) ||
+	    (req->live && prepare_live(req, domain, call) < 0))
+		return hypervisor_error(err, 424, "cannot prepare the migration of VM '%s'", req->uuid);
+	return 0;
+}
+
+/* One that arrived paused has to run before QEMU can send it on. */
+static bool
+must_run_first(const struct oplog_list *oplog)
+{
+	int64_t arrived = 0, ran = 0;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		if (!str_equal(item->status, "completed"))
+			continue;
+		if (str_equal(item->op, "VmMigrate"))
+			arrived = item->te;
+		else if (str_equal(item->op, "VmResume") || str_equal(item->op, "VmBoot"))
+			ran = item->te > ran ? item->te : ran;
+	}
+	return arrived > ran;
+}
+
+static int
+check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	enum vmrunstate runstate;
+
+	if (hypervisor_runstate(domain, &runstate, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (req->live && runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
+		return error_set(err, 422, "VM '%s' is %s: a live migration needs it running or paused",
+		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+	if (!req->live && virDomainIsActive(domain) != 0)
+		return error_set(err, 422, "VM '%s' is %s: a cold migration needs it powered off",
+		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+	if (runstate == VMRUNSTATE_PAUSED && must_run_first(&info.oplog))
+		return error_set(err, 422,
+		    "VM '%s' came from another host paused, and has not run since: resume it first",
+		    req->uuid);
+	return 0;
+}
+
+static int
+start(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call,
+    struct error *err)
+{
+	if (req->live && migration_detach_agent(domain, err) < 0)
+		return -1;
+	if (virDomainMigrateToURI3(domain, req->target_uri, call->params, (unsigned int)call->n,
+		call->flags) < 0)
+		return hypervisor_error(err, 424, "cannot migrate VM '%s' to host '%s'", req->uuid,
+		    req->target);
+	return 0;
+}
+
+static int
+migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
+    struct vm_result *res, struct error *err)
+{
+	char op[] = "VmMigrate";
+	struct journal journal = {
+		.op = op,
+		.uuid = req->uuid,
+		.target = req->target,
+		.target_uri = req->target_uri,
+		.ts = now_ms(),
+	};
+	struct call call = { 0 };
+	struct error left = { 0 };
+	int64_t ts;
+	int r;
+
+	if (prepare(req, domain, &call, err) < 0 ||
+	    journal_save(req->env.root, req->env.host, &journal, err) < 0) {
+		call_clear(&call);
+		return -1;
+	}
+	work_progress(0);
+	r = oplog_begin(domain, "VmMigrate", req->target, &ts, err);
+	if (r == 0)
+		r = start(req, domain, &call, err);
+	call_clear(&call);
+	if (migration_settle(&req->env, conn, &journal, &res->moved, &left) < 0) {
+		if (r == 0)
+			str_set(&res->warning, left.detail);
+		else
+			error_append(err, "where it is now is found out again: %s", left.detail);
+		res->moved = r == 0;
+		return r;
+	}
+	if (res->moved)
+		return 0;
+	if (r == 0)
+		return error_set(err, 500, "VM '%s' is still here after its migration", req->uuid);
+	oplog_end(domain, "VmMigrate", ts, NULL, err);
+	return -1;
+}
+
+int
+work_vm_migrate(const void *request, void *result, struct error *err)
+{
+	const struct vm_migrate_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_close_ int lock = -1;
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0)
+		return -1;
+	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
+		return error_wrap(
+		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
+	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
+	    check_state(req, domain, err) < 0 || migration_check(req, domain, err) < 0)
+		return -1;
+	return migrate(req, conn, domain, res, err);
+}
