@@ -301,8 +301,7 @@ static const struct field vm_migrate_options_fields[] = {
 	FIELD("downtime", struct vm_migrate_options, downtime),
 	FIELD("post_copy", struct vm_migrate_options, post_copy),
 	FIELD("timeout", struct vm_migrate_options, timeout),
-	FIELD_ENUM(
-	    "timeout_action", struct vm_migrate_options, timeout_action, migration_timeout),
+	FIELD_ENUM("timeout_action", struct vm_migrate_options, timeout_action, migration_timeout),
 };
 const struct model vm_migrate_options_model = { "VmMigrateOptions",
 	sizeof(struct vm_migrate_options), vm_migrate_options_fields,

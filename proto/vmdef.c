@@ -472,8 +472,8 @@ vm_migrate_options_check(const struct vm_migrate_options *options, struct error 
 			return error_set(err, 400, "%s: %d is out of range 0..%d", numbers[i].name,
 			    numbers[i].value, numbers[i].max);
 		if (numbers[i].value > 0 && !live)
-			return error_set(err, 400, "%s: it is for live migrations alone",
-			    numbers[i].name);
+			return error_set(
+			    err, 400, "%s: it is for live migrations alone", numbers[i].name);
 	}
 	if (options->post_copy && !live)
 		return error_set(err, 400, "post_copy: it is for live migrations alone");

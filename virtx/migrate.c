@@ -16,7 +16,8 @@ const struct option_row migrate_vm_options[] = {
 	{ 'l', "live", NULL, "the VM goes on meanwhile (default: it is off)" },
 	{ 'w', "wait", NULL, "until the VM is there" },
 	{ OPTION_BANDWIDTH, "bandwidth", "MIB", "send at most so many MiB a second" },
-	{ OPTION_DOWNTIME, "downtime", "MS", "let the VM stand still so many milliseconds at most" },
+	{ OPTION_DOWNTIME, "downtime", "MS",
+	    "let the VM stand still so many milliseconds at most" },
 	{ 'p', "post-copy", NULL, "it may go on there before all its memory is there" },
 	{ OPTION_TIMEOUT, "migrate-timeout", "SECONDS", "after so many seconds do what -a says" },
 	{ OPTION_ACTION, "timeout-action", "ACTION", "abort (default), pause or post-copy" },
@@ -24,8 +25,7 @@ const struct option_row migrate_vm_options[] = {
 };
 
 static int
-read_numbers(
-    const struct command_call *call, struct vm_migrate_options *options, struct error *err)
+read_numbers(const struct command_call *call, struct vm_migrate_options *options, struct error *err)
 {
 	long bandwidth, downtime, timeout;
 	int action = MIGRATION_TIMEOUT_ABORT;
@@ -46,8 +46,7 @@ enum command_result
 migrate_vm(struct command_call *call, struct error *err)
 {
 	struct vm_migrate_options options = {
-		.migration_type =
-		    call->counts['l'] > 0 ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD,
+		.migration_type = call->counts['l'] > 0 ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD,
 		.post_copy = call->counts['p'] > 0,
 	};
 	char host[37] = "";
@@ -57,8 +56,8 @@ migrate_vm(struct command_call *call, struct error *err)
 	if (read_numbers(call, &options, err) < 0)
 		return COMMAND_USAGE;
 	options.host = host;
-	return operation_call_vm(call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0,
-	    "cannot migrate vm", err);
+	return operation_call_vm(
+	    call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0, "cannot migrate vm", err);
 }
 
 enum command_result

@@ -226,8 +226,7 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
 	/* What never queues may run beside what is under way on its VM. */
 	if (!job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
-		action->id, progress,
-		req->route->reply ? done_host : done, action, &err)) {
+		action->id, progress, req->route->reply ? done_host : done, action, &err)) {
 		operations_finish(api->operations, action->id, NULL, &err);
 		reply_error(action, &err);
 		action_free(action);

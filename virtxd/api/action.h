@@ -22,7 +22,8 @@ struct api;
  */
 const char *action_start(struct api *api, struct request *req, enum work_id work,
     const void *request, const char *vm, int success);
-/* Replies with what a job says that changes nothing, whose result is what the route replies with. */
+/* Replies with what a job says that changes nothing, whose result is what the route replies with.
+ */
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
 int action_find_vm(struct api *api, struct request *req);

@@ -43,7 +43,7 @@ struct api {
 	 * not. */
 	bool (*address)(void *arg, const char *host, char *ret);
 	void *address_arg;
-	struct action *actions; /* under way; actions_free ends them */
+	struct action *actions;		   /* under way; actions_free ends them */
 	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
 };
 

@@ -164,8 +164,7 @@ follow(struct api *api, const char *vm, const char *operation,
 	migration->action = options->timeout_action;
 	if (options->timeout > 0)
 		migration->due = monotonic_ms() + options->timeout * INT64_C(1000);
-	migration->timer =
-	    event_new(api->base, -1, EV_PERSIST, on_timer, migration);
+	migration->timer = event_new(api->base, -1, EV_PERSIST, on_timer, migration);
 	evtimer_add(migration->timer, &tv);
 	LIST_INSERT_HEAD(&api->migrations, migration, link);
 }
@@ -204,8 +203,8 @@ make_uri(const char *format, const char *addr)
 	const char *at = strstr(format, "%s");
 	bool v6 = strchr(addr, ':') != NULL;
 
-	return xasprintf("%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr,
-	    v6 ? "]" : "", at + 2);
+	return xasprintf(
+	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The intent of a create, update, delete or migration, written beside the registry (ROOT/xml/HOST/VM.journal)
- * before its first step and removed after its last, so that whoever comes after a crash knows what
- * to undo or to finish.
+ * The intent of a create, update, delete or migration, written beside the registry
+ * (ROOT/xml/HOST/VM.journal) before its first step and removed after its last, so that whoever
+ * comes after a crash knows what to undo or to finish.
  */
 #ifndef DOMAIN_JOURNAL_H
 #define DOMAIN_JOURNAL_H

@@ -245,67 +245,12 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 
 static const struct inventory_observer observer = { .vm = vm_observed };
 
-static void
-refresh_done(void *arg, void *result, const struct error *err)
-{
-	struct keeper *keeper = arg;
-	struct refresh_result *res = result;
-
-	keeper->refresh.running = false;
-	if (!uuid_set_is_empty(&keeper->changed))
-		arm(keeper->coalesce, COALESCE_MS);
-	if (!res) {
-		failed(WORK_REFRESH, err);
-		return;
-	}
-	for (size_t i = 0; i < res->n_vms; i++)
-		inventory_report_vm(keeper->inventory, keeper->refresh.mark, false, &res->vms[i]);
-}
-
-static void
-refresh_due(evutil_socket_t fd, short what, void *arg)
-{
-	struct keeper *keeper = arg;
-	struct refresh_request req = { .env = keeper->env };
-	char uuid[37];
-
-	if (keeper->refresh.running || !keeper->connected)
-		return;
-	while (uuid_set_take(&keeper->changed, uuid))
-		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
-	if (!start(keeper, &keeper->refresh, WORK_REFRESH, &req, refresh_done)) {
-		for (size_t i = 0; i < req.n_vms; i++)
-			inventory_forget_def(keeper->inventory, req.vms[i].uuid);
-	}
-	req.env = (struct work_env){ 0 };
-	model_clear(&refresh_request_model, &req);
-}
-
 static bool
 is_local(const struct keeper *keeper, const char *uuid)
 {
 	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
 
 	return view && view->local;
-}
-
-void
-keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
-{
-	if (migrated) {
-		inventory_release_vm(keeper->inventory, uuid);
-		return;
-	}
-	if (runstate == VMRUNSTATE_DELETED) {
-		inventory_remove_vm(keeper->inventory, uuid);
-		return;
-	}
-	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
-		inventory_set_runstate(keeper->inventory, uuid, runstate);
-		return;
-	}
-	uuid_set_add(&keeper->changed, uuid);
-	arm(keeper->coalesce, COALESCE_MS);
 }
 
 static void
@@ -352,6 +297,62 @@ inspect(struct keeper *keeper)
 		start(keeper, &keeper->inspect, WORK_INSPECT, &req, inspect_done);
 	req.env = (struct work_env){ 0 };
 	model_clear(&inspect_request_model, &req);
+}
+
+static void
+refresh_done(void *arg, void *result, const struct error *err)
+{
+	struct keeper *keeper = arg;
+	struct refresh_result *res = result;
+
+	keeper->refresh.running = false;
+	if (!uuid_set_is_empty(&keeper->changed))
+		arm(keeper->coalesce, COALESCE_MS);
+	if (!res) {
+		failed(WORK_REFRESH, err);
+		return;
+	}
+	for (size_t i = 0; i < res->n_vms; i++)
+		inventory_report_vm(keeper->inventory, keeper->refresh.mark, false, &res->vms[i]);
+	inspect(keeper);
+}
+
+static void
+refresh_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *keeper = arg;
+	struct refresh_request req = { .env = keeper->env };
+	char uuid[37];
+
+	if (keeper->refresh.running || !keeper->connected)
+		return;
+	while (uuid_set_take(&keeper->changed, uuid))
+		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
+	if (!start(keeper, &keeper->refresh, WORK_REFRESH, &req, refresh_done)) {
+		for (size_t i = 0; i < req.n_vms; i++)
+			inventory_forget_def(keeper->inventory, req.vms[i].uuid);
+	}
+	req.env = (struct work_env){ 0 };
+	model_clear(&refresh_request_model, &req);
+}
+
+void
+keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
+{
+	if (migrated) {
+		inventory_release_vm(keeper->inventory, uuid);
+		return;
+	}
+	if (runstate == VMRUNSTATE_DELETED) {
+		inventory_remove_vm(keeper->inventory, uuid);
+		return;
+	}
+	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
+		inventory_set_runstate(keeper->inventory, uuid, runstate);
+		return;
+	}
+	uuid_set_add(&keeper->changed, uuid);
+	arm(keeper->coalesce, COALESCE_MS);
 }
 
 /* The job sees this host's libvirt only; a VM that another host has is no orphan. */

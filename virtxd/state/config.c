@@ -137,8 +137,7 @@ set_migrate_uri(struct parser *p, const struct key *key, const char *value)
 {
 	const char *address = strchr(value, '%');
 
-	if (!address || address[1] != 's' || strchr(address + 1, '%') ||
-	    set_uri(p, key, value))
+	if (!address || address[1] != 's' || strchr(address + 1, '%') || set_uri(p, key, value))
 		return "a libvirt URI with %s for the address, such as qemu+tls://%s/system";
 	return NULL;
 }

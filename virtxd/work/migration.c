@@ -60,8 +60,8 @@ migration_attach_agent(virDomainPtr domain, struct error *err)
 	there = find_agent(domain, 0);
 	if (there || virDomainAttachDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_LIVE) == 0)
 		return 0;
-	return hypervisor_error(err, 424, "cannot put the agent's channel back into VM '%s'",
-	    virDomainGetName(domain));
+	return hypervisor_error(
+	    err, 424, "cannot put the agent's channel back into VM '%s'", virDomainGetName(domain));
 }
 
 /* How a VM is on one of the two hosts. */
@@ -134,13 +134,15 @@ leave(const struct work_env *env, const struct journal *journal, virDomainPtr do
 		    "VM '%s' is on host '%s', and its stopped process here cannot be ended",
 		    journal->uuid, journal->target);
 	/* Its firmware's variables may be on storage that both hosts have. */
-	if (here->defined && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-				VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-				VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-				VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0 &&
+	if (here->defined &&
+	    virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+					       VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+					       VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+					       VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0 &&
 	    virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-		return hypervisor_error(err, 424, "VM '%s' is on host '%s', and cannot be undefined here",
-		    journal->uuid, journal->target);
+		return hypervisor_error(err, 424,
+		    "VM '%s' is on host '%s', and cannot be undefined here", journal->uuid,
+		    journal->target);
 	return hand_over(env, journal, err);
 }
 
@@ -154,8 +156,8 @@ stay(const struct work_env *env, const struct journal *journal, virDomainPtr dom
 	/* Its leases were given up; who has them now decides. */
 	if (here->state == VIR_DOMAIN_PAUSED && here->reason != VIR_DOMAIN_PAUSED_USER &&
 	    virDomainResume(domain) < 0)
-		return hypervisor_error(err, 424,
-		    "VM '%s' has not left, and cannot be resumed", journal->uuid);
+		return hypervisor_error(
+		    err, 424, "VM '%s' has not left, and cannot be resumed", journal->uuid);
 	if (migration_attach_agent(domain, &cause) < 0)
 		log_warning("job", "%s", cause.detail);
 	return journal_remove(env->root, env->host, journal->uuid, err);
@@ -214,8 +216,7 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 	if (is_registered(env, journal->uuid, &registered, err) < 0)
 		return -1;
 	/* The target takes the file when the VM runs there. */
-	*moved = !registered ||
-		 (!here.on && here.reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
+	*moved = !registered || (!here.on && here.reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
 	if (!*moved) {
 		if (ask_target(journal, &there, err) < 0)
 			return -1;

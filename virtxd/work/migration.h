@@ -16,8 +16,7 @@
  * Whether the target can take the VM: 422 says what it lacks, 503 that its libvirt cannot be
  * reached, 424 what libvirt says.
  */
-int migration_check(
-    const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
+int migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
 
 /*
  * Finds out where the VM of the journal is, ends it on the other host, moves the registry's file
@@ -27,8 +26,8 @@ int migration_check(
 int migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     bool *moved, struct error *err);
 /* A VM that runs here, and is registered under the host that it came from, is registered here. */
-int migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
-    struct error *err);
+int migration_arrive(
+    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
 
 /* Takes the channel of the agent out of a VM that is on, or puts it back where its definition has
  * one. QEMU refuses to migrate it. */

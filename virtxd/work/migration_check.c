@@ -69,8 +69,8 @@ check_cpu(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr
 	if (r == VIR_CPU_COMPARE_INCOMPATIBLE)
 		return error_set(err, 422, "host '%s' lacks features of the CPU of VM '%s'",
 		    req->target, req->uuid);
-	return hypervisor_error(err, 422, "cannot compare the CPU of VM '%s' with host '%s'",
-	    req->uuid, req->target);
+	return hypervisor_error(
+	    err, 422, "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
 }
 
 /* Whether the host has a network device of that name; 1 where its libvirt cannot tell. */
@@ -79,8 +79,8 @@ has_bridge(virConnectPtr target, const char *name)
 {
 	_free_ char *prefix = xasprintf("net_%s_", name);
 	virNodeDevicePtr *devices = NULL;
-	int n = virConnectListAllNodeDevices(
-	    target, &devices, VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET);
+	int n =
+	    virConnectListAllNodeDevices(target, &devices, VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET);
 	int found = n <= 0;
 
 	/* libvirt writes an underscore for what is no letter and no digit. */
@@ -98,8 +98,8 @@ has_bridge(virConnectPtr target, const char *name)
 }
 
 static int
-check_network(const struct vm_migrate_request *req, virConnectPtr target, const char *name,
-    struct error *err)
+check_network(
+    const struct vm_migrate_request *req, virConnectPtr target, const char *name, struct error *err)
 {
 	virNetworkPtr network = virNetworkLookupByName(target, name);
 	bool active = network && virNetworkIsActive(network) == 1;
@@ -134,8 +134,8 @@ check_nets(const struct vm_migrate_request *req, const struct vmdef *def, virCon
 
 /* Hugepages are there or not; of other memory the accounting decides, which the API has asked. */
 static int
-check_hugepages(const struct vm_migrate_request *req, const struct vmdef *def,
-    virConnectPtr target, struct error *err)
+check_hugepages(const struct vm_migrate_request *req, const struct vmdef *def, virConnectPtr target,
+    struct error *err)
 {
 	unsigned int size;
 	unsigned long long pages = 0;

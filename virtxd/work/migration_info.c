@@ -137,7 +137,6 @@ work_migration_control(const void *request, void *result, struct error *err)
 		return error_set(err, 424, "VM '%s' does not migrate", req->uuid);
 	control = &controls[req->action];
 	if (control->act(domain) < 0)
-		return hypervisor_error(
-		    err, 424, "cannot %s VM '%s'", control->verb, req->uuid);
+		return hypervisor_error(err, 424, "cannot %s VM '%s'", control->verb, req->uuid);
 	return 0;
 }

@@ -18,12 +18,6 @@ struct call {
 	unsigned int flags;
 };
 
-static void
-call_clear(struct call *call)
-{
-	virTypedParamsFree(call->params, call->n);
-}
-
 static int
 prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call)
 {
@@ -31,8 +25,8 @@ prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct c
 
 	call->flags |= VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_ABORT_ON_ERROR |
 		       VIR_MIGRATE_UNSAFE;
-	if (virTypedParamsAddString(&call->params, &call->n, &call->capacity,
-		VIR_MIGRATE_PARAM_URI, req->data_uri) < 0)
+	if (virTypedParamsAddString(
+		&call->params, &call->n, &call->capacity, VIR_MIGRATE_PARAM_URI, req->data_uri) < 0)
 		return -1;
 	/* QEMU cannot do both. */
 	if (req->post_copy)
@@ -55,21 +49,23 @@ prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct c
 
 /* The definition that stays, with what the running VM has to leave behind. */
 static int
-prepare(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call,
-    struct error *err)
+prepare(
+    const struct vm_migrate_request *req, virDomainPtr domain, struct call *call, struct error *err)
 {
 	_free_ char *xml = virDomainGetXMLDesc(
 	    domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE);
 
 	if (!xml)
 		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
-	call->flags = VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
+	call->flags =
+	    VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
 	if (!req->live)
 		call->flags |= VIR_MIGRATE_OFFLINE;
 	if ((req->live && virTypedParamsAddString(&call->params, &call->n, &call->capacity,
 			      VIR_MIGRATE_PARAM_PERSIST_XML, xml) < 0) ||
 	    (req->live && prepare_live(req, domain, call) < 0))
-		return hypervisor_error(err, 424, "cannot prepare the migration of VM '%s'", req->uuid);
+		return hypervisor_error(
+		    err, 424, "cannot prepare the migration of VM '%s'", req->uuid);
 	return 0;
 }
 
@@ -102,8 +98,9 @@ check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct er
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (req->live && runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
-		return error_set(err, 422, "VM '%s' is %s: a live migration needs it running or paused",
-		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+		return error_set(err, 422,
+		    "VM '%s' is %s: a live migration needs it running or paused", req->uuid,
+		    enum_word(&vmrunstate_enum, runstate));
 	if (!req->live && virDomainIsActive(domain) != 0)
 		return error_set(err, 422, "VM '%s' is %s: a cold migration needs it powered off",
 		    req->uuid, enum_word(&vmrunstate_enum, runstate));
@@ -115,16 +112,20 @@ check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct er
 }
 
 static int
-start(const struct vm_migrate_request *req, virDomainPtr domain, struct call *call,
-    struct error *err)
+start(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
 {
+	struct call call = { 0 };
+	int r;
+
 	if (req->live && migration_detach_agent(domain, err) < 0)
 		return -1;
-	if (virDomainMigrateToURI3(domain, req->target_uri, call->params, (unsigned int)call->n,
-		call->flags) < 0)
-		return hypervisor_error(err, 424, "cannot migrate VM '%s' to host '%s'", req->uuid,
-		    req->target);
-	return 0;
+	r = prepare(req, domain, &call, err);
+	if (r == 0 && virDomainMigrateToURI3(domain, req->target_uri, call.params,
+			  (unsigned int)call.n, call.flags) < 0)
+		r = hypervisor_error(
+		    err, 424, "cannot migrate VM '%s' to host '%s'", req->uuid, req->target);
+	virTypedParamsFree(call.params, call.n);
+	return r;
 }
 
 static int
@@ -139,21 +140,16 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 		.target_uri = req->target_uri,
 		.ts = now_ms(),
 	};
-	struct call call = { 0 };
 	struct error left = { 0 };
 	int64_t ts;
 	int r;
 
-	if (prepare(req, domain, &call, err) < 0 ||
-	    journal_save(req->env.root, req->env.host, &journal, err) < 0) {
-		call_clear(&call);
+	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
-	}
 	work_progress(0);
 	r = oplog_begin(domain, "VmMigrate", req->target, &ts, err);
 	if (r == 0)
-		r = start(req, domain, &call, err);
-	call_clear(&call);
+		r = start(req, domain, err);
 	if (migration_settle(&req->env, conn, &journal, &res->moved, &left) < 0) {
 		if (r == 0)
 			str_set(&res->warning, left.detail);
