@@ -12,6 +12,11 @@
 #include "proto/log.h"
 #include "proto/uuid.h"
 
+/* After a VM has left: how long its new host may take to tell of it, and how often that is looked
+ * for. */
+#define TOLD_MS	     10000
+#define TOLD_LOOK_MS 50
+
 struct action {
 	struct action *next; /* of api->actions */
 	struct api *api;
@@ -23,6 +28,8 @@ struct action {
 	int success;
 	bool waits_for_guest; /* the operation ends when the VM is seen off */
 	bool in_background;   /* answered when the work begins */
+	int64_t told_due;     /* monotonic ms */
+	char *warning;	      /* of a VM that has moved */
 	char id[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE];
 };
@@ -99,6 +106,7 @@ action_free(struct action *action)
 	*link = action->next;
 	if (action->deadline)
 		event_free(action->deadline);
+	free(action->warning);
 	free(action);
 }
 
@@ -126,6 +134,37 @@ progress(void *arg, int percent)
 }
 
 static void
+look_told(evutil_socket_t fd, short what, void *arg)
+{
+	struct action *action = arg;
+	struct inventory *inventory = action->api->inventory;
+	const struct inventory_vm *view = inventory_find_vm(inventory, action->vm);
+	bool told =
+	    !view || view->local || !str_equal(view->vm.runinfo.host, inventory_self(inventory));
+
+	if (!told && monotonic_ms() < action->told_due)
+		return;
+	operations_finish(action->api->operations, action->id, action->warning, NULL);
+	action_free(action);
+}
+
+/* The VM has left: the operation ends when its new host tells of it, so that who asks next finds
+ * it there. */
+static void
+wait_told(struct action *action, const char *warning)
+{
+	struct timeval tv = { .tv_usec = TOLD_LOOK_MS * 1000 };
+
+	inventory_release_vm(action->api->inventory, action->vm);
+	action->warning = xstrdup(str_or_empty(warning));
+	action->told_due = monotonic_ms() + TOLD_MS;
+	if (action->deadline)
+		event_free(action->deadline);
+	action->deadline = event_new(action->api->base, -1, EV_PERSIST, look_told, action);
+	evtimer_add(action->deadline, &tv);
+}
+
+static void
 done(void *arg, void *result, const struct error *err)
 {
 	struct action *action = arg;
@@ -142,20 +181,22 @@ done(void *arg, void *result, const struct error *err)
 		action_free(action);
 		return;
 	}
-	if (res->moved)
-		inventory_release_vm(api->inventory, action->vm);
-	else if (res->gone)
+	if (res->gone)
 		inventory_remove_vm(api->inventory, action->vm);
-	else
+	else if (!res->moved)
 		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
 	if (!str_empty(res->warning))
 		log_warning("api", "%s of VM '%s': %s", action->op, action->vm, res->warning);
 	else
 		log_info("api", "%s of VM '%s' completed", action->op, action->vm);
-	if (!action->waits_for_guest)
-		operations_finish(api->operations, action->id, res->warning, NULL);
 	if (action->in_background && action->req)
 		reply_accepted(action);
+	if (res->moved) {
+		wait_told(action, res->warning);
+		return;
+	}
+	if (!action->waits_for_guest)
+		operations_finish(api->operations, action->id, res->warning, NULL);
 	reply_success(action, res);
 	action_free(action);
 }

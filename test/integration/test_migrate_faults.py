@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whatever dies or is cut off while a VM migrates: afterwards exactly one host has it, without a human's help.
+VIRTX_MIGRATE_FAULTS=all runs the whole table."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+from conftest import RUNSTATES, create, vmdef, wait_ready
+from lab import LabError, wait_for
+from test_kill import jobs
+from test_migrate import COLD, LIVE, domains, lab2, migrate, operation  # noqa: F401
+
+ALL = os.environ.get("VIRTX_MIGRATE_FAULTS") == "all"
+
+# Shares of how long a migration without a fault takes.
+MOMENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def kill_daemon(host, daemon):
+    with contextlib.suppress(LabError, ProcessLookupError, FileNotFoundError):
+        host.kill(daemon)
+
+
+def kill_job(host):
+    for pid in jobs(host, "vm-migrate"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_qemu(host, uuid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        os.kill(host.qemu_pid(uuid), signal.SIGKILL)
+
+
+class Fault:
+    """What happens, to whom, and how it ends; kill and mend get the host and the other one."""
+
+    def __init__(self, name, kill, mend):
+        self.name, self.kill, self.mend = name, kill, mend
+
+    def __repr__(self):
+        return self.name
+
+
+def daemon_fault(daemon):
+    return (lambda host, other, lab, uuid: kill_daemon(host, daemon),
+            lambda host, other, lab, uuid: host.start(daemon))
+
+
+def kill_host(host, other, lab, uuid):
+    """As when the power fails: all at once, for as long as it takes to start again."""
+    host.link(False)
+    for daemon in ("virtxd", "libvirtd", "serf", "sanlock"):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            host.signal(daemon, signal.SIGKILL)
+    kill_qemu(host, uuid)
+    for daemon in ("virtxd", "libvirtd", "serf", "sanlock"):
+        host.wait_dead(daemon)
+
+
+def start_host(host, other, lab, uuid):
+    host.link(True)
+    for daemon in ("libvirtd", "sanlock", "serf", "virtxd"):
+        host.start(daemon)
+
+
+def cut(host, other, lab, uuid):
+    host.drop(other)
+    other.drop(host)
+
+
+def join(host, other, lab, uuid):
+    host.drop(other, False)
+    other.drop(host, False)
+
+
+def nothing(host, other, lab, uuid):
+    pass
+
+
+def block_rename(host, other, lab, uuid):
+    """The directory that the registry's file goes to is not there, for a while."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(f"{lab.vms}/xml/{other.uuid}", f"{lab.vms}/{other.uuid}")
+        with open(f"{lab.vms}/xml/{other.uuid}", "w"):
+            pass
+
+
+def allow_rename(host, other, lab, uuid):
+    if os.path.isdir(f"{lab.vms}/{other.uuid}"):
+        os.unlink(f"{lab.vms}/xml/{other.uuid}")
+        os.rename(f"{lab.vms}/{other.uuid}", f"{lab.vms}/xml/{other.uuid}")
+
+
+FAULTS = [
+    Fault("virtxd", *daemon_fault("virtxd")),
+    Fault("libvirtd", *daemon_fault("libvirtd")),
+    Fault("job", lambda host, other, lab, uuid: kill_job(host), nothing),
+    Fault("job+virtxd", lambda host, other, lab, uuid: (kill_daemon(host, "virtxd"), kill_job(host)),
+          lambda host, other, lab, uuid: host.start("virtxd")),
+    Fault("qemu", lambda host, other, lab, uuid: kill_qemu(host, uuid), nothing),
+    Fault("host", kill_host, start_host),
+    Fault("network", cut, join),
+    Fault("rename", block_rename, allow_rename),
+]
+
+
+def cells():
+    """(fault, whether it strikes the target, kind, moment): all, or some of each fault."""
+    for fault in FAULTS:
+        for strikes_target in (False, True):
+            if strikes_target and fault.name in ("job", "job+virtxd", "network", "rename"):
+                continue  # there is no such thing there, or it is the same
+            for kind in (LIVE, COLD):
+                if kind == COLD and fault.name == "qemu":
+                    continue
+                for moment in MOMENTS if kind == LIVE else MOMENTS[1::2]:
+                    yield fault, strikes_target, kind, moment
+
+
+def few(table):
+    """The quick ones, in the middle of a live migration, and one of the cold ones."""
+    quick = ("virtxd", "job+virtxd", "qemu", "rename")
+    return [cell for cell in table if cell[0].name in quick and
+            (cell[2:] == (LIVE, 0.6) or cell == (cell[0], False, COLD, 0.6) and
+             cell[0].name == "job+virtxd")]
+
+
+CELLS = list(cells()) if ALL else few(list(cells()))
+
+
+def name_of(cell):
+    fault, strikes_target, kind, moment = cell
+    return f"{fault.name}-{'target' if strikes_target else 'source'}-{'cold' if kind == COLD else 'live'}-{moment}"
+
+
+@pytest.fixture(scope="module")
+def took(lab2):  # noqa: F811
+    """Seconds that a migration takes, by kind."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("measure"))
+    found = {}
+    for kind in (COLD, LIVE):
+        if kind == LIVE:
+            assert two.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        source, target = (one, two) if kind == COLD else (two, one)
+        began = time.monotonic()
+        done = operation(source, migrate(source, uuid, target, kind))
+        assert done["state"] == "completed", done
+        found[kind] = time.monotonic() - began
+    remove(lab2, uuid)
+    return found
+
+
+def running(host, uuid):
+    """Whether the CPUs of the VM may run on this host."""
+    done = host.virsh("domstate", uuid, check=False)
+    return done.returncode == 0 and done.stdout.strip() == "running"
+
+
+def remove(lab, uuid):
+    """Delete it by the API alone."""
+    def gone():
+        lab.hosts[0].api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
+        return lab.hosts[0].api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)
+    wait_for(f"VM {uuid} to be deleted", gone, 90, 0.5)
+    wait_for("all to be gone", lambda: all(uuid not in domains(host) for host in lab.hosts) and
+             os.listdir(f"{lab.vms}/lock") == ["__VIRTX__DISKS__"], 90, 0.5)
+
+
+def place(lab, uuid):
+    """The one host that has the VM by libvirt, registry and every host's answer; None while that is not settled."""
+    have = [host for host in lab.hosts if uuid in domains(host)]
+    registered = [host for host in lab.hosts if os.path.exists(f"{lab.vms}/xml/{host.uuid}/{uuid}.xml")]
+    journals = [host for host in lab.hosts if os.path.exists(f"{lab.vms}/xml/{host.uuid}/{uuid}.journal")]
+    if len(have) != 1 or have != registered or journals:
+        return None
+    answers = [host.api("GET", f"/vms/{uuid}/runstate") for host in lab.hosts]
+    if any(answer.status != 200 or answer.json()["host"] != have[0].uuid for answer in answers):
+        return None
+    states = {RUNSTATES[answer.json()["runstate"]] for answer in answers}
+    return (have[0], states.pop()) if len(states) == 1 else None
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=map(name_of, CELLS))
+def test_fault(lab2, took, cell):  # noqa: F811
+    fault, strikes_target, kind, moment = cell
+    source, target = lab2.hosts
+    uuid = create(source, vmdef("fault"))
+    if kind == LIVE:
+        assert source.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    host, other = (target, source) if strikes_target else (source, target)
+    answer = migrate(source, uuid, target, kind)
+    assert answer.status == 202, answer.text
+    time.sleep(took[kind] * moment)
+    fault.kill(host, other, lab2, uuid)
+    # Long enough for the other side to act on it.
+    deadline = time.monotonic() + took[kind]
+    while time.monotonic() < deadline:
+        assert not (running(source, uuid) and running(target, uuid))
+        time.sleep(0.1)
+    fault.mend(host, other, lab2, uuid)
+    for each in lab2.hosts:
+        wait_ready(each, 120)
+    found, state = wait_for("the VM to be in one place", lambda: place(lab2, uuid), 120, 0.2)
+    # A VM whose process or host was killed is off, one that was not goes on.
+    survives = fault.name not in ("qemu", "host")
+    if kind == LIVE and survives:
+        wait_for("the VM to run", lambda: running(found, uuid), 30)
+    assert state in (("running",) if kind == LIVE and survives else ("running", "poweroff", "crashed")), state
+    if kind == COLD or not survives:
+        assert found.api("POST", f"/vms/{uuid}/runstate/boot").status == 204 or state == "running"
+    print(name_of(cell), "->", "target" if found is target else "source", state)
+    remove(lab2, uuid)
