@@ -2,12 +2,17 @@
 """Migrations between two real hosts: the VM is on exactly one of them, before, after, and whatever happens meanwhile."""
 
 import os
+import threading
+import time
+import uuid as uuids
 
 import pytest
 from conftest import BUILD, PREFIX, RUNSTATES, create, delete, disk, oplog, vmdef, wait_ready
 from lab import Lab, wait_for
 
 COLD, LIVE = 0, 1
+ROUNDS = int(os.environ.get("VIRTX_MIGRATE_ROUNDS", "1"))  # of two migrations, and two by virsh
+ABORTS = int(os.environ.get("VIRTX_MIGRATE_ABORTS", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +85,242 @@ def test_live(lab2):
         wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
     assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     delete(one, uuid)
+
+
+def refused(answer, status, *words):
+    assert answer.status == status, answer.text
+    for word in words:
+        assert word in answer.json()["detail"], answer.text
+
+
+def test_refused(lab2):
+    """Each reason by itself; nothing has changed after it."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("no", nets=[{"name": "virtxnone", "nettype": 1, "model": 0, "mac": ""}]))
+    refused(migrate(one, uuid, one, COLD), 422, "already")
+    refused(migrate(one, uuid, two, LIVE), 422, "poweroff", "running or paused")
+    refused(migrate(one, uuid, two, COLD), 422, two.uuid, "no bridge 'virtxnone'")
+    refused(migrate(one, uuid, two, 2), 400, "migration_type")
+    refused(migrate(one, uuid, two, COLD, bandwidth=1), 400, "bandwidth")
+    refused(migrate(one, uuid, two, LIVE, downtime=-1), 400, "downtime")
+    refused(migrate(one, uuid, two, LIVE, timeout=1, timeout_action=2), 400, "timeout_action")
+    refused(one.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": str(uuids.uuid4())}), 404, "no host")
+    refused(one.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": "h2"}), 400, "host")
+    refused(one.api("DELETE", f"/vms/{uuid}/runstate/migrate"), 424, "does not migrate")
+    assert one.api("GET", f"/vms/{uuid}/runstate/migrate").json()["state"] == 0
+    delete(one, uuid)
+
+    uuid = create(one, vmdef("net", nets=[{"name": "virtxnone", "nettype": 0, "model": 0, "mac": ""}]))
+    refused(migrate(one, uuid, two, COLD), 422, "virtxnone")
+    delete(one, uuid)
+
+    uuid = create(one, vmdef("big", memory={"total": 1 << 28, "hp": False}))
+    refused(migrate(one, uuid, two, COLD), 422, two.uuid, "MiB of memory")
+    delete(one, uuid)
+
+    uuid = create(one, vmdef("on"))
+    assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    refused(migrate(one, uuid, two, COLD), 422, "running", "powered off")
+    assert domains(one) == {uuid} and domains(two) == set()
+    off(one, uuid)
+    delete(one, uuid)
+
+
+def test_busy(lab2):
+    """Nothing else is done to a VM that migrates."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("busy"))
+    assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    begun = migrate(one, uuid, two, LIVE)
+    for method, path in (("DELETE", "/runstate/boot"), ("POST", "/runstate/pause"), ("DELETE", "")):
+        refused(one.api(method, f"/vms/{uuid}{path}"), 409)
+    assert operation(one, begun)["state"] == "completed"
+    check_place(lab2, uuid, two, "running")
+    off(one, uuid)
+    delete(one, uuid)
+
+
+def off(host, uuid):
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+
+
+@pytest.fixture
+def hugepages():
+    """64 pages of 2 MiB for the machine, of which the hosts are made."""
+    path = "/proc/sys/vm/nr_hugepages"
+    with open(path) as file:
+        before = file.read()
+    with open(path, "w") as file:
+        file.write("96")
+    yield
+    with open(path, "w") as file:
+        file.write(before)
+
+
+KINDS = ["paused", "hugepages", "cloud-init", "unmanaged iso", "uefi", "bios"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(lab2, request, kind):
+    """Each moves live and back, and keeps its definition."""
+    one, two = lab2.hosts
+    fields, options = {}, None
+    if kind == "hugepages":
+        request.getfixturevalue("hugepages")
+        fields["memory"] = {"total": 64, "hp": True}
+        wait_for("the hugepages to be seen", lambda: all(
+            item["fields"]["hpavailable"] >= 64 for host in lab2.hosts
+            for item in host.api("GET", "/hosts").json()["items"]), 90, 0.5)
+    elif kind == "cloud-init":
+        options = {"cloud_init": [{"name": "ci-userdata", "value": "#cloud-config\n"}]}
+    elif kind == "unmanaged iso":
+        one.run(["mkdir", "-p", "/vms/ds"])
+        one.run(["qemu-img", "create", "-q", "-f", "raw", "/vms/ds/cd.iso", "1M"])
+        fields["disks"] = [disk("/vms/ds/cd.iso", device=1, bus=2, man=0, prov=0, size=1)]
+    elif kind in ("uefi", "bios"):
+        fields["firmware"] = int(kind == "uefi")
+    state = "paused" if kind == "paused" else "running"
+    uuid = create(one, vmdef("kind", **fields))
+    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    assert one.api("POST", f"/vms/{uuid}/runstate/boot", options).status == 204
+    leases = len(one.sanlock_status()["resources"])
+    for source, target in ((one, two), (two, one)):
+        if state == "paused":
+            assert source.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
+        done = operation(source, migrate(source, uuid, target, LIVE))
+        assert done["state"] == "completed", done
+        check_place(lab2, uuid, target, state)
+        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 10)
+        if state == "paused":
+            refused(migrate(target, uuid, source, LIVE), 422, "resume it first")
+            assert target.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
+        wait_for("its leases", lambda: len(target.sanlock_status()["resources"]) == leases, 10)
+        assert source.sanlock_status()["resources"] == []
+        wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
+    off(one, uuid)
+    delete(one, uuid)
+    if kind == "unmanaged iso":
+        os.unlink(f"{lab2.vms}/ds/cd.iso")
+
+
+@pytest.fixture(scope="module")
+def counting(lab2, guest_image):
+    """A guest that writes a counter to its second disk each second; its uuid."""
+    one = lab2.hosts[0]
+    os.makedirs(f"{lab2.vms}/ds", exist_ok=True)
+    one.run(["qemu-img", "convert", "-O", "qcow2", guest_image, "/vms/ds/counting.qcow2"])
+    uuid = create(one, vmdef("counting", osdisk=disk("/vms/ds/counting.qcow2", prov=0),
+                             disks=[disk("/vms/ds/counter.raw", size=1)], memory={"total": 128, "hp": False}))
+    assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    wait_for("the guest to count", lambda: counter(lab2) > 0, 120)
+    yield uuid
+    off(one, uuid)
+    delete(one, uuid)
+
+
+def counter(lab):
+    with open(f"{lab.vms}/ds/counter.raw", "rb") as file:
+        return int(file.read(16).split(b"\n")[0].strip(b"\0") or 0)
+
+
+class Counting(threading.Thread):
+    """Watches the counter: by how much it goes on, and how long it stands still at most."""
+
+    def __init__(self, lab):
+        super().__init__()
+        self.lab = lab
+        self.steps, self.longest, self.running = [], 0, True
+
+    def run(self):
+        value, since = counter(self.lab), time.monotonic()
+        while self.running:
+            now, at = counter(self.lab), time.monotonic()
+            self.longest = max(self.longest, at - since)
+            if now != value:
+                self.steps.append(now - value)
+                value, since = now, at
+            time.sleep(0.02)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.running = False
+        self.join()
+
+
+def detach_agent(host, uuid):
+    """What QEMU does not migrate."""
+    xml = host.virsh("dumpxml", uuid).stdout
+    agent = xml[xml.index("<channel type='qemu-vdagent'>"):]
+    host.run(["tee", "/vms/agent.xml"], input=agent[:agent.index("</channel>") + len("</channel>")])
+    host.virsh("detach-device", uuid, "/vms/agent.xml", "--live")
+    wait_for("the agent's channel to be gone", lambda: "vdagent" not in host.virsh("dumpxml", uuid).stdout, 10)
+
+
+def virsh_migrate(source, target, uuid):
+    """Seconds that virsh takes for the same."""
+    detach_agent(source, uuid)
+    began = time.monotonic()
+    source.virsh("migrate", "--live", "--p2p", "--persistent", "--undefinesource", "--auto-converge", "--parallel",
+                 "--parallel-connections", "1", "--abort-on-error", "--unsafe", uuid,
+                 f"qemu+tcp://{target.addr}/system", f"tcp://{target.addr}", timeout=120)
+    return time.monotonic() - began
+
+
+def test_counter(lab2, counting):
+    """Back and forth while it counts, by virtxd and by virsh in turn."""
+    one, two = lab2.hosts
+    ours, theirs = [], []
+    with Counting(lab2) as watch:
+        for n in range(ROUNDS):
+            for source, target, times in ((one, two, ours), (two, one, ours), (one, two, theirs), (two, one, theirs)):
+                began = time.monotonic()
+                if times is ours:
+                    done = operation(source, migrate(source, counting, target, LIVE))
+                    times.append(time.monotonic() - began)
+                    assert done["state"] == "completed", done
+                else:
+                    times.append(virsh_migrate(source, target, counting))
+                check_place(lab2, counting, target, "running")
+                wait_for("the agent's channel", lambda: "vdagent" in target.virsh("dumpxml", counting).stdout, 30)
+                before = counter(lab2)
+                wait_for("the guest to count on", lambda: counter(lab2) > before, 30)
+    print(f"{len(ours)} migrations: {sum(ours):.1f} s, virsh {sum(theirs):.1f} s, ratio {sum(ours) / sum(theirs):.3f}; "
+          f"counted by {set(watch.steps)}, stood still for {watch.longest:.2f} s at most")
+    assert set(watch.steps) <= {1, 2}
+
+
+@pytest.mark.parametrize("moment", ["first", "middle", "last"])
+def test_abort(lab2, counting, moment):
+    """The VM goes on where it is."""
+    one, two = lab2.hosts
+    for _ in range(ABORTS):
+        began = time.monotonic()
+        begun = migrate(one, counting, two, LIVE, bandwidth=8)
+        assert begun.status == 202, begun.text
+        if moment != "first":
+            share = 0.5 if moment == "middle" else 0.1
+            wait_for("the transfer", lambda: (lambda progress: 0 < progress["remaining"] <= share * progress["total"])(
+                one.api("GET", f"/vms/{counting}/runstate/migrate").json()["progress"]), 60)
+
+        def aborted():
+            answer = one.api("DELETE", f"/vms/{counting}/runstate/migrate")
+            if answer.status == 424:
+                # libvirt has not begun, or it was too late: then the VM has moved.
+                return one.api("GET", begun.headers["Location"]).json()["state"] != "started"
+            assert answer.status == 204, answer.text
+            return True
+        wait_for("the abort", aborted, 30)
+        done = operation(one, begun)
+        if done["state"] == "completed":
+            assert moment == "last"
+            assert operation(two, migrate(two, counting, one, LIVE))["state"] == "completed"
+        else:
+            assert "operation aborted" in done["msg"] or "canceled by client" in done["msg"], done
+            print(f"aborted {time.monotonic() - began:.2f} s after it began")
+        check_place(lab2, counting, one, "running")
+        before = counter(lab2)
+        wait_for("the guest to count on", lambda: counter(lab2) > before, 30)
+        wait_for("the agent's channel", lambda: "vdagent" in one.virsh("dumpxml", counting).stdout, 30)

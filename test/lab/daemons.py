@@ -30,6 +30,7 @@ dynamic_ownership = 0
 security_driver = "none"
 cgroup_controllers = [ ]
 namespaces = [ ]
+hugetlbfs_mount = "/run/hugepages"
 lock_manager = "sanlock"
 """
 

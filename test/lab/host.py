@@ -93,7 +93,8 @@ class Host:
             f"if [ -e /dev/kvm ]; then mount --bind {quote(self.state)}/hostname /dev/kvm;"
             " mount -o remount,bind,ro /dev/kvm; fi",
             "mount -t tmpfs -o mode=755 tmpfs /run",
-            "mkdir /run/lock /run/sanlock /run/libvirt",
+            "mkdir /run/lock /run/sanlock /run/libvirt /run/hugepages",
+            "mount -t hugetlbfs hugetlbfs /run/hugepages",
             "echo ready",
             "exec sleep infinity >&-",
         ]
