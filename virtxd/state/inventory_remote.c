@@ -171,6 +171,9 @@ take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	}
 	if (!untimed && ts < entry->view.vm.ts)
 		return INVENTORY_OLD;
+	/* A host has the last word about its own VMs, and its digest tells when one is missed. */
+	if (host && entry->host && entry->host != host && entry->host->told_digest)
+		return INVENTORY_OLD;
 	index_bury_vm(inventory, entry, untimed ? entry->view.vm.ts : ts);
 	return INVENTORY_TAKEN;
 }

@@ -10,6 +10,7 @@
 #include "proto/log.h"
 #include "virt/runstate.h"
 #include "work/hypervisor.h"
+#include "work/vm_steps.h"
 
 #define AGENT_BEGIN "<channel type='qemu-vdagent'>"
 #define AGENT_END   "</channel>"
@@ -133,16 +134,8 @@ leave(const struct work_env *env, const struct journal *journal, virDomainPtr do
 		return hypervisor_error(err, 424,
 		    "VM '%s' is on host '%s', and its stopped process here cannot be ended",
 		    journal->uuid, journal->target);
-	/* Its firmware's variables may be on storage that both hosts have. */
-	if (here->defined &&
-	    virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-					       VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-					       VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-					       VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0 &&
-	    virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-		return hypervisor_error(err, 424,
-		    "VM '%s' is on host '%s', and cannot be undefined here", journal->uuid,
-		    journal->target);
+	if (here->defined && migration_undefine(domain, err) < 0)
+		return -1;
 	return hand_over(env, journal, err);
 }
 
@@ -229,35 +222,82 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 		      : stay(env, journal, domain, &here, err);
 }
 
+/* What a migration that failed at its very end left behind is off, and of nobody's journal. */
+static int
+is_leftover(const struct work_env *env, virDomainPtr domain, const char *from, const char *uuid,
+    enum migration_end *ret, struct error *err)
+{
+	_journal_ struct journal journal = { 0 };
+	struct error cause = { 0 };
+
+	*ret = MIGRATION_GOES_ON;
+	if (virDomainIsActive(domain) != 0 ||
+	    journal_load(env->root, from, uuid, &journal, &cause) == 0)
+		return 0;
+	if (cause.status != 404) {
+		*err = cause;
+		return -1;
+	}
+	*ret = MIGRATION_LEFTOVER;
+	return 0;
+}
+
 int
-migration_arrive(
-    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
+    enum migration_end *ret, struct error *err)
 {
 	struct error cause = { 0 };
 	enum vmrunstate runstate;
 	bool registered;
 	char from[37];
 
-	if (virDomainIsPersistent(domain) != 1 || virDomainIsActive(domain) != 1)
-		return 0;
-	if (hypervisor_runstate(domain, &runstate, err) < 0)
-		return -1;
-	if (runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
+	*ret = MIGRATION_HERE;
+	if (virDomainIsPersistent(domain) != 1)
 		return 0;
 	if (migration_attach_agent(domain, &cause) < 0)
 		log_warning("job", "%s", cause.detail);
 	cause = (struct error){ 0 };
-	if (is_registered(env, uuid, &registered, err) < 0)
+	if (is_registered(env, uuid, &registered, err) < 0 ||
+	    hypervisor_runstate(domain, &runstate, err) < 0)
 		return -1;
 	if (registered)
 		return 0;
-	if (registry_find_other(env->root, env->host, uuid, from, &cause) < 0 ||
-	    registry_move(env->root, from, env->host, uuid, &cause) < 0) {
-		/* Its former host was faster, or nobody has it. */
-		if (cause.status == 404)
+	if (registry_find_other(env->root, env->host, uuid, from, &cause) == 0) {
+		if (runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
+			return is_leftover(env, domain, from, uuid, ret, err);
+		if (registry_move(env->root, from, env->host, uuid, &cause) == 0)
 			return 0;
-		*err = cause;
-		return -1;
 	}
+	/* Its former host was faster, or nobody has it. */
+	if (cause.status == 404)
+		return 0;
+	*err = cause;
+	return -1;
+}
+
+int
+migration_undefine(virDomainPtr domain, struct error *err)
+{
+	/* Its firmware's variables may be on storage that both hosts have. */
+	if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+					       VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+					       VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+					       VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0 &&
+	    virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+		return hypervisor_error(err, 424,
+		    "VM '%s' is on another host, and cannot be undefined here",
+		    virDomainGetName(domain));
 	return 0;
+}
+
+bool
+migration_came_here(const struct oplog_list *oplog, const char *host)
+{
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		if (str_equal(item->op, "VmMigrate"))
+			return str_equal(item->msg, host);
+	}
+	return false;
 }

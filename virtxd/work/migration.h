@@ -25,9 +25,20 @@ int migration_check(const struct vm_migrate_request *req, virDomainPtr domain, s
  */
 int migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     bool *moved, struct error *err);
-/* A VM that runs here, and is registered under the host that it came from, is registered here. */
-int migration_arrive(
-    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
+enum migration_end {
+	MIGRATION_HERE,
+	MIGRATION_GOES_ON,  /* it is for the source to end it */
+	MIGRATION_LEFTOVER, /* the VM is registered elsewhere, and this definition is what is left
+			     */
+};
+/* The same from the target's side: a VM that runs here, and is registered under the host that it
+ * came from, is registered here. */
+int migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
+    enum migration_end *ret, struct error *err);
+/* Undefines what is left of a VM that is on another host. */
+int migration_undefine(virDomainPtr domain, struct error *err);
+/* Whether the VM's last migration was to this host. */
+bool migration_came_here(const struct oplog_list *oplog, const char *host);
 
 /* Takes the channel of the agent out of a VM that is on, or puts it back where its definition has
  * one. QEMU refuses to migrate it. */

@@ -4,6 +4,7 @@
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "work/hypervisor.h"
+#include "work/migration.h"
 #include "work/orphans.h"
 
 static void
@@ -104,12 +105,14 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 			_free_ char *detail = xasprintf(
 			    "libvirt has the VM here, and it is registered under host '%s'",
 			    entry->host);
+			bool on = virDomainIsActive(domain) == 1;
 
-			/* vm-heal registers here what has arrived and runs. */
-			if (virDomainIsActive(domain) == 1)
+			/* vm-heal registers here what has arrived and runs, and undefines what has
+			 * not. */
+			if (on || migration_came_here(&info.oplog, env->host))
 				model_append(&res->unfinished, &res->n_unfinished)->uuid =
 				    xstrdup(info.uuid);
-			else
+			if (!on)
 				add_problem(res, "registered-elsewhere", info.uuid,
 				    xasprintf(
 					"%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),

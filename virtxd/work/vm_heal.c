@@ -51,7 +51,7 @@ heal_oplog(virDomainPtr domain, const char *host, const struct oplog_list *oplog
 		} else if (str_equal(item->op, "VmBoot") && on) {
 			oplog_end(domain, item->op, item->ts, "", NULL);
 		} else if (str_equal(item->op, "VmMigrate") && str_equal(item->msg, host)) {
-			oplog_end(domain, item->op, item->ts, "", NULL);
+			oplog_end(domain, item->op, item->ts, item->msg, NULL);
 		} else {
 			error_set(
 			    &cause, 500, "%s", str_empty(item->msg) ? "interrupted" : item->msg);
@@ -70,6 +70,7 @@ work_vm_heal(const void *request, void *result, struct error *err)
 	_domain_info_ struct domain_info info = { 0 };
 	_close_ int lock = -1;
 	struct error cause = { 0 };
+	enum migration_end end;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
@@ -81,9 +82,16 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
-	if (migration_arrive(&req->env, domain, req->uuid, err) < 0 ||
-	    heal_cloud_init(req, conn, domain, err) < 0 ||
+	if (migration_arrive(&req->env, domain, req->uuid, &end, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (end == MIGRATION_LEFTOVER && migration_came_here(&info.oplog, req->env.host)) {
+		res->gone = true;
+		return migration_undefine(domain, err);
+	}
+	if (end != MIGRATION_HERE)
+		return hypervisor_report(domain, req->env.root, &res->vm, err);
+	if (heal_cloud_init(req, conn, domain, err) < 0)
 		return -1;
 	heal_oplog(domain, req->env.host, &info.oplog);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
