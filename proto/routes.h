@@ -45,10 +45,11 @@ enum route_id {
 
 /* Which host has the answer. */
 enum scope {
-	SCOPE_HERE, /* any */
-	SCOPE_VM,   /* that of the VM in the path */
-	SCOPE_HOST, /* that in the path */
-	SCOPE_BODY, /* that in the body's "host"; none there: any */
+	SCOPE_HERE,	 /* any */
+	SCOPE_VM,	 /* that of the VM in the path */
+	SCOPE_HOST,	 /* that in the path */
+	SCOPE_BODY,	 /* that in the body's "host"; none there: any */
+	SCOPE_OPERATION, /* that which keeps the operation in the path */
 };
 
 struct route {

@@ -7,7 +7,7 @@
 
 #include "proto/json.h"
 #include "proto/model.h"
-#include "virtx/sse.h"
+#include "proto/sse.h"
 #include "virtx/verbs.h"
 
 #define PAUSE_MAX 10 /* seconds between two attempts */

@@ -21,6 +21,7 @@
 #include "http/forward.h"
 #include "http/server.h"
 #include "proto/log.h"
+#include "relay.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
@@ -42,6 +43,7 @@ struct daemon {
 	struct peers *peers;
 	struct forwarder *forwarder;
 	struct cluster *cluster; /* NULL until the host's uuid is known */
+	struct relay *relay;	 /* likewise */
 	struct http_server *server;
 	struct api api;
 };
@@ -173,9 +175,13 @@ on_probed(void *arg, const char *host, const struct error *err)
 	struct daemon *daemon = arg;
 
 	/* The uuid is a tag of the serf member, so that serf waits for it. */
-	if (host && !daemon->cluster)
+	if (host && !daemon->cluster) {
 		daemon->cluster = cluster_new(
 		    daemon->base, &daemon->config, daemon->inventory, daemon->peers, host);
+		daemon->relay =
+		    relay_new(daemon->base, daemon->peers, cluster_members(daemon->cluster),
+			daemon->streams, daemon->events, daemon->operations);
+	}
 	virt_probe_done(daemon->virt, host ? NULL : err);
 }
 
@@ -302,7 +308,8 @@ start(struct daemon *daemon, struct error *err)
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = lag_new(daemon->base);
 	daemon->peers = peers_new(daemon->base);
-	daemon->forwarder = forwarder_new(daemon->peers, config, find_address, daemon);
+	daemon->forwarder =
+	    forwarder_new(daemon->peers, config, daemon->operations, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);
@@ -341,6 +348,7 @@ static void
 stop(struct daemon *daemon)
 {
 	http_server_free(daemon->server);
+	relay_free(daemon->relay);
 	event_streams_free(daemon->streams);
 	lag_free(daemon->lag);
 	cluster_free(daemon->cluster);

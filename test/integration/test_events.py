@@ -11,13 +11,16 @@ import conftest
 from lab import wait_for
 
 
+STREAMS = 256  # at once
+
+
 class Stream:
     """One reader; a chunked body read as lines."""
 
-    def __init__(self, host, last=None, timeout=30):
+    def __init__(self, host, last=None, timeout=30, query=""):
         self.sock = host.connect(timeout=timeout) if timeout else host.connect()
         last = f"Last-Event-ID: {last}\r\n" if last else ""
-        self.sock.sendall(f"GET /events HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        self.sock.sendall(f"GET /events{query} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
         self.file = self.sock.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         self.headers = {}
@@ -89,6 +92,32 @@ def test_life_is_told_everywhere(lab3):
         stream.close()
 
 
+def test_operations_of_others(lab3):
+    """What happens to an operation is told by every host, and shown by the one that passed the request on."""
+    h1, h2, h3 = lab3.hosts
+    streams = [Stream(host, query=query) for host, query in ((h1, ""), (h3, "?type=operation"))]
+    for stream in streams:
+        assert stream.event()[1] == "reset"
+    wait_for("the readers to be known", lambda: "virtx_event_streams 2" in h2.api("GET", "/metrics").text, 10)
+    body = {"vmdef": conftest.vmdef("evop"), "host": h2.uuid}
+    answer = h1.api("POST", "/vms", body, headers={"Prefer": "respond-async"})
+    assert answer.status == 202, answer.text
+    where = answer.headers["Location"]
+    for stream, kinds in zip(streams, (("vm", "host", "operation"), ("operation",))):
+        def ended(kind, data, kinds=kinds):
+            assert kind in kinds
+            return kind == "operation" and f"/operations/{data['id']}" == where and data["te"] > 0
+        _, data = stream.until(ended)
+        assert (data["op"], data["host"], data["state"]) == ("VmCreate", h2.uuid, "completed")
+        stream.close()
+    # No reader, no relay.
+    wait_for("the relays to end", lambda: "virtx_event_streams 0" in h2.api("GET", "/metrics").text, 40)
+    assert h1.api("GET", where).json() == h2.api("GET", where).json() == data
+    assert h1.api("GET", "/operations/nonsense").status == 404
+    assert h1.api("GET", "/events?type=nonsense").status == 400
+    conftest.delete(h1, data["vm"])
+
+
 def test_operations_and_resume(lab3):
     h1 = lab3.hosts[0]
     stream = Stream(h1)
@@ -129,7 +158,7 @@ def test_stream_outlives_the_timeouts(lab3):
 
 def test_bound_and_slow_readers(lab3):
     h1 = lab3.hosts[0]
-    readers = [Stream(h1) for _ in range(128)]
+    readers = [Stream(h1) for _ in range(STREAMS)]
     assert all(reader.status == 200 for reader in readers)
     extra = Stream(h1)
     assert extra.status == 503

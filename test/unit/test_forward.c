@@ -20,6 +20,7 @@
 #include "http/exchange.h"
 #include "http/peer.h"
 #include "http/server.h"
+#include "state/operations.h"
 
 #define UUID "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 #define HOST "11111111-2222-3333-4444-555555555555"
@@ -29,6 +30,7 @@ struct fixture {
 	struct event_base *base;
 	struct config config;
 	struct peers *peers;
+	struct operations *operations;
 	struct forwarder *forwarder;
 	struct http_server *front, *back;
 	struct forward_address address;
@@ -77,7 +79,7 @@ static void
 on_back(void *arg, struct request *req)
 {
 	static const struct request_header headers[] = { { "Warning", "299 VirtX \"left\"" },
-		{ "Location", "/operations/7" }, { "Allow", "GET" } };
+		{ "Location", "/operations/" UUID }, { "Allow", "GET" } };
 	struct fixture *f = arg;
 	struct error err = { 0 };
 	char *text;
@@ -124,7 +126,8 @@ setup(void **state)
 	f->config.listen[0].port = 0;
 	f->config.reply_timeout = 1;
 	f->peers = peers_new(f->base);
-	f->forwarder = forwarder_new(f->peers, &f->config, find, f);
+	f->operations = operations_new();
+	f->forwarder = forwarder_new(f->peers, &f->config, f->operations, find, f);
 	f->front = http_server_new(f->base, &f->config, on_front, f, &err);
 	f->back = http_server_new(f->base, &f->config, on_back, f, &err);
 	f->known = true;
@@ -142,6 +145,7 @@ teardown(void **state)
 	http_server_free(f->front);
 	forwarder_free(f->forwarder);
 	peers_free(f->peers);
+	operations_free(f->operations);
 	http_server_free(f->back);
 	if (f->fd >= 0)
 		close(f->fd);
@@ -226,7 +230,8 @@ test_passes(void **state)
 	body = await(f, 8);
 	assert_has(f->in.data, "HTTP/1.1 202 Accepted\r\n");
 	assert_has(f->in.data, "Warning: 299 VirtX \"left\"\r\n");
-	assert_has(f->in.data, "Location: /operations/7\r\n");
+	assert_has(f->in.data, "Location: /operations/" UUID "\r\n");
+	assert_string_equal(operations_find_elsewhere(f->operations, UUID), HOST);
 	assert_has(f->in.data, "Allow: GET\r\n");
 	assert_has(f->in.data, "Content-Type: application/json\r\n");
 	assert_has(f->in.data, "Content-Length: 8\r\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "virtx/sse.h"
+#include "proto/sse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

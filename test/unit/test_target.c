@@ -43,6 +43,8 @@ setup(void **state)
 	struct vm_report report = { .uuid = vm, .has_def = true };
 
 	api->inventory = inventory_new();
+	api->operations = operations_new();
+	operations_set_elsewhere(api->operations, VM_OTHER, OTHER);
 	inventory_report_host(api->inventory, &host);
 	inventory_report_vm(api->inventory, inventory_mark(api->inventory), true, &report);
 	inventory_set_host(api->inventory, OTHER, "h2", CSTATE_ACTIVE);
@@ -59,6 +61,7 @@ teardown(void **state)
 {
 	struct api *api = *state;
 
+	operations_free(api->operations);
 	inventory_free(api->inventory);
 	free(api);
 	return 0;
@@ -76,6 +79,7 @@ test_target(void **state)
 		{ ROUTE_VM_LIST, "", "", "", 0 },
 		{ ROUTE_HOST_LIST, "", "", "", 0 },
 		{ ROUTE_OPERATION_GET, OTHER, "", "", 0 },
+		{ ROUTE_OPERATION_GET, VM_OTHER, "", OTHER, 0 },
 		{ ROUTE_VM_GET, VM_SELF, "", "", 0 },
 		{ ROUTE_VM_GET, VM_OTHER, "", OTHER, 0 },
 		{ ROUTE_VM_GET, VM_FAILED, "", "", 503 },

@@ -22,8 +22,9 @@ struct stream {
 	TAILQ_ENTRY(stream) entry;
 	struct event_streams *owner;
 	struct request *req;
-	uint64_t next; /* the number of the event to send next */
-	bool full;     /* until the client has taken all */
+	uint64_t next;	  /* the number of the event to send next */
+	const char *type; /* the only one that is wanted, NULL for all */
+	bool full;	  /* until the client has taken all */
 };
 
 struct event_streams {
@@ -59,6 +60,10 @@ stream_flush(struct stream *stream)
 		return false;
 	}
 	while (!stream->full && (item = events_get(events, stream->next))) {
+		if (stream->type && !str_equal(stream->type, item->type)) {
+			stream->next++;
+			continue;
+		}
 		buffer_printf(&out,
 		    "id: %llx-%llu\nevent: %s\ndata: ", (unsigned long long)events_epoch(events),
 		    (unsigned long long)item->id, item->type);
@@ -163,6 +168,38 @@ event_streams_count(const struct event_streams *streams)
 	return streams->n;
 }
 
+bool
+event_streams_wanted(const struct event_streams *streams)
+{
+	const struct stream *stream;
+
+	TAILQ_FOREACH (stream, &streams->list, entry) {
+		if (!stream->req->looped)
+			return true;
+	}
+	return false;
+}
+
+/* The type of events that the query asks for, NULL for all. */
+static int
+read_type(const struct request *req, const char **ret, struct error *err)
+{
+	static const char *const types[] = { "vm", "host", "operation" };
+	_free_ char *wanted = NULL;
+
+	*ret = NULL;
+	if (request_query(req, "type", &wanted, err) < 0)
+		return -1;
+	if (!wanted)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if (str_equal(wanted, types[i]))
+			*ret = types[i];
+	}
+	return *ret ? 0
+		    : error_set(err, 400, "type: '%s' is none of vm, host and operation", wanted);
+}
+
 /* The number after the one that the client saw last; 0 where that is not kept any more, or of
  * another run. */
 static uint64_t
@@ -190,13 +227,15 @@ event_streams_add(struct event_streams *streams, struct request *req)
 {
 	static const struct request_header headers[] = { { "Cache-Control", "no-store" } };
 	struct events *events = streams->events;
+	const char *type;
 	struct stream *stream;
 	struct error err = { 0 };
 	char text[128];
 	int len;
 
-	if (streams->n >= EVENT_STREAMS_MAX) {
+	if (read_type(req, &type, &err) == 0 && streams->n >= EVENT_STREAMS_MAX)
 		error_set(&err, 503, "all %d event streams are in use", EVENT_STREAMS_MAX);
+	if (err.status) {
 		request_reply_error(req, &err);
 		return;
 	}
@@ -208,6 +247,7 @@ event_streams_add(struct event_streams *streams, struct request *req)
 	stream = xcalloc(1, sizeof(*stream));
 	stream->owner = streams;
 	stream->req = req;
+	stream->type = type;
 	stream->next = resume_at(events, req->last_event_id);
 	TAILQ_INSERT_TAIL(&streams->list, stream, entry);
 	streams->n++;

@@ -9,14 +9,17 @@
 struct event_base;
 struct event_streams;
 
-#define EVENT_STREAMS_MAX 128
+#define EVENT_STREAMS_MAX 256
 
 /* Both are borrowed and outlive the streams. */
 struct event_streams *event_streams_new(struct event_base *base, struct events *events);
 /* After the HTTP server, which ends the streams. */
 void event_streams_free(struct event_streams *streams);
 unsigned int event_streams_count(const struct event_streams *streams);
-/* Makes a stream of the request, or answers 503 where there are too many. */
+/* Whether anybody reads them but other hosts. */
+bool event_streams_wanted(const struct event_streams *streams);
+/* Makes a stream of the request, of one type of events where its query says so; or answers 503
+ * where there are too many, 400 for a type that there is not. */
 void event_streams_add(struct event_streams *streams, struct request *req);
 
 #endif

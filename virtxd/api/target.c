@@ -27,6 +27,7 @@ find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_S
 {
 	const struct inventory_vm *view;
 	const struct host *host;
+	const char *keeper;
 
 	switch (req->route->scope) {
 	case SCOPE_VM:
@@ -43,6 +44,11 @@ find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_S
 	case SCOPE_BODY:
 		read_host(req, ret);
 		return;
+	case SCOPE_OPERATION:
+		keeper = operations_find_elsewhere(api->operations, req->param);
+		if (keeper && uuid_normalize(keeper, ret) == 0)
+			return;
+		break;
 	case SCOPE_HERE:
 	default:
 		break;

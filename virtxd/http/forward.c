@@ -12,6 +12,7 @@
 #include "http/exchange.h"
 #include "http/peer.h"
 #include "proto/log.h"
+#include "state/operations.h"
 
 #define HEADERS_MAX   64
 #define CONNECT_MS    2000
@@ -26,11 +27,13 @@
 struct forwarder {
 	struct peers *peers;
 	const struct config *config;
+	struct operations *operations;
 	forward_find find;
 	void *arg;
 };
 
 struct forwarding {
+	struct forwarder *forwarder;
 	struct request *req;
 	struct peer_call *call;
 	char host[37];
@@ -115,6 +118,22 @@ reply_error(struct forwarding *fw, const struct error *cause)
 	request_reply_error(fw->req, &err);
 }
 
+/* Where the client may look for what the other host goes on with. */
+static void
+note_operation(const struct forwarding *fw, const struct peer_answer *answer)
+{
+	static const char prefix[] = "/operations/";
+
+	for (size_t i = 0; i < answer->n_headers; i++) {
+		const struct request_header *header = &answer->headers[i];
+
+		if (strcasecmp(header->name, "Location") == 0 &&
+		    strncmp(header->value, prefix, strlen(prefix)) == 0)
+			operations_set_elsewhere(
+			    fw->forwarder->operations, header->value + strlen(prefix), fw->host);
+	}
+}
+
 static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
@@ -135,6 +154,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 		size_t len =
 		    answer->len == 0 && answer->length > 0 ? (size_t)answer->length : answer->len;
 
+		note_operation(fw, answer);
 		n = pick_headers(answer, headers, &type);
 		request_reply_full(fw->req, answer->status, type,
 		    answer->len ? xstrndup(answer->body, answer->len) : NULL, len, headers, n);
@@ -209,6 +229,7 @@ forward_request(struct forwarder *forwarder, struct request *req, const char *ho
 	_free_ char *path = NULL;
 	struct error err = { 0 };
 
+	fw->forwarder = forwarder;
 	fw->req = req;
 	snprintf(fw->host, sizeof(fw->host), "%s", host);
 	if (req->route->scope == SCOPE_VM)
@@ -243,12 +264,14 @@ forward_request(struct forwarder *forwarder, struct request *req, const char *ho
 }
 
 struct forwarder *
-forwarder_new(struct peers *peers, const struct config *config, forward_find find, void *arg)
+forwarder_new(struct peers *peers, const struct config *config, struct operations *operations,
+    forward_find find, void *arg)
 {
 	struct forwarder *forwarder = xcalloc(1, sizeof(*forwarder));
 
 	forwarder->peers = peers;
 	forwarder->config = config;
+	forwarder->operations = operations;
 	forwarder->find = find;
 	forwarder->arg = arg;
 	return forwarder;

@@ -7,6 +7,7 @@
 #include "state/config.h"
 
 struct forwarder;
+struct operations;
 struct peers;
 
 /* Where a host's API is. */
@@ -20,8 +21,8 @@ struct forward_address {
 typedef bool (*forward_find)(void *arg, const char *host, struct forward_address *ret);
 
 /* All are borrowed and outlive the forwarder. */
-struct forwarder *forwarder_new(
-    struct peers *peers, const struct config *config, forward_find find, void *arg);
+struct forwarder *forwarder_new(struct peers *peers, const struct config *config,
+    struct operations *operations, forward_find find, void *arg);
 /* After the HTTP server, which drops the requests that are under way. */
 void forwarder_free(struct forwarder *forwarder);
 

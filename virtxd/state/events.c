@@ -81,6 +81,12 @@ on_operation(void *arg, const struct operation *operation)
 	add(arg, "operation", &operation_model, operation);
 }
 
+void
+events_add_operation(struct events *events, const struct operation *operation)
+{
+	on_operation(events, operation);
+}
+
 struct events *
 events_new(struct inventory *inventory, struct operations *operations)
 {

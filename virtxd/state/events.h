@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The last changes of hosts, VMs and this host's operations, in a bounded ring with running
- * numbers. The numbers start anew with each run of the daemon, which is told by the epoch.
+ * The last changes of hosts, VMs and operations, in a bounded ring with running numbers. The
+ * numbers start anew with each run of the daemon, which is told by the epoch.
  */
 #ifndef STATE_EVENTS_H
 #define STATE_EVENTS_H
@@ -25,6 +25,9 @@ struct event_item {
 /* Both are borrowed and outlive the events, which observe them. */
 struct events *events_new(struct inventory *inventory, struct operations *operations);
 void events_free(struct events *events);
+
+/* An operation of another host has changed. */
+void events_add_operation(struct events *events, const struct operation *operation);
 
 /* Differs from run to run. */
 uint64_t events_epoch(const struct events *events);

@@ -11,9 +11,17 @@ struct entry {
 	struct operation operation;
 };
 
+/* Where another host's operation is. */
+struct elsewhere {
+	char id[UUID_TEXT_SIZE];
+	char host[UUID_TEXT_SIZE];
+};
+
 struct operations {
 	TAILQ_HEAD(entries, entry) entries; /* the newest first */
 	size_t n;
+	struct elsewhere elsewhere[OPERATIONS_MAX];
+	size_t next_elsewhere; /* is the oldest */
 	operations_changed changed;
 	void *arg;
 };
@@ -165,6 +173,27 @@ operations_finish_vm(struct operations *operations, const char *vm, const char *
 		    str_equal(entry->operation.op, op))
 			finish(operations, entry, msg, NULL);
 	}
+}
+
+void
+operations_set_elsewhere(struct operations *operations, const char *id, const char *host)
+{
+	struct elsewhere *elsewhere = &operations->elsewhere[operations->next_elsewhere];
+
+	if (operations_find_elsewhere(operations, id) || uuid_normalize(id, elsewhere->id) < 0 ||
+	    uuid_normalize(host, elsewhere->host) < 0)
+		return;
+	operations->next_elsewhere = (operations->next_elsewhere + 1) % OPERATIONS_MAX;
+}
+
+const char *
+operations_find_elsewhere(const struct operations *operations, const char *id)
+{
+	for (size_t i = 0; i < OPERATIONS_MAX; i++) {
+		if (*id && str_equal(operations->elsewhere[i].id, id))
+			return operations->elsewhere[i].host;
+	}
+	return NULL;
 }
 
 const struct operation *

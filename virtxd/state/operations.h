@@ -36,6 +36,11 @@ void operations_finish(
 void operations_finish_vm(
     struct operations *operations, const char *vm, const char *op, const char *msg);
 
+/* An operation that another host keeps: the last 1000 of these are remembered. */
+void operations_set_elsewhere(struct operations *operations, const char *id, const char *host);
+/* The host (borrowed until the next change) that keeps it; NULL for one that nobody told of. */
+const char *operations_find_elsewhere(const struct operations *operations, const char *id);
+
 /* Borrowed; NULL when it is not known (any more). */
 const struct operation *operations_find(const struct operations *operations, const char *id);
 /* The newest first. Items are borrowed: free() ret->items alone. */

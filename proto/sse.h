@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Server-sent events, put together from the bytes of a stream. */
-#ifndef VIRTX_SSE_H
-#define VIRTX_SSE_H
+#ifndef PROTO_SSE_H
+#define PROTO_SSE_H
 
 #include "proto/util.h"
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "relay.h"
+
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "proto/json.h"
+#include "proto/log.h"
+#include "proto/sse.h"
+#include "serf/members.h"
+#include "state/operations.h"
+
+#define LOOK_MS	   500	 /* between looks for readers and hosts */
+#define RETRY_MS   5000	 /* after a host did not answer */
+#define SILENCE_MS 40000 /* two heartbeats of the other host */
+
+/* What is read of one host. */
+struct feed {
+	LIST_ENTRY(feed) link;
+	struct relay *relay;
+	char host[UUID_TEXT_SIZE];
+	struct peer_call *call; /* NULL while there is none */
+	int64_t retry;		/* monotonic ms */
+	bool wanted;		/* the host is there, and somebody reads */
+	struct sse sse;
+};
+
+struct relay {
+	struct peers *peers;
+	const struct members *members;
+	struct event_streams *streams;
+	struct events *events;
+	struct operations *operations;
+	struct event *timer;
+	LIST_HEAD(, feed) feeds;
+};
+
+static void
+feed_free(struct feed *feed)
+{
+	LIST_REMOVE(feed, link);
+	if (feed->call)
+		peer_cancel(feed->call);
+	sse_clear(&feed->sse);
+	free(feed);
+}
+
+static bool
+on_event(void *arg, const struct sse_event *event)
+{
+	struct feed *feed = arg;
+	struct operation operation = { 0 };
+	struct error ignored = { 0 };
+
+	if (str_equal(event->type, "operation") &&
+	    json_decode(&operation_model, event->data, strlen(event->data), &operation, &ignored) ==
+		0 &&
+	    str_equal(operation.host, feed->host)) {
+		operations_set_elsewhere(feed->relay->operations, operation.id, feed->host);
+		events_add_operation(feed->relay->events, &operation);
+	}
+	model_clear(&operation_model, &operation);
+	return true;
+}
+
+static bool
+on_begin(void *arg, const struct peer_answer *answer)
+{
+	return answer->status == 200;
+}
+
+static void
+on_data(void *arg, const void *data, size_t len)
+{
+	struct feed *feed = arg;
+
+	if (sse_feed(&feed->sse, data, len, on_event, feed))
+		return;
+	log_debug("events", "host '%s' sends no events", feed->host);
+	peer_cancel(steal_ptr(feed->call));
+	feed->retry = monotonic_ms() + RETRY_MS;
+}
+
+static void
+on_done(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct feed *feed = arg;
+
+	log_debug("events", "host '%s' tells no more of its operations: %s", feed->host,
+	    answer ? "it ended the stream" : err->detail);
+	feed->call = NULL;
+	feed->retry = monotonic_ms() + RETRY_MS;
+}
+
+static const struct peer_ops feed_ops = { on_begin, on_data, on_done };
+
+static void
+start(struct feed *feed, const struct member_host *host)
+{
+	static const struct request_header headers[] = { { "X-VirtX-Loop", "1" } };
+	_free_ char *path = xasprintf("%s?type=operation", routes[ROUTE_EVENTS].path);
+	struct peer_request request = {
+		.addr = host->addr,
+		.port = host->port,
+		.host = host->uuid,
+		.method = METHOD_GET,
+		.path = path,
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers),
+		.connect_ms = 2000,
+		.deadline_ms = SILENCE_MS,
+		.answer_max = 64 << 10, /* of one that is no stream */
+	};
+
+	sse_restart(&feed->sse);
+	feed->call = peer_start(feed->relay->peers, &request, &feed_ops, feed);
+}
+
+static void
+each_host(void *arg, const struct member_host *host)
+{
+	struct relay *relay = arg;
+	struct feed *feed;
+
+	if (host->cstate != CSTATE_ACTIVE || host->go || host->tls)
+		return;
+	LIST_FOREACH (feed, &relay->feeds, link) {
+		if (str_equal(feed->host, host->uuid))
+			break;
+	}
+	if (!feed) {
+		feed = xcalloc(1, sizeof(*feed));
+		feed->relay = relay;
+		memcpy(feed->host, host->uuid, sizeof(feed->host));
+		LIST_INSERT_HEAD(&relay->feeds, feed, link);
+	}
+	feed->wanted = true;
+	if (!feed->call && monotonic_ms() >= feed->retry)
+		start(feed, host);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *relay = arg;
+	struct feed *feed, *next;
+
+	LIST_FOREACH (feed, &relay->feeds, link)
+		feed->wanted = false;
+	if (event_streams_wanted(relay->streams))
+		members_each(relay->members, each_host, relay);
+	for (feed = LIST_FIRST(&relay->feeds); feed; feed = next) {
+		next = LIST_NEXT(feed, link);
+		if (!feed->wanted)
+			feed_free(feed);
+	}
+}
+
+struct relay *
+relay_new(struct event_base *base, struct peers *peers, const struct members *members,
+    struct event_streams *streams, struct events *events, struct operations *operations)
+{
+	static const struct timeval period = { .tv_usec = LOOK_MS * 1000 };
+	struct relay *relay = xcalloc(1, sizeof(*relay));
+
+	*relay = (struct relay){
+		.peers = peers,
+		.members = members,
+		.streams = streams,
+		.events = events,
+		.operations = operations,
+		.timer = event_new(base, -1, EV_PERSIST, on_timer, relay),
+	};
+	evtimer_add(relay->timer, &period);
+	return relay;
+}
+
+void
+relay_free(struct relay *relay)
+{
+	if (!relay)
+		return;
+	while (!LIST_EMPTY(&relay->feeds))
+		feed_free(LIST_FIRST(&relay->feeds));
+	event_free(relay->timer);
+	free(relay);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The operations of the other hosts, as events of this one: read of each host while a client of
+ * this one follows GET /events. */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include "api/events.h"
+#include "http/peer.h"
+
+struct members;
+struct operations;
+struct relay;
+
+/* All are borrowed and outlive the relay. */
+struct relay *relay_new(struct event_base *base, struct peers *peers, const struct members *members,
+    struct event_streams *streams, struct events *events, struct operations *operations);
+/* Before the peers. */
+void relay_free(struct relay *relay);
+
+#endif
