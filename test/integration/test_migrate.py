@@ -30,15 +30,16 @@ def migrate(host, uuid, target, kind, **more):
                     {"host": target.uuid, "migration_type": kind, **more}, timeout=60)
 
 
-def operation(host, answer):
-    """What a migration that was begun came to."""
-    assert answer.status == 202, answer.text
-    name = answer.headers["Location"]
+def ended(host, begun):
+    """What an operation that was begun came to, None while it is under way."""
+    found = host.api("GET", begun.headers["Location"]).json()
+    return found if found["state"] != "started" else None
 
-    def ended():
-        found = host.api("GET", name).json()
-        return found if found["state"] != "started" else None
-    return wait_for("the migration to end", ended, 60)
+
+def operation(host, answer):
+    """The same, waited for."""
+    assert answer.status == 202, answer.text
+    return wait_for("the migration to end", lambda: ended(host, answer), 60)
 
 
 def domains(host):
@@ -302,14 +303,22 @@ def test_abort(lab2, counting, moment):
         assert begun.status == 202, begun.text
         if moment != "first":
             share = 0.5 if moment == "middle" else 0.1
-            wait_for("the transfer", lambda: (lambda progress: 0 < progress["remaining"] <= share * progress["total"])(
-                one.api("GET", f"/vms/{counting}/runstate/migrate").json()["progress"]), 60)
+
+            def is_near(share=share):
+                if ended(one, begun):
+                    return True
+                answer = one.api("GET", f"/vms/{counting}/runstate/migrate")
+                if answer.status != 200:  # it has left meanwhile
+                    return False
+                progress = answer.json()["progress"]
+                return 0 < progress["remaining"] <= share * progress["total"]
+            wait_for("the transfer", is_near, 60)
 
         def aborted():
             answer = one.api("DELETE", f"/vms/{counting}/runstate/migrate")
             if answer.status == 424:
                 # libvirt has not begun, or it was too late: then the VM has moved.
-                return one.api("GET", begun.headers["Location"]).json()["state"] != "started"
+                return ended(one, begun)
             assert answer.status == 204, answer.text
             return True
         wait_for("the abort", aborted, 30)
