@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which host is best for a VM: what has to hold, and what is better, by the inventory alone. A host
+ * is feasible that is active, not in maintenance, has enough memory (or hugepages) by its own
+ * accounting, and has no other VM of the same "apart". Of those, where one has a VM of the same
+ * "group", only such are considered. Then: most memory left (within 5 % of its total it is the
+ * same), fewest vCPUs by CPUs, fewest VMs, the name.
+ */
+#ifndef STATE_PLACEMENT_H
+#define STATE_PLACEMENT_H
+
+#include "proto/model.h"
+
+struct inventory;
+struct planner;
+
+/* What a VM needs; all is borrowed. */
+struct placement_need {
+	const char *vm;	    /* uuid, "" for one that is to be created */
+	const char *from;   /* the host that it has to leave, "" for none */
+	const char *target; /* the only host that is considered, "" for any */
+	const struct vmdef *def;
+};
+
+/*
+ * The hosts and VMs of the inventory as they are now, with what was reserved lately. Plans many
+ * moves one after the other: what was placed counts for the next. The inventory may change
+ * meanwhile; the planner does not follow.
+ */
+struct planner *planner_new(const struct inventory *inventory);
+void planner_free(struct planner *planner);
+/* Chooses, and reserves on the host that it chose (and frees on the one that the VM leaves). ret
+ * must be zero; the caller clears it. 0, or -1 with 422 where no host is feasible (ret then says
+ * why of each). */
+int planner_place(struct planner *planner, const struct placement_need *need, struct placement *ret,
+    struct error *err);
+
+#endif
