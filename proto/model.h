@@ -466,7 +466,8 @@ struct placement {
 	char *vm;   /* "" for one that is to be created */
 	char *host; /* "" where none is feasible */
 	char *reason;
-	struct placement_candidate *candidates; /* the best first, then those that are not feasible */
+	struct placement_candidate
+	    *candidates; /* the best first, then those that are not feasible */
 	size_t n_candidates;
 };
 extern const struct model placement_model;
