@@ -415,6 +415,7 @@ static const struct field host_fields[] = {
 	FIELD_STRUCT("resources", struct host, resources, hostresources),
 	FIELD("ts", struct host, ts),
 	FIELD_ARRAY("problems", struct host, problems, host_problem),
+	FIELD("maintenance", struct host, maintenance),
 };
 const struct model host_model = { "Host", sizeof(struct host), host_fields,
 	ARRAY_SIZE(host_fields) };
@@ -484,6 +485,28 @@ static const struct field problem_fields[] = {
 };
 const struct model problem_model = { "Problem", sizeof(struct problem), problem_fields,
 	ARRAY_SIZE(problem_fields) };
+
+static const struct field placement_candidate_fields[] = {
+	FIELD("host", struct placement_candidate, host),
+	FIELD("name", struct placement_candidate, name),
+	FIELD("feasible", struct placement_candidate, feasible),
+	FIELD("reason", struct placement_candidate, reason),
+	FIELD("memory", struct placement_candidate, memory),
+	FIELD("cpu", struct placement_candidate, cpu),
+	FIELD("vms", struct placement_candidate, vms),
+};
+const struct model placement_candidate_model = { "PlacementCandidate",
+	sizeof(struct placement_candidate), placement_candidate_fields,
+	ARRAY_SIZE(placement_candidate_fields) };
+
+static const struct field placement_fields[] = {
+	FIELD("vm", struct placement, vm),
+	FIELD("host", struct placement, host),
+	FIELD("reason", struct placement, reason),
+	FIELD_ARRAY("candidates", struct placement, candidates, placement_candidate),
+};
+const struct model placement_model = { "Placement", sizeof(struct placement), placement_fields,
+	ARRAY_SIZE(placement_fields) };
 
 static const struct field ready_fields[] = {
 	FIELD("ready", struct ready, ready),

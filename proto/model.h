@@ -385,6 +385,7 @@ struct host {
 	int64_t ts;
 	struct host_problem *problems;
 	size_t n_problems;
+	bool maintenance; /* no VMs are placed on it */
 };
 extern const struct model host_model;
 
@@ -448,6 +449,28 @@ struct problem {
 	char *operation;
 };
 extern const struct model problem_model;
+
+/* A host, and how it would be with a VM on it. */
+struct placement_candidate {
+	char *host;
+	char *name;
+	bool feasible;
+	char *reason;	/* why it is not, or how it would be */
+	int32_t memory; /* MiB of the VM's kind that would be left for VMs */
+	int32_t cpu;	/* per cent: vCPUs of its VMs by CPUs */
+	int32_t vms;
+};
+extern const struct model placement_candidate_model;
+
+struct placement {
+	char *vm;   /* "" for one that is to be created */
+	char *host; /* "" where none is feasible */
+	char *reason;
+	struct placement_candidate
+	    *candidates; /* the best first, then those that are not feasible */
+	size_t n_candidates;
+};
+extern const struct model placement_model;
 
 struct ready {
 	bool ready;

@@ -94,7 +94,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	feed->retry = monotonic_ms() + RETRY_MS;
 }
 
-static const struct peer_ops feed_ops = { on_begin, on_data, on_done };
+static const struct peer_ops feed_ops = { .begin = on_begin, .data = on_data, .done = on_done };
 
 static void
 start(struct feed *feed, const struct member_host *host)

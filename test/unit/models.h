@@ -50,6 +50,8 @@ static const struct model *const api_models[] = {
 	&operation_model,
 	&operation_list_model,
 	&problem_model,
+	&placement_candidate_model,
+	&placement_model,
 	&ready_model,
 	&vm_info_model,
 	&vm_info_list_model,

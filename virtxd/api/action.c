@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
+#include "state/reservation.h"
 
 /* After a VM has left: how long its new host may take to tell of it, and how often that is looked
  * for. */
@@ -30,6 +31,8 @@ struct action {
 	bool in_background;   /* answered when the work begins */
 	int64_t told_due;     /* monotonic ms */
 	char *warning;	      /* of a VM that has moved */
+	char *why;	      /* this host, or the one that the VM moves to */
+	uint64_t reservation; /* of room on it, 0 for none */
 	char id[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE];
 };
@@ -107,6 +110,7 @@ action_free(struct action *action)
 	if (action->deadline)
 		event_free(action->deadline);
 	free(action->warning);
+	free(action->why);
 	free(action);
 }
 
@@ -133,6 +137,17 @@ progress(void *arg, int percent)
 		reply_accepted(action);
 }
 
+/* The operation has come to its end; so has what was reserved for it. */
+static void
+complete(struct action *action, const char *warning)
+{
+	bool both = !str_empty(warning) && !str_empty(action->why);
+	_free_ char *msg =
+	    xasprintf("%s%s%s", str_or_empty(warning), both ? "; " : "", str_or_empty(action->why));
+
+	operations_finish(action->api->operations, action->id, msg, NULL);
+}
+
 static void
 look_told(evutil_socket_t fd, short what, void *arg)
 {
@@ -144,7 +159,7 @@ look_told(evutil_socket_t fd, short what, void *arg)
 
 	if (!told && monotonic_ms() < action->told_due)
 		return;
-	operations_finish(action->api->operations, action->id, action->warning, NULL);
+	complete(action, action->warning);
 	action_free(action);
 }
 
@@ -174,6 +189,7 @@ done(void *arg, void *result, const struct error *err)
 	if (!res) {
 		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
 		operations_finish(api->operations, action->id, NULL, err);
+		reservation_cancel(api->inventory, action->reservation);
 		/* A job that ended without a word may have been killed at any instruction. */
 		if (err->status == 500 || err->status == 503 || err->status == 504)
 			keeper_heal(api->keeper, action->vm);
@@ -185,6 +201,7 @@ done(void *arg, void *result, const struct error *err)
 		inventory_remove_vm(api->inventory, action->vm);
 	else if (!res->moved)
 		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
+	reservation_settle(api->inventory, action->reservation, action->vm);
 	if (!str_empty(res->warning))
 		log_warning("api", "%s of VM '%s': %s", action->op, action->vm, res->warning);
 	else
@@ -196,7 +213,7 @@ done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	if (!action->waits_for_guest)
-		operations_finish(api->operations, action->id, res->warning, NULL);
+		complete(action, res->warning);
 	reply_success(action, res);
 	action_free(action);
 }
@@ -255,6 +272,15 @@ const char *
 action_start(struct api *api, struct request *req, enum work_id work, const void *request,
     const char *vm, int success)
 {
+	static const struct action_place none;
+
+	return action_start_placed(api, req, work, request, vm, success, &none);
+}
+
+const char *
+action_start_placed(struct api *api, struct request *req, enum work_id work, const void *request,
+    const char *vm, int success, const struct action_place *place)
+{
 	struct action *action = action_new(api, req, vm, success);
 	struct timeval tv = { api->config->reply_timeout, 0 };
 	struct error err = { 0 };
@@ -262,6 +288,8 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	action->waits_for_guest = work == WORK_VM_SHUTDOWN && success == 202;
 	action->in_background = work == WORK_VM_MIGRATE;
 	action->mark = inventory_mark(api->inventory);
+	action->reservation = place->reservation;
+	action->why = xstrdup(place->why);
 	snprintf(action->id, sizeof(action->id), "%s",
 	    operations_start(
 		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
@@ -269,6 +297,7 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 	if (!job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
 		action->id, progress, req->route->reply ? done_host : done, action, &err)) {
 		operations_finish(api->operations, action->id, NULL, &err);
+		reservation_cancel(api->inventory, action->reservation);
 		reply_error(action, &err);
 		action_free(action);
 		return NULL;
@@ -318,21 +347,29 @@ action_find_vm(struct api *api, struct request *req)
 }
 
 int
-action_check_ready(struct api *api, struct request *req, bool leases)
+action_ready(struct api *api, bool leases, struct error *err)
 {
 	const char *lockspace = keeper_lockspace_why(api->keeper);
 	struct ready ready = { 0 };
-	struct error err = { 0 };
+	int r = 0;
 
 	api->ready(api->ready_arg, &ready);
 	if (!str_empty(ready.libvirt))
-		error_set(&err, 503, "libvirt: %s", ready.libvirt);
+		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
 	else if (str_empty(keeper_env(api->keeper)->host))
-		error_set(&err, 503, "libvirt has not told this host's uuid yet");
+		r = error_set(err, 503, "libvirt has not told this host's uuid yet");
 	else if (leases && !str_empty(lockspace))
-		error_set(&err, 503, "lockspace: %s", lockspace);
+		r = error_set(err, 503, "lockspace: %s", lockspace);
 	model_clear(&ready_model, &ready);
-	if (!err.status)
+	return r;
+}
+
+int
+action_check_ready(struct api *api, struct request *req, bool leases)
+{
+	struct error err = { 0 };
+
+	if (action_ready(api, leases, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);
 	return -1;

@@ -22,6 +22,14 @@ struct api;
  */
 const char *action_start(struct api *api, struct request *req, enum work_id work,
     const void *request, const char *vm, int success);
+/* What a VM's new host has to do with an action. */
+struct action_place {
+	uint64_t reservation; /* ended with the action; 0 for none */
+	const char *why;      /* the host was chosen: the operation ends with it; "" for none */
+};
+/* The same, on a host that was chosen, or for one. */
+const char *action_start_placed(struct api *api, struct request *req, enum work_id work,
+    const void *request, const char *vm, int success, const struct action_place *place);
 /* Replies with what a job says that changes nothing, whose result is what the route replies with.
  */
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
@@ -30,6 +38,8 @@ int action_find_vm(struct api *api, struct request *req);
 /* 0 when libvirt (and, where leases, the lockspace) is there, else the 503 was sent and req is
  * gone. */
 int action_check_ready(struct api *api, struct request *req, bool leases);
+/* The same without an answer: -1 with the 503. */
+int action_ready(struct api *api, bool leases, struct error *err);
 /* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
 int action_read(struct request *req, void *obj);
 

@@ -9,6 +9,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/placing.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
@@ -171,12 +172,14 @@ follow(struct api *api, const char *vm, const char *operation,
 
 /* What can be said without asking: the host, and what it has free by its own accounting. */
 static int
-check_target(struct api *api, const struct inventory_vm *view, const char *uuid, bool live,
-    struct error *err)
+check_target(struct api *api, const struct inventory_vm *view, const char *uuid, struct error *err)
 {
 	const struct host *host = inventory_find_host(api->inventory, uuid);
 	const struct vmdef_memory *memory = &view->vm.def.memory;
-	const struct hostresource *resource;
+	struct planner *planner;
+	struct host_figures figures = { 0 };
+	int64_t left;
+	bool told;
 
 	if (!host)
 		return error_set(err, 404, "no host '%s' is known", uuid);
@@ -186,12 +189,18 @@ check_target(struct api *api, const struct inventory_vm *view, const char *uuid,
 	if (host->cstate != CSTATE_ACTIVE)
 		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), uuid, enum_word(&cstate_enum, host->cstate));
-	resource = memory->hp ? &host->resources.hp : &host->resources.memory;
+	if (host->maintenance)
+		return error_set(err, 503, "host '%s' (%s) is in maintenance: no VM moves to it",
+		    str_or_empty(host->def.name), uuid);
+	planner = planner_new(api->inventory);
+	told = planner_figures(planner, uuid, &figures);
+	planner_free(planner);
+	left = memory->hp ? figures.hp : figures.memory;
 	/* One that has told nothing yet is asked by libvirt alone. */
-	if (host->ts && memory->total > resource->availablevms)
+	if (told && memory->total > left)
 		return error_set(err, 422,
-		    "host '%s' (%s) has %d MiB of %s for VMs, and VM '%s' needs %d MiB",
-		    str_or_empty(host->def.name), uuid, resource->availablevms,
+		    "host '%s' (%s) has %lld MiB of %s for VMs, and VM '%s' needs %d MiB",
+		    str_or_empty(host->def.name), uuid, (long long)left,
 		    memory->hp ? "hugepages" : "memory", view->vm.uuid, memory->total);
 	return 0;
 }
@@ -207,6 +216,34 @@ make_uri(const char *format, const char *addr)
 	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
+/* Where the VM goes, and why there; *ret_why is the caller's to free. */
+static int
+find_target(struct api *api, const struct inventory_vm *view,
+    const struct vm_migrate_options *options, char target[UUID_TEXT_SIZE], char **ret_why,
+    struct error *err)
+{
+	struct placement_need need = {
+		.vm = view->vm.uuid,
+		.from = inventory_self(api->inventory),
+		.target = "",
+		.def = &view->vm.def,
+	};
+	struct placement placement = { 0 };
+	int r;
+
+	if (!str_empty(options->host)) {
+		*ret_why = xstrdup("");
+		uuid_normalize(options->host, target);
+		return check_target(api, view, target, err);
+	}
+	r = placing_choose(api, &need, &placement, err);
+	*ret_why = r == 0 ? xasprintf("placed on %s", placement.reason) : xstrdup("");
+	if (r == 0)
+		snprintf(target, UUID_TEXT_SIZE, "%.36s", placement.host);
+	model_clear(&placement_model, &placement);
+	return r;
+}
+
 static void
 start(struct api *api, struct request *req, const struct inventory_vm *view,
     const struct vm_migrate_options *options)
@@ -219,16 +256,14 @@ start(struct api *api, struct request *req, const struct inventory_vm *view,
 		.downtime = options->downtime,
 		.post_copy = options->post_copy,
 	};
-	_free_ char *target_uri = NULL, *data_uri = NULL;
+	_free_ char *target_uri = NULL, *data_uri = NULL, *why = NULL;
 	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE], addr[46];
+	struct action_place place = { 0 };
 	const char *operation;
 	struct error err = { 0 };
 
-	if (str_empty(options->host))
-		error_set(&err, 400, "host: the host to go to is missing");
-	else if (uuid_normalize(options->host, target) == 0 &&
-		 check_target(api, view, target, migrate.live, &err) == 0 &&
-		 !api->address(api->address_arg, target, addr))
+	if (find_target(api, view, options, target, &why, &err) == 0 &&
+	    !api->address(api->address_arg, target, addr))
 		error_set(&err, 503, "serf does not know the address of host '%s'", target);
 	if (err.status) {
 		request_reply_error(req, &err);
@@ -238,9 +273,46 @@ start(struct api *api, struct request *req, const struct inventory_vm *view,
 	migrate.target_uri = target_uri = make_uri(api->config->migrate_uri, addr);
 	migrate.data_uri = data_uri = make_uri("tcp://%s", addr);
 	snprintf(vm, sizeof(vm), "%s", view->vm.uuid);
-	operation = action_start(api, req, WORK_VM_MIGRATE, &migrate, vm, 202);
+	place.why = why;
+	place.reservation = reservation_add(api->inventory, target, vm, &view->vm.def);
+	operation = action_start_placed(api, req, WORK_VM_MIGRATE, &migrate, vm, 202, &place);
 	if (operation && migrate.live)
 		follow(api, vm, operation, options);
+}
+
+/* Explains the host that is named, or all. */
+static void
+explain(struct api *api, struct request *req, const struct inventory_vm *view,
+    const struct vm_migrate_options *options)
+{
+	char target[UUID_TEXT_SIZE] = "";
+	struct placement_need need = {
+		.vm = view->vm.uuid,
+		.from = inventory_self(api->inventory),
+		.target = target,
+		.def = &view->vm.def,
+	};
+	struct error err = { 0 };
+
+	if (!str_empty(options->host) && uuid_normalize(options->host, target) == 0 &&
+	    !inventory_find_host(api->inventory, target)) {
+		error_set(&err, 404, "no host '%s' is known", target);
+		request_reply_error(req, &err);
+		return;
+	}
+	placing_explain(api, req, &need);
+}
+
+static void
+migrate(
+    struct api *api, struct request *req, const struct vm_migrate_options *options, bool dry_run)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
+
+	if (dry_run)
+		explain(api, req, view, options);
+	else if (action_check_ready(api, req, true) == 0)
+		start(api, req, view, options);
 }
 
 void
@@ -248,13 +320,15 @@ api_vm_migrate(struct api *api, struct request *req)
 {
 	struct vm_migrate_options options = { 0 };
 	struct error err = { 0 };
+	bool dry_run;
 
 	if (action_read(req, &options) < 0)
 		return;
-	if (vm_migrate_options_check(&options, &err) < 0)
+	if (request_flag(req, "dry_run", &dry_run, &err) < 0 ||
+	    vm_migrate_options_check(&options, &err) < 0)
 		request_reply_error(req, &err);
-	else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, true) == 0)
-		start(api, req, inventory_find_vm(api->inventory, req->param), &options);
+	else if (action_find_vm(api, req) == 0)
+		migrate(api, req, &options, dry_run);
 	model_clear(&vm_migrate_options_model, &options);
 }
 

@@ -140,3 +140,17 @@ accounting_host_update(struct accounting_host *last, const struct host_report *r
 		.load_factor = report->load_factor,
 	};
 }
+
+static void
+recount(struct hostresource *resource, int64_t reservedvms)
+{
+	resource->reservedvms = clamp32(reservedvms);
+	resource->availablevms = clamp32((int64_t)resource->total - reservedvms - resource->usedos);
+}
+
+void
+accounting_host_recount(const struct accounting_sum *sum, struct hostresources *ret)
+{
+	recount(&ret->memory, sum->memory_reserved);
+	recount(&ret->hp, sum->hp_reserved);
+}

@@ -41,4 +41,7 @@ void accounting_host_update(struct accounting_host *last, const struct host_repo
     int64_t now, const struct hostdef *def, const struct accounting_sum *sum,
     struct hostresources *ret);
 
+/* VMs have come or gone since: what they reserve, and what is left beside it, follows. */
+void accounting_host_recount(const struct accounting_sum *sum, struct hostresources *ret);
+
 #endif

@@ -9,7 +9,10 @@
 struct inventory *
 inventory_new(void)
 {
-	return xcalloc(1, sizeof(struct inventory));
+	struct inventory *inventory = xcalloc(1, sizeof(*inventory));
+
+	TAILQ_INIT(&inventory->reservations);
+	return inventory;
 }
 
 static void
@@ -37,6 +40,7 @@ inventory_free(struct inventory *inventory)
 
 	if (!inventory)
 		return;
+	reservations_clear(inventory);
 	HASH_ITER (hh, inventory->vms, vm, next_vm) {
 		HASH_DEL(inventory->vms, vm);
 		free_vm(vm);

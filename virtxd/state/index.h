@@ -12,6 +12,7 @@
 #include "proto/uuid.h"
 #include "state/accounting.h"
 #include "state/inventory.h"
+#include "state/reservation.h"
 
 #define OBSERVERS_MAX 8 /* the parts of the daemon that want to know */
 
@@ -51,6 +52,18 @@ struct tombstone {
 	int64_t buried; /* monotonic ms */
 };
 
+/* Room that was given to a VM which its host has not told of yet. */
+struct reservation {
+	TAILQ_ENTRY(reservation) link; /* the oldest first */
+	uint64_t id;
+	char host[UUID_TEXT_SIZE];
+	char vm[UUID_TEXT_SIZE]; /* "" while that is not known */
+	struct vmdef def;	 /* name, cpudef, memory and custom alone */
+	int64_t made;		 /* monotonic ms */
+	int64_t settled;	 /* monotonic ms, 0 while it is under way */
+	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
+};
+
 struct host_entry {
 	UT_hash_handle hh;
 	char uuid[UUID_TEXT_SIZE];
@@ -64,6 +77,9 @@ struct host_entry {
 	int64_t told_at;  /* and when it came, monotonic ms */
 	bool told_digest; /* what it said of its VMs */
 	uint64_t its_digest;
+	struct host_figures figures; /* as it answered a placement */
+	int64_t figures_at;	     /* monotonic ms, 0 for never */
+	uint64_t figures_clock;	     /* later reservations are not among them */
 };
 
 struct inventory {
@@ -73,6 +89,9 @@ struct inventory {
 	struct tombstone *tombstones;
 	struct host_entry *hosts;
 	struct accounting_host last;
+	TAILQ_HEAD(, reservation) reservations;
+	size_t n_reservations;
+	uint64_t last_reservation;
 	struct observer {
 		const struct inventory_observer *observer;
 		void *arg;
@@ -97,6 +116,15 @@ void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombsto
 struct vm_info index_vm_info(const struct vm_entry *entry);
 /* The fields of a list item, borrowed from the host. */
 struct host_list_fields index_host_fields(const struct host *host);
+
+/* How much of a reservation is not among what the host is known to have. */
+enum reservation_counts {
+	RESERVATION_GONE,   /* all is */
+	RESERVATION_MEMORY, /* the VM is, but the host's figures are older */
+	RESERVATION_WHOLE,
+};
+enum reservation_counts reservation_counts(
+    const struct inventory *inventory, const struct reservation *reservation);
 
 void index_tell_vm(struct inventory *inventory, const struct vm_entry *entry);
 void index_tell_host(struct inventory *inventory, const struct host_entry *entry);

@@ -140,9 +140,40 @@ take_vm(struct inventory *inventory, struct vm_entry *entry)
 	stamp(vm);
 }
 
-void
-inventory_report_vm(
-    struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report)
+static void
+sum_up(const struct inventory *inventory, struct accounting_sum *ret)
+{
+	struct vm_entry *entry, *next;
+
+	*ret = (struct accounting_sum){ 0 };
+	HASH_ITER (hh, inventory->vms, entry, next) {
+		if (entry->view.local)
+			accounting_sum_add(ret, &entry->last, &entry->view.vm);
+	}
+}
+
+/* What is left for VMs is told by now, not as it was at the last collection: who places VMs, here
+ * or on other hosts, counts on it. */
+static void
+recount(struct inventory *inventory)
+{
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
+	struct hostresources *resources = entry ? &entry->host.resources : NULL;
+	struct accounting_sum sum;
+	int32_t memory, hp;
+
+	if (!entry)
+		return;
+	memory = resources->memory.availablevms;
+	hp = resources->hp.availablevms;
+	sum_up(inventory, &sum);
+	accounting_host_recount(&sum, resources);
+	if (memory != resources->memory.availablevms || hp != resources->hp.availablevms)
+		index_tell_host(inventory, entry);
+}
+
+static void
+report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report)
 {
 	struct vm_entry *entry;
 	char uuid[UUID_TEXT_SIZE];
@@ -181,6 +212,14 @@ inventory_report_vm(
 		index_tell_vm(inventory, entry);
 }
 
+void
+inventory_report_vm(
+    struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report)
+{
+	report_vm(inventory, mark, own, report);
+	recount(inventory);
+}
+
 static void
 bury(struct inventory *inventory, struct vm_entry *entry)
 {
@@ -207,7 +246,7 @@ inventory_report_vms(
 	int64_t now = monotonic_ms();
 
 	for (size_t i = 0; i < n; i++)
-		inventory_report_vm(inventory, mark, false, &reports[i]);
+		report_vm(inventory, mark, false, &reports[i]);
 	HASH_ITER (hh, inventory->vms, entry, next) {
 		if (entry->view.local) {
 			if (entry->state_clock <= mark && entry->data_clock <= mark &&
@@ -221,6 +260,7 @@ inventory_report_vms(
 		if (tombstone->clock <= mark && now - tombstone->buried > KEEP_TOMBSTONE_MS)
 			index_drop_tombstone(inventory, tombstone);
 	}
+	recount(inventory);
 }
 
 void
@@ -241,8 +281,10 @@ inventory_remove_vm(struct inventory *inventory, const char *uuid)
 {
 	struct vm_entry *entry = index_find_vm(inventory, uuid);
 
-	if (entry && entry->view.local)
-		bury(inventory, entry);
+	if (!entry || !entry->view.local)
+		return;
+	bury(inventory, entry);
+	recount(inventory);
 }
 
 /* Of a VM on another host only this much is known. */
@@ -289,6 +331,7 @@ inventory_release_vm(struct inventory *inventory, const char *uuid)
 	entry->claim = (struct claim){ 0 };
 	index_place_vm(entry, host);
 	index_tell_vm(inventory, entry);
+	recount(inventory);
 }
 
 void
@@ -332,8 +375,7 @@ inventory_find_host(const struct inventory *inventory, const char *uuid)
 void
 inventory_report_host(struct inventory *inventory, const struct host_report *report)
 {
-	struct accounting_sum sum = { 0 };
-	struct vm_entry *vm, *next;
+	struct accounting_sum sum;
 	struct host_entry *entry;
 	struct host_list_fields before, after;
 	struct host *host;
@@ -350,10 +392,7 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 		model_clear(&hostdef_model, &host->def);
 		model_copy(&hostdef_model, &host->def, &report->def);
 	}
-	HASH_ITER (hh, inventory->vms, vm, next) {
-		if (vm->view.local)
-			accounting_sum_add(&sum, &vm->last, &vm->view.vm);
-	}
+	sum_up(inventory, &sum);
 	accounting_host_update(
 	    &inventory->last, report, monotonic_ms(), &host->def, &sum, &host->resources);
 	host->cstate = CSTATE_ACTIVE;

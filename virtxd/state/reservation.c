@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/reservation.h"
+
+#include <stdio.h>
+
+#include "state/index.h"
+
+static void
+drop(struct inventory *inventory, struct reservation *reservation)
+{
+	TAILQ_REMOVE(&inventory->reservations, reservation, link);
+	inventory->n_reservations--;
+	model_clear(&vmdef_model, &reservation->def);
+	free(reservation);
+}
+
+enum reservation_counts
+reservation_counts(const struct inventory *inventory, const struct reservation *reservation)
+{
+	const struct vm_entry *vm =
+	    reservation->vm[0] ? index_find_vm(inventory, reservation->vm) : NULL;
+	const struct host_entry *host = vm ? vm->host : NULL;
+	const struct tombstone *tombstone =
+	    vm ? NULL : index_find_tombstone(inventory, reservation->vm);
+	int64_t seen;
+
+	/* It came and went. */
+	if (tombstone && tombstone->buried > reservation->made)
+		return RESERVATION_GONE;
+	if (reservation->settled && monotonic_ms() - reservation->settled > RESERVATION_MS)
+		return RESERVATION_GONE;
+	if (!host || !str_equal(host->uuid, reservation->host))
+		return RESERVATION_WHOLE;
+	if (vm->view.local)
+		return vm->view.vm.def.memory.total ? RESERVATION_GONE : RESERVATION_MEMORY;
+	seen = reservation->seen_ts ? reservation->seen_ts : vm->view.vm.ts;
+	return seen <= host->told_ts ? RESERVATION_GONE : RESERVATION_MEMORY;
+}
+
+/* Drops those that count no more. */
+static void
+purge(struct inventory *inventory)
+{
+	struct reservation *reservation, *next;
+
+	for (reservation = TAILQ_FIRST(&inventory->reservations); reservation; reservation = next) {
+		enum reservation_counts counts = reservation_counts(inventory, reservation);
+
+		next = TAILQ_NEXT(reservation, link);
+		if (counts == RESERVATION_GONE && reservation->settled)
+			drop(inventory, reservation);
+		else if (counts == RESERVATION_MEMORY && !reservation->seen_ts)
+			reservation->seen_ts =
+			    index_find_vm(inventory, reservation->vm)->view.vm.ts;
+	}
+}
+
+static struct reservation *
+find(struct inventory *inventory, uint64_t id)
+{
+	struct reservation *reservation;
+
+	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
+		if (reservation->id == id)
+			return reservation;
+	}
+	return NULL;
+}
+
+uint64_t
+reservation_add(
+    struct inventory *inventory, const char *host, const char *vm, const struct vmdef *def)
+{
+	struct reservation *reservation = xcalloc(1, sizeof(*reservation));
+	struct vmdef part = {
+		.name = def->name,
+		.cpudef = def->cpudef,
+		.memory = def->memory,
+		.custom = def->custom,
+		.n_custom = def->n_custom,
+	};
+
+	purge(inventory);
+	if (inventory->n_reservations >= RESERVATIONS_MAX)
+		drop(inventory, TAILQ_FIRST(&inventory->reservations));
+	reservation->id = ++inventory->last_reservation;
+	reservation->made = monotonic_ms();
+	snprintf(reservation->host, sizeof(reservation->host), "%.36s", host);
+	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
+	model_copy(&vmdef_model, &reservation->def, &part);
+	TAILQ_INSERT_TAIL(&inventory->reservations, reservation, link);
+	inventory->n_reservations++;
+	return reservation->id;
+}
+
+void
+reservation_cancel(struct inventory *inventory, uint64_t id)
+{
+	struct reservation *reservation = find(inventory, id);
+
+	if (reservation)
+		drop(inventory, reservation);
+}
+
+void
+reservation_settle(struct inventory *inventory, uint64_t id, const char *vm)
+{
+	struct reservation *reservation = find(inventory, id);
+
+	if (!reservation)
+		return;
+	reservation->settled = monotonic_ms();
+	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
+	/* Of this host nothing more needs to be heard. */
+	if (str_equal(reservation->host, inventory->self))
+		drop(inventory, reservation);
+}
+
+size_t
+reservation_count(struct inventory *inventory)
+{
+	purge(inventory);
+	return inventory->n_reservations;
+}
+
+void
+inventory_take_figures(
+    struct inventory *inventory, const char *host, const struct host_figures *figures)
+{
+	struct host_entry *entry = index_find_host(inventory, host);
+
+	if (!entry || str_equal(host, inventory->self))
+		return;
+	entry->figures = *figures;
+	entry->figures_at = monotonic_ms();
+	entry->figures_clock = inventory->last_reservation;
+}
+
+void
+reservations_clear(struct inventory *inventory)
+{
+	struct reservation *reservation;
+
+	while ((reservation = TAILQ_FIRST(&inventory->reservations)))
+		drop(inventory, reservation);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Room on a host for a VM that was placed there. It counts until the host's own figures have the
+ * VM in them: those of this host at once, those of another when it next tells of itself. That may
+ * take a minute, in which many VMs can be placed.
+ */
+#ifndef STATE_RESERVATION_H
+#define STATE_RESERVATION_H
+
+#include "proto/model.h"
+
+struct inventory;
+
+#define RESERVATIONS_MAX 4096	/* then the oldest goes */
+#define RESERVATION_MS	 180000 /* that it is kept after its end, whatever the host tells */
+
+/* vm is "" while that is not known. Returns its id, which is never 0; it stays until it is ended by
+ * one of the two below. */
+uint64_t reservation_add(
+    struct inventory *inventory, const char *host, const char *vm, const struct vmdef *def);
+/* Nothing came of it. An id that is not known (any more) is passed over by both. */
+void reservation_cancel(struct inventory *inventory, uint64_t id);
+/* What it was made for is done (or has to be taken as done): vm is on that host, "" where it is not
+ * known which one it is. */
+void reservation_settle(struct inventory *inventory, uint64_t id, const char *vm);
+size_t reservation_count(struct inventory *inventory);
+
+/* What a host has, reservations and all. */
+struct host_figures {
+	int64_t vms, vcpus;
+	int64_t memory, hp; /* MiB that are left for VMs */
+};
+/* Another host has just told it itself; it counts for a moment, or until the host tells of itself
+ * anew. */
+void inventory_take_figures(
+    struct inventory *inventory, const char *host, const struct host_figures *figures);
+
+/* The inventory ends. */
+void reservations_clear(struct inventory *inventory);
+
+#endif
