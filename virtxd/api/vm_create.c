@@ -2,6 +2,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/maintainer.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
@@ -31,7 +32,7 @@ api_vm_create(struct api *api, struct request *req)
 	if (action_read(req, &options) < 0)
 		return;
 	if (vmdef_check(&options.vmdef, api->config->storage_root, "vmdef", &err) < 0 ||
-	    check_host(api, options.host, &err) < 0) {
+	    check_host(api, options.host, &err) < 0 || maintainer_check_open(api, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (action_check_ready(api, req, vmdef_leases(&options.vmdef) > 0) == 0) {
 		uuid_make(uuid);

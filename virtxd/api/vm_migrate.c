@@ -9,6 +9,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/migration.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
@@ -186,6 +187,9 @@ check_target(struct api *api, const struct inventory_vm *view, const char *uuid,
 	if (host->cstate != CSTATE_ACTIVE)
 		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), uuid, enum_word(&cstate_enum, host->cstate));
+	if (host->maintenance)
+		return error_set(err, 422, "host '%s' (%s) is in maintenance: it takes no VMs",
+		    str_or_empty(host->def.name), uuid);
 	resource = memory->hp ? &host->resources.hp : &host->resources.memory;
 	/* One that has told nothing yet is asked by libvirt alone. */
 	if (host->ts && memory->total > resource->availablevms)
@@ -207,40 +211,86 @@ make_uri(const char *format, const char *addr)
 	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
+/* The job's request, with what it borrows. */
+struct prepared {
+	struct vm_migrate_request request;
+	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
+	char *target_uri, *data_uri;
+};
+
 static void
-start(struct api *api, struct request *req, const struct inventory_vm *view,
-    const struct vm_migrate_options *options)
+prepared_clear(struct prepared *prepared)
 {
-	struct vm_migrate_request migrate = {
+	free(prepared->target_uri);
+	free(prepared->data_uri);
+}
+
+static int
+prepare(struct api *api, const struct inventory_vm *view, const struct vm_migrate_options *options,
+    struct prepared *ret, struct error *err)
+{
+	struct vm_migrate_request *migrate = &ret->request;
+	char addr[46];
+
+	*migrate = (struct vm_migrate_request){
 		.env = *keeper_env(api->keeper),
-		.uuid = req->param,
+		.uuid = ret->vm,
 		.live = options->migration_type == MIGRATION_TYPE_LIVE,
+		.target = ret->target,
 		.bandwidth = options->bandwidth,
 		.downtime = options->downtime,
 		.post_copy = options->post_copy,
 	};
-	_free_ char *target_uri = NULL, *data_uri = NULL;
-	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE], addr[46];
+	snprintf(ret->vm, sizeof(ret->vm), "%s", view->vm.uuid);
+	if (str_empty(options->host) || uuid_normalize(options->host, ret->target) < 0)
+		return error_set(err, 400, "host: the host to go to is missing");
+	if (check_target(api, view, ret->target, migrate->live, err) < 0)
+		return -1;
+	if (!api->address(api->address_arg, ret->target, addr))
+		return error_set(
+		    err, 503, "serf does not know the address of host '%s'", ret->target);
+	migrate->target_uri = ret->target_uri = make_uri(api->config->migrate_uri, addr);
+	migrate->data_uri = ret->data_uri = make_uri("tcp://%s", addr);
+	return 0;
+}
+
+static void
+start(struct api *api, struct request *req, const struct inventory_vm *view,
+    const struct vm_migrate_options *options)
+{
+	struct prepared prepared = { 0 };
 	const char *operation;
 	struct error err = { 0 };
 
-	if (str_empty(options->host))
-		error_set(&err, 400, "host: the host to go to is missing");
-	else if (uuid_normalize(options->host, target) == 0 &&
-		 check_target(api, view, target, migrate.live, &err) == 0 &&
-		 !api->address(api->address_arg, target, addr))
-		error_set(&err, 503, "serf does not know the address of host '%s'", target);
-	if (err.status) {
+	if (prepare(api, view, options, &prepared, &err) < 0) {
 		request_reply_error(req, &err);
-		return;
+	} else {
+		operation =
+		    action_start(api, req, WORK_VM_MIGRATE, &prepared.request, prepared.vm, 202);
+		if (operation && prepared.request.live)
+			follow(api, prepared.vm, operation, options);
 	}
-	migrate.target = target;
-	migrate.target_uri = target_uri = make_uri(api->config->migrate_uri, addr);
-	migrate.data_uri = data_uri = make_uri("tcp://%s", addr);
-	snprintf(vm, sizeof(vm), "%s", view->vm.uuid);
-	operation = action_start(api, req, WORK_VM_MIGRATE, &migrate, vm, 202);
-	if (operation && migrate.live)
-		follow(api, vm, operation, options);
+	prepared_clear(&prepared);
+}
+
+const char *
+migration_begin(struct api *api, const char *vm, const struct vm_migrate_options *options,
+    const char *user, action_ended ended, void *arg, struct error *err)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, vm);
+	struct prepared prepared = { 0 };
+	const char *operation = NULL;
+
+	if (!view)
+		error_set(err, 404, "no VM '%s' is known", vm);
+	else if (action_ready(api, true, err) == 0 &&
+		 prepare(api, view, options, &prepared, err) == 0)
+		operation = action_begin(api, ROUTE_VM_MIGRATE, user, WORK_VM_MIGRATE,
+		    &prepared.request, prepared.vm, ended, arg, err);
+	if (operation && prepared.request.live)
+		follow(api, prepared.vm, operation, options);
+	prepared_clear(&prepared);
+	return operation;
 }
 
 void

@@ -414,6 +414,17 @@ inventory_set_lockid(struct inventory *inventory, int lockid)
 	index_tell_host(inventory, entry);
 }
 
+void
+inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || entry->host.maintenance == maintenance)
+		return;
+	entry->host.maintenance = maintenance;
+	index_tell_host(inventory, entry);
+}
+
 /* A VM of ours that another host keeps saying it has. */
 static void
 add_conflicts(struct host_entry *self, struct host *host)
