@@ -76,7 +76,7 @@ evacuation_plan(struct api *api, struct maintenance_plan *ret)
 	planner_free(planner);
 }
 
-/* Another host gets one chance. */
+/* It is tried once more: with another host, where there is one. */
 static void
 failed(struct move *move, const struct error *err)
 {
@@ -88,8 +88,10 @@ failed(struct move *move, const struct error *err)
 		snprintf(move->failed, sizeof(move->failed), "%s", move->host);
 		str_set(&move->failure, err->detail);
 		move_again(move, err->detail);
+	} else if (str_equal(move->failure, err->detail)) {
+		move_stay(move, err->detail);
 	} else {
-		both = xasprintf("%s; %s", str_or_empty(move->failure), err->detail);
+		both = xasprintf("%s; %s", move->failure, err->detail);
 		move_stay(move, both);
 	}
 }
@@ -121,8 +123,26 @@ place(struct api *api, const struct move *move, const struct vm *vm, struct plac
 	};
 	struct error ignored;
 
-	(void)planner_place(planner, &need, ret, &ignored);
+	if (planner_place(planner, &need, ret, &ignored) < 0 && need.n_excluded > 0) {
+		model_clear(&placement_model, ret);
+		need.n_excluded = 0;
+		(void)planner_place(planner, &need, ret, &ignored);
+	}
 	planner_free(planner);
+}
+
+/* One that came by a migration is not all here before that is recorded. */
+static bool
+is_arriving(const struct vm *vm)
+{
+	const struct oplog_list *oplog = &vm->stats.oplog;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		if (str_equal(oplog->items[i].op, "VmMigrate") &&
+		    str_equal(oplog->items[i].status, "started"))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -161,6 +181,10 @@ evacuation_start(struct api *api, const char *user, struct move *move)
 		return;
 	}
 	runstate = view->vm.runinfo.runstate;
+	if (is_arriving(&view->vm)) {
+		move_wait(move, "an earlier migration of it is not over");
+		return;
+	}
 	if (jobs_busy(api->jobs, move->vm)) {
 		move_wait(move, "another operation on it is under way");
 		return;

@@ -187,6 +187,7 @@ move_again(struct move *move, const char *reason)
 {
 	str_set(&move->reason, reason);
 	move->state = MOVE_WAITING;
+	move->next = move->moves->now + MOVES_RETRY_MS;
 }
 
 void

@@ -72,7 +72,7 @@ char *moves_explain(const struct moves *moves, size_t max);
 void move_begin(struct move *move, const char *host);
 /* It cannot go yet: it is tried again a little later, until it has waited for too long. */
 void move_wait(struct move *move, const char *reason);
-/* It has to be tried again at once, from the beginning; reason is kept. */
+/* It has failed, and is tried again a little later; reason is why. */
 void move_again(struct move *move, const char *reason);
 void move_done(struct move *move, const char *host);
 /* It does not go. */
