@@ -65,7 +65,7 @@ const struct route routes[ROUTE_N] = {
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations", NULL,
 	    &operation_list_model, 200, NULL, "List the operations of this host", SCOPE_HERE },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,
-	    &operation_model, 200, NULL, "Show an operation of this host", SCOPE_HERE },
+	    &operation_model, 200, NULL, "Show an operation of this host", SCOPE_QUERY },
 	[ROUTE_GOSSIP_VMS] = { ROUTE_GOSSIP_VMS, METHOD_GET, "/gossip/vms", NULL,
 	    &vm_info_list_model, 200, NULL, "List this host's own VMs for another host",
 	    SCOPE_HERE },

@@ -48,10 +48,11 @@ enum route_id {
 
 /* Which host has the answer. */
 enum scope {
-	SCOPE_HERE, /* any */
-	SCOPE_VM,   /* that of the VM in the path */
-	SCOPE_HOST, /* that in the path */
-	SCOPE_BODY, /* that in the body's "host"; none there: any */
+	SCOPE_HERE,  /* any */
+	SCOPE_VM,    /* that of the VM in the path */
+	SCOPE_HOST,  /* that in the path */
+	SCOPE_BODY,  /* that in the body's "host"; none there: any */
+	SCOPE_QUERY, /* that in the query's "host"; none there: any */
 };
 
 struct route {

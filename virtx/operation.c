@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "proto/json.h"
 #include "proto/model.h"
+#include "proto/uuid.h"
 #include "virtx/progress.h"
 #include "virtx/verbs.h"
 
@@ -30,6 +32,21 @@ operation_result(const struct operation *operation, const char *id, char *vm, st
 		fprintf(stderr, "virtx: warning: %s\n", text);
 	}
 	return 0;
+}
+
+/* The host that an accepted operation runs on, into a query; NULL where the server does not say. */
+static char *
+host_query(const struct answer *answer)
+{
+	struct operation operation = { 0 };
+	struct error ignored;
+	char host[37], *query = NULL;
+
+	if (json_decode(&operation_model, answer->body, answer->len, &operation, &ignored) == 0 &&
+	    uuid_normalize(str_or_empty(operation.host), host) == 0)
+		query = xasprintf("host=%s", host);
+	model_clear(&operation_model, &operation);
+	return query;
 }
 
 /* Waits for the end of an operation. One that gets on is not given up. */
@@ -77,6 +94,7 @@ operation_call(const struct client *client, enum route_id id, const char *param,
 	bool watched = wait && !client->debug && progress_possible();
 	struct client asking = *client;
 	_answer_ struct answer answer = { 0 };
+	_free_ char *query = NULL;
 	const char *operation;
 	struct progress progress;
 	int rc = 0;
@@ -88,8 +106,13 @@ operation_call(const struct client *client, enum route_id id, const char *param,
 	if (client_call(&asking, id, param, request, &answer, err) < 0)
 		return -1;
 	operation = answer.location ? strstr(answer.location, "/operations/") : NULL;
-	if (wait && answer.status == 202 && operation)
-		rc = operation_wait(client, operation + strlen("/operations/"), &progress, vm, err);
+	if (wait && answer.status == 202 && operation) {
+		query = host_query(&answer);
+		asking = *client;
+		asking.query = query;
+		rc =
+		    operation_wait(&asking, operation + strlen("/operations/"), &progress, vm, err);
+	}
 	progress_end(&progress);
 	if (rc < 0)
 		return -1;

@@ -22,6 +22,18 @@ read_host(const struct request *req, char ret[UUID_TEXT_SIZE])
 	model_clear(&vm_register_options_model, &options);
 }
 
+/* The same for the query. */
+static void
+read_query(const struct request *req, char ret[UUID_TEXT_SIZE])
+{
+	_free_ char *host = NULL;
+	struct error ignored;
+
+	if (request_query(req, "host", &host, &ignored) < 0 ||
+	    uuid_normalize(str_or_empty(host), ret) < 0)
+		ret[0] = '\0';
+}
+
 static void
 find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE])
 {
@@ -42,6 +54,9 @@ find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_S
 		break;
 	case SCOPE_BODY:
 		read_host(req, ret);
+		return;
+	case SCOPE_QUERY:
+		read_query(req, ret);
 		return;
 	case SCOPE_HERE:
 	default:
