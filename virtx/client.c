@@ -329,7 +329,7 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 	const struct route *route = &routes[id];
 	_free_ char *plain = route_path(id, param);
 	_free_ char *path =
-	    client->query ? xasprintf("%s?%s", plain, client->query) : xstrdup(plain);
+	    xasprintf("%s%s%s", plain, client->query ? "?" : "", str_or_empty(client->query));
 	_free_ char *body = NULL;
 	char *addresses[SERVER_ADDRESSES_MAX];
 	int64_t deadline = monotonic_ms() + client->timeout * INT64_C(1000);

@@ -16,7 +16,7 @@ struct client {
 	struct server server;
 	int timeout;	   /* seconds, for each call */
 	bool async;	   /* the server may put work off and answer at once */
-	const char *query; /* behind the path, raw; NULL for none */
+	const char *query; /* of each call, NULL for none */
 	bool debug;	   /* heads of the request and the answer on stderr */
 };
 

@@ -4,10 +4,12 @@
 #include "proto/model.h"
 #include "virtx/definition.h"
 #include "virtx/operation.h"
+#include "virtx/placement.h"
 #include "virtx/verbs.h"
 
 const struct option_row create_vm_options[] = {
-	{ 'h', "host", "UUID", "create it on this host (default: the one that answers)" },
+	{ 'h', "host", "UUID", "create it on this host (default: the one that is best for it)" },
+	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
 	{ 0 },
 };
 
@@ -36,18 +38,21 @@ create_vm(struct command_call *call, struct error *err)
 	struct vm_create_options options = { 0 };
 	_answer_ struct answer answer = { 0 };
 	char host[37] = "", vm[37] = "";
+	bool dry_run = call->counts['n'] > 0;
 	int rc;
 
 	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
 		return COMMAND_USAGE;
 	options.host = xstrdup(host);
 	rc = definition_read(call->operands[0], &options.vmdef, err);
-	if (rc == 0)
+	if (rc == 0 && dry_run)
+		rc = placement_call(call, ROUTE_VM_CREATE, NULL, &options, err);
+	else if (rc == 0)
 		rc = operation_call(
 		    call->client, ROUTE_VM_CREATE, NULL, &options, true, &answer, vm, err);
 	if (rc < 0)
 		error_wrap(err, "cannot create a vm from '%s'", call->operands[0]);
-	else
+	else if (!dry_run)
 		rc = show_uuid(call->writer, &answer, vm, err);
 	model_clear(&vm_create_options_model, &options);
 	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;

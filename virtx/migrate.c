@@ -2,6 +2,7 @@
 /* virtx migrate vm, virtx get migrate vm and virtx abort migrate vm. */
 #include "proto/model.h"
 #include "virtx/operation.h"
+#include "virtx/placement.h"
 #include "virtx/verbs.h"
 
 enum {
@@ -12,7 +13,8 @@ enum {
 };
 
 const struct option_row migrate_vm_options[] = {
-	{ 'h', "host", "UUID", "the host to go to" },
+	{ 'h', "host", "UUID", "the host to go to (default: the one that is best for it)" },
+	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
 	{ 'l', "live", NULL, "the VM goes on meanwhile (default: it is off)" },
 	{ 'w', "wait", NULL, "until the VM is there" },
 	{ OPTION_BANDWIDTH, "bandwidth", "MIB", "send at most so many MiB a second" },
@@ -42,6 +44,20 @@ read_numbers(const struct command_call *call, struct vm_migrate_options *options
 	return 0;
 }
 
+static enum command_result
+explain(struct command_call *call, const struct vm_migrate_options *options, struct error *err)
+{
+	char uuid[37];
+
+	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
+		return COMMAND_USAGE;
+	if (placement_call(call, ROUTE_VM_MIGRATE, uuid, options, err) < 0) {
+		error_wrap(err, "cannot migrate vm '%s'", uuid);
+		return COMMAND_FAILED;
+	}
+	return COMMAND_OK;
+}
+
 enum command_result
 migrate_vm(struct command_call *call, struct error *err)
 {
@@ -56,6 +72,8 @@ migrate_vm(struct command_call *call, struct error *err)
 	if (read_numbers(call, &options, err) < 0)
 		return COMMAND_USAGE;
 	options.host = host;
+	if (call->counts['n'] > 0)
+		return explain(call, &options, err);
 	return operation_call_vm(
 	    call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0, "cannot migrate vm", err);
 }

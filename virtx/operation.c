@@ -29,7 +29,10 @@ operation_result(const struct operation *operation, const char *id, char *vm, st
 	if (*msg) {
 		_free_ char *text = writer_safe(msg);
 
-		fprintf(stderr, "virtx: warning: %s\n", text);
+		/* Why the host was chosen comes alone or behind a warning. */
+		fprintf(stderr, "virtx: %s%s\n",
+		    strncmp(text, "placed on ", strlen("placed on ")) == 0 ? "" : "warning: ",
+		    text);
 	}
 	return 0;
 }

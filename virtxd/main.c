@@ -221,6 +221,15 @@ on_forward(void *arg, struct request *req, const char *host)
 	forward_request(daemon->forwarder, req, host);
 }
 
+static void
+on_forward_chosen(
+    void *arg, struct request *req, const char *host, const struct request_forward *more)
+{
+	struct daemon *daemon = arg;
+
+	forward_chosen(daemon->forwarder, req, host, more);
+}
+
 static bool
 on_address(void *arg, const char *host, char *ret)
 {
@@ -352,6 +361,7 @@ start(struct daemon *daemon, struct error *err)
 		.ready = on_ready,
 		.ready_arg = daemon,
 		.forward = on_forward,
+		.forward_chosen = on_forward_chosen,
 		.forward_arg = daemon,
 		.address = on_address,
 		.address_arg = daemon,

@@ -41,8 +41,8 @@ def vmdef(name, **fields):
 
 
 def create(host, definition):
-    """Create a VM; its uuid."""
-    answer = host.api("POST", "/vms", {"vmdef": definition, "host": ""})
+    """Create a VM on the host; its uuid."""
+    answer = host.api("POST", "/vms", {"vmdef": definition, "host": host.uuid})
     assert answer.status == 201, answer.text
     return answer.json()
 

@@ -120,7 +120,7 @@ class Worker(threading.Thread):
     def create(self, n):
         paths = self.random.sample(PATHS, self.random.randint(1, 3))
         first, *others = self.disks(paths)
-        answer = self.host.api("POST", "/vms", {"host": "", "vmdef": vmdef(
+        answer = self.host.api("POST", "/vms", {"host": self.host.uuid, "vmdef": vmdef(
             f"s{self.name}x{n}", osdisk=first, disks=others)}, timeout=120)
         if answer.status == 201:
             uuid = answer.json()
@@ -205,7 +205,7 @@ def test_two_hosts(lab2):
 def test_same_path_at_once(lab2):
     """Both ask for the same disk in the same moment, over and over: one gets it."""
     def ask(host, answers):
-        answers.append((host, host.api("POST", "/vms", {"host": "", "vmdef": vmdef(
+        answers.append((host, host.api("POST", "/vms", {"host": host.uuid, "vmdef": vmdef(
             "race", osdisk=disk("/vms/ds/race.qcow2", size=1))}, timeout=60)))
 
     for n in range(max(5, ROUNDS // 4)):

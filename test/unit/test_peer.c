@@ -176,7 +176,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 		    &f->headers, "%s=%s;", answer->headers[i].name, answer->headers[i].value);
 }
 
-static const struct peer_ops ops = { on_begin, on_data, on_done };
+static const struct peer_ops ops = { .begin = on_begin, .data = on_data, .done = on_done };
 
 static struct peer_request
 request_to(struct fixture *f)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -106,6 +107,19 @@ tell_vm(struct inventory *inventory, int n, int host, const struct vmdef *def, i
 		.vcpus = def->cpudef.cores };
 
 	assert_int_equal(inventory_take_info(inventory, &info), INVENTORY_TAKEN);
+}
+
+/* A VM of another host has ended. */
+static void
+end_vm(struct inventory *inventory, int n, int host, int64_t ts)
+{
+	char uuid[37];
+	struct vm_event event = { .uuid = uuid_of('1', n, uuid),
+		.host = host_uuid(host),
+		.runstate = VMRUNSTATE_DELETED,
+		.ts = ts };
+
+	assert_int_equal(inventory_take_event(inventory, &event), INVENTORY_TAKEN);
 }
 
 /* A VM of this host is there. */
@@ -388,6 +402,14 @@ test_reservation(void **state)
 	assert_int_equal(memory_of(inventory, 0), TOTAL - 512);
 	inventory_remove_vm(inventory, uuid);
 	assert_int_equal(memory_of(inventory, 0), TOTAL);
+
+	/* A VM that has come and gone needs nothing. */
+	id = reservation_add(inventory, host_uuid(1), "", &def);
+	reservation_settle(inventory, id, uuid_of('1', 3, uuid));
+	tell_vm(inventory, 3, 1, &def, 3000);
+	usleep(2000);
+	end_vm(inventory, 3, 1, 3001);
+	assert_int_equal(memory_of(inventory, 1), TOTAL - 500);
 
 	for (int i = 0; i < RESERVATIONS_MAX + 10; i++)
 		reservation_add(inventory, host_uuid(1), "", &def);

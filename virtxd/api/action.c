@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
+#include "state/reservation.h"
 
 /* After a VM has left: how long its new host may take to tell of it, and how often that is looked
  * for. */
@@ -32,6 +33,8 @@ struct action {
 	char *warning;	      /* of a VM that has moved */
 	action_ended ended;   /* NULL for none */
 	void *ended_arg;
+	char *why;	      /* this host, or the one that the VM moves to */
+	uint64_t reservation; /* of room on it, 0 for none */
 	char id[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE];
 };
@@ -109,6 +112,7 @@ action_free(struct action *action)
 	if (action->deadline)
 		event_free(action->deadline);
 	free(action->warning);
+	free(action->why);
 	free(action);
 }
 
@@ -152,6 +156,17 @@ progress(void *arg, int percent)
 		reply_accepted(action);
 }
 
+/* The operation has come to its end; so has what was reserved for it. */
+static void
+complete(struct action *action, const char *warning)
+{
+	bool both = !str_empty(warning) && !str_empty(action->why);
+	_free_ char *msg =
+	    xasprintf("%s%s%s", str_or_empty(warning), both ? "; " : "", str_or_empty(action->why));
+
+	operations_finish(action->api->operations, action->id, msg, NULL);
+}
+
 static void
 look_told(evutil_socket_t fd, short what, void *arg)
 {
@@ -163,7 +178,7 @@ look_told(evutil_socket_t fd, short what, void *arg)
 
 	if (!told && monotonic_ms() < action->told_due)
 		return;
-	operations_finish(action->api->operations, action->id, action->warning, NULL);
+	complete(action, action->warning);
 	action_end(action, NULL);
 }
 
@@ -193,6 +208,7 @@ done(void *arg, void *result, const struct error *err)
 	if (!res) {
 		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
 		operations_finish(api->operations, action->id, NULL, err);
+		reservation_cancel(api->inventory, action->reservation);
 		/* A job that ended without a word may have been killed at any instruction. */
 		if (err->status == 500 || err->status == 503 || err->status == 504)
 			keeper_heal(api->keeper, action->vm);
@@ -204,6 +220,7 @@ done(void *arg, void *result, const struct error *err)
 		inventory_remove_vm(api->inventory, action->vm);
 	else if (!res->moved)
 		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
+	reservation_settle(api->inventory, action->reservation, action->vm);
 	if (!str_empty(res->warning))
 		log_warning("api", "%s of VM '%s': %s", action->op, action->vm, res->warning);
 	else
@@ -215,7 +232,7 @@ done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	if (!action->waits_for_guest)
-		operations_finish(api->operations, action->id, res->warning, NULL);
+		complete(action, res->warning);
 	reply_success(action, res);
 	action_end(action, NULL);
 }
@@ -274,7 +291,7 @@ action_new(
 /* Begins the operation with its job; the action is the caller's still where that fails. */
 static int
 action_run(struct action *action, enum work_id work, const void *request, const char *user,
-    struct error *err)
+    const struct action_place *place, struct error *err)
 {
 	struct api *api = action->api;
 	const char *vm = action->vm;
@@ -282,6 +299,8 @@ action_run(struct action *action, enum work_id work, const void *request, const 
 	action->waits_for_guest = work == WORK_VM_SHUTDOWN && action->success == 202;
 	action->in_background = work == WORK_VM_MIGRATE;
 	action->mark = inventory_mark(api->inventory);
+	action->reservation = place->reservation;
+	action->why = xstrdup(place->why);
 	snprintf(action->id, sizeof(action->id), "%s",
 	    operations_start(
 		api->operations, action->op, vm, inventory_self(api->inventory), user));
@@ -290,6 +309,7 @@ action_run(struct action *action, enum work_id work, const void *request, const 
 		action->id, progress, action->route->reply ? done_host : done, action, err))
 		return 0;
 	operations_finish(api->operations, action->id, NULL, err);
+	reservation_cancel(api->inventory, action->reservation);
 	return -1;
 }
 
@@ -297,11 +317,20 @@ const char *
 action_start(struct api *api, struct request *req, enum work_id work, const void *request,
     const char *vm, int success)
 {
+	static const struct action_place none;
+
+	return action_start_placed(api, req, work, request, vm, success, &none);
+}
+
+const char *
+action_start_placed(struct api *api, struct request *req, enum work_id work, const void *request,
+    const char *vm, int success, const struct action_place *place)
+{
 	struct action *action = action_new(api, req->route, req, vm, success);
 	struct timeval tv = { api->config->reply_timeout, 0 };
 	struct error err = { 0 };
 
-	if (action_run(action, work, request, req->user, &err) < 0) {
+	if (action_run(action, work, request, req->user, place, &err) < 0) {
 		reply_error(action, &err);
 		action_free(action);
 		return NULL;
@@ -317,11 +346,12 @@ action_start(struct api *api, struct request *req, enum work_id work, const void
 
 const char *
 action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
-    const void *request, const char *vm, action_ended ended, void *arg, struct error *err)
+    const void *request, const char *vm, const struct action_place *place, action_ended ended,
+    void *arg, struct error *err)
 {
 	struct action *action = action_new(api, &routes[route], NULL, vm, routes[route].success);
 
-	if (action_run(action, work, request, user, err) < 0) {
+	if (action_run(action, work, request, user, place, err) < 0) {
 		action_free(action);
 		return NULL;
 	}

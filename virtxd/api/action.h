@@ -22,6 +22,14 @@ struct api;
  */
 const char *action_start(struct api *api, struct request *req, enum work_id work,
     const void *request, const char *vm, int success);
+/* What a VM's new host has to do with an action. */
+struct action_place {
+	uint64_t reservation; /* ended with the action; 0 for none */
+	const char *why;      /* the host was chosen: the operation ends with it; "" for none */
+};
+/* The same, on a host that was chosen, or for one. */
+const char *action_start_placed(struct api *api, struct request *req, enum work_id work,
+    const void *request, const char *vm, int success, const struct action_place *place);
 /* An operation has ended: err is NULL where it was done. */
 typedef void (*action_ended)(void *arg, const struct error *err);
 /*
@@ -30,7 +38,8 @@ typedef void (*action_ended)(void *arg, const struct error *err);
  * with err where the job could not be started.
  */
 const char *action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
-    const void *request, const char *vm, action_ended ended, void *arg, struct error *err);
+    const void *request, const char *vm, const struct action_place *place, action_ended ended,
+    void *arg, struct error *err);
 /* Whether an operation of this route is under way. */
 bool action_is_under_way(const struct api *api, enum route_id route);
 /* 202 with an operation and where it is found. */

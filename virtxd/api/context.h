@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include "api/request.h"
 #include "job/job.h"
 #include "job/keeper.h"
 #include "proto/routes.h"
@@ -48,6 +49,9 @@ struct api {
 	void *ready_arg;
 	/* Has the request answered by another host, which is active. */
 	void (*forward)(void *arg, struct request *req, const char *host);
+	/* The same, by a host that was chosen for it. */
+	void (*forward_chosen)(
+	    void *arg, struct request *req, const char *host, const struct request_forward *more);
 	void *forward_arg;
 	/* The address of another host as serf knows it, into ret (46 bytes); false where it does
 	 * not. */

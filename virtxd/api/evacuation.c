@@ -146,19 +146,21 @@ is_arriving(const struct vm *vm)
 }
 
 static void
-start_to(struct api *api, const char *user, struct move *move, const struct vm *vm, char *host)
+start_to(struct api *api, const char *user, struct move *move, const struct vm *vm,
+    const struct placement *placement)
 {
 	bool off = vm->runinfo.runstate == VMRUNSTATE_POWEROFF ||
 		   vm->runinfo.runstate == VMRUNSTATE_CRASHED;
 	struct vm_migrate_options options = {
-		.host = host,
+		.host = placement->host,
 		.migration_type = off ? MIGRATION_TYPE_COLD : MIGRATION_TYPE_LIVE,
 	};
+	_free_ char *why = xasprintf("placed on %s", placement->reason);
 	struct error err = { 0 };
 	const char *operation;
 
-	move_begin(move, host);
-	operation = migration_begin(api, move->vm, &options, user, on_moved, move, &err);
+	move_begin(move, placement->host);
+	operation = migration_begin(api, move->vm, &options, why, user, on_moved, move, &err);
 	if (operation)
 		snprintf(move->operation, sizeof(move->operation), "%s", operation);
 	else if (err.status == 503)
@@ -199,6 +201,6 @@ evacuation_start(struct api *api, const char *user, struct move *move)
 	if (str_empty(placement.host))
 		move_stay(move, placement.reason);
 	else
-		start_to(api, user, move, &view->vm, placement.host);
+		start_to(api, user, move, &view->vm, &placement);
 	model_clear(&placement_model, &placement);
 }

@@ -24,22 +24,6 @@ api_maintenance_get(struct api *api, struct request *req)
 	}
 }
 
-/* In the body, or in the query. */
-static int
-read_dry_run(const struct request *req, bool *dry_run, struct error *err)
-{
-	_free_ char *value = NULL;
-
-	if (request_query(req, "dry_run", &value, err) < 0)
-		return -1;
-	if (!value)
-		return 0;
-	*dry_run = strcmp(value, "true") == 0;
-	if (!*dry_run && strcmp(value, "false") != 0)
-		return error_set(err, 400, "dry_run is 'true' or 'false', not '%.64s'", value);
-	return 0;
-}
-
 static void
 reply_plan(struct api *api, struct request *req)
 {
@@ -55,13 +39,14 @@ api_maintenance_begin(struct api *api, struct request *req)
 {
 	struct maintenance_options options = { 0 };
 	struct error err = { 0 };
+	bool dry_run;
 
 	if (action_read(req, &options) < 0)
 		return;
-	if (read_dry_run(req, &options.dry_run, &err) < 0 ||
+	if (request_flag(req, "dry_run", &dry_run, &err) < 0 ||
 	    target_check_self(api, req->param, &err) < 0)
 		request_reply_error(req, &err);
-	else if (options.dry_run)
+	else if (dry_run || options.dry_run)
 		reply_plan(api, req);
 	else if (action_check_ready(api, req, true) == 0)
 		maintainer_begin(api->maintainer, req);

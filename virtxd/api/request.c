@@ -65,6 +65,22 @@ request_query(const struct request *req, const char *name, char **ret, struct er
 	return 0;
 }
 
+int
+request_flag(const struct request *req, const char *name, bool *ret, struct error *err)
+{
+	_free_ char *text = NULL;
+
+	*ret = false;
+	if (request_query(req, name, &text, err) < 0)
+		return -1;
+	if (!text || str_equal(text, "false") || str_equal(text, "0"))
+		return 0;
+	if (!str_empty(text) && !str_equal(text, "true") && !str_equal(text, "1"))
+		return error_set(err, 400, "%s: '%.64s' is neither true nor false", name, text);
+	*ret = true;
+	return 0;
+}
+
 /* The one way out. body is given away. */
 static void
 reply(struct request *req, int status, const char *content_type, char *body, size_t len,
@@ -114,10 +130,17 @@ request_reply_full(struct request *req, int status, const char *content_type, ch
 void
 request_reply_error(struct request *req, const struct error *err)
 {
+	request_reply_error_full(req, err, NULL, 0);
+}
+
+void
+request_reply_error_full(struct request *req, const struct error *err,
+    const struct request_header *headers, size_t n_headers)
+{
 	size_t len;
 	char *json = error_to_json(err, &len);
 
-	reply(req, err->status, TYPE_PROBLEM, json, len, NULL, 0);
+	reply(req, err->status, TYPE_PROBLEM, json, len, headers, n_headers);
 }
 
 void

@@ -43,6 +43,8 @@ struct request {
 	const char *client;	   /* address of the peer, for the log and Operation.user */
 	const char *user;	   /* who asked: X-Forwarded-For's first, else client */
 	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
+	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
+	const char *placed;	   /* and what it was thought to have, see placing.c */
 	bool respond_async;	   /* Prefer: respond-async */
 	bool head;		   /* HEAD: a reply in pieces has none */
 	const char *last_event_id; /* "" for none */
@@ -53,9 +55,33 @@ struct request {
 	void *watch_arg;
 };
 
+/* What another host answered to a request that was forwarded; borrowed. */
+struct request_answer {
+	int status;	     /* 0: none came */
+	bool gone;	     /* the client has hung up meanwhile */
+	bool unsent;	     /* nothing of the request has left */
+	const char *refused; /* its X-VirtX-Refused header, NULL for none */
+	const char *body;
+	size_t len;
+	const struct error *err; /* why none came, else NULL */
+};
+
+/* What goes with a request that is forwarded because somebody chose the host. */
+struct request_forward {
+	const struct request_header *headers; /* copied */
+	size_t n_headers;
+	/* Called once, before the answer is passed on. True: req is the callee's again, who sees to
+	 * its reply. */
+	bool (*answered)(void *arg, struct request *req, const struct request_answer *answer);
+	void *arg;
+};
+
 /* A query parameter, percent-decoded; NULL when it is not there; the caller frees. 0 or -1 with a
  * 400 for a bad encoding. */
 int request_query(const struct request *req, const char *name, char **ret, struct error *err);
+/* A query parameter that is true, false, 1, 0 or without a value (true); false where it is not
+ * there. 0 or -1 with a 400. */
+int request_flag(const struct request *req, const char *name, bool *ret, struct error *err);
 /* Replies; each asserts that it is the first. After the call req is gone. */
 void request_reply(struct request *req, int status);
 void request_reply_model(
@@ -68,6 +94,8 @@ void request_reply_full(struct request *req, int status, const char *content_typ
     size_t len, const struct request_header *headers, size_t n_headers);
 /* problem+json; adds Allow or Retry-After nowhere by itself. */
 void request_reply_error(struct request *req, const struct error *err);
+void request_reply_error_full(struct request *req, const struct error *err,
+    const struct request_header *headers, size_t n_headers);
 
 /* watch (borrowed) is told until the reply is complete. */
 void request_set_watch(struct request *req, const struct request_watch *watch, void *arg);

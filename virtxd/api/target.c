@@ -35,7 +35,7 @@ read_query(const struct request *req, char ret[UUID_TEXT_SIZE])
 }
 
 static void
-find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE])
+find_host(const struct api *api, const struct request *req, bool dry_run, char ret[UUID_TEXT_SIZE])
 {
 	const struct inventory_vm *view;
 	const struct host *host;
@@ -53,6 +53,9 @@ find_host(const struct api *api, const struct request *req, char ret[UUID_TEXT_S
 			return;
 		break;
 	case SCOPE_BODY:
+		/* Of a dry run all is known here. */
+		if (dry_run)
+			break;
 		read_host(req, ret);
 		return;
 	case SCOPE_QUERY:
@@ -69,8 +72,12 @@ int
 target_find(struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE], struct error *err)
 {
 	const struct host *host;
+	bool dry_run = false;
 
-	find_host(api, req, ret);
+	if ((req->route->id == ROUTE_VM_CREATE || req->route->id == ROUTE_VM_MIGRATE) &&
+	    request_flag(req, "dry_run", &dry_run, err) < 0)
+		return -1;
+	find_host(api, req, dry_run, ret);
 	if (str_empty(ret))
 		return 0;
 	host = inventory_find_host(api->inventory, ret);
@@ -85,6 +92,10 @@ target_find(struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE]
 	else if (host->cstate != CSTATE_ACTIVE)
 		error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), ret, enum_word(&cstate_enum, host->cstate));
+	else if (dry_run && !inventory_tells_digest(api->inventory, ret))
+		/* The Go virtx does not know the parameter: it would do it. */
+		error_set(
+		    err, 501, "host '%s' (%s) knows no dry run", str_or_empty(host->def.name), ret);
 	else
 		return 0;
 	snprintf(err->host, sizeof(err->host), "%s", ret);

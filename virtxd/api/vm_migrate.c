@@ -10,6 +10,7 @@
 #include "api/context.h"
 #include "api/handlers.h"
 #include "api/migration.h"
+#include "api/placing.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
@@ -172,12 +173,14 @@ follow(struct api *api, const char *vm, const char *operation,
 
 /* What can be said without asking: the host, and what it has free by its own accounting. */
 static int
-check_target(struct api *api, const struct inventory_vm *view, const char *uuid, bool live,
-    struct error *err)
+check_target(struct api *api, const struct inventory_vm *view, const char *uuid, struct error *err)
 {
 	const struct host *host = inventory_find_host(api->inventory, uuid);
 	const struct vmdef_memory *memory = &view->vm.def.memory;
-	const struct hostresource *resource;
+	struct planner *planner;
+	struct host_figures figures = { 0 };
+	int64_t left;
+	bool told;
 
 	if (!host)
 		return error_set(err, 404, "no host '%s' is known", uuid);
@@ -190,12 +193,15 @@ check_target(struct api *api, const struct inventory_vm *view, const char *uuid,
 	if (host->maintenance)
 		return error_set(err, 422, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(host->def.name), uuid);
-	resource = memory->hp ? &host->resources.hp : &host->resources.memory;
+	planner = planner_new(api->inventory);
+	told = planner_figures(planner, uuid, &figures);
+	planner_free(planner);
+	left = memory->hp ? figures.hp : figures.memory;
 	/* One that has told nothing yet is asked by libvirt alone. */
-	if (host->ts && memory->total > resource->availablevms)
+	if (told && memory->total > left)
 		return error_set(err, 422,
-		    "host '%s' (%s) has %d MiB of %s for VMs, and VM '%s' needs %d MiB",
-		    str_or_empty(host->def.name), uuid, resource->availablevms,
+		    "host '%s' (%s) has %lld MiB of %s for VMs, and VM '%s' needs %d MiB",
+		    str_or_empty(host->def.name), uuid, (long long)left,
 		    memory->hp ? "hugepages" : "memory", view->vm.uuid, memory->total);
 	return 0;
 }
@@ -211,11 +217,40 @@ make_uri(const char *format, const char *addr)
 	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
-/* The job's request, with what it borrows. */
+/* Where the VM goes, and why there; *ret_why is the caller's to free. */
+static int
+find_target(struct api *api, const struct inventory_vm *view,
+    const struct vm_migrate_options *options, char target[UUID_TEXT_SIZE], char **ret_why,
+    struct error *err)
+{
+	struct placement_need need = {
+		.vm = view->vm.uuid,
+		.from = inventory_self(api->inventory),
+		.target = "",
+		.def = &view->vm.def,
+	};
+	struct placement placement = { 0 };
+	int r;
+
+	if (!str_empty(options->host)) {
+		*ret_why = xstrdup("");
+		uuid_normalize(options->host, target);
+		return check_target(api, view, target, err);
+	}
+	r = placing_choose(api, &need, &placement, err);
+	*ret_why = r == 0 ? xasprintf("placed on %s", placement.reason) : xstrdup("");
+	if (r == 0)
+		snprintf(target, UUID_TEXT_SIZE, "%.36s", placement.host);
+	model_clear(&placement_model, &placement);
+	return r;
+}
+
+/* The job's request and its place, with what they borrow. */
 struct prepared {
 	struct vm_migrate_request request;
+	struct action_place place;
 	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
-	char *target_uri, *data_uri;
+	char *target_uri, *data_uri, *why;
 };
 
 static void
@@ -223,8 +258,10 @@ prepared_clear(struct prepared *prepared)
 {
 	free(prepared->target_uri);
 	free(prepared->data_uri);
+	free(prepared->why);
 }
 
+/* What is reserved is for an action that follows at once. */
 static int
 prepare(struct api *api, const struct inventory_vm *view, const struct vm_migrate_options *options,
     struct prepared *ret, struct error *err)
@@ -242,15 +279,16 @@ prepare(struct api *api, const struct inventory_vm *view, const struct vm_migrat
 		.post_copy = options->post_copy,
 	};
 	snprintf(ret->vm, sizeof(ret->vm), "%s", view->vm.uuid);
-	if (str_empty(options->host) || uuid_normalize(options->host, ret->target) < 0)
-		return error_set(err, 400, "host: the host to go to is missing");
-	if (check_target(api, view, ret->target, migrate->live, err) < 0)
+	if (find_target(api, view, options, ret->target, &ret->why, err) < 0)
 		return -1;
 	if (!api->address(api->address_arg, ret->target, addr))
 		return error_set(
 		    err, 503, "serf does not know the address of host '%s'", ret->target);
 	migrate->target_uri = ret->target_uri = make_uri(api->config->migrate_uri, addr);
 	migrate->data_uri = ret->data_uri = make_uri("tcp://%s", addr);
+	ret->place.why = ret->why;
+	ret->place.reservation =
+	    reservation_add(api->inventory, ret->target, ret->vm, &view->vm.def);
 	return 0;
 }
 
@@ -265,8 +303,8 @@ start(struct api *api, struct request *req, const struct inventory_vm *view,
 	if (prepare(api, view, options, &prepared, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
-		operation =
-		    action_start(api, req, WORK_VM_MIGRATE, &prepared.request, prepared.vm, 202);
+		operation = action_start_placed(api, req, WORK_VM_MIGRATE, &prepared.request,
+		    prepared.vm, 202, &prepared.place);
 		if (operation && prepared.request.live)
 			follow(api, prepared.vm, operation, options);
 	}
@@ -275,22 +313,59 @@ start(struct api *api, struct request *req, const struct inventory_vm *view,
 
 const char *
 migration_begin(struct api *api, const char *vm, const struct vm_migrate_options *options,
-    const char *user, action_ended ended, void *arg, struct error *err)
+    const char *why, const char *user, action_ended ended, void *arg, struct error *err)
 {
 	const struct inventory_vm *view = inventory_find_vm(api->inventory, vm);
 	struct prepared prepared = { 0 };
 	const char *operation = NULL;
 
-	if (!view)
+	if (!view) {
 		error_set(err, 404, "no VM '%s' is known", vm);
-	else if (action_ready(api, true, err) == 0 &&
-		 prepare(api, view, options, &prepared, err) == 0)
+	} else if (action_ready(api, true, err) == 0 &&
+		   prepare(api, view, options, &prepared, err) == 0) {
+		prepared.place.why = why;
 		operation = action_begin(api, ROUTE_VM_MIGRATE, user, WORK_VM_MIGRATE,
-		    &prepared.request, prepared.vm, ended, arg, err);
+		    &prepared.request, prepared.vm, &prepared.place, ended, arg, err);
+	}
 	if (operation && prepared.request.live)
 		follow(api, prepared.vm, operation, options);
 	prepared_clear(&prepared);
 	return operation;
+}
+
+/* Explains the host that is named, or all. */
+static void
+explain(struct api *api, struct request *req, const struct inventory_vm *view,
+    const struct vm_migrate_options *options)
+{
+	char target[UUID_TEXT_SIZE] = "";
+	struct placement_need need = {
+		.vm = view->vm.uuid,
+		.from = inventory_self(api->inventory),
+		.target = target,
+		.def = &view->vm.def,
+	};
+	struct error err = { 0 };
+
+	if (!str_empty(options->host) && uuid_normalize(options->host, target) == 0 &&
+	    !inventory_find_host(api->inventory, target)) {
+		error_set(&err, 404, "no host '%s' is known", target);
+		request_reply_error(req, &err);
+		return;
+	}
+	placing_explain(api, req, &need);
+}
+
+static void
+migrate(
+    struct api *api, struct request *req, const struct vm_migrate_options *options, bool dry_run)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
+
+	if (dry_run)
+		explain(api, req, view, options);
+	else if (action_check_ready(api, req, true) == 0)
+		start(api, req, view, options);
 }
 
 void
@@ -298,13 +373,15 @@ api_vm_migrate(struct api *api, struct request *req)
 {
 	struct vm_migrate_options options = { 0 };
 	struct error err = { 0 };
+	bool dry_run;
 
 	if (action_read(req, &options) < 0)
 		return;
-	if (vm_migrate_options_check(&options, &err) < 0)
+	if (request_flag(req, "dry_run", &dry_run, &err) < 0 ||
+	    vm_migrate_options_check(&options, &err) < 0)
 		request_reply_error(req, &err);
-	else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, true) == 0)
-		start(api, req, inventory_find_vm(api->inventory, req->param), &options);
+	else if (action_find_vm(api, req) == 0)
+		migrate(api, req, &options, dry_run);
 	model_clear(&vm_migrate_options_model, &options);
 }
 

@@ -14,8 +14,9 @@
 #include "http/headers.h"
 #include "proto/log.h"
 
-#define USER_MAX 64
-#define COPY_MAX 4096 /* a body up to this is copied into the reply, a larger one handed over */
+#define USER_MAX      64
+#define PLACEMENT_MAX 500
+#define COPY_MAX      4096 /* a body up to this is copied into the reply, a larger one handed over */
 
 struct exchange {
 	struct request req;	       /* first: a request is an exchange */
@@ -31,6 +32,8 @@ struct exchange {
 	char client[48];
 	char user[USER_MAX + 1];
 	char last_event_id[64];
+	char placement[PLACEMENT_MAX + 1];
+	char placed[64];
 	char path[256]; /* for the log and for messages, cut */
 };
 
@@ -91,6 +94,22 @@ set_user(struct exchange *ex, const char *forwarded)
 	ex->user[n] = '\0';
 	if (n == 0)
 		copy_text(ex->user, sizeof(ex->user), ex->client);
+}
+
+/* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
+static void
+set_placement(struct exchange *ex, const struct headers *h)
+{
+	ex->req.placement = ex->placement;
+	ex->req.placed = ex->placed;
+	if (!h->looped)
+		return;
+	copy_text(ex->placement, sizeof(ex->placement), str_or_empty(h->placement));
+	copy_text(ex->placed, sizeof(ex->placed), str_or_empty(h->placed));
+	for (char *p = ex->placement; *p; p++) {
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	}
 }
 
 static void
@@ -388,6 +407,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->req.user = ex->user;
 	ex->req.looped = h.looped;
 	ex->req.respond_async = h.respond_async;
+	set_placement(ex, &h);
 	if (headers_check(&h, type, &ex->close, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return;

@@ -36,6 +36,9 @@ struct forwarding {
 	char host[37];
 	char vm[37];
 	bool streams;
+	bool unsent;
+	bool (*answered)(void *arg, struct request *req, const struct request_answer *answer);
+	void *arg;
 };
 
 /* Those of one connection alone, and those that each sender makes itself. */
@@ -44,7 +47,8 @@ is_own(const char *name)
 {
 	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Connection",
 		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
-		"Upgrade", "Expect", "Host", "Content-Length", "X-VirtX-Loop" };
+		"Upgrade", "Expect", "Host", "Content-Length", "X-VirtX-Loop", "X-VirtX-Placement",
+		"X-VirtX-Placed", "X-VirtX-Refused" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcasecmp(name, names[i]) == 0)
@@ -78,7 +82,7 @@ on_begin(void *arg, const struct peer_answer *answer)
 	const char *type;
 	size_t n;
 
-	if (answer->length <= WHOLE_MAX)
+	if (answer->length <= WHOLE_MAX || fw->answered)
 		return false;
 	n = pick_headers(answer, headers, &type);
 	fw->streams = true;
@@ -115,6 +119,44 @@ reply_error(struct forwarding *fw, const struct error *cause)
 	request_reply_error(fw->req, &err);
 }
 
+static const struct request_watch no_watch;
+
+/* Who chose the host sees the answer first: true where it takes the request back. */
+static bool
+tell_answer(struct forwarding *fw, const struct request_answer *answer)
+{
+	if (!fw->answered)
+		return false;
+	request_set_watch(fw->req, &no_watch, NULL);
+	return fw->answered(fw->arg, fw->req, answer);
+}
+
+static bool
+take_back(
+    struct forwarding *fw, const struct peer_answer *answer, const struct error *err, bool gone)
+{
+	struct request_answer told = { .gone = gone, .unsent = fw->unsent, .err = err };
+
+	if (answer) {
+		told.status = answer->status;
+		told.body = answer->body;
+		told.len = answer->len;
+	}
+	for (size_t i = 0; answer && i < answer->n_headers; i++) {
+		if (strcasecmp(answer->headers[i].name, "X-VirtX-Refused") == 0)
+			told.refused = answer->headers[i].value;
+	}
+	return tell_answer(fw, &told);
+}
+
+static void
+on_unsent(void *arg)
+{
+	struct forwarding *fw = arg;
+
+	fw->unsent = true;
+}
+
 static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
@@ -124,6 +166,10 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	size_t n;
 
 	fw->call = NULL;
+	if (!fw->streams && take_back(fw, answer, err, false)) {
+		free(fw);
+		return;
+	}
 	if (fw->streams) {
 		if (err)
 			log_info("forward", "%s", err->detail);
@@ -142,7 +188,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	free(fw);
 }
 
-static const struct peer_ops ops = { on_begin, on_data, on_done };
+static const struct peer_ops ops = { on_begin, on_data, on_done, on_unsent };
 
 /* The other host goes on with what it has begun: that somebody waits makes no difference to it. */
 static void
@@ -152,6 +198,7 @@ on_gone(void *arg)
 	struct forwarding *fw = arg;
 
 	peer_cancel(fw->call);
+	take_back(fw, NULL, &none, true);
 	if (fw->streams)
 		request_end(fw->req, false);
 	else
@@ -164,8 +211,9 @@ static const struct request_watch watch = { on_gone, on_drained };
 /* The headers of the request as it goes on; those that are made for it are in loop and list. */
 static size_t
 make_headers(const struct exchange_source *source, const char *client,
-    struct request_header out[HEADERS_MAX], struct buffer *list)
+    const struct request_forward *more, struct request_header out[HEADERS_MAX], struct buffer *list)
 {
+	size_t room = HEADERS_MAX - 2 - (more ? more->n_headers : 0);
 	const struct evkeyval *header;
 	size_t n = 0;
 
@@ -173,13 +221,15 @@ make_headers(const struct exchange_source *source, const char *client,
 		if (strcasecmp(header->key, FORWARDED) == 0) {
 			if (list->len + strlen(header->value) < FORWARDED_MAX)
 				buffer_printf(list, "%s, ", header->value);
-		} else if (!is_own(header->key) && n < HEADERS_MAX - 2) {
+		} else if (!is_own(header->key) && n < room) {
 			out[n++] = (struct request_header){ header->key, header->value };
 		}
 	}
 	buffer_printf(list, "%s", client);
 	out[n++] = (struct request_header){ FORWARDED, list->data };
 	out[n++] = (struct request_header){ "X-VirtX-Loop", "1" };
+	for (size_t i = 0; more && i < more->n_headers; i++)
+		out[n++] = more->headers[i];
 	return n;
 }
 
@@ -200,6 +250,13 @@ find_address(
 void
 forward_request(struct forwarder *forwarder, struct request *req, const char *host)
 {
+	forward_chosen(forwarder, req, host, NULL);
+}
+
+void
+forward_chosen(struct forwarder *forwarder, struct request *req, const char *host,
+    const struct request_forward *more)
+{
 	struct forwarding *fw = xcalloc(1, sizeof(*fw));
 	struct request_header headers[HEADERS_MAX];
 	_buffer_ struct buffer list = { 0 };
@@ -210,6 +267,10 @@ forward_request(struct forwarder *forwarder, struct request *req, const char *ho
 	struct error err = { 0 };
 
 	fw->req = req;
+	if (more) {
+		fw->answered = more->answered;
+		fw->arg = more->arg;
+	}
 	snprintf(fw->host, sizeof(fw->host), "%s", host);
 	if (req->route->scope == SCOPE_VM)
 		snprintf(fw->vm, sizeof(fw->vm), "%.36s", req->param);
@@ -218,7 +279,9 @@ forward_request(struct forwarder *forwarder, struct request *req, const char *ho
 	else
 		find_address(forwarder, host, &address, &err);
 	if (err.status) {
-		reply_error(fw, &err);
+		fw->unsent = true;
+		if (!take_back(fw, NULL, &err, err.status == 499))
+			reply_error(fw, &err);
 		free(fw);
 		return;
 	}
@@ -230,7 +293,7 @@ forward_request(struct forwarder *forwarder, struct request *req, const char *ho
 		.method = source.method,
 		.path = path,
 		.headers = headers,
-		.n_headers = make_headers(&source, req->client, headers, &list),
+		.n_headers = make_headers(&source, req->client, more, headers, &list),
 		.body = req->body,
 		.len = req->body_len,
 		.connect_ms = CONNECT_MS,

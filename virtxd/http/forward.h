@@ -28,5 +28,9 @@ void forwarder_free(struct forwarder *forwarder);
 /* Has this host (a uuid) answer req, which came over HTTP. Replies in every case: 502 when the host
  * does not. */
 void forward_request(struct forwarder *forwarder, struct request *req, const char *host);
+/* The same with headers of its own; who asked for it sees the answer first. more is copied, but for
+ * its arg. */
+void forward_chosen(struct forwarder *forwarder, struct request *req, const char *host,
+    const struct request_forward *more);
 
 #endif

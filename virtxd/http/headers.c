@@ -65,6 +65,10 @@ headers_read(struct evhttp_request *http, struct headers *h)
 			h->last_event_id = header->value;
 		else if (strcasecmp(name, "X-VirtX-Loop") == 0)
 			h->looped = true;
+		else if (strcasecmp(name, "X-VirtX-Placement") == 0)
+			h->placement = header->value;
+		else if (strcasecmp(name, "X-VirtX-Placed") == 0)
+			h->placed = header->value;
 		else if (strcasecmp(name, "Prefer") == 0)
 			h->respond_async |= has_preference(header->value, "respond-async");
 	}

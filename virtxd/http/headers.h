@@ -14,6 +14,8 @@ struct headers {
 	const char *expect;
 	const char *forwarded;
 	const char *last_event_id;
+	const char *placement;
+	const char *placed;
 	unsigned int n_length;
 	unsigned int n_encoding;
 	bool bad_name;

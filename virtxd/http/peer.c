@@ -44,7 +44,8 @@ struct peer_call {
 	size_t answer_max;
 
 	bool in_pieces;
-	bool begun; /* the headers of the answer are there */
+	bool begun;  /* the headers of the answer are there */
+	bool unsent; /* the request has not left */
 	bool paused;
 	struct error err;
 };
@@ -83,10 +84,13 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 	peer_got got = call->got;
 	void *arg = call->arg;
 	struct error err = call->err;
+	bool unsent = !answer && call->unsent;
 
 	if (!answer)
 		call->peers->failed++;
 	call_free(call);
+	if (unsent && ops && ops->unsent)
+		ops->unsent(arg);
 	if (ops)
 		ops->done(arg, answer, answer ? NULL : &err);
 	else
@@ -248,7 +252,8 @@ on_answer(struct evhttp_request *http, void *arg)
 			start_call(call, true);
 			return;
 		}
-		if (!wire_is_connected(wire) && !call->err.status)
+		call->unsent = !wire_is_connected(wire);
+		if (call->unsent && !call->err.status)
 			error_errno(
 			    &call->err, 502, wire_errno(wire), "cannot connect to %s", call->where);
 		else if (!call->err.status)
@@ -275,6 +280,7 @@ on_connect_timeout(struct wire *wire, void *arg)
 
 	error_set(&call->err, 502, "cannot connect to %s: no answer within %d ms", call->where,
 	    call->connect_ms);
+	call->unsent = true;
 	fail(call);
 }
 
@@ -337,6 +343,7 @@ start_call(struct peer_call *call, bool fresh)
 		call->answer_max) == 0)
 		return;
 	error_errno(&call->err, 502, errno, "cannot connect to %s", call->where);
+	call->unsent = true;
 	event_active(call->deferred, 0, 0);
 }
 
@@ -417,6 +424,7 @@ peer_start(
 	peers->started++;
 
 	if (check_call(call) < 0) {
+		call->unsent = true;
 		event_active(call->deferred, 0, 0);
 	} else {
 		arm_deadline(call);

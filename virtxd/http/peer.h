@@ -49,6 +49,8 @@ struct peer_ops {
 	/* answer is NULL where there is none, or not all of it; err then says why, with 502 (503
 	 * where too many calls are under way). The call is gone after this. */
 	void (*done)(void *arg, const struct peer_answer *answer, const struct error *err);
+	/* Comes before done, where nothing of the request has left. NULL: nobody wants to know. */
+	void (*unsent)(void *arg);
 };
 
 struct peers *peers_new(struct event_base *base);

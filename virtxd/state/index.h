@@ -59,6 +59,7 @@ struct reservation {
 	char host[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE]; /* "" while that is not known */
 	struct vmdef def;	 /* name, cpudef, memory and custom alone */
+	int64_t made;		 /* monotonic ms */
 	int64_t settled;	 /* monotonic ms, 0 while it is under way */
 	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
 };

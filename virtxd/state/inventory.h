@@ -123,6 +123,9 @@ void inventory_get_list(
 bool inventory_get_self(
     struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest);
 
+/* Whether the host runs this virtxd, and not the Go one: its news come with a digest. */
+bool inventory_tells_digest(const struct inventory *inventory, const char *host);
+
 /* How what is known of a host's VMs compares with the digest that it told. */
 enum inventory_match {
 	INVENTORY_MATCH_UNKNOWN, /* it told none, or there is later news of a VM */

@@ -391,6 +391,14 @@ inventory_get_self(
 	return true;
 }
 
+bool
+inventory_tells_digest(const struct inventory *inventory, const char *host)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+
+	return entry && entry->told_digest;
+}
+
 enum inventory_match
 inventory_match(const struct inventory *inventory, const char *host, uint64_t *ret_digest)
 {

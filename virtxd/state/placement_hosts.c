@@ -6,6 +6,10 @@
 #include "proto/vmdef.h"
 #include "state/index.h"
 
+/* What a host answered is overtaken by what it tells of its VMs; until then it would be asked in
+ * vain again. */
+#define FIGURES_MS 3000
+
 struct placement_host *
 placement_find_host(const struct planner *planner, const char *uuid)
 {
@@ -137,7 +141,7 @@ take_told(
 	const struct reservation *reservation;
 
 	if (entry->figures_at == 0 || entry->told_at > entry->figures_at ||
-	    monotonic_ms() - entry->figures_at > RESERVATION_MS)
+	    monotonic_ms() - entry->figures_at > FIGURES_MS)
 		return;
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
 		if (reservation->id <= entry->figures_clock ||

@@ -20,8 +20,13 @@ reservation_counts(const struct inventory *inventory, const struct reservation *
 	const struct vm_entry *vm =
 	    reservation->vm[0] ? index_find_vm(inventory, reservation->vm) : NULL;
 	const struct host_entry *host = vm ? vm->host : NULL;
+	const struct tombstone *tombstone =
+	    vm ? NULL : index_find_tombstone(inventory, reservation->vm);
 	int64_t seen;
 
+	/* It came and went. */
+	if (tombstone && tombstone->buried > reservation->made)
+		return RESERVATION_GONE;
 	if (reservation->settled && monotonic_ms() - reservation->settled > RESERVATION_MS)
 		return RESERVATION_GONE;
 	if (!host || !str_equal(host->uuid, reservation->host))
@@ -79,6 +84,7 @@ reservation_add(
 	if (inventory->n_reservations >= RESERVATIONS_MAX)
 		drop(inventory, TAILQ_FIRST(&inventory->reservations));
 	reservation->id = ++inventory->last_reservation;
+	reservation->made = monotonic_ms();
 	snprintf(reservation->host, sizeof(reservation->host), "%.36s", host);
 	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
 	model_copy(&vmdef_model, &reservation->def, &part);

@@ -30,7 +30,8 @@ struct host_figures {
 	int64_t vms, vcpus;
 	int64_t memory, hp; /* MiB that are left for VMs */
 };
-/* Another host has just told it itself; it counts until the host tells of itself anew. */
+/* Another host has just told it itself; it counts for a moment, or until the host tells of itself
+ * anew. */
 void inventory_take_figures(
     struct inventory *inventory, const char *host, const struct host_figures *figures);
 

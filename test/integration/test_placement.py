@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hosts are chosen for VMs: evenly, never for more than they have, apart and together, and with reasons."""
+
+import concurrent.futures
+import json
+import os
+import re
+
+import pytest
+from conftest import clean_up, create, delete, disk, vmdef, wait_ready
+from lab import wait_for
+
+VMS = int(os.environ.get("VIRTX_PLACEMENT_VMS", "12"))
+MIB = 64  # of each small VM
+COLD = 0
+
+
+@pytest.fixture
+def hosts(lab3):
+    """Three hosts that know each other, without VMs."""
+    for host in lab3.hosts:
+        wait_for("all hosts", lambda: len([item for item in host.api(
+            "GET", "/hosts?cstate=active").json()["items"] if item["fields"]["memoryavailable"] > 0]) == 3, 60)
+        wait_for("no VMs", lambda: host.api("GET", "/vms").json()["items"] == [], 30)
+    yield lab3.hosts
+    for host in lab3.hosts:
+        clean_up(host)
+
+
+def post(host, definition, query="", **headers):
+    return host.api("POST", f"/vms{query}", {"vmdef": definition, "host": ""}, timeout=60, headers=headers)
+
+
+def small(name, **fields):
+    return vmdef(name, osdisk=disk(f"/vms/ds/{name}.qcow2", size=1), memory={"total": MIB, "hp": False}, **fields)
+
+
+def custom(name, value):
+    return {"custom": [{"name": name, "value": value}]}
+
+
+def counts(hosts):
+    """How many VMs each host has, by its own libvirt."""
+    return [len(host.virsh("list", "--all", "--uuid").stdout.split()) for host in hosts]
+
+
+def operation(hosts, vm, op):
+    """The operation on the VM, and its host."""
+    return next((host, item) for host in hosts for item in host.api("GET", "/operations").json()["items"]
+                if item["vm"] == vm and item["op"] == op)
+
+
+def check_even(hosts, n):
+    found = counts(hosts)
+    print(f"{n} VMs: {found}")
+    assert sum(found) == n and max(found) - min(found) <= 1, found
+
+
+def test_one_after_the_other(hosts):
+    """Each is asked of another host than the one before, as soon as that has answered."""
+    for n in range(VMS):
+        answer = post(hosts[n % 3], small(f"seq{n}"))
+        assert answer.status == 201, answer.text
+    check_even(hosts, VMS)
+
+
+def test_at_once(hosts):
+    """All are asked of all hosts at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda n: post(hosts[n % 3], small(f"all{n}")), range(VMS)))
+    assert [answer.status for answer in answers] == [201] * VMS, answers
+    check_even(hosts, VMS)
+    # The choice is explained where the work was done.
+    names = "|".join(host.name for host in hosts)
+    for answer in answers:
+        where, item = operation(hosts, answer.json(), "VmCreate")
+        assert re.fullmatch(rf"placed on ({names}): \d+ MiB of memory would be left, "
+                            r"\d+\.\d\d vCPUs for each CPU, \d+ VMs?", item["msg"]), item
+        assert item["msg"].startswith(f"placed on {where.name}: ")
+
+
+def test_not_too_much(hosts):
+    """What does not fit any more is refused with the figures of each host, also of many at once."""
+    free = min(host.api("GET", f"/hosts/{host.uuid}").json()["resources"]["memory"]["availablevms"]
+               for host in hosts)
+    big = int(free * 0.45)
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(lambda n: post(hosts[n % 3], {
+            **small(f"big{n}"), "memory": {"total": big, "hp": False}}), range(9)))
+    assert sorted(answer.status for answer in answers) == [201] * 6 + [422] * 3, answers
+    assert counts(hosts) == [2, 2, 2]
+    for host in hosts:
+        assert host.api("GET", f"/hosts/{host.uuid}").json()["resources"]["memory"]["availablevms"] >= 0
+    for answer in answers:
+        if answer.status == 422:
+            detail = answer.json()["detail"]
+            assert f"with {big} MiB of memory" in detail and "no host can take VM 'big" in detail, detail
+            for host in hosts:
+                assert re.search(rf"{host.name}: it (refused: .*{host.name}: it )?has -?\d+ MiB of memory for VMs, "
+                                 f"and {big} MiB are needed", detail), detail
+    # A host that is named is the user's word.
+    uuid = create(hosts[0], {**small("named"), "memory": {"total": big, "hp": False}})
+    delete(hosts[0], uuid)
+
+
+def test_apart_and_group(hosts):
+    """At most one of a set on each host; all of a group on one."""
+    answers = [post(hosts[n % 3], small(f"apart{n}", **custom("apart", "db"))) for n in range(4)]
+    assert [answer.status for answer in answers] == [201, 201, 201, 422]
+    assert counts(hosts) == [1, 1, 1]
+    for host in hosts:
+        assert f"{host.name}: it has VM 'apart" in answers[3].json()["detail"]
+    assert "with apart 'db'" in answers[3].json()["detail"]
+    answer = post(hosts[0], small("other", **custom("apart", "mail")))
+    assert answer.status == 201
+
+    group = [post(hosts[1], small(f"group{n}", **custom("group", "web"))) for n in range(4)]
+    assert [answer.status for answer in group] == [201] * 4
+    found = {operation(hosts, answer.json(), "VmCreate")[0].name for answer in group}
+    assert len(found) == 1
+    assert "of group 'web'" in operation(hosts, group[3].json(), "VmCreate")[1]["msg"]
+
+
+def test_dry_run(hosts):
+    """Explains, and changes nothing."""
+    h1, h2, h3 = hosts
+    uuid = create(h1, small("stays"))
+    wait_for("the VM to be seen", lambda: h2.api("GET", f"/vms/{uuid}/runstate").status == 200, 20)
+    before = [len(host.api("GET", "/operations").json()["items"]) for host in hosts]
+    answer = post(h2, small("never"), "?dry_run=true")
+    assert answer.status == 200, answer.text
+    found = answer.json()
+    assert found["vm"] == "" and found["host"] in (h2.uuid, h3.uuid)
+    assert [item["feasible"] for item in found["candidates"]] == [True] * 3
+    assert found["candidates"][0]["host"] == found["host"]
+    assert {item["host"]: item["vms"] for item in found["candidates"]} == {h1.uuid: 2, h2.uuid: 1, h3.uuid: 1}
+    assert found["reason"].endswith(found["candidates"][0]["reason"])
+
+    answer = h1.api("POST", "/vms?dry_run", {"vmdef": small("never"), "host": h3.uuid})
+    assert answer.status == 200 and answer.json()["host"] == h3.uuid
+    assert [item["name"] for item in answer.json()["candidates"]] == [h3.name]
+    answer = post(h1, {**small("never"), "memory": {"total": 1 << 28, "hp": False}}, "?dry_run=1")
+    assert answer.status == 200 and answer.json()["host"] == ""
+    assert [item["feasible"] for item in answer.json()["candidates"]] == [False] * 3
+    assert post(h1, small("never"), "?dry_run=maybe").status == 400
+
+    answer = h3.api("POST", f"/vms/{uuid}/runstate/migrate?dry_run=true", {"host": "", "migration_type": COLD})
+    assert answer.status == 200, answer.text
+    assert answer.json()["vm"] == uuid and answer.json()["host"] in (h2.uuid, h3.uuid)
+    assert {item["host"]: item["reason"] for item in answer.json()["candidates"]}[h1.uuid] == "the VM is there"
+    assert counts(hosts) == [1, 0, 0]
+    assert [len(host.api("GET", "/operations").json()["items"]) for host in hosts] == before
+
+
+def test_migrate(hosts):
+    """Without a host it goes to the best one, which its operation explains."""
+    h1, h2, h3 = hosts
+    create(h2, small("other"))
+    uuid = create(h1, small("goes"))
+    wait_for("the VM to be seen", lambda: all(
+        len(host.api("GET", "/vms").json()["items"]) == 2 for host in hosts), 20)
+    answer = h2.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": "", "migration_type": COLD})
+    assert answer.status == 202, answer.text
+    done = wait_for("its end", lambda: [item for item in h1.api("GET", "/operations").json()["items"]
+                                        if item["vm"] == uuid and item["op"] == "VmMigrate" and item["te"]], 60)[0]
+    assert done["state"] == "completed", done
+    assert done["msg"].startswith(f"placed on {h3.name}: "), done
+    assert counts(hosts) == [0, 1, 1]
+
+    huge = create(h1, {**small("huge"), "memory": {"total": 1 << 28, "hp": False}})
+    answer = h1.api("POST", f"/vms/{huge}/runstate/migrate", {"host": "", "migration_type": COLD})
+    assert answer.status == 422 and f"{h2.name}: it has " in answer.json()["detail"], answer.text
+    assert "the VM is there" in answer.json()["detail"]
+
+
+def test_host_away(hosts):
+    """A host that does not answer is passed over before serf has told that it failed."""
+    h1, _, h3 = hosts
+    h3.stop("virtxd")
+    answers = [post(h1, small(f"away{n}")) for n in range(3)]
+    h3.start("virtxd")
+    assert [answer.status for answer in answers] == [201] * 3, answers
+    assert counts(hosts)[2] == 0
+    wait_ready(h3)
+
+
+def virtx(host, *args, **more):
+    return host.virtx(*args, check=False, **more)
+
+
+def test_cli(hosts):
+    """virtx create vm and migrate vm: --dry-run as a table and as JSON, and without a host."""
+    h1, _, _ = hosts
+    definition = json.dumps(small("cli"))
+    table = virtx(h1, "create", "vm", "-", "--dry-run", input=definition)
+    assert table.returncode == 0, table
+    assert "MiB of memory would be left" in table.stdout and "FEASIBLE" in table.stdout
+    found = virtx(h1, "-o", "json", "create", "vm", "-", "--dry-run", input=definition)
+    assert len(json.loads(found.stdout)["candidates"]) == 3
+    none = virtx(h1, "create", "vm", "-", "--dry-run", input=json.dumps({
+        **small("cli"), "memory": {"total": 1 << 28, "hp": False}}))
+    assert none.returncode == 1 and "no host can take VM 'cli'" in none.stderr and "no" in none.stdout, none
+    assert counts(hosts) == [0, 0, 0]
+
+    made = virtx(h1, "create", "vm", "-", input=definition)
+    assert made.returncode == 0, made
+    uuid = made.stdout.strip()
+    wait_for("the VM to be seen", lambda: h1.api("GET", f"/vms/{uuid}/runstate").status == 200, 20)
+    moves = virtx(h1, "migrate", "vm", uuid, "--dry-run")
+    assert moves.returncode == 0 and "the VM is there" in moves.stdout, moves
+    assert sum(counts(hosts)) == 1

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host that is asked chooses by what it has heard; the one that is chosen knows what it has,
+ * and has the last word. With the request goes what it was thought to have (X-VirtX-Placed: VMs and
+ * MiB): where it has more VMs or clearly less memory by now, others have chosen it meanwhile, and
+ * it refuses, so that VMs that are created on many hosts at once are spread as well as those of
+ * one. A refusal (X-VirtX-Refused: VMs, vCPUs, MiB of memory and of hugepages) means that nothing
+ * was done, and by its figures the next choice is better.
+ */
+#include "api/placing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/action.h"
+#include "api/context.h"
+#include "proto/json.h"
+#include "proto/log.h"
+#include "proto/uuid.h"
+#include "proto/vmdef.h"
+
+#define HOSTS_MAX     8	  /* that may refuse for good until the request is given up */
+#define STALE_MAX     24  /* refusals by news; after these the host is asked to overlook them */
+#define STALE_PERCENT 1	  /* so much less memory of all is news */
+#define WHY_MAX	      500 /* bytes of a reason that is passed on */
+
+struct placing {
+	struct api *api;
+	struct request *req;
+	struct vm_create_options options;
+	placing_create_here here;
+	char host[UUID_TEXT_SIZE]; /* that is asked now */
+	uint64_t reservation;
+	unsigned int stale;
+	struct error unready; /* why this host cannot, status 0 where it can */
+	struct placement_excluded excluded[HOSTS_MAX];
+	size_t n_excluded;
+};
+
+static void
+placing_free(struct placing *placing)
+{
+	for (size_t i = 0; i < placing->n_excluded; i++) {
+		free((char *)placing->excluded[i].host);
+		free((char *)placing->excluded[i].why);
+	}
+	model_clear(&vm_create_options_model, &placing->options);
+	free(placing);
+}
+
+char *
+placing_text(const struct placement *placement)
+{
+	if (placement->n_candidates < 2)
+		return xstrdup("");
+	return xasprintf("placed on %s", placement->reason);
+}
+
+void
+placing_explain(struct api *api, struct request *req, const struct placement_need *need)
+{
+	struct planner *planner = planner_new(api->inventory);
+	struct placement placement = { 0 };
+
+	planner_place(planner, need, &placement, NULL);
+	request_reply_model(req, 200, &placement_model, &placement);
+	model_clear(&placement_model, &placement);
+	planner_free(planner);
+}
+
+int
+placing_choose(
+    struct api *api, const struct placement_need *need, struct placement *ret, struct error *err)
+{
+	struct planner *planner = planner_new(api->inventory);
+	int r = planner_place(planner, need, ret, err);
+
+	planner_free(planner);
+	return r;
+}
+
+/* What goes into a header: printable ASCII, and not too much. */
+static char *
+header_text(const char *text)
+{
+	char *out = xstrndup(text, WHY_MAX);
+
+	for (char *p = out; *p; p++) {
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	}
+	return out;
+}
+
+static void
+exclude(struct placing *placing, const char *host, const char *why)
+{
+	placing->excluded[placing->n_excluded++] =
+	    (struct placement_excluded){ xstrdup(host), xstrdup(why) };
+}
+
+/* The host said no, and what it has. */
+static void
+take_refusal(struct placing *placing, const struct request_answer *answer)
+{
+	struct host_figures figures;
+	_free_ char *why = NULL;
+	struct error err = { 0 };
+
+	if (sscanf(answer->refused, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &figures.vms,
+		&figures.vcpus, &figures.memory, &figures.hp) == 4)
+		inventory_take_figures(placing->api->inventory, placing->host, &figures);
+	error_from_json(&err, answer->status, answer->body, answer->len);
+	log_debug("api", "host '%s' refuses a VM: %s", placing->host, err.detail);
+	if (answer->status == 409) {
+		placing->stale++;
+		return;
+	}
+	why = xasprintf("it refused: %.300s", err.detail);
+	exclude(placing, placing->host, why);
+}
+
+/* The VM that the answer is about, "" where it does not tell. */
+static char *
+created_vm(const struct request_answer *answer)
+{
+	struct operation operation = { 0 };
+	struct error ignored;
+	char *vm = NULL;
+
+	if (answer->status == 201) {
+		if (json_decode_string(answer->body, answer->len, &vm, &ignored) == 0)
+			return vm;
+	} else if (answer->status == 202) {
+		if (json_decode(
+			&operation_model, answer->body, answer->len, &operation, &ignored) == 0)
+			vm = steal_ptr(operation.vm);
+		model_clear(&operation_model, &operation);
+	}
+	return vm ? vm : xstrdup("");
+}
+
+static void attempt(struct placing *placing);
+
+static bool
+on_answered(void *arg, struct request *req, const struct request_answer *answer)
+{
+	struct placing *placing = arg;
+	struct inventory *inventory = placing->api->inventory;
+	bool refused = answer->refused && answer->status >= 400;
+	bool again = !answer->gone && (refused || answer->unsent);
+	_free_ char *vm = created_vm(answer);
+
+	/* One whose end is not known may yet be there. */
+	if (again || (answer->status >= 400 && answer->status != 504))
+		reservation_cancel(inventory, placing->reservation);
+	else
+		reservation_settle(inventory, placing->reservation, vm);
+	if (!again) {
+		placing_free(placing);
+		return false;
+	}
+	if (refused)
+		take_refusal(placing, answer);
+	else
+		exclude(placing, placing->host, answer->err->detail);
+	attempt(placing);
+	return true;
+}
+
+static void
+ask_host(struct placing *placing, const struct placement *placement, const char *placed)
+{
+	_free_ char *text = placing_text(placement), *why = header_text(text);
+	struct request_header headers[] = { { "X-VirtX-Placement", why },
+		{ "X-VirtX-Placed", placed } };
+	struct request_forward more = { headers, ARRAY_SIZE(headers), on_answered, placing };
+
+	snprintf(placing->host, sizeof(placing->host), "%s", placement->host);
+	placing->reservation =
+	    reservation_add(placing->api->inventory, placing->host, "", &placing->options.vmdef);
+	placing->api->forward_chosen(placing->api->forward_arg, placing->req, placing->host, &more);
+}
+
+/* Chooses anew, and asks that host. */
+static void
+attempt(struct placing *placing)
+{
+	struct api *api = placing->api;
+	const char *self = inventory_self(api->inventory);
+	const struct vmdef *def = &placing->options.vmdef;
+	struct placement_need need = {
+		.vm = "",
+		.from = "",
+		.target = "",
+		.def = def,
+		.excluded = placing->excluded,
+		.n_excluded = placing->n_excluded,
+	};
+	struct planner *planner = planner_new(api->inventory);
+	struct host_figures before = { 0 };
+	struct placement placement = { 0 };
+	struct error err = { 0 };
+	char placed[64] = "";
+
+	if (placing->n_excluded >= HOSTS_MAX)
+		need.target = "none";
+	if (planner_place(planner, &need, &placement, &err) == 0) {
+		planner_figures(planner, placement.host, &before);
+		/* As it was before this VM. */
+		if (placing->stale < STALE_MAX)
+			snprintf(placed, sizeof(placed), "%" PRId64 " %" PRId64, before.vms - 1,
+			    (def->memory.hp ? before.hp : before.memory) + def->memory.total);
+	}
+	planner_free(planner);
+	if (err.status) {
+		/* Where there is no other host this one's reason is the answer. */
+		request_reply_error(placing->req,
+		    placing->unready.status && placement.n_candidates < 2 ? &placing->unready
+									  : &err);
+		placing_free(placing);
+	} else if (str_equal(placement.host, self)) {
+		_free_ char *why = placing_text(&placement);
+
+		placing->here(api, placing->req, &placing->options, why);
+		placing_free(placing);
+	} else {
+		ask_host(placing, &placement, placed);
+	}
+	model_clear(&placement_model, &placement);
+}
+
+void
+placing_create(struct api *api, struct request *req, const struct vm_create_options *options,
+    placing_create_here here)
+{
+	struct placing *placing = xcalloc(1, sizeof(*placing));
+
+	placing->api = api;
+	placing->req = req;
+	placing->here = here;
+	model_copy(&vm_create_options_model, &placing->options, options);
+	if (action_ready(api, vmdef_leases(&options->vmdef) > 0, &placing->unready) < 0)
+		exclude(placing, inventory_self(api->inventory), placing->unready.detail);
+	attempt(placing);
+}
+
+static void
+refuse(struct request *req, const struct host_figures *figures, const struct error *err)
+{
+	char text[128];
+	struct request_header header = { "X-VirtX-Refused", text };
+
+	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, figures->vms,
+	    figures->vcpus, figures->memory, figures->hp);
+	request_reply_error_full(req, err, &header, 1);
+}
+
+/* Whether the host that chose this one knew too little of it. */
+static int
+check_news(struct api *api, const struct request *req, const struct vmdef *def,
+    const struct host_figures *figures, struct error *err)
+{
+	const struct host *self =
+	    inventory_find_host(api->inventory, inventory_self(api->inventory));
+	const struct hostresources *resources = &self->resources;
+	int64_t total = def->memory.hp ? resources->hp.total : resources->memory.total;
+	int64_t memory = def->memory.hp ? figures->hp : figures->memory;
+	int64_t vms, mib;
+
+	if (sscanf(req->placed, "%" SCNd64 " %" SCNd64, &vms, &mib) != 2)
+		return 0;
+	if (figures->vms <= vms && memory >= mib - total * STALE_PERCENT / 100)
+		return 0;
+	return error_set(err, 409,
+	    "host '%s' has %" PRId64 " VMs and %" PRId64
+	    " MiB for more by now: it was chosen as one with %" PRId64 " and %" PRId64,
+	    str_or_empty(self->def.name), figures->vms, memory, vms, mib);
+}
+
+int
+placing_accept(struct api *api, struct request *req, const struct vmdef *def)
+{
+	const char *self = inventory_self(api->inventory);
+	struct placement_need need = {
+		.vm = "", .from = "", .target = self, .def = def, .brief = true
+	};
+	struct planner *planner = planner_new(api->inventory);
+	struct placement placement = { 0 };
+	struct host_figures figures = { 0 };
+	struct error err = { 0 };
+	int r = action_ready(api, vmdef_leases(def) > 0, &err);
+
+	if (planner_figures(planner, self, &figures) && r == 0)
+		r = check_news(api, req, def, &figures, &err);
+	if (r == 0)
+		r = planner_place(planner, &need, &placement, &err);
+	if (r < 0)
+		refuse(req, &figures, &err);
+	model_clear(&placement_model, &placement);
+	planner_free(planner);
+	return r;
+}
