@@ -361,6 +361,34 @@ test_hosts(void **state)
 
 /* The digest is of the set, however it came about, and of what counts alone. */
 static void
+test_maintenance(void **state)
+{
+	const struct host_list_fields all = { 0 };
+	struct inventory *inventory = make();
+	struct inventory_counts counts;
+	struct host_list list = { 0 };
+	struct seen seen = { 0 };
+
+	inventory_observe(inventory, &observer, &seen);
+	inventory_set_maintenance(inventory, OTHER, true);
+	inventory_set_maintenance(inventory, OTHER, true);
+	inventory_set_maintenance(inventory, SELF, true);
+	inventory_set_maintenance(inventory, VM, true);
+	assert_int_equal(seen.hosts, 2);
+	inventory_list_hosts(inventory, &all, 0, 0, &list);
+	assert_int_equal(list.n_items, 3);
+	assert_true(list.items[0].maintenance && list.items[1].maintenance);
+	assert_false(list.items[2].maintenance);
+	inventory_count(inventory, &counts);
+	assert_int_equal(counts.hosts_maintenance, 2);
+	inventory_set_maintenance(inventory, OTHER, false);
+	assert_false(inventory_find_host(inventory, OTHER)->maintenance);
+	assert_int_equal(seen.hosts, 3);
+	model_clear(&host_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
 test_digest(void **state)
 {
 	struct inventory *a = make(), *b = make();
@@ -402,6 +430,7 @@ main(void)
 		cmocka_unit_test(test_migrates_away),
 		cmocka_unit_test(test_list_replaces),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_digest),
 	};
 
