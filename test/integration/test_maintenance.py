@@ -186,7 +186,8 @@ def test_restart(lab2, hosts, who):
         wait_for("the VMs to be back", lambda: domains(one) == set(vms), 120, 0.2)
         for uuid, state in vms.items():
             check_place(lab2, uuid, one, state)
-        wait_for("the end of it", lambda: not kept(lab2, one), 60)
+        assert latest_ended(one, "HostMaintenanceEnd")["state"] == "completed"
+        assert not kept(lab2, one)
 
 
 def test_end_at_once(lab2, hosts):
@@ -228,6 +229,7 @@ def test_command(lab2, hosts):
     """virtx on another host."""
     one, two = hosts
     uuid, stuck = make(one, "off"), make(one, "stuck")
+    wait_for("their names", lambda: len(two.api("GET", f"/vms?host={one.uuid}").json()["items"]) == 2, 20)
     plan = virtx(two, "maintain", "host", "-n", one.uuid).stdout
     assert uuid in plan and "off0" in plan and two.uuid in plan
     assert "maintenance" not in virtx(two, "list", "host").stdout
@@ -242,3 +244,35 @@ def test_command(lab2, hosts):
     virtx(two, "maintain", "host", "-e", "-b", "-w", one.uuid)
     check_place(lab2, uuid, one, "poweroff")
     virtx(two, "maintain", "host", "--back", one.uuid, status=2)
+
+
+NETWORK = "<network><name>virtxonly</name><forward mode='bridge'/><bridge name='virtxonly'/></network>"
+
+
+def test_next_candidate(lab3):
+    """The host that placement prefers refuses the VM: it goes to the other one."""
+    one, two, three = lab3.hosts
+    wait_told(lab3)
+    for host in (one, three):
+        host.run(["tee", "/run/virtxonly.xml"], input=NETWORK)
+        host.virsh("net-define", "/run/virtxonly.xml")
+        host.virsh("net-start", "virtxonly")
+    ballast = [create(three, vmdef(f"ballast{n}")) for n in range(2)]
+    uuid = create(one, vmdef("picky", nets=[{"name": "virtxonly", "nettype": 0, "model": 0, "mac": ""}]))
+    try:
+        plan = one.api("POST", f"/hosts/{one.uuid}/maintenance", {"dry_run": True}).json()
+        assert [item["host"] for item in plan["items"]] == [two.uuid]
+        done = ended(one, begin(one).headers["Location"])
+        assert done["state"] == "completed", done
+        wait_for("the VM to be on the third host", lambda: uuid in domains(three), 10)
+        moves = [item for item in one.api("GET", "/operations").json()["items"] if item["vm"] == uuid]
+        assert [item["state"] for item in moves] == ["completed", "failed", "completed"]
+        assert "virtxonly" in moves[1]["msg"]
+    finally:
+        assert end(one).status == 204
+        wait_for("all to know it", lambda: maintained(lab3) == set(), 30)
+        for host, name in ((three, uuid), *((three, name) for name in ballast)):
+            delete(host, name)
+        for host in (one, three):
+            host.virsh("net-destroy", "virtxonly")
+            host.virsh("net-undefine", "virtxonly")

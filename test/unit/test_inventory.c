@@ -269,6 +269,26 @@ fill(struct vm_info_list *list, const char *uuid, const char *host, int64_t ts, 
 	list->digest += (int64_t)vm_info_digest(info);
 }
 
+/* virtxd was started while it migrated: all that is seen is that it is gone. */
+static void
+test_migrates_unseen(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_report report = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
+	const struct inventory_vm *view;
+
+	inventory_report_vm(inventory, inventory_mark(inventory), false, &report);
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms() + 1000, "vm"), INVENTORY_OLD);
+	inventory_report_vms(inventory, inventory_mark(inventory), NULL, 0);
+	view = inventory_find_vm(inventory, VM);
+	assert_non_null(view);
+	assert_false(view->local);
+	assert_string_equal(view->vm.runinfo.host, OTHER);
+	assert_int_equal(view->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
+	inventory_free(inventory);
+}
+
 static void
 test_list_replaces(void **state)
 {
@@ -431,6 +451,7 @@ main(void)
 		cmocka_unit_test(test_list_replaces),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
+		cmocka_unit_test(test_migrates_unseen),
 		cmocka_unit_test(test_digest),
 	};
 

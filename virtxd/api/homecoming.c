@@ -18,7 +18,7 @@ find_active(struct api *api, const char *uuid)
 }
 
 bool
-homecoming_is_settled(struct api *api)
+homecoming_is_settled(struct api *api, bool vms)
 {
 	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
 	const char *self = inventory_self(api->inventory);
@@ -34,11 +34,10 @@ homecoming_is_settled(struct api *api)
 	for (size_t i = 0; i < list.n_items && settled; i++) {
 		const struct host_list_item *item = &list.items[i];
 
-		/* Each that is there has told of itself, and this one knows what it told. */
-		settled =
-		    item->fields.cpudef.nodes > 0 &&
-		    (str_equal(item->uuid, self) || inventory_match(api->inventory, item->uuid,
-							NULL) != INVENTORY_MATCH_DIFFERS);
+		settled = item->fields.cpudef.nodes > 0;
+		if (vms && settled && !str_equal(item->uuid, self))
+			settled = inventory_match(api->inventory, item->uuid, NULL) !=
+				  INVENTORY_MATCH_DIFFERS;
 	}
 	model_clear(&host_list_model, &list);
 	return settled;
@@ -58,30 +57,26 @@ on_followed(
 	const struct inventory_vm *view = inventory_find_vm(api_of(move)->inventory, move->vm);
 	struct operation operation = { 0 };
 	struct error err = { 0 };
+	/* Who sent it may not know any more when it is here, and need not. */
+	bool arrived = view && view->local && status != 200;
 
 	move->asking = false;
-	if (view && view->local && (status != 200 || cause)) {
-		/* Who sent it does not know any more, and need not. */
+	if (status == 200)
+		json_decode(&operation_model, body, len, &operation, &err);
+	else if (cause)
+		err = *cause;
+	else
+		error_from_json(&err, status, body, len);
+	if (arrived || str_equal(operation.state, "completed"))
 		move_done(move, move->host);
-	} else if (status == 404) {
-		/* Its virtxd was started anew: the migration may go on all the same. */
+	else if (status == 404) /* Its virtxd was started anew: the migration may go on. */
 		move_wait(move, "the host that sends it was restarted");
-	} else if (status != 200) {
-		if (cause)
-			err = *cause;
-		else
-			error_from_json(&err, status, body, len);
-		if (!find_active(api_of(move), move->host))
-			move_stay(move, err.detail);
-	} else if (json_decode(&operation_model, body, len, &operation, &err) < 0) {
-		move_stay(move, err.detail);
-	} else if (str_equal(operation.state, "completed")) {
-		move_done(move, move->host);
-	} else if (str_equal(operation.state, "failed")) {
+	else if (str_equal(operation.state, "failed"))
 		move_stay(move, operation.msg);
-	} else {
+	else if (!err.status)
 		move->percent = operation.progress;
-	}
+	else if (status == 200 || !find_active(api_of(move), move->host))
+		move_stay(move, err.detail);
 	model_clear(&operation_model, &operation);
 }
 

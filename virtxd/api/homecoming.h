@@ -9,7 +9,8 @@
 void homecoming_start(struct api *api, const char *user, int64_t since, struct move *move);
 /* For moves_ops.follow. */
 void homecoming_follow(struct api *api, const char *user, struct move *move);
-/* Whether this host knows where the VMs of all hosts are, as far as they answer. */
-bool homecoming_is_settled(struct api *api);
+/* Whether all is joined and each active host has told of itself; with vms, whether it is known
+ * where the VMs of all hosts are, too. */
+bool homecoming_is_settled(struct api *api, bool vms);
 
 #endif

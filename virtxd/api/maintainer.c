@@ -296,8 +296,9 @@ static bool
 is_settled(struct maintainer *maintainer)
 {
 	if (!maintainer->settled)
-		maintainer->settled = homecoming_is_settled(maintainer->api) ||
-				      monotonic_ms() - maintainer->began > SETTLE_MS;
+		maintainer->settled =
+		    homecoming_is_settled(maintainer->api, maintainer->phase == PHASE_RETURNING) ||
+		    monotonic_ms() - maintainer->began > SETTLE_MS;
 	return maintainer->settled;
 }
 
