@@ -83,10 +83,11 @@ _virtx()
         'get host') choices='-C --stat-cpu -M --stat-mem' ;;
         'get vm')
             choices='-k --disk -n --net -K --stat-disk -N --stat-net -C --stat-cpu -M --stat-mem' ;;
-        'create vm' | 'register vm') choices='-h --host' ;;
+        'create vm') choices='-h --host -n --dry-run' ;;
+        'register vm') choices='-h --host' ;;
         repair) choices='-h --host -y --yes -s --storage -d --define' ;;
         'update vm' | 'delete vm') choices='-s --storage' ;;
-        'migrate vm') choices='-h --host -l --live -w --wait -B --bandwidth -d --downtime -p --post-copy -t --migrate-timeout -a --timeout-action' ;;
+        'migrate vm') choices='-h --host -n --dry-run -l --live -w --wait -B --bandwidth -d --downtime -p --post-copy -t --migrate-timeout -a --timeout-action' ;;
         'maintain host') choices='-n --dry-run -w --wait -e --end -b --back' ;;
         'boot vm') choices='-u --ci-userdata -m --ci-metadata -c --ci-networkconfig' ;;
         'shutdown vm') choices='-f -ff --force' ;;

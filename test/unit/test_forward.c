@@ -38,6 +38,12 @@ struct fixture {
 	struct buffer seen;
 	struct request *held;
 	unsigned int gone;
+	/* Who chose the host. */
+	bool chosen, again;
+	struct request_forward more;
+	struct request_answer answer;
+	bool refused;
+	unsigned int answered;
 	/* The client. */
 	int fd;
 	struct buffer in;
@@ -59,7 +65,10 @@ on_front(void *arg, struct request *req)
 {
 	struct fixture *f = arg;
 
-	forward_request(f->forwarder, req, HOST);
+	if (f->chosen)
+		forward_chosen(f->forwarder, req, HOST, &f->more);
+	else
+		forward_request(f->forwarder, req, HOST);
 }
 
 static void
@@ -78,6 +87,7 @@ on_back(void *arg, struct request *req)
 {
 	static const struct request_header headers[] = { { "Warning", "299 VirtX \"left\"" },
 		{ "Location", "/operations/7" }, { "Allow", "GET" } };
+	static const struct request_header refused = { "X-VirtX-Refused", "1 2 3 4" };
 	struct fixture *f = arg;
 	struct error err = { 0 };
 	char *text;
@@ -87,6 +97,8 @@ on_back(void *arg, struct request *req)
 	buffer_printf(&f->seen, "%s %s?%s looped=%d user=%s async=%d body=%s", req->route->path,
 	    req->param, str_or_empty(req->query), req->looped, req->user, req->respond_async,
 	    req->body);
+	if (*req->placement)
+		buffer_printf(&f->seen, " placement=%s placed=%s", req->placement, req->placed);
 	switch (req->route->id) {
 	case ROUTE_VM_BOOT:
 		request_reply_json(req, 202, xstrdup("{\"id\":7}"), 8, headers, 3);
@@ -99,6 +111,10 @@ on_back(void *arg, struct request *req)
 	case ROUTE_VM_UPDATE:
 		error_set(&err, 422, "VM '%s' runs", req->param);
 		request_reply_error(req, &err);
+		break;
+	case ROUTE_VM_RESUME:
+		error_set(&err, 409, "VM '%s' is news", req->param);
+		request_reply_error_full(req, &err, &refused, 1);
 		break;
 	case ROUTE_VM_PAUSE:
 		f->held = req;
@@ -255,6 +271,79 @@ test_passes(void **state)
 	assert_has(f->in.data, "\r\n\r\n{}");
 }
 
+static bool
+on_answered(void *arg, struct request *req, const struct request_answer *answer)
+{
+	struct fixture *f = arg;
+
+	f->answered++;
+	f->answer = *answer;
+	f->refused = answer->refused && strcmp(answer->refused, "1 2 3 4") == 0;
+	if (!f->again || answer->gone)
+		return false;
+	request_reply(req, 204);
+	return true;
+}
+
+/* Who chose the host sends reasons along, and sees the answer before the client. */
+static void
+test_chosen(void **state)
+{
+	static const struct request_header headers[] = { { "X-VirtX-Placement", "because \t" },
+		{ "X-VirtX-Placed", "7 8" } };
+	struct fixture *f = *state;
+
+	/* A client cannot make reasons up, nor can who forwards plainly pass them on. */
+	send_text(
+	    f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\nX-VirtX-Placement: a lie\r\n\r\n");
+	await(f, 0);
+	assert_null(strstr(f->seen.data, "placement"));
+
+	f->chosen = true;
+	f->more = (struct request_forward){ headers, ARRAY_SIZE(headers), on_answered, f };
+	send_text(
+	    f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\nX-VirtX-Placement: a lie\r\n\r\n");
+	await(f, 0);
+	assert_has(f->in.data, "HTTP/1.1 204 ");
+	assert_has(f->seen.data, "placement=because");
+	assert_has(f->seen.data, "placed=7 8");
+	assert_int_equal(f->answered, 1);
+	assert_int_equal(f->answer.status, 204);
+
+	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 20);
+	assert_has(f->in.data, "HTTP/1.1 409 ");
+	assert_null(strstr(f->in.data, "X-VirtX-Refused"));
+	assert_true(f->refused);
+	f->again = true;
+	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 0);
+	assert_has(f->in.data, "HTTP/1.1 204 ");
+
+	/* The client goes while the other host works: that may yet come to an end. */
+	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	for (int i = 0; i < 200 && !f->held; i++)
+		turn(f, 5);
+	close(steal_fd(&f->fd));
+	for (int i = 0; i < 200 && f->held; i++)
+		turn(f, 5);
+	assert_true(f->answer.gone);
+	assert_false(f->answer.unsent);
+
+	/* Nothing left for a host that does not listen, or is not known. */
+	http_server_free(steal_ptr(f->back));
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 0);
+	assert_has(f->in.data, "HTTP/1.1 204 ");
+	assert_true(f->answer.unsent);
+	assert_int_equal(f->answer.status, 0);
+	f->known = false;
+	f->answer.unsent = false;
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	await(f, 0);
+	assert_true(f->answer.unsent);
+}
+
 static void
 test_long(void **state)
 {
@@ -352,6 +441,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_passes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chosen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),

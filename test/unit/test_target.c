@@ -133,6 +133,37 @@ test_target(void **state)
 	}
 }
 
+/* A dry run of a create is explained by whoever is asked; one of a migration by the VM's host, if
+ * that knows what it is. */
+static void
+test_dry_run(void **state)
+{
+	static const char body[] = "{\"host\":\"" OTHER "\"}";
+	struct api *api = *state;
+	char query[] = "dry_run=true", host[UUID_TEXT_SIZE], uuid[] = OTHER, name[] = "h2";
+	struct request req = { .route = &routes[ROUTE_VM_CREATE],
+		.query = query,
+		.body = body,
+		.body_len = strlen(body) };
+	struct host_info info = { .uuid = uuid, .fields = { .name = name, .ts = 1 } };
+	struct host_digest digest = { .version = HOST_DIGEST_VERSION };
+	struct error err = { 0 };
+
+	assert_int_equal(target_find(api, &req, host, &err), 0);
+	assert_string_equal(host, "");
+	req.query = "dry_run=no";
+	assert_int_equal(target_find(api, &req, host, &err), -1);
+	assert_int_equal(err.status, 400);
+
+	req = (struct request){ .route = &routes[ROUTE_VM_MIGRATE], .query = query, .body = "" };
+	snprintf(req.param, sizeof(req.param), "%s", VM_OTHER);
+	assert_int_equal(target_find(api, &req, host, &err), -1);
+	assert_int_equal(err.status, 501);
+	assert_int_equal(inventory_take_host(api->inventory, &info, &digest), INVENTORY_TAKEN);
+	assert_int_equal(target_find(api, &req, host, &err), 0);
+	assert_string_equal(host, OTHER);
+}
+
 /* A new route must not be forgotten here. */
 static void
 test_scopes(void **state)
@@ -156,6 +187,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test(test_scopes),
 	};
 
