@@ -178,7 +178,8 @@ def test_restart(lab2, hosts, who):
         wait_for("the VMs to be gone", lambda: domains(one) == set(), 120, 0.2)
         for uuid, state in vms.items():
             check_place(lab2, uuid, two, state)
-        assert latest_ended(one, "HostMaintenance")["state"] == "completed"
+        done = latest_ended(one, "HostMaintenance")
+        assert done["state"] == "completed", (done, one.api("GET", "/operations").json())
         refused(one.api("POST", "/vms", {"vmdef": vmdef("new"), "host": one.uuid}), 503, "in maintenance")
 
         assert end(one, back=True).status == 202

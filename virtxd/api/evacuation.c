@@ -82,7 +82,9 @@ failed(struct move *move, const struct error *err)
 {
 	_free_ char *both = NULL;
 
-	if (err->status == 409) {
+	/* libvirt does not have it: it left unseen, while virtxd was started, say. The inventory
+	 * will know. */
+	if (err->status == 409 || err->status == 404) {
 		move_wait(move, err->detail);
 	} else if (str_empty(move->failed)) {
 		snprintf(move->failed, sizeof(move->failed), "%s", move->host);
