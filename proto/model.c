@@ -437,6 +437,7 @@ const struct model host_list_fields_model = { "HostListFields", sizeof(struct ho
 static const struct field host_list_item_fields[] = {
 	FIELD("uuid", struct host_list_item, uuid),
 	FIELD_STRUCT("fields", struct host_list_item, fields, host_list_fields),
+	FIELD("maintenance", struct host_list_item, maintenance),
 };
 const struct model host_list_item_model = { "HostListItem", sizeof(struct host_list_item),
 	host_list_item_fields, ARRAY_SIZE(host_list_item_fields) };
@@ -508,11 +509,50 @@ static const struct field placement_fields[] = {
 const struct model placement_model = { "Placement", sizeof(struct placement), placement_fields,
 	ARRAY_SIZE(placement_fields) };
 
+static const struct field maintenance_options_fields[] = {
+	FIELD("dry_run", struct maintenance_options, dry_run),
+};
+const struct model maintenance_options_model = { "MaintenanceOptions",
+	sizeof(struct maintenance_options), maintenance_options_fields,
+	ARRAY_SIZE(maintenance_options_fields) };
+
+static const struct field maintenance_end_options_fields[] = {
+	FIELD("back", struct maintenance_end_options, back),
+};
+const struct model maintenance_end_options_model = { "MaintenanceEndOptions",
+	sizeof(struct maintenance_end_options), maintenance_end_options_fields,
+	ARRAY_SIZE(maintenance_end_options_fields) };
+
+static const struct field maintenance_plan_fields[] = {
+	FIELD_ARRAY("items", struct maintenance_plan, items, placement),
+};
+const struct model maintenance_plan_model = { "MaintenancePlan", sizeof(struct maintenance_plan),
+	maintenance_plan_fields, ARRAY_SIZE(maintenance_plan_fields) };
+
+static const struct field maintenance_vm_fields[] = {
+	FIELD("vm", struct maintenance_vm, vm),
+	FIELD("host", struct maintenance_vm, host),
+	FIELD("reason", struct maintenance_vm, reason),
+};
+const struct model maintenance_vm_model = { "MaintenanceVm", sizeof(struct maintenance_vm),
+	maintenance_vm_fields, ARRAY_SIZE(maintenance_vm_fields) };
+
+static const struct field maintenance_fields[] = {
+	FIELD("since", struct maintenance, since),
+	FIELD("user", struct maintenance, user),
+	FIELD("leaving", struct maintenance, leaving),
+	FIELD("operation", struct maintenance, operation),
+	FIELD_ARRAY("vms", struct maintenance, vms, maintenance_vm),
+};
+const struct model maintenance_model = { "Maintenance", sizeof(struct maintenance),
+	maintenance_fields, ARRAY_SIZE(maintenance_fields) };
+
 static const struct field ready_fields[] = {
 	FIELD("ready", struct ready, ready),
 	FIELD("libvirt", struct ready, libvirt),
 	FIELD("serf", struct ready, serf),
 	FIELD("lockspace", struct ready, lockspace),
+	FIELD("storage", struct ready, storage),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };

@@ -405,6 +405,7 @@ extern const struct model host_list_fields_model;
 struct host_list_item {
 	char *uuid;
 	struct host_list_fields fields;
+	bool maintenance;
 };
 extern const struct model host_list_item_model;
 
@@ -472,11 +473,48 @@ struct placement {
 };
 extern const struct model placement_model;
 
+struct maintenance_options {
+	bool dry_run; /* nothing is changed, and the plan is told */
+};
+extern const struct model maintenance_options_model;
+
+struct maintenance_end_options {
+	bool back; /* what was moved away comes back */
+};
+extern const struct model maintenance_end_options_model;
+
+/* Where each VM of a host would go. */
+struct maintenance_plan {
+	struct placement *items;
+	size_t n_items;
+};
+extern const struct model maintenance_plan_model;
+
+/* A VM that was on the host. */
+struct maintenance_vm {
+	char *vm;
+	char *host;   /* where it went, "" while it is here */
+	char *reason; /* why it did not go, or come back */
+};
+extern const struct model maintenance_vm_model;
+
+/* Of one host; also the file that keeps it. */
+struct maintenance {
+	int64_t since; /* 0: it is not in maintenance */
+	char *user;
+	bool leaving;	 /* it has ended, and the VMs come back */
+	char *operation; /* the latest that moves VMs */
+	struct maintenance_vm *vms;
+	size_t n_vms;
+};
+extern const struct model maintenance_model;
+
 struct ready {
 	bool ready;
 	char *libvirt;
 	char *serf;
 	char *lockspace;
+	char *storage;
 };
 extern const struct model ready_model;
 

@@ -52,6 +52,16 @@ const struct route routes[ROUTE_N] = {
 	[ROUTE_HOST_REPAIR] = { ROUTE_HOST_REPAIR, METHOD_POST, "/hosts/{uuid}/repair",
 	    &repair_options_model, &repair_list_model, 200, "HostRepair",
 	    "Repair what was left behind on a host and the storage", SCOPE_HOST },
+	[ROUTE_MAINTENANCE_GET] = { ROUTE_MAINTENANCE_GET, METHOD_GET, "/hosts/{uuid}/maintenance",
+	    NULL, &maintenance_model, 200, NULL, "Show the maintenance of a host", SCOPE_HOST },
+	/* 200 with the plan for a dry run. */
+	[ROUTE_MAINTENANCE_BEGIN] = { ROUTE_MAINTENANCE_BEGIN, METHOD_POST,
+	    "/hosts/{uuid}/maintenance", &maintenance_options_model, NULL, 202, "HostMaintenance",
+	    "Let a host take no VMs, and move its VMs away", SCOPE_HOST },
+	/* 202 where VMs come back. */
+	[ROUTE_MAINTENANCE_END] = { ROUTE_MAINTENANCE_END, METHOD_DELETE,
+	    "/hosts/{uuid}/maintenance", &maintenance_end_options_model, NULL, 204,
+	    "HostMaintenanceEnd", "End the maintenance of a host", SCOPE_HOST },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations", NULL,
 	    &operation_list_model, 200, NULL, "List the operations of this host", SCOPE_HERE },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,

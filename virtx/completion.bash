@@ -38,9 +38,9 @@ _virtx()
     done
 
     case ${words[*]} in
-    'get runstate vm'* | 'get migrate vm'* | 'abort migrate vm'*)
+    'get runstate vm'* | 'get migrate vm'* | 'abort migrate vm'* | 'get maintain host'*)
         command="${words[*]:0:3}" operands=$((${#words[@]} - 3)) ;;
-    'get runstate'* | 'get migrate'* | 'abort migrate'*) command="${words[*]:0:2}" ;;
+    'get runstate'* | 'get migrate'* | 'get maintain'* | 'abort migrate'*) command="${words[*]:0:2}" ;;
     ?*' '?*) command="${words[*]:0:2}" operands=$((${#words[@]} - 2)) ;;
     *) command="${words[*]}" ;;
     esac
@@ -88,6 +88,7 @@ _virtx()
         repair) choices='-h --host -y --yes -s --storage -d --define' ;;
         'update vm' | 'delete vm') choices='-s --storage' ;;
         'migrate vm') choices='-h --host -n --dry-run -l --live -w --wait -B --bandwidth -d --downtime -p --post-copy -t --migrate-timeout -a --timeout-action' ;;
+        'maintain host') choices='-n --dry-run -w --wait -e --end -b --back' ;;
         'boot vm') choices='-u --ci-userdata -m --ci-metadata -c --ci-networkconfig' ;;
         'shutdown vm') choices='-f -ff --force' ;;
         esac
@@ -96,9 +97,10 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume migrate abort register repair watch decode-event' ;;
+    '') choices='list get create update delete boot shutdown pause resume migrate maintain abort register repair watch decode-event' ;;
     list) choices='host vm operation' ;;
-    get) choices='host vm runstate migrate operation' ;;
+    get) choices='host vm runstate migrate maintain operation' ;;
+    maintain | 'get maintain') choices=host ;;
     abort) choices=migrate ;;
     'get runstate' | 'get migrate' | 'abort migrate' | migrate | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
     'create vm')
@@ -107,6 +109,7 @@ _virtx()
         return
         ;;
     'get host' | 'get operation') [[ $operands = 0 ]] && choices=$(_virtx_uuids "${command#get }") ;;
+    'maintain host' | 'get maintain host') [[ $operands = 0 ]] && choices=$(_virtx_uuids host) ;;
     'get vm' | 'get runstate vm' | 'update vm' | 'delete vm' | 'boot vm' | 'shutdown vm' | \
         'pause vm' | 'resume vm' | 'register vm' | 'migrate vm' | 'get migrate vm' | 'abort migrate vm')
         if [[ $operands = 0 ]]; then

@@ -47,7 +47,8 @@ show_overview(struct writer *w, const struct host *host)
 
 	writer_field(w, "uuid", "%s", str_or_empty(host->uuid));
 	writer_field(w, "name", "%s", str_or_empty(def->name));
-	writer_field(w, "state", "%s", enum_word(&cstate_enum, host->cstate));
+	writer_field(w, "state", "%s%s", enum_word(&cstate_enum, host->cstate),
+	    host->maintenance ? " (maintenance)" : "");
 	writer_field(w, "arch", "%s", str_or_empty(def->cpuarch.arch));
 	writer_field(w, "vendor", "%s", str_or_empty(def->cpuarch.vendor));
 	writer_field(w, "cpu", "%s", str_or_empty(cpu->model));

@@ -75,7 +75,8 @@ list_host(struct command_call *call, struct error *err)
 
 		writer_cell(w, "%s", str_or_empty(list.items[i].uuid));
 		writer_cell(w, "%s", str_or_empty(host->name));
-		writer_cell(w, "%s", enum_word(&cstate_enum, host->cstate));
+		writer_cell(w, "%s%s", enum_word(&cstate_enum, host->cstate),
+		    list.items[i].maintenance ? " (maintenance)" : "");
 		writer_cell(w, "%s", str_or_empty(host->cpuarch.arch));
 		writer_cell(w, "%s", str_or_empty(host->cpuarch.vendor));
 		writer_cell(w, "%s", str_or_empty(cpu->model));

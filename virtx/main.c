@@ -46,6 +46,12 @@ static const struct command commands[] = {
 	    "Show how far the migration of a VM is", NULL },
 	{ { "abort", "migrate", "vm" }, { "UUID" }, NULL, abort_migrate_vm,
 	    "Abort the live migration of a VM", NULL },
+	{ { "maintain", "host" }, { "UUID" }, maintain_host_options, maintain_host,
+	    "Let a host take no VMs, and move its VMs away",
+	    "The command ends when that has begun: see -w. The host stays in maintenance until\n"
+	    "that is ended with -e." },
+	{ { "get", "maintain", "host" }, { "UUID" }, NULL, get_maintain_host,
+	    "Show the maintenance of a host: its VMs, and why some stay", NULL },
 	{ { "watch" }, { NULL }, NULL, watch, "Print the changes of the cluster as they come",
 	    "It goes on until it is interrupted, over restarts of the server too." },
 	{ { "decode-event" }, { NULL }, NULL, decode_event,

@@ -54,6 +54,11 @@ enum command_result migrate_vm(struct command_call *call, struct error *err);
 enum command_result get_migrate_vm(struct command_call *call, struct error *err);
 enum command_result abort_migrate_vm(struct command_call *call, struct error *err);
 
+/* maintain.c */
+extern const struct option_row maintain_host_options[];
+enum command_result maintain_host(struct command_call *call, struct error *err);
+enum command_result get_maintain_host(struct command_call *call, struct error *err);
+
 /* watch.c */
 enum command_result watch(struct command_call *call, struct error *err);
 

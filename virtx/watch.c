@@ -39,10 +39,10 @@ add_host(struct buffer *out, const struct sse_event *event)
 	char time[WRITER_TIME_SIZE];
 
 	if (json_decode(&host_list_item_model, event->data, strlen(event->data), &host, NULL) == 0)
-		buffer_printf(out, "%s host %s '%s' is %s, memory available %d MiB",
+		buffer_printf(out, "%s host %s '%s' is %s%s, memory available %d MiB",
 		    writer_time(host.fields.ts, time), str_or_empty(host.uuid),
 		    str_or_empty(host.fields.name), enum_word(&cstate_enum, host.fields.cstate),
-		    host.fields.memoryavailable);
+		    host.maintenance ? " (maintenance)" : "", host.fields.memoryavailable);
 	model_clear(&host_list_item_model, &host);
 }
 

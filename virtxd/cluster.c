@@ -131,6 +131,7 @@ on_host(void *arg, const struct member_host *host)
 	log_info("serf", "host '%s' ('%s', %s) is %s", host->uuid, host->name, host->addr,
 	    enum_word(&cstate_enum, host->cstate));
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
+	inventory_set_maintenance(cluster->inventory, host->uuid, host->maintenance);
 	gossip_set_member(cluster->gossip, host);
 }
 
@@ -274,6 +275,14 @@ cluster_free(struct cluster *cluster)
 	members_free(cluster->members);
 	event_free(cluster->timer);
 	free(cluster);
+}
+
+void
+cluster_set_maintenance(struct cluster *cluster, int64_t since)
+{
+	_free_ char *value = since ? xasprintf("%lld", (long long)since) : NULL;
+
+	serf_set_tag(cluster->serf, MEMBERS_MAINTENANCE, value);
 }
 
 const char *

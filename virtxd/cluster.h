@@ -15,6 +15,9 @@ struct cluster;
 struct cluster *cluster_new(struct event_base *base, const struct config *config,
     struct inventory *inventory, struct peers *peers, const char *host);
 void cluster_free(struct cluster *cluster);
+/* Tells the others that this host is in maintenance since then (ms since the epoch), or, with 0,
+ * that it is not. Until it is called, what they were told last stands. */
+void cluster_set_maintenance(struct cluster *cluster, int64_t since);
 /* "" while serf is connected, else why it is not. */
 const char *cluster_why(const struct cluster *cluster);
 /* Which host is where; borrowed. */

@@ -16,14 +16,18 @@
 #include "api/context.h"
 #include "api/events.h"
 #include "api/lag.h"
+#include "api/maintainer.h"
 #include "api/metrics.h"
 #include "cluster.h"
+#include "http/ask.h"
 #include "http/forward.h"
 #include "http/server.h"
 #include "proto/log.h"
 #include "relay.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
+
+#define ASK_MS 10000 /* for what another host answers from its memory */
 
 struct daemon {
 	const char *config_file;
@@ -45,6 +49,8 @@ struct daemon {
 	struct cluster *cluster; /* NULL until the host's uuid is known */
 	struct relay *relay;	 /* likewise */
 	struct http_server *server;
+	struct maintainer *maintainer;
+	int64_t maintenance; /* since then; 0: none, -1: not known yet */
 	struct api api;
 };
 
@@ -182,6 +188,8 @@ on_probed(void *arg, const char *host, const struct error *err)
 		    relay_new(daemon->base, daemon->peers, cluster_members(daemon->cluster),
 			daemon->streams, daemon->events, daemon->operations);
 	}
+	if (daemon->cluster && daemon->maintenance >= 0)
+		cluster_set_maintenance(daemon->cluster, daemon->maintenance);
 	virt_probe_done(daemon->virt, host ? NULL : err);
 }
 
@@ -193,6 +201,7 @@ on_ready(void *arg, struct ready *ret)
 	str_set(&ret->libvirt, virt_why(daemon->virt));
 	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
 					    : "libvirt has not told this host's uuid yet");
+	str_set(&ret->storage, maintainer_why(daemon->maintainer));
 }
 
 static bool
@@ -236,6 +245,29 @@ on_address(void *arg, const char *host, char *ret)
 		return false;
 	memcpy(ret, address.addr, sizeof(address.addr));
 	return true;
+}
+
+static int
+on_ask(void *arg, struct api_ask *ask, const char *host, enum method method, const char *path,
+    const char *user, const char *body, struct error *err)
+{
+	struct daemon *daemon = arg;
+	struct forward_address address;
+
+	if (!find_address(daemon, host, &address))
+		return error_set(err, 503, "serf does not say where host '%s' is", host);
+	return ask_start(daemon->peers, ask, &address, host, method, path, user, body,
+	    method == METHOD_GET ? ASK_MS : daemon->config.reply_timeout * 1000 + ASK_MS, err);
+}
+
+static void
+on_announce(void *arg, int64_t since)
+{
+	struct daemon *daemon = arg;
+
+	daemon->maintenance = since;
+	if (daemon->cluster)
+		cluster_set_maintenance(daemon->cluster, since);
 }
 
 static void
@@ -340,7 +372,13 @@ start(struct daemon *daemon, struct error *err)
 		.forward_arg = daemon,
 		.address = on_address,
 		.address_arg = daemon,
+		.ask = on_ask,
+		.ask_arg = daemon,
+		.announce = on_announce,
+		.announce_arg = daemon,
 	};
+	daemon->maintenance = -1;
+	daemon->maintainer = daemon->api.maintainer = maintainer_new(&daemon->api);
 	bridge_register(daemon->base);
 	daemon->virt =
 	    virt_new(daemon->base, config->libvirt_uri, config->libvirt_retry, &virt_ops, daemon);
@@ -368,6 +406,7 @@ stop(struct daemon *daemon)
 	keeper_free(daemon->keeper);
 	jobs_free(daemon->jobs);
 	actions_free(&daemon->api);
+	maintainer_free(daemon->maintainer);
 	bridge_done();
 	events_free(daemon->events);
 	operations_free(daemon->operations);

@@ -113,6 +113,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->jobs_queue_max, 64);
 	assert_int_equal(c->jobs_stuck_max, 32);
 	assert_int_equal(c->collect_period, 15);
+	assert_int_equal(c->evacuations, 2);
 }
 
 static void
@@ -173,7 +174,8 @@ test_every_key(void **state)
 				 "running_max = 7\n"
 				 "queue_max = 0\n"
 				 "stuck_max = 9\n"
-				 "collect_period = 11\r\n"),
+				 "collect_period = 11\r\n"
+				 "evacuations = 12\r\n"),
 	    0);
 	assert_string_equal(c->storage_root, "/srv/vms");
 	assert_string_equal(c->run_dir, "/run/other");
@@ -203,6 +205,7 @@ test_every_key(void **state)
 	assert_int_equal(c->jobs_queue_max, 0);
 	assert_int_equal(c->jobs_stuck_max, 9);
 	assert_int_equal(c->collect_period, 11);
+	assert_int_equal(c->evacuations, 12);
 }
 
 static void
@@ -419,7 +422,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 23);
+	assert_int_equal(keys, 24);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

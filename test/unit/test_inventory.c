@@ -269,6 +269,26 @@ fill(struct vm_info_list *list, const char *uuid, const char *host, int64_t ts, 
 	list->digest += (int64_t)vm_info_digest(info);
 }
 
+/* virtxd was started while it migrated: all that is seen is that it is gone. */
+static void
+test_migrates_unseen(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_report report = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
+	const struct inventory_vm *view;
+
+	inventory_report_vm(inventory, inventory_mark(inventory), false, &report);
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms() + 1000, "vm"), INVENTORY_OLD);
+	inventory_report_vms(inventory, inventory_mark(inventory), NULL, 0);
+	view = inventory_find_vm(inventory, VM);
+	assert_non_null(view);
+	assert_false(view->local);
+	assert_string_equal(view->vm.runinfo.host, OTHER);
+	assert_int_equal(view->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
+	inventory_free(inventory);
+}
+
 static void
 test_list_replaces(void **state)
 {
@@ -361,6 +381,34 @@ test_hosts(void **state)
 
 /* The digest is of the set, however it came about, and of what counts alone. */
 static void
+test_maintenance(void **state)
+{
+	const struct host_list_fields all = { 0 };
+	struct inventory *inventory = make();
+	struct inventory_counts counts;
+	struct host_list list = { 0 };
+	struct seen seen = { 0 };
+
+	inventory_observe(inventory, &observer, &seen);
+	inventory_set_maintenance(inventory, OTHER, true);
+	inventory_set_maintenance(inventory, OTHER, true);
+	inventory_set_maintenance(inventory, SELF, true);
+	inventory_set_maintenance(inventory, VM, true);
+	assert_int_equal(seen.hosts, 2);
+	inventory_list_hosts(inventory, &all, 0, 0, &list);
+	assert_int_equal(list.n_items, 3);
+	assert_true(list.items[0].maintenance && list.items[1].maintenance);
+	assert_false(list.items[2].maintenance);
+	inventory_count(inventory, &counts);
+	assert_int_equal(counts.hosts_maintenance, 2);
+	inventory_set_maintenance(inventory, OTHER, false);
+	assert_false(inventory_find_host(inventory, OTHER)->maintenance);
+	assert_int_equal(seen.hosts, 3);
+	model_clear(&host_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
 test_digest(void **state)
 {
 	struct inventory *a = make(), *b = make();
@@ -402,6 +450,8 @@ main(void)
 		cmocka_unit_test(test_migrates_away),
 		cmocka_unit_test(test_list_replaces),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_maintenance),
+		cmocka_unit_test(test_migrates_unseen),
 		cmocka_unit_test(test_digest),
 	};
 

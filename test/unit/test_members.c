@@ -87,6 +87,27 @@ test_hosts(void **state)
 }
 
 static void
+test_maintenance(void **state)
+{
+	struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ OTHER } },
+		{ (char[]){ "maintenance" }, (char[]){ "1700000000000" } } };
+	struct serf_member member = { .name = (char[]){ "b" },
+		.addr = "10.0.0.2",
+		.cstate = CSTATE_ACTIVE,
+		.tags = tags,
+		.n_tags = ARRAY_SIZE(tags) };
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	members_set(members, &member);
+	assert_true(seen.n == 1 && seen.last.maintenance);
+	member.n_tags = 1;
+	members_set(members, &member);
+	assert_true(seen.n == 2 && !seen.last.maintenance);
+	members_free(members);
+}
+
+static void
 test_no_hosts(void **state)
 {
 	struct seen seen = { 0 };
@@ -165,6 +186,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_no_hosts),
 		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_double),

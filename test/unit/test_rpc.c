@@ -200,7 +200,8 @@ test_members(void **state)
 static void
 test_write(void **state)
 {
-	const struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ "u" } } };
+	const struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ "u" } },
+		{ (char[]){ "gone" }, NULL } };
 	_buffer_ struct buffer out = { 0 };
 
 	rpc_write_tags(&out, 3, tags, 1);
@@ -208,6 +209,13 @@ test_write(void **state)
 	    "\x82\xa7"
 	    "Command\xa4tags\xa3Seq\x03\x82\xa4Tags\x81\xa4uuid\xa1u\xaa"
 	    "DeleteTags\x90",
+	    out.len);
+	buffer_clear(&out);
+	rpc_write_tags(&out, 3, tags, 2);
+	assert_memory_equal(out.data,
+	    "\x82\xa7"
+	    "Command\xa4tags\xa3Seq\x03\x82\xa4Tags\x81\xa4uuid\xa1u\xaa"
+	    "DeleteTags\x91\xa4gone",
 	    out.len);
 	buffer_clear(&out);
 	rpc_write_event(&out, 4, "VE", "\0", 1);

@@ -440,6 +440,24 @@ test_flow(void **state)
 	run_flow(*state);
 }
 
+/* Each change is sent once, and what stands at a connect with the others. */
+static void
+test_set_tag(void **state)
+{
+	struct fixture *fixture = *state;
+	const int *n_tags = &fixture->agent.n_tags;
+
+	start(fixture, KEY, true);
+	serf_set_tag(fixture->serf, "maintenance", "1");
+	serf_set_tag(fixture->serf, "uuid", "u");
+	wait_for(fixture, n_tags, 1);
+	serf_set_tag(fixture->serf, "maintenance", "1");
+	serf_set_tag(fixture->serf, "maintenance", NULL);
+	wait_for(fixture, n_tags, 2);
+	agent_hang_up(&fixture->agent);
+	wait_for(fixture, n_tags, 3);
+}
+
 static void
 test_flow_in_bytes(void **state)
 {
@@ -658,6 +676,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_flow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_in_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_set_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reconnect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),

@@ -31,6 +31,8 @@ struct action {
 	bool in_background;   /* answered when the work begins */
 	int64_t told_due;     /* monotonic ms */
 	char *warning;	      /* of a VM that has moved */
+	action_ended ended;   /* NULL for none */
+	void *ended_arg;
 	char *why;	      /* this host, or the one that the VM moves to */
 	uint64_t reservation; /* of room on it, 0 for none */
 	char id[UUID_TEXT_SIZE];
@@ -114,17 +116,34 @@ action_free(struct action *action)
 	free(action);
 }
 
-static void
-reply_accepted(struct action *action)
+void
+action_reply_accepted(struct api *api, struct request *req, const char *operation)
 {
-	_free_ char *location = xasprintf("/operations/%s", action->id);
+	_free_ char *location = xasprintf("/operations/%s", operation);
 	struct request_header headers[] = { { "Location", location } };
 	char *body;
 	size_t len;
 
-	body = json_encode(
-	    &operation_model, operations_find(action->api->operations, action->id), &len);
-	request_reply_json(steal_ptr(action->req), 202, body, len, headers, 1);
+	body = json_encode(&operation_model, operations_find(api->operations, operation), &len);
+	request_reply_json(req, 202, body, len, headers, 1);
+}
+
+static void
+reply_accepted(struct action *action)
+{
+	action_reply_accepted(action->api, steal_ptr(action->req), action->id);
+}
+
+/* Its operation has ended; err is NULL where that was well. */
+static void
+action_end(struct action *action, const struct error *err)
+{
+	action_ended ended = action->ended;
+	void *arg = action->ended_arg;
+
+	action_free(action);
+	if (ended)
+		ended(arg, err);
 }
 
 static void
@@ -160,7 +179,7 @@ look_told(evutil_socket_t fd, short what, void *arg)
 	if (!told && monotonic_ms() < action->told_due)
 		return;
 	complete(action, action->warning);
-	action_free(action);
+	action_end(action, NULL);
 }
 
 /* The VM has left: the operation ends when its new host tells of it, so that who asks next finds
@@ -194,7 +213,7 @@ done(void *arg, void *result, const struct error *err)
 		if (err->status == 500 || err->status == 503 || err->status == 504)
 			keeper_heal(api->keeper, action->vm);
 		reply_error(action, err);
-		action_free(action);
+		action_end(action, err);
 		return;
 	}
 	if (res->gone)
@@ -215,7 +234,7 @@ done(void *arg, void *result, const struct error *err)
 	if (!action->waits_for_guest)
 		complete(action, res->warning);
 	reply_success(action, res);
-	action_free(action);
+	action_end(action, NULL);
 }
 
 /* The work was on the host, and its result is the answer itself. */
@@ -253,7 +272,8 @@ out_of_time(evutil_socket_t fd, short what, void *arg)
 }
 
 static struct action *
-action_new(struct api *api, struct request *req, const char *vm, int success)
+action_new(
+    struct api *api, const struct route *route, struct request *req, const char *vm, int success)
 {
 	struct action *action = xcalloc(1, sizeof(*action));
 
@@ -261,11 +281,36 @@ action_new(struct api *api, struct request *req, const char *vm, int success)
 	action->next = api->actions;
 	api->actions = action;
 	action->req = req;
-	action->op = req->route->op;
-	action->route = req->route;
+	action->op = route->op;
+	action->route = route;
 	action->success = success;
 	snprintf(action->vm, sizeof(action->vm), "%.36s", vm);
 	return action;
+}
+
+/* Begins the operation with its job; the action is the caller's still where that fails. */
+static int
+action_run(struct action *action, enum work_id work, const void *request, const char *user,
+    const struct action_place *place, struct error *err)
+{
+	struct api *api = action->api;
+	const char *vm = action->vm;
+
+	action->waits_for_guest = work == WORK_VM_SHUTDOWN && action->success == 202;
+	action->in_background = work == WORK_VM_MIGRATE;
+	action->mark = inventory_mark(api->inventory);
+	action->reservation = place->reservation;
+	action->why = xstrdup(place->why);
+	snprintf(action->id, sizeof(action->id), "%s",
+	    operations_start(
+		api->operations, action->op, vm, inventory_self(api->inventory), user));
+	/* What never queues may run beside what is under way on its VM. */
+	if (job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
+		action->id, progress, action->route->reply ? done_host : done, action, err))
+		return 0;
+	operations_finish(api->operations, action->id, NULL, err);
+	reservation_cancel(api->inventory, action->reservation);
+	return -1;
 }
 
 const char *
@@ -281,23 +326,11 @@ const char *
 action_start_placed(struct api *api, struct request *req, enum work_id work, const void *request,
     const char *vm, int success, const struct action_place *place)
 {
-	struct action *action = action_new(api, req, vm, success);
+	struct action *action = action_new(api, req->route, req, vm, success);
 	struct timeval tv = { api->config->reply_timeout, 0 };
 	struct error err = { 0 };
 
-	action->waits_for_guest = work == WORK_VM_SHUTDOWN && success == 202;
-	action->in_background = work == WORK_VM_MIGRATE;
-	action->mark = inventory_mark(api->inventory);
-	action->reservation = place->reservation;
-	action->why = xstrdup(place->why);
-	snprintf(action->id, sizeof(action->id), "%s",
-	    operations_start(
-		api->operations, req->route->op, vm, inventory_self(api->inventory), req->user));
-	/* What never queues may run beside what is under way on its VM. */
-	if (!job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
-		action->id, progress, req->route->reply ? done_host : done, action, &err)) {
-		operations_finish(api->operations, action->id, NULL, &err);
-		reservation_cancel(api->inventory, action->reservation);
+	if (action_run(action, work, request, req->user, place, &err) < 0) {
 		reply_error(action, &err);
 		action_free(action);
 		return NULL;
@@ -309,6 +342,32 @@ action_start_placed(struct api *api, struct request *req, enum work_id work, con
 		evtimer_add(action->deadline, &tv);
 	}
 	return action->id;
+}
+
+const char *
+action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
+    const void *request, const char *vm, const struct action_place *place, action_ended ended,
+    void *arg, struct error *err)
+{
+	struct action *action = action_new(api, &routes[route], NULL, vm, routes[route].success);
+
+	if (action_run(action, work, request, user, place, err) < 0) {
+		action_free(action);
+		return NULL;
+	}
+	action->ended = ended;
+	action->ended_arg = arg;
+	return action->id;
+}
+
+bool
+action_is_under_way(const struct api *api, enum route_id route)
+{
+	for (const struct action *action = api->actions; action; action = action->next) {
+		if (action->route == &routes[route])
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -327,7 +386,7 @@ answered(void *arg, void *result, const struct error *err)
 void
 action_ask(struct api *api, struct request *req, enum work_id work, const void *request)
 {
-	struct action *action = action_new(api, req, req->param, 200);
+	struct action *action = action_new(api, req->route, req, req->param, 200);
 	struct error err = { 0 };
 
 	if (!job_start(api->jobs, work, request, NULL, "", NULL, answered, action, &err))

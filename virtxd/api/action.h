@@ -30,16 +30,29 @@ struct action_place {
 /* The same, on a host that was chosen, or for one. */
 const char *action_start_placed(struct api *api, struct request *req, enum work_id work,
     const void *request, const char *vm, int success, const struct action_place *place);
+/* An operation has ended: err is NULL where it was done. */
+typedef void (*action_ended)(void *arg, const struct error *err);
+/*
+ * The same without a request, as part of another operation: nobody is answered, ended is told
+ * (NULL: nobody), but not when virtxd stops before. Returns the operation's id (borrowed), or NULL
+ * with err where the job could not be started.
+ */
+const char *action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
+    const void *request, const char *vm, const struct action_place *place, action_ended ended,
+    void *arg, struct error *err);
+/* Whether an operation of this route is under way. */
+bool action_is_under_way(const struct api *api, enum route_id route);
+/* 202 with an operation and where it is found. */
+void action_reply_accepted(struct api *api, struct request *req, const char *operation);
 /* Replies with what a job says that changes nothing, whose result is what the route replies with.
  */
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
 int action_find_vm(struct api *api, struct request *req);
-/* 0 when libvirt (and, where leases, the lockspace) is there, else the 503 was sent and req is
- * gone. */
-int action_check_ready(struct api *api, struct request *req, bool leases);
-/* The same without an answer: -1 with the 503. */
+/* 0 when libvirt (and, where leases, the lockspace) is there, or -1 with a 503. */
 int action_ready(struct api *api, bool leases, struct error *err);
+/* The same; the 503 was sent then and req is gone. */
+int action_check_ready(struct api *api, struct request *req, bool leases);
 /* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
 int action_read(struct request *req, void *obj);
 

@@ -8,6 +8,7 @@
 #include "api/request.h"
 #include "job/job.h"
 #include "job/keeper.h"
+#include "proto/routes.h"
 #include "state/config.h"
 #include "state/events.h"
 #include "state/inventory.h"
@@ -15,10 +16,19 @@
 
 struct action;
 struct event_base;
+struct maintainer;
 struct event_streams;
 struct lag;
 struct metrics_outside;
 struct request;
+
+/* A request to another host, made by api->ask: its owner's, until it is answered. */
+struct api_ask {
+	/* Once, and not before ask has returned: a status with the body, or 0 with err. */
+	void (*answered)(
+	    struct api_ask *ask, int status, const char *body, size_t len, const struct error *err);
+	void *arg;
+};
 
 /* All are borrowed and outlive the api. */
 struct api {
@@ -47,6 +57,15 @@ struct api {
 	 * not. */
 	bool (*address)(void *arg, const char *host, char *ret);
 	void *address_arg;
+	/* Asks another host something for this user; body is JSON or NULL. 0, or -1 with err when
+	 * it cannot even be tried: then it is not answered. */
+	int (*ask)(void *arg, struct api_ask *ask, const char *host, enum method method,
+	    const char *path, const char *user, const char *body, struct error *err);
+	void *ask_arg;
+	/* Tells the others since when this host is in maintenance, 0 for not. */
+	void (*announce)(void *arg, int64_t since);
+	void *announce_arg;
+	struct maintainer *maintainer;
 	struct action *actions;		   /* under way; actions_free ends them */
 	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
 };

@@ -2,6 +2,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/target.h"
 
 /* The VMs of the other hosts, so that what is theirs is not taken for left behind. */
 static void
@@ -28,16 +29,6 @@ add_elsewhere(struct api *api, struct repair_request *repair)
 	model_clear(&vm_list_model, &list);
 }
 
-static int
-check_host(struct api *api, const char *host, struct error *err)
-{
-	if (str_equal(host, inventory_self(api->inventory)))
-		return 0;
-	if (inventory_find_host(api->inventory, host))
-		return error_set(err, 503, "host '%s' is another one: ask it itself", host);
-	return error_set(err, 404, "no host '%s' is known", host);
-}
-
 void
 api_host_repair(struct api *api, struct request *req)
 {
@@ -46,7 +37,7 @@ api_host_repair(struct api *api, struct request *req)
 
 	if (action_read(req, &repair.options) < 0)
 		return;
-	if (check_host(api, req->param, &err) < 0) {
+	if (target_check_self(api, req->param, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (action_check_ready(api, req, repair.options.apply) == 0) {
 		add_elsewhere(api, &repair);

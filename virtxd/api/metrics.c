@@ -53,6 +53,8 @@ add_inventory(struct api *api, struct buffer *out)
 	family(out, "hosts", "gauge", "Hosts of the cluster by the state that serf sees.");
 	for (unsigned int i = 0; i < cstate_enum.n_words; i++)
 		sample(out, "hosts", "cstate", cstate_enum.words[i], counts.hosts[i]);
+	single(out, "hosts_maintenance", "gauge", "Hosts that are in maintenance.",
+	    counts.hosts_maintenance);
 	family(out, "vms", "gauge", "VMs by run state: those of this host, and all that it knows.");
 	for (unsigned int i = 0; i < vmrunstate_enum.n_words; i++) {
 		const char *word = vmrunstate_enum.words[i];

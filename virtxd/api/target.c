@@ -94,3 +94,13 @@ target_find(struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE]
 		snprintf(err->vm, sizeof(err->vm), "%.36s", req->param);
 	return -1;
 }
+
+int
+target_check_self(const struct api *api, const char *host, struct error *err)
+{
+	if (str_equal(host, inventory_self(api->inventory)))
+		return 0;
+	if (inventory_find_host(api->inventory, host))
+		return error_set(err, 503, "host '%s' is another one: ask it itself", host);
+	return error_set(err, 404, "no host '%s' is known", host);
+}

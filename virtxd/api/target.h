@@ -16,4 +16,7 @@ struct api;
 int target_find(
     struct api *api, const struct request *req, char ret[UUID_TEXT_SIZE], struct error *err);
 
+/* 0 when that is this host; -1 with a 404, or a 503 where another one would have to answer. */
+int target_check_self(const struct api *api, const char *host, struct error *err);
+
 #endif

@@ -2,6 +2,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/maintainer.h"
 #include "api/placing.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
@@ -22,22 +23,6 @@ check_host(struct api *api, const char *wanted, bool dry_run, struct error *err)
 	return error_set(err, 404, "no host '%s' is known", host);
 }
 
-/* Nobody has to be told that a VM must not come to a host that is being emptied. */
-static int
-check_maintenance(struct api *api, struct request *req)
-{
-	const struct host *self =
-	    inventory_find_host(api->inventory, inventory_self(api->inventory));
-	struct error err = { 0 };
-
-	if (!self || !self->maintenance)
-		return 0;
-	error_set(&err, 503, "host '%s' (%s) is in maintenance: no VM is created on it",
-	    str_or_empty(self->def.name), self->uuid);
-	request_reply_error(req, &err);
-	return -1;
-}
-
 static void
 create_here(
     struct api *api, struct request *req, const struct vm_create_options *options, const char *why)
@@ -45,7 +30,12 @@ create_here(
 	struct vm_create_request create = { 0 };
 	struct action_place place = { .why = why };
 	char uuid[UUID_TEXT_SIZE];
+	struct error err = { 0 };
 
+	if (maintainer_check_open(api, &err) < 0) {
+		request_reply_error(req, &err);
+		return;
+	}
 	if (action_check_ready(api, req, vmdef_leases(&options->vmdef) > 0) < 0)
 		return;
 	uuid_make(uuid);
@@ -76,8 +66,7 @@ create(struct api *api, struct request *req, const struct vm_create_options *opt
 	if (dry_run) {
 		explain(api, req, options);
 	} else if (!str_empty(options->host)) {
-		if (check_maintenance(api, req) == 0)
-			create_here(api, req, options, "");
+		create_here(api, req, options, "");
 	} else if (!req->looped) {
 		placing_create(api, req, options, create_here);
 	} else if (placing_accept(api, req, &options->vmdef) == 0) {

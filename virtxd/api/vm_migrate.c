@@ -9,6 +9,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/migration.h"
 #include "api/placing.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
@@ -190,7 +191,7 @@ check_target(struct api *api, const struct inventory_vm *view, const char *uuid,
 		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), uuid, enum_word(&cstate_enum, host->cstate));
 	if (host->maintenance)
-		return error_set(err, 503, "host '%s' (%s) is in maintenance: no VM moves to it",
+		return error_set(err, 422, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(host->def.name), uuid);
 	planner = planner_new(api->inventory);
 	told = planner_figures(planner, uuid, &figures);
@@ -244,40 +245,92 @@ find_target(struct api *api, const struct inventory_vm *view,
 	return r;
 }
 
+/* The job's request and its place, with what they borrow. */
+struct prepared {
+	struct vm_migrate_request request;
+	struct action_place place;
+	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
+	char *target_uri, *data_uri, *why;
+};
+
 static void
-start(struct api *api, struct request *req, const struct inventory_vm *view,
-    const struct vm_migrate_options *options)
+prepared_clear(struct prepared *prepared)
 {
-	struct vm_migrate_request migrate = {
+	free(prepared->target_uri);
+	free(prepared->data_uri);
+	free(prepared->why);
+}
+
+/* What is reserved is for an action that follows at once. */
+static int
+prepare(struct api *api, const struct inventory_vm *view, const struct vm_migrate_options *options,
+    struct prepared *ret, struct error *err)
+{
+	struct vm_migrate_request *migrate = &ret->request;
+	char addr[46];
+
+	*migrate = (struct vm_migrate_request){
 		.env = *keeper_env(api->keeper),
-		.uuid = req->param,
+		.uuid = ret->vm,
 		.live = options->migration_type == MIGRATION_TYPE_LIVE,
+		.target = ret->target,
 		.bandwidth = options->bandwidth,
 		.downtime = options->downtime,
 		.post_copy = options->post_copy,
 	};
-	_free_ char *target_uri = NULL, *data_uri = NULL, *why = NULL;
-	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE], addr[46];
-	struct action_place place = { 0 };
+	snprintf(ret->vm, sizeof(ret->vm), "%s", view->vm.uuid);
+	if (find_target(api, view, options, ret->target, &ret->why, err) < 0)
+		return -1;
+	if (!api->address(api->address_arg, ret->target, addr))
+		return error_set(
+		    err, 503, "serf does not know the address of host '%s'", ret->target);
+	migrate->target_uri = ret->target_uri = make_uri(api->config->migrate_uri, addr);
+	migrate->data_uri = ret->data_uri = make_uri("tcp://%s", addr);
+	ret->place.why = ret->why;
+	ret->place.reservation =
+	    reservation_add(api->inventory, ret->target, ret->vm, &view->vm.def);
+	return 0;
+}
+
+static void
+start(struct api *api, struct request *req, const struct inventory_vm *view,
+    const struct vm_migrate_options *options)
+{
+	struct prepared prepared = { 0 };
 	const char *operation;
 	struct error err = { 0 };
 
-	if (find_target(api, view, options, target, &why, &err) == 0 &&
-	    !api->address(api->address_arg, target, addr))
-		error_set(&err, 503, "serf does not know the address of host '%s'", target);
-	if (err.status) {
+	if (prepare(api, view, options, &prepared, &err) < 0) {
 		request_reply_error(req, &err);
-		return;
+	} else {
+		operation = action_start_placed(api, req, WORK_VM_MIGRATE, &prepared.request,
+		    prepared.vm, 202, &prepared.place);
+		if (operation && prepared.request.live)
+			follow(api, prepared.vm, operation, options);
 	}
-	migrate.target = target;
-	migrate.target_uri = target_uri = make_uri(api->config->migrate_uri, addr);
-	migrate.data_uri = data_uri = make_uri("tcp://%s", addr);
-	snprintf(vm, sizeof(vm), "%s", view->vm.uuid);
-	place.why = why;
-	place.reservation = reservation_add(api->inventory, target, vm, &view->vm.def);
-	operation = action_start_placed(api, req, WORK_VM_MIGRATE, &migrate, vm, 202, &place);
-	if (operation && migrate.live)
-		follow(api, vm, operation, options);
+	prepared_clear(&prepared);
+}
+
+const char *
+migration_begin(struct api *api, const char *vm, const struct vm_migrate_options *options,
+    const char *why, const char *user, action_ended ended, void *arg, struct error *err)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, vm);
+	struct prepared prepared = { 0 };
+	const char *operation = NULL;
+
+	if (!view) {
+		error_set(err, 404, "no VM '%s' is known", vm);
+	} else if (action_ready(api, true, err) == 0 &&
+		   prepare(api, view, options, &prepared, err) == 0) {
+		prepared.place.why = why;
+		operation = action_begin(api, ROUTE_VM_MIGRATE, user, WORK_VM_MIGRATE,
+		    &prepared.request, prepared.vm, &prepared.place, ended, arg, err);
+	}
+	if (operation && prepared.request.live)
+		follow(api, prepared.vm, operation, options);
+	prepared_clear(&prepared);
+	return operation;
 }
 
 /* Explains the host that is named, or all. */

@@ -22,6 +22,7 @@ struct record {
 	uint16_t serf_port;
 	bool tls;
 	bool go;
+	bool maintenance;
 	enum cstate cstate;
 };
 
@@ -159,6 +160,7 @@ rebind(struct members *members, const char *uuid)
 		fresh.serf_port = bound->record->serf_port;
 		fresh.tls = bound->record->tls;
 		fresh.go = bound->record->go;
+		fresh.maintenance = bound->record->maintenance;
 		fresh.cstate = bound->record->cstate;
 	} else {
 		/* Its member lost the tag, or took another. */
@@ -168,7 +170,7 @@ rebind(struct members *members, const char *uuid)
 	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
 	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
-	    fresh.cstate == bound->host.cstate)
+	    fresh.maintenance == bound->host.maintenance && fresh.cstate == bound->host.cstate)
 		return;
 	bound->host = fresh;
 	members->changed(members->arg, &bound->host);
@@ -207,6 +209,7 @@ members_set(struct members *members, const struct serf_member *member)
 	memcpy(record->addr, member->addr, sizeof(record->addr));
 	read_api(serf_member_tag(member, "api"), record);
 	record->go = str_empty(virtx);
+	record->maintenance = serf_member_tag(member, MEMBERS_MAINTENANCE) != NULL;
 	record->serf_port = member->port;
 	record->cstate = member->cstate;
 	if (strcmp(before, record->uuid) != 0)

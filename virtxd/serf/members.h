@@ -8,6 +8,8 @@
 
 struct members;
 
+#define MEMBERS_MAINTENANCE "maintenance" /* the tag of a host that takes no VMs: since when */
+
 /* A host by its member: the one that is active, where several had the uuid in turn. */
 struct member_host {
 	char uuid[UUID_TEXT_SIZE];
@@ -16,7 +18,8 @@ struct member_host {
 	uint16_t port;	  /* of its API */
 	uint16_t serf_port;
 	bool tls;
-	bool go; /* runs the Go virtx */
+	bool go;	  /* runs the Go virtx */
+	bool maintenance; /* it takes no VMs */
 	enum cstate cstate;
 };
 

@@ -447,17 +447,26 @@ void
 rpc_write_tags(struct buffer *out, uint64_t seq, const struct serf_tag *tags, size_t n)
 {
 	msgpack_packer packer;
+	size_t n_set = 0;
 
+	for (size_t i = 0; i < n; i++)
+		n_set += tags[i].value != NULL;
 	pack_header(&packer, out, "tags", seq);
 	msgpack_pack_map(&packer, 2);
 	pack_text(&packer, "Tags");
-	msgpack_pack_map(&packer, n);
+	msgpack_pack_map(&packer, n_set);
 	for (size_t i = 0; i < n; i++) {
+		if (!tags[i].value)
+			continue;
 		pack_text(&packer, tags[i].key);
 		pack_text(&packer, tags[i].value);
 	}
 	pack_text(&packer, "DeleteTags");
-	msgpack_pack_array(&packer, 0);
+	msgpack_pack_array(&packer, n - n_set);
+	for (size_t i = 0; i < n; i++) {
+		if (!tags[i].value)
+			pack_text(&packer, tags[i].key);
+	}
 }
 
 void

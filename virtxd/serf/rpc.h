@@ -55,6 +55,7 @@ void rpc_write_command(struct buffer *out, const char *command, uint64_t seq);
 void rpc_write_handshake(struct buffer *out, uint64_t seq);
 void rpc_write_auth(struct buffer *out, uint64_t seq, const char *key);
 void rpc_write_stream(struct buffer *out, uint64_t seq);
+/* A tag without a value is deleted. */
 void rpc_write_tags(struct buffer *out, uint64_t seq, const struct serf_tag *tags, size_t n);
 /* addr is an IP literal. */
 void rpc_write_join(struct buffer *out, uint64_t seq, const char *addr, uint16_t port);

@@ -291,7 +291,7 @@ serf_new(struct event_base *base, const char *addr, uint16_t port, const char *k
 	serf->n_tags = n_tags;
 	for (size_t i = 0; i < n_tags; i++) {
 		serf->tags[i].key = xstrdup(tags[i].key);
-		serf->tags[i].value = xstrdup(tags[i].value);
+		serf->tags[i].value = tags[i].value ? xstrdup(tags[i].value) : NULL;
 	}
 	serf->ops = ops;
 	serf->arg = arg;
@@ -320,6 +320,27 @@ serf_free(struct serf *serf)
 	free(serf->key);
 	free(serf->why);
 	free(serf);
+}
+
+void
+serf_set_tag(struct serf *serf, const char *key, const char *value)
+{
+	struct serf_tag *tag = NULL;
+
+	for (size_t i = 0; i < serf->n_tags; i++) {
+		if (strcmp(serf->tags[i].key, key) == 0)
+			tag = &serf->tags[i];
+	}
+	if (!tag) {
+		tag = model_append(&serf->tags, &serf->n_tags);
+		tag->key = xstrdup(key);
+	} else if (value && tag->value && strcmp(tag->value, value) == 0) {
+		return;
+	}
+	free(tag->value);
+	tag->value = value ? xstrdup(value) : NULL;
+	if (serf->connected)
+		serf_send(serf, serf->commands, LINK_TAGS);
 }
 
 bool

@@ -14,7 +14,7 @@ struct serf;
 
 struct serf_tag {
 	char *key;
-	char *value;
+	char *value; /* NULL, of one that is to be set: it is deleted */
 };
 
 struct serf_member {
@@ -43,6 +43,9 @@ struct serf_ops {
 struct serf *serf_new(struct event_base *base, const char *addr, uint16_t port, const char *key,
     int retry, const struct serf_tag *tags, size_t n_tags, const struct serf_ops *ops, void *arg);
 void serf_free(struct serf *serf);
+/* Changes one of the tags, now and for each connect from now on; NULL deletes it. Each change is a
+ * broadcast that goes before all user events: for what changes rarely. */
+void serf_set_tag(struct serf *serf, const char *key, const char *value);
 bool serf_is_connected(const struct serf *serf);
 /* "" when connected, else why not. */
 const char *serf_why(const struct serf *serf);

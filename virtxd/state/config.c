@@ -280,6 +280,7 @@ static const struct key keys[] = {
 	{ "jobs", "queue_max", set_int, AT(jobs_queue_max), 0, 4096, "64" },
 	{ "jobs", "stuck_max", set_int, AT(jobs_stuck_max), 1, 1024, "32" },
 	{ "jobs", "collect_period", set_int, AT(collect_period), 1, 3600, "15" },
+	{ "jobs", "evacuations", set_int, AT(evacuations), 1, 64, "2" },
 };
 #undef AT
 _Static_assert(ARRAY_SIZE(keys) <= 64, "parser.seen has a bit for each key");

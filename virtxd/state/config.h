@@ -43,6 +43,7 @@ struct config {
 	int jobs_queue_max;
 	int jobs_stuck_max; /* children written off before new jobs are refused */
 	int collect_period; /* seconds */
+	int evacuations;    /* VMs that move at once from or back to a host in maintenance */
 };
 
 /* All defaults. */

@@ -68,7 +68,9 @@ on_vm(void *arg, const struct inventory_vm *view, bool gone)
 static void
 on_host(void *arg, const struct host *host)
 {
-	struct host_list_item item = { .uuid = host->uuid, .fields = index_host_fields(host) };
+	struct host_list_item item = { .uuid = host->uuid,
+		.fields = index_host_fields(host),
+		.maintenance = host->maintenance };
 
 	add(arg, "host", &host_list_item_model, &item);
 }

@@ -220,9 +220,59 @@ inventory_report_vm(
 	recount(inventory);
 }
 
+/* Of a VM on another host only this much is known. */
 static void
-bury(struct inventory *inventory, struct vm_entry *entry)
+strip(struct vm_entry *entry)
 {
+	struct inventory_vm *view = &entry->view;
+	struct vm *vm = &view->vm;
+	struct vmdef def = { 0 };
+
+	def.name = steal_ptr(vm->def.name);
+	def.vlanid = vm->def.vlanid;
+	def.custom = steal_ptr(vm->def.custom);
+	def.n_custom = vm->def.n_custom;
+	vm->def.n_custom = 0;
+	view->vcpus = (int16_t)vmdef_vcpus(&vm->def);
+	model_clear(&vmdef_model, &vm->def);
+	vm->def = def;
+	model_clear(&vmstats_model, &vm->stats);
+	view->local = view->foreign = false;
+	str_set(&view->foreign_why, "");
+	str_set(&view->cloud_init, "");
+	entry->def_known = entry->disks_known = false;
+	entry->last = (struct accounting_vm){ 0 };
+}
+
+/* It is not here any more: it belongs to who says so, or to nobody yet. */
+static void
+release(struct inventory *inventory, struct vm_entry *entry)
+{
+	struct host_entry *host;
+
+	strip(entry);
+	entry->released_clock = entry->data_clock = ++inventory->clock;
+	entry->released = monotonic_ms();
+	host = index_find_host(inventory, entry->claim.host);
+	if (host) {
+		str_set(&entry->view.vm.runinfo.host, host->uuid);
+		entry->view.vm.runinfo.runstate = entry->claim.runstate;
+		entry->view.vm.ts = entry->claim.ts;
+	}
+	entry->claim = (struct claim){ 0 };
+	index_place_vm(entry, host);
+	index_tell_vm(inventory, entry);
+	recount(inventory);
+}
+
+/* It was not seen any more: it has ended, or is with the host that says it has it. */
+static void
+forget(struct inventory *inventory, struct vm_entry *entry)
+{
+	if (entry->claim.host[0]) {
+		release(inventory, entry);
+		return;
+	}
 	stamp(&entry->view.vm);
 	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }
@@ -251,7 +301,7 @@ inventory_report_vms(
 		if (entry->view.local) {
 			if (entry->state_clock <= mark && entry->data_clock <= mark &&
 			    !reported(reports, n, entry->uuid))
-				bury(inventory, entry);
+				forget(inventory, entry);
 		} else if (!entry->host && now - entry->released > KEEP_RELEASED_MS) {
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 		}
@@ -283,55 +333,17 @@ inventory_remove_vm(struct inventory *inventory, const char *uuid)
 
 	if (!entry || !entry->view.local)
 		return;
-	bury(inventory, entry);
+	forget(inventory, entry);
 	recount(inventory);
-}
-
-/* Of a VM on another host only this much is known. */
-static void
-strip(struct vm_entry *entry)
-{
-	struct inventory_vm *view = &entry->view;
-	struct vm *vm = &view->vm;
-	struct vmdef def = { 0 };
-
-	def.name = steal_ptr(vm->def.name);
-	def.vlanid = vm->def.vlanid;
-	def.custom = steal_ptr(vm->def.custom);
-	def.n_custom = vm->def.n_custom;
-	vm->def.n_custom = 0;
-	view->vcpus = (int16_t)vmdef_vcpus(&vm->def);
-	model_clear(&vmdef_model, &vm->def);
-	vm->def = def;
-	model_clear(&vmstats_model, &vm->stats);
-	view->local = view->foreign = false;
-	str_set(&view->foreign_why, "");
-	str_set(&view->cloud_init, "");
-	entry->def_known = entry->disks_known = false;
-	entry->last = (struct accounting_vm){ 0 };
 }
 
 void
 inventory_release_vm(struct inventory *inventory, const char *uuid)
 {
 	struct vm_entry *entry = index_find_vm(inventory, uuid);
-	struct host_entry *host;
 
-	if (!entry || !entry->view.local)
-		return;
-	strip(entry);
-	entry->released_clock = entry->data_clock = ++inventory->clock;
-	entry->released = monotonic_ms();
-	host = index_find_host(inventory, entry->claim.host);
-	if (host) {
-		str_set(&entry->view.vm.runinfo.host, host->uuid);
-		entry->view.vm.runinfo.runstate = entry->claim.runstate;
-		entry->view.vm.ts = entry->claim.ts;
-	}
-	entry->claim = (struct claim){ 0 };
-	index_place_vm(entry, host);
-	index_tell_vm(inventory, entry);
-	recount(inventory);
+	if (entry && entry->view.local)
+		release(inventory, entry);
 }
 
 void
@@ -411,6 +423,17 @@ inventory_set_lockid(struct inventory *inventory, int lockid)
 	if (!entry || entry->host.lockid == lockid)
 		return;
 	entry->host.lockid = (int16_t)lockid;
+	index_tell_host(inventory, entry);
+}
+
+void
+inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || entry->host.maintenance == maintenance)
+		return;
+	entry->host.maintenance = maintenance;
 	index_tell_host(inventory, entry);
 }
 

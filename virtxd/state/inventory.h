@@ -55,6 +55,8 @@ uint64_t inventory_mark(struct inventory *inventory);
 /* This host's figures. */
 void inventory_report_host(struct inventory *inventory, const struct host_report *report);
 void inventory_set_lockid(struct inventory *inventory, int lockid);
+/* A host (this one, too) takes no VMs, or does again. */
+void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
 /* What needs a human, as the last reconciliation saw it. */
 void inventory_set_problems(
     struct inventory *inventory, const struct host_problem *problems, size_t n);
@@ -138,6 +140,7 @@ enum inventory_match inventory_match(
 #define INVENTORY_STATES 16
 struct inventory_counts {
 	unsigned int hosts[INVENTORY_STATES];
+	unsigned int hosts_maintenance;
 	unsigned int vms[INVENTORY_STATES];	  /* of all hosts */
 	unsigned int local_vms[INVENTORY_STATES]; /* of this one */
 };

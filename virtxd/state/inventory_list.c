@@ -90,6 +90,7 @@ inventory_list_hosts(const struct inventory *inventory, const struct host_list_f
 
 		item->uuid = xstrdup(found[i]->uuid);
 		model_copy(&host_list_fields_model, &item->fields, &fields);
+		item->maintenance = found[i]->maintenance;
 	}
 }
 
@@ -100,8 +101,10 @@ inventory_count(const struct inventory *inventory, struct inventory_counts *ret)
 	struct host_entry *host, *next_host;
 
 	*ret = (struct inventory_counts){ 0 };
-	HASH_ITER (hh, inventory->hosts, host, next_host)
+	HASH_ITER (hh, inventory->hosts, host, next_host) {
 		ret->hosts[(unsigned int)host->host.cstate % INVENTORY_STATES]++;
+		ret->hosts_maintenance += host->host.maintenance;
+	}
 	HASH_ITER (hh, inventory->vms, vm, next_vm) {
 		unsigned int state = (unsigned int)vm->view.vm.runinfo.runstate % INVENTORY_STATES;
 

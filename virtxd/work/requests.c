@@ -108,6 +108,21 @@ static const struct field lockspace_result_fields[] = {
 const struct model lockspace_result_model = { "LockspaceResult", sizeof(struct lockspace_result),
 	lockspace_result_fields, ARRAY_SIZE(lockspace_result_fields) };
 
+static const struct field maintenance_load_request_fields[] = {
+	FIELD_STRUCT("env", struct maintenance_load_request, env, work_env),
+};
+const struct model maintenance_load_request_model = { "MaintenanceLoadRequest",
+	sizeof(struct maintenance_load_request), maintenance_load_request_fields,
+	ARRAY_SIZE(maintenance_load_request_fields) };
+
+static const struct field maintenance_save_request_fields[] = {
+	FIELD_STRUCT("env", struct maintenance_save_request, env, work_env),
+	FIELD_STRUCT("maintenance", struct maintenance_save_request, maintenance, maintenance),
+};
+const struct model maintenance_save_request_model = { "MaintenanceSaveRequest",
+	sizeof(struct maintenance_save_request), maintenance_save_request_fields,
+	ARRAY_SIZE(maintenance_save_request_fields) };
+
 static const struct field repair_vm_fields[] = {
 	FIELD("uuid", struct repair_vm, uuid),
 	FIELD("host", struct repair_vm, host),

@@ -97,6 +97,16 @@ struct lockspace_result {
 };
 extern const struct model lockspace_request_model, lockspace_result_model;
 
+struct maintenance_load_request {
+	struct work_env env;
+};
+/* Saves what is to be known after a restart; the answer is what was saved. */
+struct maintenance_save_request {
+	struct work_env env;
+	struct maintenance maintenance;
+};
+extern const struct model maintenance_load_request_model, maintenance_save_request_model;
+
 struct vm_create_request {
 	struct work_env env;
 	char *uuid;

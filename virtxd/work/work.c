@@ -44,4 +44,8 @@ const struct work works[WORK_N] = {
 	    &vm_request_model, &vm_result_model, 600, false, work_vm_register },
 	[WORK_REPAIR] = { "repair", "repair what was left behind, or tell what would be done",
 	    &repair_request_model, &repair_list_model, 6 * 3600, false, work_repair },
+	[WORK_MAINTENANCE_LOAD] = { "maintenance-load", "read whether the host is in maintenance",
+	    &maintenance_load_request_model, &maintenance_model, 60, true, work_maintenance_load },
+	[WORK_MAINTENANCE_SAVE] = { "maintenance-save", "keep that the host is in maintenance",
+	    &maintenance_save_request_model, &maintenance_model, 60, true, work_maintenance_save },
 };

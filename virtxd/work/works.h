@@ -25,5 +25,7 @@ int work_migration_control(const void *request, void *result, struct error *err)
 int work_vm_heal(const void *request, void *result, struct error *err);
 int work_vm_register(const void *request, void *result, struct error *err);
 int work_repair(const void *request, void *result, struct error *err);
+int work_maintenance_load(const void *request, void *result, struct error *err);
+int work_maintenance_save(const void *request, void *result, struct error *err);
 
 #endif

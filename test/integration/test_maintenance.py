@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host that goes into maintenance: its VMs move or it is said why not, no new ones come, and they come back, whoever
+is killed meanwhile. VIRTX_MAINTENANCE_VMS=20 empties a host of so many; VIRTX_MAINTENANCE_KILLS=10 kills more often."""
+
+import os
+import time
+
+import pytest
+from conftest import BUILD, PREFIX, clear, create, delete, vmdef, wait_ready
+from lab import Lab, wait_for
+from test_migrate import COLD, LIVE, check_place, domains, migrate, operation, refused
+
+VMS = int(os.environ.get("VIRTX_MAINTENANCE_VMS", "3"))
+KILLS = int(os.environ.get("VIRTX_MAINTENANCE_KILLS", "1"))
+
+
+@pytest.fixture(scope="module")
+def lab2():
+    """Two hosts."""
+    with Lab(2, build_dir=BUILD, name=f"{PREFIX}v") as lab:
+        for host in lab.hosts:
+            wait_ready(host)
+            wait_for("both hosts", lambda: len(host.api("GET", "/hosts?cstate=active").json()["items"]) == 2, 30)
+        wait_told(lab)
+        yield lab
+
+
+@pytest.fixture
+def hosts(lab2):
+    """The two, without VMs and out of maintenance afterwards."""
+    yield lab2.hosts
+    for host in lab2.hosts:
+        if not host.alive("virtxd"):
+            host.start("virtxd")
+            wait_ready(host)
+    for host in lab2.hosts:
+        wait_for("the maintenance to end", lambda: end(host).status == 204, 30)
+        wait_for("all to know it", lambda: maintained(lab2) == set(), 30)
+    clear(lab2.hosts[0])
+
+
+def wait_told(lab):
+    """Each host knows what the others have for VMs."""
+    wait_for("what the hosts have", lambda: all(
+        item["fields"]["memoryavailable"] > 0
+        for host in lab.hosts for item in host.api("GET", "/hosts").json()["items"]), 60)
+
+
+def maintained(lab):
+    """The hosts that all take for being in maintenance, None while they disagree."""
+    found = [frozenset(item["uuid"] for item in host.api("GET", "/hosts").json()["items"] if item["maintenance"])
+             for host in lab.hosts]
+    return set(found[0]) if len(set(found)) == 1 else None
+
+
+def begin(host, at=None):
+    return (at or host).api("POST", f"/hosts/{host.uuid}/maintenance", timeout=60)
+
+
+def end(host, back=False, at=None):
+    return (at or host).api("DELETE", f"/hosts/{host.uuid}/maintenance", {"back": back}, timeout=60)
+
+
+def kept(lab, host):
+    return os.path.exists(f"{lab.vms}/xml/{host.uuid}/maintenance")
+
+
+def ended(host, name, timeout=180):
+    """What an operation came to."""
+    def look():
+        found = host.api("GET", name).json()
+        return found if found["state"] != "started" else None
+    return wait_for("the operation to end", look, timeout)
+
+
+def latest(host, op):
+    """The latest operation of this kind that the host knows."""
+    items = host.api("GET", "/operations").json()["items"]
+    return next((item for item in items if item["op"] == op), None)
+
+
+def latest_ended(host, op, timeout=120):
+    def look():
+        found = latest(host, op)
+        return found if found and found["state"] != "started" else None
+    return wait_for(f"{op} to end", look, timeout)
+
+
+def make(host, kind, n=0):
+    """A VM of that kind on the host."""
+    fields = {}
+    if kind == "stuck":
+        fields["nets"] = [{"name": "virtxnone", "nettype": 1, "model": 0, "mac": ""}]
+    uuid = create(host, vmdef(f"{kind}{n}", **fields))
+    if kind in ("running", "paused"):
+        assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    if kind == "paused":
+        assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
+    return uuid
+
+
+STATES = {"off": "poweroff", "running": "running", "paused": "paused", "stuck": "poweroff"}
+
+
+def test_evacuate(lab2, hosts):
+    """The plan, the moves, who stays and why, who is refused meanwhile, and the way back."""
+    one, two = hosts
+    kinds = ["off", "running", "paused"]
+    vms = {make(one, kinds[n % 3], n): kinds[n % 3] for n in range(VMS)}
+    stuck = make(one, "stuck")
+
+    began = time.monotonic()
+    plan = two.api("POST", f"/hosts/{one.uuid}/maintenance?dry_run=true")
+    took = time.monotonic() - began
+    assert plan.status == 200, plan.text
+    assert {item["vm"]: item["host"] for item in plan.json()["items"]} == {uuid: two.uuid for uuid in [*vms, stuck]}
+    assert not kept(lab2, one) and maintained(lab2) == set()
+
+    began = time.monotonic()
+    answer = begin(one)
+    assert answer.status == 202, answer.text
+    assert begin(one).headers["Location"] == answer.headers["Location"]
+    wait_for("all to know it", lambda: maintained(lab2) == {one.uuid}, 10)
+    assert kept(lab2, one)
+    for host in hosts:
+        refused(host.api("POST", "/vms", {"vmdef": vmdef("new"), "host": one.uuid}), 503, "in maintenance")
+    other = create(two, vmdef("other"))
+    refused(migrate(two, other, one, COLD), 422, "in maintenance")
+    delete(two, other)
+    done = ended(one, answer.headers["Location"])
+    print(f"plan for {len(vms) + 1} VMs: {took * 1000:.0f} ms; moved in {time.monotonic() - began:.1f} s: {done['msg']}")
+    assert done["state"] == "failed" and stuck in done["msg"] and "virtxnone" in done["msg"], done
+    assert f"1 of {len(vms) + 1} VMs" in done["msg"], done
+    for uuid, kind in vms.items():
+        check_place(lab2, uuid, two, STATES[kind])
+    check_place(lab2, stuck, one, "poweroff")
+    told = {item["vm"]: item for item in one.api("GET", f"/hosts/{one.uuid}/maintenance").json()["vms"]}
+    assert {uuid: told[uuid]["host"] for uuid in told} == {**{uuid: two.uuid for uuid in vms}, stuck: ""}
+    assert "virtxnone" in told[stuck]["reason"]
+    moves = [item for item in one.api("GET", "/operations").json()["items"]
+             if item["op"] == "VmMigrate" and item["state"] == "completed"]
+    assert {item["vm"] for item in moves} == set(vms)
+
+    for uuid, kind in vms.items():
+        if kind == "paused":  # QEMU sends on only what has run
+            assert two.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
+            vms[uuid] = "running"
+    answer = end(one, back=True, at=two)
+    assert answer.status == 202, answer.text
+    done = ended(one, answer.headers["Location"])
+    assert done["state"] == "completed", done
+    for uuid, kind in vms.items():
+        check_place(lab2, uuid, one, STATES[kind])
+    assert not kept(lab2, one)
+    wait_for("all to know it", lambda: maintained(lab2) == set(), 10)
+    assert end(one).status == 204 and end(one, back=True).status == 204
+
+
+def restart(lab, victim, delay, maintenance):
+    """Kill virtxd so long after a request, and start it again."""
+    time.sleep(delay)
+    victim.kill("virtxd")
+    victim.start("virtxd")
+    wait_ready(victim)
+    wait_for("all to know it", lambda: maintained(lab) == maintenance, 30)
+
+
+@pytest.mark.parametrize("who", ["the host's own", "another's"])
+def test_restart(lab2, hosts, who):
+    """virtxd is killed while VMs move away, and again while they come back: it all goes on."""
+    one, two = hosts
+    victim = one if who == "the host's own" else two
+    vms = {make(one, kind): STATES[kind] for kind in ("off", "running")}
+    for n in range(KILLS):
+        delay = 0.3 + 2.5 * n / KILLS
+        assert begin(one).status == 202
+        restart(lab2, victim, delay, {one.uuid})
+        wait_for("the VMs to be gone", lambda: domains(one) == set(), 120, 0.2)
+        for uuid, state in vms.items():
+            check_place(lab2, uuid, two, state)
+        done = latest_ended(one, "HostMaintenance")
+        assert done["state"] == "completed", (done, one.api("GET", "/operations").json())
+        refused(one.api("POST", "/vms", {"vmdef": vmdef("new"), "host": one.uuid}), 503, "in maintenance")
+
+        assert end(one, back=True).status == 202
+        restart(lab2, victim, delay, set())
+        wait_for("the VMs to be back", lambda: domains(one) == set(vms), 120, 0.2)
+        for uuid, state in vms.items():
+            check_place(lab2, uuid, one, state)
+        assert latest_ended(one, "HostMaintenanceEnd")["state"] == "completed"
+        assert not kept(lab2, one)
+
+
+def test_end_at_once(lab2, hosts):
+    """What is under way goes on, what waits stays, and nothing is left of it."""
+    one, two = hosts
+    vms = [make(one, "off", n) for n in range(4)]
+    answer = begin(one)
+    assert answer.status == 202, answer.text
+    assert end(one).status == 204
+    done = ended(one, answer.headers["Location"])
+    stayed = domains(one)
+    assert stayed | domains(two) == set(vms) and not stayed & domains(two)
+    assert not kept(lab2, one)
+    assert done["state"] == ("failed" if stayed else "completed"), done
+    for uuid in vms:
+        check_place(lab2, uuid, one if uuid in stayed else two, "poweroff")
+    assert create(one, vmdef("again"))
+
+
+def test_late(lab2, hosts):
+    """A VM that was on its way to the host when its maintenance began leaves again."""
+    one, two = hosts
+    uuid = make(two, "running")
+    begun = migrate(two, uuid, one, LIVE)
+    assert begun.status == 202, begun.text
+    assert begin(one).status == 202
+    assert operation(two, begun)["state"] == "completed"
+    wait_for("the VM to leave again", lambda: uuid in domains(two), 60)
+    check_place(lab2, uuid, two, "running")
+
+
+def virtx(host, *args, status=0):
+    done = host.run([f"{BUILD}/virtx/virtx", *args], check=False, timeout=120)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_command(lab2, hosts):
+    """virtx on another host."""
+    one, two = hosts
+    uuid, stuck = make(one, "off"), make(one, "stuck")
+    wait_for("their names", lambda: len(two.api("GET", f"/vms?host={one.uuid}").json()["items"]) == 2, 20)
+    plan = virtx(two, "maintain", "host", "-n", one.uuid).stdout
+    assert uuid in plan and "off0" in plan and two.uuid in plan
+    assert "maintenance" not in virtx(two, "list", "host").stdout
+    done = virtx(two, "maintain", "host", "--wait", one.uuid, status=1)
+    assert f"1 of 2 VMs stay: VM '{stuck}'" in done.stderr and "virtxnone" in done.stderr
+    wait_for("all to know it", lambda: maintained(lab2) == {one.uuid}, 10)
+    assert "active (maintenance)" in virtx(two, "list", "host").stdout
+    assert "active (maintenance)" in virtx(two, "get", "host", one.uuid).stdout
+    shown = virtx(two, "get", "maintain", "host", one.uuid).stdout
+    assert "in maintenance" in shown and two.uuid in shown and "virtxnone" in shown
+    assert "virtx_hosts_maintenance 1\n" in two.api("GET", "/metrics").text
+    virtx(two, "maintain", "host", "-e", "-b", "-w", one.uuid)
+    check_place(lab2, uuid, one, "poweroff")
+    virtx(two, "maintain", "host", "--back", one.uuid, status=2)
+
+
+NETWORK = "<network><name>virtxonly</name><forward mode='bridge'/><bridge name='virtxonly'/></network>"
+
+
+def test_next_candidate(lab3):
+    """The host that placement prefers refuses the VM: it goes to the other one."""
+    one, two, three = lab3.hosts
+    wait_told(lab3)
+    for host in (one, three):
+        host.run(["tee", "/run/virtxonly.xml"], input=NETWORK)
+        host.virsh("net-define", "/run/virtxonly.xml")
+        host.virsh("net-start", "virtxonly")
+    ballast = [create(three, vmdef(f"ballast{n}")) for n in range(2)]
+    uuid = create(one, vmdef("picky", nets=[{"name": "virtxonly", "nettype": 0, "model": 0, "mac": ""}]))
+    try:
+        plan = one.api("POST", f"/hosts/{one.uuid}/maintenance", {"dry_run": True}).json()
+        assert [item["host"] for item in plan["items"]] == [two.uuid]
+        done = ended(one, begin(one).headers["Location"])
+        assert done["state"] == "completed", done
+        wait_for("the VM to be on the third host", lambda: uuid in domains(three), 10)
+        moves = [item for item in one.api("GET", "/operations").json()["items"] if item["vm"] == uuid]
+        assert [item["state"] for item in moves] == ["completed", "failed", "completed"]
+        assert "virtxonly" in moves[1]["msg"]
+    finally:
+        assert end(one).status == 204
+        wait_for("all to know it", lambda: maintained(lab3) == set(), 30)
+        for host, name in ((three, uuid), *((three, name) for name in ballast)):
+            delete(host, name)
+        for host in (one, three):
+            host.virsh("net-destroy", "virtxonly")
+            host.virsh("net-undefine", "virtxonly")

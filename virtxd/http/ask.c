@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "http/ask.h"
+
+#include <string.h>
+
+#include "http/peer.h"
+
+#define CONNECT_MS 2000
+#define ANSWER_MAX (1 << 20)
+
+static void
+on_done(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct api_ask *ask = arg;
+
+	if (answer)
+		ask->answered(ask, answer->status, answer->body, answer->len, NULL);
+	else
+		ask->answered(ask, 0, "", 0, err);
+}
+
+static const struct peer_ops ops = { .done = on_done };
+
+int
+ask_start(struct peers *peers, struct api_ask *ask, const struct forward_address *address,
+    const char *host, enum method method, const char *path, const char *user, const char *body,
+    int deadline_ms, struct error *err)
+{
+	const struct request_header headers[] = {
+		{ "X-VirtX-Loop", "1" },
+		{ "X-Forwarded-For", user },
+		{ "Content-Type", "application/json" },
+	};
+	struct peer_request request = {
+		.addr = address->addr,
+		.port = address->port,
+		.host = host,
+		.method = method,
+		.path = path,
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers) - !body,
+		.body = body ? body : "",
+		.len = body ? strlen(body) : 0,
+		.connect_ms = CONNECT_MS,
+		.deadline_ms = deadline_ms,
+		.answer_max = ANSWER_MAX,
+	};
+
+	if (address->tls)
+		return error_set(err, 502,
+		    "host '%s' at %s port %u wants TLS, which is not there yet", host,
+		    address->addr, address->port);
+	peer_start(peers, &request, &ops, ask);
+	return 0;
+}
