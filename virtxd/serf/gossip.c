@@ -268,17 +268,18 @@ send_first(struct gossip *gossip, int64_t now)
 static int64_t
 send_confirmation(struct gossip *gossip, int64_t now)
 {
+	double tokens = gossip->pacer.burst / 2;
 	int64_t wait;
 
 	if (!gossip->confirm_at)
 		return INT64_MAX;
 	if (now < gossip->confirm_at)
 		return gossip->confirm_at;
-	wait = pacer_wait(&gossip->pacer, gossip->pacer.burst / 2, now);
-	if (wait > 0 && gossip->confirm_digest)
+	wait = gossip->confirm_digest ? pacer_wait(&gossip->pacer, tokens, now) : 0;
+	if (wait > 0)
 		return now + wait;
 	gossip->confirm_at = 0;
-	if (wait == 0)
+	if (gossip->confirm_digest || pacer_has(&gossip->pacer, tokens, now))
 		send_host(gossip, now);
 	return INT64_MAX;
 }
@@ -436,6 +437,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 	if (!intake_take(gossip->inventory, name, payload, len, &intake, &err))
 		return;
 	gossip->stats.received++;
+	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
 	if (err.status) {
 		gossip->stats.malformed++;
 		log_limited(&malformed_limit, LOG_BURST, "gossip",
