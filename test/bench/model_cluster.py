@@ -129,7 +129,8 @@ class Model:
                 host.confirm_at = host.confirm_at or now + random.uniform(1800, 2200)
         if host.confirm_at and now >= host.confirm_at:
             if host.confirm_digest:
-                if self.may(host, self.burst / 2):
+                self.refill(host)
+                if host.pool >= 64:
                     self.emit_hi(host)
             else:
                 host.confirm_at = None

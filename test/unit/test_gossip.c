@@ -699,6 +699,7 @@ test_rates(void **state)
 	assert_in_range(pacer_wait(&pacer, 1, 2000), 7200, 7201);
 	pacer_hear(&pacer, 100, 2000);
 	assert_in_range(pacer_wait(&pacer, 1, 2000), 27200, 27201);
+	assert_in_range(pacer_wait_calm(&pacer, 2000), 27200, 27201);
 	/* Its own come whatever the others do. */
 	pacer_hear(&pacer, 1000, 2000);
 	assert_in_range(pacer_wait(&pacer, 1, 2000), 38000, 38001);

@@ -263,7 +263,8 @@ send_first(struct gossip *gossip, int64_t now)
 
 /*
  * One digest more after news, if that is not at the expense of the next. Serf does not reach every
- * member with every event; who was not told of a storm is too wrong to wait for the next HI.
+ * member with every event; who was not told of a storm is too wrong to wait for the next HI. But
+ * while a storm of all hosts is still on its way, more would only hold it up.
  */
 static int64_t
 send_confirmation(struct gossip *gossip, int64_t now)
@@ -275,7 +276,7 @@ send_confirmation(struct gossip *gossip, int64_t now)
 		return INT64_MAX;
 	if (now < gossip->confirm_at)
 		return gossip->confirm_at;
-	wait = gossip->confirm_digest ? pacer_wait(&gossip->pacer, tokens, now) : 0;
+	wait = gossip->confirm_digest ? pacer_wait_calm(&gossip->pacer, now) : 0;
 	if (wait > 0)
 		return now + wait;
 	gossip->confirm_at = 0;

@@ -96,13 +96,20 @@ ms_until(double missing, double rate)
 }
 
 int64_t
+pacer_wait_calm(struct pacer *pacer, int64_t now)
+{
+	refill(pacer, now);
+	return ms_until(POOL_FREE - pacer->pool, pacer->pool_rate);
+}
+
+int64_t
 pacer_wait(struct pacer *pacer, double tokens, int64_t now)
 {
 	int64_t own, pool, heard;
 
 	refill(pacer, now);
 	own = ms_until(tokens - pacer->tokens, pacer->rate);
-	pool = ms_until(POOL_FREE - pacer->pool, pacer->pool_rate);
+	pool = pacer_wait_calm(pacer, now);
 	heard = pacer->lent_at + HEAR_MS - now;
 	if (pool < heard)
 		pool = heard;

@@ -32,6 +32,8 @@ double pacer_cost(size_t payload);
 bool pacer_has(struct pacer *pacer, double tokens, int64_t now);
 /* ms until an event that wants so many may go, 0 for at once. What is heard makes it longer. */
 int64_t pacer_wait(struct pacer *pacer, double tokens, int64_t now);
+/* ms until the cluster as a whole leaves enough unused, 0 when it does. */
+int64_t pacer_wait_calm(struct pacer *pacer, int64_t now);
 /* An event of that cost has come, from whomever. */
 void pacer_hear(struct pacer *pacer, double tokens, int64_t now);
 /* Takes them; there may be fewer, and then later ones pay. */
