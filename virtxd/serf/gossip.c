@@ -17,7 +17,7 @@
 #define HELLO_MS    3500 /* after connecting: serf tells members up to 3 s late, events at once */
 #define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
 #define HOLD_MAX_MS 2000 /* that it waits for that */
-#define CONFIRM_MS  2000 /* after an event, a digest tells those whom it did not reach */
+#define CONFIRM_MS  2000 /* after news, a digest tells those whom it did not reach */
 #define RETRY_MS    1000 /* after serf refused an event */
 #define LOG_BURST   5	 /* lines a minute */
 
@@ -31,11 +31,12 @@ struct gossip {
 	struct pulls *pulls;
 	struct pacer pacer;
 	bool connected;
-	int64_t wake_at;    /* as asked for */
-	bool running;	    /* in gossip_run */
-	int64_t next_hi;    /* 0: as soon as can be */
-	int64_t retry_at;   /* nothing is sent before */
-	int64_t confirm_at; /* 0: there is nothing to confirm */
+	int64_t wake_at;     /* as asked for */
+	bool running;	     /* in gossip_run */
+	int64_t next_hi;     /* 0: as soon as can be */
+	int64_t retry_at;    /* nothing is sent before */
+	int64_t confirm_at;  /* 0: there is nothing to confirm */
+	bool confirm_digest; /* that, and not an event */
 	int64_t changed_at;
 	int64_t crowded_at; /* since when there are too many changes for events; 0: there are not */
 	/* While some run the Go virtx: all VMs in turn */
@@ -192,10 +193,11 @@ send_host(struct gossip *gossip, int64_t now)
 		gossip->next_hi = 0;
 		return false;
 	}
-	gossip->confirm_at = 0;
 	gossip->stats.sent_hi++;
 	if (gossip->crowded_at)
 		news_told_all(gossip->news, gossip->inventory);
+	gossip->confirm_digest = gossip->crowded_at != 0;
+	gossip->confirm_at = gossip->crowded_at ? now + jittered(gossip, CONFIRM_MS) : 0;
 	gossip->crowded_at = 0;
 	return true;
 }
@@ -259,16 +261,26 @@ send_first(struct gossip *gossip, int64_t now)
 	return now;
 }
 
-/* One digest more after events, if that is not at the expense of the next ones. */
+/*
+ * One digest more after news, if that is not at the expense of the next. Serf does not reach every
+ * member with every event; who was not told of a storm is too wrong to wait for the next HI. But
+ * while a storm of all hosts is still on its way, more would only hold it up.
+ */
 static int64_t
 send_confirmation(struct gossip *gossip, int64_t now)
 {
+	double tokens = gossip->pacer.burst / 2;
+	int64_t wait;
+
 	if (!gossip->confirm_at)
 		return INT64_MAX;
 	if (now < gossip->confirm_at)
 		return gossip->confirm_at;
+	wait = gossip->confirm_digest ? pacer_wait_calm(&gossip->pacer, now) : 0;
+	if (wait > 0)
+		return now + wait;
 	gossip->confirm_at = 0;
-	if (pacer_wait(&gossip->pacer, gossip->pacer.burst / 2, now) == 0)
+	if (gossip->confirm_digest || pacer_has(&gossip->pacer, tokens, now))
 		send_host(gossip, now);
 	return INT64_MAX;
 }
@@ -426,6 +438,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 	if (!intake_take(gossip->inventory, name, payload, len, &intake, &err))
 		return;
 	gossip->stats.received++;
+	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
 	if (err.status) {
 		gossip->stats.malformed++;
 		log_limited(&malformed_limit, LOG_BURST, "gossip",
