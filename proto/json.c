@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -147,6 +148,49 @@ json_encode_pretty(const struct model *m, const void *obj, size_t *len)
 
 	gen_model(g, m, obj);
 	return gen_finish(g, len);
+}
+
+struct json_list {
+	yajl_gen g;
+	const struct model *element;
+	const char *items;
+	size_t next, n;
+};
+
+struct json_list *
+json_list_new(const struct model *m, const void *obj)
+{
+	struct json_list *list = xcalloc(1, sizeof(*list));
+	const struct field *field = &m->fields[0];
+
+	assert(m->n_fields == 1 && field->kind == KIND_ARRAY);
+	list->g = gen_new(false);
+	list->element = field->sub;
+	list->items = field_items(field, obj, &list->n);
+	yajl_gen_map_open(list->g);
+	yajl_gen_string(list->g, (const unsigned char *)field->name, strlen(field->name));
+	yajl_gen_array_open(list->g);
+	return list;
+}
+
+bool
+json_list_step(struct json_list *list, size_t n)
+{
+	for (; n > 0 && list->next < list->n; n--)
+		gen_model(list->g, list->element, list->items + list->next++ * list->element->size);
+	return list->next < list->n;
+}
+
+char *
+json_list_end(struct json_list *list, size_t *len)
+{
+	char *text;
+
+	yajl_gen_array_close(list->g);
+	yajl_gen_map_close(list->g);
+	text = gen_finish(list->g, len);
+	free(list);
+	return text;
 }
 
 char *

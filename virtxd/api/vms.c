@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/listing.h"
 #include "api/query.h"
 
 void
@@ -15,7 +16,7 @@ api_vm_list(struct api *api, struct request *req)
 		request_reply_error(req, &err);
 	} else {
 		inventory_list_vms(api->inventory, &options.filter, page.offset, page.limit, &list);
-		request_reply_model(req, 200, &vm_list_model, &list);
+		listing_reply(api->base, req, &vm_list_model, &list);
 	}
 	model_clear(&vm_list_model, &list);
 	model_clear(&vm_list_options_model, &options);
