@@ -92,13 +92,20 @@ def test_life_is_told_everywhere(lab3):
         stream.close()
 
 
+def readers(host):
+    """How many read the host's events."""
+    return int(re.search(r"^virtx_event_streams (\d+)$", host.api("GET", "/metrics").text, re.M)[1])
+
+
 def test_operations_of_others(lab3):
     """What happens to an operation is told by every host, and shown by the one that passed the request on."""
     h1, h2, h3 = lab3.hosts
+    for host in lab3.hosts:
+        wait_for("earlier readers to be gone", lambda host=host: readers(host) == 0, 40)
     streams = [Stream(host, query=query) for host, query in ((h1, ""), (h3, "?type=operation"))]
     for stream in streams:
         assert stream.event()[1] == "reset"
-    wait_for("the readers to be known", lambda: "virtx_event_streams 2" in h2.api("GET", "/metrics").text, 10)
+    wait_for("both to read of h2", lambda: readers(h2) == 2, 10)
     body = {"vmdef": conftest.vmdef("evop"), "host": h2.uuid}
     answer = h1.api("POST", "/vms", body, headers={"Prefer": "respond-async"})
     assert answer.status == 202, answer.text
@@ -111,7 +118,7 @@ def test_operations_of_others(lab3):
         assert (data["op"], data["host"], data["state"]) == ("VmCreate", h2.uuid, "completed")
         stream.close()
     # No reader, no relay.
-    wait_for("the relays to end", lambda: "virtx_event_streams 0" in h2.api("GET", "/metrics").text, 40)
+    wait_for("nobody to read of h2", lambda: readers(h2) == 0, 40)
     assert h1.api("GET", where).json() == h2.api("GET", where).json() == data
     assert h1.api("GET", "/operations/nonsense").status == 404
     assert h1.api("GET", "/events?type=nonsense").status == 400
