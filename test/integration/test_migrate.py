@@ -66,7 +66,7 @@ def test_cold(lab2):
         done = operation(source, migrate(source, uuid, target, COLD))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, "poweroff")
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 10)
+        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
     wait_for("the record", lambda: oplog(one, uuid)["VmMigrate"]["status"] == "completed", 20)
     delete(one, uuid)
 
@@ -80,7 +80,7 @@ def test_live(lab2):
         done = operation(source, migrate(source, uuid, target, LIVE))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, "running")
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 10)
+        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
         assert len(target.sanlock_status()["resources"]) == 1
         assert source.sanlock_status()["resources"] == []
         wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
@@ -191,7 +191,7 @@ def test_kinds(lab2, request, kind):
         done = operation(source, migrate(source, uuid, target, LIVE))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, state)
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 10)
+        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
         if state == "paused":
             refused(migrate(target, uuid, source, LIVE), 422, "resume it first")
             assert target.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
