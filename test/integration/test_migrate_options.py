@@ -2,6 +2,7 @@
 """What a live migration can be told, what it tells meanwhile, and how the command line shows it."""
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -86,6 +87,21 @@ def test_timeout(home, action):
         assert done["state"] == "completed", done
     # home sees to it that it runs, wherever it is.
     wait_for("it to run", lambda: runstate(one, uuid) == "running", 30)
+
+
+def test_healed_meanwhile(home):
+    """What virtxd does by itself leaves a VM that still comes in alone: it arrives whole."""
+    one, two, uuid = home
+    begun = migrate(one, uuid, two, LIVE, bandwidth=SLOW)
+    wait_for("the transfer", lambda: transfer(one, uuid), 30)
+    request = {"env": {"uri": "qemu:///system", "root": "/vms", "run_dir": "/run/virtx", "host": two.uuid,
+                       "io_timeout": 1}, "uuid": uuid}
+    healed = two.run([os.path.join(BUILD, "virtxd", "virtxd"), "--job", "vm-heal"], input=json.dumps(request),
+                     timeout=60).stdout
+    assert json.loads(healed.splitlines()[-1].removeprefix("result "))["gone"], healed
+    assert not ended(one, begun)
+    assert operation(one, begun)["state"] == "completed"
+    # home sees to it that it has all of its devices there.
 
 
 def may_fault():

@@ -252,8 +252,6 @@ migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uu
 	char from[37];
 
 	*ret = MIGRATION_HERE;
-	if (virDomainIsPersistent(domain) != 1)
-		return 0;
 	if (migration_attach_agent(domain, &cause) < 0)
 		log_warning("job", "%s", cause.detail);
 	cause = (struct error){ 0 };

@@ -82,6 +82,11 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
+	/* A migration that comes in: no VM of this host yet. */
+	if (virDomainIsPersistent(domain) != 1) {
+		res->gone = true;
+		return 0;
+	}
 	if (migration_arrive(&req->env, domain, req->uuid, &end, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
