@@ -9,10 +9,10 @@
 #include "api/action.h"
 #include "api/evacuation.h"
 #include "api/homecoming.h"
+#include "api/maintenance_record.h"
 #include "proto/log.h"
 
 #define TICK_MS	  100
-#define AGAIN_MS  1000	/* until what the storage refused is tried again */
 #define SETTLE_MS 60000 /* that hosts have to tell of themselves after a start of virtxd */
 #define CREATE_MS 60000 /* that an evacuation waits for VMs that are being created */
 #define MSG_MAX	  1500	/* bytes of an operation's message */
@@ -36,13 +36,8 @@ struct transition {
 struct maintainer {
 	struct api *api;
 	struct event *timer;
-	struct maintenance record;
-	char *why; /* it is not known yet; "" when it is */
-	bool loading, saving;
-	bool dirty;	 /* the record is not kept as it is */
-	bool dirty_vms;	 /* and there are VMs in it that must not leave before */
+	struct maintenance_record record;
 	bool wants_move; /* VMs are here that have to leave */
-	int64_t again;	 /* monotonic ms: the storage is not asked before */
 	struct transition change;
 	enum phase phase;
 	struct moves *moves; /* NULL in PHASE_IDLE */
@@ -74,19 +69,19 @@ self_of(const struct maintainer *maintainer)
 static bool
 is_on(const struct maintainer *maintainer)
 {
-	return maintainer->record.since && !maintainer->record.leaving;
+	return maintainer->record.now.since && !maintainer->record.now.leaving;
 }
 
 const char *
 maintainer_why(const struct maintainer *maintainer)
 {
-	return maintainer->why;
+	return maintainer->record.why;
 }
 
 const struct maintenance *
 maintainer_get(const struct maintainer *maintainer)
 {
-	return &maintainer->record;
+	return &maintainer->record.now;
 }
 
 int
@@ -96,9 +91,9 @@ maintainer_check_open(const struct api *api, struct error *err)
 	const struct host *self =
 	    inventory_find_host(api->inventory, inventory_self(api->inventory));
 
-	if (!str_empty(maintainer->why))
+	if (!str_empty(maintainer->record.why))
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    maintainer->why);
+		    maintainer->record.why);
 	if (self && self->maintenance)
 		return error_set(err, 503, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(self->def.name), self->uuid);
@@ -115,32 +110,7 @@ announce(struct maintainer *maintainer)
 	if (!on)
 		maintainer->open_since = monotonic_ms();
 	inventory_set_maintenance(api->inventory, self_of(maintainer), on);
-	api->announce(api->announce_arg, on ? maintainer->record.since : 0);
-}
-
-static struct maintenance_vm *
-find_vm(struct maintainer *maintainer, const char *vm)
-{
-	for (size_t i = 0; i < maintainer->record.n_vms; i++) {
-		if (str_equal(maintainer->record.vms[i].vm, vm))
-			return &maintainer->record.vms[i];
-	}
-	return NULL;
-}
-
-static void
-set_vm(struct maintainer *maintainer, const char *vm, const char *host, const char *reason)
-{
-	struct maintenance_vm *entry = find_vm(maintainer, vm);
-
-	if (!entry) {
-		entry = model_append(&maintainer->record.vms, &maintainer->record.n_vms);
-		entry->vm = xstrdup(vm);
-		maintainer->dirty_vms = true;
-	}
-	str_set(&entry->host, host);
-	str_set(&entry->reason, reason);
-	maintainer->dirty = true;
+	api->announce(api->announce_arg, on ? maintainer->record.now.since : 0);
 }
 
 /* The VMs that are here have to leave. */
@@ -153,8 +123,8 @@ add_vms(struct maintainer *maintainer)
 	for (size_t i = 0; i < n; i++) {
 		if (maintainer->moves)
 			moves_add(maintainer->moves, vms[i]);
-		if (!maintainer->moves || !find_vm(maintainer, vms[i]))
-			set_vm(maintainer, vms[i], "", "");
+		if (!maintainer->moves || !maintenance_record_find(&maintainer->record, vms[i]))
+			maintenance_record_set(&maintainer->record, vms[i], "", "");
 	}
 }
 
@@ -164,7 +134,7 @@ static void
 start_move(void *arg, struct move *move)
 {
 	struct maintainer *maintainer = arg;
-	const char *user = maintainer->record.user;
+	const char *user = maintainer->record.now.user;
 
 	if (maintainer->phase == PHASE_LEAVING)
 		evacuation_start(maintainer->api, str_or_empty(user), move);
@@ -179,7 +149,7 @@ follow_move(void *arg, struct move *move)
 	const struct operation *operation;
 
 	if (maintainer->phase == PHASE_RETURNING) {
-		homecoming_follow(maintainer->api, str_or_empty(maintainer->record.user), move);
+		homecoming_follow(maintainer->api, str_or_empty(maintainer->record.now.user), move);
 		return;
 	}
 	operation = operations_find(maintainer->api->operations, move->operation);
@@ -195,8 +165,8 @@ move_ended(void *arg, struct move *move)
 	if (move->state == MOVE_STAYS)
 		log_info("api", "maintenance: VM '%s' stays: %s", move->vm, move->reason);
 	/* A return that was stopped is of another time. */
-	if (find_vm(maintainer, move->vm))
-		set_vm(maintainer, move->vm,
+	if (maintenance_record_find(&maintainer->record, move->vm))
+		maintenance_record_set(&maintainer->record, move->vm,
 		    move->state == MOVE_DONE && maintainer->phase == PHASE_LEAVING ? move->host
 										   : "",
 		    move->reason);
@@ -211,16 +181,16 @@ begin_operation(struct maintainer *maintainer, enum route_id route)
 {
 	struct api *api = maintainer->api;
 	const struct operation *operation =
-	    operations_find(api->operations, str_or_empty(maintainer->record.operation));
+	    operations_find(api->operations, str_or_empty(maintainer->record.now.operation));
 
 	if (!operation || !str_equal(operation->state, "started")) {
-		str_set(&maintainer->record.operation,
+		str_set(&maintainer->record.now.operation,
 		    operations_start(api->operations, routes[route].op, "", self_of(maintainer),
-			maintainer->resumed ? maintainer->record.user : OWN_USER));
-		maintainer->dirty = true;
+			maintainer->resumed ? maintainer->record.now.user : OWN_USER));
+		maintainer->record.dirty = true;
 	}
 	snprintf(maintainer->operation, sizeof(maintainer->operation), "%s",
-	    maintainer->record.operation);
+	    maintainer->record.now.operation);
 	operations_progress(api->operations, maintainer->operation, 0);
 }
 
@@ -238,8 +208,8 @@ begin_moves(struct maintainer *maintainer, enum phase phase)
 		maintainer->wants_move = false;
 		add_vms(maintainer);
 	}
-	for (size_t i = 0; i < maintainer->record.n_vms && phase == PHASE_RETURNING; i++)
-		moves_add(maintainer->moves, maintainer->record.vms[i].vm);
+	for (size_t i = 0; i < maintainer->record.now.n_vms && phase == PHASE_RETURNING; i++)
+		moves_add(maintainer->moves, maintainer->record.now.vms[i].vm);
 	log_info("api", "%s",
 	    phase == PHASE_LEAVING ? "maintenance: the VMs of this host move away"
 				   : "maintenance: the VMs of this host come back");
@@ -271,8 +241,8 @@ end_moves(struct maintainer *maintainer)
 	log_info("api", "maintenance: %s", err.status ? err.detail : "all VMs have moved");
 	moves_free(steal_ptr(maintainer->moves));
 	if (maintainer->phase == PHASE_RETURNING && !maintainer->stopped) {
-		model_clear(&maintenance_model, &maintainer->record);
-		maintainer->closing = maintainer->dirty = true;
+		model_clear(&maintenance_model, &maintainer->record.now);
+		maintainer->closing = maintainer->record.dirty = true;
 		maintainer->outcome = err;
 	} else {
 		operations_finish(
@@ -328,12 +298,12 @@ run_moves(struct maintainer *maintainer)
 			add_vms(maintainer);
 	}
 	/* That a VM was here must be known before it leaves. */
-	if (!maintainer->dirty_vms || maintainer->stopped)
+	if (!maintainer->record.dirty_vms || maintainer->stopped)
 		moves_run(maintainer->moves, monotonic_ms());
 	percent = moves_percent(maintainer->moves);
 	operations_progress(
 	    maintainer->api->operations, maintainer->operation, percent < 100 ? percent : 99);
-	if ((!maintainer->dirty_vms || maintainer->stopped) && is_over(maintainer))
+	if ((!maintainer->record.dirty_vms || maintainer->stopped) && is_over(maintainer))
 		end_moves(maintainer);
 }
 
@@ -345,11 +315,11 @@ next(struct maintainer *maintainer)
 		return;
 	if (is_on(maintainer) && maintainer->wants_move)
 		begin_moves(maintainer, PHASE_LEAVING);
-	else if (maintainer->record.leaving)
+	else if (maintainer->record.now.leaving)
 		begin_moves(maintainer, PHASE_RETURNING);
 }
 
-/* The storage */
+/* The record is kept */
 
 static void
 transition_done(struct maintainer *maintainer, const struct error *err)
@@ -359,11 +329,10 @@ transition_done(struct maintainer *maintainer, const struct error *err)
 
 	maintainer->change = (struct transition){ 0 };
 	if (err) {
-		model_clear(&maintenance_model, &maintainer->record);
-		maintainer->record = change.before;
+		model_clear(&maintenance_model, &maintainer->record.now);
+		maintainer->record.now = change.before;
 		/* It may have got there all the same. */
-		maintainer->dirty = true;
-		maintainer->again = monotonic_ms() + AGAIN_MS;
+		maintenance_record_retry(&maintainer->record);
 		operations_finish(operations, change.operation, NULL, err);
 		if (change.req)
 			request_reply_error(change.req, err);
@@ -395,24 +364,14 @@ closed(struct maintainer *maintainer)
 }
 
 static void
-save_done(void *arg, void *result, const struct error *err)
+on_saved(void *arg, bool latest, const struct error *err)
 {
-	static struct log_limit limit;
 	struct maintainer *maintainer = arg;
 
-	maintainer->saving = false;
 	arm(maintainer);
 	/* What has changed meanwhile is saved first. */
-	if (maintainer->dirty)
+	if (!latest)
 		return;
-	if (err) {
-		log_limited(&limit, 5, "api", "the maintenance of this host cannot be kept: %s",
-		    err->detail);
-		maintainer->dirty = true;
-		maintainer->again = monotonic_ms() + AGAIN_MS;
-	} else {
-		maintainer->dirty_vms = false;
-	}
 	if (maintainer->change.pending)
 		transition_done(maintainer, err);
 	else if (maintainer->closing && !err)
@@ -420,76 +379,37 @@ save_done(void *arg, void *result, const struct error *err)
 }
 
 static void
-save(struct maintainer *maintainer)
-{
-	struct maintenance_save_request req = {
-		.env = *keeper_env(maintainer->api->keeper),
-		.maintenance = maintainer->record,
-	};
-	struct error err = { 0 };
-
-	if (!maintainer->dirty || maintainer->saving || monotonic_ms() < maintainer->again)
-		return;
-	maintainer->dirty = false;
-	maintainer->saving = true;
-	if (!job_start(maintainer->api->jobs, WORK_MAINTENANCE_SAVE, &req, NULL, "", NULL,
-		save_done, maintainer, &err))
-		save_done(maintainer, NULL, &err);
-}
-
-static void
-load_done(void *arg, void *result, const struct error *err)
+on_loaded(void *arg)
 {
 	struct maintainer *maintainer = arg;
+	const struct maintenance *now = &maintainer->record.now;
 
-	maintainer->loading = false;
-	if (!result) {
-		if (!str_equal(maintainer->why, err->detail))
-			log_warning("api", "whether this host is in maintenance cannot be read: %s",
-			    err->detail);
-		str_set(&maintainer->why, err->detail);
-		maintainer->again = monotonic_ms() + AGAIN_MS;
-		return;
-	}
-	str_set(&maintainer->why, "");
-	model_copy(&maintenance_model, &maintainer->record, result);
-	maintainer->resumed = maintainer->wants_move = maintainer->record.since != 0;
-	if (maintainer->record.since)
+	maintainer->resumed = maintainer->wants_move = now->since != 0;
+	if (now->since)
 		log_info("api", "this host %s",
 		    is_on(maintainer) ? "is in maintenance"
 				      : "was in maintenance, and its VMs come back");
 	announce(maintainer);
 }
 
-static void
-load(struct maintainer *maintainer)
-{
-	struct maintenance_load_request req = { .env = *keeper_env(maintainer->api->keeper) };
-	struct error err = { 0 };
-
-	if (maintainer->loading || str_empty(req.env.host) || monotonic_ms() < maintainer->again)
-		return;
-	maintainer->loading = true;
-	if (!job_start(maintainer->api->jobs, WORK_MAINTENANCE_LOAD, &req, NULL, "", NULL,
-		load_done, maintainer, &err))
-		load_done(maintainer, NULL, &err);
-}
+static const struct maintenance_record_ops record_ops = { on_loaded, on_saved };
 
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct maintainer *maintainer = arg;
 
-	if (!str_empty(maintainer->why)) {
-		load(maintainer);
+	if (!str_empty(maintainer->record.why)) {
+		maintenance_record_run(&maintainer->record);
 		arm(maintainer);
 		return;
 	}
 	next(maintainer);
 	if (maintainer->phase != PHASE_IDLE)
 		run_moves(maintainer);
-	save(maintainer);
-	if (maintainer->phase != PHASE_IDLE || maintainer->dirty || maintainer->record.leaving)
+	maintenance_record_run(&maintainer->record);
+	if (maintainer->phase != PHASE_IDLE || maintainer->record.dirty ||
+	    maintainer->record.now.leaving)
 		arm(maintainer);
 }
 
@@ -502,7 +422,7 @@ on_vm(void *arg, const struct inventory_vm *view, bool gone)
 
 	if (gone || !view->local || !is_on(maintainer) || maintainer->phase != PHASE_IDLE)
 		return;
-	known = find_vm(maintainer, view->vm.uuid);
+	known = maintenance_record_find(&maintainer->record, view->vm.uuid);
 	if (known && !str_empty(known->reason))
 		return;
 	maintainer->wants_move = true;
@@ -516,9 +436,9 @@ static const struct inventory_observer observer = { .vm = on_vm };
 static int
 check_change(struct maintainer *maintainer, struct error *err)
 {
-	if (!str_empty(maintainer->why))
+	if (!str_empty(maintainer->record.why))
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    maintainer->why);
+		    maintainer->record.why);
 	if (!maintainer->change.pending && !maintainer->closing)
 		return 0;
 	error_set(err, 409, "the maintenance of this host is just being changed");
@@ -537,7 +457,7 @@ begin_change(struct maintainer *maintainer, struct request *req, bool at_once)
 	change->pending = true;
 	change->req = req;
 	change->at_once = at_once;
-	model_copy(&maintenance_model, &change->before, &maintainer->record);
+	model_copy(&maintenance_model, &change->before, &maintainer->record.now);
 	snprintf(change->operation, sizeof(change->operation), "%s",
 	    operations_start(api->operations, req->route->op, "", self_of(maintainer), req->user));
 	if (req->respond_async)
@@ -547,16 +467,16 @@ begin_change(struct maintainer *maintainer, struct request *req, bool at_once)
 static void
 keep_change(struct maintainer *maintainer)
 {
-	maintainer->dirty = true;
-	maintainer->again = 0;
-	save(maintainer);
+	maintainer->record.dirty = true;
+	maintainer->record.again = 0;
+	maintenance_record_run(&maintainer->record);
 	arm(maintainer);
 }
 
 void
 maintainer_begin(struct maintainer *maintainer, struct request *req)
 {
-	struct maintenance *record = &maintainer->record;
+	struct maintenance *record = &maintainer->record.now;
 	_free_ char *user = xstrdup(req->user);
 	struct error err = { 0 };
 	bool was_on = is_on(maintainer);
@@ -583,7 +503,7 @@ maintainer_begin(struct maintainer *maintainer, struct request *req)
 void
 maintainer_end(struct maintainer *maintainer, struct request *req, bool back)
 {
-	struct maintenance *record = &maintainer->record;
+	struct maintenance *record = &maintainer->record.now;
 	_free_ char *user = xstrdup(req->user);
 	struct error err = { 0 };
 
@@ -616,7 +536,7 @@ maintainer_new(struct api *api)
 	struct maintainer *maintainer = xcalloc(1, sizeof(*maintainer));
 
 	maintainer->api = api;
-	maintainer->why = xstrdup("libvirt has not told this host's uuid yet");
+	maintenance_record_init(&maintainer->record, api, &record_ops, maintainer);
 	maintainer->timer = evtimer_new(api->base, on_tick, maintainer);
 	inventory_observe(api->inventory, &observer, maintainer);
 	arm(maintainer);
@@ -637,7 +557,6 @@ maintainer_free(struct maintainer *maintainer)
 	event_free(maintainer->timer);
 	moves_free(maintainer->moves);
 	model_clear(&maintenance_model, &maintainer->change.before);
-	model_clear(&maintenance_model, &maintainer->record);
-	free(maintainer->why);
+	maintenance_record_clear(&maintainer->record);
 	free(maintainer);
 }
