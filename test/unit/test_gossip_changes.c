@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What changes on one host is told to the others; what is lost on the way is made up for. */
+#include "gossip_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void
+test_changes_are_told(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	const struct inventory_vm *vm;
+	struct gossip_stats before, after;
+
+	pass(cluster, 3000, false);
+	assert_string_equal(inventory_find_host(b->inventory, a->uuid)->def.name, "h0");
+	before = stats_of(a);
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 200, false);
+	vm = inventory_find_vm(b->inventory, vm_uuid(1));
+	assert_non_null(vm);
+	assert_false(vm->local);
+	assert_int_equal(vm->vcpus, 2);
+	assert_string_equal(vm->vm.runinfo.host, a->uuid);
+	assert_true(equal_views(cluster));
+
+	inventory_set_runstate(a->inventory, vm_uuid(1), VMRUNSTATE_RUNNING);
+	pass(cluster, 200, false);
+	assert_int_equal(
+	    inventory_find_vm(b->inventory, vm_uuid(1))->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
+	/* The same again is no news. */
+	inventory_set_runstate(a->inventory, vm_uuid(1), VMRUNSTATE_RUNNING);
+	report_vm(a, 1, VMRUNSTATE_RUNNING, "one");
+	pass(cluster, 200, false);
+	inventory_remove_vm(a->inventory, vm_uuid(1));
+	pass(cluster, 200, false);
+	assert_null(inventory_find_vm(b->inventory, vm_uuid(1)));
+	after = stats_of(a);
+	assert_int_equal(after.sent_vi - before.sent_vi, 1);
+	assert_int_equal(after.sent_ve - before.sent_ve, 2);
+	assert_int_equal(after.pulls, before.pulls);
+	assert_int_equal(after.malformed + after.refused, 0);
+	cluster_free(cluster);
+}
+
+static void
+test_latest_wins(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 3000, false);
+	for (int i = 0; i < 20; i++) {
+		inventory_set_runstate(a->inventory, vm_uuid(1), VMRUNSTATE_RUNNING);
+		inventory_set_runstate(a->inventory, vm_uuid(1), VMRUNSTATE_PAUSED);
+	}
+	assert_int_equal(pass(cluster, 500, false), 1);
+	assert_int_equal(
+	    inventory_find_vm(b->inventory, vm_uuid(1))->vm.runinfo.runstate, VMRUNSTATE_PAUSED);
+	cluster_free(cluster);
+}
+
+static void
+test_many_changes_are_one_digest(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0];
+	struct gossip_stats before, after;
+	char name[16];
+
+	pass(cluster, 3000, false);
+	before = stats_of(a);
+	for (unsigned int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "vm%u", i);
+		report_vm(a, i, VMRUNSTATE_POWEROFF, name);
+	}
+	pass(cluster, 1500, false);
+	assert_true(equal_views(cluster));
+	after = stats_of(a);
+	assert_int_equal(after.sent_vi + after.sent_ve, before.sent_vi + before.sent_ve);
+	assert_int_equal(after.sent_hi, before.sent_hi + 1);
+	/* What came by the digest is known to be told: the next change is small. */
+	inventory_set_runstate(a->inventory, vm_uuid(5), VMRUNSTATE_RUNNING);
+	pass(cluster, 500, false);
+	assert_int_equal(stats_of(a).sent_ve, after.sent_ve + 1);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+static void
+test_lost_digest_is_told_again(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0];
+	struct gossip_stats before;
+
+	pass(cluster, 10000, false);
+	before = stats_of(a);
+	for (unsigned int i = 0; i < 100; i++)
+		report_vm(a, i, VMRUNSTATE_POWEROFF, "vm");
+	assert_int_equal(pass(cluster, 1000, true), 1);
+	assert_false(equal_views(cluster));
+	assert_int_equal(pass(cluster, 3000, false), 1);
+	assert_true(equal_views(cluster));
+	assert_int_equal(stats_of(a).sent_hi, before.sent_hi + 2);
+	cluster_free(cluster);
+}
+
+static void
+test_lost_events_are_repaired(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	report_vm(a, 2, VMRUNSTATE_POWEROFF, "two");
+	pass(cluster, 3000, false);
+	inventory_set_runstate(a->inventory, vm_uuid(1), VMRUNSTATE_RUNNING);
+	inventory_remove_vm(a->inventory, vm_uuid(2));
+	report_vm(a, 3, VMRUNSTATE_POWEROFF, "three");
+	pass(cluster, 500, true);
+	assert_false(equal_views(cluster));
+	pass(cluster, 18000, false);
+	assert_true(equal_views(cluster));
+	assert_null(inventory_find_vm(b->inventory, vm_uuid(2)));
+	/* Once per digest. */
+	assert_int_equal(stats_of(b).pulls, 3);
+	pass(cluster, 60000, false);
+	assert_int_equal(stats_of(b).pulls, 3);
+	cluster_free(cluster);
+}
+
+static void
+test_partition(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	report_vm(b, 2, VMRUNSTATE_POWEROFF, "two");
+	pass(cluster, 3000, false);
+	assert_true(equal_views(cluster));
+	set_member(a, b, CSTATE_FAILED, false);
+	set_member(b, a, CSTATE_FAILED, false);
+	inventory_remove_vm(a->inventory, vm_uuid(1));
+	report_vm(a, 3, VMRUNSTATE_RUNNING, "three");
+	inventory_set_runstate(b->inventory, vm_uuid(2), VMRUNSTATE_RUNNING);
+	pass(cluster, 30000, true);
+	assert_int_equal(inventory_find_host(a->inventory, b->uuid)->cstate, CSTATE_FAILED);
+	assert_non_null(inventory_find_vm(a->inventory, vm_uuid(2)));
+	set_member(a, b, CSTATE_ACTIVE, false);
+	set_member(b, a, CSTATE_ACTIVE, false);
+	pass(cluster, 600, true);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+static void
+test_failed_pulls_are_tried_again(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	unsigned int n = 0;
+
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	a->send_error = -ENOTCONN;
+	for (int64_t end = cluster->now + 20000; cluster->now < end; cluster->now += 10) {
+		gossip_run(b->gossip);
+		if (b->n_pulls == 0)
+			continue;
+		b->n_pulls = 0;
+		n++;
+		gossip_pulled(b->gossip, a->uuid, NULL);
+	}
+	assert_in_range(n, 3, 8);
+	assert_int_equal(stats_of(b).pulls_failed, n);
+	pass(cluster, 32000, false);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+static void
+test_what_serf_refuses_waits(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0];
+
+	pass(cluster, 3000, false);
+	a->send_error = -EAGAIN;
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 3000, false);
+	assert_false(equal_views(cluster));
+	a->send_error = 0;
+	pass(cluster, 2000, false);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_changes_are_told),
+		cmocka_unit_test(test_latest_wins),
+		cmocka_unit_test(test_many_changes_are_one_digest),
+		cmocka_unit_test(test_lost_digest_is_told_again),
+		cmocka_unit_test(test_lost_events_are_repaired),
+		cmocka_unit_test(test_partition),
+		cmocka_unit_test(test_failed_pulls_are_tried_again),
+		cmocka_unit_test(test_what_serf_refuses_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an event has in it: too much, nonsense, cut short, of another version. */
+#include "gossip_fixture.h"
+
+#include <string.h>
+
+#include "proto/binary.h"
+#include "proto/gossip.h"
+#include "proto/log.h"
+
+/* A VM whose fields fill more than an event goes by the digest. */
+static void
+test_too_long_for_an_event(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	char name[1500];
+
+	pass(cluster, 3000, false);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	report_vm(&cluster->sides[0], 1, VMRUNSTATE_POWEROFF, name);
+	pass(cluster, 3000, false);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+static void
+test_malformed(void **state)
+{
+	static const char *const names[] = { "HI", "VI", "VE" };
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0];
+	unsigned int seed = 1;
+	struct gossip_stats stats;
+	char data[300];
+
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 3000, false);
+	log_init(LOG_LEVEL_ERROR, NULL);
+	for (int i = 0; i < 100000; i++) {
+		size_t len = (size_t)rand_r(&seed) % sizeof(data);
+
+		for (size_t k = 0; k < len; k++)
+			data[k] = (char)(rand_r(&seed) % 3 ? 0 : rand_r(&seed));
+		gossip_receive(a->gossip, names[i % 3], data, len);
+	}
+	log_init(LOG_LEVEL_WARNING, NULL);
+	stats = stats_of(a);
+	assert_in_range(stats.malformed + stats.refused, 99000, 100000);
+	assert_true(equal_views(cluster));
+	cluster_free(cluster);
+}
+
+/* Whole and true to form, but cut, or longer than they should be. */
+static void
+test_lengths(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	struct vm_info info = { .runstate = VMRUNSTATE_RUNNING, .ts = 5, .vcpus = 1 };
+	_free_ char *uuid = xstrdup(vm_uuid(9));
+	_buffer_ struct buffer out = { 0 };
+	char name[] = "name", zero = 0;
+
+	info.uuid = uuid;
+	info.host = a->uuid;
+	info.name = name;
+	assert_int_equal(binary_encode(&vm_info_model, &info, &out), 0);
+	for (size_t len = 0; len < out.len; len++)
+		gossip_receive(b->gossip, "VI", out.data, len);
+	buffer_add(&out, &zero, 1);
+	gossip_receive(b->gossip, "VI", out.data, out.len);
+	assert_null(inventory_find_vm(b->inventory, uuid));
+	assert_int_equal(stats_of(b).malformed, out.len);
+	gossip_receive(b->gossip, "VI", out.data, out.len - 1);
+	assert_non_null(inventory_find_vm(b->inventory, uuid));
+	/* Others' events are none of ours. */
+	gossip_receive(b->gossip, "deploy", "x", 1);
+	assert_int_equal(stats_of(b).malformed, out.len);
+	cluster_free(cluster);
+}
+
+static void
+test_trailer(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	struct host_info info = { .uuid = a->uuid };
+	struct host_digest digest = { HOST_DIGEST_VERSION, 0, 1 };
+	_buffer_ struct buffer out = { 0 };
+	size_t bare;
+	uint64_t its;
+
+	info.fields.name = a->name;
+	info.fields.ts = now_ms() + 1000;
+	binary_encode(&host_info_model, &info, &out);
+	bare = out.len;
+	binary_encode(&host_digest_model, &digest, &out);
+	gossip_receive(b->gossip, "HI", out.data, out.len - 1);
+	assert_int_equal(stats_of(b).malformed, 1);
+	gossip_receive(b->gossip, "HI", out.data, out.len);
+	assert_int_equal(inventory_match(b->inventory, a->uuid, &its), INVENTORY_MATCH_DIFFERS);
+	assert_int_equal(its, 1);
+	/* A later version is no fault, and none at all is the Go virtx's. */
+	info.fields.ts++;
+	digest.version = 2;
+	out.len = 0;
+	binary_encode(&host_info_model, &info, &out);
+	binary_encode(&host_digest_model, &digest, &out);
+	buffer_add(&out, "more", 4);
+	gossip_receive(b->gossip, "HI", out.data, out.len);
+	assert_int_equal(inventory_match(b->inventory, a->uuid, &its), INVENTORY_MATCH_UNKNOWN);
+	info.fields.ts++;
+	out.len = 0;
+	binary_encode(&host_info_model, &info, &out);
+	assert_int_equal(out.len, bare);
+	gossip_receive(b->gossip, "HI", out.data, out.len);
+	assert_int_equal(stats_of(b).malformed, 1);
+	assert_int_equal(stats_of(b).refused, 0);
+	cluster_free(cluster);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_too_long_for_an_event),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_trailer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

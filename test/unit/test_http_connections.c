@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How connections begin and end: listeners, keep-alive, pipelining, and who hangs up when. */
+#include "http_fixture.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/model.h"
+
+static void
+test_http_1_0(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+	struct reply r;
+
+	client_open(&c, f);
+	client_send(&c, "GET /vms/" UUID "/runstate HTTP/1.0\r\n\r\n");
+	read_reply(&c, false, &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.len, strlen("{\"runstate\":4,\"host\":\"" UUID "\"}"));
+	reply_clear(&r);
+	assert_true(client_wait_closed(&c, 2000));
+	client_close(&c);
+
+	client_open(&c, f);
+	for (int i = 0; i < 2; i++) {
+		client_send(&c, "GET /vms/" UUID "/runstate HTTP/1.0\r\n"
+				"Connection: keep-alive\r\n\r\n");
+		read_reply(&c, false, &r);
+		assert_int_equal(r.status, 200);
+		assert_header(&r, "Connection", "keep-alive");
+		reply_clear(&r);
+	}
+	client_close(&c);
+
+	client_open(&c, f);
+	client_send(&c, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
+	read_reply(&c, false, &r);
+	assert_header(&r, "Connection", "close");
+	reply_clear(&r);
+	assert_true(client_wait_closed(&c, 2000));
+	client_close(&c);
+}
+
+static void
+test_half_close(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+	assert_int_equal(shutdown(c.fd, SHUT_WR), 0);
+	expect(&c, 202);
+	assert_true(client_wait_closed(&c, 2000));
+	client_close(&c);
+}
+
+static void
+test_hang_up(void **state)
+{
+	struct vmruninfo info = { 0 };
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	client_send(&c, "GET /readyz?x=y HTTP/1.1\r\nContent-Length: 2\r\n\r\nab");
+	wait_held(f, 1);
+	assert_int_equal(count_connections(f), 1);
+	client_close(&c);
+	run_for(f, 100);
+	/* Noticed at once, but the request is still there for its handler. */
+	assert_int_equal(count_connections(f), 0);
+	assert_string_equal(f->held[0]->body, "ab");
+	assert_string_equal(f->held[0]->query, "x=y");
+	request_reply_model(f->held[0], 200, &vmruninfo_model, &info);
+
+	/* With a reset instead of an end. */
+	client_open(&c, f);
+	client_send(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+	wait_held(f, 2);
+	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 },
+			     sizeof(struct linger)),
+	    0);
+	client_close(&c);
+	run_for(f, 100);
+	assert_int_equal(count_connections(f), 0);
+	request_reply(f->held[1], 204);
+}
+
+/* The reply is given before the loop could notice that the client has gone. */
+static void
+test_hang_up_unnoticed(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	client_send(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+	wait_held(f, 1);
+	client_close(&c);
+	request_reply(f->held[0], 204);
+	run_for(f, 100);
+	assert_int_equal(count_connections(f), 0);
+}
+
+static void
+test_pipelining(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+	struct reply r;
+
+	client_open(&c, f);
+	client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n"
+			"POST /vms HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+			"GET /hosts HTTP/1.1\r\n\r\n"
+			"GET /readyz HTTP/1.1\r\n\r\n"
+			"GET /vms HTTP/1.1\r\n\r\n"
+			"GET /heal");
+	expect(&c, 202);
+	read_reply(&c, false, &r);
+	assert_string_equal(r.body, "\"x\"");
+	reply_clear(&r);
+	expect(&c, 200);
+	wait_held(f, 1);
+	client_send(&c, "thz HTTP/1.1\r\n\r\n");
+	run_for(f, 200);
+	assert_int_equal(f->handled, 4);
+	assert_int_equal(c.in.len, 0);
+	request_reply(f->held[0], 204);
+	expect(&c, 204);
+	expect(&c, 204);
+	expect(&c, 202);
+	client_close(&c);
+}
+
+static void
+test_free_with_pending(void **state)
+{
+	struct fixture *f = *state;
+	struct client c, d, idle;
+
+	client_open(&c, f);
+	client_send(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+	wait_held(f, 1);
+	client_open(&d, f);
+	client_send(&d, "GET /readyz HTTP/1.1\r\n\r\n");
+	wait_held(f, 2);
+	client_close(&d);
+	client_open(&idle, f);
+	run_for(f, 50);
+	fixture_stop(f);
+	assert_true(client_wait_closed(&c, 1000));
+	request_reply(f->held[0], 204);
+	request_reply(f->held[1], 204);
+	client_close(&c);
+	client_close(&idle);
+}
+
+static void
+test_two_listeners(void **state)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct fixture *f = *state;
+	struct client c = { .f = f };
+	struct reply r;
+
+	c.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c.fd < 0 || bind(c.fd, (struct sockaddr *)&in6, sizeof(in6)) < 0) {
+		client_close(&c);
+		skip();
+	}
+	fixture_stop(f);
+	f->config.listen = xrealloc(f->config.listen, 2, sizeof(*f->config.listen));
+	f->config.listen[1] = (struct config_listen){ .addr = xstrdup("::1") };
+	f->config.n_listen = 2;
+	fixture_start(f);
+	in6.sin6_port = htons(http_server_port(f->server, 1));
+	assert_int_not_equal(in6.sin6_port, htons(http_server_port(f->server, 0)));
+	assert_int_equal(connect(c.fd, (struct sockaddr *)&in6, sizeof(in6)), 0);
+	c.event = event_new(f->base, c.fd, EV_READ | EV_PERSIST, client_on_readable, &c);
+	event_add(c.event, NULL);
+	client_send(&c, "GET /hosts HTTP/1.1\r\n\r\n");
+	read_reply(&c, false, &r);
+	assert_string_equal(r.body, "::1");
+	reply_clear(&r);
+	client_close(&c);
+	client_open(&c, f);
+	client_send(&c, "GET /hosts HTTP/1.1\r\n\r\n");
+	expect(&c, 200);
+	client_close(&c);
+}
+
+static void
+test_bind_failure(void **state)
+{
+	struct fixture *f = *state;
+	struct config config;
+	struct error err = { 0 };
+
+	config_init(&config);
+	config.listen[0].port = http_server_port(f->server, 0);
+	assert_null(http_server_new(f->base, &config, fixture_handle, f, &err));
+	assert_non_null(strstr(err.detail, "127.0.0.1"));
+	assert_non_null(strstr(err.detail, strerror(EADDRINUSE)));
+	str_set(&config.listen[0].addr, "192.0.2.1");
+	assert_null(http_server_new(f->base, &config, fixture_handle, f, &err));
+	assert_non_null(strstr(err.detail, strerror(EADDRNOTAVAIL)));
+	config_clear(&config);
+	assert_int_equal(http_server_port(f->server, 1), 0);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_http_1_0),
+		TEST(test_half_close),
+		TEST(test_hang_up),
+		TEST(test_hang_up_unnoticed),
+		TEST(test_pipelining),
+		TEST(test_free_with_pending),
+		TEST(test_two_listeners),
+		TEST(test_bind_failure),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
