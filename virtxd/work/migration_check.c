@@ -172,25 +172,39 @@ check_absent(const struct vm_migrate_request *req, virConnectPtr target, struct 
 	return -1;
 }
 
-int
-migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+static int
+check_target(const struct vm_migrate_request *req, virDomainPtr domain,
+    const struct domain_info *info, struct error *err)
 {
 	virConnectPtr conn = virDomainGetConnect(domain);
 	_connect_ virConnectPtr target = NULL;
-	_domain_info_ struct domain_info info = { 0 };
 	_domain_caps_ struct domain_caps here = { 0 }, there = { 0 };
 
-	if (check_storage(req, err) < 0 || hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (check_storage(req, err) < 0)
 		return -1;
 	if (hypervisor_open(req->target_uri, &target, err) < 0)
 		return error_wrap(err, "host '%s'", req->target);
 	if (hypervisor_caps(conn, &here, err) < 0 || hypervisor_caps(target, &there, err) < 0 ||
 	    check_identity(req, &here, &there, err) < 0 || check_absent(req, target, err) < 0 ||
-	    check_nets(req, &info.def, target, err) < 0)
+	    check_nets(req, &info->def, target, err) < 0)
 		return -1;
 	if (!req->live)
 		return 0;
-	if (check_hugepages(req, &info.def, target, err) < 0)
+	if (check_hugepages(req, &info->def, target, err) < 0)
 		return -1;
-	return str_equal(info.type, "kvm") ? check_cpu(req, conn, domain, target, err) : 0;
+	return str_equal(info->type, "kvm") ? check_cpu(req, conn, domain, target, err) : 0;
+}
+
+int
+migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (check_target(req, domain, &info, err) == 0)
+		return 0;
+	/* Another one may do. */
+	snprintf(err->host, sizeof(err->host), "%s", req->target);
+	return -1;
 }
