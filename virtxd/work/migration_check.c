@@ -73,28 +73,17 @@ check_cpu(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr
 	    err, 422, "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
 }
 
-/* Whether the host has a network device of that name; 1 where its libvirt cannot tell. */
-static int
+/* Whether the host has a network interface of that name; true where its libvirt cannot tell. The
+ * node devices of libvirt have no bridges among them. */
+static bool
 has_bridge(virConnectPtr target, const char *name)
 {
-	_free_ char *prefix = xasprintf("net_%s_", name);
-	virNodeDevicePtr *devices = NULL;
-	int n =
-	    virConnectListAllNodeDevices(target, &devices, VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET);
-	int found = n <= 0;
+	virInterfacePtr interface = virInterfaceLookupByName(target, name);
 
-	/* libvirt writes an underscore for what is no letter and no digit. */
-	for (char *p = prefix; *p; p++) {
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *p))
-			*p = '_';
-	}
-	for (int i = 0; i < n; i++) {
-		if (strncmp(virNodeDeviceGetName(devices[i]), prefix, strlen(prefix)) == 0)
-			found = 1;
-		virNodeDeviceFree(devices[i]);
-	}
-	free(devices);
-	return found;
+	if (!interface)
+		return virGetLastErrorCode() != VIR_ERR_NO_INTERFACE;
+	virInterfaceFree(interface);
+	return true;
 }
 
 static int
