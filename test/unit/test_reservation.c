@@ -65,14 +65,20 @@ teardown(void **state)
 }
 
 static struct host_figures
-figures(const struct inventory *inventory)
+figures_of(const struct inventory *inventory, const char *host)
 {
 	struct planner *planner = planner_new(inventory);
 	struct host_figures ret = { 0 };
 
-	assert_true(planner_figures(planner, SELF, &ret));
+	assert_true(planner_figures(planner, host, &ret));
 	planner_free(planner);
 	return ret;
+}
+
+static struct host_figures
+figures(const struct inventory *inventory)
+{
+	return figures_of(inventory, SELF);
 }
 
 static void
@@ -186,6 +192,38 @@ test_arrives(void **state)
 	assert_int_equal(figures(inventory).vms, 0);
 }
 
+/* What went to another host, and is back before that was looked at, is not counted there. */
+static void
+test_returns(void **state)
+{
+	struct inventory *inventory = *state;
+	char uuid[] = VM, other[] = OTHER;
+	struct vmdef def = vm(1000);
+	struct host_info info = { .uuid = other,
+		.fields = { .name = name,
+		    .cpudef = { NULL, 1, 1, 4, 2 },
+		    .memoryavailable = TOTAL,
+		    .ts = 1 } };
+	struct vm_info seen = { .uuid = uuid,
+		.host = other,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = now_ms() + 1000,
+		.name = name };
+	uint64_t id;
+
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_TAKEN);
+	report(inventory, 1000);
+	id = reservation_add(inventory, OTHER, VM, &def);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
+	reservation_settle(inventory, id, VM);
+	inventory_release_vm(inventory, VM);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
+	assert_int_equal(inventory_take_info(inventory, &seen), INVENTORY_TAKEN);
+	report(inventory, 1000);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
+	assert_int_equal(reservation_count(inventory), 0);
+}
+
 /* There is a bound to both kinds, and none drives the other out. */
 static void
 test_bound(void **state)
@@ -218,6 +256,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arrives, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_returns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 	};
 

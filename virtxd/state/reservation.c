@@ -32,8 +32,11 @@ reservation_counts(const struct inventory *inventory, const struct reservation *
 		return RESERVATION_GONE;
 	if (reservation->settled && monotonic_ms() - reservation->settled > RESERVATION_MS)
 		return RESERVATION_GONE;
-	if (!host || !str_equal(host->uuid, reservation->host))
+	if (!host)
 		return RESERVATION_WHOLE;
+	/* What is done was there, and has gone on or back. */
+	if (!str_equal(host->uuid, reservation->host))
+		return reservation->settled ? RESERVATION_GONE : RESERVATION_WHOLE;
 	if (vm->view.local)
 		return vm->view.vm.def.memory.total ? RESERVATION_GONE : RESERVATION_MEMORY;
 	seen = reservation->seen_ts ? reservation->seen_ts : vm->view.vm.ts;
