@@ -314,6 +314,28 @@ const struct model vm_register_options_model = { "VmRegisterOptions",
 	sizeof(struct vm_register_options), vm_register_options_fields,
 	ARRAY_SIZE(vm_register_options_fields) };
 
+static const struct field vm_reservation_fields[] = {
+	FIELD("host", struct vm_reservation, host),
+	FIELD("operation", struct vm_reservation, operation),
+	FIELD("renew", struct vm_reservation, renew),
+	FIELD("chosen", struct vm_reservation, chosen),
+	FIELD("leases", struct vm_reservation, leases),
+	FIELD("name", struct vm_reservation, name),
+	FIELD_STRUCT("cpudef", struct vm_reservation, cpudef, cpudef),
+	FIELD_STRUCT("memory", struct vm_reservation, memory, vmdef_memory),
+	FIELD_ARRAY("custom", struct vm_reservation, custom, custom_field),
+};
+const struct model vm_reservation_model = { "VmReservation", sizeof(struct vm_reservation),
+	vm_reservation_fields, ARRAY_SIZE(vm_reservation_fields) };
+
+static const struct field vm_reservation_end_fields[] = {
+	FIELD("host", struct vm_reservation_end, host),
+	FIELD("operation", struct vm_reservation_end, operation),
+};
+const struct model vm_reservation_end_model = { "VmReservationEnd",
+	sizeof(struct vm_reservation_end), vm_reservation_end_fields,
+	ARRAY_SIZE(vm_reservation_end_fields) };
+
 static const struct field transfer_progress_fields[] = {
 	FIELD("total", struct transfer_progress, total),
 	FIELD("transferred", struct transfer_progress, transferred),

@@ -292,6 +292,27 @@ struct vm_register_options {
 };
 extern const struct model vm_register_options_model;
 
+/* What a VM that comes from another host needs of this one. */
+struct vm_reservation {
+	char *host;	 /* that is asked */
+	char *operation; /* that moves the VM */
+	bool renew;	 /* the VM is on its way: there is nothing to refuse any more */
+	bool chosen;	 /* the host was, by placement: what is to be apart counts, too */
+	bool leases;	 /* it has some */
+	char *name;
+	struct cpudef cpudef;
+	struct vmdef_memory memory;
+	struct custom_field *custom;
+	size_t n_custom;
+};
+extern const struct model vm_reservation_model;
+
+struct vm_reservation_end {
+	char *host;
+	char *operation;
+};
+extern const struct model vm_reservation_end_model;
+
 struct transfer_progress {
 	int64_t total;
 	int64_t transferred;

@@ -45,6 +45,9 @@ int vm_shutdown_options_check(const struct vm_shutdown_options *options, struct 
 /* Types and numbers; the host is a UUID or "". What only a live migration has is refused for a cold
  * one. */
 int vm_migrate_options_check(const struct vm_migrate_options *options, struct error *err);
+/* Host and operation are UUIDs, and no number is negative or too large to be counted. */
+int vm_reservation_check(const struct vm_reservation *reservation, struct error *err);
+int vm_reservation_end_check(const struct vm_reservation_end *end, struct error *err);
 /* Names known, no name twice, at least one of userdata and networkconfig, each at most 256 KiB. An
  * empty list is fine. */
 int vm_boot_options_check(const struct vm_boot_options *options, struct error *err);

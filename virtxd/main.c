@@ -257,7 +257,7 @@ on_ask(void *arg, struct api_ask *ask, const char *host, enum method method, con
 	if (!find_address(daemon, host, &address))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
 	return ask_start(daemon->peers, ask, &address, host, method, path, user, body,
-	    method == METHOD_GET ? ASK_MS : daemon->config.reply_timeout * 1000 + ASK_MS, err);
+	    method == METHOD_POST ? daemon->config.reply_timeout * 1000 + ASK_MS : ASK_MS, err);
 }
 
 static void

@@ -267,8 +267,11 @@ def test_next_candidate(lab3):
         assert done["state"] == "completed", done
         wait_for("the VM to be on the third host", lambda: uuid in domains(three), 10)
         moves = [item for item in one.api("GET", "/operations").json()["items"] if item["vm"] == uuid]
-        assert [item["state"] for item in moves] == ["completed", "failed", "completed"]
-        assert "virtxonly" in moves[1]["msg"]
+        assert [(item["op"], item["state"]) for item in moves] == [
+            ("VmMigrate", "completed"), ("VmCreate", "completed")]
+        assert moves[0]["msg"].startswith(f"placed on {three.name}: ")
+        kept_vms = one.api("GET", f"/hosts/{one.uuid}/maintenance").json()["vms"]
+        assert [(item["vm"], item["host"]) for item in kept_vms] == [(uuid, three.uuid)]
     finally:
         assert end(one).status == 204
         wait_for("all to know it", lambda: maintained(lab3) == set(), 30)

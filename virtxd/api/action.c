@@ -7,7 +7,9 @@
 #include <event2/event.h>
 
 #include "api/context.h"
+#include "api/departure.h"
 #include "api/handlers.h"
+#include "api/room.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
@@ -21,7 +23,9 @@
 struct action {
 	struct action *next; /* of api->actions */
 	struct api *api;
-	struct request *req; /* NULL once it is answered */
+	struct request *req;		  /* NULL once it is answered */
+	const struct action_owner *owner; /* NULL for none */
+	void *owner_arg;
 	struct event *deadline;
 	const char *op;
 	const struct route *route;
@@ -31,8 +35,8 @@ struct action {
 	bool in_background;   /* answered when the work begins */
 	int64_t told_due;     /* monotonic ms */
 	char *warning;	      /* of a VM that has moved */
-	action_ended ended;   /* NULL for none */
-	void *ended_arg;
+	bool waits;	      /* its job is still to be started */
+	bool acted;	      /* its job does something by now */
 	char *why;	      /* this host, or the one that the VM moves to */
 	uint64_t reservation; /* of room on it, 0 for none */
 	char id[UUID_TEXT_SIZE];
@@ -138,12 +142,12 @@ reply_accepted(struct action *action)
 static void
 action_end(struct action *action, const struct error *err)
 {
-	action_ended ended = action->ended;
-	void *arg = action->ended_arg;
+	const struct action_owner *owner = action->owner;
+	void *arg = action->owner_arg;
 
 	action_free(action);
-	if (ended)
-		ended(arg, err);
+	if (owner)
+		owner->ended(arg, err);
 }
 
 static void
@@ -151,6 +155,7 @@ progress(void *arg, int percent)
 {
 	struct action *action = arg;
 
+	action->acted = true;
 	operations_progress(action->api->operations, action->id, percent);
 	if (action->in_background && action->req)
 		reply_accepted(action);
@@ -198,6 +203,30 @@ wait_told(struct action *action, const char *warning)
 	evtimer_add(action->deadline, &tv);
 }
 
+void
+action_fail(struct action *action, const struct error *err)
+{
+	log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
+	operations_finish(action->api->operations, action->id, NULL, err);
+	reply_error(action, err);
+	action_end(action, err);
+}
+
+static void
+job_failed(struct action *action, const struct error *err)
+{
+	struct api *api = action->api;
+
+	reservation_cancel(api->inventory, action->reservation);
+	action->waits = true;
+	if (!action->acted && action->owner && action->owner->refused(action->owner_arg, err))
+		return;
+	/* A job that ended without a word may have been killed at any instruction. */
+	if (err->status == 500 || err->status == 503 || err->status == 504)
+		keeper_heal(api->keeper, action->vm);
+	action_fail(action, err);
+}
+
 static void
 done(void *arg, void *result, const struct error *err)
 {
@@ -206,14 +235,7 @@ done(void *arg, void *result, const struct error *err)
 	struct vm_result *res = result;
 
 	if (!res) {
-		log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
-		operations_finish(api->operations, action->id, NULL, err);
-		reservation_cancel(api->inventory, action->reservation);
-		/* A job that ended without a word may have been killed at any instruction. */
-		if (err->status == 500 || err->status == 503 || err->status == 504)
-			keeper_heal(api->keeper, action->vm);
-		reply_error(action, err);
-		action_end(action, err);
+		job_failed(action, err);
 		return;
 	}
 	if (res->gone)
@@ -288,9 +310,51 @@ action_new(
 	return action;
 }
 
-/* Begins the operation with its job; the action is the caller's still where that fails. */
+/* The operation of an action on this VM whose job is still to be started, NULL for none. */
+static const char *
+find_waiting(const struct api *api, const char *vm)
+{
+	for (const struct action *action = api->actions; action; action = action->next) {
+		if (action->waits && str_equal(action->vm, vm))
+			return action->id;
+	}
+	return NULL;
+}
+
 static int
-action_run(struct action *action, enum work_id work, const void *request, const char *user,
+check_waiting(const struct api *api, const char *vm, struct error *err)
+{
+	const char *other = find_waiting(api, vm);
+
+	if (!other)
+		return 0;
+	error_set(err, 409, "another operation on this VM is under way: it waits for a host");
+	snprintf(err->vm, sizeof(err->vm), "%s", vm);
+	snprintf(err->operation, sizeof(err->operation), "%s", other);
+	return -1;
+}
+
+static void
+begin(struct action *action, const char *user)
+{
+	struct api *api = action->api;
+
+	snprintf(action->id, sizeof(action->id), "%s",
+	    operations_start(
+		api->operations, action->op, action->vm, inventory_self(api->inventory), user));
+}
+
+/* It has not come to a job: nobody but the client is told. */
+static void
+abandon(struct action *action, const struct error *err)
+{
+	operations_finish(action->api->operations, action->id, NULL, err);
+	reply_error(action, err);
+	action_free(action);
+}
+
+int
+action_work(struct action *action, enum work_id work, const void *request,
     const struct action_place *place, struct error *err)
 {
 	struct api *api = action->api;
@@ -300,17 +364,29 @@ action_run(struct action *action, enum work_id work, const void *request, const 
 	action->in_background = work == WORK_VM_MIGRATE;
 	action->mark = inventory_mark(api->inventory);
 	action->reservation = place->reservation;
-	action->why = xstrdup(place->why);
-	snprintf(action->id, sizeof(action->id), "%s",
-	    operations_start(
-		api->operations, action->op, vm, inventory_self(api->inventory), user));
+	str_set(&action->why, place->why);
 	/* What never queues may run beside what is under way on its VM. */
 	if (job_start(api->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL,
-		action->id, progress, action->route->reply ? done_host : done, action, err))
+		action->id, progress, action->route->reply ? done_host : done, action, err)) {
+		action->waits = false;
 		return 0;
-	operations_finish(api->operations, action->id, NULL, err);
+	}
 	reservation_cancel(api->inventory, action->reservation);
 	return -1;
+}
+
+/* The client learns of the operation at once, or when it has waited for too long. */
+static void
+answer_later(struct action *action)
+{
+	struct timeval tv = { action->api->config->reply_timeout, 0 };
+
+	if (action->req->respond_async) {
+		reply_accepted(action);
+	} else {
+		action->deadline = evtimer_new(action->api->base, out_of_time, action);
+		evtimer_add(action->deadline, &tv);
+	}
 }
 
 const char *
@@ -327,36 +403,44 @@ action_start_placed(struct api *api, struct request *req, enum work_id work, con
     const char *vm, int success, const struct action_place *place)
 {
 	struct action *action = action_new(api, req->route, req, vm, success);
-	struct timeval tv = { api->config->reply_timeout, 0 };
 	struct error err = { 0 };
 
-	if (action_run(action, work, request, req->user, place, &err) < 0) {
-		reply_error(action, &err);
-		action_free(action);
+	begin(action, req->user);
+	if (!works[work].own_lane && check_waiting(api, vm, &err) < 0) {
+		reservation_cancel(api->inventory, place->reservation);
+		abandon(action, &err);
 		return NULL;
 	}
-	if (req->respond_async) {
-		reply_accepted(action);
-	} else {
-		action->deadline = evtimer_new(api->base, out_of_time, action);
-		evtimer_add(action->deadline, &tv);
+	if (action_work(action, work, request, place, &err) < 0) {
+		abandon(action, &err);
+		return NULL;
 	}
+	answer_later(action);
 	return action->id;
 }
 
-const char *
-action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
-    const void *request, const char *vm, const struct action_place *place, action_ended ended,
-    void *arg, struct error *err)
+struct action *
+action_open(struct api *api, enum route_id route, struct request *req, const char *user,
+    const char *vm, const struct action_owner *owner, void *arg, struct error *err)
 {
-	struct action *action = action_new(api, &routes[route], NULL, vm, routes[route].success);
+	struct action *action = action_new(api, &routes[route], req, vm, routes[route].success);
 
-	if (action_run(action, work, request, user, place, err) < 0) {
-		action_free(action);
+	begin(action, user);
+	if (check_waiting(api, vm, err) < 0 || jobs_check_vm(api->jobs, vm, err) < 0) {
+		abandon(action, err);
 		return NULL;
 	}
-	action->ended = ended;
-	action->ended_arg = arg;
+	action->waits = true;
+	action->owner = owner;
+	action->owner_arg = arg;
+	if (req)
+		answer_later(action);
+	return action;
+}
+
+const char *
+action_operation(const struct action *action)
+{
 	return action->id;
 }
 
@@ -452,6 +536,8 @@ actions_free(struct api *api)
 
 	error_set(&err, 503, "virtxd stops");
 	migrations_free(api);
+	departures_free(api);
+	rooms_free(api);
 	while (api->actions) {
 		reply_error(api->actions, &err);
 		action_free(api->actions);

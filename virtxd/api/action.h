@@ -10,6 +10,7 @@
 #include "api/request.h"
 #include "work/work.h"
 
+struct action;
 struct api;
 
 /*
@@ -30,16 +31,32 @@ struct action_place {
 /* The same, on a host that was chosen, or for one. */
 const char *action_start_placed(struct api *api, struct request *req, enum work_id work,
     const void *request, const char *vm, int success, const struct action_place *place);
-/* An operation has ended: err is NULL where it was done. */
-typedef void (*action_ended)(void *arg, const struct error *err);
+
+/* Sees to what comes before a job, and after it. */
+struct action_owner {
+	/* The job has failed before it did anything. True: the action is open again for another
+	 * one, or was ended. */
+	bool (*refused)(void *arg, const struct error *err);
+	/* The operation has ended: err is NULL where it was done. The action is gone. */
+	void (*ended)(void *arg, const struct error *err);
+};
 /*
- * The same without a request, as part of another operation: nobody is answered, ended is told
- * (NULL: nobody), but not when virtxd stops before. Returns the operation's id (borrowed), or NULL
- * with err where the job could not be started.
+ * Begins an operation whose job is started later; until then no other one on the VM is begun. req
+ * is answered as by action_start; NULL: nobody is. owner (borrowed) is told, but not when virtxd
+ * stops before the end. NULL with err where the VM is busy: req is answered then, and owner not
+ * told.
  */
-const char *action_begin(struct api *api, enum route_id route, const char *user, enum work_id work,
-    const void *request, const char *vm, const struct action_place *place, action_ended ended,
-    void *arg, struct error *err);
+struct action *action_open(struct api *api, enum route_id route, struct request *req,
+    const char *user, const char *vm, const struct action_owner *owner, void *arg,
+    struct error *err);
+/* The operation's id, borrowed. */
+const char *action_operation(const struct action *action);
+/* Starts the job of an open action; 0, or -1 with err: it is open still, and the place's
+ * reservation is none any more. */
+int action_work(struct action *action, enum work_id work, const void *request,
+    const struct action_place *place, struct error *err);
+/* Ends one that is open. */
+void action_fail(struct action *action, const struct error *err);
 /* Whether an operation of this route is under way. */
 bool action_is_under_way(const struct api *api, enum route_id route);
 /* 202 with an operation and where it is found. */

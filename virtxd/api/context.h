@@ -15,12 +15,14 @@
 #include "state/operations.h"
 
 struct action;
+struct departure;
 struct event_base;
 struct maintainer;
 struct event_streams;
 struct lag;
 struct metrics_outside;
 struct request;
+struct room;
 
 /* A request to another host, made by api->ask: its owner's, until it is answered. */
 struct api_ask {
@@ -28,6 +30,7 @@ struct api_ask {
 	void (*answered)(
 	    struct api_ask *ask, int status, const char *body, size_t len, const struct error *err);
 	void *arg;
+	const char *refused; /* while answered runs: the X-VirtX-Refused header, NULL for none */
 };
 
 /* All are borrowed and outlive the api. */
@@ -57,8 +60,9 @@ struct api {
 	 * not. */
 	bool (*address)(void *arg, const char *host, char *ret);
 	void *address_arg;
-	/* Asks another host something for this user; body is JSON or NULL. 0, or -1 with err when
-	 * it cannot even be tried: then it is not answered. */
+	/* Asks another host something for this user; body is JSON or NULL. All but POST has to be
+	 * answered from memory. 0, or -1 with err when it cannot even be tried: then it is not
+	 * answered. */
 	int (*ask)(void *arg, struct api_ask *ask, const char *host, enum method method,
 	    const char *path, const char *user, const char *body, struct error *err);
 	void *ask_arg;
@@ -68,6 +72,8 @@ struct api {
 	struct maintainer *maintainer;
 	struct action *actions;		   /* under way; actions_free ends them */
 	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
+	LIST_HEAD(, departure) departures; /* VMs that leave; departures_free ends them */
+	LIST_HEAD(, room) rooms;	   /* on other hosts; rooms_free ends them */
 };
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/migration.h"
+#include "api/departure.h"
 #include "state/placement.h"
 
 struct evacuees {
@@ -99,10 +99,11 @@ failed(struct move *move, const struct error *err)
 }
 
 static void
-on_moved(void *arg, const struct error *err)
+on_moved(void *arg, const char *host, const struct error *err)
 {
 	struct move *move = arg;
 
+	snprintf(move->host, sizeof(move->host), "%s", host);
 	if (err)
 		failed(move, err);
 	else
@@ -162,7 +163,7 @@ start_to(struct api *api, const char *user, struct move *move, const struct vm *
 	const char *operation;
 
 	move_begin(move, placement->host);
-	operation = migration_begin(api, move->vm, &options, why, user, on_moved, move, &err);
+	operation = departure_begin(api, move->vm, &options, why, user, on_moved, move, &err);
 	if (operation)
 		snprintf(move->operation, sizeof(move->operation), "%s", operation);
 	else if (err.status == 503)

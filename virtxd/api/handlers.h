@@ -23,6 +23,8 @@ void api_migration_abort(struct api *api, struct request *req);
 /* virtxd stops: no migration is followed any more; each goes on. */
 void migrations_free(struct api *api);
 void api_vm_register(struct api *api, struct request *req);
+void api_vm_reserve(struct api *api, struct request *req);
+void api_vm_reserve_end(struct api *api, struct request *req);
 void api_host_repair(struct api *api, struct request *req);
 void api_maintenance_get(struct api *api, struct request *req);
 void api_maintenance_begin(struct api *api, struct request *req);

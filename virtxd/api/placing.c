@@ -100,17 +100,24 @@ exclude(struct placing *placing, const char *host, const char *why)
 	    (struct placement_excluded){ xstrdup(host), xstrdup(why) };
 }
 
+void
+placing_take_refusal(struct api *api, const char *host, const char *refused)
+{
+	struct host_figures figures;
+
+	if (sscanf(refused, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &figures.vms,
+		&figures.vcpus, &figures.memory, &figures.hp) == 4)
+		inventory_take_figures(api->inventory, host, &figures);
+}
+
 /* The host said no, and what it has. */
 static void
 take_refusal(struct placing *placing, const struct request_answer *answer)
 {
-	struct host_figures figures;
 	_free_ char *why = NULL;
 	struct error err = { 0 };
 
-	if (sscanf(answer->refused, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &figures.vms,
-		&figures.vcpus, &figures.memory, &figures.hp) == 4)
-		inventory_take_figures(placing->api->inventory, placing->host, &figures);
+	placing_take_refusal(placing->api, placing->host, answer->refused);
 	error_from_json(&err, answer->status, answer->body, answer->len);
 	log_debug("api", "host '%s' refuses a VM: %s", placing->host, err.detail);
 	if (answer->status == 409) {
@@ -301,4 +308,44 @@ placing_accept(struct api *api, struct request *req, const struct vmdef *def)
 	model_clear(&placement_model, &placement);
 	planner_free(planner);
 	return r;
+}
+
+static bool
+find_figures(struct api *api, const char *host, struct host_figures *ret)
+{
+	struct planner *planner = planner_new(api->inventory);
+	bool told = planner_figures(planner, host, ret);
+
+	planner_free(planner);
+	return told;
+}
+
+void
+placing_refuse(struct api *api, struct request *req, const struct error *err)
+{
+	struct host_figures figures;
+
+	if (find_figures(api, inventory_self(api->inventory), &figures))
+		refuse(req, &figures, err);
+	else
+		request_reply_error(req, err);
+}
+
+int
+placing_check_memory(
+    struct api *api, const char *host, const char *vm, const struct vmdef *def, struct error *err)
+{
+	const struct host *entry = inventory_find_host(api->inventory, host);
+	struct host_figures figures;
+	int64_t left;
+
+	if (!find_figures(api, host, &figures))
+		return 0;
+	left = def->memory.hp ? figures.hp : figures.memory;
+	if (def->memory.total <= left)
+		return 0;
+	return error_set(err, 422,
+	    "host '%s' (%s) has %" PRId64 " MiB of %s for VMs, and VM '%s' needs %d MiB",
+	    entry ? str_or_empty(entry->def.name) : "", host, left,
+	    def->memory.hp ? "hugepages" : "memory", vm, def->memory.total);
 }

@@ -31,4 +31,14 @@ void placing_create(struct api *api, struct request *req, const struct vm_create
  * was refused and req is gone. */
 int placing_accept(struct api *api, struct request *req, const struct vmdef *def);
 
+/* Whether the host has the memory that the VM needs, which is all that counts where the user has
+ * named it; -1 with a 422. One that has told nothing yet is not judged. */
+int placing_check_memory(
+    struct api *api, const char *host, const char *vm, const struct vmdef *def, struct error *err);
+/* Answers a host that has chosen this one: it is wrong, and this is what there is (see placing.c).
+ */
+void placing_refuse(struct api *api, struct request *req, const struct error *err);
+/* The other side: what the header of such an answer says of the host. */
+void placing_take_refusal(struct api *api, const char *host, const char *refused);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "api/action.h"
 #include "api/context.h"
+#include "api/departure.h"
 #include "api/handlers.h"
 #include "api/migration.h"
 #include "api/placing.h"
@@ -153,13 +154,16 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		start_info(migration);
 }
 
-static void
-follow(struct api *api, const char *vm, const char *operation,
+void
+migration_follow(struct api *api, const char *vm, const char *operation,
     const struct vm_migrate_options *options)
 {
 	struct timeval tv = { .tv_sec = WATCH_SECONDS };
-	struct migration *migration = xcalloc(1, sizeof(*migration));
+	struct migration *migration;
 
+	if (find(api, operation))
+		return;
+	migration = xcalloc(1, sizeof(*migration));
 	migration->api = api;
 	snprintf(migration->vm, sizeof(migration->vm), "%s", vm);
 	snprintf(migration->operation, sizeof(migration->operation), "%s", operation);
@@ -169,168 +173,6 @@ follow(struct api *api, const char *vm, const char *operation,
 	migration->timer = event_new(api->base, -1, EV_PERSIST, on_timer, migration);
 	evtimer_add(migration->timer, &tv);
 	LIST_INSERT_HEAD(&api->migrations, migration, link);
-}
-
-/* What can be said without asking: the host, and what it has free by its own accounting. */
-static int
-check_target(struct api *api, const struct inventory_vm *view, const char *uuid, struct error *err)
-{
-	const struct host *host = inventory_find_host(api->inventory, uuid);
-	const struct vmdef_memory *memory = &view->vm.def.memory;
-	struct planner *planner;
-	struct host_figures figures = { 0 };
-	int64_t left;
-	bool told;
-
-	if (!host)
-		return error_set(err, 404, "no host '%s' is known", uuid);
-	if (str_equal(uuid, inventory_self(api->inventory)))
-		return error_set(err, 422, "VM '%s' is on host '%s' (%s) already", view->vm.uuid,
-		    str_or_empty(host->def.name), uuid);
-	if (host->cstate != CSTATE_ACTIVE)
-		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
-		    str_or_empty(host->def.name), uuid, enum_word(&cstate_enum, host->cstate));
-	if (host->maintenance)
-		return error_set(err, 422, "host '%s' (%s) is in maintenance: it takes no VMs",
-		    str_or_empty(host->def.name), uuid);
-	planner = planner_new(api->inventory);
-	told = planner_figures(planner, uuid, &figures);
-	planner_free(planner);
-	left = memory->hp ? figures.hp : figures.memory;
-	/* One that has told nothing yet is asked by libvirt alone. */
-	if (told && memory->total > left)
-		return error_set(err, 422,
-		    "host '%s' (%s) has %lld MiB of %s for VMs, and VM '%s' needs %d MiB",
-		    str_or_empty(host->def.name), uuid, (long long)left,
-		    memory->hp ? "hugepages" : "memory", view->vm.uuid, memory->total);
-	return 0;
-}
-
-/* An IPv6 address has brackets in a URI; %s in the format is the address. */
-static char *
-make_uri(const char *format, const char *addr)
-{
-	const char *at = strstr(format, "%s");
-	bool v6 = strchr(addr, ':') != NULL;
-
-	return xasprintf(
-	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
-}
-
-/* Where the VM goes, and why there; *ret_why is the caller's to free. */
-static int
-find_target(struct api *api, const struct inventory_vm *view,
-    const struct vm_migrate_options *options, char target[UUID_TEXT_SIZE], char **ret_why,
-    struct error *err)
-{
-	struct placement_need need = {
-		.vm = view->vm.uuid,
-		.from = inventory_self(api->inventory),
-		.target = "",
-		.def = &view->vm.def,
-	};
-	struct placement placement = { 0 };
-	int r;
-
-	if (!str_empty(options->host)) {
-		*ret_why = xstrdup("");
-		uuid_normalize(options->host, target);
-		return check_target(api, view, target, err);
-	}
-	r = placing_choose(api, &need, &placement, err);
-	*ret_why = r == 0 ? xasprintf("placed on %s", placement.reason) : xstrdup("");
-	if (r == 0)
-		snprintf(target, UUID_TEXT_SIZE, "%.36s", placement.host);
-	model_clear(&placement_model, &placement);
-	return r;
-}
-
-/* The job's request and its place, with what they borrow. */
-struct prepared {
-	struct vm_migrate_request request;
-	struct action_place place;
-	char target[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
-	char *target_uri, *data_uri, *why;
-};
-
-static void
-prepared_clear(struct prepared *prepared)
-{
-	free(prepared->target_uri);
-	free(prepared->data_uri);
-	free(prepared->why);
-}
-
-/* What is reserved is for an action that follows at once. */
-static int
-prepare(struct api *api, const struct inventory_vm *view, const struct vm_migrate_options *options,
-    struct prepared *ret, struct error *err)
-{
-	struct vm_migrate_request *migrate = &ret->request;
-	char addr[46];
-
-	*migrate = (struct vm_migrate_request){
-		.env = *keeper_env(api->keeper),
-		.uuid = ret->vm,
-		.live = options->migration_type == MIGRATION_TYPE_LIVE,
-		.target = ret->target,
-		.bandwidth = options->bandwidth,
-		.downtime = options->downtime,
-		.post_copy = options->post_copy,
-	};
-	snprintf(ret->vm, sizeof(ret->vm), "%s", view->vm.uuid);
-	if (find_target(api, view, options, ret->target, &ret->why, err) < 0)
-		return -1;
-	if (!api->address(api->address_arg, ret->target, addr))
-		return error_set(
-		    err, 503, "serf does not know the address of host '%s'", ret->target);
-	migrate->target_uri = ret->target_uri = make_uri(api->config->migrate_uri, addr);
-	migrate->data_uri = ret->data_uri = make_uri("tcp://%s", addr);
-	ret->place.why = ret->why;
-	ret->place.reservation =
-	    reservation_add(api->inventory, ret->target, ret->vm, &view->vm.def);
-	return 0;
-}
-
-static void
-start(struct api *api, struct request *req, const struct inventory_vm *view,
-    const struct vm_migrate_options *options)
-{
-	struct prepared prepared = { 0 };
-	const char *operation;
-	struct error err = { 0 };
-
-	if (prepare(api, view, options, &prepared, &err) < 0) {
-		request_reply_error(req, &err);
-	} else {
-		operation = action_start_placed(api, req, WORK_VM_MIGRATE, &prepared.request,
-		    prepared.vm, 202, &prepared.place);
-		if (operation && prepared.request.live)
-			follow(api, prepared.vm, operation, options);
-	}
-	prepared_clear(&prepared);
-}
-
-const char *
-migration_begin(struct api *api, const char *vm, const struct vm_migrate_options *options,
-    const char *why, const char *user, action_ended ended, void *arg, struct error *err)
-{
-	const struct inventory_vm *view = inventory_find_vm(api->inventory, vm);
-	struct prepared prepared = { 0 };
-	const char *operation = NULL;
-
-	if (!view) {
-		error_set(err, 404, "no VM '%s' is known", vm);
-	} else if (action_ready(api, true, err) == 0 &&
-		   prepare(api, view, options, &prepared, err) == 0) {
-		prepared.place.why = why;
-		operation = action_begin(api, ROUTE_VM_MIGRATE, user, WORK_VM_MIGRATE,
-		    &prepared.request, prepared.vm, &prepared.place, ended, arg, err);
-	}
-	if (operation && prepared.request.live)
-		follow(api, prepared.vm, operation, options);
-	prepared_clear(&prepared);
-	return operation;
 }
 
 /* Explains the host that is named, or all. */
@@ -365,7 +207,7 @@ migrate(
 	if (dry_run)
 		explain(api, req, view, options);
 	else if (action_check_ready(api, req, true) == 0)
-		start(api, req, view, options);
+		departure_start(api, req, options);
 }
 
 void

@@ -2,6 +2,7 @@
 #include "http/ask.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "http/peer.h"
 
@@ -13,6 +14,11 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
 	struct api_ask *ask = arg;
 
+	ask->refused = NULL;
+	for (size_t i = 0; answer && i < answer->n_headers; i++) {
+		if (strcasecmp(answer->headers[i].name, "X-VirtX-Refused") == 0)
+			ask->refused = answer->headers[i].value;
+	}
 	if (answer)
 		ask->answered(ask, answer->status, answer->body, answer->len, NULL);
 	else

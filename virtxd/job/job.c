@@ -321,25 +321,32 @@ jobs_busy(const struct jobs *jobs, const char *vm)
 	return job ? job->operation : NULL;
 }
 
+int
+jobs_check_vm(const struct jobs *jobs, const char *vm, struct error *err)
+{
+	const struct job *other = str_empty(vm) ? NULL : jobs_find_vm(jobs, vm);
+
+	if (!other || job_is_internal(other))
+		return 0;
+	if (other->stuck)
+		error_set(err, 409,
+		    "the VM is busy: process %d of job '%s' was killed and is still there",
+		    (int)child_pid(other->child), other->work->name);
+	else
+		error_set(err, 409, "another operation on this VM is under way: job '%s'",
+		    other->work->name);
+	snprintf(err->vm, sizeof(err->vm), "%s", vm);
+	snprintf(err->operation, sizeof(err->operation), "%s", other->operation);
+	return -1;
+}
+
 /* Whether one more may start, now or after waiting. */
 static int
 jobs_admit(
     const struct jobs *jobs, const struct work *work, const char *vm, bool wait, struct error *err)
 {
-	const struct job *other = str_empty(vm) ? NULL : jobs_find_vm(jobs, vm);
-
-	if (other && !job_is_internal(other)) {
-		if (other->stuck)
-			error_set(err, 409,
-			    "the VM is busy: process %d of job '%s' was killed and is still there",
-			    (int)child_pid(other->child), other->work->name);
-		else
-			error_set(err, 409, "another operation on this VM is under way: job '%s'",
-			    other->work->name);
-		snprintf(err->vm, sizeof(err->vm), "%s", vm);
-		snprintf(err->operation, sizeof(err->operation), "%s", other->operation);
+	if (jobs_check_vm(jobs, vm, err) < 0)
 		return -1;
-	}
 	if (jobs->stats.stuck >= (unsigned int)jobs->limits.stuck_max)
 		return error_set(err, 503,
 		    "cannot start job '%s': %u killed processes have not ended", work->name,

@@ -57,10 +57,12 @@ struct reservation {
 	TAILQ_ENTRY(reservation) link; /* the oldest first */
 	uint64_t id;
 	char host[UUID_TEXT_SIZE];
-	char vm[UUID_TEXT_SIZE]; /* "" while that is not known */
-	struct vmdef def;	 /* name, cpudef, memory and custom alone */
-	int64_t made;		 /* monotonic ms */
-	int64_t settled;	 /* monotonic ms, 0 while it is under way */
+	char vm[UUID_TEXT_SIZE];	/* "" while that is not known */
+	struct vmdef def;		/* name, cpudef, memory and custom alone */
+	char operation[UUID_TEXT_SIZE]; /* of another host that sends the VM, "" for this host's */
+	int64_t expires;		/* such a one, monotonic ms; 0 */
+	int64_t made;			/* monotonic ms */
+	int64_t settled;		/* monotonic ms, 0 while it is under way */
 	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
 };
 
@@ -90,7 +92,7 @@ struct inventory {
 	struct host_entry *hosts;
 	struct accounting_host last;
 	TAILQ_HEAD(, reservation) reservations;
-	size_t n_reservations;
+	size_t n_reservations, n_held; /* held: for other hosts, among them */
 	uint64_t last_reservation;
 	struct observer {
 		const struct inventory_observer *observer;

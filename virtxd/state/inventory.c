@@ -198,6 +198,9 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 		if (report->has_def) {
 			set_def(entry, report);
 			entry->data_clock = ++inventory->clock;
+			/* It counts by itself from now on. */
+			if (report->def.memory.total)
+				reservation_release(inventory, uuid, NULL);
 		}
 		set_sizes(entry, report);
 	}

@@ -10,6 +10,7 @@ drop(struct inventory *inventory, struct reservation *reservation)
 {
 	TAILQ_REMOVE(&inventory->reservations, reservation, link);
 	inventory->n_reservations--;
+	inventory->n_held -= reservation->expires != 0;
 	model_clear(&vmdef_model, &reservation->def);
 	free(reservation);
 }
@@ -24,13 +25,18 @@ reservation_counts(const struct inventory *inventory, const struct reservation *
 	    vm ? NULL : index_find_tombstone(inventory, reservation->vm);
 	int64_t seen;
 
+	if (reservation->expires && monotonic_ms() >= reservation->expires)
+		return RESERVATION_GONE;
 	/* It came and went. */
 	if (tombstone && tombstone->buried > reservation->made)
 		return RESERVATION_GONE;
 	if (reservation->settled && monotonic_ms() - reservation->settled > RESERVATION_MS)
 		return RESERVATION_GONE;
-	if (!host || !str_equal(host->uuid, reservation->host))
+	if (!host)
 		return RESERVATION_WHOLE;
+	/* What is done was there, and has gone on or back. */
+	if (!str_equal(host->uuid, reservation->host))
+		return reservation->settled ? RESERVATION_GONE : RESERVATION_WHOLE;
 	if (vm->view.local)
 		return vm->view.vm.def.memory.total ? RESERVATION_GONE : RESERVATION_MEMORY;
 	seen = reservation->seen_ts ? reservation->seen_ts : vm->view.vm.ts;
@@ -47,7 +53,7 @@ purge(struct inventory *inventory)
 		enum reservation_counts counts = reservation_counts(inventory, reservation);
 
 		next = TAILQ_NEXT(reservation, link);
-		if (counts == RESERVATION_GONE && reservation->settled)
+		if (counts == RESERVATION_GONE && (reservation->settled || reservation->expires))
 			drop(inventory, reservation);
 		else if (counts == RESERVATION_MEMORY && !reservation->seen_ts)
 			reservation->seen_ts =
@@ -67,9 +73,33 @@ find(struct inventory *inventory, uint64_t id)
 	return NULL;
 }
 
-uint64_t
-reservation_add(
-    struct inventory *inventory, const char *host, const char *vm, const struct vmdef *def)
+static struct reservation *
+find_held(const struct inventory *inventory, const char *vm)
+{
+	struct reservation *reservation;
+
+	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
+		if (reservation->expires && str_equal(reservation->vm, vm))
+			return reservation;
+	}
+	return NULL;
+}
+
+/* The oldest of this host's own. */
+static struct reservation *
+find_oldest(const struct inventory *inventory)
+{
+	struct reservation *reservation;
+
+	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
+		if (!reservation->expires)
+			return reservation;
+	}
+	return NULL;
+}
+
+static struct reservation *
+add(struct inventory *inventory, const char *host, const char *vm, const struct vmdef *def)
 {
 	struct reservation *reservation = xcalloc(1, sizeof(*reservation));
 	struct vmdef part = {
@@ -80,9 +110,6 @@ reservation_add(
 		.n_custom = def->n_custom,
 	};
 
-	purge(inventory);
-	if (inventory->n_reservations >= RESERVATIONS_MAX)
-		drop(inventory, TAILQ_FIRST(&inventory->reservations));
 	reservation->id = ++inventory->last_reservation;
 	reservation->made = monotonic_ms();
 	snprintf(reservation->host, sizeof(reservation->host), "%.36s", host);
@@ -90,7 +117,56 @@ reservation_add(
 	model_copy(&vmdef_model, &reservation->def, &part);
 	TAILQ_INSERT_TAIL(&inventory->reservations, reservation, link);
 	inventory->n_reservations++;
-	return reservation->id;
+	return reservation;
+}
+
+uint64_t
+reservation_add(
+    struct inventory *inventory, const char *host, const char *vm, const struct vmdef *def)
+{
+	purge(inventory);
+	if (inventory->n_reservations - inventory->n_held >= RESERVATIONS_MAX)
+		drop(inventory, find_oldest(inventory));
+	return add(inventory, host, vm, def)->id;
+}
+
+int
+reservation_hold(struct inventory *inventory, const char *vm, const char *operation,
+    const struct vmdef *def, struct error *err)
+{
+	struct reservation *reservation;
+
+	purge(inventory);
+	reservation = find_held(inventory, vm);
+	if (reservation)
+		drop(inventory, reservation);
+	else if (inventory->n_held >= RESERVATIONS_MAX)
+		return error_set(err, 503, "room for %d VMs is reserved already", RESERVATIONS_MAX);
+	reservation = add(inventory, inventory->self, vm, def);
+	reservation->expires = monotonic_ms() + RESERVATION_HELD_MS;
+	inventory->n_held++;
+	snprintf(reservation->operation, sizeof(reservation->operation), "%.36s", operation);
+	return 0;
+}
+
+bool
+reservation_is_held(
+    const struct inventory *inventory, const char *vm, const struct vmdef_memory *memory)
+{
+	const struct reservation *reservation = find_held(inventory, vm);
+
+	return reservation && reservation_counts(inventory, reservation) != RESERVATION_GONE &&
+	       reservation->def.memory.hp == memory->hp &&
+	       reservation->def.memory.total >= memory->total;
+}
+
+void
+reservation_release(struct inventory *inventory, const char *vm, const char *operation)
+{
+	struct reservation *reservation = find_held(inventory, vm);
+
+	if (reservation && (!operation || str_equal(reservation->operation, operation)))
+		drop(inventory, reservation);
 }
 
 void

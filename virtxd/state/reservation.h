@@ -3,16 +3,21 @@
  * Room on a host for a VM that was placed there. It counts until the host's own figures have the
  * VM in them: those of this host at once, those of another when it next tells of itself. That may
  * take a minute, in which many VMs can be placed.
+ *
+ * This host also holds room for VMs that others send to it, one for each VM: until the VM is here,
+ * the sender gives it up, or has not renewed it for a while.
  */
 #ifndef STATE_RESERVATION_H
 #define STATE_RESERVATION_H
 
+#include "proto/error.h"
 #include "proto/model.h"
 
 struct inventory;
 
-#define RESERVATIONS_MAX 4096	/* then the oldest goes */
-#define RESERVATION_MS	 180000 /* that it is kept after its end, whatever the host tells */
+#define RESERVATIONS_MAX    4096 /* of this host's; then the oldest goes. And as many for others */
+#define RESERVATION_MS	    180000 /* that it is kept after its end, whatever the host tells */
+#define RESERVATION_HELD_MS 60000  /* that one for others is kept when it is not renewed */
 
 /* vm is "" while that is not known. Returns its id, which is never 0; it stays until it is ended by
  * one of the two below. */
@@ -24,6 +29,16 @@ void reservation_cancel(struct inventory *inventory, uint64_t id);
  * known which one it is. */
 void reservation_settle(struct inventory *inventory, uint64_t id, const char *vm);
 size_t reservation_count(struct inventory *inventory);
+
+/* Holds room on this host for a VM, for an operation of the host that sends it; one that was held
+ * for the VM is replaced. 0, or -1 with a 503 where there are too many. */
+int reservation_hold(struct inventory *inventory, const char *vm, const char *operation,
+    const struct vmdef *def, struct error *err);
+/* Whether as much is held for the VM already. */
+bool reservation_is_held(
+    const struct inventory *inventory, const char *vm, const struct vmdef_memory *memory);
+/* No more for this operation; NULL for whichever. */
+void reservation_release(struct inventory *inventory, const char *vm, const char *operation);
 
 /* What a host has, reservations and all. */
 struct host_figures {

@@ -73,28 +73,17 @@ check_cpu(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr
 	    err, 422, "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
 }
 
-/* Whether the host has a network device of that name; 1 where its libvirt cannot tell. */
-static int
+/* Whether the host has a network interface of that name; true where its libvirt cannot tell. The
+ * node devices of libvirt have no bridges among them. */
+static bool
 has_bridge(virConnectPtr target, const char *name)
 {
-	_free_ char *prefix = xasprintf("net_%s_", name);
-	virNodeDevicePtr *devices = NULL;
-	int n =
-	    virConnectListAllNodeDevices(target, &devices, VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET);
-	int found = n <= 0;
+	virInterfacePtr interface = virInterfaceLookupByName(target, name);
 
-	/* libvirt writes an underscore for what is no letter and no digit. */
-	for (char *p = prefix; *p; p++) {
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *p))
-			*p = '_';
-	}
-	for (int i = 0; i < n; i++) {
-		if (strncmp(virNodeDeviceGetName(devices[i]), prefix, strlen(prefix)) == 0)
-			found = 1;
-		virNodeDeviceFree(devices[i]);
-	}
-	free(devices);
-	return found;
+	if (!interface)
+		return virGetLastErrorCode() != VIR_ERR_NO_INTERFACE;
+	virInterfaceFree(interface);
+	return true;
 }
 
 static int
@@ -172,25 +161,39 @@ check_absent(const struct vm_migrate_request *req, virConnectPtr target, struct 
 	return -1;
 }
 
-int
-migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+static int
+check_target(const struct vm_migrate_request *req, virDomainPtr domain,
+    const struct domain_info *info, struct error *err)
 {
 	virConnectPtr conn = virDomainGetConnect(domain);
 	_connect_ virConnectPtr target = NULL;
-	_domain_info_ struct domain_info info = { 0 };
 	_domain_caps_ struct domain_caps here = { 0 }, there = { 0 };
 
-	if (check_storage(req, err) < 0 || hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (check_storage(req, err) < 0)
 		return -1;
 	if (hypervisor_open(req->target_uri, &target, err) < 0)
 		return error_wrap(err, "host '%s'", req->target);
 	if (hypervisor_caps(conn, &here, err) < 0 || hypervisor_caps(target, &there, err) < 0 ||
 	    check_identity(req, &here, &there, err) < 0 || check_absent(req, target, err) < 0 ||
-	    check_nets(req, &info.def, target, err) < 0)
+	    check_nets(req, &info->def, target, err) < 0)
 		return -1;
 	if (!req->live)
 		return 0;
-	if (check_hugepages(req, &info.def, target, err) < 0)
+	if (check_hugepages(req, &info->def, target, err) < 0)
 		return -1;
-	return str_equal(info.type, "kvm") ? check_cpu(req, conn, domain, target, err) : 0;
+	return str_equal(info->type, "kvm") ? check_cpu(req, conn, domain, target, err) : 0;
+}
+
+int
+migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	if (check_target(req, domain, &info, err) == 0)
+		return 0;
+	/* Another one may do. */
+	snprintf(err->host, sizeof(err->host), "%s", req->target);
+	return -1;
 }

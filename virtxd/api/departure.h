@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM of this host leaves it. The host that it goes to is found and asked for room, and then a job
+ * migrates the VM. A host that was chosen, and not named by the user, is one that may refuse: then
+ * the next best is asked, in the same operation.
+ */
+#ifndef API_DEPARTURE_H
+#define API_DEPARTURE_H
+
+#include "api/request.h"
+#include "proto/model.h"
+
+struct api;
+
+/* POST /vms/{uuid}/runstate/migrate with these options (checked, copied). Answers in every case. */
+void departure_start(
+    struct api *api, struct request *req, const struct vm_migrate_options *options);
+
+/* err is NULL where the VM is on the host; else that is the last one that was tried. */
+typedef void (*departure_ended)(void *arg, const char *host, const struct error *err);
+/*
+ * The same for virtxd itself, as an operation of its own. options->host was chosen; why says why it
+ * goes there. Returns the operation's id (borrowed), of whose end ended is told, later; or NULL
+ * with err where it cannot begin.
+ */
+const char *departure_begin(struct api *api, const char *vm,
+    const struct vm_migrate_options *options, const char *why, const char *user,
+    departure_ended ended, void *arg, struct error *err);
+
+/* virtxd stops: what has begun goes on by itself. */
+void departures_free(struct api *api);
+
+#endif
