@@ -192,6 +192,20 @@ test_arrives(void **state)
 	assert_int_equal(figures(inventory).vms, 0);
 }
 
+static void
+tell_other(struct inventory *inventory)
+{
+	char other[] = OTHER;
+	struct host_info info = { .uuid = other,
+		.fields = { .name = name,
+		    .cpudef = { NULL, 1, 1, 4, 2 },
+		    .memoryavailable = TOTAL,
+		    .ts = 1 } };
+
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_TAKEN);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
+}
+
 /* What went to another host, and is back before that was looked at, is not counted there. */
 static void
 test_returns(void **state)
@@ -199,11 +213,6 @@ test_returns(void **state)
 	struct inventory *inventory = *state;
 	char uuid[] = VM, other[] = OTHER;
 	struct vmdef def = vm(1000);
-	struct host_info info = { .uuid = other,
-		.fields = { .name = name,
-		    .cpudef = { NULL, 1, 1, 4, 2 },
-		    .memoryavailable = TOTAL,
-		    .ts = 1 } };
 	struct vm_info seen = { .uuid = uuid,
 		.host = other,
 		.runstate = VMRUNSTATE_POWEROFF,
@@ -211,7 +220,7 @@ test_returns(void **state)
 		.name = name };
 	uint64_t id;
 
-	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_TAKEN);
+	tell_other(inventory);
 	report(inventory, 1000);
 	id = reservation_add(inventory, OTHER, VM, &def);
 	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
@@ -220,6 +229,27 @@ test_returns(void **state)
 	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
 	assert_int_equal(inventory_take_info(inventory, &seen), INVENTORY_TAKEN);
 	report(inventory, 1000);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
+	assert_int_equal(reservation_count(inventory), 0);
+}
+
+/* What was made there, and is no more before it was ever seen. */
+static void
+test_ends_unseen(void **state)
+{
+	struct inventory *inventory = *state;
+	char uuid[] = VM, other[] = OTHER;
+	struct vmdef def = vm(1000);
+	struct vm_event end = {
+		.uuid = uuid, .host = other, .runstate = VMRUNSTATE_DELETED, .ts = now_ms()
+	};
+	uint64_t id;
+
+	tell_other(inventory);
+	id = reservation_add(inventory, OTHER, "", &def);
+	reservation_settle(inventory, id, VM);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
+	inventory_take_event(inventory, &end);
 	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
 	assert_int_equal(reservation_count(inventory), 0);
 }
@@ -257,6 +287,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arrives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_returns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 	};
 

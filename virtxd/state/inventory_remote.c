@@ -201,6 +201,8 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	entry = index_find_vm(inventory, uuid);
 	if (host)
 		note_news(host, event->ts);
+	if (ends && !entry && host)
+		reservation_forget(inventory, host->uuid, uuid);
 	if (ends)
 		return entry ? take_end(inventory, entry, host, event->ts) : INVENTORY_OLD;
 	if (!entry) {

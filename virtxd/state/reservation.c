@@ -192,6 +192,19 @@ reservation_settle(struct inventory *inventory, uint64_t id, const char *vm)
 		drop(inventory, reservation);
 }
 
+void
+reservation_forget(struct inventory *inventory, const char *host, const char *vm)
+{
+	struct reservation *reservation, *next;
+
+	for (reservation = TAILQ_FIRST(&inventory->reservations); reservation; reservation = next) {
+		next = TAILQ_NEXT(reservation, link);
+		if (reservation->settled && str_equal(reservation->vm, vm) &&
+		    str_equal(reservation->host, host))
+			drop(inventory, reservation);
+	}
+}
+
 size_t
 reservation_count(struct inventory *inventory)
 {

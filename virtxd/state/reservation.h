@@ -28,6 +28,8 @@ void reservation_cancel(struct inventory *inventory, uint64_t id);
 /* What it was made for is done (or has to be taken as done): vm is on that host, "" where it is not
  * known which one it is. */
 void reservation_settle(struct inventory *inventory, uint64_t id, const char *vm);
+/* The host tells that the VM, which was never seen here, is no more. */
+void reservation_forget(struct inventory *inventory, const char *host, const char *vm);
 size_t reservation_count(struct inventory *inventory);
 
 /* Holds room on this host for a VM, for an operation of the host that sends it; one that was held
