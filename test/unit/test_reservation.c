@@ -233,7 +233,8 @@ test_returns(void **state)
 	assert_int_equal(reservation_count(inventory), 0);
 }
 
-/* What was made there, and is no more before it was ever seen. */
+/* What was made there, and is no more before it was ever seen: the host says so, or lists what it
+ * has. */
 static void
 test_ends_unseen(void **state)
 {
@@ -243,13 +244,27 @@ test_ends_unseen(void **state)
 	struct vm_event end = {
 		.uuid = uuid, .host = other, .runstate = VMRUNSTATE_DELETED, .ts = now_ms()
 	};
-	uint64_t id;
+	struct vm_info_list list = { .host = other,
+		.fields = { .name = name,
+		    .cpudef = { NULL, 1, 1, 4, 2 },
+		    .memoryavailable = TOTAL,
+		    .ts = 2 } };
+	uint64_t id, early, mark;
 
 	tell_other(inventory);
 	id = reservation_add(inventory, OTHER, "", &def);
 	reservation_settle(inventory, id, VM);
 	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
 	inventory_take_event(inventory, &end);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
+
+	id = reservation_add(inventory, OTHER, "", &def);
+	early = inventory_mark(inventory);
+	reservation_settle(inventory, id, VM);
+	mark = inventory_mark(inventory);
+	assert_int_equal(inventory_take_list(inventory, early, &list), INVENTORY_TAKEN);
+	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL - 1000);
+	assert_int_equal(inventory_take_list(inventory, mark, &list), INVENTORY_TAKEN);
 	assert_int_equal(figures_of(inventory, OTHER).memory, TOTAL);
 	assert_int_equal(reservation_count(inventory), 0);
 }

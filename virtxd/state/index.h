@@ -63,6 +63,7 @@ struct reservation {
 	int64_t expires;		/* such a one, monotonic ms; 0 */
 	int64_t made;			/* monotonic ms */
 	int64_t settled;		/* monotonic ms, 0 while it is under way */
+	uint64_t settled_clock;		/* the inventory's */
 	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
 };
 

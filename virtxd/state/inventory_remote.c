@@ -185,6 +185,12 @@ note_news(struct host_entry *host, int64_t ts)
 		host->news_ts = ts;
 }
 
+static bool
+is_it(void *arg, const char *vm)
+{
+	return str_equal(arg, vm);
+}
+
 enum inventory_news
 inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 {
@@ -202,7 +208,7 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	if (host)
 		note_news(host, event->ts);
 	if (ends && !entry && host)
-		reservation_forget(inventory, host->uuid, uuid);
+		reservation_forget(inventory, host->uuid, UINT64_MAX, is_it, uuid);
 	if (ends)
 		return entry ? take_end(inventory, entry, host, event->ts) : INVENTORY_OLD;
 	if (!entry) {
@@ -295,6 +301,15 @@ struct seen {
 	char uuid[UUID_TEXT_SIZE];
 };
 
+static bool
+is_unlisted(void *arg, const char *vm)
+{
+	struct seen *seen = arg, *found;
+
+	HASH_FIND_STR(seen, vm, found);
+	return !found;
+}
+
 /* What the host did not list has ended, or left; a claim that it does not repeat is dropped. */
 static void
 drop_unlisted(
@@ -310,6 +325,7 @@ drop_unlisted(
 		if (!found && entry->data_clock <= mark)
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 	}
+	reservation_forget(inventory, host->uuid, mark, is_unlisted, seen);
 	if (!self)
 		return;
 	LIST_FOREACH (entry, &self->vms, link) {

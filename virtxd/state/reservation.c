@@ -186,6 +186,7 @@ reservation_settle(struct inventory *inventory, uint64_t id, const char *vm)
 	if (!reservation)
 		return;
 	reservation->settled = monotonic_ms();
+	reservation->settled_clock = ++inventory->clock;
 	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
 	/* Of this host nothing more needs to be heard. */
 	if (str_equal(reservation->host, inventory->self))
@@ -193,14 +194,16 @@ reservation_settle(struct inventory *inventory, uint64_t id, const char *vm)
 }
 
 void
-reservation_forget(struct inventory *inventory, const char *host, const char *vm)
+reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
+    bool (*is_gone)(void *arg, const char *vm), void *arg)
 {
 	struct reservation *reservation, *next;
 
 	for (reservation = TAILQ_FIRST(&inventory->reservations); reservation; reservation = next) {
 		next = TAILQ_NEXT(reservation, link);
-		if (reservation->settled && str_equal(reservation->vm, vm) &&
-		    str_equal(reservation->host, host))
+		if (reservation->settled && reservation->settled_clock <= mark &&
+		    reservation->vm[0] && str_equal(reservation->host, host) &&
+		    !index_find_vm(inventory, reservation->vm) && is_gone(arg, reservation->vm))
 			drop(inventory, reservation);
 	}
 }

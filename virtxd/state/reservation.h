@@ -28,8 +28,10 @@ void reservation_cancel(struct inventory *inventory, uint64_t id);
 /* What it was made for is done (or has to be taken as done): vm is on that host, "" where it is not
  * known which one it is. */
 void reservation_settle(struct inventory *inventory, uint64_t id, const char *vm);
-/* The host tells that the VM, which was never seen here, is no more. */
-void reservation_forget(struct inventory *inventory, const char *host, const char *vm);
+/* The host tells of its VMs, as they were after this mark of the inventory: is_gone says which of
+ * them are no more. Forgets those that were never seen here, and would be waited for. */
+void reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
+    bool (*is_gone)(void *arg, const char *vm), void *arg);
 size_t reservation_count(struct inventory *inventory);
 
 /* Holds room on this host for a VM, for an operation of the host that sends it; one that was held
