@@ -125,7 +125,8 @@ def test_dry_run(hosts):
     """Explains, and changes nothing."""
     h1, h2, h3 = hosts
     uuid = create(h1, small("stays"))
-    wait_for("the VM to be seen", lambda: h2.api("GET", f"/vms/{uuid}/runstate").status == 200, 20)
+    wait_for("the VM to be seen", lambda: all(
+        host.api("GET", f"/vms/{uuid}/runstate").status == 200 for host in hosts), 20)
     before = [len(host.api("GET", "/operations").json()["items"]) for host in hosts]
 
     def explain():
