@@ -166,6 +166,10 @@ def test_migrate(hosts):
     uuid = create(h1, small("goes"))
     wait_for("the VM to be seen", lambda: all(
         len(host.api("GET", "/vms").json()["items"]) == 2 for host in hosts), 20)
+    # Those of the last test may have ended before h1 has heard of them.
+    wait_for("the third host to be the best", lambda: h1.api(
+        "POST", f"/vms/{uuid}/runstate/migrate?dry_run=true",
+        {"host": "", "migration_type": COLD}).json()["host"] == h3.uuid, 60)
     answer = h2.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": "", "migration_type": COLD})
     assert answer.status == 202, answer.text
     done = wait_for("its end", lambda: [item for item in h1.api("GET", "/operations").json()["items"]
