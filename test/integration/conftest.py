@@ -117,3 +117,18 @@ def guest_image():
     paths = subprocess.run([os.path.join(ROOT, "test", "guest", "build")], check=True, text=True,
                            stdout=subprocess.PIPE).stdout.split()
     return next(path for path in paths if "bios" in path)
+
+
+@pytest.fixture
+def hosts(lab3):
+    """Three hosts that know each other, without VMs."""
+    for host in lab3.hosts:
+        wait_for("all hosts", lambda: len([item for item in host.api(
+            "GET", "/hosts?cstate=active").json()["items"] if item["fields"]["memoryavailable"] > 0]) == 3, 60)
+        wait_for("no VMs", lambda: host.api("GET", "/vms").json()["items"] == [], 30)
+    yield lab3.hosts
+    for host in lab3.hosts:
+        if not host.alive("virtxd"):
+            host.start("virtxd")
+            wait_ready(host)
+        clean_up(host)

@@ -6,25 +6,12 @@ import json
 import os
 import re
 
-import pytest
-from conftest import clean_up, create, delete, disk, vmdef, wait_ready
+from conftest import create, delete, disk, vmdef, wait_ready
 from lab import wait_for
 
 VMS = int(os.environ.get("VIRTX_PLACEMENT_VMS", "12"))
 MIB = 64  # of each small VM
 COLD = 0
-
-
-@pytest.fixture
-def hosts(lab3):
-    """Three hosts that know each other, without VMs."""
-    for host in lab3.hosts:
-        wait_for("all hosts", lambda: len([item for item in host.api(
-            "GET", "/hosts?cstate=active").json()["items"] if item["fields"]["memoryavailable"] > 0]) == 3, 60)
-        wait_for("no VMs", lambda: host.api("GET", "/vms").json()["items"] == [], 30)
-    yield lab3.hosts
-    for host in lab3.hosts:
-        clean_up(host)
 
 
 def post(host, definition, query="", **headers):

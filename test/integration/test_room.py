@@ -7,8 +7,7 @@ import os
 import re
 import uuid as uuids
 
-import pytest
-from conftest import clean_up, create, disk, vmdef, wait_ready
+from conftest import create, disk, vmdef, wait_ready
 from lab import wait_for
 
 COLD = 0
@@ -22,21 +21,6 @@ def available(host, at=None):
         return host.api("GET", f"/hosts/{host.uuid}").json()["resources"]["memory"]["availablevms"]
     return next(item["fields"]["memoryavailable"] for item in at.api("GET", "/hosts").json()["items"]
                 if item["uuid"] == host.uuid)
-
-
-@pytest.fixture
-def hosts(lab3):
-    """Three hosts that know each other, without VMs."""
-    for host in lab3.hosts:
-        wait_for("all hosts", lambda: len([item for item in host.api(
-            "GET", "/hosts?cstate=active").json()["items"] if item["fields"]["memoryavailable"] > 0]) == 3, 60)
-        wait_for("no VMs", lambda: host.api("GET", "/vms").json()["items"] == [], 30)
-    yield lab3.hosts
-    for host in lab3.hosts:
-        if not host.alive("virtxd"):
-            host.start("virtxd")
-            wait_ready(host)
-        clean_up(host)
 
 
 def cold(name, memory, **fields):
