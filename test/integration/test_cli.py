@@ -13,10 +13,10 @@ import time
 import types
 
 import pytest
+from conftest import BUILD
+from lab import wrapped
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("VIRTX_BUILD", os.path.join(ROOT, "build"))
-VIRTX = os.path.join(BUILD, "virtx", "virtx")
+VIRTX = wrapped([os.path.join(BUILD, "virtx", "virtx")])
 UUID = "11111111-2222-3333-4444-55555555555a"
 HOST = "99999999-2222-3333-4444-555555555555"
 
@@ -76,7 +76,7 @@ def virtx(*args, server=None, env=None, stdin=""):
     """Run it; server by -A, so that nothing here reaches a server on this machine."""
     address = ["-A", f"127.0.0.1:{server.server_port}"] if server else []
     return subprocess.run(
-        [VIRTX, *address, *args], input=stdin, text=True, capture_output=True, timeout=60,
+        [*VIRTX, *address, *args], input=stdin, text=True, capture_output=True, timeout=60,
         env={"PATH": os.environ["PATH"], "TZ": "UTC", **(env or {})})
 
 
@@ -383,7 +383,7 @@ def on_terminal(*args, server, env=None, timeout=20):
     """Run it with stderr on a terminal: exit code, stdout, what the terminal got."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [VIRTX, "-A", f"127.0.0.1:{server.server_port}", *args], stdin=subprocess.DEVNULL,
+        [*VIRTX, "-A", f"127.0.0.1:{server.server_port}", *args], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=slave, text=True,
         env={"PATH": os.environ["PATH"], "TZ": "UTC", "TERM": "xterm", **(env or {})})
     os.close(slave)
@@ -563,7 +563,7 @@ def test_output_error(server):
     server.answer((200, VM_LIST))
     with open("/dev/full", "w", encoding="ascii") as full:
         result = subprocess.run(
-            [VIRTX, "-A", f"127.0.0.1:{server.server_port}", "list", "vm"], stdout=full,
+            [*VIRTX, "-A", f"127.0.0.1:{server.server_port}", "list", "vm"], stdout=full,
             stderr=subprocess.PIPE, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr == "virtx: cannot write the output: No space left on device\n"

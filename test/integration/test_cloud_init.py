@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import (BUILD, create, delete, disk, oplog, runstate, vmdef, wait_ready, wait_runstate)
-from lab import wait_for
+from lab import wait_for, wrapped
 from test_kill import jobs, kill, send
 
 SECRET = "xyzzy-8f3a-secret"
@@ -144,7 +144,7 @@ def test_guest_reads_its_cd(lab1, host, guest_image):
     assert "seed.iso" in inactive(host, uuid)
     assert "seed.iso" not in registered(lab1, host, uuid)
     for name in held:
-        host.run([f"{BUILD}/lvbcheck/virtx-check-lvb", f"/vms/lock/{name}/{name}", uuid])
+        host.run(wrapped([f"{BUILD}/lvbcheck/virtx-check-lvb", f"/vms/lock/{name}/{name}", uuid]))
     # It is no disk of the VM's.
     assert host.api("GET", f"/vms/{uuid}").json()["def"]["disks"] == []
 

@@ -5,36 +5,36 @@ import json
 import signal
 
 from conftest import BUILD, create, delete, oplog, runstate, vmdef, wait_ready, wait_runstate
-from lab import wait_for
+from lab import wait_for, wrapped
 
-VIRTXD = f"{BUILD}/virtxd/virtxd"
+VIRTXD = wrapped([f"{BUILD}/virtxd/virtxd"])
 
 
 def test_check_config(host):
-    assert host.run([VIRTXD, "--check-config"]).stderr == ""
+    assert host.run([*VIRTXD, "--check-config"]).stderr == ""
     with open(host.path("/run/bad.conf"), "w") as file:
         file.write("[http]\nlisten = 127.0.0.1:8080\nlissen = 1\n")
-    bad = host.run([VIRTXD, "--check-config", "-c", "/run/bad.conf"], check=False)
+    bad = host.run([*VIRTXD, "--check-config", "-c", "/run/bad.conf"], check=False)
     assert bad.returncode == 1 and "/run/bad.conf:3" in bad.stderr and "lissen" in bad.stderr
-    missing = host.run([VIRTXD, "-c", "/run/none.conf"], check=False)
+    missing = host.run([*VIRTXD, "-c", "/run/none.conf"], check=False)
     assert missing.returncode == 1 and "/run/none.conf" in missing.stderr
 
 
 def test_plain_listener_must_be_asked_for(host):
     with open(host.path("/run/open.conf"), "w") as file:
         file.write("[http]\nlisten = 0.0.0.0:8080\n")
-    refused = host.run([VIRTXD, "--check-config", "-c", "/run/open.conf"], check=False)
+    refused = host.run([*VIRTXD, "--check-config", "-c", "/run/open.conf"], check=False)
     assert refused.returncode == 1 and "allow_plain" in refused.stderr
 
 
 def test_job_by_hand(host):
-    done = host.run([VIRTXD, "--job", "probe"], input='{"uri": "qemu:///system"}')
+    done = host.run([*VIRTXD, "--job", "probe"], input='{"uri": "qemu:///system"}')
     word, _, result = done.stdout.strip().partition(" ")
     assert word == "result" and json.loads(result)["uuid"] == host.uuid
-    failed = host.run([VIRTXD, "--job", "probe"], input='{"uri": "qemu+unix:///system?socket=/x"}',
+    failed = host.run([*VIRTXD, "--job", "probe"], input='{"uri": "qemu+unix:///system?socket=/x"}',
                       check=False)
     assert failed.returncode == 1 and failed.stdout.startswith("error ")
-    assert "probe" in host.run([VIRTXD, "--job", "list"]).stdout
+    assert "probe" in host.run([*VIRTXD, "--job", "list"]).stdout
 
 
 def test_hangup(host):

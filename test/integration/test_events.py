@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import conftest
-from lab import wait_for
+from lab import PATIENCE, wait_for, wrapped
 
 
 STREAMS = 256  # at once
@@ -55,7 +55,7 @@ class Stream:
 
     def until(self, wanted, timeout=30):
         """The next event for which wanted(type, data) holds."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < end:
             number, kind, data = self.event()
             if wanted(kind, data):
@@ -188,7 +188,7 @@ class Watch:
         self.path = str(path)
         self.file = open(self.path, "w+", encoding="utf-8")
         self.errors = open(self.path + ".err", "w+", encoding="utf-8")
-        self.process = host.popen([f"{host.lab.build_dir}/virtx/virtx", *args, "watch"],
+        self.process = host.popen(wrapped([f"{host.lab.build_dir}/virtx/virtx", *args, "watch"]),
                                   stdout=self.file, stderr=self.errors,
                                   stdin=subprocess.DEVNULL)
 
@@ -235,7 +235,7 @@ def test_virtx_watch(lab3, tmp_path):
 def decode(host, label, payload):
     """Runs virtx decode-event."""
     env = {**os.environ, "SERF_USER_EVENT": label}
-    return subprocess.run([f"{host.lab.build_dir}/virtx/virtx", "decode-event"], input=payload,
+    return subprocess.run(wrapped([f"{host.lab.build_dir}/virtx/virtx", "decode-event"]), input=payload,
                           env=env, capture_output=True, check=False)
 
 

@@ -43,7 +43,7 @@ def jobs(host, name):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if file.read().split(b"\0")[1:3] != [b"--job", name.encode()]:
+                if f"\0--job\0{name}\0".encode() not in file.read():
                     continue
             if os.stat(f"/proc/{pid}/ns/net").st_ino == here:
                 found.append(int(pid))

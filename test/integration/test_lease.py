@@ -10,10 +10,10 @@ import subprocess
 import pytest
 
 from conftest import BUILD
-from lab import Lab, wait_for
+from lab import Lab, wait_for, wrapped
 
-TOOL = f"{BUILD}/test/integration/lease_tool"
-CHECK = f"{BUILD}/lvbcheck/virtx-check-lvb"
+TOOL = wrapped([f"{BUILD}/test/integration/lease_tool"])
+CHECK = wrapped([f"{BUILD}/lvbcheck/virtx-check-lvb"])
 SPACE = "__VIRTX__DISKS__"
 VM = "5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b"
 OTHER = "00000001-1111-4222-8333-444444444444"
@@ -22,13 +22,13 @@ LVB = 2002 * 512
 
 def tool(host, verb, *args, timeout=60):
     """Run the tool: (exit code, what it said)."""
-    done = host.run([TOOL, verb, "/vms", *args], input="", check=False, timeout=timeout)
+    done = host.run([*TOOL, verb, "/vms", *args], input="", check=False, timeout=timeout)
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
 def start(host, verb, *args):
     """Start the tool, which ends at the end of its stdin."""
-    return host.popen([TOOL, verb, "/vms", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    return host.popen([*TOOL, verb, "/vms", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                       stderr=subprocess.PIPE, text=True)
 
 
@@ -254,7 +254,7 @@ def test_join_busy_id(joined):
 
 def check_lvb(host, *args):
     """The exit code of virtx-check-lvb."""
-    return host.run([CHECK, *args], check=False).returncode
+    return host.run([*CHECK, *args], check=False).returncode
 
 
 def test_check_lvb(joined):

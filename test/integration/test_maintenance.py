@@ -221,7 +221,7 @@ def test_late(lab2, hosts):
 
 
 def virtx(host, *args, status=0):
-    done = host.run([f"{BUILD}/virtx/virtx", *args], check=False, timeout=120)
+    done = host.virtx(*args, timeout=120)
     assert done.returncode == status, done.stderr
     return done
 

@@ -5,6 +5,8 @@ import os
 import random
 import re
 
+from lab import wrapped
+
 COUNT = int(os.environ.get("VIRTX_ROUND_TRIPS", "500"))
 
 
@@ -12,7 +14,7 @@ def test_random_vmdefs(lab1):
     seed = int(os.environ.get("VIRTX_SEED", random.randrange(1, 2**63)))
     host = lab1.hosts[0]
     before = sorted(host.virsh("list", "--all", "--uuid").stdout.split())
-    run = host.run([f"{lab1.build_dir}/test/integration/roundtrip", "qemu:///system",
+    run = host.run([*wrapped([f"{lab1.build_dir}/test/integration/roundtrip"]), "qemu:///system",
                     str(COUNT), str(seed), "/vms"], timeout=300, check=False)
     output = run.stdout + run.stderr
     assert run.returncode == 0, output

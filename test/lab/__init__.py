@@ -3,6 +3,6 @@
 from .cluster import Lab
 from .host import Host
 from .rest import Response
-from .util import LabError, wait_for
+from .util import PATIENCE, LabError, wait_for, wrapped
 
-__all__ = ["Lab", "Host", "Response", "LabError", "wait_for"]
+__all__ = ["Lab", "Host", "Response", "LabError", "PATIENCE", "wait_for", "wrapped"]

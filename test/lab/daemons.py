@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from .util import LabError, write
+from .util import LabError, wrapped, write
 
 API_PORT = 8080
 SERF_RPC = ("127.0.0.1", 7373)
@@ -142,7 +142,7 @@ def configure_virtxd(host, extra):
 def command(host, daemon):
     """The command line of a daemon, which stays in the foreground."""
     if daemon == "virtxd":
-        return os.environ.get("VIRTX_WRAP", "").split() + [f"{host.lab.build_dir}/virtxd/virtxd"]
+        return wrapped([f"{host.lab.build_dir}/virtxd/virtxd"])
     return {
         "virtlogd": ["virtlogd"],
         "libvirtd": ["libvirtd", "--listen"],

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 
 from . import daemons, net, rest
-from .util import LabError, tail, wait_for, write
+from .util import PATIENCE, LabError, tail, wait_for, wrapped, write
 
 # Directories of a host's own, under its state directory, and where the host sees them.
 OWN = {
@@ -123,7 +123,7 @@ class Host:
 
     def run(self, argv, input=None, timeout=60, check=True, env=None):
         """Run a command on the host to its end: CompletedProcess with text stdout and stderr."""
-        done = subprocess.run(self.enter(argv), input=input, timeout=timeout, text=True,
+        done = subprocess.run(self.enter(argv), input=input, timeout=timeout * PATIENCE, text=True,
                               stdin=subprocess.DEVNULL if input is None else None,
                               capture_output=True, env=self.environment(env))
         if check and done.returncode != 0:
@@ -141,7 +141,7 @@ class Host:
 
     def virtx(self, *args, **kwargs):
         """Run the command line under test on the host; its exit code is the caller's to check."""
-        return self.run([f"{self.lab.build_dir}/virtx/virtx", *args], **{"check": False, **kwargs})
+        return self.run(wrapped([f"{self.lab.build_dir}/virtx/virtx", *args]), **{"check": False, **kwargs})
 
     def serf(self, command, *args, **kwargs):
         """Run a serf command on the host."""
@@ -273,7 +273,7 @@ class Host:
     def connect(self, port=daemons.API_PORT, addr="127.0.0.1", timeout=30):
         """A TCP connection made on the host, as a socket of this process."""
         sock = net.open_socket(self.netns)
-        sock.settimeout(timeout)
+        sock.settimeout(timeout * PATIENCE)
         try:
             sock.connect((addr, port))
         except BaseException:

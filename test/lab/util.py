@@ -4,12 +4,17 @@ import os
 import time
 
 
+# By what factor all that the lab does may take longer, as when virtxd runs under valgrind.
+PATIENCE = float(os.environ.get("VIRTX_PATIENCE", "1"))
+
+
 class LabError(Exception):
     """Something in the lab did not do what was asked; the text says what and shows the log."""
 
 
 def wait_for(what, condition, timeout=10.0, interval=0.02):
-    """Poll condition() until it returns something true, and return that; LabError after timeout."""
+    """Poll condition() until it returns something true, and return that; LabError after timeout (x PATIENCE)."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         result = condition()
@@ -18,6 +23,11 @@ def wait_for(what, condition, timeout=10.0, interval=0.02):
         if time.monotonic() > deadline:
             raise LabError(f"timed out after {timeout:g} s waiting for {what}")
         time.sleep(interval)
+
+
+def wrapped(argv):
+    """The command line of a program under test, under VIRTX_WRAP if that is set."""
+    return os.environ.get("VIRTX_WRAP", "").split() + argv
 
 
 def tail(path, lines=15):
