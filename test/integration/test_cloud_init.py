@@ -261,7 +261,8 @@ def test_failed_boot_is_undone(lab1, host):
     assert answer.status == 424 and "cifail.qcow2" in answer.json()["detail"]
     assert is_clean(lab1, host, uuid, before)
     assert not os.path.exists(os.path.dirname(seed(lab1, uuid)))
-    wait_for("the log to tell the end", lambda: oplog(host, uuid)["VmBoot"]["status"] == "failed", 10)
+    wait_for("the log to tell the end", lambda: oplog(host, uuid).get("VmBoot", {}).get(
+        "status") == "failed", 10)
 
     # What cannot be undone at once is told, and done later.
     os.makedirs(os.path.dirname(seed(lab1, uuid)))

@@ -127,9 +127,14 @@ def test_many_jobs_queue(host):
                                                    "prov": 1, "size": 1}), "host": ""}
         answers.append(host.api("POST", "/vms", body, headers={"Prefer": "respond-async"}))
     assert {answer.status for answer in answers} == {202}
+    vms = []
     for answer in answers:
         location = answer.headers["Location"]
         wait_for("an operation", lambda: host.api("GET", location).json()["te"] > 0, 120)
         operation = host.api("GET", location).json()
         assert operation["state"] == "completed", operation
-        delete(host, operation["vm"])
+        vms.append(operation["vm"])
+    # Beside so many others sanlock's answer may have come late.
+    wait_ready(host)
+    for uuid in vms:
+        delete(host, uuid)

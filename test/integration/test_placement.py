@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from conftest import create, delete, disk, vmdef, wait_ready
+from conftest import create, delete, disk, memory_left, vmdef, wait_ready
 from lab import wait_for
 
 VMS = int(os.environ.get("VIRTX_PLACEMENT_VMS", "12"))
@@ -68,9 +68,7 @@ def test_at_once(hosts):
 
 def test_not_too_much(hosts):
     """What does not fit any more is refused with the figures of each host, also of many at once."""
-    free = min(host.api("GET", f"/hosts/{host.uuid}").json()["resources"]["memory"]["availablevms"]
-               for host in hosts)
-    big = int(free * 0.45)
+    big = int(memory_left(hosts) * 0.42)
     with concurrent.futures.ThreadPoolExecutor(9) as pool:
         answers = list(pool.map(lambda n: post(hosts[n % 3], {
             **small(f"big{n}"), "memory": {"total": big, "hp": False}}), range(9)))

@@ -7,7 +7,7 @@ import os
 import re
 import uuid as uuids
 
-from conftest import create, disk, vmdef, wait_ready
+from conftest import create, disk, memory_left, vmdef, wait_ready
 from lab import wait_for
 
 COLD = 0
@@ -64,15 +64,15 @@ def reserve(at, vm, mib, method="PUT", **fields):
 def test_two_sources(hosts):
     """Each round two VMs go to one host that has room for one of them."""
     one, two, target = hosts
-    memory = int(min(available(host) for host in hosts) * 0.6)
+    memory = int(memory_left(hosts) * 0.7)
     vms = {one: create(one, cold("one", memory)), two: create(two, cold("two", memory))}
     for n in range(ROUNDS):
         order = [one, two] if n % 2 else [two, one]
         for host in order:
             wait_for("the target to have room", lambda: available(target, host) > memory, 90)
         answers = dict(zip(order, at_once(*[lambda host=host: migrate(host, vms[host], target) for host in order])))
-        assert sorted(answer.status for answer in answers.values()) == [202, 422], [
-            answer.text for answer in answers.values()]
+        assert sorted(answer.status for answer in answers.values()) == [202, 422], (
+            memory, available(target), [answer.text for answer in answers.values()])
         for host, answer in answers.items():
             if answer.status == 422:
                 found = re.fullmatch(rf"host '{target.name}' \({target.uuid}\) has (-?\d+) MiB of memory for VMs, "
@@ -94,7 +94,7 @@ def test_two_sources(hosts):
 def test_any_host(hosts):
     """Without a host the second finds another one, or is told of each why it is none."""
     one, two, three = hosts
-    memory = int(min(available(host) for host in hosts) * 0.6)
+    memory = int(memory_left(hosts) * 0.7)
     vms = {one: create(one, cold("one", memory)), two: create(two, cold("two", memory))}
     for host in (one, two):
         wait_for("the third to have room", lambda: available(three, host) > memory, 90)
@@ -145,7 +145,7 @@ def test_next_best(hosts):
 def test_source_dies(hosts):
     """What was reserved stays reserved for a while, whoever asks; the VM can come, and others are refused."""
     one, two, target = hosts
-    memory = int(min(available(host) for host in hosts) * 0.6)
+    memory = int(memory_left(hosts) * 0.7)
     first, second = create(one, cold("first", memory)), create(two, cold("second", memory))
     wait_for("the target to have room", lambda: available(target, two) > memory, 90)
     # As by a source that is killed then.
@@ -165,7 +165,7 @@ def test_requests(hosts):
     """What is asked for is judged by what is there, and what is wrong names its field."""
     one, two, _ = hosts
     vm, operation = str(uuids.uuid4()), str(uuids.uuid4())
-    memory = int(available(one) * 0.6)
+    memory = int(memory_left(hosts) * 0.7)
     mine = {"operation": operation}
     assert reserve(one, vm, memory, **mine).status == 204
     assert reserve(one, vm, memory, **mine).status == 204
