@@ -394,6 +394,17 @@ test_all_refuse(void **state)
 	assert_int_equal(fixture.ended, 1);
 	assert_int_equal(fixture.failed.status, 422);
 	assert_int_equal(fixture.jobs, 0);
+	assert_string_equal(fixture.failed.detail,
+	    "8 hosts do not take VM '" VM "'; the last: it refused: it is too full");
+	assert_string_equal(fixture.end_host, "");
+
+	/* One of them was about to start. */
+	begin_on(NULL, "");
+	answer(503, "it starts");
+	while (fixture.answered)
+		answer(422, "it is too full");
+	assert_int_equal(fixture.failed.status, 503);
+	assert_string_equal(fixture.end_host, "");
 }
 
 /* What the target's libvirt says before anything was done counts as its refusal. */

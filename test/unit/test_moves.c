@@ -122,7 +122,7 @@ test_bounded(void **state)
 	assert_string_equal(f->last->vm, "go3");
 }
 
-/* What waits is tried each second, and given up after the patience. */
+/* What waits is tried again, ever more rarely, and given up after the patience. */
 static void
 test_wait(void **state)
 {
@@ -136,6 +136,10 @@ test_wait(void **state)
 	assert_int_equal(f->started, 1);
 	run(f, 1);
 	assert_int_equal(f->started, 2);
+	run(f, MOVES_RETRY_MS);
+	assert_int_equal(f->started, 2);
+	run(f, MOVES_RETRY_MS / 8);
+	assert_int_equal(f->started, 3);
 	assert_false(moves_over(f->moves));
 	run(f, MOVES_PATIENCE_MS);
 	assert_int_equal(f->ended, 1);

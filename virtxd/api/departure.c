@@ -22,6 +22,7 @@ struct departure {
 	uint64_t reservation; /* of this host's own, until the action has it */
 	struct vm_migrate_options options;
 	bool chosen; /* the host was: another one does as well */
+	bool later;  /* one that has refused the VM may take it later */
 	bool idle;   /* its job did nothing */
 	char vm[UUID_TEXT_SIZE], target[UUID_TEXT_SIZE];
 	char *why;		     /* the target */
@@ -99,14 +100,18 @@ choose(struct departure *departure, const struct inventory_vm *view, struct erro
 	struct placement_need need = {
 		.vm = departure->vm,
 		.from = inventory_self(departure->api->inventory),
-		.target = departure->n_excluded < HOSTS_MAX ? "" : "none",
+		.target = "",
 		.def = &view->vm.def,
 		.excluded = departure->excluded,
 		.n_excluded = departure->n_excluded,
 	};
 	struct placement placement = { 0 };
-	int r = placing_choose(departure->api, &need, &placement, err);
+	int r;
 
+	if (departure->n_excluded == HOSTS_MAX)
+		return error_set(err, 422, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
+		    departure->vm, departure->excluded[HOSTS_MAX - 1].why);
+	r = placing_choose(departure->api, &need, &placement, err);
 	if (r == 0) {
 		snprintf(departure->target, sizeof(departure->target), "%.36s", placement.host);
 		free(departure->why);
@@ -184,6 +189,7 @@ pass_over(struct departure *departure, const struct error *cause)
 
 	log_debug("api", "host '%s' refuses VM '%s': %s", departure->target, departure->vm,
 	    cause->detail);
+	departure->later = departure->later || cause->status == 503;
 	if (departure->chosen) {
 		departure->excluded[departure->n_excluded++] =
 		    (struct placement_excluded){ xstrdup(departure->target),
@@ -192,6 +198,9 @@ pass_over(struct departure *departure, const struct error *cause)
 			ask_room(departure);
 			return;
 		}
+		departure->target[0] = '\0';
+		if (err.status == 422 && departure->later)
+			err.status = 503;
 	}
 	action_fail(departure->action, &err);
 }

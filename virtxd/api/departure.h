@@ -16,7 +16,8 @@ struct api;
 void departure_start(
     struct api *api, struct request *req, const struct vm_migrate_options *options);
 
-/* err is NULL where the VM is on the host; else that is the last one that was tried. */
+/* err is NULL where the VM is on the host. Else that is the one that failed, or "" where none takes
+ * it, with a 503 where that may change soon. */
 typedef void (*departure_ended)(void *arg, const char *host, const struct error *err);
 /*
  * The same for virtxd itself, as an operation of its own. options->host was chosen; why says why it

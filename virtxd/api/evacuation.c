@@ -80,13 +80,14 @@ evacuation_plan(struct api *api, struct maintenance_plan *ret)
 static void
 failed(struct move *move, const struct error *err)
 {
+	bool not_now = err->status == 503 && str_empty(move->host);
 	_free_ char *both = NULL;
 
 	/* libvirt does not have it: it left unseen, while virtxd was started, say. The inventory
 	 * will know. */
-	if (err->status == 409 || err->status == 404) {
+	if (not_now || err->status == 409 || err->status == 404) {
 		move_wait(move, err->detail);
-	} else if (str_empty(move->failed)) {
+	} else if (!move->failure) {
 		snprintf(move->failed, sizeof(move->failed), "%s", move->host);
 		str_set(&move->failure, err->detail);
 		move_again(move, err->detail);

@@ -169,7 +169,7 @@ end(struct move *move, enum move_state state)
 void
 move_wait(struct move *move, const char *reason)
 {
-	int64_t now = move->moves->now;
+	int64_t now = move->moves->now, waited;
 
 	str_set(&move->reason, reason);
 	if (!move->due)
@@ -178,8 +178,9 @@ move_wait(struct move *move, const char *reason)
 		end(move, MOVE_STAYS);
 		return;
 	}
+	waited = now - (move->due - MOVES_PATIENCE_MS);
 	move->state = MOVE_WAITING;
-	move->next = now + MOVES_RETRY_MS;
+	move->next = now + MOVES_RETRY_MS + waited / 8;
 }
 
 void

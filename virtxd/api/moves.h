@@ -70,7 +70,8 @@ char *moves_explain(const struct moves *moves, size_t max);
 
 /* It is under way, with this host. */
 void move_begin(struct move *move, const char *host);
-/* It cannot go yet: it is tried again a little later, until it has waited for too long. */
+/* It cannot go yet: it is tried again, the longer it has waited the later, until that is too long.
+ */
 void move_wait(struct move *move, const char *reason);
 /* It has failed, and is tried again a little later; reason is why. */
 void move_again(struct move *move, const char *reason);

@@ -211,9 +211,10 @@ attempt(struct placing *placing)
 	struct error err = { 0 };
 	char placed[64] = "";
 
-	if (placing->n_excluded >= HOSTS_MAX)
-		need.target = "none";
-	if (planner_place(planner, &need, &placement, &err) == 0) {
+	if (placing->n_excluded == HOSTS_MAX) {
+		error_set(&err, 422, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
+		    str_or_empty(def->name), placing->excluded[HOSTS_MAX - 1].why);
+	} else if (planner_place(planner, &need, &placement, &err) == 0) {
 		planner_figures(planner, placement.host, &before);
 		/* As it was before this VM. */
 		if (placing->stale < STALE_MAX)

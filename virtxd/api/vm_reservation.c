@@ -15,6 +15,8 @@ check_self(struct api *api, const char *wanted, struct error *err)
 	const char *self = inventory_self(api->inventory);
 	char host[UUID_TEXT_SIZE];
 
+	if (str_empty(self))
+		return error_set(err, 503, "libvirt has not told this host's uuid yet");
 	uuid_normalize(wanted, host);
 	if (str_equal(host, self))
 		return 0;
