@@ -3,6 +3,7 @@
 is killed meanwhile. VIRTX_MAINTENANCE_VMS=20 empties a host of so many; VIRTX_MAINTENANCE_KILLS=10 kills more often."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -218,6 +219,26 @@ def test_late(lab2, hosts):
     assert operation(two, begun)["state"] == "completed"
     wait_for("the VM to leave again", lambda: uuid in domains(two), 60)
     check_place(lab2, uuid, two, "running")
+
+
+def test_target_starts(lab2, hosts):
+    """The only other host has just been started, and libvirt has not told it who it is: the VM waits for it."""
+    one, two = hosts
+    uuid = make(one, "off")
+    two.signal("libvirtd", signal.SIGSTOP)
+    try:
+        two.restart("virtxd")
+        answer = begin(one)
+        assert answer.status == 202, answer.text
+        wait_for("it to be tried again and again", lambda: len([
+            item for item in one.api("GET", "/operations").json()["items"] if item["vm"] == uuid and
+            "h2: it refused: libvirt has not told this host's uuid yet" in item["msg"]]) >= 4, 30)
+        refused(migrate(one, uuid, two, COLD), 503, "libvirt has not told this host's uuid yet")
+        assert uuid in domains(one)
+    finally:
+        two.signal("libvirtd", signal.SIGCONT)
+    assert ended(one, answer.headers["Location"])["state"] == "completed"
+    check_place(lab2, uuid, two, "poweroff")
 
 
 def virtx(host, *args, status=0):
