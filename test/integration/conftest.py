@@ -54,11 +54,13 @@ def delete(host, uuid, storage=True):
 
 
 def clear(host):
-    """Delete all VMs with their storage, whatever state a failed test left them in."""
-    for item in host.api("GET", "/vms").json()["items"]:
-        host.api("DELETE", f"/vms/{item['uuid']}/runstate/boot", {"force": 2})
-        wait_for(f"VM {item['uuid']} to be deleted", lambda: host.api(
-            "DELETE", f"/vms/{item['uuid']}", {"deletestorage": True}).status in (200, 204, 404), 60)
+    """Delete the host's VMs with their storage, whatever a failed test has left them in the middle of."""
+    def gone(uuid):
+        host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
+        return host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)
+
+    for item in host.api("GET", f"/vms?host={host.uuid}").json()["items"]:
+        wait_for(f"VM {item['uuid']} to be deleted", lambda: gone(item["uuid"]), 60)
 
 
 def runstate(host, uuid):
@@ -96,19 +98,12 @@ def lab3():
         yield lab
 
 
-def clean_up(host):
-    """Remove the VMs that a failed test has left, so that the next one is judged by itself."""
-    for item in host.api("GET", f"/vms?host={host.uuid}").json()["items"]:
-        host.api("DELETE", f"/vms/{item['uuid']}/runstate/boot", {"force": 2})
-        host.api("DELETE", f"/vms/{item['uuid']}", {"deletestorage": True})
-
-
 @pytest.fixture
 def host(lab1):
     """The one host, with its daemons alive as the last test found them."""
     yield lab1.hosts[0]
     if lab1.hosts[0].alive("virtxd"):
-        clean_up(lab1.hosts[0])
+        clear(lab1.hosts[0])
 
 
 @pytest.fixture(scope="session")
@@ -145,4 +140,4 @@ def hosts(lab3):
         if not host.alive("virtxd"):
             host.start("virtxd")
             wait_ready(host)
-        clean_up(host)
+        clear(host)

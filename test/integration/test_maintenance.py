@@ -37,7 +37,8 @@ def hosts(lab2):
     for host in lab2.hosts:
         wait_for("the maintenance to end", lambda: end(host).status == 204, 30)
         wait_for("all to know it", lambda: maintained(lab2) == set(), 30)
-    clear(lab2.hosts[0])
+    for host in lab2.hosts:
+        clear(host)
 
 
 def wait_told(lab):

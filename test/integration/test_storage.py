@@ -15,7 +15,7 @@ import subprocess
 import uuid as uuids
 
 import pytest
-from conftest import BUILD, clear, create, delete, disk, vmdef
+from conftest import BUILD, create, delete, disk, vmdef
 from lab import wait_for
 
 DEVICES, BUSES = ("disk", "cdrom", "lun"), ("virtio-blk", "virtio-scsi", "sata", "scsi")
@@ -134,15 +134,6 @@ def check_gone(lab, combination):
     assert not os.path.exists(f"{lab.vms}/lock/{combination.resource()}"), combination
     exists = os.path.exists(combination.path.replace("/vms", lab.vms, 1))
     assert exists == (not combination.managed), combination
-
-
-@pytest.fixture(autouse=True)
-def no_vms(request):
-    """A test that fails leaves nothing to the next."""
-    host = request.getfixturevalue("host") if "host" in request.fixturenames else None
-    yield
-    if host:
-        clear(host)
 
 
 @pytest.fixture

@@ -4,17 +4,9 @@
 import hashlib
 import os
 
-import pytest
-from conftest import clear, create, delete, disk, vmdef
+from conftest import create, delete, disk, vmdef
 
 UPDATES = 100
-
-
-@pytest.fixture(autouse=True)
-def no_vms(host):
-    """A test that fails leaves nothing to the next."""
-    yield
-    clear(host)
 
 
 def update(host, uuid, definition, storage=False):
