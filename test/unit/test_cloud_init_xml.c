@@ -119,7 +119,7 @@ test_refusals(void **state)
 	static const char *const bad[] = { "", "<domain", "<volume/>", "<domain/>",
 		"<!DOCTYPE x><domain><devices/></domain>" };
 	struct error err;
-	char *out = NULL;
+	char *out = NULL, *without = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		err = (struct error){ 0 };
@@ -129,6 +129,23 @@ test_refusals(void **state)
 		assert_int_equal(cloud_init_xml_remove(bad[i], "/vms", cd, &out, &err), -1);
 		assert_null(out);
 	}
+	err = (struct error){ 0 };
+	assert_int_equal(
+	    cloud_init_xml_add("<domain><metadata><v:a xmlns:v='urn:a&lt;b'/></metadata>"
+			       "<devices/></domain>",
+		"/vms", cd, &out, &err),
+	    -1);
+	assert_string_equal(err.detail, "libxml2 cannot write the namespace 'urn:a<b'");
+	assert_null(out);
+	assert_int_equal(
+	    cloud_init_xml_add("<domain><metadata><v:a xmlns:v='urn:a&amp;b'/></metadata>"
+			       "<devices/></domain>",
+		"/vms", cd, &out, &err),
+	    0);
+	assert_int_equal(cloud_init_xml_remove(out, "/vms", cd, &without, &err), 0);
+	assert_non_null(without);
+	free(out);
+	free(without);
 }
 
 int

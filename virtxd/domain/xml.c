@@ -125,15 +125,35 @@ xml_remove(xmlNode *node)
 	xmlFreeNode(node);
 }
 
+/* The first namespace that would come out malformed, since libxml2 escapes no '<' in their names;
+ * or NULL. */
+static const char *
+unwritable_namespace(const xmlNode *node)
+{
+	const char *found = NULL;
+
+	if (node->type != XML_ELEMENT_NODE)
+		return NULL;
+	for (const xmlNs *ns = node->nsDef; ns && !found; ns = ns->next)
+		if (ns->href && strchr((const char *)ns->href, '<'))
+			found = (const char *)ns->href;
+	for (node = node->children; node && !found; node = node->next)
+		found = unwritable_namespace(node);
+	return found;
+}
+
 int
 xml_tree_text(struct xml_tree *tree, bool indent, char **ret, struct error *err)
 {
+	const char *namespace = unwritable_namespace(xmlDocGetRootElement(tree->doc));
 	xmlBuffer *buffer;
 	xmlOutputBuffer *out;
 
 	if (tree->bad)
 		return error_set(
 		    err, 400, "'%s' holds a character that XML cannot carry", tree->bad);
+	if (namespace)
+		return error_set(err, 500, "libxml2 cannot write the namespace '%s'", namespace);
 	buffer = CHECK(xmlBufferCreate());
 	out = CHECK(xmlOutputBufferCreateBuffer(buffer, NULL));
 	xmlNodeDumpOutput(out, tree->doc, xmlDocGetRootElement(tree->doc), 0, indent, "UTF-8");

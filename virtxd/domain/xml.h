@@ -37,7 +37,7 @@ void xml_remove(xmlNode *node);
 /* A copy in which '?' stands for each byte that XML cannot carry; the caller's. */
 char *xml_clean(const char *text);
 /* The tree as text without an XML declaration, indented or on one line, the caller's; 400 when some
- * text was bad. */
+ * text was bad, 500 when a namespace's name holds '<'. */
 int xml_tree_text(struct xml_tree *tree, bool indent, char **ret, struct error *err);
 void xml_tree_clear(struct xml_tree *tree);
 
