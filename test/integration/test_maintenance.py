@@ -3,7 +3,6 @@
 is killed meanwhile. VIRTX_MAINTENANCE_VMS=20 empties a host of so many; VIRTX_MAINTENANCE_KILLS=10 kills more often."""
 
 import os
-import signal
 import time
 
 import pytest
@@ -226,7 +225,7 @@ def test_target_starts(lab2, hosts):
     """The only other host has just been started, and libvirt has not told it who it is: the VM waits for it."""
     one, two = hosts
     uuid = make(one, "off")
-    two.signal("libvirtd", signal.SIGSTOP)
+    two.kill("libvirtd")
     try:
         two.restart("virtxd")
         answer = begin(one)
@@ -237,7 +236,7 @@ def test_target_starts(lab2, hosts):
         refused(migrate(one, uuid, two, COLD), 503, "libvirt has not told this host's uuid yet")
         assert uuid in domains(one)
     finally:
-        two.signal("libvirtd", signal.SIGCONT)
+        two.start("libvirtd")
     assert ended(one, answer.headers["Location"])["state"] == "completed"
     check_place(lab2, uuid, two, "poweroff")
 

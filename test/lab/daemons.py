@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from .util import LabError, wrapped, write
+from .util import PATIENCE, LabError, wrapped, write
 
 API_PORT = 8080
 SERF_RPC = ("127.0.0.1", 7373)
@@ -84,7 +84,7 @@ def virtxd_settings(host, extra):
         "http": http,
         "libvirt": {"uri": "qemu:///system", "migrate_uri": "qemu+tcp://%s/system"},
         "serf": {"rpc": "%s:%d" % SERF_RPC, "rpc_auth": host.lab.serf_key},
-        "sanlock": {"io_timeout": 1},
+        "sanlock": {"io_timeout": 1, "answer_timeout": int(10 * PATIENCE)},
     }
     for section, keys in extra.items():
         settings.setdefault(section, {}).update(keys)

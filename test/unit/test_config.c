@@ -109,6 +109,7 @@ assert_defaults(const struct config *c)
 	assert_string_equal(c->serf_key, "");
 	assert_int_equal(c->serf_retry, 5);
 	assert_int_equal(c->io_timeout, 10);
+	assert_int_equal(c->answer_timeout, 10);
 	assert_int_equal(c->jobs_max, 16);
 	assert_int_equal(c->jobs_queue_max, 64);
 	assert_int_equal(c->jobs_stuck_max, 32);
@@ -170,6 +171,7 @@ test_every_key(void **state)
 				 "retry = 6\n"
 				 "[sanlock]\n"
 				 "io_timeout = 60\n"
+				 "answer_timeout = 59\n"
 				 "[jobs]\n"
 				 "running_max = 7\n"
 				 "queue_max = 0\n"
@@ -201,6 +203,7 @@ test_every_key(void **state)
 	assert_string_equal(c->serf_key, "a secret = one");
 	assert_int_equal(c->serf_retry, 6);
 	assert_int_equal(c->io_timeout, 60);
+	assert_int_equal(c->answer_timeout, 59);
 	assert_int_equal(c->jobs_max, 7);
 	assert_int_equal(c->jobs_queue_max, 0);
 	assert_int_equal(c->jobs_stuck_max, 9);
@@ -422,7 +425,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 24);
+	assert_int_equal(keys, 25);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

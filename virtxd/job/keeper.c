@@ -12,7 +12,6 @@
 #define WATCH_MS      2000   /* between looks at the lockspace's job, or for it while not joined */
 #define LOCKSPACE_MS  5000   /* between checks while it is joined */
 #define HEAL_MS	      200    /* until a VM that is busy is looked at again */
-#define SILENT_MS     10000  /* after which a sanlock that does not answer is no longer trusted */
 #define INSPECT_BATCH 50     /* VMs */
 #define RESOURCES     256    /* looked at in one reconciliation */
 #define DEEP_MS	      600000 /* between two looks through all images */
@@ -467,7 +466,8 @@ watch_due(evutil_socket_t fd, short what, void *arg)
 		if (!str_empty(keeper->lockspace_why) ||
 		    now - keeper->lockspace_checked >= LOCKSPACE_MS)
 			join_lockspace(keeper);
-	} else if (str_empty(keeper->lockspace_why) && now - keeper->lockspace.since > SILENT_MS) {
+	} else if (str_empty(keeper->lockspace_why) &&
+		   now - keeper->lockspace.since > (int64_t)keeper->config->answer_timeout * 1000) {
 		lockspace_failed(keeper, "sanlock does not answer");
 	}
 }

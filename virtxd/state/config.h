@@ -37,7 +37,8 @@ struct config {
 	char *serf_key; /* "" for none; never logged */
 	int serf_retry; /* seconds */
 	/* [sanlock] */
-	int io_timeout; /* seconds */
+	int io_timeout;	    /* seconds */
+	int answer_timeout; /* seconds after which a silent sanlock is no longer trusted */
 	/* [jobs] */
 	int jobs_max;
 	int jobs_queue_max;
