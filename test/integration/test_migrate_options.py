@@ -34,7 +34,8 @@ def home(lab2, counting):  # noqa: F811
         "GET", f"/vms/{counting}/runstate").json()["host"])
     if where is not one:
         wait_for("the agent's channel", lambda: "vdagent" in two.virsh("dumpxml", counting).stdout, 30)
-        assert operation(two, migrate(two, counting, one, LIVE))["state"] == "completed"
+        done = operation(two, migrate(two, counting, one, LIVE))
+        assert done["state"] == "completed", done
     check_place(lab2, counting, one, "running")
     before = counter(lab2)
     wait_for("the guest to count on", lambda: counter(lab2) > before, 30)

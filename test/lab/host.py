@@ -9,6 +9,9 @@ import uuid
 from . import daemons, net, rest
 from .util import PATIENCE, LabError, tail, wait_for, wrapped, write
 
+# What libvirt takes a host's memory from. The machine's own is shared by all hosts and labs, and changes with its caches.
+MEMINFO = f"Node 0 MemTotal: {16 << 20} kB\nNode 0 MemFree: {14 << 20} kB\n"
+
 # Directories of a host's own, under its state directory, and where the host sees them.
 OWN = {
     "etc-libvirt": "/etc/libvirt",
@@ -63,6 +66,7 @@ class Host:
         write(f"{self.state}/hosts", "127.0.0.1 localhost\n" +
               "".join(f"{host.addr} {host.name}\n" for host in self.lab.hosts))
         write(f"{self.state}/hostname", f"{self.name}\n")
+        write(f"{self.state}/meminfo", MEMINFO)
         daemons.configure(self)
         net.create_host(self.lab.name, self.n)
         holder = self._spawn(
@@ -85,6 +89,8 @@ class Host:
             lines.append(f"touch /etc/{file}; mount --bind {quote(self.state)}/{file} /etc/{file}")
         lines += [
             f"mkdir -p /vms; mount --bind {quote(self.lab.vms)} /vms",
+            "for node in /sys/devices/system/node/node*/meminfo; do"
+            f" [ ! -e $node ] || mount --bind {quote(self.state)}/meminfo $node; done",
             # A copy of any lab's storage mount in here would keep it busy for that lab's teardown.
             f"grep -o ' {quote(self.lab.STATE)}/[^ ]*' /proc/self/mounts | xargs -r umount",
             # Guests run under software emulation everywhere, so that a test means the same on a
