@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -149,6 +150,33 @@ def test_operations_and_resume(lab3):
     stream = Stream(h1, number)
     assert stream.event()[1] == "reset"
     stream.close()
+
+
+def test_move_is_no_end(hosts):
+    """A VM that has left its host is known everywhere, however late the new host tells of it."""
+    one, two, three = hosts
+    uuid = conftest.create(one, conftest.vmdef("mover"))
+    stream = Stream(one)
+    begun = one.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": two.uuid, "migration_type": 0})
+    assert begun.status == 202, begun.text
+    two.signal("virtxd", signal.SIGSTOP)
+    try:
+        wait_for("it to have left", lambda: uuid not in one.virsh("list", "--all", "--uuid").stdout, 20)
+        # All that this one knows is what the first tells by now.
+        three.restart("virtxd")
+        wait_for("the third to know it", lambda: three.api("GET", f"/vms/{uuid}").status == 200, 30)
+        assert one.api("GET", f"/vms/{uuid}").status == 200
+    finally:
+        two.signal("virtxd", signal.SIGCONT)
+    seen = []
+    stream.until(lambda kind, data: kind == "vm" and data["uuid"] == uuid and (
+        seen.append(data["fields"]["runstate"]) or data["fields"]["host"] == two.uuid))
+    stream.close()
+    assert set(seen) == {2}
+    wait_for("the third to know where it is", lambda: three.api(
+        "GET", f"/vms/{uuid}/runstate").json()["host"] == two.uuid, 20)
+    wait_for("the operation to end", lambda: one.api(
+        "GET", begun.headers["Location"]).json()["state"] == "completed", 20)
 
 
 def test_stream_outlives_the_timeouts(lab3):

@@ -193,4 +193,5 @@ def test_requests(hosts):
     assert one.api("PUT", "/vms/x/reservation", {}).status == 400
     answer = reserve(one, vm, memory, host=str(uuids.uuid4()))
     assert answer.status == 422 and "host: this is" in answer.json()["detail"], answer.text
-    assert reserve(one, str(uuids.uuid4()), memory).status == 204
+    assert reserve(one, vm, memory, **mine).status == 204
+    assert reserve(one, vm, 0, "DELETE", **mine).status == 204

@@ -17,7 +17,7 @@
 
 /* After a VM has left: how long its new host may take to tell of it, and how often that is looked
  * for. */
-#define TOLD_MS	     10000
+#define TOLD_MS	     30000
 #define TOLD_LOOK_MS 50
 
 struct action {
@@ -183,6 +183,8 @@ look_told(evutil_socket_t fd, short what, void *arg)
 
 	if (!told && monotonic_ms() < action->told_due)
 		return;
+	if (!told && str_empty(action->warning))
+		str_set(&action->warning, "its new host has not told of it yet");
 	complete(action, action->warning);
 	action_end(action, NULL);
 }

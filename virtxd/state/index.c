@@ -201,6 +201,12 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 	entry->host = host;
 }
 
+bool
+index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	return !entry->view.local && entry->host && str_equal(entry->host->uuid, inventory->self);
+}
+
 void
 index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 {

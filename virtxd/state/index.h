@@ -38,7 +38,7 @@ struct vm_entry {
 	bool disks_known;
 	struct accounting_vm last;
 	struct claim claim;
-	/* One that has left for another host */
+	/* One that has left for another host: among ours, but not local, until that tells of it */
 	uint64_t released_clock; /* 0: it has not */
 	int64_t released;	 /* monotonic ms */
 };
@@ -112,6 +112,8 @@ struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
 /* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
  * be called after each change. */
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* Whether it has left this host, and no other one has told of it yet. */
+bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
 /* Removes it, tells the observers, and remembers that it ended at ts. */
 void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
 void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);

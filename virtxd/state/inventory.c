@@ -247,7 +247,7 @@ strip(struct vm_entry *entry)
 	entry->last = (struct accounting_vm){ 0 };
 }
 
-/* It is not here any more: it belongs to who says so, or to nobody yet. */
+/* It is not here any more: it belongs to who says so, once somebody does. */
 static void
 release(struct inventory *inventory, struct vm_entry *entry)
 {
@@ -263,12 +263,12 @@ release(struct inventory *inventory, struct vm_entry *entry)
 		entry->view.vm.ts = entry->claim.ts;
 	}
 	entry->claim = (struct claim){ 0 };
-	index_place_vm(entry, host);
+	index_place_vm(entry, host ? host : entry->host);
 	index_tell_vm(inventory, entry);
 	recount(inventory);
 }
 
-/* It was not seen any more: it has ended, or is with the host that says it has it. */
+/* It has ended, or is with the host that says it has it. */
 static void
 forget(struct inventory *inventory, struct vm_entry *entry)
 {
@@ -278,6 +278,21 @@ forget(struct inventory *inventory, struct vm_entry *entry)
 	}
 	stamp(&entry->view.vm);
 	index_bury_vm(inventory, entry, entry->view.vm.ts);
+}
+
+/* A migration of it is under way; after a restart of virtxd its record tells. */
+static bool
+is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
+			return !str_equal(item->msg, inventory->self);
+	}
+	return reservation_leads_away(inventory, entry->uuid);
 }
 
 static bool
@@ -302,10 +317,15 @@ inventory_report_vms(
 		report_vm(inventory, mark, false, &reports[i]);
 	HASH_ITER (hh, inventory->vms, entry, next) {
 		if (entry->view.local) {
-			if (entry->state_clock <= mark && entry->data_clock <= mark &&
-			    !reported(reports, n, entry->uuid))
+			if (entry->state_clock > mark || entry->data_clock > mark ||
+			    reported(reports, n, entry->uuid))
+				continue;
+			if (is_leaving(inventory, entry))
+				release(inventory, entry);
+			else
 				forget(inventory, entry);
-		} else if (!entry->host && now - entry->released > KEEP_RELEASED_MS) {
+		} else if ((!entry->host || index_has_left(inventory, entry)) &&
+			   now - entry->released > KEEP_RELEASED_MS) {
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 		}
 	}

@@ -67,7 +67,8 @@ void inventory_set_problems(
  */
 void inventory_report_vm(
     struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report);
-/* All local VMs: those that are not among them and have not changed since the mark are gone. */
+/* All local VMs: those that are not among them and have not changed since the mark are gone, or
+ * have left where a migration of theirs is under way. */
 void inventory_report_vms(
     struct inventory *inventory, uint64_t mark, const struct vm_report *reports, size_t n);
 /* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
@@ -75,7 +76,8 @@ void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
 /* A local VM is gone. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
-/* A local VM has left for another host, whose gossip tells the rest. */
+/* A local VM has left for another host, whose gossip tells the rest. Until then, and for a minute
+ * at most, it is listed and counted in the digest as before, so that nobody takes it for ended. */
 void inventory_release_vm(struct inventory *inventory, const char *uuid);
 /* The definition must be read again; NULL: those of all local VMs. */
 void inventory_forget_def(struct inventory *inventory, const char *uuid);

@@ -177,8 +177,10 @@ add_host(struct planner *planner, const struct inventory *inventory, const struc
 	host->cpus = (int64_t)cpu->nodes * cpu->sockets * cpu->cores * cpu->threads;
 	host->figures.memory = from->resources.memory.availablevms;
 	host->figures.hp = from->resources.hp.availablevms;
-	host->figures.vms = (int64_t)entry->n_vms;
 	LIST_FOREACH (vm, &entry->vms, link) {
+		if (index_has_left(inventory, vm))
+			continue;
+		host->figures.vms++;
 		host->figures.vcpus +=
 		    vm->view.local ? (int64_t)vmdef_vcpus(&vm->view.vm.def) : vm->view.vcpus;
 		count_labels(planner, index, &vm->view.vm.def, 1);

@@ -20,7 +20,7 @@ reservation_counts(const struct inventory *inventory, const struct reservation *
 {
 	const struct vm_entry *vm =
 	    reservation->vm[0] ? index_find_vm(inventory, reservation->vm) : NULL;
-	const struct host_entry *host = vm ? vm->host : NULL;
+	const struct host_entry *host = vm && !index_has_left(inventory, vm) ? vm->host : NULL;
 	const struct tombstone *tombstone =
 	    vm ? NULL : index_find_tombstone(inventory, reservation->vm);
 	int64_t seen;
@@ -206,6 +206,19 @@ reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
 		    !index_find_vm(inventory, reservation->vm) && is_gone(arg, reservation->vm))
 			drop(inventory, reservation);
 	}
+}
+
+bool
+reservation_leads_away(const struct inventory *inventory, const char *vm)
+{
+	struct reservation *reservation;
+
+	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
+		if (!reservation->settled && str_equal(reservation->vm, vm) &&
+		    !str_equal(reservation->host, inventory->self))
+			return true;
+	}
+	return false;
 }
 
 size_t

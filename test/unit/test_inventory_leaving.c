@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A VM that goes to another host is not taken for ended, however late that host tells of it. */
+#include "state/inventory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "state/reservation.h"
+
+#define SELF  "aaaaaaaa-0000-4000-8000-000000000000"
+#define OTHER "bbbbbbbb-0000-4000-8000-000000000000"
+#define VM    "11111111-0000-4000-8000-000000000000"
+
+static char self[] = SELF, other[] = OTHER, uuid[] = VM, name[] = "web";
+static int64_t clock_ms = 1000000;
+
+int64_t __wrap_monotonic_ms(void);
+
+int64_t
+__wrap_monotonic_ms(void)
+{
+	return clock_ms;
+}
+
+struct cluster {
+	struct inventory *here, *there;
+	int ended; /* VMs of this host, as its observers were told */
+};
+
+static void
+on_vm(void *arg, const struct inventory_vm *vm, bool gone)
+{
+	struct cluster *cluster = arg;
+
+	cluster->ended += gone;
+}
+
+static const struct inventory_observer observer = { .vm = on_vm };
+
+static struct inventory *
+make(const char *as, const char *peer)
+{
+	struct inventory *inventory = inventory_new();
+	struct host_report report = {
+		.uuid = xstrdup(as), .has_def = true, .def = { .name = name }
+	};
+
+	inventory_report_host(inventory, &report);
+	inventory_set_host(inventory, peer, "peer", CSTATE_ACTIVE);
+	free(report.uuid);
+	return inventory;
+}
+
+/* A job saw the VM: op, which has this status and message, is in its record. */
+static void
+report(struct inventory *inventory, char *op, char *status, char *msg)
+{
+	struct oplog_item item = { .op = op, .status = status, .msg = msg };
+	struct vm_report seen = { .uuid = uuid,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.has_def = true,
+		.def = { .name = name, .cpudef = { NULL, 1, 1, 2, 1 } },
+		.oplog = { .items = &item, .n_items = 1 } };
+
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &seen);
+}
+
+static void
+report_idle(struct inventory *inventory)
+{
+	report(inventory, (char[]){ "VmCreate" }, (char[]){ "completed" }, (char[]){ "" });
+}
+
+static void
+collect_none(struct inventory *inventory)
+{
+	inventory_report_vms(inventory, inventory_mark(inventory), NULL, 0);
+}
+
+/* The other host asks this one for its VMs. */
+static void
+pull(struct cluster *cluster)
+{
+	struct vm_info_list list = { 0 };
+	uint64_t mark = inventory_mark(cluster->there);
+
+	inventory_get_list(cluster->here, SELF, &list);
+	assert_int_equal(inventory_take_list(cluster->there, mark, &list), INVENTORY_TAKEN);
+	model_clear(&vm_info_list_model, &list);
+}
+
+static int
+setup(void **state)
+{
+	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
+
+	cluster->here = make(SELF, OTHER);
+	cluster->there = make(OTHER, SELF);
+	inventory_observe(cluster->here, &observer, cluster);
+	report_idle(cluster->here);
+	pull(cluster);
+	*state = cluster;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct cluster *cluster = *state;
+
+	inventory_free(cluster->here);
+	inventory_free(cluster->there);
+	free(cluster);
+	return 0;
+}
+
+static void
+expect_host(const struct inventory *inventory, const char *host)
+{
+	const struct inventory_vm *view = inventory_find_vm(inventory, VM);
+
+	assert_non_null(view);
+	assert_string_equal(view->vm.runinfo.host, host);
+}
+
+static void
+expect_gone(struct cluster *cluster)
+{
+	assert_null(inventory_find_vm(cluster->here, VM));
+	assert_int_equal(cluster->ended, 1);
+	pull(cluster);
+	assert_null(inventory_find_vm(cluster->there, VM));
+}
+
+/* It is gone here by now, and the other host has not looked yet. */
+static void
+expect_left(struct cluster *cluster)
+{
+	assert_int_equal(cluster->ended, 0);
+	assert_false(inventory_find_vm(cluster->here, VM)->local);
+	expect_host(cluster->here, SELF);
+	pull(cluster);
+	expect_host(cluster->there, SELF);
+}
+
+static void
+arrive(struct cluster *cluster)
+{
+	struct vm_info seen = { .uuid = uuid,
+		.host = other,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.name = name,
+		.vcpus = 2 };
+
+	report_idle(cluster->there);
+	assert_true(inventory_find_vm(cluster->there, VM)->local);
+	seen.ts = inventory_find_vm(cluster->there, VM)->vm.ts;
+	assert_int_equal(inventory_take_info(cluster->here, &seen), INVENTORY_TAKEN);
+	expect_host(cluster->here, OTHER);
+	pull(cluster);
+	expect_host(cluster->there, OTHER);
+	assert_int_equal(cluster->ended, 0);
+}
+
+static void
+test_job_tells(void **state)
+{
+	struct cluster *cluster = *state;
+
+	inventory_release_vm(cluster->here, VM);
+	expect_left(cluster);
+	arrive(cluster);
+}
+
+/* The other host never tells. */
+static void
+test_lost(void **state)
+{
+	struct cluster *cluster = *state;
+
+	inventory_release_vm(cluster->here, VM);
+	clock_ms += 60000;
+	collect_none(cluster->here);
+	expect_left(cluster);
+	clock_ms++;
+	collect_none(cluster->here);
+	expect_gone(cluster);
+}
+
+/* libvirt has it no more, which a collection sees before the migration's job ends. */
+static void
+test_collected(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vmdef def = { .name = name };
+	uint64_t id = reservation_add(cluster->here, OTHER, VM, &def);
+
+	collect_none(cluster->here);
+	expect_left(cluster);
+	reservation_settle(cluster->here, id, VM);
+	inventory_release_vm(cluster->here, VM);
+	expect_left(cluster);
+	arrive(cluster);
+	/* Back, and deleted here: that is its end. */
+	report_idle(cluster->here);
+	collect_none(cluster->here);
+	assert_int_equal(cluster->ended, 1);
+}
+
+/* virtxd was started meanwhile: only the VM's record tells. */
+static void
+test_recorded(void **state)
+{
+	struct cluster *cluster = *state;
+
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, other);
+	collect_none(cluster->here);
+	expect_left(cluster);
+	arrive(cluster);
+}
+
+/* What has come here and was deleted at once has ended, though its record still says that it
+ * comes; and so has what failed to leave. */
+static void
+test_ends(void **state)
+{
+	struct cluster *cluster = *state;
+
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, self);
+	collect_none(cluster->here);
+	expect_gone(cluster);
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "failed" }, other);
+	collect_none(cluster->here);
+	assert_int_equal(cluster->ended, 2);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_job_tells, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_collected, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recorded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
