@@ -8,7 +8,7 @@ import uuid as uuids
 
 import pytest
 from conftest import BUILD, PREFIX, RUNSTATES, create, delete, disk, oplog, vmdef, wait_ready
-from lab import Lab, wait_for
+from lab import PATIENCE, Lab, LabError, wait_for
 
 COLD, LIVE = 0, 1
 ROUNDS = int(os.environ.get("VIRTX_MIGRATE_ROUNDS", "1"))  # of two migrations, and two by virsh
@@ -30,6 +30,11 @@ def migrate(host, uuid, target, kind, **more):
                     {"host": target.uuid, "migration_type": kind, **more}, timeout=60)
 
 
+def slow(bandwidth):
+    """MiB/s at which a migration lasts for as long as the test needs to see it."""
+    return max(1, int(bandwidth / PATIENCE))
+
+
 def ended(host, begun):
     """What an operation that was begun came to, None while it is under way."""
     found = host.api("GET", begun.headers["Location"]).json()
@@ -48,9 +53,16 @@ def domains(host):
 
 def check_place(lab, uuid, here, state):
     """The VM is on this host alone: by libvirt, by the registry, and by what every host answers."""
-    wait_for(f"VM {uuid} to be {state} on {here.name}", lambda: all(
-        host.api("GET", f"/vms/{uuid}/runstate").json() == {
-            "runstate": RUNSTATES.index(state), "host": here.uuid} for host in lab.hosts), 30)
+    wanted, told = {"runstate": RUNSTATES.index(state), "host": here.uuid}, {}
+
+    def all_tell():
+        told.update({host.name: host.api("GET", f"/vms/{uuid}/runstate").json() for host in lab.hosts})
+        return all(answer == wanted for answer in told.values())
+    try:
+        wait_for(f"VM {uuid} to be {state} on {here.name}", all_tell, 30)
+    except LabError as err:
+        raise AssertionError(f"{err}: {told}, libvirt: " + str({
+            host.name: host.virsh("domstate", uuid, "--reason", check=False).stdout for host in lab.hosts})) from err
     for host in lab.hosts:
         assert (uuid in domains(host)) == (host is here), host.name
         wait_for("the registry", lambda: os.path.exists(
@@ -299,7 +311,7 @@ def test_abort(lab2, counting, moment):
     one, two = lab2.hosts
     for _ in range(ABORTS):
         began = time.monotonic()
-        begun = migrate(one, counting, two, LIVE, bandwidth=8)
+        begun = migrate(one, counting, two, LIVE, bandwidth=slow(8))
         assert begun.status == 202, begun.text
         if moment != "first":
             share = 0.5 if moment == "middle" else 0.1

@@ -13,9 +13,9 @@ from conftest import BUILD, oplog, runstate
 from lab import wait_for
 from test_events import Stream
 from test_migrate import (LIVE, check_place, counter, counting, ended, lab2, migrate,  # noqa: F401
-                          operation)
+                          operation, slow)
 
-SLOW = 4  # MiB/s
+SLOW = slow(4)
 
 
 def transfer(host, uuid):
@@ -134,7 +134,7 @@ def test_command_line(home):
     one, two, uuid = home
     master, slave = pty.openpty()
     # Asked of the host that it goes to, which passes it on.
-    process = virtx(two, "migrate", "vm", uuid, "-h", two.uuid, "-l", "-w", "-B", "8", stderr=slave,
+    process = virtx(two, "migrate", "vm", uuid, "-h", two.uuid, "-l", "-w", "-B", str(slow(8)), stderr=slave,
                     env={**os.environ, "TERM": "xterm"})
     os.close(slave)
     seen = b""

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A VM that goes to another host is not taken for ended, however late that host tells of it. */
+/* A VM that goes to another host is not taken for ended, however late that host tells of it, and
+ * whatever the two hosts' clocks say. */
 #include "state/inventory.h"
 
 #include <setjmp.h>
@@ -16,14 +17,21 @@
 #define VM    "11111111-0000-4000-8000-000000000000"
 
 static char self[] = SELF, other[] = OTHER, uuid[] = VM, name[] = "web";
-static int64_t clock_ms = 1000000;
+static int64_t clock_ms = 1000000, ahead_ms;
 
 int64_t __wrap_monotonic_ms(void);
+int64_t __wrap_now_ms(void);
 
 int64_t
 __wrap_monotonic_ms(void)
 {
 	return clock_ms;
+}
+
+int64_t
+__wrap_now_ms(void)
+{
+	return clock_ms + ahead_ms;
 }
 
 struct cluster {
@@ -147,19 +155,33 @@ expect_left(struct cluster *cluster)
 	expect_host(cluster->there, SELF);
 }
 
-static void
-arrive(struct cluster *cluster)
+static int64_t
+ts_of(const struct inventory *inventory)
 {
-	struct vm_info seen = { .uuid = uuid,
-		.host = other,
-		.runstate = VMRUNSTATE_POWEROFF,
+	return inventory_find_vm(inventory, VM)->vm.ts;
+}
+
+/* One tells the other of the VM, which it has. */
+static enum inventory_news
+tell(struct inventory *from, struct inventory *to)
+{
+	const struct inventory_vm *view = inventory_find_vm(from, VM);
+	struct vm_info info = { .uuid = uuid,
+		.host = view->vm.runinfo.host,
+		.runstate = view->vm.runinfo.runstate,
+		.ts = view->vm.ts,
 		.name = name,
 		.vcpus = 2 };
 
+	assert_true(view->local);
+	return inventory_take_info(to, &info);
+}
+
+static void
+arrive(struct cluster *cluster)
+{
 	report_idle(cluster->there);
-	assert_true(inventory_find_vm(cluster->there, VM)->local);
-	seen.ts = inventory_find_vm(cluster->there, VM)->vm.ts;
-	assert_int_equal(inventory_take_info(cluster->here, &seen), INVENTORY_TAKEN);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_TAKEN);
 	expect_host(cluster->here, OTHER);
 	pull(cluster);
 	expect_host(cluster->there, OTHER);
@@ -238,6 +260,84 @@ test_ends(void **state)
 	assert_int_equal(cluster->ended, 2);
 }
 
+/* The last word of the host that it has left is the later one, by that host's clock. */
+static void
+test_clock_ahead(void **state)
+{
+	struct cluster *cluster = *state;
+
+	report_idle(cluster->there);
+	ahead_ms = 5000;
+	inventory_set_runstate(cluster->here, VM, VMRUNSTATE_MIGRATING);
+	ahead_ms = 0;
+	assert_int_equal(tell(cluster->here, cluster->there), INVENTORY_OLD);
+	inventory_release_vm(cluster->here, VM);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_OLD);
+	report_idle(cluster->there);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_TAKEN);
+	expect_host(cluster->here, OTHER);
+}
+
+/* While it leaves, the other host's word stands; when it has failed to, it does not. */
+static void
+test_fails_to_leave(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vmdef def = { .name = name };
+	uint64_t id = reservation_add(cluster->here, OTHER, VM, &def);
+	int64_t ts;
+
+	report_idle(cluster->there);
+	ts = ts_of(cluster->there);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_OLD);
+	report_idle(cluster->here);
+	assert_true(ts_of(cluster->here) < ts);
+	reservation_cancel(cluster->here, id);
+	report_idle(cluster->here);
+	assert_int_equal(ts_of(cluster->here), ts + 1);
+}
+
+/* Two that both have it do not go on for ever. */
+static void
+test_both_have_it(void **state)
+{
+	struct cluster *cluster = *state;
+	int64_t before;
+	int rounds = 0;
+
+	do {
+		before = ts_of(cluster->here) + ts_of(cluster->there);
+		report_idle(cluster->there);
+		tell(cluster->there, cluster->here);
+		report_idle(cluster->here);
+		tell(cluster->here, cluster->there);
+		assert_true(++rounds < 5);
+	} while (ts_of(cluster->here) + ts_of(cluster->there) != before);
+	assert_true(inventory_find_vm(cluster->here, VM)->local);
+	assert_true(inventory_find_vm(cluster->there, VM)->local);
+}
+
+/* What the host that it has left listed in the last moment is no conflict for ever. */
+static void
+test_listed_late(void **state)
+{
+	struct cluster *cluster = *state;
+	struct host_digest digest;
+	struct host_info info;
+
+	inventory_release_vm(cluster->here, VM);
+	report_idle(cluster->there);
+	pull(cluster);
+	clock_ms += 31000;
+	inventory_set_problems(cluster->there, NULL, 0);
+	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 1);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_TAKEN);
+	assert_true(inventory_get_self(cluster->here, &info, &digest));
+	assert_int_equal(inventory_take_host(cluster->there, &info, &digest), INVENTORY_TAKEN);
+	inventory_set_problems(cluster->there, NULL, 0);
+	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 0);
+}
+
 int
 main(void)
 {
@@ -247,6 +347,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_collected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recorded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clock_ahead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fails_to_leave, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_both_have_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_late, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

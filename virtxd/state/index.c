@@ -207,6 +207,21 @@ index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
 	return !entry->view.local && entry->host && str_equal(entry->host->uuid, inventory->self);
 }
 
+bool
+index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		/* All that is left after a restart of virtxd. */
+		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
+			return !str_equal(item->msg, inventory->self);
+	}
+	return reservation_leads_away(inventory, entry->uuid);
+}
+
 void
 index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 {

@@ -21,7 +21,9 @@ struct claim {
 	char host[UUID_TEXT_SIZE]; /* "" for none */
 	enum vmrunstate runstate;
 	int64_t ts;
-	int64_t since; /* monotonic ms */
+	int64_t since;	/* monotonic ms */
+	uint64_t clock; /* the inventory's, then */
+	bool answered;
 };
 
 struct vm_entry {
@@ -114,6 +116,8 @@ struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
 /* Whether it has left this host, and no other one has told of it yet. */
 bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
+/* Whether a migration of it to another host is under way. */
+bool index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry);
 /* Removes it, tells the observers, and remembers that it ended at ts. */
 void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
 void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);

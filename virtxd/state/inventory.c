@@ -172,6 +172,23 @@ recount(struct inventory *inventory)
 		index_tell_host(inventory, entry);
 }
 
+/* libvirt says that the VM is here, and has been asked after another host said the same. Where it
+ * came from there, by the clock of that host the last word from there may be later than our first,
+ * and nobody would believe us: ours is told anew. Once, as two that both have it would not end. */
+static void
+answer_claim(const struct inventory *inventory, uint64_t mark, struct vm_entry *entry)
+{
+	struct claim *claim = &entry->claim;
+	struct vm *vm = &entry->view.vm;
+
+	if (!claim->host[0] || claim->answered || claim->clock > mark ||
+	    index_is_leaving(inventory, entry))
+		return;
+	claim->answered = true;
+	if (vm->ts <= claim->ts)
+		vm->ts = claim->ts + 1;
+}
+
 static void
 report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_report *report)
 {
@@ -210,6 +227,7 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 	    &entry->last, report, monotonic_ms(), inventory->last.mhz, &entry->view.vm.stats);
 	if (stands_still(entry->view.vm.runinfo.runstate))
 		accounting_vm_stop(&entry->last, &entry->view.vm.stats);
+	answer_claim(inventory, mark, entry);
 	index_place_vm(entry, index_find_host(inventory, inventory->self));
 	if (is_new || entry->view.vm.ts != ts || report->has_def)
 		index_tell_vm(inventory, entry);
@@ -280,21 +298,6 @@ forget(struct inventory *inventory, struct vm_entry *entry)
 	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }
 
-/* A migration of it is under way; after a restart of virtxd its record tells. */
-static bool
-is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
-{
-	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
-
-	for (size_t i = 0; i < oplog->n_items; i++) {
-		const struct oplog_item *item = &oplog->items[i];
-
-		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
-			return !str_equal(item->msg, inventory->self);
-	}
-	return reservation_leads_away(inventory, entry->uuid);
-}
-
 static bool
 reported(const struct vm_report *reports, size_t n, const char *uuid)
 {
@@ -320,7 +323,7 @@ inventory_report_vms(
 			if (entry->state_clock > mark || entry->data_clock > mark ||
 			    reported(reports, n, entry->uuid))
 				continue;
-			if (is_leaving(inventory, entry))
+			if (index_is_leaving(inventory, entry))
 				release(inventory, entry);
 			else
 				forget(inventory, entry);

@@ -99,6 +99,40 @@ take_fields(struct inventory *inventory, struct host_entry *entry,
 	return true;
 }
 
+static void
+set_claim(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
+    enum vmrunstate runstate, int64_t ts)
+{
+	struct claim *claim = &entry->claim;
+
+	if (!str_equal(claim->host, host->uuid)) {
+		*claim = (struct claim){ .since = monotonic_ms(), .clock = ++inventory->clock };
+		memcpy(claim->host, host->uuid, sizeof(claim->host));
+	}
+	claim->runstate = runstate;
+	claim->ts = ts;
+}
+
+static void
+drop_claim(struct vm_entry *entry, const struct host_entry *host)
+{
+	if (str_equal(entry->claim.host, host->uuid))
+		entry->claim = (struct claim){ 0 };
+}
+
+/* By its digest the host has none of our VMs. */
+static void
+drop_claims(struct inventory *inventory, const struct host_entry *host)
+{
+	struct host_entry *self = index_find_host(inventory, inventory->self);
+	struct vm_entry *entry;
+
+	if (!self)
+		return;
+	LIST_FOREACH (entry, &self->vms, link)
+		drop_claim(entry, host);
+}
+
 enum inventory_news
 inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
@@ -107,8 +141,11 @@ inventory_take_host(
 
 	if (!entry)
 		return no_teller(inventory, info->uuid);
-	return take_fields(inventory, entry, &info->fields, digest, false) ? INVENTORY_TAKEN
-									   : INVENTORY_OLD;
+	if (!take_fields(inventory, entry, &info->fields, digest, false))
+		return INVENTORY_OLD;
+	if (inventory_match(inventory, entry->uuid, NULL) == INVENTORY_MATCH_EQUAL)
+		drop_claims(inventory, entry);
+	return INVENTORY_TAKEN;
 }
 
 static void
@@ -134,27 +171,6 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	str_set(&vm->runinfo.host, host->uuid);
 	index_place_vm(entry, host);
 	index_tell_vm(inventory, entry);
-}
-
-static void
-set_claim(
-    struct vm_entry *entry, const struct host_entry *host, enum vmrunstate runstate, int64_t ts)
-{
-	struct claim *claim = &entry->claim;
-
-	if (!str_equal(claim->host, host->uuid)) {
-		memcpy(claim->host, host->uuid, sizeof(claim->host));
-		claim->since = monotonic_ms();
-	}
-	claim->runstate = runstate;
-	claim->ts = ts;
-}
-
-static void
-drop_claim(struct vm_entry *entry, const struct host_entry *host)
-{
-	if (str_equal(entry->claim.host, host->uuid))
-		entry->claim = (struct claim){ 0 };
 }
 
 /* The VM has ended, as its host says; in the Go virtx's words the host may be missing, and the
@@ -220,7 +236,7 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	if (event->ts <= vm->ts)
 		return INVENTORY_OLD;
 	if (entry->view.local) {
-		set_claim(entry, host, event->runstate, event->ts);
+		set_claim(inventory, entry, host, event->runstate, event->ts);
 		return INVENTORY_OLD;
 	}
 	entry->data_clock = ++inventory->clock;
@@ -264,7 +280,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 	} else if (info->ts <= entry->view.vm.ts) {
 		return INVENTORY_OLD;
 	} else if (entry->view.local) {
-		set_claim(entry, host, info->runstate, info->ts);
+		set_claim(inventory, entry, host, info->runstate, info->ts);
 		return INVENTORY_OLD;
 	}
 	set_info(inventory, entry, host, info);
@@ -291,7 +307,7 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 	}
 	known = entry->view.vm.ts;
 	if (entry->view.local)
-		set_claim(entry, host, info->runstate, info->ts);
+		set_claim(inventory, entry, host, info->runstate, info->ts);
 	else if (info->ts > known || (entry->host == host && entry->data_clock <= mark))
 		set_info(inventory, entry, host, info);
 }

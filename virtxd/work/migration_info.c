@@ -127,9 +127,14 @@ work_migration_control(const void *request, void *result, struct error *err)
 	struct stats stats = { 0 };
 	bool migrates;
 
-	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+	if (hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
+	if (hypervisor_find(conn, req->uuid, &domain, err) < 0) {
+		if (err->status != 404)
+			return -1;
+		return error_set(
+		    err, 424, "VM '%s' does not migrate: it is on this host no more", req->uuid);
+	}
 	migrates = read_stats(domain, 0, &stats) == 0 &&
 		   get(&stats, VIR_DOMAIN_JOB_OPERATION) == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
 	virTypedParamsFree(stats.params, stats.n);
