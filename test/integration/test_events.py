@@ -165,7 +165,10 @@ def test_move_is_no_end(hosts):
         # All that this one knows is what the first tells by now.
         three.restart("virtxd")
         wait_for("the third to know it", lambda: three.api("GET", f"/vms/{uuid}").status == 200, 30)
-        assert one.api("GET", f"/vms/{uuid}").status == 200
+        for host in (one, three):
+            assert host.api("GET", f"/vms/{uuid}").status == 200
+            wait_for("it to be said why not", lambda host=host: "has left this host" in host.api(
+                "POST", f"/vms/{uuid}/runstate/boot").text, 10)
     finally:
         two.signal("virtxd", signal.SIGCONT)
     seen = []

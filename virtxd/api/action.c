@@ -482,11 +482,17 @@ action_ask(struct api *api, struct request *req, enum work_id work, const void *
 int
 action_find_vm(struct api *api, struct request *req)
 {
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
 	struct error err = { 0 };
 
-	if (inventory_find_vm(api->inventory, req->param))
+	if (view && view->local)
 		return 0;
-	error_set(&err, 404, "no VM '%s' is known", req->param);
+	if (!view)
+		error_set(&err, 404, "no VM '%s' is known", req->param);
+	else
+		error_set(&err, 503,
+		    "VM '%s' has left this host, and its new one has not told of it yet",
+		    req->param);
 	request_reply_error(req, &err);
 	return -1;
 }
