@@ -218,7 +218,7 @@ def test_crash(lab1, host, virtxd, firmware):
         host.start("virtxd")
     wait_ready(host)
     wait_for("the CD to be gone", lambda: is_clean(lab1, host, uuid, before), 40)
-    assert runstate(host, uuid) == "crashed"
+    wait_runstate(host, uuid, "crashed", 20)
     wait_for("the delete", lambda: host.api("DELETE", f"/vms/{uuid}",
              {"deletestorage": True}).status == 204, 20)
     assert resources(lab1) == []

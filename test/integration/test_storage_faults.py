@@ -12,6 +12,7 @@ import time
 import pytest
 from conftest import BUILD, PREFIX, clear, create, disk, vmdef, wait_ready
 from lab import Lab, wait_for
+from test_kill import jobs
 
 FREEZE = float(os.environ.get("VIRTX_FREEZE_SECONDS", "12"))
 
@@ -141,6 +142,8 @@ def begin(kind, host, stub, step):
     for name in os.listdir(stub):
         if name.startswith(("calls", "pid")):
             (stub / name).unlink()
+    # Nor is it qemu-img of a look at the disks that were there before.
+    wait_for("earlier looks to end", lambda: not jobs(host, "inspect"), 20)
     (stub / "hang").write_text(step, encoding="utf-8")
     request = made.begin()
     return made, request, reached(stub)
