@@ -17,6 +17,7 @@
 #include "proto/vmdef.h"
 
 #define WATCH_SECONDS 1
+#define AGAIN_MS      5000
 
 /* Follows a migration from its start to its end: its progress, and its timeout. */
 struct migration {
@@ -88,9 +89,14 @@ static void
 on_control(void *arg, void *result, const struct error *err)
 {
 	struct asked *asked = arg;
+	struct migration *migration = find(asked->api, asked->operation);
 
-	if (!result)
+	if (!result) {
 		log_warning("api", "migration %s took too long: %s", asked->operation, err->detail);
+		/* Its job may not have begun yet. */
+		if (migration)
+			migration->due = monotonic_ms() + AGAIN_MS;
+	}
 	free(asked);
 }
 
