@@ -6,16 +6,17 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 
 import pytest
 from conftest import BUILD, oplog, runstate
 from lab import wait_for
 from test_events import Stream
-from test_migrate import (LIVE, check_place, counter, counting, ended, lab2, migrate,  # noqa: F401
-                          operation, slow)
+from test_kill import jobs
+from test_migrate import (LIVE, check_place, counter, counting, ended, lab2, migrate, operation)  # noqa: F401
 
-SLOW = slow(4)
+SLOW = 4  # MiB/s
 
 
 def transfer(host, uuid):
@@ -23,6 +24,11 @@ def transfer(host, uuid):
     answer = host.api("GET", f"/vms/{uuid}/runstate/migrate")
     progress = answer.json()["progress"] if answer.status == 200 else None
     return progress if progress and progress["total"] else None
+
+
+def hurry(host, uuid):
+    """Lets a slow migration end: QEMU that emulates a CPU misses some of what the guest writes meanwhile."""
+    host.virsh("migrate-setspeed", uuid, "10000")
 
 
 @pytest.fixture
@@ -55,9 +61,11 @@ def test_progress(home):
     wait_for("it to get on", lambda: (now := transfer(one, uuid)) and
              now["transferred"] > first["transferred"], 30)
     # What the statistics count is a little more than the memory; it begins with a burst.
-    wait_for("it to keep to its bandwidth", lambda: 0 < transfer(one, uuid)["rate"] < 2 * SLOW, 30)
+    wait_for("it to keep to its bandwidth", lambda: 0 < transfer(one, uuid)["rate"] < 2 * SLOW, 10)
     known = one.api("GET", f"/vms/{uuid}").json()
     assert known["runinfo"]["runstate"] in (4, 6)
+    wait_for("the operation to tell", lambda: one.api("GET", begun.headers["Location"]).json()["progress"] > 0, 10)
+    hurry(one, uuid)
     done = operation(one, begun)
     assert done["state"] == "completed" and done["progress"] == 100, done
     seen = []
@@ -93,6 +101,21 @@ def test_timeout(home, action):
     wait_for("it to run", lambda: runstate(one, uuid) == "running", 30)
 
 
+def test_timeout_before_it_begins(home):
+    """What the timeout asks for is asked again until it can be had."""
+    one, two, uuid = home
+    begun = migrate(one, uuid, two, LIVE, bandwidth=SLOW, timeout=1, timeout_action=0)
+    job = wait_for("the job", lambda: jobs(one, "vm-migrate"), 10, interval=0)[0]
+    os.kill(job, signal.SIGSTOP)
+    refused = f"migration {begun.headers['Location'].split('/')[-1]} took too long: VM '{uuid}' does not migrate"
+    try:
+        wait_for("the timeout", lambda: refused in one.log("virtxd"), 30)
+    finally:
+        os.kill(job, signal.SIGCONT)
+    done = operation(one, begun)
+    assert done["state"] == "failed" and re.search("abort|cancel", done["msg"]), done
+
+
 def test_healed_meanwhile(home):
     """What virtxd does by itself leaves a VM that still comes in alone: it arrives whole."""
     one, two, uuid = home
@@ -104,6 +127,7 @@ def test_healed_meanwhile(home):
                      timeout=60).stdout
     assert json.loads(healed.splitlines()[-1].removeprefix("result "))["gone"], healed
     assert not ended(one, begun)
+    hurry(one, uuid)
     assert operation(one, begun)["state"] == "completed"
     # home sees to it that it has all of its devices there.
 
@@ -137,13 +161,16 @@ def test_command_line(home):
     one, two, uuid = home
     master, slave = pty.openpty()
     # Asked of the host that it goes to, which passes it on.
-    process = virtx(two, "migrate", "vm", uuid, "-h", two.uuid, "-l", "-w", "-B", str(slow(8)), stderr=slave,
+    process = virtx(two, "migrate", "vm", uuid, "-h", two.uuid, "-l", "-w", "-B", str(SLOW), stderr=slave,
                     env={**os.environ, "TERM": "xterm"})
     os.close(slave)
-    seen = b""
+    seen, slow = b"", True
     with contextlib.suppress(OSError):
         while data := os.read(master, 65536):
             seen += data
+            if slow and re.search(rb" [1-9]\d?%", seen):
+                hurry(one, uuid)
+                slow = False
     os.close(master)
     process.stdout.read()
     assert process.wait(20) == 0, seen
