@@ -4,7 +4,7 @@
 import hashlib
 import os
 
-from conftest import create, delete, disk, vmdef
+from conftest import create, delete, disk, vmdef, wait_runstate
 
 UPDATES = 100
 
@@ -100,4 +100,21 @@ def test_undone(lab1, host):
     assert len(os.listdir(f"{lab1.vms}/lock")) == 2
     os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
     assert update(host, uuid, new).status == 204
+    delete(host, uuid)
+
+
+def test_header_that_names_a_file(lab1, host):
+    """What an image says of a backing file once it is a VM's is not opened."""
+    secret = f"{lab1.vms}/ds/secret"
+    uuid = create(host, vmdef("header"))
+    with open(secret, "wb") as file:
+        file.write(b"\1" * (4 << 20))
+    host.run(["qemu-img", "rebase", "-u", "-F", "raw", "-b", "/vms/ds/secret", "/vms/ds/header.qcow2"])
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    fds = f"/proc/{host.qemu_pid(uuid)}/fd"
+    opened = [os.path.basename(os.readlink(f"{fds}/{fd}")) for fd in os.listdir(fds)]
+    assert "header.qcow2" in opened and "secret" not in opened
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    os.unlink(secret)
     delete(host, uuid)

@@ -46,6 +46,7 @@ cloud_init_xml_add(const char *xml, const char *root, char *path, char **ret, st
 	node = xml_add(&tree, devices, "disk", "type", "file", "device", "cdrom", NULL);
 	xml_add(&tree, node, "driver", "name", "qemu", "type", "raw", "cache", "none", NULL);
 	xml_add(&tree, node, "source", "file", path, NULL);
+	xml_add(&tree, node, "backingStore", NULL);
 	xml_add(&tree, node, "target", "dev", "sda", "bus", "scsi", NULL);
 	xml_add(&tree, node, "readonly", NULL);
 	/* The other disks count from 1. */

@@ -158,6 +158,8 @@ build_disk(struct xml_tree *tree, xmlNode *devices, const struct disk *disk, str
 	if (bus->disk_iothread)
 		xml_set_number(tree, driver, "iothread", iothread);
 	build_source(tree, node, disk);
+	/* No image of a chain: what a header names as its backing file is not opened. */
+	xml_add(tree, node, "backingStore", NULL);
 	xml_add(tree, node, "target", "dev", place.target, "bus", bus->type, NULL);
 	if (disk->device == DISK_DEVICE_CDROM)
 		xml_add(tree, node, "readonly", NULL);
