@@ -49,6 +49,15 @@ static const struct field vm_info_list_fields[] = {
 const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),
 	vm_info_list_fields, ARRAY_SIZE(vm_info_list_fields) };
 
+static const struct field host_news_fields[] = {
+	FIELD("host", struct host_news, host),
+	FIELD("ts", struct host_news, ts),
+	FIELD("maintenance", struct host_news, maintenance),
+	FIELD_ARRAY("items", struct host_news, items, vm_info),
+};
+const struct model host_news_model = { "HostNews", sizeof(struct host_news), host_news_fields,
+	ARRAY_SIZE(host_news_fields) };
+
 /* What of a VM counts for the digest: all but where it is, and since when. */
 static const struct field vm_content_fields[] = {
 	FIELD("uuid", struct vm_info, uuid),

@@ -61,6 +61,16 @@ struct vm_info_list {
 };
 extern const struct model vm_info_list_model;
 
+/* What an answer of a host has brought about there, for the host that forwarded the request. */
+struct host_news {
+	char *host;
+	int64_t ts; /* when it answered */
+	bool maintenance;
+	struct vm_info *items; /* deleted: gone. One of another host has left for that one */
+	size_t n_items;
+};
+extern const struct model host_news_model;
+
 /*
  * A VM's part in the digest of its host's set: FNV-1a (64 bit) of the bytes of uuid, name,
  * runstate, vlanid, custom and vcpus as the gossip has them, stirred by MurmurHash3's finalizer.

@@ -349,8 +349,8 @@ start(struct daemon *daemon, struct error *err)
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = lag_new(daemon->base);
 	daemon->peers = peers_new(daemon->base);
-	daemon->forwarder =
-	    forwarder_new(daemon->peers, config, daemon->operations, find_address, daemon);
+	daemon->forwarder = forwarder_new(
+	    daemon->peers, config, daemon->inventory, daemon->operations, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);
 	daemon->keeper = keeper_new(daemon->base, config, daemon->jobs, daemon->inventory,
 	    daemon->operations, on_probed, daemon);

@@ -30,6 +30,7 @@ struct fixture {
 	struct event_base *base;
 	struct config config;
 	struct peers *peers;
+	struct inventory *inventory;
 	struct operations *operations;
 	struct forwarder *forwarder;
 	struct http_server *front, *back;
@@ -88,7 +89,10 @@ static void
 on_back(void *arg, struct request *req)
 {
 	static const struct request_header headers[] = { { "Warning", "299 VirtX \"left\"" },
-		{ "Location", "/operations/" UUID }, { "Allow", "GET" } };
+		{ "Location", "/operations/" UUID }, { "Allow", "GET" },
+		{ REQUEST_NEWS,
+		    "{\"host\":\"" HOST "\",\"maintenance\":true,\"items\":[{\"uuid\":\"" UUID
+		    "\",\"host\":\"" HOST "\",\"name\":\"web\",\"runstate\":4,\"ts\":7}]}" } };
 	static const struct request_header refused = { "X-VirtX-Refused", "1 2 3 4" };
 	struct fixture *f = arg;
 	struct error err = { 0 };
@@ -103,7 +107,7 @@ on_back(void *arg, struct request *req)
 		buffer_printf(&f->seen, " placement=%s placed=%s", req->placement, req->placed);
 	switch (req->route->id) {
 	case ROUTE_VM_BOOT:
-		request_reply_json(req, 202, xstrdup("{\"id\":7}"), 8, headers, 3);
+		request_reply_json(req, 202, xstrdup("{\"id\":7}"), 8, headers, 4);
 		break;
 	case ROUTE_VM_GET:
 		text = xcalloc(BIG + 1, 1);
@@ -142,8 +146,10 @@ setup(void **state)
 	f->config.listen[0].port = 0;
 	f->config.reply_timeout = 1;
 	f->peers = peers_new(f->base);
+	f->inventory = inventory_new();
+	inventory_set_host(f->inventory, HOST, "back", CSTATE_ACTIVE);
 	f->operations = operations_new();
-	f->forwarder = forwarder_new(f->peers, &f->config, f->operations, find, f);
+	f->forwarder = forwarder_new(f->peers, &f->config, f->inventory, f->operations, find, f);
 	f->front = http_server_new(f->base, &f->config, on_front, f, &err);
 	f->back = http_server_new(f->base, &f->config, on_back, f, &err);
 	f->known = true;
@@ -162,6 +168,7 @@ teardown(void **state)
 	forwarder_free(f->forwarder);
 	peers_free(f->peers);
 	operations_free(f->operations);
+	inventory_free(f->inventory);
 	http_server_free(f->back);
 	if (f->fd >= 0)
 		close(f->fd);
@@ -248,6 +255,9 @@ test_passes(void **state)
 	assert_has(f->in.data, "Warning: 299 VirtX \"left\"\r\n");
 	assert_has(f->in.data, "Location: /operations/" UUID "\r\n");
 	assert_string_equal(operations_find_elsewhere(f->operations, UUID), HOST);
+	/* What it has brought about is known here, and not the client's. */
+	assert_null(strstr(f->in.data, REQUEST_NEWS));
+	assert_string_equal(inventory_find_vm(f->inventory, UUID)->vm.def.name, "web");
 	assert_has(f->in.data, "Allow: GET\r\n");
 	assert_has(f->in.data, "Content-Type: application/json\r\n");
 	assert_has(f->in.data, "Content-Length: 8\r\n");

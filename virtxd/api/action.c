@@ -309,6 +309,8 @@ action_new(
 	action->route = route;
 	action->success = success;
 	snprintf(action->vm, sizeof(action->vm), "%.36s", vm);
+	if (req)
+		snprintf(req->vm, sizeof(req->vm), "%.36s", vm);
 	return action;
 }
 

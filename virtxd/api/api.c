@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/api.h"
 
+#include "api/answer_news.h"
 #include "api/context.h"
 #include "api/handlers.h"
 #include "api/target.h"
@@ -44,6 +45,7 @@ api_handle(struct api *api, struct request *req)
 	char host[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
+	answer_news_attach(api, req);
 	if (target_find(api, req, host, &err) < 0)
 		request_reply_error(req, &err);
 	else if (!str_empty(host))

@@ -86,8 +86,18 @@ static void
 reply(struct request *req, int status, const char *content_type, char *body, size_t len,
     const struct request_header *headers, size_t n_headers)
 {
+	_free_ char *news = req->news ? req->news(req->news_arg, req) : NULL;
+	_free_ struct request_header *all = NULL;
+
 	assert(!req->replied);
 	req->replied = true;
+	if (news) {
+		all = xcalloc(n_headers + 1, sizeof(*all));
+		if (n_headers > 0)
+			memcpy(all, headers, n_headers * sizeof(*all));
+		all[n_headers++] = (struct request_header){ REQUEST_NEWS, news };
+		headers = all;
+	}
 	req->send(req, status, content_type, body, len, headers, n_headers);
 }
 

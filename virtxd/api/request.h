@@ -8,6 +8,8 @@
 
 struct request;
 
+#define REQUEST_NEWS "X-VirtX-News" /* the header of an answer to a request that was forwarded */
+
 struct request_header {
 	const char *name;
 	const char *value;
@@ -48,6 +50,11 @@ struct request {
 	bool respond_async;	   /* Prefer: respond-async */
 	bool head;		   /* HEAD: a reply in pieces has none */
 	const char *last_event_id; /* "" for none */
+	char vm[37];		   /* that it makes, "" for none */
+	/* What the answer tells the host that forwarded the request, as a header's value; NULL for
+	 * nothing. Not there: nobody wants to know. */
+	char *(*news)(void *arg, const struct request *req);
+	void *news_arg;
 	bool replied;
 	request_send send;
 	const struct request_stream *stream;

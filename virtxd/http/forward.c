@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#include "api/answer_news.h"
 #include "http/exchange.h"
 #include "http/peer.h"
 #include "proto/log.h"
@@ -27,6 +28,7 @@
 struct forwarder {
 	struct peers *peers;
 	const struct config *config;
+	struct inventory *inventory;
 	struct operations *operations;
 	forward_find find;
 	void *arg;
@@ -51,7 +53,7 @@ is_own(const char *name)
 	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Connection",
 		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
 		"Upgrade", "Expect", "Host", "Content-Length", "X-VirtX-Loop", "X-VirtX-Placement",
-		"X-VirtX-Placed", "X-VirtX-Refused" };
+		"X-VirtX-Placed", "X-VirtX-Refused", REQUEST_NEWS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcasecmp(name, names[i]) == 0)
@@ -77,6 +79,17 @@ pick_headers(
 	return n;
 }
 
+/* The client's next request to this host must see what its last has done. */
+static void
+take_news(struct forwarding *fw, const struct peer_answer *answer)
+{
+	for (size_t i = 0; i < answer->n_headers; i++) {
+		if (strcasecmp(answer->headers[i].name, REQUEST_NEWS) == 0)
+			answer_news_take(
+			    fw->forwarder->inventory, fw->host, answer->headers[i].value);
+	}
+}
+
 static bool
 on_begin(void *arg, const struct peer_answer *answer)
 {
@@ -87,6 +100,7 @@ on_begin(void *arg, const struct peer_answer *answer)
 
 	if (answer->length <= WHOLE_MAX || fw->answered)
 		return false;
+	take_news(fw, answer);
 	n = pick_headers(answer, headers, &type);
 	fw->streams = true;
 	request_start(fw->req, answer->status, type, answer->length, headers, n);
@@ -185,6 +199,8 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	size_t n;
 
 	fw->call = NULL;
+	if (answer && !fw->streams)
+		take_news(fw, answer);
 	if (!fw->streams && take_back(fw, answer, err, false)) {
 		free(fw);
 		return;
@@ -327,13 +343,14 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 }
 
 struct forwarder *
-forwarder_new(struct peers *peers, const struct config *config, struct operations *operations,
-    forward_find find, void *arg)
+forwarder_new(struct peers *peers, const struct config *config, struct inventory *inventory,
+    struct operations *operations, forward_find find, void *arg)
 {
 	struct forwarder *forwarder = xcalloc(1, sizeof(*forwarder));
 
 	forwarder->peers = peers;
 	forwarder->config = config;
+	forwarder->inventory = inventory;
 	forwarder->operations = operations;
 	forwarder->find = find;
 	forwarder->arg = arg;

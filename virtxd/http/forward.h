@@ -7,6 +7,7 @@
 #include "state/config.h"
 
 struct forwarder;
+struct inventory;
 struct operations;
 struct peers;
 
@@ -22,7 +23,7 @@ typedef bool (*forward_find)(void *arg, const char *host, struct forward_address
 
 /* All are borrowed and outlive the forwarder. */
 struct forwarder *forwarder_new(struct peers *peers, const struct config *config,
-    struct operations *operations, forward_find find, void *arg);
+    struct inventory *inventory, struct operations *operations, forward_find find, void *arg);
 /* After the HTTP server, which drops the requests that are under way. */
 void forwarder_free(struct forwarder *forwarder);
 

@@ -125,6 +125,12 @@ void inventory_get_list(
 bool inventory_get_self(
     struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest);
 
+/* This host as its answer to a request leaves it, with the VM that the request was about ("" for
+ * none). ret must be zero; the caller clears it. False until this host is known. */
+bool inventory_get_news(const struct inventory *inventory, const char *vm, struct host_news *ret);
+/* The same of another host, from its own answer to this one. */
+enum inventory_news inventory_take_news(struct inventory *inventory, const struct host_news *news);
+
 /* Whether the host runs this virtxd, and not the Go one: its news come with a digest. */
 bool inventory_tells_digest(const struct inventory *inventory, const char *host);
 

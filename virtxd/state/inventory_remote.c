@@ -381,6 +381,80 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	return INVENTORY_TAKEN;
 }
 
+/* One VM of a host's answer. */
+static void
+take_news_item(struct inventory *inventory, struct host_entry *host, const struct vm_info *info)
+{
+	const struct tombstone *tombstone;
+	struct vm_entry *entry;
+	struct host_entry *owner;
+	char uuid[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(info->uuid, uuid) < 0)
+		return;
+	entry = index_find_vm(inventory, uuid);
+	if (entry && (entry->view.local || info->ts < entry->view.vm.ts))
+		return;
+	if (info->runstate <= VMRUNSTATE_DELETED) {
+		if (entry && entry->host == host)
+			index_bury_vm(inventory, entry, info->ts);
+		return;
+	}
+	/* It speaks for its own VMs, and for those that have left it. */
+	owner = teller(inventory, info->host);
+	if (!owner || (owner != host && (!entry || entry->host != host)))
+		return;
+	if (!entry) {
+		tombstone = index_find_tombstone(inventory, uuid);
+		if (tombstone && info->ts <= tombstone->ts)
+			return;
+		entry = add_vm(inventory, uuid);
+	}
+	if (entry)
+		set_info(inventory, entry, owner, info);
+}
+
+enum inventory_news
+inventory_take_news(struct inventory *inventory, const struct host_news *news)
+{
+	struct host_entry *host = teller(inventory, news->host);
+
+	if (!host)
+		return no_teller(inventory, news->host);
+	for (size_t i = 0; i < news->n_items; i++)
+		take_news_item(inventory, host, &news->items[i]);
+	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
+	return INVENTORY_TAKEN;
+}
+
+bool
+inventory_get_news(const struct inventory *inventory, const char *vm, struct host_news *ret)
+{
+	const struct host_entry *self = index_find_host(inventory, inventory->self);
+	const struct vm_entry *entry = index_find_vm(inventory, vm);
+	const struct tombstone *tombstone = index_find_tombstone(inventory, vm);
+	struct vm_info info;
+
+	if (!self)
+		return false;
+	ret->host = xstrdup(inventory->self);
+	ret->ts = now_ms();
+	ret->maintenance = self->host.maintenance;
+	if (entry)
+		info = index_vm_info(entry);
+	else if (tombstone)
+		info = (struct vm_info){ .uuid = (char *)tombstone->uuid,
+			.host = ret->host,
+			.runstate = VMRUNSTATE_DELETED,
+			.ts = tombstone->ts };
+	else
+		return true;
+	ret->items = xcalloc(1, sizeof(*ret->items));
+	ret->n_items = 1;
+	model_copy(&vm_info_model, ret->items, &info);
+	return true;
+}
+
 static int64_t
 latest(int64_t a, int64_t b)
 {

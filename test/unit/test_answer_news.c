@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The answer of one host, and what the one that forwarded the request knows by it. */
+#include "api/answer_news.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/context.h"
+
+#define FRONT "aaaaaaaa-0000-4000-8000-000000000000"
+#define BACK  "bbbbbbbb-0000-4000-8000-000000000000"
+#define THIRD "cccccccc-0000-4000-8000-000000000000"
+#define VM    "11111111-0000-4000-8000-000000000000"
+
+static char front_uuid[] = FRONT, back_uuid[] = BACK, vm_uuid[] = VM;
+static char value[16384]; /* of the header in the last answer, "" for none */
+
+static struct inventory *
+make(char *self)
+{
+	struct inventory *inventory = inventory_new();
+	struct host_report report = { .uuid = self, .has_def = true };
+
+	report.def.name = self;
+	inventory_report_host(inventory, &report);
+	inventory_set_host(inventory, FRONT, "front", CSTATE_ACTIVE);
+	inventory_set_host(inventory, BACK, "back", CSTATE_ACTIVE);
+	inventory_set_host(inventory, THIRD, "third", CSTATE_ACTIVE);
+	return inventory;
+}
+
+static void
+report(struct inventory *inventory, enum vmrunstate runstate, char *name)
+{
+	struct vm_report report = { .uuid = vm_uuid, .runstate = runstate, .has_def = true };
+
+	report.def.name = name;
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &report);
+}
+
+static void
+on_send(struct request *req, int status, const char *content_type, char *body, size_t len,
+    const struct request_header *headers, size_t n_headers)
+{
+	value[0] = '\0';
+	for (size_t i = 0; i < n_headers; i++) {
+		if (strcmp(headers[i].name, REQUEST_NEWS) == 0)
+			snprintf(value, sizeof(value), "%s", headers[i].value);
+	}
+	free(body);
+}
+
+/* What the back answers. */
+static void
+answer(struct inventory *back, enum route_id route, bool looped)
+{
+	struct operations *operations = operations_new();
+	struct api api = { .inventory = back, .operations = operations };
+	const char *id = operations_start(operations, "VmBoot", VM, BACK, "me");
+	struct request req = { .route = &routes[route], .looped = looped, .send = on_send };
+
+	if (route == ROUTE_VM_CREATE)
+		memcpy(req.vm, VM, sizeof(VM));
+	else
+		snprintf(req.param, sizeof(req.param), "%s",
+		    route == ROUTE_OPERATION_GET      ? id
+		    : routes[route].scope == SCOPE_VM ? VM
+						      : BACK);
+	answer_news_attach(&api, &req);
+	request_reply(&req, 204);
+	operations_free(operations);
+}
+
+static void
+expect(const struct inventory *front, const char *host, enum vmrunstate runstate, const char *name)
+{
+	const struct inventory_vm *vm = inventory_find_vm(front, VM);
+
+	assert_non_null(vm);
+	assert_string_equal(vm->vm.runinfo.host, host);
+	assert_int_equal(vm->vm.runinfo.runstate, runstate);
+	assert_string_equal(vm->vm.def.name, name);
+}
+
+static void
+test_life(void **state)
+{
+	static char name[] = "w\xc3\xa9"
+			     "b\xf0\x9f\x90\xa7\n\"",
+		    other[] = "other";
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+
+	report(back, VMRUNSTATE_POWEROFF, name);
+	answer(back, ROUTE_VM_CREATE, true);
+	for (const char *p = value; *p; p++)
+		assert_true(*p >= ' ' && *p <= '~');
+	answer_news_take(front, BACK, value);
+	expect(front, BACK, VMRUNSTATE_POWEROFF, name);
+	report(back, VMRUNSTATE_RUNNING, name);
+	answer(back, ROUTE_VM_BOOT, true);
+	answer_news_take(front, BACK, value);
+	expect(front, BACK, VMRUNSTATE_RUNNING, name);
+	report(back, VMRUNSTATE_PAUSED, other);
+	answer(back, ROUTE_OPERATION_GET, true);
+	answer_news_take(front, BACK, value);
+	expect(front, BACK, VMRUNSTATE_PAUSED, other);
+	inventory_remove_vm(back, VM);
+	answer(back, ROUTE_VM_DELETE, true);
+	answer_news_take(front, BACK, value);
+	assert_null(inventory_find_vm(front, VM));
+	inventory_free(front);
+	inventory_free(back);
+}
+
+static void
+test_maintenance(void **state)
+{
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+
+	inventory_set_maintenance(back, BACK, true);
+	answer(back, ROUTE_MAINTENANCE_BEGIN, true);
+	answer_news_take(front, BACK, value);
+	assert_true(inventory_find_host(front, BACK)->maintenance);
+	inventory_set_maintenance(back, BACK, false);
+	answer(back, ROUTE_MAINTENANCE_END, true);
+	answer_news_take(front, BACK, value);
+	assert_false(inventory_find_host(front, BACK)->maintenance);
+	inventory_free(front);
+	inventory_free(back);
+}
+
+/* A VM that has left is where the host says that it went to; of others' VMs it has no word. */
+static void
+test_speaks_for_its_own(void **state)
+{
+	static char name[] = "web";
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+	struct vm_info there = { .uuid = vm_uuid,
+		.host = (char[]){ THIRD },
+		.name = name,
+		.runstate = VMRUNSTATE_RUNNING,
+		.ts = now_ms() + 1000 };
+
+	report(back, VMRUNSTATE_RUNNING, name);
+	answer(back, ROUTE_VM_GET, true);
+	answer_news_take(front, BACK, value);
+	inventory_release_vm(back, VM);
+	inventory_take_info(back, &there);
+	answer(back, ROUTE_OPERATION_GET, true);
+	answer_news_take(front, BACK, value);
+	expect(front, THIRD, VMRUNSTATE_RUNNING, name);
+	answer_news_take(front, BACK,
+	    "{\"host\":\"" BACK "\",\"items\":[{\"uuid\":\"" VM "\",\"host\":\"" THIRD
+	    "\",\"runstate\":1,\"ts\":9000000000000}]}");
+	expect(front, THIRD, VMRUNSTATE_RUNNING, name);
+	inventory_free(front);
+	inventory_free(back);
+}
+
+static void
+test_no_news(void **state)
+{
+	static const char *const bad[] = { "", "x", "{}", "{\"host\":\"" THIRD "\"}",
+		"{\"host\":\"" BACK "\",\"items\":[{}]}",
+		"{\"host\":\"" BACK "\",\"items\":[{\"uuid\":\"" VM "\",\"host\":\"" VM
+		"\",\"runstate\":4,\"ts\":1}]}" };
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+
+	answer(back, ROUTE_VM_BOOT, false);
+	assert_string_equal(value, "");
+	answer(back, ROUTE_VM_LIST, true);
+	assert_string_equal(value, "");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		answer_news_take(front, BACK, bad[i]);
+	assert_null(inventory_find_vm(front, VM));
+	inventory_free(front);
+	inventory_free(back);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_life),
+		cmocka_unit_test(test_maintenance),
+		cmocka_unit_test(test_speaks_for_its_own),
+		cmocka_unit_test(test_no_news),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

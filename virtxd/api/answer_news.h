@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a request that was forwarded has changed: told with its answer, so that the client's next
+ * request to the same host sees it. */
+#ifndef API_ANSWER_NEWS_H
+#define API_ANSWER_NEWS_H
+
+#include "api/request.h"
+
+struct api;
+struct inventory;
+
+/* Has the answer of a request that was forwarded to this host carry the news. */
+void answer_news_attach(struct api *api, struct request *req);
+/* Takes the header's value in an answer of that host. What cannot be read is passed over. */
+void answer_news_take(struct inventory *inventory, const char *host, const char *value);
+
+#endif
