@@ -328,9 +328,18 @@ def make_encrypted(lab, host, path):
           "encrypt.format=aes,encrypt.key-secret=s")
 
 
-def make_compressed(lab, host, path):
-    host.run(["sh", "-c", "yes | head -c 4M > /vms/ds/hostile/plain"])
+def make_cut_short(lab, host, path):
+    """A cloud image whose download was cut off."""
+    host.run(["sh", "-c", "head -c 4M /dev/urandom | od > /vms/ds/hostile/plain; truncate -s 64M /vms/ds/hostile/plain"])
     host.run(["qemu-img", "convert", "-c", "-O", "qcow2", "-f", "raw", "/vms/ds/hostile/plain", path])
+    host.run(["truncate", "-s", "1M", path])
+
+
+def make_corrupt(lab, host, path):
+    image(host, path)
+    with open(path.replace("/vms", lab.vms, 1), "r+b") as file:
+        file.seek(79)
+        file.write(b"\x02")
 
 
 def make_garbage(lab, host, path):
@@ -385,7 +394,10 @@ HOSTILE = {
     "backing file": ("a.qcow2", make_backed, 422, "it has a backing file"),
     "data file": ("a.qcow2", make_data_file, 422, "its data is in an external file"),
     "encrypted": ("a.qcow2", make_encrypted, 422, "it is encrypted"),
-    "compressed": ("a.qcow2", make_compressed, 422, "it has compressed parts"),
+    "cut short": ("a.qcow2", make_cut_short, 422, "it is not whole: it has "),
+    "corrupt": ("a.qcow2", make_corrupt, 422, "it is marked corrupt"),
+    "named raw": ("a.raw", lambda lab, host, path: image(host, path), 422,
+                  "it is a qcow2 image, and its name says that it is raw"),
     "garbage": ("a.qcow2", make_garbage, 422, "it is no qcow2 image"),
     "truncated": ("a.qcow2", make_truncated, 422, "it is no qcow2 image"),
     "huge table": ("a.qcow2", make_huge_table, 507, "qemu-img"),
@@ -429,6 +441,20 @@ def test_hostile(lab1, host, hostile, name):
     assert os.lstat(OUTSIDE) == before
 
 
+def test_compressed(lab1, host, hostile):
+    """Every public cloud image has compressed clusters."""
+    path = "/vms/ds/hostile/cloud.qcow2"
+    host.run(["sh", "-c", "yes | head -c 4M > /vms/ds/hostile/plain; truncate -s 64M /vms/ds/hostile/plain"])
+    host.run(["qemu-img", "convert", "-c", "-O", "qcow2", "-f", "raw", "/vms/ds/hostile/plain", path])
+    uuid = create(host, vmdef("compressed", disks=[disk(path, man=1, prov=0)]))
+    shown = definition_of(host, uuid)["disks"][0]
+    assert (shown["prov"], shown["size"]) == (1, 64)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(host, uuid)
+    nothing_left(lab1, host)
+
+
 @pytest.mark.parametrize("target,kind", [("/dev/null", "a character device"),
                                          (OUTSIDE, "a regular file"), ("/etc", "a directory")])
 def test_hostile_lun(lab1, host, lun, target, kind):
@@ -449,7 +475,7 @@ def test_opens_nothing_outside(lab1, host, hostile):
     paths = []
     for at, (name, (below, make, _, _)) in enumerate(HOSTILE.items()):
         host.run(["mkdir", f"/vms/ds/hostile/{at}"])
-        if "data_file" not in make.__name__ and "compressed" not in make.__name__:
+        if "data_file" not in make.__name__ and "cut_short" not in make.__name__:
             path = f"/vms/ds/hostile/{at}/{below}"
         else:
             path = f"/vms/ds/hostile/{at}.qcow2"

@@ -33,8 +33,12 @@ int image_undo(const char *root, const char *uuid, const struct disk *disk, stru
 /* Removes the image. A missing file is fine. */
 int image_delete(const char *root, const struct disk *disk, struct error *err);
 /* Inspects an existing image by the opened file; refuses (422) backing files, external data files,
- * encryption, compressed extents. */
+ * encryption. */
 int image_inspect(
+    const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
+/* The same for an image that is to become a disk of a VM: refuses (422) what QEMU would not start
+ * with, would take for something else, or would find incomplete. */
+int image_check(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
 
 /* Told of each regular file; path is "ROOT/ds/...". */

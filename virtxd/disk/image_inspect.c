@@ -2,7 +2,6 @@
 /* Finding out what an image is that somebody else made: nothing in it is believed. */
 #include "disk/image.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "disk/command.h"
 #include "disk/path.h"
+#include "disk/qcow2.h"
 #include "proto/json.h"
 #include "proto/vmdef.h"
 
@@ -19,27 +19,8 @@
 #define INFO_MAX	((size_t)1 << 20)
 /* About 100 bytes an extent, read line by line. */
 #define MAP_MAX ((size_t)1 << 30)
-
-#define QCOW2_MAGIC    0x514649fbu
-#define QCOW2_DATAFILE (UINT64_C(1) << 2) /* incompatible feature: external data file */
-
-/* The front of a qcow2 header, big-endian. */
-struct qcow2_header {
-	uint32_t magic;
-	uint32_t version;
-	uint64_t backing_file_offset;
-	uint32_t backing_file_size;
-	uint32_t cluster_bits;
-	uint64_t size;
-	uint32_t crypt_method;
-	uint32_t l1_size;
-	uint64_t l1_table_offset;
-	uint64_t refcount_table_offset;
-	uint32_t refcount_table_clusters;
-	uint32_t nb_snapshots;
-	uint64_t snapshots_offset;
-	uint64_t incompatible_features; /* from version 3 on */
-};
+/* QEMU supposes that no storage has larger units. */
+#define ALIGNMENT_MAX 4096
 
 /* What is read of `qemu-img info`. */
 struct info {
@@ -67,16 +48,10 @@ info_clear(struct info *info)
 /* One extent of `qemu-img map`. */
 struct extent {
 	bool zero;
-	bool data;
-	bool compressed; /* told since QEMU 8.2 */
-	int64_t offset;
 };
 
 static const struct field extent_fields[] = {
 	FIELD("zero", struct extent, zero),
-	FIELD("data", struct extent, data),
-	FIELD("compressed", struct extent, compressed),
-	FIELD("offset", struct extent, offset),
 };
 static const struct model extent_model = { "Extent", sizeof(struct extent), extent_fields,
 	ARRAY_SIZE(extent_fields) };
@@ -85,28 +60,6 @@ struct map {
 	bool zero;
 	struct error error;
 };
-
-/* Refuses what would make qemu-img (and QEMU) open other files, before it is run. */
-static int
-check_header(int fd, struct error *err)
-{
-	struct qcow2_header header = { 0 };
-	ssize_t n;
-
-	n = pread(fd, &header, sizeof(header), 0);
-	if (n < 0)
-		return error_errno(err, 507, errno, "cannot read it");
-	if ((size_t)n < sizeof(header) || be32toh(header.magic) != QCOW2_MAGIC)
-		return error_set(err, 422, "it is no qcow2 image");
-	if (header.backing_file_offset)
-		return error_set(err, 422, "it has a backing file");
-	if (header.crypt_method)
-		return error_set(err, 422, "it is encrypted");
-	if (be32toh(header.version) >= 3 &&
-	    (be64toh(header.incompatible_features) & QCOW2_DATAFILE))
-		return error_set(err, 422, "its data is in an external file");
-	return 0;
-}
 
 /* qemu-img VERB on the opened file; info's output in out, map's by line. */
 static int
@@ -144,8 +97,10 @@ read_info(int fd, int64_t *size, struct error *err)
 		return error_wrap(err, "the answer of qemu-img info is not understood");
 	}
 	/* Whoever can write the image can have changed it since its header was read. */
-	if (!str_empty(info.backing) || info.encrypted || info.virtual_size <= 0)
+	if (!str_empty(info.backing) || info.encrypted)
 		return error_set(err, 422, "it changed while it was looked at");
+	if (info.virtual_size <= 0)
+		return error_set(err, 422, "it is a disk of no bytes");
 	*size = info.virtual_size;
 	return 0;
 }
@@ -154,7 +109,7 @@ read_info(int fd, int64_t *size, struct error *err)
 static int
 take_extent(const char *line, size_t len, void *arg)
 {
-	struct extent extent = { .offset = -1 };
+	struct extent extent = { 0 };
 	struct map *map = arg;
 	const char *start = memchr(line, '{', len);
 	const char *end = memrchr(line, '}', len);
@@ -165,9 +120,6 @@ take_extent(const char *line, size_t len, void *arg)
 		map->error.status = 507;
 		return error_wrap(&map->error, "the answer of qemu-img map is not understood");
 	}
-	/* Before QEMU 8.2, data that lies nowhere in the file is compressed. */
-	if (extent.compressed || (extent.data && !extent.zero && extent.offset < 0))
-		return error_set(&map->error, 422, "it has compressed parts");
 	map->zero |= extent.zero;
 	return 0;
 }
@@ -177,7 +129,7 @@ inspect_qcow2(int fd, struct image_info *ret, struct error *err)
 {
 	struct map map = { 0 };
 
-	if (check_header(fd, err) < 0 || read_info(fd, &ret->size, err) < 0)
+	if (qcow2_check_header(fd, err) < 0 || read_info(fd, &ret->size, err) < 0)
 		return -1;
 	if (query(fd, "map", NULL, &map, take_extent, err) < 0) {
 		if (map.error.status && err)
@@ -188,21 +140,21 @@ inspect_qcow2(int fd, struct image_info *ret, struct error *err)
 	return 0;
 }
 
-int
-image_inspect(const char *root, const struct disk *disk, struct image_info *ret, struct error *err)
+/* fd is of the disk's file. */
+static int
+inspect(int fd, const struct disk *disk, struct image_info *ret, struct error *err)
 {
 	struct image_info info = { 0 };
-	_close_ int fd = -1;
 	struct stat st;
-	int r = 0;
 
-	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, err) < 0)
-		return -1;
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, 507, errno, "cannot get its size");
 	info.allocation = (int64_t)st.st_blocks * 512;
 	info.physical = st.st_size;
 	switch (vmdef_disk_format(disk->path)) {
 	case DISK_FORMAT_QCOW2:
-		r = inspect_qcow2(fd, &info, err);
+		if (inspect_qcow2(fd, &info, err) < 0)
+			return -1;
 		break;
 	case DISK_FORMAT_RAW:
 		/* By its name alone: probing would believe what the guest wrote into it. */
@@ -211,8 +163,109 @@ image_inspect(const char *root, const struct disk *disk, struct image_info *ret,
 		    info.allocation < info.size ? DISK_PROV_MODE_THIN : DISK_PROV_MODE_THICK;
 		break;
 	default:
-		r = error_set(err, 400, "its name tells no image format");
+		return error_set(err, 400, "its name tells no image format");
 	}
+	*ret = info;
+	return 0;
+}
+
+/* An image of another format under this name would be taken byte for byte, header and all. */
+static int
+check_raw_content(int fd, struct error *err)
+{
+	static const struct {
+		const char *magic, *format;
+		size_t at;
+	} formats[] = {
+		{ "QFI\xfb", "qcow2", 0 },
+		{ "KDMV", "VMDK", 0 },
+		{ "# Disk DescriptorFile", "VMDK", 0 },
+		{ "conectix", "VHD", 0 },
+		{ "vhdxfile", "VHDX", 0 },
+		{ "\x7f\x10\xda\xbe", "VDI", 64 },
+	};
+	char front[128] = "";
+
+	if (pread(fd, front, sizeof(front), 0) < 0)
+		return error_errno(err, 507, errno, "cannot read it");
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (memcmp(front + formats[i].at, formats[i].magic, strlen(formats[i].magic)) == 0)
+			return error_set(err, 422,
+			    "it is a %s image, and its name says that it is raw: name it .qcow2, "
+			    "or "
+			    "convert it ('qemu-img convert -O raw')",
+			    formats[i].format);
+	}
+	return 0;
+}
+
+/* The unit of direct I/O, found as QEMU does: a hole takes any, and then it supposes the largest.
+ */
+static size_t
+request_alignment(int fd)
+{
+	__attribute__((aligned(ALIGNMENT_MAX))) char data[ALIGNMENT_MAX];
+	_close_ int direct = -1;
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	direct = open(self, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	for (size_t size = 512; direct >= 0 && size < ALIGNMENT_MAX; size *= 2) {
+		if (pread(direct, data, 1, 0) >= 0)
+			break;
+		if (pread(direct, data, size, 0) >= 0)
+			return size;
+	}
+	return ALIGNMENT_MAX;
+}
+
+static int
+check_raw_size(int fd, int64_t size, struct error *err)
+{
+	if (size % 512 != 0)
+		return error_set(
+		    err, 422, "its %lld bytes are no multiple of 512", (long long)size);
+	if (size % ALIGNMENT_MAX != 0) {
+		size_t unit = request_alignment(fd);
+
+		if (size % (int64_t)unit != 0)
+			return error_set(err, 422,
+			    "its %lld bytes are no multiple of %zu, in which this storage is read",
+			    (long long)size, unit);
+	}
+	return 0;
+}
+
+int
+image_inspect(const char *root, const struct disk *disk, struct image_info *ret, struct error *err)
+{
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	if (inspect(fd, disk, ret, err) < 0)
+		return error_wrap(err, "cannot use image '%s'", disk->path);
+	return 0;
+}
+
+int
+image_check(const char *root, const struct disk *disk, struct image_info *ret, struct error *err)
+{
+	bool raw = vmdef_disk_format(disk->path) == DISK_FORMAT_RAW;
+	struct image_info info = { 0 };
+	_close_ int fd = -1;
+	struct stat st;
+	int r;
+
+	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	r = inspect(fd, disk, &info, err);
+	if (r == 0)
+		r = raw ? check_raw_content(fd, err) : qcow2_check_whole(fd, err);
+	/* Nothing is written to a CD, so that any size does. */
+	if (r == 0 && raw && disk->device != DISK_DEVICE_CDROM)
+		r = check_raw_size(fd, info.size, err);
 	if (r < 0)
 		return error_wrap(err, "cannot use image '%s'", disk->path);
 	*ret = info;

@@ -37,6 +37,15 @@ is_managed(const struct disk *disk)
 	return disk->man == DISK_MAN_MODE_MANAGED;
 }
 
+static void
+fill_report(const struct image_info *info, struct disk_report *report)
+{
+	report->prov = info->prov;
+	report->capacity = info->size;
+	report->allocation = info->allocation;
+	report->physical = info->physical;
+}
+
 int
 storage_inspect(const struct work_env *env, const struct disk *disk, struct disk_report *report,
     struct error *err)
@@ -48,12 +57,29 @@ storage_inspect(const struct work_env *env, const struct disk *disk, struct disk
 		r = lun_inspect(disk, &info, err);
 	else
 		r = image_inspect(env->root, disk, &info, err);
+	if (r == 0)
+		fill_report(&info, report);
+	return r;
+}
+
+/* The same for a disk that the VM gets now: somebody else may have made it. */
+static int
+measure(const struct work_env *env, const struct disk *disk, struct disk_report *report,
+    struct error *err)
+{
+	struct image_info info = { 0 };
+	int r;
+
+	if (disk->device == DISK_DEVICE_LUN)
+		r = lun_inspect(disk, &info, err);
+	else
+		r = image_check(env->root, disk, &info, err);
 	if (r < 0)
 		return -1;
-	report->prov = info.prov;
-	report->capacity = info.size;
-	report->allocation = info.allocation;
-	report->physical = info.physical;
+	if (info.size >> 20 > INT32_MAX)
+		return error_set(err, 422, "its size of %lld MiB is more than %d",
+		    (long long)(info.size >> 20), INT32_MAX);
+	fill_report(&info, report);
 	return 0;
 }
 
@@ -81,7 +107,7 @@ storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
 		    provision(env, uuid, disk, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
 	}
-	if (storage_inspect(env, disk, report, err) < 0 ||
+	if (measure(env, disk, report, err) < 0 ||
 	    (is_managed(disk) && lease_check(&lease, err) < 0))
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (disk->prov == DISK_PROV_MODE_NONE)
