@@ -1,208 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The reading half of json.h. */
 #include "proto/json.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
 #include "proto/utf8.h"
 
 #define DEPTH_MAX    16
 #define ELEMENTS_MAX 100000
-
-/* ---- Writing ---- */
-
-static void
-gen_text(yajl_gen g, const char *text)
-{
-	_buffer_ struct buffer clean = { 0 };
-	size_t len = strlen(text);
-
-	if (!utf8_valid(text, len)) {
-		while (len > 0) {
-			size_t n = utf8_valid_length(text, len);
-
-			buffer_add(&clean, text, n);
-			text += n;
-			len -= n;
-			if (len > 0) {
-				buffer_add(&clean, "\xef\xbf\xbd", 3);
-				text++;
-				len--;
-			}
-		}
-		text = clean.data;
-		len = clean.len;
-	}
-	yajl_gen_string(g, (const unsigned char *)text, len);
-}
-
-/* The shortest text that reads back as the same float32; JSON has no words for the others. */
-static void
-gen_float(yajl_gen g, float value)
-{
-	char text[32] = "0";
-
-	for (int digits = 6; isfinite(value) && digits <= 9; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, (double)value);
-		if (strtof(text, NULL) == value)
-			break;
-	}
-	yajl_gen_number(g, text, strlen(text));
-}
-
-static void
-gen_model(yajl_gen g, const struct model *m, const void *obj)
-{
-	yajl_gen_map_open(g);
-	for (unsigned int i = 0; i < m->n_fields; i++) {
-		const struct field *f = &m->fields[i];
-		const char *items;
-		size_t n;
-
-		yajl_gen_string(g, (const unsigned char *)f->name, strlen(f->name));
-		switch (f->kind) {
-		case KIND_BOOL:
-			yajl_gen_bool(g, field_get_int(f, obj) != 0);
-			break;
-		case KIND_INT16:
-		case KIND_INT32:
-		case KIND_INT64:
-		case KIND_ENUM:
-			yajl_gen_integer(g, field_get_int(f, obj));
-			break;
-		case KIND_FLOAT:
-			gen_float(g, *(const float *)field_member(f, obj));
-			break;
-		case KIND_STRING:
-			gen_text(g, field_get_string(f, obj));
-			break;
-		case KIND_STRUCT:
-			gen_model(g, f->sub, field_member(f, obj));
-			break;
-		case KIND_ARRAY:
-			items = field_items(f, obj, &n);
-			if (n == 0) {
-				/* Raw: the beautifier would put an empty line inside. */
-				yajl_gen_number(g, "[]", 2);
-				break;
-			}
-			yajl_gen_array_open(g);
-			for (size_t k = 0; k < n; k++)
-				gen_model(g, f->sub, items + k * f->sub->size);
-			yajl_gen_array_close(g);
-			break;
-		}
-	}
-	yajl_gen_map_close(g);
-}
-
-static yajl_gen
-gen_new(bool pretty)
-{
-	yajl_gen g = yajl_gen_alloc(NULL);
-
-	if (!g)
-		abort();
-	yajl_gen_config(g, yajl_gen_beautify, (int)pretty);
-	if (pretty)
-		yajl_gen_config(g, yajl_gen_indent_string, "  ");
-	return g;
-}
-
-/* Gives the text away and frees g. */
-static char *
-gen_finish(yajl_gen g, size_t *ret_len)
-{
-	const unsigned char *text = NULL;
-	struct buffer out = { 0 };
-	size_t len = 0;
-
-	yajl_gen_get_buf(g, &text, &len);
-	/* The beautifier ends in a newline. */
-	while (len > 0 && text[len - 1] == '\n')
-		len--;
-	buffer_add(&out, text, len);
-	yajl_gen_free(g);
-	return buffer_steal(&out, ret_len);
-}
-
-char *
-json_encode(const struct model *m, const void *obj, size_t *len)
-{
-	yajl_gen g = gen_new(false);
-
-	gen_model(g, m, obj);
-	return gen_finish(g, len);
-}
-
-char *
-json_encode_pretty(const struct model *m, const void *obj, size_t *len)
-{
-	yajl_gen g = gen_new(true);
-
-	gen_model(g, m, obj);
-	return gen_finish(g, len);
-}
-
-struct json_list {
-	yajl_gen g;
-	const struct model *element;
-	const char *items;
-	size_t next, n;
-};
-
-struct json_list *
-json_list_new(const struct model *m, const void *obj)
-{
-	struct json_list *list = xcalloc(1, sizeof(*list));
-	const struct field *field = &m->fields[0];
-
-	assert(m->n_fields == 1 && field->kind == KIND_ARRAY);
-	list->g = gen_new(false);
-	list->element = field->sub;
-	list->items = field_items(field, obj, &list->n);
-	yajl_gen_map_open(list->g);
-	yajl_gen_string(list->g, (const unsigned char *)field->name, strlen(field->name));
-	yajl_gen_array_open(list->g);
-	return list;
-}
-
-bool
-json_list_step(struct json_list *list, size_t n)
-{
-	for (; n > 0 && list->next < list->n; n--)
-		gen_model(list->g, list->element, list->items + list->next++ * list->element->size);
-	return list->next < list->n;
-}
-
-char *
-json_list_end(struct json_list *list, size_t *len)
-{
-	char *text;
-
-	yajl_gen_array_close(list->g);
-	yajl_gen_map_close(list->g);
-	text = gen_finish(list->g, len);
-	free(list);
-	return text;
-}
-
-char *
-json_quote(const char *text)
-{
-	yajl_gen g = gen_new(false);
-
-	gen_text(g, str_or_empty(text));
-	return gen_finish(g, NULL);
-}
-
-/* ---- Reading ---- */
 
 /* An object being read, or the array whose elements are. */
 struct frame {
@@ -215,6 +25,7 @@ struct reader {
 	struct frame frames[DEPTH_MAX];
 	unsigned int depth;
 	unsigned int skipped; /* levels open inside the value of an unknown field */
+	bool exact;	      /* unknown fields are refused */
 	const struct model *root;
 	void *root_obj;
 	char **root_string; /* where the document is one string */
@@ -488,6 +299,25 @@ on_start_map(void *ctx)
 	return element ? push(r, frame->field->sub, NULL, element) : 0;
 }
 
+/* A key that is none of the object's fields; comments are of no concern. */
+static int
+unknown_key(struct reader *r, const struct model *m, const char *key, size_t len)
+{
+	_buffer_ struct buffer names = { 0 };
+	_free_ char *text = NULL;
+	const char *nearest;
+
+	if (!r->exact || (len > 0 && *key == '$'))
+		return 1;
+	text = xstrndup(key, len);
+	nearest = model_nearest(m, text);
+	if (nearest)
+		return refuse(r, "unknown key '%s', did you mean '%s'?", text, nearest);
+	for (unsigned int i = 0; i < m->n_fields; i++)
+		buffer_printf(&names, "%s%s", i ? ", " : "", m->fields[i].name);
+	return refuse(r, "unknown key '%s'; there are %s", text, names.data);
+}
+
 static int
 on_map_key(void *ctx, const unsigned char *data, size_t len)
 {
@@ -502,10 +332,10 @@ on_map_key(void *ctx, const unsigned char *data, size_t len)
 
 		if (strlen(f->name) == len && memcmp(f->name, data, len) == 0) {
 			frame->field = f;
-			break;
+			return 1;
 		}
 	}
-	return 1;
+	return unknown_key(r, frame->m, (const char *)data, len);
 }
 
 static int
@@ -638,21 +468,33 @@ read_document(struct reader *r, const char *text, size_t len)
 	return rc;
 }
 
-int
-json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err)
+static int
+decode(struct reader *r, const char *text, size_t len)
 {
-	struct reader r = { .root = m, .root_obj = obj, .err = err };
 	size_t blank = 0;
 
 	while (blank < len && memchr(" \t\r\n", text[blank], 4))
 		blank++;
 	if (blank == len)
 		return 0;
-	if (read_document(&r, text, len) < 0) {
-		model_clear(m, obj);
+	if (read_document(r, text, len) < 0) {
+		model_clear(r->root, r->root_obj);
 		return -1;
 	}
 	return 0;
+}
+
+int
+json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err)
+{
+	return decode(&(struct reader){ .root = m, .root_obj = obj, .err = err }, text, len);
+}
+
+int
+json_decode_exact(const struct model *m, const char *text, size_t len, void *obj, struct error *err)
+{
+	return decode(
+	    &(struct reader){ .exact = true, .root = m, .root_obj = obj, .err = err }, text, len);
 }
 
 int

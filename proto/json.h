@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Models to JSON and back, on yajl's streaming interfaces; the only user of yajl. */
+/* Models to JSON and back, on yajl's streaming interfaces; they alone use yajl. */
 #ifndef PROTO_JSON_H
 #define PROTO_JSON_H
 
@@ -29,6 +29,10 @@ char *json_quote(const char *text);
  * error. Depth is capped at 16. Empty input (only white space) gives the zero object.
  */
 int json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err);
+/* For what a person has written: unknown fields are errors, too, and the nearest name is told.
+ * Those that begin with '$' are comments. */
+int json_decode_exact(
+    const struct model *m, const char *text, size_t len, void *obj, struct error *err);
 /* Reads a document that is one JSON string (the answer of POST /vms); the caller frees *ret. */
 int json_decode_string(const char *text, size_t len, char **ret, struct error *err);
 

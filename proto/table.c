@@ -270,6 +270,67 @@ model_equal(const struct model *m, const void *a, const void *b)
 	return true;
 }
 
+/* Longer names are like none. */
+#define NAME_LENGTH_MAX 40
+
+static char
+lower_case(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static size_t
+least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many letters are to be changed, added, dropped or swapped with the next to make b of a. Case
+ * does not count. */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t rows[3][NAME_LENGTH_MAX + 1] = { 0 };
+	size_t na = strlen(a), nb = strlen(b);
+
+	if (na > NAME_LENGTH_MAX || nb > NAME_LENGTH_MAX)
+		return SIZE_MAX;
+	for (size_t k = 0; k <= nb; k++)
+		rows[0][k] = k;
+	for (size_t i = 1; i <= na; i++) {
+		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *top = rows[(i + 1) % 3];
+		char c = lower_case(a[i - 1]);
+
+		row[0] = i;
+		for (size_t k = 1; k <= nb; k++) {
+			char d = lower_case(b[k - 1]);
+
+			row[k] = least(above[k - 1] + (c != d), least(above[k], row[k - 1]) + 1);
+			if (i > 1 && k > 1 && c == lower_case(b[k - 2]) &&
+			    d == lower_case(a[i - 2]))
+				row[k] = least(row[k], top[k - 2] + 1);
+		}
+	}
+	return rows[na % 3][nb];
+}
+
+const char *
+model_nearest(const struct model *m, const char *name)
+{
+	const char *nearest = NULL;
+	size_t bound = strlen(name) / 3 + 2; /* less is near */
+
+	for (unsigned int i = 0; i < m->n_fields; i++) {
+		size_t n = distance(name, m->fields[i].name);
+
+		if (n < bound && n < strlen(m->fields[i].name)) {
+			nearest = m->fields[i].name;
+			bound = n;
+		}
+	}
+	return nearest;
+}
+
 const char *
 enum_word(const struct enumdef *e, unsigned int value)
 {

@@ -79,6 +79,8 @@ void model_clear_field(const struct field *f, void *obj);
 void model_copy(const struct model *m, void *dst, const void *src);
 /* Deep equality; NULL strings equal "". */
 bool model_equal(const struct model *m, const void *a, const void *b);
+/* The name of the field that this one is a misspelling of, NULL where none is near. */
+const char *model_nearest(const struct model *m, const char *name);
 /* Appends a zeroed element to an array member: pass &x.items and &x.n_items; returns the element.
  */
 #define model_append(items, n)                                              \

@@ -277,6 +277,40 @@ test_unknown_fields_are_ignored(void **state)
 }
 
 static void
+test_unknown_fields_are_refused_of_people(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{ "{\"nmae\":\"x\"}", "the document: unknown key 'nmae', did you mean 'name'?" },
+		{ "{\"vlanID\":1}", "the document: unknown key 'vlanID', did you mean 'vlanid'?" },
+		{ "{\"disks\":[{},{\"Man\":1}]}",
+		    "disks[1]: unknown key 'Man', did you mean 'man'?" },
+		{ "{\"osdisk\":{\"pth\":{\"a\":[1]}}}",
+		    "osdisk: unknown key 'pth', did you mean 'path'?" },
+		{ "{\"numa\":{\"colour\":1}}", "numa: unknown key 'colour'; there are placement" },
+		{ "{\"\":1,\"name\":\"x\"}", "the document: unknown key ''; there are name, " },
+	};
+	static const char good[] = "{\"$comment\":\"c\",\"name\":\"x\",\"nets\":[{\"$n\":1}]}";
+	struct vmdef def = { 0 };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *text = cases[i].text;
+
+		assert_int_equal(
+		    json_decode_exact(&vmdef_model, text, strlen(text), &def, &err), -1);
+		assert_int_equal(strncmp(err.detail, cases[i].why, strlen(cases[i].why)), 0);
+		assert_true(model_equal(&vmdef_model, &def, &(struct vmdef){ 0 }));
+		assert_int_equal(json_decode(&vmdef_model, text, strlen(text), &def, &err), 0);
+		model_clear(&vmdef_model, &def);
+	}
+	assert_int_equal(json_decode_exact(&vmdef_model, good, strlen(good), &def, &err), 0);
+	assert_string_equal(def.name, "x");
+	model_clear(&vmdef_model, &def);
+}
+
+static void
 test_syntax(void **state)
 {
 	static const char *const bad[] = {
@@ -493,6 +527,7 @@ main(void)
 		cmocka_unit_test(test_null_and_missing_are_zero),
 		cmocka_unit_test(test_last_of_doubled_keys_wins),
 		cmocka_unit_test(test_unknown_fields_are_ignored),
+		cmocka_unit_test(test_unknown_fields_are_refused_of_people),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_a_raw_nul_is_no_text),

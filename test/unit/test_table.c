@@ -146,6 +146,34 @@ test_enum_words(void **state)
 	assert_int_equal(enum_parse(&vmrunstate_enum, NULL), -1);
 }
 
+static void
+test_the_nearest_name(void **state)
+{
+	static const struct {
+		const char *name, *nearest;
+	} cases[] = {
+		{ "name", "name" },
+		{ "nmae", "name" },
+		{ "NAME", "name" },
+		{ "vlan", "vlanid" },
+		{ "osdisc", "osdisk" },
+		{ "disk", "disks" },
+		{ "net", "nets" },
+		{ "firmwares", "firmware" },
+		{ "uuid", NULL },
+		{ "x", NULL },
+		{ "", NULL },
+		{ "a name that is far too long to be one, and longer than any", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *nearest = model_nearest(&vmdef_model, cases[i].name);
+
+		if (!str_equal(nearest, cases[i].nearest))
+			fail_msg("'%s': '%s'", cases[i].name, str_or_empty(nearest));
+	}
+}
+
 int
 main(void)
 {
@@ -155,6 +183,7 @@ main(void)
 		cmocka_unit_test(test_append),
 		cmocka_unit_test(test_null_equals_empty),
 		cmocka_unit_test(test_enum_words),
+		cmocka_unit_test(test_the_nearest_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
