@@ -118,7 +118,7 @@ escape(const char *text, size_t len, char out[8])
 	uint32_t code = 0;
 	size_t n = utf8_char(text, len, &code);
 
-	if (n > 0 && !utf8_is_control(code)) {
+	if (n > 0 && !utf8_is_control(code) && !utf8_is_hidden(code)) {
 		memcpy(out, text, n);
 		out[n] = '\0';
 		return n;

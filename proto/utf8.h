@@ -15,5 +15,7 @@ size_t utf8_valid_length(const char *s, size_t len);
 bool utf8_valid(const char *s, size_t len);
 /* C0, DEL and C1. */
 bool utf8_is_control(uint32_t code);
+/* What nobody sees and yet changes a text or its order: zero width, bidi, tags, line separators. */
+bool utf8_is_hidden(uint32_t code);
 
 #endif

@@ -44,7 +44,7 @@ static int
 print_event(FILE *out, const struct label *label, const char *data, size_t len, struct error *err)
 {
 	union payload payload = { 0 };
-	_free_ char *json = NULL;
+	_free_ char *json = NULL, *safe = NULL;
 	long used;
 
 	used = binary_decode(label->model, data, len, &payload, err);
@@ -60,7 +60,8 @@ print_event(FILE *out, const struct label *label, const char *data, size_t len, 
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "the payload of event '%s' has %zu bytes left over", label->name,
 		    len - (size_t)used);
-	fprintf(out, "{\"event\":\"%s\",%s\n", label->name, json + 1);
+	safe = writer_safe_json(json + 1);
+	fprintf(out, "{\"event\":\"%s\",%s\n", label->name, safe);
 	return 0;
 }
 

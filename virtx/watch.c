@@ -91,8 +91,10 @@ static char *
 format_json(const struct sse_event *event)
 {
 	_free_ char *id = json_quote(event->id), *type = json_quote(event->type);
+	_free_ char *line =
+	    xasprintf("{\"id\":%s,\"event\":%s,\"data\":%s}", id, type, event->data);
 
-	return xasprintf("{\"id\":%s,\"event\":%s,\"data\":%s}", id, type, event->data);
+	return writer_safe_json(line);
 }
 
 static bool
@@ -124,13 +126,16 @@ watch(struct command_call *call, struct error *err)
 	int pause = 1, r;
 
 	for (;;) {
+		_free_ char *text = NULL;
+
 		stream.last_event_id = str_or_empty(watch.sse.id);
 		r = client_follow(call->client, ROUTE_EVENTS, &stream, err);
 		begun |= stream.begun;
 		if (r == 0 || !begun)
 			break;
 		/* It was there before, and may come again. */
-		fprintf(stderr, "virtx: %s; trying again\n", err->detail);
+		text = writer_safe(err->detail);
+		fprintf(stderr, "virtx: %s; trying again\n", text);
 		pause = stream.begun ? 1 : pause < PAUSE_MAX ? pause + 1 : PAUSE_MAX;
 		nanosleep(&(struct timespec){ .tv_sec = pause }, NULL);
 		sse_restart(&watch.sse);

@@ -26,6 +26,19 @@ struct writer_cell {
 	int width;
 };
 
+/* The length of the character at the front, its number, and whether a terminal may have it. */
+static size_t
+next_char(const char *text, size_t len, uint32_t *code, bool *shown)
+{
+	size_t n = utf8_char(text, len, code);
+
+	*shown = n > 0 && !utf8_is_control(*code) && !utf8_is_hidden(*code);
+	if (n > 0)
+		return n;
+	*code = 0xfffd;
+	return 1;
+}
+
 char *
 writer_safe(const char *text)
 {
@@ -33,19 +46,42 @@ writer_safe(const char *text)
 	char *out = xcalloc(len + 1, 1), *to = out;
 
 	while (len > 0) {
-		uint32_t code = 0;
-		size_t n = utf8_char(text, len, &code);
+		uint32_t code;
+		bool shown;
+		size_t n = next_char(text, len, &code, &shown);
 
-		if (n == 0 || utf8_is_control(code)) {
-			n = n ? n : 1;
-			*to++ = '?';
-		} else {
+		if (shown)
 			to = mempcpy(to, text, n);
-		}
+		else
+			*to++ = '?';
 		text += n;
 		len -= n;
 	}
 	return out;
+}
+
+char *
+writer_safe_json(const char *json)
+{
+	size_t len = strlen(json);
+	struct buffer out = { 0 };
+
+	while (len > 0) {
+		uint32_t code;
+		bool shown;
+		size_t n = next_char(json, len, &code, &shown);
+
+		if (shown || code == '\n')
+			buffer_add(&out, json, n);
+		else if (code < 0x10000)
+			buffer_printf(&out, "\\u%04x", (unsigned int)code);
+		else
+			buffer_printf(&out, "\\u%04x\\u%04x", 0xd7c0 + (unsigned int)(code >> 10),
+			    0xdc00 + (unsigned int)(code & 0x3ff));
+		json += n;
+		len -= n;
+	}
+	return buffer_steal(&out, NULL);
 }
 
 /* How many columns a (safe) text takes: its number of characters. */
@@ -84,20 +120,20 @@ writer_time(int64_t ms, char out[WRITER_TIME_SIZE])
 void
 writer_document(struct writer *w, const struct model *m, const void *obj)
 {
-	_free_ char *json = NULL;
+	_free_ char *json = NULL, *safe = NULL;
 
 	if (w->format != WRITER_JSON)
 		return;
 	json = json_encode_pretty(m, obj, NULL);
-	fputs(json, w->out);
-	if (json[0] && json[strlen(json) - 1] != '\n')
-		fputc('\n', w->out);
+	safe = writer_safe_json(json);
+	fprintf(w->out, "%s\n", safe);
 }
 
 void
 writer_text(struct writer *w, const char *text)
 {
-	_free_ char *shown = w->format == WRITER_JSON ? json_quote(text) : writer_safe(text);
+	_free_ char *quoted = w->format == WRITER_JSON ? json_quote(text) : NULL;
+	_free_ char *shown = quoted ? writer_safe_json(quoted) : writer_safe(text);
 
 	fprintf(w->out, "%s\n", shown);
 }

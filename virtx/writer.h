@@ -54,8 +54,10 @@ int writer_finish(struct writer *w);
  * 0. Returns out. */
 #define WRITER_TIME_SIZE 32
 const char *writer_time(int64_t ms, char out[WRITER_TIME_SIZE]);
-/* A copy of text that is safe on a terminal: control characters and bytes that are no UTF-8 become
- * '?'; the caller frees. */
+/* A copy of text that is safe on a terminal: control characters, those that nobody sees and bytes
+ * that are no UTF-8 become '?'; the caller frees. */
 char *writer_safe(const char *text);
+/* The same for JSON, where they become escapes and newlines stay. */
+char *writer_safe_json(const char *json);
 
 #endif

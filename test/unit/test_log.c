@@ -124,9 +124,10 @@ test_escapes(void **state)
 
 	set_journal(*state, 0);
 	log_init(LOG_LEVEL_INFO, NULL);
-	log_info("x", "%s", "a\nb\tc\x1b[0m \x7f \xc2\x85 \xff größe");
+	log_info("x", "%s", "a\nb\tc\x1b[0m \x7f \xc2\x85 \xff größe \xe2\x80\xae");
 	text = taken(*state);
-	assert_string_equal(text, "<6>x: a\\nb\\tc\\x1b[0m \\x7f \\xc2\\x85 \\xff größe\n");
+	assert_string_equal(
+	    text, "<6>x: a\\nb\\tc\\x1b[0m \\x7f \\xc2\\x85 \\xff größe \\xe2\\x80\\xae\n");
 }
 
 static void

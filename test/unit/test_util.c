@@ -173,6 +173,13 @@ test_utf8(void **state)
 	assert_int_equal(utf8_valid_length("ab\xff", 3), 2);
 	assert_true(utf8_is_control(0x85));
 	assert_false(utf8_is_control(0xa0));
+	static const uint32_t hidden[] = { 0xad, 0x200b, 0x200e, 0x2028, 0x202e, 0x2066, 0xfeff,
+		0xe0041 };
+	static const uint32_t seen[] = { 'a', ' ', 0xa0, 0xe4, 0x2010, 0x20ac, 0x3042, 0x1f600 };
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		assert_true(utf8_is_hidden(hidden[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(seen); i++)
+		assert_false(utf8_is_hidden(seen[i]));
 }
 
 int

@@ -124,6 +124,19 @@ test_text(void **state)
 	output_check(&o, "a\"?\n");
 	writer_text(output_open(&o, WRITER_JSON), "a\"");
 	output_check(&o, "\"a\\\"\"\n");
+	writer_text(output_open(&o, WRITER_JSON), "a\xc2\x9b"
+						  "b\xe2\x80\xae\xf3\xa0\x81\x81\x7f\n");
+	output_check(&o, "\"a\\u009bb\\u202e\\udb40\\udc41\\u007f\\n\"\n");
+}
+
+static void
+test_json_stays_what_it_is(void **state)
+{
+	_free_ char *safe = writer_safe_json("{\n  \"a\": \"\xc3\xa4\"\n}");
+	_free_ char *raw = writer_safe_json("\x1b[2J\xff");
+
+	assert_string_equal(safe, "{\n  \"a\": \"\xc3\xa4\"\n}");
+	assert_string_equal(raw, "\\u001b[2J\\ufffd");
 }
 
 /* A name from another host must not drive the terminal. */
@@ -133,13 +146,15 @@ test_safe(void **state)
 	static const struct {
 		const char *text, *safe;
 	} cases[] = {
-		{ "plain", "plain" },
-		{ "", "" },
-		{ "\x1b[2J", "?[2J" },
-		{ "a\nb\tc\x7f", "a?b?c?" },
-		{ "\xc2\x9b", "?" },  /* C1 */
-		{ "\xff\xc3", "??" }, /* no UTF-8 */
+		{ "plain", "plain" }, { "", "" }, { "\x1b[2J", "?[2J" },
+		{ "a\nb\tc\x7f", "a?b?c?" }, { "\xc2\x9b", "?" }, /* C1 */
+		{ "\xff\xc3", "??" },				  /* no UTF-8 */
 		{ "\xe2\x82\xac", "\xe2\x82\xac" },
+		{ "a\xe2\x80\xae"
+		  "b",
+		    "a?b" },		     /* right to left */
+		{ "a\xe2\x80\x8b", "a?" },   /* of no width */
+		{ "\xf3\xa0\x81\x81", "?" }, /* a tag */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -183,6 +198,7 @@ main(void)
 		cmocka_unit_test(test_fields_and_sections),
 		cmocka_unit_test(test_json_prints_only_the_document),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_json_stays_what_it_is),
 		cmocka_unit_test(test_safe),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_write_error_is_returned),
