@@ -21,8 +21,8 @@ const struct option_row list_vm_options[] = {
 	{ 's', "state", "STATE",
 	    "only in this run state: a word (running, poweroff) or its number" },
 	{ 'v', "vlanid", "ID", "only with this VLAN" },
-	{ 'N', "custom-name", "NAME", "only with this custom field ..." },
-	{ 'V', "custom-value", "VALUE", "... and this value of it" },
+	{ 'N', "custom-name", "NAME", "only with this custom field, of any value or ..." },
+	{ 'V', "custom-value", "VALUE", "... of this one" },
 	{ 0 },
 };
 

@@ -149,6 +149,44 @@ test_moves(void **state)
 }
 
 static void
+test_custom_fields_are_found(void **state)
+{
+	static const struct {
+		const char *name, *value, *found;
+	} cases[] = {
+		{ "role", "web", "web" },
+		{ "role", "", "web" },
+		{ "role", "db", NULL },
+		{ "other", "", NULL },
+		{ "", "", "" },
+	};
+	struct inventory *inventory = make();
+	struct vm_report vm = { .uuid = xstrdup(VM), .runstate = VMRUNSTATE_RUNNING };
+	struct custom_field *custom = model_append(&vm.def.custom, &vm.def.n_custom);
+
+	custom->name = xstrdup("role");
+	custom->value = xstrdup("web");
+	vm.has_def = true;
+	inventory_report_vm(inventory, 0, false, &vm);
+	model_clear(&vm_report_model, &vm);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct vm_list_fields filter = {
+			.custom = { (char *)cases[i].name, (char *)cases[i].value },
+		};
+		struct vm_list list = { 0 };
+
+		inventory_list_vms(inventory, &filter, 0, 0, &list);
+		assert_int_equal(list.n_items, cases[i].found != NULL);
+		if (cases[i].found) {
+			assert_true(str_equal(list.items[0].fields.custom.name, cases[i].name));
+			assert_true(str_equal(list.items[0].fields.custom.value, cases[i].found));
+		}
+		model_clear(&vm_list_model, &list);
+	}
+	inventory_free(inventory);
+}
+
+static void
 test_ends(void **state)
 {
 	struct inventory *inventory = make();
@@ -444,6 +482,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newer_wins),
 		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_custom_fields_are_found),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_only_members_are_believed),
 		cmocka_unit_test(test_local_is_the_truth),

@@ -27,17 +27,17 @@ not_newer(int64_t ts, int64_t wanted)
 	return wanted == 0 || ts <= wanted;
 }
 
-static bool
-has_custom(const struct vmdef *def, const struct custom_field *wanted)
+const struct custom_field *
+filter_custom(const struct vmdef *def, const struct custom_field *wanted)
 {
 	if (str_empty(wanted->name))
-		return true;
+		return NULL;
 	for (size_t i = 0; i < def->n_custom; i++) {
 		if (str_equal(def->custom[i].name, wanted->name) &&
-		    str_equal(def->custom[i].value, wanted->value))
-			return true;
+		    equals(def->custom[i].value, wanted->value))
+			return &def->custom[i];
 	}
-	return false;
+	return NULL;
 }
 
 bool
@@ -46,7 +46,8 @@ filter_vm(const struct vm *vm, const struct vm_list_fields *filter)
 	return contains(vm->def.name, filter->name) && equals(vm->runinfo.host, filter->host) &&
 	       (filter->runstate == 0 || vm->runinfo.runstate == filter->runstate) &&
 	       (filter->vlanid == 0 || vm->def.vlanid == filter->vlanid) &&
-	       has_custom(&vm->def, &filter->custom) && not_newer(vm->ts, filter->ts);
+	       (str_empty(filter->custom.name) || filter_custom(&vm->def, &filter->custom)) &&
+	       not_newer(vm->ts, filter->ts);
 }
 
 bool

@@ -7,5 +7,9 @@
 
 bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter);
 bool filter_host(const struct host_list_fields *host, const struct host_list_fields *filter);
+/* The custom field that is wanted: of this name, and of this value unless that is empty; NULL where
+ * none is wanted or the VM has it not. */
+const struct custom_field *filter_custom(
+    const struct vmdef *def, const struct custom_field *wanted);
 
 #endif

@@ -53,6 +53,7 @@ inventory_list_vms(const struct inventory *inventory, const struct vm_list_field
 	ret->items = offset < end ? xcalloc(end - offset, sizeof(*ret->items)) : NULL;
 	for (size_t i = offset; i < end; i++) {
 		const struct vm *vm = found[i];
+		const struct custom_field *custom = filter_custom(&vm->def, &filter->custom);
 		struct vm_list_item *item = &ret->items[ret->n_items++];
 
 		item->uuid = xstrdup(vm->uuid);
@@ -61,9 +62,10 @@ inventory_list_vms(const struct inventory *inventory, const struct vm_list_field
 			.host = xstrdup(vm->runinfo.host),
 			.runstate = vm->runinfo.runstate,
 			.vlanid = vm->def.vlanid,
-			.custom = { xstrdup(filter->custom.name), xstrdup(filter->custom.value) },
 			.ts = vm->ts,
 		};
+		if (custom)
+			model_copy(&custom_field_model, &item->fields.custom, custom);
 	}
 }
 
