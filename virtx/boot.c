@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx boot vm. */
+#include <string.h>
+
 #include "proto/model.h"
+#include "proto/utf8.h"
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
@@ -12,6 +15,27 @@ const struct option_row boot_vm_options[] = {
 	{ 'c', "ci-networkconfig", "FILE", "cloud-init's network-config" },
 	{ 0 },
 };
+
+/* A file of cloud-init's, which travels as a text; NULL with err set where it is none. */
+static char *
+read_text(const char *file, struct error *err)
+{
+	size_t len, at;
+	char *text = command_read(file, CLOUD_INIT_MAX, &len, err);
+
+	if (!text)
+		return NULL;
+	at = utf8_valid_length(text, len);
+	if (strlen(text) < at)
+		at = strlen(text);
+	if (at == len)
+		return text;
+	error_set(err, CLIENT_ERROR_STATUS, "'%s': byte %zu (0x%02x) is %s%s", file, at,
+	    (unsigned char)text[at], text[at] ? "no UTF-8" : "a NUL",
+	    strncmp(text, "\x1f\x8b", 2) == 0 ? ": the file is compressed, give it as text" : "");
+	free(text);
+	return NULL;
+}
 
 enum command_result
 boot_vm(struct command_call *call, struct error *err)
@@ -32,7 +56,7 @@ boot_vm(struct command_call *call, struct error *err)
 
 		if (!file)
 			continue;
-		text = command_read(file, CLOUD_INIT_MAX, NULL, err);
+		text = read_text(file, err);
 		if (!text) {
 			error_wrap(err, "cannot boot vm '%s'", call->operands[0]);
 			result = COMMAND_FAILED;

@@ -40,6 +40,7 @@ void
 answer_clear(struct answer *answer)
 {
 	free(answer->location);
+	free(answer->type);
 	free(answer->body);
 	*answer = (struct answer){ 0 };
 }
@@ -60,6 +61,30 @@ warning_text(const char *value)
 		*to++ = *from;
 	}
 	return out;
+}
+
+/* The type of what a route answers where it does. */
+static const char *
+route_type(enum route_id id)
+{
+	switch (id) {
+	case ROUTE_EVENTS:
+		return "text/event-stream";
+	case ROUTE_METRICS:
+	case ROUTE_HEALTHZ:
+		return "text/plain";
+	default:
+		return "application/json";
+	}
+}
+
+/* Whether a Content-Type is this type, with whatever parameters; none may be anything. */
+static bool
+is_type(const char *text, const char *type)
+{
+	size_t len = strlen(type);
+
+	return str_empty(text) || (!strncasecmp(text, type, len) && strchr("; \t", text[len]));
 }
 
 /* One line of a debugging or warning text on stderr. */
@@ -116,6 +141,8 @@ on_answer(struct evhttp_request *request, void *arg)
 			print_line("virtx: warning: ", text);
 		} else if (!strcasecmp(header->key, "Location")) {
 			str_set(&answer->location, header->value);
+		} else if (!strcasecmp(header->key, "Content-Type")) {
+			str_set(&answer->type, header->value);
 		}
 	}
 	body = evhttp_request_get_input_buffer(request);
@@ -154,7 +181,11 @@ on_head(struct evhttp_request *request, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (evhttp_request_get_response_code(request) != 200)
+	const char *type =
+	    evhttp_find_header(evhttp_request_get_input_headers(request), "Content-Type");
+
+	if (evhttp_request_get_response_code(request) != 200 ||
+	    !is_type(type, route_type(ROUTE_EVENTS)))
 		return 0;
 	attempt->stream->begun = true;
 	arm_silence(attempt);
@@ -375,6 +406,14 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 		answer_clear(ret);
 		return -1;
 	}
+	if (!is_type(ret->type, route_type(id))) {
+		error_set(err, CLIENT_ERROR_STATUS,
+		    "the answer is no success of virtxd: status %d with %zu bytes of '%s' instead "
+		    "of '%s'",
+		    ret->status, ret->len, ret->type, route_type(id));
+		answer_clear(ret);
+		return -1;
+	}
 	return 0;
 }
 
@@ -400,6 +439,20 @@ client_follow(
 }
 
 int
+answer_decode(
+    const struct answer *answer, const struct model *model, void *reply, struct error *err)
+{
+	if (answer->len == 0)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "the server's answer is empty (status %d)", answer->status);
+	if (json_decode(model, answer->body, answer->len, reply, err) < 0) {
+		err->status = CLIENT_ERROR_STATUS;
+		return error_wrap(err, "the server's answer");
+	}
+	return 0;
+}
+
+int
 client_get(const struct client *client, enum route_id id, const char *param, const void *request,
     void *reply, struct error *err)
 {
@@ -407,9 +460,5 @@ client_get(const struct client *client, enum route_id id, const char *param, con
 
 	if (client_call(client, id, param, request, &answer, err) < 0)
 		return -1;
-	if (json_decode(routes[id].reply, answer.body, answer.len, reply, err) < 0) {
-		err->status = CLIENT_ERROR_STATUS;
-		return error_wrap(err, "the server's answer");
-	}
-	return 0;
+	return answer_decode(&answer, routes[id].reply, reply, err);
 }

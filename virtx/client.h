@@ -23,6 +23,7 @@ struct client {
 struct answer {
 	int status;
 	char *location; /* of a 202, else NULL */
+	char *type;	/* its Content-Type, NULL for none */
 	char *body;	/* NUL-terminated, never NULL after success */
 	size_t len;
 };
@@ -31,14 +32,16 @@ void answer_clear(struct answer *answer);
 
 /*
  * Calls a route. param is for its path (NULL where it has none), request of the route's request
- * model (NULL for an empty body). On a 2xx: 0 with *ret set, which the caller clears; the answer's
- * warnings have gone to stderr. Else -1: err->status is the server's and its detail starts with
- * that number, or CLIENT_ERROR_STATUS.
+ * model (NULL for an empty body). On a 2xx of the type that the route promises: 0 with *ret set,
+ * which the caller clears; the answer's warnings have gone to stderr. Else -1: err->status is the
+ * server's and its detail starts with that number, or CLIENT_ERROR_STATUS.
  */
 int client_call(const struct client *client, enum route_id id, const char *param,
     const void *request, struct answer *ret, struct error *err);
-/* The same, with the answer decoded into reply, which is zero before, of the route's reply model.
- */
+/* Decodes the answer into reply, which is zero before; an empty answer is an error. */
+int answer_decode(
+    const struct answer *answer, const struct model *model, void *reply, struct error *err);
+/* client_call and answer_decode by the route's reply model. */
 int client_get(const struct client *client, enum route_id id, const char *param,
     const void *request, void *reply, struct error *err);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx maintain host and virtx get maintain host. */
-#include "proto/json.h"
 #include "proto/model.h"
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
@@ -64,7 +63,7 @@ dry_run(struct command_call *call, const char *uuid, struct error *err)
 	_answer_ struct answer answer = { 0 };
 
 	if (client_call(call->client, ROUTE_MAINTENANCE_BEGIN, uuid, &options, &answer, err) < 0 ||
-	    json_decode(&maintenance_plan_model, answer.body, answer.len, &plan, err) < 0)
+	    answer_decode(&answer, &maintenance_plan_model, &plan, err) < 0)
 		return -1;
 	show_plan(call, &plan);
 	model_clear(&maintenance_plan_model, &plan);

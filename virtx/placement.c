@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtx/placement.h"
 
-#include "proto/json.h"
 #include "proto/model.h"
 
 static void
@@ -55,11 +54,8 @@ placement_call(struct command_call *call, enum route_id id, const char *param, c
 	client.query = "dry_run=true";
 	if (client_call(&client, id, param, request, &answer, err) < 0)
 		return -1;
-	r = json_decode(&placement_model, answer.body, answer.len, &placement, err);
-	if (r < 0) {
-		err->status = CLIENT_ERROR_STATUS;
-		error_wrap(err, "the server's answer");
-	} else {
+	r = answer_decode(&answer, &placement_model, &placement, err);
+	if (r == 0) {
 		show(call->writer, &placement);
 		if (str_empty(placement.host))
 			r = error_set(err, CLIENT_ERROR_STATUS, "%s", placement.reason);

@@ -1,6 +1,7 @@
 """virtx against a stand-in for the server: what it sends, prints, and how it ends."""
 
 import contextlib
+import gzip
 import http.server
 import json
 import os
@@ -13,7 +14,7 @@ import time
 import types
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, ROOT
 from lab import PATIENCE, wrapped
 
 VIRTX = wrapped([os.path.join(BUILD, "virtx", "virtx")])
@@ -286,6 +287,33 @@ def test_create_from_a_bad_file(server, tmp_path):
     assert server.requests == []
 
 
+@pytest.mark.parametrize("definition,words", [
+    ({**VM["def"], "vlanID": 7}, "the document: unknown key 'vlanID', did you mean 'vlanid'?"),
+    ({**VM["def"], "nmae": "web"}, "the document: unknown key 'nmae', did you mean 'name'?"),
+    ({**VM["def"], "disks": [{"path": "/vms/ds/b.raw", "Man": 1}]},
+     "disks[0]: unknown key 'Man', did you mean 'man'?"),
+    ({**VM["def"], "colour": 1}, "unknown key 'colour'; there are name, cpudef, memory, "),
+    ({}, "the definition says nothing"),
+    ({"$comment": "to be filled in"}, "the definition says nothing"),
+    (VM, "has one under the key 'def': take that alone (jq .def)"),
+    ({"vmdef": VM["def"], "host": ""}, "has one under the key 'vmdef'"),
+])
+def test_what_is_no_definition_is_refused(server, tmp_path, definition, words):
+    file = tmp_path / "vm.json"
+    file.write_text(json.dumps(definition))
+    for args in (["create", "vm"], ["create", "vm", "-n"], ["update", "vm", UUID]):
+        error = fails(1, *args, str(file), server=server)
+        assert str(file) in error and words in error
+    assert server.requests == []
+
+
+def test_the_examples_are_definitions(server):
+    server.answer((201, UUID))
+    folder = os.path.join(ROOT, "schemas", "examples")
+    for name in os.listdir(folder):
+        assert ok("create", "vm", os.path.join(folder, name), server=server) == UUID + "\n"
+
+
 def test_update(server, tmp_path):
     file = tmp_path / "vm.json"
     file.write_text(json.dumps(VM["def"]))
@@ -335,6 +363,21 @@ def test_boot_with_cloud_init(server, tmp_path):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("content,words", [
+    (gzip.compress(b"#cloud-config\n"), "byte 1 (0x8b) is no UTF-8: the file is compressed, give it as text"),
+    (b"#cloud\0config\n", "byte 6 (0x00) is a NUL\n"),
+    (b"#caf\xe9\n", "byte 4 (0xe9) is no UTF-8\n"),
+    (b"#caf\xc3", "byte 4 (0xc3) is no UTF-8\n"),
+])
+def test_cloud_init_that_would_not_arrive_as_it_is(server, tmp_path, content, words):
+    (tmp_path / "f").write_bytes(content)
+    for option in (["-u", tmp_path / "f"], ["-u", "/dev/null", "-m", tmp_path / "f"],
+                   ["-c", tmp_path / "f"]):
+        error = fails(1, "boot", "vm", UUID, *option, server=server)
+        assert f"'{tmp_path}/f': {words}" in error
+    assert server.requests == []
+
+
 def test_problem(server):
     server.answer(problem(409, "VM is busy", operation="op-7", vm=UUID))
     assert fails(1, "boot", "vm", UUID, server=server) == (
@@ -342,6 +385,43 @@ def test_problem(server):
     server.answer(problem(424, "libvirt: \u001b]0;x\u0007bad"))
     assert fails(1, "get", "vm", UUID, server=server) == (
         f"virtx: cannot get vm '{UUID}': 424: libvirt: ?]0;x?bad\n")
+
+
+HTML = (200, b"<html>Log in</html>", {"Content-Type": "text/html; charset=utf-8"})
+
+
+@pytest.mark.parametrize("args", [
+    ["list", "vm"], ["list", "host"], ["list", "operation"], ["get", "vm", UUID],
+    ["get", "host", HOST], ["get", "runstate", "vm", UUID], ["get", "operation", "op-1"],
+    ["get", "migrate", "vm", UUID], ["get", "maintain", "host", HOST], ["boot", "vm", UUID],
+    ["shutdown", "vm", UUID], ["pause", "vm", UUID], ["resume", "vm", UUID], ["delete", "vm", UUID],
+    ["migrate", "vm", UUID], ["migrate", "vm", UUID, "-n"], ["abort", "migrate", "vm", UUID],
+    ["register", "vm", UUID], ["repair"], ["maintain", "host", HOST], ["maintain", "host", HOST, "-n"],
+    ["maintain", "host", HOST, "-e"], ["create", "vm", "FILE"], ["update", "vm", UUID, "FILE"], ["watch"],
+])
+def test_an_answer_of_another_type_is_no_success(server, tmp_path, args):
+    (tmp_path / "vm.json").write_text('{"name": "web"}')
+    server.answer(HTML)
+    error = fails(1, *[tmp_path / "vm.json" if arg == "FILE" else arg for arg in args], server=server)
+    assert "status 200 with 19 bytes of 'text/html; charset=utf-8' instead of '" in error
+
+
+def test_an_empty_answer_is_no_list(server):
+    for answer in ((200, b""), (204, b"")):
+        server.answer(answer)
+        for args in (["list", "vm"], ["get", "vm", UUID], ["get", "runstate", "vm", UUID],
+                     ["migrate", "vm", UUID, "-n"], ["maintain", "host", HOST, "-n"]):
+            assert f"the server's answer is empty (status {answer[0]})" in fails(1, *args, server=server)
+
+
+def test_what_a_terminal_must_not_have(server):
+    server.answer((200, {"items": [{"uuid": UUID, "fields": {"name": "a\u009b2Jb\u202ec\u200b\U000e0041"}}]}))
+    assert "a?2Jb?c??" in ok("list", "vm", server=server)
+    out = ok("list", "vm", "-o", "json", server=server)
+    assert out.isascii()
+    assert json.loads(out)["items"][0]["fields"]["name"] == "a\u009b2Jb\u202ec\u200b\U000e0041"
+    server.answer(problem(404, "no \u202evm"))
+    assert "404: no ?vm\n" in fails(1, "get", "vm", UUID, server=server)
 
 
 def test_text_error_of_the_go_server(server):
@@ -362,7 +442,7 @@ def test_warnings(server):
 
 def test_put_off_work_is_waited_for(server, tmp_path):
     file = tmp_path / "vm.json"
-    file.write_text("{}")
+    file.write_text('{"name": "web"}')
     later = (202, b"", {"Location": "/operations/op-1"})
     operation = {"id": "op-1", "state": "started", "vm": UUID}
     server.answer(later, (200, operation), (200, {**operation, "state": "completed"}))
@@ -405,7 +485,7 @@ def shown(seen):
 
 def test_progress_on_a_terminal(server, tmp_path):
     file = tmp_path / "vm.json"
-    file.write_text("{}")
+    file.write_text('{"name": "web"}')
     later = (202, b"", {"Location": "/operations/op-1"})
     operation = {"id": "op-1", "op": "VmCreate", "state": "started", "vm": UUID, "progress": -1}
     steps = [(200, {**operation, "progress": percent}) for percent in
