@@ -2,11 +2,11 @@
 #include "work/works.h"
 
 #include "disk/seed.h"
-#include "domain/registry.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
 #include "work/vm_steps.h"
 
 static int
@@ -55,27 +55,6 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 	return -1;
 }
 
-/* A definition that a migration has not taken away yet is not started: the registry tells whose the
- * VM is. One that is in no registry is. */
-static int
-check_registry(const struct vm_boot_request *req, struct error *err)
-{
-	_free_ char *xml = NULL;
-	struct error cause = { 0 };
-	char host[37];
-
-	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) == 0)
-		return 0;
-	if (cause.status == 404 &&
-	    registry_find_other(req->env.root, req->env.host, req->uuid, host, &cause) == 0)
-		return error_set(err, 422, "VM '%s' is registered under host '%s', not '%s'",
-		    req->uuid, host, req->env.host);
-	if (cause.status == 404)
-		return 0;
-	*err = cause;
-	return -1;
-}
-
 int
 work_vm_boot(const void *request, void *result, struct error *err)
 {
@@ -94,11 +73,12 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 || check_registry(req, err) < 0)
+	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 424, "VM '%s' is on already", req->uuid);
-	if (hypervisor_info(domain, req->env.root, &info, err) < 0 ||
+	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
 	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;

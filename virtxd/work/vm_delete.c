@@ -5,7 +5,32 @@
 #include "work/hypervisor.h"
 #include "work/storage.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
 #include "work/vm_steps.h"
+
+/* All disks but those that are another VM's: of these the definition alone goes. */
+static void
+plan(const struct vm_delete_request *req, const struct domain_info *info, struct journal *journal,
+    char **warning)
+{
+	const struct disk *disk;
+
+	journal->op = xstrdup("VmDelete");
+	journal->uuid = xstrdup(req->uuid);
+	journal->deletestorage = req->deletestorage;
+	journal->ts = now_ms();
+	for (size_t i = 0; !info->foreign && (disk = vmdef_disk(&info->def, i)); i++) {
+		struct error ignored = { 0 };
+		char owner[37];
+
+		if (vm_owner_of_disk(&req->env, req->uuid, disk, owner, &ignored) == 0 && owner[0])
+			vm_add_warning(warning, "disk '%s' belongs to VM '%s', and is left",
+			    disk->path, owner);
+		else
+			model_copy(&disk_model,
+			    model_append(&journal->dropped, &journal->n_dropped), disk);
+	}
+}
 
 int
 work_vm_delete(const void *request, void *result, struct error *err)
@@ -17,7 +42,6 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	_domain_info_ struct domain_info info = { 0 };
 	_journal_ struct journal journal = { 0 };
 	_close_ int lock = -1;
-	const struct disk *disk;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0)
@@ -29,17 +53,13 @@ work_vm_delete(const void *request, void *result, struct error *err)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
-	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_DELETE, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (info.foreign && req->deletestorage)
 		return error_set(err, 422, "VM '%s' is not deleted with its storage: %s", req->uuid,
 		    info.foreign_why);
-	journal.op = xstrdup("VmDelete");
-	journal.uuid = xstrdup(req->uuid);
-	journal.deletestorage = req->deletestorage;
-	journal.ts = now_ms();
-	for (size_t i = 0; !info.foreign && (disk = vmdef_disk(&info.def, i)); i++)
-		model_copy(&disk_model, model_append(&journal.dropped, &journal.n_dropped), disk);
+	plan(req, &info, &journal, &res->warning);
 	/* Deleting is the way out of a full disk. What a crash leaves of it then, a repair finds.
 	 */
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0 &&

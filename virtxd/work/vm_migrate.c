@@ -7,6 +7,7 @@
 #include "work/migration.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 #include "work/works.h"
@@ -182,6 +183,7 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
+	    vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
 	    check_state(req, domain, err) < 0 || migration_check(req, domain, err) < 0)
 		return -1;
 	return migrate(req, conn, domain, res, err);

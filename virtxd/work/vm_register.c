@@ -6,20 +6,18 @@
 #include "work/hypervisor.h"
 #include "work/storage.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
 #include "work/vm_steps.h"
 #include "work/works.h"
 
-/* Somebody else's VM, or one whose operation is not over, is not touched. */
+/* A VM whose operation is not over is not touched, wherever that is. */
 static int
-check(const struct vm_request *req, struct error *err)
+check_journal(const struct vm_request *req, struct error *err)
 {
 	struct error cause = { 0 };
 	char host[37];
 
-	if (registry_find_other(req->env.root, req->env.host, req->uuid, host, &cause) == 0)
-		return error_set(err, 422, "VM '%s' is registered under host '%s', not '%s'",
-		    req->uuid, host, req->env.host);
-	if (cause.status == 404 && journal_find(req->env.root, req->uuid, host, &cause) == 0)
+	if (journal_find(req->env.root, req->uuid, host, &cause) == 0)
 		return error_set(err, 409,
 		    "VM '%s' has an operation on host '%s' that is not over: its journal is there",
 		    req->uuid, host);
@@ -50,6 +48,8 @@ define(const struct vm_request *req, virConnectPtr conn, virDomainPtr *ret, stru
 	if (!str_equal(info.uuid, req->uuid))
 		return error_set(err, 424, "the registry's file of VM '%s' is of another VM ('%s')",
 		    req->uuid, info.uuid);
+	if (vm_owner_check_disks(&req->env, req->uuid, &info.def, VM_WANT_REGISTER, err) < 0)
+		return -1;
 	*ret = virDomainDefineXMLFlags(conn, xml, 0);
 	if (!*ret)
 		return hypervisor_error(err, 424, "libvirt refuses VM '%s'", req->uuid);
@@ -85,7 +85,9 @@ work_vm_register(const void *request, void *result, struct error *err)
 	struct error cause = { 0 };
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || check(req, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    vm_owner_check_place(&req->env, req->uuid, false, VM_WANT_REGISTER, err) < 0 ||
+	    check_journal(req, err) < 0)
 		return -1;
 	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
 		if (cause.status != 404) {
@@ -99,7 +101,8 @@ work_vm_register(const void *request, void *result, struct error *err)
 		return error_set(err, 424,
 		    "VM '%s' is transient in libvirt: a migration that comes in", req->uuid);
 	}
-	if (vm_register(&req->env, domain, req->uuid, err) < 0)
+	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_REGISTER, err) < 0 ||
+	    vm_register(&req->env, domain, req->uuid, err) < 0)
 		return -1;
 	if (hypervisor_report(domain, req->env.root, &res->vm, err) < 0)
 		return -1;

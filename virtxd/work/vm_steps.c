@@ -10,6 +10,7 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/storage.h"
+#include "work/vm_owner.h"
 
 #define RETRY_MS (5 * 60 * 1000)
 
@@ -93,14 +94,16 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
 	return vm_register(env, domain, uuid, err);
 }
 
-static void
-add_warning(char **warning, const struct error *cause)
+void
+vm_add_warning(char **warning, const char *fmt, ...)
 {
-	char *text = str_empty(*warning) ? xstrdup(cause->detail)
-					 : xasprintf("%s; %s", *warning, cause->detail);
+	_free_ char *text = NULL, *old = *warning;
+	va_list ap;
 
-	free(*warning);
-	*warning = text;
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	*warning = str_empty(old) ? steal_ptr(text) : xasprintf("%s; %s", old, text);
 }
 
 /* What a delete could not let go of is tried again for a while; then a repair finds it. */
@@ -109,16 +112,15 @@ keep_trying(const struct work_env *env, const struct journal *journal, struct di
     size_t n_left, char **warning, struct error *err)
 {
 	struct journal rest = *journal;
-	struct error told = { 0 };
+	struct error ignored = { 0 };
 
 	if (now_ms() - journal->ts >= RETRY_MS)
 		return journal_remove(env->root, env->host, journal->uuid, err);
 	rest.dropped = left;
 	rest.n_dropped = n_left;
 	/* Where there is no room for it the journal stays as it is, or there is none. */
-	(void)journal_save(env->root, env->host, &rest, &told);
-	error_set(&told, 507, "it is tried again for %d minutes", RETRY_MS / 60000);
-	add_warning(warning, &told);
+	(void)journal_save(env->root, env->host, &rest, &ignored);
+	vm_add_warning(warning, "it is tried again for %d minutes", RETRY_MS / 60000);
 	return 0;
 }
 
@@ -144,11 +146,11 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 		if (storage_drop(env, journal->uuid, &journal->dropped[i], journal->deletestorage,
 			&why) == 0)
 			continue;
-		add_warning(warning, &why);
+		vm_add_warning(warning, "%s", why.detail);
 		*model_append(&left, &n_left) = journal->dropped[i];
 	}
 	if (delete &&cloud_init_delete(env, journal->uuid, &cause) < 0)
-		add_warning(warning, &cause);
+		vm_add_warning(warning, "%s", cause.detail);
 	if (delete &&registry_remove(env->root, env->host, journal->uuid, err) < 0)
 		return -1;
 	if (delete &&(n_left > 0 || cause.status))
@@ -228,13 +230,36 @@ register_again(const struct work_env *env, virConnectPtr conn, const char *uuid,
 	return vm_register(env, domain, uuid, err);
 }
 
+/* Whether another host has the VM by now: then what this one was about to do to it is over. */
+static int
+is_taken(const struct work_env *env, const char *uuid, bool *ret, struct error *err)
+{
+	struct vm_owner owner;
+
+	if (vm_owner_find(env, uuid, &owner, err) < 0)
+		return -1;
+	*ret = owner.place == VM_PLACE_ELSEWHERE || owner.place == VM_PLACE_COMING;
+	return 0;
+}
+
+/* The disks that were made for it are its own, where it is now. */
+static int
+let_go(const struct work_env *env, const struct journal *journal, struct error *err)
+{
+	for (size_t i = 0; i < journal->n_made; i++) {
+		if (storage_commit(env, journal->uuid, &journal->made[i], err) < 0)
+			return -1;
+	}
+	return journal_remove(env->root, env->host, journal->uuid, err);
+}
+
 int
 vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
     struct error *err)
 {
 	_journal_ struct journal journal = { 0 };
 	struct error cause = { 0 };
-	bool committed, moved;
+	bool committed, moved, taken;
 
 	if (journal_load(env->root, env->host, uuid, &journal, &cause) < 0) {
 		if (cause.status == 404)
@@ -244,6 +269,10 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 	}
 	if (str_equal(journal.op, "VmMigrate"))
 		return migration_settle(env, conn, &journal, &moved, err);
+	if (is_taken(env, uuid, &taken, err) < 0)
+		return -1;
+	if (taken)
+		return let_go(env, &journal, err);
 	if (is_committed(env, conn, &journal, &committed, err) < 0)
 		return -1;
 	if (!committed)

@@ -28,6 +28,8 @@ int vm_register(
 /* Defines the VM in libvirt, and registers what libvirt made of it. */
 int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
     const struct vmdef *def, struct error *err);
+/* Adds to the warning of a result, NULL or the caller's. */
+void vm_add_warning(char **warning, const char *fmt, ...) PRINTF(2, 3);
 /*
  * Carries what the journal intends to its end, from wherever it stands: what was made stays, what
  * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be
@@ -42,7 +44,8 @@ int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal
     struct error *err);
 /*
  * Finishes or undoes what an earlier operation has left half done: the VM's journal, if there is
- * one. Fails when that cannot be done now. A VM that was migrating may be gone after it.
+ * one. Fails when that cannot be done now. A VM that was migrating may be gone after it; of one
+ * that another host has in its registry by then nothing is undone or finished here.
  */
 int vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
     struct error *err);

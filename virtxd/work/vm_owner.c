@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/vm_owner.h"
+
+#include "disk/lease.h"
+#include "domain/journal.h"
+#include "domain/registry.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+
+/* A file that moves between two directories is missed, or seen in both, by one look. */
+#define LOOKS 3
+
+/* 0 also when there is none: *found says which. */
+static int
+found(int r, struct error *cause, bool *found, struct error *err)
+{
+	*found = r == 0;
+	if (r == 0 || cause->status == 404)
+		return 0;
+	*err = *cause;
+	return -1;
+}
+
+static int
+look(const struct work_env *env, const char *uuid, bool *here, char other[37], struct error *err)
+{
+	_free_ char *xml = NULL;
+	struct error cause = { 0 };
+	bool there;
+
+	other[0] = '\0';
+	if (found(registry_load(env->root, env->host, uuid, &xml, &cause), &cause, here, err) < 0)
+		return -1;
+	cause = (struct error){ 0 };
+	if (found(registry_find_other(env->root, env->host, uuid, other, &cause), &cause, &there,
+		err) < 0)
+		return -1;
+	if (!there)
+		other[0] = '\0';
+	return 0;
+}
+
+/* Whether that host is migrating the VM to this one. */
+static int
+is_coming(
+    const struct work_env *env, const char *from, const char *uuid, bool *ret, struct error *err)
+{
+	struct journal journal = { 0 };
+	struct error cause = { 0 };
+
+	if (found(journal_load(env->root, from, uuid, &journal, &cause), &cause, ret, err) < 0)
+		return -1;
+	*ret = *ret && str_equal(journal.op, "VmMigrate") && str_equal(journal.target, env->host);
+	model_clear(&journal_model, &journal);
+	return 0;
+}
+
+int
+vm_owner_find(const struct work_env *env, const char *uuid, struct vm_owner *ret, struct error *err)
+{
+	struct error cause = { 0 };
+	bool here = false, yes;
+
+	*ret = (struct vm_owner){ 0 };
+	for (int i = 0; i < LOOKS; i++) {
+		if (look(env, uuid, &here, ret->host, err) < 0)
+			return -1;
+		if (here != (ret->host[0] != '\0'))
+			break;
+	}
+	if (here)
+		return 0;
+	if (ret->host[0]) {
+		if (is_coming(env, ret->host, uuid, &yes, err) < 0)
+			return -1;
+		ret->place = yes ? VM_PLACE_COMING : VM_PLACE_ELSEWHERE;
+		return 0;
+	}
+	ret->place = VM_PLACE_NOWHERE;
+	if (found(journal_find(env->root, uuid, ret->busy, &cause), &cause, &yes, err) < 0)
+		return -1;
+	if (!yes || str_equal(ret->busy, env->host))
+		ret->busy[0] = '\0';
+	return 0;
+}
+
+int
+vm_owner_of_disk(const struct work_env *env, const char *uuid, const struct disk *disk,
+    char owner[37], struct error *err)
+{
+	struct error cause = { 0 };
+	char name[LEASE_NAME_SIZE];
+
+	owner[0] = '\0';
+	if (disk->man != DISK_MAN_MODE_MANAGED)
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	if (lease_owner(env->root, name, owner, &cause) == 0)
+		return str_equal(owner, uuid);
+	if (cause.status == 404)
+		return 0;
+	*err = cause;
+	return error_wrap(err, "disk '%s'", disk->path);
+}
+
+/* What it means for what is wanted that the disk's lease names the VM, or else whom. */
+static int
+judge(const char *uuid, const struct disk *disk, bool own, const char *owner, enum vm_want want,
+    struct error *err)
+{
+	if (want == VM_WANT_DELETE && own)
+		return error_set(err, 422,
+		    "VM '%s' is registered under no host, and its disk '%s' is its own: register "
+		    "it first",
+		    uuid, disk->path);
+	if (own || want == VM_WANT_DELETE)
+		return 0;
+	if (owner[0])
+		return error_set(
+		    err, 409, "disk '%s' of VM '%s' belongs to VM '%s'", disk->path, uuid, owner);
+	if (want == VM_WANT_REGISTER)
+		return 0;
+	return error_set(err, 507, "disk '%s' of VM '%s' has no lease, or one without an owner",
+	    disk->path, uuid);
+}
+
+int
+vm_owner_check_disks(const struct work_env *env, const char *uuid, const struct vmdef *def,
+    enum vm_want want, struct error *err)
+{
+	const struct disk *disk;
+	char owner[37];
+
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		int r;
+
+		if (disk->man != DISK_MAN_MODE_MANAGED)
+			continue;
+		r = vm_owner_of_disk(env, uuid, disk, owner, err);
+		if (r < 0 || judge(uuid, disk, r == 1, owner, want, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+check_nowhere(const struct vm_owner *owner, const char *uuid, bool foreign, enum vm_want want,
+    struct error *err)
+{
+	if (owner->busy[0])
+		return error_set(err, 409,
+		    "VM '%s' has an operation on host '%s' that is not over: its journal is there",
+		    uuid, owner->busy);
+	/* A domain that VirtX did not make is in no registry. */
+	if (foreign || want == VM_WANT_REGISTER || want == VM_WANT_DELETE)
+		return 0;
+	return error_set(err, 422,
+	    "VM '%s' is registered under no host, so that nothing tells whose it is: register it "
+	    "first",
+	    uuid);
+}
+
+static int
+check_place(const struct work_env *env, const struct vm_owner *owner, const char *uuid,
+    bool foreign, enum vm_want want, struct error *err)
+{
+	switch (owner->place) {
+	case VM_PLACE_HERE:
+		if (!owner->host[0])
+			return 0;
+		return error_set(err, 409,
+		    "VM '%s' is registered under two hosts, '%s' and '%s': one of the two files "
+		    "must go",
+		    uuid, env->host, owner->host);
+	case VM_PLACE_NOWHERE:
+		return check_nowhere(owner, uuid, foreign, want, err);
+	case VM_PLACE_COMING:
+		return error_set(err, 409,
+		    "VM '%s' is on its way from host '%s', under which it is still registered",
+		    uuid, owner->host);
+	case VM_PLACE_ELSEWHERE:
+		break;
+	}
+	return error_set(err, 422, "VM '%s' is registered under host '%s', not '%s'", uuid,
+	    owner->host, env->host);
+}
+
+int
+vm_owner_check_place(const struct work_env *env, const char *uuid, bool foreign, enum vm_want want,
+    struct error *err)
+{
+	struct vm_owner owner;
+
+	if (vm_owner_find(env, uuid, &owner, err) < 0)
+		return -1;
+	return check_place(env, &owner, uuid, foreign, want, err);
+}
+
+int
+vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid, enum vm_want want,
+    struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	struct vm_owner owner;
+
+	if (hypervisor_info(domain, env->root, &info, err) < 0 ||
+	    vm_owner_find(env, uuid, &owner, err) < 0 ||
+	    check_place(env, &owner, uuid, info.foreign, want, err) < 0)
+		return -1;
+	/* What is registered here is deleted disk by disk, each under its lease. */
+	if (want == VM_WANT_DELETE && owner.place == VM_PLACE_HERE)
+		return 0;
+	return vm_owner_check_disks(env, uuid, &info.def, want, err);
+}
