@@ -129,6 +129,7 @@ error_title(int status)
 		{ 413, "Content Too Large" },
 		{ 415, "Unsupported Media Type" },
 		{ 417, "Expectation Failed" },
+		{ 421, "Misdirected Request" },
 		{ 422, "Unprocessable Content" },
 		{ 424, "Failed Dependency" },
 		{ 429, "Too Many Requests" },

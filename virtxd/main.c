@@ -219,6 +219,14 @@ find_address(void *arg, const char *host, struct forward_address *ret)
 	return true;
 }
 
+static bool
+on_is_host(void *arg, const char *name)
+{
+	struct daemon *daemon = arg;
+
+	return daemon->cluster && members_has_name(cluster_members(daemon->cluster), name);
+}
+
 static void
 on_forward(void *arg, struct request *req, const char *host)
 {
@@ -340,6 +348,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->server = http_server_new(daemon->base, config, on_request, daemon, err);
 	if (!daemon->server)
 		return -1;
+	http_server_set_hosts(daemon->server, on_is_host, daemon);
 	daemon->term = on_signal(daemon, SIGTERM, on_stop);
 	daemon->interrupt = on_signal(daemon, SIGINT, on_stop);
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);

@@ -21,7 +21,7 @@ class Stream:
     def __init__(self, host, last=None, timeout=30, query=""):
         self.sock = host.connect(timeout=timeout) if timeout else host.connect()
         last = f"Last-Event-ID: {last}\r\n" if last else ""
-        self.sock.sendall(f"GET /events{query} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        self.sock.sendall(f"GET /events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
         self.file = self.sock.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         self.headers = {}

@@ -37,7 +37,8 @@ def post(host, body):
     """Sends a body of any size, and reads the answer even where it comes early."""
     sock = host.connect()
     try:
-        sock.sendall(b"POST /vms HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        sock.sendall(b"POST /vms HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: %d\r\n\r\n" % len(body))
         sock.sendall(body)
     except (BrokenPipeError, ConnectionResetError):
         pass
@@ -84,7 +85,7 @@ def test_slow_client(lab1, host):
     host.restart("virtxd")
     sock = host.connect(timeout=1)
     started = time.monotonic()
-    request = iter(b"GET /vms HTTP/1.1\r\nHost: slow\r\nX-Slow: " + b"a" * 1000)
+    request = iter(b"GET /vms HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 1000)
 
     def is_closed():
         assert is_served(host)
@@ -147,7 +148,8 @@ def test_hang_up(host):
     uuid = b"00000000-0000-4000-8000-00000000dead"
     for _ in range(200):
         sock = host.connect()
-        sock.sendall(b"DELETE /vms/%s/runstate/boot HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        sock.sendall(b"DELETE /vms/%s/runstate/boot HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Type: application/json\r\nContent-Length: %d\r\n"
                      b"\r\n%s" % (uuid, len(body), body))
         sock.close()
     assert is_served(host)

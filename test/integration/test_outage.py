@@ -13,7 +13,7 @@ from lab import PATIENCE, wait_for
 # Long enough for virtxd to say that sanlock does not answer.
 SECONDS = max(float(os.environ.get("VIRTX_OUTAGE_SECONDS", "30")), 20 * PATIENCE)
 PAUSE = SECONDS / 2000  # between requests, before as during: what was idle for a while is slower
-REQUEST = b"GET /vms HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /vms HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def answer(sock):

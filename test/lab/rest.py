@@ -31,6 +31,7 @@ def request(sock, host, method, path, body=None, headers=None):
     headers = dict(headers or {})
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body)
+    if body is not None:
         headers.setdefault("Content-Type", "application/json")
     if isinstance(body, str):
         body = body.encode()

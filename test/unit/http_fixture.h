@@ -11,6 +11,7 @@
 
 #include "http/server.h"
 
+#define JSON	 "Content-Type: application/json\r\n"
 #define UUID	 "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 #define BIG	 (32 << 20) /* bytes that /openapi.json gets */
 #define HELD_MAX 4

@@ -95,6 +95,8 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->n_listen, 1);
 	assert_string_equal(c->listen[0].addr, "127.0.0.1");
 	assert_int_equal(c->listen[0].port, 8080);
+	assert_string_equal(c->host_names, "");
+	assert_string_equal(c->allowed_origins, "");
 	assert_false(c->allow_plain);
 	assert_int_equal(c->max_connections, 1024);
 	assert_int_equal(c->max_body, 1048576);
@@ -156,6 +158,8 @@ test_every_key(void **state)
 				 "  listen = [::1]:8081\n"
 				 "listen = [::]:65535 ; all of IPv6\n"
 				 "allow_plain = yes\n"
+				 "host_names = vms.example alias\n"
+				 "allowed_origins = https://ui.example http://[::1]:81\n"
 				 "max_connections = 8\n"
 				 "max_body = 65536\n"
 				 "max_headers = 4096\n"
@@ -189,6 +193,8 @@ test_every_key(void **state)
 	assert_int_equal(c->listen[1].port, 8081);
 	assert_string_equal(c->listen[2].addr, "::");
 	assert_int_equal(c->listen[2].port, 65535);
+	assert_string_equal(c->host_names, "vms.example alias");
+	assert_string_equal(c->allowed_origins, "https://ui.example http://[::1]:81");
 	assert_true(c->allow_plain);
 	assert_int_equal(c->max_connections, 8);
 	assert_int_equal(c->max_body, 65536);
@@ -243,6 +249,11 @@ test_bad_values(void **state)
 		{ "[sanlock]\nio_timeout = 99999999999999999999", "integer" },
 		{ "[sanlock]\nio_timeout =", "integer" },
 		{ "[http]\nallow_plain = true", "yes or no" },
+		{ "[http]\nhost_names = a, b", "spaces between" },
+		{ "[http]\nhost_names = a:80", "without a port" },
+		{ "[http]\nallowed_origins = ui.example", "https://NAME" },
+		{ "[http]\nallowed_origins = https://a/", "without a path" },
+		{ "[http]\nallowed_origins = http://a https://", "https://NAME" },
 		{ "[http]\nmax_connections = 1", "8 to 65536" },
 		{ "[virtxd]\nlog_level = loud", "warning" },
 		{ "[virtxd]\nstorage_root = vms", "absolute" },
@@ -425,7 +436,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 25);
+	assert_int_equal(keys, 27);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

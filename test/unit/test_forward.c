@@ -247,9 +247,10 @@ test_passes(void **state)
 	struct fixture *f = *state;
 	const char *body;
 
-	send_text(f, "POST /vms/" UUID "/runstate/boot?x=a%20b HTTP/1.1\r\nHost: x\r\n"
+	send_text(f, "POST /vms/" UUID "/runstate/boot?x=a%20b HTTP/1.1\r\nHost: localhost\r\n"
 		     "Prefer: respond-async\r\nX-Forwarded-For: 10.0.0.9, 10.0.0.8\r\n"
-		     "Connection: keep-alive\r\nContent-Length: 3\r\n\r\n{ }");
+		     "Connection: keep-alive\r\nContent-Type: application/json\r\nContent-Length: "
+		     "3\r\n\r\n{ }");
 	body = await(f, 8);
 	assert_has(f->in.data, "HTTP/1.1 202 Accepted\r\n");
 	assert_has(f->in.data, "Warning: 299 VirtX \"left\"\r\n");
@@ -267,19 +268,20 @@ test_passes(void **state)
 	    "/vms/{uuid}/runstate/boot " UUID "?x=a%20b looped=1 user=10.0.0.9 async=1 body={ }");
 
 	/* A problem, and an empty answer. */
-	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n"
+		     "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
 	body = await(f, 20);
 	assert_has(f->in.data, "HTTP/1.1 422 ");
 	assert_has(f->in.data, "Content-Type: application/problem+json\r\n");
 	assert_has(body, "runs");
-	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 0);
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 	assert_null(strstr(f->in.data, "Content-Length"));
 	assert_has(f->seen.data, "user=127.0.0.1");
 	/* The whole path of one client on one connection. */
-	send_text(f, "HEAD /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n"
-		     "GET /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "HEAD /hosts/" HOST " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+		     "GET /hosts/" HOST " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 60);
 	assert_has(f->in.data, "Content-Length: 2\r\n");
 	assert_has(f->in.data, "\r\n\r\nHTTP/1.1 200");
@@ -309,15 +311,15 @@ test_chosen(void **state)
 	struct fixture *f = *state;
 
 	/* A client cannot make reasons up, nor can who forwards plainly pass them on. */
-	send_text(
-	    f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\nX-VirtX-Placement: a lie\r\n\r\n");
+	send_text(f,
+	    "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\nX-VirtX-Placement: a lie\r\n\r\n");
 	await(f, 0);
 	assert_null(strstr(f->seen.data, "placement"));
 
 	f->chosen = true;
 	f->more = (struct request_forward){ headers, ARRAY_SIZE(headers), on_answered, f };
-	send_text(
-	    f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\nX-VirtX-Placement: a lie\r\n\r\n");
+	send_text(f,
+	    "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\nX-VirtX-Placement: a lie\r\n\r\n");
 	await(f, 0);
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 	assert_has(f->seen.data, "placement=because");
@@ -325,18 +327,18 @@ test_chosen(void **state)
 	assert_int_equal(f->answered, 1);
 	assert_int_equal(f->answer.status, 204);
 
-	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 20);
 	assert_has(f->in.data, "HTTP/1.1 409 ");
 	assert_null(strstr(f->in.data, "X-VirtX-Refused"));
 	assert_true(f->refused);
 	f->again = true;
-	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 0);
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 
 	/* The client goes while the other host works: that may yet come to an end. */
-	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	for (int i = 0; i < 200 && !f->held; i++)
 		turn(f, 5);
 	close(steal_fd(&f->fd));
@@ -347,14 +349,14 @@ test_chosen(void **state)
 
 	/* Nothing left for a host that does not listen, or is not known. */
 	http_server_free(steal_ptr(f->back));
-	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 0);
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 	assert_true(f->answer.unsent);
 	assert_int_equal(f->answer.status, 0);
 	f->known = false;
 	f->answer.unsent = false;
-	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 0);
 	assert_true(f->answer.unsent);
 }
@@ -366,7 +368,7 @@ test_long(void **state)
 	struct peers_stats stats;
 	const char *body;
 
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	/* Nobody reads: what waits in the front is bounded, and the rest is still at the back. */
 	for (int i = 0; i < 20; i++)
 		turn(f, 10);
@@ -376,12 +378,13 @@ test_long(void **state)
 	assert_has(f->in.data, "Content-Length: 12582912\r\n");
 	assert_int_equal(f->in.len - (size_t)(body - f->in.data), BIG);
 	/* The connection goes on. */
-	assert_int_equal(write(f->fd, "GET /hosts/" HOST " HTTP/1.1\r\nHost: x\r\n\r\n", 70), 70);
+	assert_int_equal(
+	    write(f->fd, "GET /hosts/" HOST " HTTP/1.1\r\nHost: localhost\r\n\r\n", 78), 78);
 	buffer_clear(&f->in);
 	body = await(f, 2);
 	assert_string_equal(body, "{}");
 	/* The client leaves in the middle. */
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	turn(f, 50);
 	close(f->fd);
 	f->fd = -1;
@@ -397,7 +400,7 @@ test_cut(void **state)
 	struct fixture *f = *state;
 	int64_t end = monotonic_ms() + 5000;
 
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	turn(f, 50);
 	http_server_free(steal_ptr(f->back));
 	while (!f->closed && monotonic_ms() < end) {
@@ -414,7 +417,7 @@ test_gone(void **state)
 {
 	struct fixture *f = *state;
 
-	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	turn(f, 50);
 	assert_non_null(f->held);
 	close(f->fd);
@@ -431,7 +434,7 @@ test_unreachable(void **state)
 	const char *body;
 
 	/* It does not answer. */
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	http_server_free(steal_ptr(f->back));
 	body = await(f, 100);
 	assert_has(f->in.data, "HTTP/1.1 502 Bad Gateway\r\n");
@@ -440,12 +443,12 @@ test_unreachable(void **state)
 	assert_has(body, "\"host\":\"" HOST "\"");
 	assert_has(body, "\"vm\":\"" UUID "\"");
 	f->address.tls = true;
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	body = await(f, 100);
 	assert_has(f->in.data, "HTTP/1.1 502 ");
 	assert_has(body, "TLS");
 	f->known = false;
-	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: x\r\n\r\n");
+	send_text(f, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	body = await(f, 100);
 	assert_has(f->in.data, "HTTP/1.1 503 ");
 	assert_has(body, "serf does not say where");

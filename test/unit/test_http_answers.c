@@ -17,7 +17,7 @@ test_get(void **state)
 	for (int i = 0; i < 3; i++) {
 		client_send(&c,
 		    "GET /vms/0F1E2D3C-4B5A-6978-8796-A5B4C3D2E1F0/runstate HTTP/1.1\r\n"
-		    "Host: x\r\n\r\n");
+		    "Host: localhost\r\n\r\n");
 		read_reply(&c, false, &r);
 		assert_int_equal(r.status, 200);
 		assert_string_equal(r.body, "{\"runstate\":4,\"host\":\"" UUID "\"}");
@@ -86,7 +86,7 @@ test_empty_replies(void **state)
 	assert_header(&r, "Content-Length", "0");
 	assert_null(strcasestr(r.head, "Content-Type"));
 	reply_clear(&r);
-	client_send(&c, "POST /vms HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+	client_send(&c, "POST /vms HTTP/1.1\r\n" JSON "Content-Length: 2\r\n\r\n{}");
 	read_reply(&c, false, &r);
 	assert_int_equal(r.status, 202);
 	assert_header(&r, "Location", "/operations/1");
@@ -175,7 +175,7 @@ test_late_reply(void **state)
 	struct client c;
 
 	client_open(&c, f);
-	client_send(&c, "GET /readyz HTTP/1.1\r\nContent-Length: 2\r\n\r\nab");
+	client_send(&c, "GET /readyz HTTP/1.1\r\n" JSON "Content-Length: 2\r\n\r\nab");
 	wait_held(f, 1);
 	/* Longer than any timeout: those are for the client, not for the handler. */
 	run_for(f, 2500);

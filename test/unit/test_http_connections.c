@@ -67,7 +67,7 @@ test_hang_up(void **state)
 	struct client c;
 
 	client_open(&c, f);
-	client_send(&c, "GET /readyz?x=y HTTP/1.1\r\nContent-Length: 2\r\n\r\nab");
+	client_send(&c, "GET /readyz?x=y HTTP/1.1\r\n" JSON "Content-Length: 2\r\n\r\nab");
 	wait_held(f, 1);
 	assert_int_equal(count_connections(f), 1);
 	client_close(&c);
@@ -116,7 +116,7 @@ test_pipelining(void **state)
 
 	client_open(&c, f);
 	client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n"
-			"POST /vms HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+			"POST /vms HTTP/1.1\r\n" JSON "Content-Length: 2\r\n\r\n{}"
 			"GET /hosts HTTP/1.1\r\n\r\n"
 			"GET /readyz HTTP/1.1\r\n\r\n"
 			"GET /vms HTTP/1.1\r\n\r\n"

@@ -18,7 +18,7 @@ test_body_limit(void **state)
 
 	memset(body, 'x', 2 * max);
 	client_open(&c, f);
-	head = xasprintf("POST /vms HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", max - 1);
+	head = xasprintf("POST /vms HTTP/1.1\r\n" JSON "Content-Length: %zu\r\n\r\n", max - 1);
 	client_send(&c, head);
 	client_send_bytes(&c, body, max - 1);
 	expect(&c, 202);
@@ -26,7 +26,7 @@ test_body_limit(void **state)
 	/* The client sends it all before it reads, and must find the reply. */
 	for (size_t len = max; len <= 2 * max; len += max) {
 		_free_ char *over =
-		    xasprintf("POST /vms HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", len);
+		    xasprintf("POST /vms HTTP/1.1\r\n" JSON "Content-Length: %zu\r\n\r\n", len);
 
 		client_send(&c, over);
 		client_send_bytes(&c, body, len);
@@ -326,7 +326,8 @@ test_memory_bound(void **state)
 	fixture_start(f);
 	for (int i = 0; i < N; i++) {
 		client_open(&clients[i], f);
-		client_send(&clients[i], "POST /vms HTTP/1.1\r\nContent-Length: 1048575\r\n\r\n");
+		client_send(
+		    &clients[i], "POST /vms HTTP/1.1\r\n" JSON "Content-Length: 1048575\r\n\r\n");
 		client_send_bytes(&clients[i], body, BODY);
 	}
 	/* Until all of it is read; slowly on a machine that has other things to do. */

@@ -32,7 +32,8 @@ test_methods(void **state)
 
 	client_open(&c, f);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		_free_ char *text = xasprintf("%s /vms HTTP/1.1\r\nHost: x\r\n\r\n", words[i]);
+		_free_ char *text =
+		    xasprintf("%s /vms HTTP/1.1\r\nHost: localhost\r\n\r\n", words[i]);
 
 		client_send(&c, text);
 		read_reply(&c, false, &r);
@@ -70,10 +71,11 @@ test_bodies(void **state)
 	client_open(&c, f);
 	for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
 		_free_ char *plain =
-		    xasprintf("%s HTTP/1.1\r\nContent-Length: 5\r\n\r\nab\ncd", starts[i]);
-		_free_ char *chunked = xasprintf("%s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-						 "2\r\nab\r\n3 ;x=y\r\n\ncd\r\n0\r\n\r\n",
-		    starts[i]);
+		    xasprintf("%s HTTP/1.1\r\n" JSON "Content-Length: 5\r\n\r\nab\ncd", starts[i]);
+		_free_ char *chunked =
+		    xasprintf("%s HTTP/1.1\r\n" JSON "Transfer-Encoding: chunked\r\n\r\n"
+			      "2\r\nab\r\n3 ;x=y\r\n\ncd\r\n0\r\n\r\n",
+			starts[i]);
 
 		client_send(&c, plain);
 		read_reply(&c, false, &r);
@@ -104,7 +106,7 @@ test_expect_continue(void **state)
 
 	client_open(&c, f);
 	for (int i = 0; i < 2; i++) {
-		client_send(&c, "POST /vms HTTP/1.1\r\nContent-Length: 3\r\n"
+		client_send(&c, "POST /vms HTTP/1.1\r\n" JSON "Content-Length: 3\r\n"
 				"Expect: 100-continue\r\n\r\n");
 		expect(&c, 100);
 		client_send(&c, "abc");

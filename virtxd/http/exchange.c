@@ -373,7 +373,7 @@ exchange_get_source(struct request *req, struct exchange_source *ret)
 
 void
 exchange_start(struct evhttp_request *http, struct connection *connection,
-    struct exchange_counts *counts, http_handler handler, void *arg)
+    const struct guard *guard, struct exchange_counts *counts, http_handler handler, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
 	enum evhttp_cmd_type type = evhttp_request_get_command(http);
@@ -408,7 +408,8 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->req.looped = h.looped;
 	ex->req.respond_async = h.respond_async;
 	set_placement(ex, &h);
-	if (headers_check(&h, type, &ex->close, &err) < 0) {
+	if (headers_check(&h, type, &ex->close, &err) < 0 ||
+	    guard_check_source(guard, &h, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return;
 	}
@@ -417,6 +418,10 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	if (query)
 		ex->req.query = ex->query = xstrdup(query);
 	take_body(ex);
+	if (ex->req.body_len > 0 && guard_check_body(&h, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return;
+	}
 	handler(arg, &ex->req);
 	connection_watch(connection);
 }

@@ -3,6 +3,7 @@
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
+#include "http/guard.h"
 #include "http/server.h"
 
 struct connection;
@@ -15,10 +16,10 @@ struct exchange_counts {
 };
 
 /* Takes a request that has arrived whole: checks and routes it, and answers it itself or gives it
- * to the handler. Counts its reply in counts (borrowed), which must stay for as
+ * to the handler. guard and counts, where its reply is counted, are borrowed and must stay for as
  * long as the connection. */
 void exchange_start(struct evhttp_request *http, struct connection *connection,
-    struct exchange_counts *counts, http_handler handler, void *arg);
+    const struct guard *guard, struct exchange_counts *counts, http_handler handler, void *arg);
 
 /* A request as it came, borrowed. */
 struct exchange_source {

@@ -52,8 +52,8 @@ is_own(const char *name)
 {
 	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Connection",
 		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
-		"Upgrade", "Expect", "Host", "Content-Length", "X-VirtX-Loop", "X-VirtX-Placement",
-		"X-VirtX-Placed", "X-VirtX-Refused", REQUEST_NEWS };
+		"Upgrade", "Expect", "Host", "Origin", "Content-Length", "X-VirtX-Loop",
+		"X-VirtX-Placement", "X-VirtX-Placed", "X-VirtX-Refused", REQUEST_NEWS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcasecmp(name, names[i]) == 0)

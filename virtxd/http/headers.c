@@ -55,6 +55,12 @@ headers_read(struct evhttp_request *http, struct headers *h)
 		/* Also "Content-Length :", which evhttp does not take for one. */
 		if (!is_token(name))
 			h->bad_name = true;
+		else if (strcasecmp(name, "Host") == 0 && h->n_host++ == 0)
+			h->host = header->value;
+		else if (strcasecmp(name, "Origin") == 0 && h->n_origin++ == 0)
+			h->origin = header->value;
+		else if (strcasecmp(name, "Content-Type") == 0 && h->n_type++ == 0)
+			h->type = header->value;
 		else if (strcasecmp(name, "Content-Length") == 0 && h->n_length++ == 0)
 			h->length = header->value;
 		else if (strcasecmp(name, "Transfer-Encoding") == 0 && h->n_encoding++ == 0)

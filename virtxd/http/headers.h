@@ -9,6 +9,9 @@
 
 /* What the headers say that concerns us. */
 struct headers {
+	const char *host;
+	const char *origin;
+	const char *type;
 	const char *length;
 	const char *encoding;
 	const char *expect;
@@ -16,6 +19,9 @@ struct headers {
 	const char *last_event_id;
 	const char *placement;
 	const char *placed;
+	unsigned int n_host;
+	unsigned int n_origin;
+	unsigned int n_type;
 	unsigned int n_length;
 	unsigned int n_encoding;
 	bool bad_name;

@@ -17,6 +17,7 @@
 
 #include "http/connections.h"
 #include "http/exchange.h"
+#include "http/guard.h"
 #include "proto/log.h"
 
 #define BACKLOG	     256
@@ -30,6 +31,7 @@ struct http_server {
 	http_handler handler;
 	void *arg;
 	uint64_t requests;
+	struct guard guard;
 	struct exchange_counts counts;
 };
 
@@ -41,7 +43,8 @@ on_request(struct evhttp_request *req, void *arg)
 	struct connection *connection = connections_find(server->connections, evcon);
 
 	server->requests++;
-	exchange_start(req, connection, &server->counts, server->handler, server->arg);
+	exchange_start(
+	    req, connection, &server->guard, &server->counts, server->handler, server->arg);
 }
 
 /* No more descriptors, most likely. Without a pause the loop would spin, as the listener stays
@@ -171,6 +174,7 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 
 	server->handler = handler;
 	server->arg = arg;
+	server->guard.config = config;
 	server->http = evhttp_new(base);
 	if (!server->http)
 		abort();
@@ -200,6 +204,14 @@ http_server_free(struct http_server *server)
 	connections_free(server->connections);
 	free(server->listeners);
 	free(server);
+}
+
+void
+http_server_set_hosts(
+    struct http_server *server, bool (*is_host)(void *arg, const char *name), void *arg)
+{
+	server->guard.is_host = is_host;
+	server->guard.arg = arg;
 }
 
 void

@@ -26,6 +26,9 @@ struct http_server *http_server_new(struct event_base *base, const struct config
 /* Closes listeners and connections; requests under way are dropped without a reply, and what is
  * replied to them later has no effect. Not from within a handler. */
 void http_server_free(struct http_server *server);
+/* By what names the hosts of the cluster are known: requests for these are taken, too. */
+void http_server_set_hosts(
+    struct http_server *server, bool (*is_host)(void *arg, const char *name), void *arg);
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret);
 /* The port of the listener with this index in config, for one that was bound to port 0; 0 past the
  * last. */

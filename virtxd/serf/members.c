@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <uthash.h>
 
@@ -225,6 +226,18 @@ members_find(const struct members *members, const char *uuid)
 
 	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
 	return bound ? &bound->host : NULL;
+}
+
+bool
+members_has_name(const struct members *members, const char *name)
+{
+	const struct record *record, *next;
+
+	HASH_ITER (hh, members->records, record, next) {
+		if (strcasecmp(record->name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 const struct member_host *

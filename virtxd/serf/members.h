@@ -34,6 +34,9 @@ void members_set(struct members *members, const struct serf_member *member);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */
 const struct member_host *members_find(const struct members *members, const char *uuid);
 
+/* Whether a member, of whatever state, has this name; in upper or lower case. */
+bool members_has_name(const struct members *members, const char *name);
+
 /* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
 const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
 

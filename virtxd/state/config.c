@@ -197,6 +197,38 @@ set_secret(struct parser *p, const struct key *key, const char *value)
 	return NULL;
 }
 
+static const char *
+set_words(struct parser *p, const struct key *key, const char *value)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_ ";
+
+	if (value[strspn(value, allowed)])
+		return "host names without a port, with spaces between";
+	str_set(member(p, key), value);
+	return NULL;
+}
+
+static const char *
+set_origins(struct parser *p, const struct key *key, const char *value)
+{
+	const char *word = value + strspn(value, " ");
+
+	while (*word) {
+		size_t len = strcspn(word, " ");
+		const char *name = strncmp(word, "http://", 7) == 0    ? word + 7
+				   : strncmp(word, "https://", 8) == 0 ? word + 8
+								       : word;
+
+		if (name == word || name == word + len || strcspn(name, "/ ") != strcspn(name, " "))
+			return "http://NAME or https://NAME, with a port or without and without a "
+			       "path, with spaces between";
+		word += len + strspn(word + len, " ");
+	}
+	str_set(member(p, key), value);
+	return NULL;
+}
+
 /* Reads a regular local file of at most max bytes; a text without NUL bytes. */
 static int
 read_file(const char *file, size_t max, struct buffer *b, int *errnum, struct error *err)
@@ -261,6 +293,8 @@ static const struct key keys[] = {
 	{ "virtxd", "log_level", set_level, AT(log_level), 0, 0, "info" },
 	{ "http", "listen", set_listen, NOWHERE, 0, 0, "127.0.0.1:8080" },
 	{ "http", "allow_plain", set_yesno, AT(allow_plain), 0, 0, "no" },
+	{ "http", "host_names", set_words, AT(host_names), 0, 0, "" },
+	{ "http", "allowed_origins", set_origins, AT(allowed_origins), 0, 0, "" },
 	{ "http", "max_connections", set_int, AT(max_connections), 8, 65536, "1024" },
 	{ "http", "max_body", set_int, AT(max_body), 65536, 64 << 20, "1048576" },
 	{ "http", "max_headers", set_int, AT(max_headers), 4096, 1 << 20, "16384" },
@@ -493,6 +527,8 @@ config_clear(struct config *config)
 	clear_listen(config);
 	if (config->serf_key)
 		explicit_bzero(config->serf_key, strlen(config->serf_key));
+	free(config->host_names);
+	free(config->allowed_origins);
 	free(config->storage_root);
 	free(config->run_dir);
 	free(config->libvirt_uri);

@@ -20,7 +20,9 @@ struct config {
 	/* [http] */
 	struct config_listen *listen;
 	size_t n_listen;
-	bool allow_plain; /* plain HTTP beyond loopback was asked for */
+	char *host_names;      /* with spaces between */
+	char *allowed_origins; /* likewise */
+	bool allow_plain;      /* plain HTTP beyond loopback was asked for */
 	int max_connections;
 	int max_body;	     /* bytes, exclusive */
 	int max_headers;     /* bytes */
