@@ -17,5 +17,7 @@ bool utf8_valid(const char *s, size_t len);
 bool utf8_is_control(uint32_t code);
 /* What nobody sees and yet changes a text or its order: zero width, bidi, tags, line separators. */
 bool utf8_is_hidden(uint32_t code);
+/* A blank of whatever width. */
+bool utf8_is_space(uint32_t code);
 
 #endif

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/utf8.h"
 #include "proto/uuid.h"
@@ -15,6 +16,8 @@
 #define RESOURCE_NAME_MAX 48 /* SANLK_NAME_LEN */
 #define LOCKSPACE_NAME	  "__VIRTX__DISKS__"
 #define MAC_LENGTH	  17
+#define CUSTOM_MAX	  32
+#define CUSTOM_BYTES_MAX  256 /* of a name, and of a value */
 
 /* A string of min..max bytes. */
 static int
@@ -29,6 +32,24 @@ check_length(const char *text, size_t min, size_t max, const char *prefix, const
 		return error_set(
 		    err, 400, "%s.%s: %zu bytes are more than %zu", prefix, field, len, max);
 	return 0;
+}
+
+/* What people call something: max bytes at most, and something to see. */
+static int
+check_name(const char *text, size_t max, const char *prefix, const char *field, struct error *err)
+{
+	uint32_t code = 0;
+
+	if (check_length(text, 1, max, prefix, field, err) < 0)
+		return -1;
+	for (const char *p = text; *p;) {
+		size_t n = utf8_char(p, strlen(p), &code);
+
+		if (n == 0 || !utf8_is_space(code))
+			return 0;
+		p += n;
+	}
+	return error_set(err, 400, "%s.%s: there are only spaces in it", prefix, field);
 }
 
 /* An integer of min..max. */
@@ -59,6 +80,10 @@ check_characters(const char *text, const char *path, struct error *err)
 		if (utf8_is_control(code))
 			return error_set(err, 400, "%s: a control character (0x%02x) at byte %zu",
 			    path, (unsigned int)code, at);
+		if (utf8_is_hidden(code))
+			return error_set(err, 400,
+			    "%s: an invisible character (U+%04X) at byte %zu", path,
+			    (unsigned int)code, at);
 		if (code == 0xfffe || code == 0xffff)
 			return error_set(err, 400, "%s: U+%04X, which is no character, at byte %zu",
 			    path, (unsigned int)code, at);
@@ -108,7 +133,7 @@ check_cpu(const struct cpudef *cpu, const char *prefix, struct error *err)
 	_free_ char *path = xasprintf("%s.cpudef", prefix);
 	long long vcpus = (long long)cpu->sockets * cpu->cores * cpu->threads;
 
-	if (check_length(cpu->model, 1, NAME_MAX_BYTES, path, "model", err) < 0 ||
+	if (check_name(cpu->model, NAME_MAX_BYTES, path, "model", err) < 0 ||
 	    check_range(cpu->sockets, 1, INT16_MAX, path, "sockets", err) < 0 ||
 	    check_range(cpu->cores, 1, INT16_MAX, path, "cores", err) < 0 ||
 	    check_range(cpu->threads, 1, 1, path, "threads", err) < 0)
@@ -152,6 +177,22 @@ path_is_clean(const char *path)
 	return *path == '\0';
 }
 
+/* The bytes of the longest component. */
+static size_t
+path_longest(const char *path)
+{
+	size_t longest = 0;
+
+	while (*path) {
+		size_t n = strcspn(++path, "/");
+
+		if (n > longest)
+			longest = n;
+		path += n;
+	}
+	return longest;
+}
+
 enum disk_format
 vmdef_disk_format(const char *path)
 {
@@ -180,6 +221,11 @@ check_path(const struct disk *disk, const char *root, const char *where, struct 
 		    where, path);
 	if (strlen(path) >= PATH_MAX)
 		return error_set(err, 400, "%s.path: longer than %d bytes", where, PATH_MAX - 1);
+	if (path_longest(path) > NAME_MAX)
+		return error_set(err, 400,
+		    "%s.path: a component of %zu bytes is longer than the %d that a file's name "
+		    "may have",
+		    where, path_longest(path), NAME_MAX);
 	if (path_under(path, "/dev")) {
 		/* QEMU opens what is no lun as a regular file, and a device is none. */
 		if (disk->device != DISK_DEVICE_LUN)
@@ -331,12 +377,17 @@ check_nets(const struct vmdef *def, const char *prefix, struct error *err)
 		const struct net *net = &def->nets[i];
 		_free_ char *where = xasprintf("%s.nets[%zu]", prefix, i);
 
-		if (check_length(net->name, 1, NAME_MAX_BYTES, where, "name", err) < 0)
+		if (check_name(net->name, NAME_MAX_BYTES, where, "name", err) < 0)
 			return -1;
 		if (!str_empty(net->mac) && !mac_is_valid(net->mac))
 			return error_set(err, 400,
 			    "%s.mac: '%s' is no unicast MAC address of the form 52:54:00:12:34:56",
 			    where, net->mac);
+		for (size_t k = 0; k < i && !str_empty(net->mac); k++) {
+			if (strcasecmp(net->mac, str_or_empty(def->nets[k].mac)) == 0)
+				return error_set(err, 400, "%s.mac: '%s' is also %s.nets[%zu].mac",
+				    where, net->mac, prefix, k);
+		}
 	}
 	return 0;
 }
@@ -358,9 +409,17 @@ check_word(const char *text, const char *where, const char *field, struct error 
 static int
 check_custom(const struct vmdef *def, const char *prefix, struct error *err)
 {
+	if (def->n_custom > CUSTOM_MAX)
+		return error_set(err, 400, "%s.custom: %zu fields are more than %d", prefix,
+		    def->n_custom, CUSTOM_MAX);
 	for (size_t i = 0; i < def->n_custom; i++) {
 		_free_ char *where = xasprintf("%s.custom[%zu]", prefix, i);
 
+		if (check_length(def->custom[i].name, 0, CUSTOM_BYTES_MAX, where, "name", err) <
+			0 ||
+		    check_length(def->custom[i].value, 0, CUSTOM_BYTES_MAX, where, "value", err) <
+			0)
+			return -1;
 		if (check_word(def->custom[i].name, where, "name", err) < 0 ||
 		    check_word(def->custom[i].value, where, "value", err) < 0)
 			return -1;
@@ -396,7 +455,7 @@ vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
 	char uuid[UUID_TEXT_SIZE];
 
 	if (check_fields(&vmdef_model, def, prefix, err) < 0 ||
-	    check_length(def->name, 1, NAME_MAX_BYTES, prefix, "name", err) < 0 ||
+	    check_name(def->name, NAME_MAX_BYTES, prefix, "name", err) < 0 ||
 	    check_cpu(&def->cpudef, prefix, err) < 0 ||
 	    check_range(def->memory.total, 1, INT32_MAX, memory, "total", err) < 0 ||
 	    check_disks(def, old, root, prefix, err) < 0 || check_nets(def, prefix, err) < 0 ||

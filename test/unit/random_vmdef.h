@@ -40,6 +40,9 @@ random_name(struct random *r, size_t max)
 	_buffer_ struct buffer out = { 0 };
 
 	random_words(r, &out, max);
+	/* Spaces alone are no name. */
+	if (out.data[0] == ' ')
+		out.data[0] = 'a';
 	return buffer_steal(&out, NULL);
 }
 

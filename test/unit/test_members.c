@@ -127,6 +127,22 @@ test_no_hosts(void **state)
 }
 
 static void
+test_names(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	assert_false(members_has_name(members, "h2"));
+	set(members, "h1", "10.0.0.1", CSTATE_ACTIVE, SELF, NULL, NULL);
+	set(members, "H2.example", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, NULL);
+	assert_true(members_has_name(members, "h1"));
+	assert_true(members_has_name(members, "h2.EXAMPLE"));
+	assert_false(members_has_name(members, "h2"));
+	assert_false(members_has_name(members, ""));
+	members_free(members);
+}
+
+static void
 test_renamed(void **state)
 {
 	struct seen seen = { 0 };
@@ -188,6 +204,7 @@ main(void)
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_no_hosts),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_double),
 		cmocka_unit_test(test_tags_change),

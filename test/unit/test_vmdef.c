@@ -94,6 +94,20 @@ test_names(void **state)
 	CHECK(str_set(&def.name, "\xef\xbf\xbf"),
 	    "vmdef.name: U+FFFF, which is no character, at byte 0");
 	CHECK(str_set(&def.name, "a\xff"), "vmdef.name: no UTF-8 at byte 1");
+	CHECK(str_set(&def.name, " "), "vmdef.name: there are only spaces in it");
+	CHECK(str_set(&def.name, " \u00a0\u3000"), "vmdef.name: there are only spaces in it");
+	CHECK(str_set(&def.name, "a b"), NULL);
+	CHECK(str_set(&def.name, "we\u200bb"),
+	    "vmdef.name: an invisible character (U+200B) at byte 2");
+	CHECK(str_set(&def.name, "\u202ebew"),
+	    "vmdef.name: an invisible character (U+202E) at byte 0");
+	CHECK(str_set(&def.name, "a\U000e0041"),
+	    "vmdef.name: an invisible character (U+E0041) at byte 1");
+	CHECK(
+	    str_set(&def.name, "\ufeff"), "vmdef.name: an invisible character (U+FEFF) at byte 0");
+	CHECK(str_set(&def.disks[1].path, "/vms/ds/a\u2066.iso"),
+	    "vmdef.disks[1].path: an invisible character (U+2066) at byte 9");
+	CHECK(str_set(&def.cpudef.model, " "), "vmdef.cpudef.model: there are only spaces in it");
 	CHECK(str_set(&def.disks[1].path, "/vms/ds/\t.iso"),
 	    "vmdef.disks[1].path: a control character (0x09) at byte 8");
 	CHECK(str_set(&def.custom[0].value, "\x01"),
@@ -170,6 +184,19 @@ test_paths(void **state)
 	memset(big, 'a', PATH_MAX + 10);
 	memcpy(big, "/vms/ds/", 8);
 	CHECK(str_set(&def.disks[0].path, big), "vmdef.disks[0].path: longer than 4095 bytes");
+	for (size_t len = 255; len <= 256; len++) {
+		_free_ char *path = xasprintf("/vms/ds/x/%.*s.qcow2", (int)len - 6, big + 8);
+		_free_ char *above = xasprintf("/vms/ds/%.*s/x.qcow2", (int)len, big + 8);
+
+		CHECK(str_set(&def.disks[0].path, path),
+		    len == 255 ? NULL
+			       : "vmdef.disks[0].path: a component of 256 bytes is longer than the "
+				 "255 that a file's name may have");
+		CHECK(str_set(&def.disks[0].path, above),
+		    len == 255 ? NULL
+			       : "vmdef.disks[0].path: a component of 256 bytes is longer than the "
+				 "255 that a file's name may have");
+	}
 }
 
 static void
@@ -299,6 +326,11 @@ test_nets(void **state)
 
 		CHECK(str_set(&def.nets[1].mac, bad[i]), detail);
 	}
+	CHECK(str_set(&def.nets[1].mac, "52:54:00:Ab:Cd:Ef"),
+	    "vmdef.nets[1].mac: '52:54:00:Ab:Cd:Ef' is also vmdef.nets[0].mac");
+	CHECK(str_set(&def.nets[0].mac, ""), NULL);
+	CHECK(str_set(&def.nets[0].name, "\u2003 "),
+	    "vmdef.nets[0].name: there are only spaces in it");
 	CHECK(str_set(&def.nets[0].name, ""), "vmdef.nets[0].name: must not be empty");
 	CHECK(str_set(&def.nets[0].name, NAME_32), NULL);
 	CHECK(str_set(&def.nets[0].name, NAME_32 "x"),
@@ -313,6 +345,23 @@ test_custom(void **state)
 	CHECK(str_set(&def.custom[0].value, "ä"),
 	    "vmdef.custom[0].value: 'ä' has other characters than A-Z, a-z, 0-9 and _");
 	CHECK(str_set(&def.custom[0].value, ""), NULL);
+	for (size_t len = 256; len <= 257; len++) {
+		_free_ char *text = xcalloc(len + 1, 1);
+
+		memset(text, 'x', len);
+		CHECK(str_set(&def.custom[0].name, text),
+		    len == 256 ? NULL : "vmdef.custom[0].name: 257 bytes are more than 256");
+		CHECK(str_set(&def.custom[0].value, text),
+		    len == 256 ? NULL : "vmdef.custom[0].value: 257 bytes are more than 256");
+	}
+	for (size_t n = 32; n <= 33; n++) {
+		CHECK(
+		    {
+			    while (def.n_custom < n)
+				    model_append(&def.custom, &def.n_custom)->name = xstrdup("n");
+		    },
+		    n == 32 ? NULL : "vmdef.custom: 33 fields are more than 32");
+	}
 }
 
 static void
