@@ -158,7 +158,8 @@ static void
 send_request(const struct target *t, int fd)
 {
 	char text[512];
-	int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", t->path);
+	int len =
+	    snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", t->path);
 
 	if (send(fd, text, (size_t)len, MSG_NOSIGNAL) != len)
 		die("send");
