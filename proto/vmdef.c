@@ -315,6 +315,21 @@ disk_place(const char *prefix, size_t index)
 			  : xasprintf("%s.disks[%zu]", prefix, index - 1);
 }
 
+/* By one path, or one LUN by two of its names. */
+static bool
+is_same(const struct disk *disk, const struct disk *other)
+{
+	char name[RESOURCE_NAME_MAX + 1], other_name[RESOURCE_NAME_MAX + 1];
+	struct error ignored = { 0 };
+
+	if (str_equal(disk->path, other->path))
+		return true;
+	return disk->device == DISK_DEVICE_LUN && other->device == DISK_DEVICE_LUN &&
+	       disk_resource_name(disk, "", name, &ignored) == 0 &&
+	       disk_resource_name(other, "", other_name, &ignored) == 0 &&
+	       strcmp(name, other_name) == 0;
+}
+
 static int
 check_disks(const struct vmdef *def, const struct vmdef *old, const char *root, const char *prefix,
     struct error *err)
@@ -332,9 +347,14 @@ check_disks(const struct vmdef *def, const struct vmdef *old, const char *root, 
 		for (size_t k = 0; k < i && (other = vmdef_disk(def, k)); k++) {
 			_free_ char *first = disk_place(prefix, k);
 
-			if (str_equal(disk->path, other->path))
-				return error_set(err, 400, "%s.path: '%s' is also %s.path", where,
-				    disk->path, first);
+			if (!is_same(disk, other))
+				continue;
+			return str_equal(disk->path, other->path)
+				   ? error_set(err, 400, "%s.path: '%s' is also %s.path", where,
+					 disk->path, first)
+				   : error_set(err, 400,
+					 "%s.path: '%s' is the LUN of %s.path, '%s'", where,
+					 disk->path, first, other->path);
 		}
 	}
 	if (vmdef_leases(def) > VMDEF_LEASES_MAX)

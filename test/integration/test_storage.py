@@ -197,9 +197,17 @@ def test_refused(lab1, host, device):
 
 # Luns
 
+def know_wwid(host, device, serial):
+    """What udev of the host would write down of a SCSI disk."""
+    number = os.stat(device).st_rdev
+    data = pathlib.Path(host.path(f"/run/udev/data/b{os.major(number)}:{os.minor(number)}"))
+    data.parent.mkdir(parents=True, exist_ok=True)
+    data.write_text(f"S:disk/by-id/scsi-{serial}\nE:ID_BUS=scsi\nE:ID_SERIAL={serial}\n")
+
+
 @pytest.fixture
-def lun(tmp_path):
-    """A block device under a name that only this test has; its path, and the file behind it."""
+def lun(lab1, host, tmp_path):
+    """A block device under a name that only this test has; its path, and the device. udev knows its WWID."""
     file = tmp_path / "lun"
     with open(file, "wb") as backing:
         backing.truncate(SIZE << 20)
@@ -210,6 +218,7 @@ def lun(tmp_path):
                             stdout=subprocess.PIPE).stdout.strip()
     try:
         os.symlink(device, link)
+        know_wwid(host, device, f"virtxtest{os.getpid()}")
         yield link, device
     finally:
         if os.path.islink(link):
@@ -287,6 +296,56 @@ def test_lun_of_two(lab1, host, table, lun):
     answer = host.api("POST", "/vms", {"host": "", "vmdef": vmdef("lun2", disks=[lun_disk])})
     assert answer.status == 507 and f"belongs to VM '{uuid}'" in answer.json()["detail"]
     delete(host, uuid)
+
+
+def test_lun_by_other_names(lab1, host, table, lun):
+    """A name by which another host may find another LUN is refused, naming the right one; an unmanaged use of it by a
+    name of any kind is refused while another VM has it."""
+    link, device = lun
+    make_signature(device)
+    uuid = create(host, vmdef("byid", disks=[disk(link, device=2, bus=1, prov=0, size=SIZE)]))
+    alias = f"/dev/mapper/virtxtest{os.getpid()}alias"
+    os.makedirs("/dev/mapper", exist_ok=True)
+    os.symlink(device, alias)
+    try:
+        for path in (device, alias):
+            for fields in ({"man": 1, "prov": 1, "size": SIZE}, {"man": 1, "prov": 0}, {"man": 0, "prov": 0}):
+                other = vmdef("mapper", disks=[disk(path, **{"device": 2, "bus": 1, **fields})])
+                answer = host.api("POST", "/vms", {"vmdef": other, "host": ""})
+                assert answer.status == 422, answer.text
+                assert f"use '{link}'" in answer.json()["detail"], answer.text
+    finally:
+        os.unlink(alias)
+    assert signature(device)
+    delete(host, uuid)
+    nothing_left(lab1, host)
+
+
+def test_unmanaged_of_another(lab1, host, table, lun):
+    """An unmanaged disk is none that another VM manages: not when it is made, updated or booted."""
+    paths = ["/vms/ds/table/managed.qcow2", lun[0]]
+    fields = [{}, {"device": 2, "bus": 1, "prov": 0}]
+    uuid = create(host, vmdef("manages", disks=[disk(p, **f) for p, f in zip(paths, fields)]))
+    other = create(host, vmdef("other"))
+    definition = definition_of(host, other)
+    for path, more in zip(paths, fields):
+        shared = disk(path, **{**more, "man": 0, "prov": 0})
+        for answer in (host.api("POST", "/vms", {"vmdef": vmdef("shares", disks=[shared]), "host": ""}),
+                       update(host, other, {**definition, "disks": [shared]})):
+            assert answer.status == 409, answer.text
+            assert f"disk '{path}' is managed for VM '{uuid}'" in answer.json()["detail"]
+    assert definition_of(host, other) == definition
+    # It is not managed when the other VM gets it, and is when that boots.
+    assert update(host, uuid, {**definition_of(host, uuid), "disks": []}, storage=False).status == 204
+    shared = [disk(path, **{**more, "man": 0, "prov": 0}) for path, more in zip(paths, fields)]
+    assert update(host, other, {**definition, "disks": shared}).status == 204
+    assert update(host, uuid, {**definition_of(host, uuid),
+                               "disks": [disk(p, **{**f, "prov": 0}) for p, f in zip(paths, fields)]}).status == 204
+    answer = host.api("POST", f"/vms/{other}/runstate/boot")
+    assert answer.status == 409 and f"is managed for VM '{uuid}'" in answer.json()["detail"], answer.text
+    delete(host, other)
+    delete(host, uuid)
+    nothing_left(lab1, host)
 
 
 # Hostile images and paths

@@ -180,6 +180,10 @@ test_paths(void **state)
 	    "vmdef.disks[0].path: '/vms/ds/web.qcow2' is also vmdef.osdisk.path");
 	CHECK(str_set(&def.disks[1].path, "/vms/ds/a.raw"),
 	    "vmdef.disks[1].path: '/vms/ds/a.raw' is also vmdef.disks[0].path");
+	CHECK((str_set(&def.disks[0].path, "/dev/disk/by-id/scsi-36001"),
+		  def.disks[0].device = DISK_DEVICE_LUN, def.disks[0].bus = DISK_BUS_VIRTIO_SCSI),
+	    "vmdef.disks[2].path: '/dev/disk/by-id/wwn-0x6001' is the LUN of vmdef.disks[0].path, "
+	    "'/dev/disk/by-id/scsi-36001'");
 
 	memset(big, 'a', PATH_MAX + 10);
 	memcpy(big, "/vms/ds/", 8);

@@ -5,6 +5,7 @@
 
 #include "disk/image.h"
 #include "disk/lease.h"
+#include "disk/lun_name.h"
 #include "proto/vmdef.h"
 #include "work/work.h"
 
@@ -81,6 +82,61 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
 		    (long long)(info.size >> 20), INT32_MAX);
 	fill_report(&info, report);
 	return 0;
+}
+
+/* Whose the resource is, if there is one. */
+static int
+refuse_managed(const struct work_env *env, const char *name, const char *uuid,
+    const struct disk *disk, struct error *err)
+{
+	struct error cause = { 0 };
+	char owner[37];
+
+	if (lease_owner(env->root, name, owner, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return error_wrap(err, "disk '%s'", disk->path);
+	}
+	if (is_managed(disk) && str_equal(owner, uuid))
+		return 0;
+	return error_set(err, 409, "disk '%s' is managed for VM '%s': its lease is '%s/lock/%s'",
+	    disk->path, *owner ? owner : "nobody", env->root, name);
+}
+
+int
+storage_check(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	char name[LEASE_NAME_SIZE];
+	int r;
+
+	if (disk->device == DISK_DEVICE_LUN)
+		r = lun_check_path(LUN_HOST, disk, name, err);
+	else
+		r = disk_resource_name(disk, env->root, name, err);
+	if (r < 0 || is_managed(disk))
+		return r;
+	return refuse_managed(env, name, uuid, disk, err);
+}
+
+int
+storage_check_boot(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	struct error ignored = { 0 };
+	_free_ char *by_id = NULL;
+	char name[LEASE_NAME_SIZE];
+
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	if (!is_managed(disk) && refuse_managed(env, name, uuid, disk, err) < 0)
+		return -1;
+	/* Its path may be one that is not taken any more; what this host cannot tell, QEMU does. */
+	if (disk->device != DISK_DEVICE_LUN ||
+	    lun_identify(LUN_HOST, disk, &by_id, name, &ignored) < 0)
+		return 0;
+	return refuse_managed(env, name, uuid, disk, err);
 }
 
 static int

@@ -2,9 +2,11 @@
 #include "work/works.h"
 
 #include "disk/seed.h"
+#include "proto/vmdef.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
+#include "work/storage.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_steps.h"
@@ -55,6 +57,18 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 	return -1;
 }
 
+static int
+check_disks(const struct vm_boot_request *req, const struct vmdef *def, struct error *err)
+{
+	const struct disk *disk;
+
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		if (storage_check_boot(&req->env, req->uuid, disk, err) < 0)
+			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
+	}
+	return 0;
+}
+
 int
 work_vm_boot(const void *request, void *result, struct error *err)
 {
@@ -79,6 +93,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 		return error_set(err, 424, "VM '%s' is on already", req->uuid);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
+	    (!info.foreign && check_disks(req, &info.def, err) < 0) ||
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
 	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;

@@ -46,7 +46,13 @@ vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
     const struct vmdef *skip, struct vm_report *report, struct error *err)
 {
 	size_t n = def->n_disks + 1;
+	const struct disk *wanted;
 
+	for (size_t i = 0; (wanted = vmdef_disk(def, i)); i++) {
+		if (!(skip && vmdef_find_disk(skip, wanted->path)) &&
+		    storage_check(env, uuid, wanted, err) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
 		struct disk_report *measured;
