@@ -56,6 +56,18 @@ xstrndup(const char *s, size_t n)
 }
 
 char *
+xmemdup(const void *data, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	if (!copy)
+		out_of_memory();
+	memcpy(copy, data, n);
+	copy[n] = '\0';
+	return copy;
+}
+
+char *
 xvasprintf(const char *fmt, va_list ap)
 {
 	char *text;

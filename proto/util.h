@@ -29,6 +29,8 @@ void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s); /* NULL gives "" */
 char *xstrndup(const char *s, size_t n);
+/* All n bytes, and a NUL after them. */
+char *xmemdup(const void *data, size_t n);
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
 char *xvasprintf(const char *fmt, va_list ap) PRINTF(1, 0);
 

@@ -162,7 +162,11 @@ run_flood(const void *request, void *result, struct error *err)
 static int
 run_nonsense(const void *request, void *result, struct error *err)
 {
-	dprintf(FRAMES, "progress 1000\nprogress x\nnothing\nresult {\"name\":[]}\n");
+	/* NULs end no text that has a length. */
+	static const char line[] = "result {\"name\":[]}\0\0\0\0\0\0\0\0\n";
+
+	dprintf(FRAMES, "progress 1000\nprogress x\nnothing\n");
+	(void)!write(FRAMES, line, sizeof(line) - 1);
 	_exit(0);
 }
 

@@ -28,6 +28,6 @@ api_readyz(struct api *api, struct request *req)
 void
 api_openapi(struct api *api, struct request *req)
 {
-	request_reply_text(req, 200, "application/json", xstrndup(openapi_json, openapi_json_len),
+	request_reply_text(req, 200, "application/json", xmemdup(openapi_json, openapi_json_len),
 	    openapi_json_len);
 }

@@ -171,7 +171,7 @@ child_take_line(struct child *child, const char *line, size_t len)
 		return -1;
 	child->frame = frame;
 	child->text_len = len - (size_t)(text - line);
-	child->text = xstrndup(text, child->text_len);
+	child->text = xmemdup(text, child->text_len);
 	return -1;
 }
 
