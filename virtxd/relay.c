@@ -111,6 +111,7 @@ start(struct feed *feed, const struct member_host *host)
 		.n_headers = ARRAY_SIZE(headers),
 		.connect_ms = 2000,
 		.deadline_ms = SILENCE_MS,
+		.stream = true,
 		.answer_max = 64 << 10, /* of one that is no stream */
 	};
 

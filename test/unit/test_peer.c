@@ -232,8 +232,9 @@ test_whole(void **state)
 	request.len = 7;
 	request.headers = &header;
 	request.n_headers = 1;
-	f->answer = "HTTP/1.1 201 Created\r\nWarning: 299 VirtX \"w\"\r\n"
-		    "Content-Length: 5\r\n\r\nhello";
+	f->answer =
+	    "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nWarning: 299 VirtX \"w\"\r\n"
+	    "Content-Length: 5\r\n\r\nhello";
 	run(f, &request);
 	assert_int_equal(f->err.status, 0);
 	assert_int_equal(f->status, 201);
@@ -268,7 +269,7 @@ test_head(void **state)
 	struct peer_request request = request_to(f);
 
 	request.method = METHOD_HEAD;
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+	f->answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n";
 	run(f, &request);
 	assert_int_equal(f->status, 200);
 	assert_int_equal(f->length, 100);
@@ -283,7 +284,7 @@ test_kept(void **state)
 	struct peer_request request = request_to(f);
 	struct peers_stats stats;
 
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	f->answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 	for (int i = 0; i < 3; i++)
 		run(f, &request);
 	assert_int_equal(f->accepted, 1);
@@ -309,7 +310,7 @@ test_stale(void **state)
 	struct fixture *f = *state;
 	struct peer_request request = request_to(f);
 
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	f->answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 	run(f, &request);
 	f->drop = 2;
 	run(f, &request);
@@ -328,14 +329,16 @@ test_pieces(void **state)
 	struct peer_request request = request_to(f);
 
 	f->pieces = true;
-	f->answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-		    "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+	f->answer =
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
 	run(f, &request);
 	assert_int_equal(f->begun, 1);
 	assert_int_equal(f->length, -1);
 	assert_string_equal(f->body.data, "hello world");
 
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n";
+	f->answer =
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4194304\r\n\r\n";
 	f->repeat = BIG;
 	run(f, &request);
 	assert_int_equal(f->length, BIG);
@@ -352,7 +355,8 @@ test_pause(void **state)
 
 	f->pieces = f->pause = true;
 	request.deadline_ms = 300;
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n";
+	f->answer =
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4194304\r\n\r\n";
 	f->repeat = BIG;
 	f->call = peer_start(f->peers, &request, &ops, f);
 	turn(f, false);
@@ -378,7 +382,8 @@ test_cancel(void **state)
 	struct peers_stats stats;
 
 	f->pieces = true;
-	f->answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+	f->answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: "
+		    "chunked\r\n\r\n5\r\nhello\r\n";
 	f->call = peer_start(f->peers, &request, &ops, f);
 	peer_cancel(f->call);
 	turn(f, false);
@@ -418,14 +423,15 @@ test_failures(void **state)
 	request.deadline_ms = 100;
 	assert_fails(f, &request, "host 'h2' at 127.0.0.1 port");
 	assert_fails(f, &request, "did not answer within 100 ms");
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+	f->answer =
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nhello";
 	assert_fails(f, &request, "within 100 ms");
 	f->close = true;
 	assert_fails(f, &request, "closed the connection before its answer was whole");
 	f->close = false;
 	f->answer = "SSH-2.0-OpenSSH\r\n";
 	assert_fails(f, &request, "no HTTP answer");
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n";
+	f->answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 101\r\n\r\n";
 	f->repeat = 101;
 	request.answer_max = 100;
 	assert_fails(f, &request, "too large");
@@ -479,7 +485,8 @@ test_get(void **state)
 {
 	struct fixture *f = *state;
 
-	f->answer = "HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n";
+	f->answer =
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4194304\r\n\r\n";
 	f->repeat = BIG;
 	peer_get(f->peers, "127.0.0.1", f->port, "/vms", 2000, on_got, f);
 	turn(f, true);

@@ -2,7 +2,6 @@
 #include "http/ask.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "http/peer.h"
 
@@ -14,11 +13,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
 	struct api_ask *ask = arg;
 
-	ask->refused = NULL;
-	for (size_t i = 0; answer && i < answer->n_headers; i++) {
-		if (strcasecmp(answer->headers[i].name, "X-VirtX-Refused") == 0)
-			ask->refused = answer->headers[i].value;
-	}
+	ask->refused = answer ? answer_header(answer, "X-VirtX-Refused") : NULL;
 	if (answer)
 		ask->answered(ask, answer->status, answer->body, answer->len, NULL);
 	else

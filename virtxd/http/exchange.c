@@ -162,10 +162,11 @@ static void
 note_reply(struct exchange *ex, int status)
 {
 	enum route_id route = ex->req.route ? ex->req.route->id : ROUTE_N;
+	int class = status / 100;
 
 	/* Without a connection there may be no server any more. */
-	if (ex->connection && status / 100 < METRICS_CLASSES)
-		ex->counts->requests[route][status / 100]++;
+	if (ex->connection && class > 0 && class < METRICS_CLASSES)
+		ex->counts->requests[route][class]++;
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
 		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
 		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,

@@ -15,11 +15,12 @@
 #include "proto/log.h"
 #include "state/operations.h"
 
-#define HEADERS_MAX   64
+#define HEADERS_MAX   64 /* of a request */
 #define CONNECT_MS    2000
 #define READ_MS	      10000	 /* for what the other host answers from its memory */
 #define MARGIN_MS     5000	 /* over what the other host itself allows a job */
 #define WHOLE_MAX     (64 << 10) /* a longer answer is passed on as it comes, bytes */
+#define HELD_MAX      (1 << 20)	 /* of one whose length is not known, or that somebody waits for */
 #define ANSWER_MAX    (16 << 20)
 #define UNSENT_MAX    (256 << 10) /* then the other host has to wait for the client */
 #define FORWARDED     "X-Forwarded-For"
@@ -46,14 +47,11 @@ struct forwarding {
 	void *arg;
 };
 
-/* Those of one connection alone, and those that each sender makes itself. */
+/* Headers of a request that mean something to the other host. */
 static bool
-is_own(const char *name)
+passes(const char *name)
 {
-	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Connection",
-		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
-		"Upgrade", "Expect", "Host", "Origin", "Content-Length", "X-VirtX-Loop",
-		"X-VirtX-Placement", "X-VirtX-Placed", "X-VirtX-Refused", REQUEST_NEWS };
+	static const char *const names[] = { "Accept", "Content-Type", "Prefer", "User-Agent" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcasecmp(name, names[i]) == 0)
@@ -62,48 +60,29 @@ is_own(const char *name)
 	return false;
 }
 
-/* The answer's headers as those of the reply; *type becomes its Content-Type or NULL. */
-static size_t
-pick_headers(
-    const struct peer_answer *answer, struct request_header out[HEADERS_MAX], const char **type)
-{
-	size_t n = 0;
-
-	*type = NULL;
-	for (size_t i = 0; i < answer->n_headers && n < HEADERS_MAX; i++) {
-		if (strcasecmp(answer->headers[i].name, "Content-Type") == 0)
-			*type = answer->headers[i].value;
-		else if (!is_own(answer->headers[i].name))
-			out[n++] = answer->headers[i];
-	}
-	return n;
-}
-
 /* The client's next request to this host must see what its last has done. */
 static void
 take_news(struct forwarding *fw, const struct peer_answer *answer)
 {
-	for (size_t i = 0; i < answer->n_headers; i++) {
-		if (strcasecmp(answer->headers[i].name, REQUEST_NEWS) == 0)
-			answer_news_take(
-			    fw->forwarder->inventory, fw->host, answer->headers[i].value);
-	}
+	const char *news = answer_header(answer, REQUEST_NEWS);
+
+	if (news)
+		answer_news_take(fw->forwarder->inventory, fw->host, news);
 }
 
 static bool
 on_begin(void *arg, const struct peer_answer *answer)
 {
-	struct request_header headers[HEADERS_MAX];
+	struct request_header headers[ANSWER_HEADERS_MAX];
 	struct forwarding *fw = arg;
-	const char *type;
 	size_t n;
 
 	if (answer->length <= WHOLE_MAX || fw->answered)
 		return false;
 	take_news(fw, answer);
-	n = pick_headers(answer, headers, &type);
+	n = answer_pass(answer, headers);
 	fw->streams = true;
-	request_start(fw->req, answer->status, type, answer->length, headers, n);
+	request_start(fw->req, answer->status, answer->type, answer->length, headers, n);
 	return true;
 }
 
@@ -142,14 +121,11 @@ note_operation(const struct forwarding *fw, const struct peer_answer *answer)
 {
 	static const char prefix[] = "/operations/";
 
-	for (size_t i = 0; i < answer->n_headers; i++) {
-		const struct request_header *header = &answer->headers[i];
+	const char *location = answer_header(answer, "Location");
 
-		if (strcasecmp(header->name, "Location") == 0 &&
-		    strncmp(header->value, prefix, strlen(prefix)) == 0)
-			operations_set_elsewhere(
-			    fw->forwarder->operations, header->value + strlen(prefix), fw->host);
-	}
+	if (location && strncmp(location, prefix, strlen(prefix)) == 0)
+		operations_set_elsewhere(
+		    fw->forwarder->operations, location + strlen(prefix), fw->host);
 }
 
 static const struct request_watch no_watch;
@@ -174,10 +150,7 @@ take_back(
 		told.status = answer->status;
 		told.body = answer->body;
 		told.len = answer->len;
-	}
-	for (size_t i = 0; answer && i < answer->n_headers; i++) {
-		if (strcasecmp(answer->headers[i].name, "X-VirtX-Refused") == 0)
-			told.refused = answer->headers[i].value;
+		told.refused = answer_header(answer, "X-VirtX-Refused");
 	}
 	return tell_answer(fw, &told);
 }
@@ -191,12 +164,23 @@ on_unsent(void *arg)
 }
 
 static void
+reply_answer(struct forwarding *fw, const struct peer_answer *answer)
+{
+	struct request_header headers[ANSWER_HEADERS_MAX];
+	size_t n = answer_pass(answer, headers), len = answer->len;
+
+	/* The answer to HEAD has the length of what is not there. */
+	if (fw->req->head)
+		len = answer->length > 0 ? (size_t)answer->length : 0;
+	note_operation(fw, answer);
+	request_reply_full(fw->req, answer->status, answer->type,
+	    answer->len ? xmemdup(answer->body, answer->len) : NULL, len, headers, n);
+}
+
+static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
-	struct request_header headers[HEADERS_MAX];
 	struct forwarding *fw = arg;
-	const char *type;
-	size_t n;
 
 	fw->call = NULL;
 	if (answer && !fw->streams)
@@ -212,14 +196,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	} else if (err) {
 		reply_error(fw, err);
 	} else {
-		/* The answer to HEAD has the length of what is not there. */
-		size_t len =
-		    answer->len == 0 && answer->length > 0 ? (size_t)answer->length : answer->len;
-
-		note_operation(fw, answer);
-		n = pick_headers(answer, headers, &type);
-		request_reply_full(fw->req, answer->status, type,
-		    answer->len ? xstrndup(answer->body, answer->len) : NULL, len, headers, n);
+		reply_answer(fw, answer);
 	}
 	free(fw);
 }
@@ -257,7 +234,7 @@ make_headers(const struct exchange_source *source, const char *client,
 		if (strcasecmp(header->key, FORWARDED) == 0) {
 			if (list->len + strlen(header->value) < FORWARDED_MAX)
 				buffer_printf(list, "%s, ", header->value);
-		} else if (!is_own(header->key) && n < room) {
+		} else if (passes(header->key) && n < room) {
 			out[n++] = (struct request_header){ header->key, header->value };
 		}
 	}
@@ -337,6 +314,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		.deadline_ms =
 		    req->route->op ? forwarder->config->reply_timeout * 1000 + MARGIN_MS : READ_MS,
 		.answer_max = ANSWER_MAX,
+		.whole_max = HELD_MAX,
 	};
 	fw->call = peer_start(forwarder->peers, &request, &ops, fw);
 	request_set_watch(req, &watch, fw);

@@ -30,9 +30,8 @@ has_preference(const char *list, const char *name)
 	return false;
 }
 
-/* RFC 9110's token. */
-static bool
-is_token(const char *name)
+bool
+headers_is_token(const char *name)
 {
 	if (!*name)
 		return false;
@@ -53,7 +52,7 @@ headers_read(struct evhttp_request *http, struct headers *h)
 		const char *name = header->key;
 
 		/* Also "Content-Length :", which evhttp does not take for one. */
-		if (!is_token(name))
+		if (!headers_is_token(name))
 			h->bad_name = true;
 		else if (strcasecmp(name, "Host") == 0 && h->n_host++ == 0)
 			h->host = header->value;

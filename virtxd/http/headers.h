@@ -29,6 +29,8 @@ struct headers {
 	bool respond_async;
 };
 
+/* Is it what RFC 9110 takes for a header's name? */
+bool headers_is_token(const char *name);
 /* What is in h is borrowed from the request. */
 void headers_read(struct evhttp_request *http, struct headers *h);
 /*

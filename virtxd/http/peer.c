@@ -8,17 +8,14 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "http/wire.h"
 
 #define CALLS_MAX	  512
 #define CALLS_PER_ADDRESS 64
-#define HEADERS_MAX	  64 /* of an answer; further ones are dropped */
 #define CONNECT_MS	  2000
 
 struct peer_call {
@@ -41,7 +38,8 @@ struct peer_call {
 	size_t n_headers;
 	int connect_ms;
 	int deadline_ms;
-	size_t answer_max;
+	bool stream;
+	size_t answer_max, whole_max;
 
 	bool in_pieces;
 	bool begun;  /* the headers of the answer are there */
@@ -124,28 +122,12 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	fail(call);
 }
 
-/* The answer's headers; the array is freed by the caller. */
-static struct request_header *
-read_head(struct evhttp_request *http, struct peer_answer *answer)
+static int
+read_head(struct peer_call *call, const struct evhttp_request *http, struct peer_answer *answer)
 {
-	struct request_header *headers = xcalloc(HEADERS_MAX, sizeof(*headers));
-	struct evkeyval *header;
+	struct answer_need need = { call->method, call->stream, call->answer_max };
 
-	*answer = (struct peer_answer){
-		.status = evhttp_request_get_response_code(http),
-		.headers = headers,
-		.length = -1,
-		.body = "",
-	};
-	TAILQ_FOREACH (header, evhttp_request_get_input_headers(http), next) {
-		if (answer->n_headers == HEADERS_MAX)
-			break;
-		headers[answer->n_headers++] =
-		    (struct request_header){ header->key, header->value };
-		if (strcasecmp(header->key, "Content-Length") == 0)
-			answer->length = strtoll(header->value, NULL, 10);
-	}
-	return headers;
+	return answer_read(http, &need, call->where, answer, &call->err);
 }
 
 static void
@@ -171,29 +153,31 @@ on_piece(struct evhttp_request *http, void *arg)
 		arm_deadline(call);
 }
 
+/* -1 makes evhttp give the answer up. */
 static int
 on_head(struct evhttp_request *http, void *arg)
 {
 	struct wire *wire = arg;
 	struct peer_call *call = wire_call(wire);
-	_free_ struct request_header *headers = NULL;
 	struct peer_answer answer;
-	bool in_pieces;
+	bool in_pieces = false;
 
 	if (!call)
-		return 0;
+		return -1;
 	call->begun = true;
-	if (!call->ops || !call->ops->begin)
-		return 0;
-	headers = read_head(http, &answer);
-	in_pieces = call->ops->begin(call->arg, &answer);
+	if (read_head(call, http, &answer) < 0)
+		return -1;
+	if (call->ops && call->ops->begin)
+		in_pieces = call->ops->begin(call->arg, &answer);
 	/* Cancelled in there? */
 	if (!wire_call(wire))
-		return 0;
+		return -1;
 	call->in_pieces = in_pieces;
 	if (in_pieces) {
 		arm_deadline(call);
 		evhttp_request_set_chunked_cb(http, on_piece);
+	} else {
+		wire_limit(wire, call->whole_max);
 	}
 	return 0;
 }
@@ -224,7 +208,7 @@ on_failed(enum evhttp_request_error error, void *arg)
 	struct wire *wire = arg;
 	struct peer_call *call = wire_call(wire);
 
-	if (call)
+	if (call && !call->err.status)
 		error_set(&call->err, 502, "%s %s", call->where, failure_text(error));
 }
 
@@ -234,15 +218,36 @@ is_safe(enum method method)
 	return method == METHOD_GET || method == METHOD_HEAD;
 }
 
+/* The answer with its body, which stays in evhttp's buffer; or -1 with why it is none. */
+static int
+read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answer *answer)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(http);
+	size_t len = evbuffer_get_length(input);
+
+	if (read_head(call, http, answer) < 0)
+		return -1;
+	if (wire_has_more(call->wire))
+		return error_set(&call->err, 502, "%s sent more than its answer", call->where);
+	if (call->in_pieces || call->method == METHOD_HEAD)
+		return 0;
+	if (answer_check_body(answer, len, call->where, &call->err) < 0)
+		return -1;
+	if (evbuffer_add(input, "", 1) < 0)
+		abort();
+	answer->len = len;
+	answer->body = (const char *)evbuffer_pullup(input, -1);
+	return 0;
+}
+
 static void
 on_answer(struct evhttp_request *http, void *arg)
 {
 	struct wire *wire = arg;
 	struct peer_call *call = wire_call(wire);
-	_free_ struct request_header *headers = NULL;
 	struct peer_answer answer;
-	struct evbuffer *input;
 
+	wire_answered(wire);
 	if (!call)
 		return;
 	if (!http || evhttp_request_get_response_code(http) == 0) {
@@ -262,15 +267,22 @@ on_answer(struct evhttp_request *http, void *arg)
 		fail(call);
 		return;
 	}
-	headers = read_head(http, &answer);
-	input = evhttp_request_get_input_buffer(http);
-	if (!call->in_pieces) {
-		answer.len = evbuffer_get_length(input);
-		evbuffer_add(input, "", 1);
-		answer.body = (const char *)evbuffer_pullup(input, -1);
+	if (read_whole(call, http, &answer) < 0) {
+		fail(call);
+		return;
 	}
 	wire_done(steal_ptr(call->wire));
 	finish(call, &answer);
+}
+
+/* More has come than any answer that is allowed. */
+static void
+on_flood(struct wire *wire, void *arg)
+{
+	struct peer_call *call = arg;
+
+	error_set(&call->err, 502, "%s sends more than is taken in at once", call->where);
+	fail(call);
 }
 
 static void
@@ -283,6 +295,8 @@ on_connect_timeout(struct wire *wire, void *arg)
 	call->unsent = true;
 	fail(call);
 }
+
+static const struct wire_ops wire_ops = { on_connect_timeout, on_flood };
 
 static enum evhttp_cmd_type
 command(enum method method)
@@ -337,7 +351,7 @@ static void
 start_call(struct peer_call *call, bool fresh)
 {
 	call->wire = wire_get(call->peers->wires, call->addr, call->port,
-	    fresh || !is_safe(call->method), call->connect_ms, on_connect_timeout, call);
+	    fresh || !is_safe(call->method), call->connect_ms, &wire_ops, call);
 	call->err.status = 0;
 	if (wire_send(call->wire, make_request(call), command(call->method), call->path,
 		call->answer_max) == 0)
@@ -414,7 +428,11 @@ peer_start(
 			    xstrdup(request->headers[i].value) };
 	call->connect_ms = request->connect_ms;
 	call->deadline_ms = request->deadline_ms;
+	call->stream = request->stream;
 	call->answer_max = request->answer_max;
+	call->whole_max = request->whole_max && request->whole_max < request->answer_max
+			      ? request->whole_max
+			      : request->answer_max;
 	call->deadline = evtimer_new(peers->base, on_deadline, call);
 	call->deferred = event_new(peers->base, -1, 0, on_deferred, call);
 	if (!call->deadline || !call->deferred)

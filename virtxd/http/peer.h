@@ -7,7 +7,7 @@
 #ifndef HTTP_PEER_H
 #define HTTP_PEER_H
 
-#include "api/request.h"
+#include "http/answer.h"
 
 struct event_base;
 struct peer_call;
@@ -28,17 +28,9 @@ struct peer_request {
 	int connect_ms;	   /* until the connection stands */
 	int deadline_ms;   /* until the answer is whole, or has begun where it is taken in pieces;
 			      then it is the longest silence */
+	bool stream;	   /* the answer may be a text/event-stream */
 	size_t answer_max; /* bytes of the answer's body */
-};
-
-/* Borrowed for the call of the callback. */
-struct peer_answer {
-	int status;
-	const struct request_header *headers; /* all, in their order */
-	size_t n_headers;
-	int64_t length;	  /* of the body as the headers say it, -1 where they do not */
-	const char *body; /* NUL-terminated; "" for one that was taken in pieces */
-	size_t len;
+	size_t whole_max;  /* of one that is not taken in pieces, where less; 0: the same */
 };
 
 struct peer_ops {

@@ -2,15 +2,21 @@
 #include "http/wire.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <event2/http_struct.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #define IDLE_MS	    4000 /* well below what any of our hosts waits between two requests */
 #define IDLE_MAX    128
 #define HEADERS_MAX (64 << 10) /* bytes of an answer's headers */
+#define LINE_MAX    (4 << 10)  /* of the line before a chunk */
+#define FREELY_MAX  (64 << 10) /* of an answer that is held, whatever else is */
+#define HELD_MAX    (12 << 20) /* of all answers of one address together */
 #define IO_S	    86400      /* evhttp's own timeouts, as those of the callers count */
 
 enum wire_state { WIRE_BUSY, WIRE_IDLE, WIRE_DEAD };
@@ -29,8 +35,9 @@ struct wire {
 	bool used;
 	int errnum;
 	bufferevent_event_cb on_event; /* evhttp's, while connecting */
-	void (*late)(struct wire *wire, void *call);
+	const struct wire_ops *ops;
 	void *call;
+	const struct evhttp_request *http; /* evhttp's, until it is answered */
 };
 
 struct wires {
@@ -92,7 +99,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (wire->state == WIRE_IDLE)
 		set_state(wire, WIRE_DEAD);
 	else if (wire->state == WIRE_BUSY && !wire->connected)
-		wire->late(wire, wire->call);
+		wire->ops->late(wire, wire->call);
 }
 
 /* evhttp tells neither that a connection stands nor why it does not. */
@@ -108,6 +115,49 @@ on_connecting(struct bufferevent *bev, short what, void *arg)
 		event_del(wire->timer);
 	}
 	wire->on_event(bev, what, wire->evcon);
+}
+
+/* Bytes of the answer that wait to be whole. */
+static size_t
+count_held(const struct wire *wire)
+{
+	if (!wire->http)
+		return 0;
+	return evbuffer_get_length(
+		   bufferevent_get_input(evhttp_connection_get_bufferevent(wire->evcon))) +
+	       evbuffer_get_length(wire->http->input_buffer);
+}
+
+/* Whether this wire holds more than it may. evhttp bounds the headers and the body, but neither the
+ * line that announces a chunk nor what many answers hold together. */
+static bool
+is_flooded(const struct wire *wire, size_t waiting)
+{
+	const struct evhttp_request *http = wire->http;
+	const struct wire *other;
+	size_t held = 0;
+
+	if (http->chunked && http->ntoread < 0 && waiting > LINE_MAX)
+		return true;
+	if (count_held(wire) <= FREELY_MAX)
+		return false;
+	TAILQ_FOREACH (other, &wire->owner->busy, entry) {
+		if (other->port == wire->port && strcmp(other->addr, wire->addr) == 0)
+			held += count_held(other);
+	}
+	return held > HELD_MAX;
+}
+
+static void
+on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct wire *wire = arg;
+
+	if (info->n_added == 0 || wire->state != WIRE_BUSY || !wire->http ||
+	    !is_flooded(wire, info->orig_size))
+		return;
+	wire_read(wire, false);
+	wire->ops->flood(wire, wire->call);
 }
 
 /* The other side has closed it, or evhttp has given it up. */
@@ -169,17 +219,31 @@ wire_new(struct wires *wires, const char *addr, uint16_t port)
 	evhttp_connection_set_timeout(wire->evcon, IO_S);
 	evhttp_connection_set_max_headers_size(wire->evcon, HEADERS_MAX);
 	evhttp_connection_set_closecb(wire->evcon, on_close, wire);
+	if (!evbuffer_add_cb(bufferevent_get_input(evhttp_connection_get_bufferevent(wire->evcon)),
+		on_input, wire))
+		abort();
 	TAILQ_INSERT_TAIL(&wires->busy, wire, entry);
 	wires->n++;
 	return wire;
 }
 
+/* Nothing has come on it since the last answer: neither its end nor an answer that nobody asked
+ * for. */
+static bool
+is_quiet(const struct wire *wire)
+{
+	evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(wire->evcon));
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* The one that was used last is the likeliest to be still good. */
 static struct wire *
-find_idle(struct wires *wires, const char *addr, uint16_t port)
+last_idle(struct wires *wires, const char *addr, uint16_t port)
 {
 	struct wire *wire;
 
-	/* The one that was used last is the likeliest to be still good. */
 	TAILQ_FOREACH_REVERSE(wire, &wires->idle, wire_list, entry)
 	{
 		if (wire->port == port && strcmp(wire->addr, addr) == 0)
@@ -188,9 +252,19 @@ find_idle(struct wires *wires, const char *addr, uint16_t port)
 	return NULL;
 }
 
+static struct wire *
+find_idle(struct wires *wires, const char *addr, uint16_t port)
+{
+	struct wire *wire;
+
+	while ((wire = last_idle(wires, addr, port)) && !is_quiet(wire))
+		set_state(wire, WIRE_DEAD);
+	return wire;
+}
+
 struct wire *
 wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh, int connect_ms,
-    void (*late)(struct wire *wire, void *call), void *call)
+    const struct wire_ops *ops, void *call)
 {
 	struct timeval tv = { connect_ms / 1000, connect_ms % 1000 * 1000 };
 	struct wire *wire = fresh ? NULL : find_idle(wires, addr, port);
@@ -202,7 +276,7 @@ wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh, int c
 		wire = wire_new(wires, addr, port);
 		event_add(wire->timer, &tv);
 	}
-	wire->late = late;
+	wire->ops = ops;
 	wire->call = call;
 	return wire;
 }
@@ -214,9 +288,11 @@ wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type t
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
 	void *ignored;
 
-	evhttp_connection_set_max_body_size(wire->evcon, (ev_ssize_t)answer_max);
+	wire_limit(wire, answer_max);
+	wire->http = http;
 	errno = 0;
 	if (evhttp_make_request(wire->evcon, http, type, path) < 0) {
+		wire->http = NULL;
 		if (!errno)
 			errno = ECONNABORTED;
 		return -1;
@@ -227,6 +303,26 @@ wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type t
 	bufferevent_getcb(bev, NULL, NULL, &wire->on_event, &ignored);
 	bufferevent_setcb(bev, NULL, NULL, on_connecting, wire);
 	return 0;
+}
+
+void
+wire_limit(struct wire *wire, size_t answer_max)
+{
+	evhttp_connection_set_max_body_size(wire->evcon, (ev_ssize_t)answer_max);
+}
+
+void
+wire_answered(struct wire *wire)
+{
+	wire->http = NULL;
+}
+
+bool
+wire_has_more(const struct wire *wire)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
+
+	return evbuffer_get_length(bufferevent_get_input(bev)) > 0;
 }
 
 void *

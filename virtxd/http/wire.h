@@ -16,13 +16,26 @@ struct wires *wires_new(struct event_base *base);
 void wires_free(struct wires *wires);
 void wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *idle);
 
+struct wire_ops {
+	/* A new connection does not stand in time. */
+	void (*late)(struct wire *wire, void *call);
+	/* More has come in than is held of one answer, or of all from this address. */
+	void (*flood)(struct wire *wire, void *call);
+};
+
 /* A kept connection to this address, or (always where fresh) a new one, which has connect_ms to
- * stand: else late(wire, call) runs. */
+ * stand. ops is borrowed. */
 struct wire *wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh,
-    int connect_ms, void (*late)(struct wire *wire, void *call), void *call);
+    int connect_ms, const struct wire_ops *ops, void *call);
 /* Sends a request (given away) whose callbacks have the wire as argument; -1 with errno. */
 int wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type type,
     const char *path, size_t answer_max);
+/* Bytes of the answer's body from here on. */
+void wire_limit(struct wire *wire, size_t answer_max);
+/* evhttp's request is done with: for its last callback. */
+void wire_answered(struct wire *wire);
+/* Whether something came behind the answer. */
+bool wire_has_more(const struct wire *wire);
 /* Whose it is; NULL once it was given back: evhttp's callbacks are of no concern then. */
 void *wire_call(const struct wire *wire);
 /* It has carried a request before this one. */
