@@ -147,13 +147,22 @@ client_on_readable(evutil_socket_t fd, short what, void *arg)
 void
 client_connect(struct client *c, struct fixture *f)
 {
+	client_connect_from(c, f, "127.0.0.1");
+}
+
+void
+client_connect_from(struct client *c, struct fixture *f, const char *addr)
+{
 	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in from = { .sin_family = AF_INET };
 
 	*c = (struct client){ .f = f };
 	in.sin_port = htons(http_server_port(f->server, 0));
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(c->fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, addr, &from.sin_addr), 1);
+	assert_int_equal(bind(c->fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(c->fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	c->event = event_new(f->base, c->fd, EV_READ | EV_PERSIST, client_on_readable, c);
 }

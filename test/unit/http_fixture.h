@@ -69,6 +69,8 @@ void run_for(struct fixture *f, int ms);
 void wait_held(struct fixture *f, unsigned int n);
 unsigned int count_connections(struct fixture *f);
 
+/* Connects from this address of loopback. */
+void client_connect_from(struct client *c, struct fixture *f, const char *addr);
 /* Connects, but does not read yet. */
 void client_connect(struct client *c, struct fixture *f);
 void client_open(struct client *c, struct fixture *f);

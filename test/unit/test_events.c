@@ -288,13 +288,34 @@ test_bound(void **state)
 	assert_true(k->replied);
 }
 
+/* One client has all of them. */
+static void
+test_shares(void **state)
+{
+	struct fixture *f = *state;
+	struct kept *k;
+
+	for (size_t i = 0; i < EVENT_STREAMS_MAX; i++)
+		assert_int_equal(open_stream(f, i, "")->status, 200);
+	k = &f->kept[EVENT_STREAMS_MAX];
+	*k = (struct kept){ .req = { .stream = &kept_stream, .client = "10.0.0.2" } };
+	k->req.last_event_id = "";
+	event_streams_add(f->streams, &k->req);
+	assert_int_equal(k->status, 200);
+	assert_false(k->ended);
+	assert_true(f->kept[0].ended);
+	for (size_t i = 1; i < EVENT_STREAMS_MAX; i++)
+		assert_false(f->kept[i].ended);
+	assert_int_equal(event_streams_count(f->streams), EVENT_STREAMS_MAX);
+}
+
 static void
 test_head(void **state)
 {
 	struct fixture *f = *state;
 	struct kept *k = &f->kept[0];
 
-	*k = (struct kept){ .req = { .stream = &kept_stream, .head = true } };
+	*k = (struct kept){ .req = { .stream = &kept_stream, .client = "10.0.0.1", .head = true } };
 	event_streams_add(f->streams, &k->req);
 	assert_true(k->ended);
 	assert_int_equal(event_streams_count(f->streams), 0);
@@ -310,6 +331,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_head, setup, teardown),
 	};
 

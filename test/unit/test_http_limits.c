@@ -249,6 +249,56 @@ test_busy_are_kept(void **state)
 	}
 }
 
+/* One client has all connections, and does not read what it asked for. */
+static void
+test_shares(void **state)
+{
+	struct fixture *f = *state;
+	struct client idle, stuck[3], c, other;
+
+	fixture_stop(f);
+	f->config.max_connections = 4;
+	f->config.request_timeout = 20;
+	fixture_start(f);
+	client_connect_from(&idle, f, "127.0.0.3");
+	event_add(idle.event, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(stuck); i++) {
+		client_connect_from(&stuck[i], f, "127.0.0.2");
+		client_send(&stuck[i], "GET /openapi.json HTTP/1.1\r\n\r\n");
+		run_for(f, 50);
+	}
+	run_for(f, 1200);
+	assert_int_equal(count_connections(f), 4);
+
+	/* Its longest goes, although another client has waited for longer. */
+	client_open(&c, f);
+	client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+	expect(&c, 202);
+	event_add(stuck[0].event, NULL);
+	assert_true(client_wait_closed(&stuck[0], 5000));
+	assert_false(idle.closed);
+	assert_int_equal(count_connections(f), 4);
+
+	/* It gets another for one of its own alone. */
+	client_connect_from(&other, f, "127.0.0.2");
+	event_add(other.event, NULL);
+	client_send(&other, "GET /healthz HTTP/1.1\r\n\r\n");
+	expect(&other, 202);
+	event_add(stuck[1].event, NULL);
+	assert_true(client_wait_closed(&stuck[1], 5000));
+	run_for(f, 50);
+	assert_false(idle.closed);
+	assert_false(c.closed);
+	assert_int_equal(count_connections(f), 4);
+	client_close(&idle);
+	client_close(&c);
+	client_close(&other);
+	for (size_t i = 0; i < ARRAY_SIZE(stuck); i++)
+		client_close(&stuck[i]);
+	run_for(f, 50);
+	assert_int_equal(count_connections(f), 0);
+}
+
 static void
 test_thousands(void **state)
 {
@@ -353,6 +403,7 @@ main(void)
 		TEST(test_flood_while_pending),
 		TEST(test_too_many_connections),
 		TEST(test_busy_are_kept),
+		TEST(test_shares),
 		TEST(test_thousands),
 		TEST(test_no_descriptors),
 		TEST(test_memory_bound),

@@ -14,6 +14,7 @@
 #include "api/context.h"
 #include "api/handlers.h"
 #include "proto/log.h"
+#include "state/address.h"
 
 #define HEARTBEAT_S 15
 #define UNSENT_MAX  (256 << 10) /* bytes that may wait for one reader */
@@ -22,9 +23,10 @@ struct stream {
 	TAILQ_ENTRY(stream) entry;
 	struct event_streams *owner;
 	struct request *req;
-	uint64_t next;	  /* the number of the event to send next */
-	const char *type; /* the only one that is wanted, NULL for all */
-	bool full;	  /* until the client has taken all */
+	uint64_t next;			   /* the number of the event to send next */
+	const char *type;		   /* the only one that is wanted, NULL for all */
+	bool full;			   /* until the client has taken all */
+	uint8_t share[ADDRESS_SHARE_SIZE]; /* of its client */
 };
 
 struct event_streams {
@@ -222,6 +224,45 @@ resume_at(const struct events *events, const char *last)
 	return id + 1;
 }
 
+static unsigned int
+count_share(const struct event_streams *streams, const uint8_t share[ADDRESS_SHARE_SIZE])
+{
+	const struct stream *stream;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH (stream, &streams->list, entry)
+		n += memcmp(stream->share, share, ADDRESS_SHARE_SIZE) == 0;
+	return n;
+}
+
+/* Where all are in use: ends the oldest of the client that has the most, unless the newcomer would
+ * then have as many. */
+static bool
+make_room(struct event_streams *streams, const uint8_t share[ADDRESS_SHARE_SIZE])
+{
+	static struct log_limit limit;
+	struct stream *stream, *chosen = NULL;
+	unsigned int most = count_share(streams, share) + 1;
+
+	if (streams->n < EVENT_STREAMS_MAX)
+		return true;
+	TAILQ_FOREACH (stream, &streams->list, entry) {
+		unsigned int n = count_share(streams, stream->share);
+
+		if (n > most) {
+			chosen = stream;
+			most = n;
+		}
+	}
+	if (!chosen)
+		return false;
+	log_limited(&limit, 5, "events",
+	    "a stream of %s is ended for one of another client: it has %u", chosen->req->client,
+	    most);
+	stream_end(chosen);
+	return true;
+}
+
 void
 event_streams_add(struct event_streams *streams, struct request *req)
 {
@@ -231,9 +272,11 @@ event_streams_add(struct event_streams *streams, struct request *req)
 	struct stream *stream;
 	struct error err = { 0 };
 	char text[128];
+	uint8_t share[ADDRESS_SHARE_SIZE];
 	int len;
 
-	if (read_type(req, &type, &err) == 0 && streams->n >= EVENT_STREAMS_MAX)
+	address_share(req->client, share);
+	if (read_type(req, &type, &err) == 0 && !req->head && !make_room(streams, share))
 		error_set(&err, 503, "all %d event streams are in use", EVENT_STREAMS_MAX);
 	if (err.status) {
 		request_reply_error(req, &err);
@@ -248,6 +291,7 @@ event_streams_add(struct event_streams *streams, struct request *req)
 	stream->owner = streams;
 	stream->req = req;
 	stream->type = type;
+	memcpy(stream->share, share, sizeof(share));
 	stream->next = resume_at(events, req->last_event_id);
 	TAILQ_INSERT_TAIL(&streams->list, stream, entry);
 	streams->n++;

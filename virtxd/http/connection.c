@@ -78,13 +78,12 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 }
 
 struct connection *
-connection_new(struct connections *owner, struct bufferevent *bev, bool refused)
+connection_new(struct connections *owner, struct bufferevent *bev)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
 
 	c->owner = owner;
 	c->bev = bev;
-	c->refused = refused;
 	c->state = STATE_FRESH;
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
 	bufferevent_incref(bev);
@@ -93,8 +92,6 @@ connection_new(struct connections *owner, struct bufferevent *bev, bool refused)
 	c->output_cb = evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
 	if (!c->input_cb || !c->output_cb)
 		abort();
-	if (!refused)
-		owner->n++;
 	return c;
 }
 
@@ -106,8 +103,13 @@ connection_free(struct connection *c)
 	TAILQ_REMOVE(&owner->lists[c->state], c, entry);
 	if (c->evcon)
 		HASH_DEL(owner->by_evcon, c);
-	if (!c->refused)
+	if (c->share) {
 		owner->n--;
+		if (--c->share->n == 0) {
+			HASH_DEL(owner->shares, c->share);
+			free(c->share);
+		}
+	}
 	if (c->error_page)
 		owner->n_error_pages--;
 	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->input_cb);
@@ -130,7 +132,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 		gone(gone_arg);
 }
 
-void
+bool
 connection_adopt(struct connection *c)
 {
 	struct connections *connections = c->owner;
@@ -140,15 +142,14 @@ connection_adopt(struct connection *c)
 	if (!evcon) {
 		/* evhttp gave it up. */
 		connection_free(c);
-		return;
+		return false;
 	}
 	c->evcon = evcon;
 	evhttp_connection_set_closecb(evcon, on_close, c);
 	HASH_ADD_PTR(connections->by_evcon, evcon, c);
 	connection_wait(c);
 	bufferevent_decref(c->bev);
-	if (c->refused)
-		connection_turn_away(c, 503, "Retry-After: 1\r\n", "too many connections");
+	return true;
 }
 
 /* A whole reply as bytes, for those who get no further than this. The caller frees. */
@@ -262,6 +263,23 @@ connection_buffered(const struct connection *c)
 	if (c->state == STATE_REPLYING || c->state == STATE_STREAMING)
 		return connection_unsent(c);
 	return c->received;
+}
+
+int64_t
+connection_stuck_ms(const struct connection *c, int64_t now)
+{
+	switch (c->state) {
+	case STATE_WAITING:
+		return now - c->since;
+	case STATE_REPLYING:
+	case STATE_STREAMING:
+		return connection_unsent(c) > 0 ? now - c->since : 0;
+	case STATE_FRESH:
+	case STATE_BUSY:
+	case STATE_N:
+	default:
+		return 0;
+	}
 }
 
 bool

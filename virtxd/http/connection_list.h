@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "http/connections.h"
+#include "state/address.h"
 
 struct bufferevent;
 struct evbuffer_cb_entry;
@@ -23,6 +24,13 @@ enum state {
 
 TAILQ_HEAD(connection_list, connection);
 
+/* The connections of one client. */
+struct share {
+	UT_hash_handle hh;
+	uint8_t key[ADDRESS_SHARE_SIZE];
+	unsigned int n;
+};
+
 struct connection {
 	TAILQ_ENTRY(connection) entry;
 	UT_hash_handle hh;
@@ -32,10 +40,10 @@ struct connection {
 	struct evhttp_connection *evcon; /* the key in by_evcon; NULL while fresh */
 	struct evbuffer_cb_entry *input_cb;
 	struct evbuffer_cb_entry *output_cb;
-	bool refused;	 /* there was no room for it: a 503 is all it gets */
-	bool watched;	 /* connection_watch has lowered how much is read ahead */
-	bool error_page; /* evhttp has put its own error page into the output */
-	int64_t since;	 /* ms, of the state */
+	struct share *share; /* NULL while fresh, and where there was no room for it */
+	bool watched;	     /* connection_watch has lowered how much is read ahead */
+	bool error_page;     /* evhttp has put its own error page into the output */
+	int64_t since;	     /* ms, of the state */
 	int64_t deadline;
 	int64_t progress; /* when it last took something of its reply, as the tick saw it */
 	size_t unsent;	  /* bytes then */
@@ -49,23 +57,24 @@ struct connections {
 	struct connections_limits limits;
 	struct connection_list lists[STATE_N];
 	struct connection *by_evcon;
+	struct share *shares;
 	struct event *deferred; /* what must not be done inside evhttp's callbacks */
 	struct event *tick;
 	struct drains *drains;
 	void (*accepting)(void *arg, bool on);
 	void *accepting_arg;
-	unsigned int n;	      /* without refused ones */
+	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
 	unsigned int n_error_pages;
 	uint64_t n_refused;
 };
 
 /* One that evhttp is just accepting. bev is borrowed, but for a reference while it is fresh. */
-struct connection *connection_new(struct connections *owner, struct bufferevent *bev, bool refused);
+struct connection *connection_new(struct connections *owner, struct bufferevent *bev);
 void connection_free(struct connection *c);
 /* evhttp is done with accepting it, and is the argument of the bufferevent's callbacks now; no
- * input was looked at yet. Frees one that evhttp gave up. */
-void connection_adopt(struct connection *c);
+ * input was looked at yet. False: evhttp gave it up, and it is freed. */
+bool connection_adopt(struct connection *c);
 /* For a request. */
 void connection_wait(struct connection *c);
 /* Closes it with a last word, where that fits into the socket. headers end in a line end each. */
@@ -78,6 +87,8 @@ void connection_evict(struct connection *c);
 void connection_replace_page(struct connection *c);
 /* The bytes that it holds. */
 size_t connection_buffered(const struct connection *c);
+/* For how long it has been there for nothing but its client's being slow or silent, ms. */
+int64_t connection_stuck_ms(const struct connection *c, int64_t now);
 /* Was it given time enough? To be asked once a tick. */
 bool connection_is_overdue(struct connection *c, int64_t now);
 

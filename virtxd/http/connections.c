@@ -6,6 +6,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <string.h>
 
 #include "http/connection_list.h"
 #include "http/drain.h"
@@ -17,16 +18,67 @@
 #define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
 #define BUFFERED_SMALL (32 * 1024) /* closing one that holds less does not help */
 
-/* Closes the one that has been waiting longest; false where none waited long enough. */
+/*
+ * Closes the one that has been stuck longest, of the client that has the most of those that have at
+ * least as many as the newcomer; false where none was stuck for long enough.
+ */
 static bool
-make_room(struct connections *connections)
+make_room(struct connections *connections, unsigned int least)
 {
-	struct connection *c = TAILQ_FIRST(&connections->lists[STATE_WAITING]);
+	static const enum state states[] = { STATE_WAITING, STATE_REPLYING, STATE_STREAMING };
+	struct connection *c, *chosen = NULL;
+	int64_t now = monotonic_ms(), longest = 0;
 
-	if (!c || monotonic_ms() - c->since < EVICT_MIN_MS)
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		TAILQ_FOREACH (c, &connections->lists[states[i]], entry) {
+			int64_t ms = connection_stuck_ms(c, now);
+
+			if (ms < EVICT_MIN_MS || !c->share || c->share->n < least)
+				continue;
+			if (chosen && (c->share->n < chosen->share->n ||
+					  (c->share->n == chosen->share->n && ms <= longest)))
+				continue;
+			chosen = c;
+			longest = ms;
+		}
+	}
+	if (!chosen)
 		return false;
-	connection_evict(c);
+	connection_evict(chosen);
 	return true;
+}
+
+/* Lets a new one in, or turns it away. */
+static void
+admit(struct connections *connections, struct connection *c)
+{
+	static struct log_limit limit;
+	uint8_t key[ADDRESS_SHARE_SIZE];
+	struct share *share;
+	char *address;
+	uint16_t port;
+
+	evhttp_connection_get_peer(c->evcon, &address, &port);
+	address_share(address, key);
+	HASH_FIND(hh, connections->shares, key, sizeof(key), share);
+	if (connections->n >= (unsigned int)connections->limits.max &&
+	    !make_room(connections, share ? share->n : 0)) {
+		connections->n_refused++;
+		log_limited(&limit, 2, "http", "a connection was refused: all %d are in use",
+		    connections->limits.max);
+		connection_turn_away(c, 503, "Retry-After: 1\r\n", "too many connections");
+		return;
+	}
+	/* It may have gone with its last connection. */
+	HASH_FIND(hh, connections->shares, key, sizeof(key), share);
+	if (!share) {
+		share = xcalloc(1, sizeof(*share));
+		memcpy(share->key, key, sizeof(key));
+		HASH_ADD(hh, connections->shares, key, sizeof(share->key), share);
+	}
+	share->n++;
+	c->share = share;
+	connections->n++;
 }
 
 /* evhttp asks for the bufferevent of a connection that it has just accepted: the only notice that
@@ -34,21 +86,13 @@ make_room(struct connections *connections)
 static struct bufferevent *
 on_accept(struct event_base *base, void *arg)
 {
-	static struct log_limit limit;
 	struct connections *connections = arg;
-	bool refused = false;
 	/* Without BEV_OPT_CLOSE_ON_FREE: evhttp closes the socket itself then. */
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
 
 	if (!bev)
 		abort();
-	if (connections->n >= (unsigned int)connections->limits.max && !make_room(connections)) {
-		refused = true;
-		connections->n_refused++;
-		log_limited(&limit, 2, "http", "a connection was refused: all %d are in use",
-		    connections->limits.max);
-	}
-	connection_new(connections, bev, refused);
+	connection_new(connections, bev);
 	/* The listener would go on for as long as others come, and nothing else would run. */
 	if (++connections->n_fresh == ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, false);
@@ -62,8 +106,10 @@ on_deferred(evutil_socket_t fd, short what, void *arg)
 	struct connections *connections = arg;
 	struct connection *c, *next;
 
-	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH])))
-		connection_adopt(c);
+	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH]))) {
+		if (connection_adopt(c))
+			admit(connections, c);
+	}
 	if (connections->n_fresh >= ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, true);
 	connections->n_fresh = 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The connections of a server: how many there may be, how long each may wait, and when they end.
+ * Where there are no more, a new one takes the place of one that is stuck, of the client that has
+ * the most, or is answered 503.
  * evhttp 2.1 has no hook for any of that.
  */
 #ifndef HTTP_CONNECTIONS_H
@@ -15,7 +17,7 @@ struct evhttp;
 struct evhttp_connection;
 
 struct connections_limits {
-	int max;	     /* connections; further ones are answered 503 */
+	int max;	     /* connections */
 	int request_timeout; /* seconds */
 	int idle_timeout;    /* seconds */
 	size_t max_input;    /* bytes of one request, with its headers */

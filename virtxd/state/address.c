@@ -45,6 +45,30 @@ address_parse(const char *text, char addr[ADDRESS_SIZE], uint16_t *port)
 	return true;
 }
 
+void
+address_share(const char *addr, uint8_t ret[ADDRESS_SHARE_SIZE])
+{
+	char literal[ADDRESS_SIZE] = "";
+	struct in6_addr in6;
+	struct in_addr in;
+
+	memset(ret, 0, ADDRESS_SHARE_SIZE);
+	/* Without a zone. */
+	memcpy(literal, addr, strnlen(addr, sizeof(literal) - 1));
+	literal[strcspn(literal, "%")] = '\0';
+	if (inet_pton(AF_INET6, literal, &in6) == 1 && !IN6_IS_ADDR_V4MAPPED(&in6)) {
+		memcpy(ret, &in6, ADDRESS_SHARE_SIZE);
+		return;
+	}
+	if (inet_pton(AF_INET6, literal, &in6) == 1)
+		memcpy(&in, &in6.s6_addr[12], sizeof(in));
+	else if (inet_pton(AF_INET, literal, &in) != 1)
+		return;
+	/* No network of a client begins so. */
+	ret[0] = 0xff;
+	memcpy(ret + ADDRESS_SHARE_SIZE - sizeof(in), &in, sizeof(in));
+}
+
 bool
 address_is_loopback(const char *addr)
 {

@@ -6,11 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ADDRESS_SIZE 46
+#define ADDRESS_SIZE	   46
+#define ADDRESS_SHARE_SIZE 8
 
 /* Reads ADDR:PORT or [ADDR]:PORT, PORT 1 to 65535; addr gets the literal in its usual spelling.
  * False for anything else. */
 bool address_parse(const char *text, char addr[ADDRESS_SIZE], uint16_t *port);
+/* Whom the literal stands for, where everybody gets a share: an IPv4 address, or the network of 64
+ * bits that an IPv6 client has for itself alone. All bytes are 0 for what is no literal. */
+void address_share(const char *addr, uint8_t ret[ADDRESS_SHARE_SIZE]);
 /* Is the literal one of this host alone? */
 bool address_is_loopback(const char *addr);
 
