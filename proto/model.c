@@ -264,6 +264,7 @@ const struct model vm_create_options_model = { "VmCreateOptions", sizeof(struct 
 static const struct field vm_update_options_fields[] = {
 	FIELD_STRUCT("vmdef", struct vm_update_options, vmdef, vmdef),
 	FIELD("deletestorage", struct vm_update_options, deletestorage),
+	FIELD("force", struct vm_update_options, force),
 };
 const struct model vm_update_options_model = { "VmUpdateOptions", sizeof(struct vm_update_options),
 	vm_update_options_fields, ARRAY_SIZE(vm_update_options_fields) };

@@ -243,6 +243,7 @@ extern const struct model vm_create_options_model;
 struct vm_update_options {
 	struct vmdef vmdef;
 	bool deletestorage;
+	bool force; /* what no Vmdef says and cannot stay goes */
 };
 extern const struct model vm_update_options_model;
 

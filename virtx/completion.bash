@@ -86,7 +86,8 @@ _virtx()
         'create vm') choices='-h --host -n --dry-run' ;;
         'register vm') choices='-h --host' ;;
         repair) choices='-h --host -y --yes -s --storage -d --define' ;;
-        'update vm' | 'delete vm') choices='-s --storage' ;;
+        'update vm') choices='-s --storage -f --force' ;;
+        'delete vm') choices='-s --storage' ;;
         'migrate vm') choices='-h --host -n --dry-run -l --live -w --wait -B --bandwidth -d --downtime -p --post-copy -t --migrate-timeout -a --timeout-action' ;;
         'maintain host') choices='-n --dry-run -w --wait -e --end -b --back' ;;
         'boot vm') choices='-u --ci-userdata -m --ci-metadata -c --ci-networkconfig' ;;

@@ -7,13 +7,17 @@
 
 const struct option_row update_vm_options[] = {
 	{ 's', "storage", NULL, "delete the managed disks that the new definition has no more" },
+	{ 'f', "force", NULL, "drop what it says beside and cannot keep" },
 	{ 0 },
 };
 
 enum command_result
 update_vm(struct command_call *call, struct error *err)
 {
-	struct vm_update_options options = { .deletestorage = call->counts['s'] > 0 };
+	struct vm_update_options options = {
+		.deletestorage = call->counts['s'] > 0,
+		.force = call->counts['f'] > 0,
+	};
 	enum command_result result = COMMAND_FAILED;
 
 	if (definition_read(call->operands[1], &options.vmdef, err) < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random Vmdefs through our domain XML, the real libvirt's define and dump, and back.
+ * Random Vmdefs through our domain XML, the real libvirt's define and dump, and back; and what was
+ * dumped, edited to another one, the same way.
  * Usage: roundtrip URI COUNT SEED ROOT
  */
 #include <libvirt/libvirt.h>
@@ -19,6 +20,7 @@ ignore_error(void *context, virErrorPtr error)
 /* One Vmdef on its way, and the record of an operation that goes with it. */
 struct trip {
 	struct vmdef def;
+	struct vmdef next; /* that it is edited to */
 	struct domain_env env;
 	struct oplog_item op;
 	char uuid[UUID_TEXT_SIZE];
@@ -45,7 +47,7 @@ record(virDomainPtr domain, const struct oplog_item *op, struct error *err)
 
 /* Defines, dumps and undefines; *ret is the caller's. */
 static int
-through_libvirt(virConnectPtr connection, const struct trip *trip, const char *xml, char **ret,
+through_libvirt(virConnectPtr connection, const struct oplog_item *op, const char *xml, char **ret,
     struct error *err)
 {
 	virDomainPtr domain = virDomainDefineXML(connection, xml);
@@ -53,8 +55,8 @@ through_libvirt(virConnectPtr connection, const struct trip *trip, const char *x
 
 	if (!domain)
 		return libvirt_error(err, "virDomainDefineXML");
-	if (trip->op.op)
-		result = record(domain, &trip->op, err);
+	if (op->op)
+		result = record(domain, op, err);
 	if (result == 0) {
 		*ret = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
 		if (!*ret)
@@ -68,12 +70,13 @@ through_libvirt(virConnectPtr connection, const struct trip *trip, const char *x
 
 /* Compares what came back with what was sent. */
 static int
-compare(const struct trip *trip, const struct domain_info *info, struct error *err)
+compare(const struct trip *trip, const struct vmdef *def, const struct domain_info *info,
+    struct error *err)
 {
 	struct vmdef expected;
 	int result = 0;
 
-	vmdef_expect(&trip->def, &info->def, &expected);
+	vmdef_expect(def, &info->def, &expected);
 	if (info->foreign)
 		result = error_set(err, 500, "read as foreign: %s", info->foreign_why);
 	else if (!str_equal(info->uuid, trip->uuid))
@@ -95,21 +98,34 @@ compare(const struct trip *trip, const struct domain_info *info, struct error *e
 }
 
 static int
-go(virConnectPtr connection, struct trip *trip, struct error *err)
+expect(const struct trip *trip, const struct vmdef *def, const char *dump, struct error *err)
 {
-	_free_ char *xml = NULL, *dump = NULL;
 	struct domain_info info = { 0 };
-	int result;
+	int result = domain_xml_read(dump, trip->env.root, &info, err);
 
-	if (vmdef_check(&trip->def, trip->env.root, "vmdef", err) < 0 ||
-	    domain_xml_build(&trip->def, trip->uuid, &trip->env, &xml, err) < 0 ||
-	    through_libvirt(connection, trip, xml, &dump, err) < 0)
-		return -1;
-	result = domain_xml_read(dump, trip->env.root, &info, err);
 	if (result == 0)
-		result = compare(trip, &info, err);
+		result = compare(trip, def, &info, err);
 	domain_info_clear(&info);
 	return result;
+}
+
+static int
+go(virConnectPtr connection, struct trip *trip, struct error *err)
+{
+	_free_ char *xml = NULL, *dump = NULL, *edited = NULL, *again = NULL;
+	const struct oplog_item none = { 0 };
+
+	if (vmdef_check(&trip->def, trip->env.root, "vmdef", err) < 0 ||
+	    vmdef_check(&trip->next, trip->env.root, "vmdef", err) < 0 ||
+	    domain_xml_build(&trip->def, trip->uuid, &trip->env, &xml, err) < 0 ||
+	    through_libvirt(connection, &trip->op, xml, &dump, err) < 0 ||
+	    expect(trip, &trip->def, dump, err) < 0)
+		return -1;
+	if (domain_xml_edit(dump, &trip->next, &trip->env, false, &edited, err) < 0 ||
+	    through_libvirt(connection, &none, edited, &again, err) < 0 ||
+	    expect(trip, &trip->next, again, err) < 0)
+		return error_wrap(err, "edited");
+	return 0;
 }
 
 static void
@@ -122,6 +138,7 @@ random_trip(struct random *r, const struct domain_env *env, struct trip *trip)
 	trip->env.kvm = env->kvm && random_below(r, 2);
 	random_uuid(r, trip->uuid);
 	random_vmdef(r, env->root, &trip->def);
+	random_vmdef(r, env->root, &trip->next);
 	if (random_below(r, 2)) {
 		trip->op.op = xstrdup(ops[random_below(r, ARRAY_SIZE(ops))]);
 		trip->op.ts = (int64_t)(random_next(r) >> 1);
@@ -157,6 +174,7 @@ run(virConnectPtr connection, unsigned long count, uint64_t seed, const char *ro
 			differ++;
 		}
 		model_clear(&vmdef_model, &trip.def);
+		model_clear(&vmdef_model, &trip.next);
 		model_clear(&oplog_item_model, &trip.op);
 	}
 	printf("%lu round trips, %lu differ\n", count, differ);

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 
 from conftest import create, delete, disk, vmdef, wait_runstate
 
@@ -117,4 +118,51 @@ def test_header_that_names_a_file(lab1, host):
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_runstate(host, uuid, "poweroff")
     os.unlink(secret)
+    delete(host, uuid)
+
+
+EXTRAS = {
+    "</devices>": "<watchdog model='i6300esb' action='pause'/></devices>",
+    "</vcpu>": "</vcpu><cputune><shares>512</shares><vcpupin vcpu='1' cpuset='0'/></cputune>",
+    "</metadata>": "<of:note xmlns:of='urn:of-others'>mine</of:note></metadata>",
+    "</domain>": "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+                 "<qemu:arg value='-msg'/><qemu:arg value='timestamp=on'/></qemu:commandline></domain>",
+    "<target dev='vda'": "<serial>of-the-disk</serial><target dev='vda'",
+}
+KEPT = ("<watchdog", "<shares>512", "urn:of-others", "timestamp=on", "of-the-disk")
+
+
+def test_what_others_wrote(lab1, host):
+    """What libvirt's definition says beside the Vmdef stays, or is named."""
+    definition = vmdef("others", cpudef={"model": "maximum", "nodes": 1, "sockets": 2, "cores": 1,
+                                         "threads": 1})
+    uuid = create(host, definition)
+    xml = host.virsh("dumpxml", "--inactive", uuid).stdout
+    for text, more in EXTRAS.items():
+        assert text in xml
+        xml = xml.replace(text, more, 1)
+    host.run(["tee", "/run/others.xml"], input=xml)
+    host.virsh("define", "/run/others.xml")
+    place = re.search(r"vda.*?<address ([^>]*)/>", host.virsh("dumpxml", "--inactive", uuid).stdout, re.S)[1]
+    definition.update(name="changed", memory={"total": 80, "hp": False},
+                      disks=[disk("/vms/ds/others1.raw", size=1, bus=1)])
+    assert update(host, uuid, definition).status == 204
+    xml = host.virsh("dumpxml", "--inactive", uuid).stdout
+    assert [text for text in (*KEPT, "vcpupin", place, "others1.raw") if text not in xml] == []
+    with open(f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml") as file:
+        assert "timestamp=on" in file.read()
+    # The pin of a vCPU that goes.
+    definition["cpudef"]["sockets"] = 1
+    definition["disks"].append(disk("/vms/ds/others2.raw", size=1))
+    answer = update(host, uuid, definition)
+    assert answer.status == 422 and "'cputune/vcpupin'" in answer.json()["detail"], answer.text
+    assert host.virsh("dumpxml", "--inactive", uuid).stdout == xml
+    assert not os.path.exists(f"{lab1.vms}/ds/others2.raw")
+    body = {"vmdef": definition, "deletestorage": False, "force": True}
+    assert host.api("PUT", f"/vms/{uuid}", body).status == 204
+    xml = host.virsh("dumpxml", "--inactive", uuid).stdout
+    assert [text for text in KEPT if text not in xml] == [] and "vcpupin" not in xml
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
     delete(host, uuid)

@@ -30,6 +30,7 @@ api_vm_update(struct api *api, struct request *req)
 			update.uuid = req->param;
 			update.def = options.vmdef;
 			update.deletestorage = options.deletestorage;
+			update.force = options.force;
 			action_start(api, req, WORK_VM_UPDATE, &update, req->param, 204);
 		}
 	}

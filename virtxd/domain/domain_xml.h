@@ -29,6 +29,14 @@ struct domain_info {
  * (another arch). */
 int domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_env *env,
     char **ret, struct error *err);
+/*
+ * The inactive XML of a domain that is ours, changed to a checked Vmdef: what a Vmdef says is
+ * replaced where it is another, and everything else stays; *ret is the caller's. What cannot stay
+ * is a 422 that names the elements, or goes with force. A mac and a genid that def leaves open stay
+ * as they are.
+ */
+int domain_xml_edit(const char *xml, const struct vmdef *def, const struct domain_env *env,
+    bool force, char **ret, struct error *err);
 /* Reads XML (live or inactive). Never trusts it: no entities, no network, sizes capped. ret must be
  * zero. A domain that is not ours is read as far as it goes; what is no domain with a uuid is a 500
  * and leaves ret zero. A genid is "auto" only before libvirt has seen it. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "domain/disk_xml.h"
+#include "domain/domain_tree.h"
 #include "domain/metadata_xml.h"
 #include "domain/net_xml.h"
 #include "domain/xml.h"
@@ -30,11 +31,17 @@ find_arch(const char *name)
 	return NULL;
 }
 
+unsigned int
+domain_iothreads(const struct vmdef *def)
+{
+	return disk_xml_iothreads(def) + (unsigned int)def->n_nets;
+}
+
 static void
 build_memory(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def)
 {
 	unsigned int vcpus = vmdef_vcpus(def);
-	unsigned int iothreads = disk_xml_iothreads(def) + (unsigned int)def->n_nets;
+	unsigned int iothreads = domain_iothreads(def);
 	xmlNode *node;
 
 	node = xml_add_number(tree, domain, "memory", def->memory.total);
@@ -179,10 +186,9 @@ build_names(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def, con
 }
 
 int
-domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_env *env,
-    char **ret, struct error *err)
+domain_tree_build(struct xml_tree *tree, const struct vmdef *def, const char *uuid,
+    const struct domain_env *env, struct error *err)
 {
-	_xmltree_ struct xml_tree tree = { 0 };
 	const struct arch *arch = find_arch(env->arch);
 	xmlNode *domain, *devices;
 
@@ -195,19 +201,30 @@ domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_
 		    err, 422, "there is no bios on a host of the architecture '%s'", arch->name);
 	if (def->n_disks > VMDEF_DISKS_MAX)
 		return error_set(err, 400, "a VM has at most %d disks", VMDEF_DISKS_MAX);
-	domain = xml_root(&tree, "domain");
-	xml_set(&tree, domain, "type", env->kvm ? "kvm" : "qemu");
-	build_names(&tree, domain, def, uuid);
-	metadata_xml_build(&tree, domain, def);
-	build_memory(&tree, domain, def);
-	build_os(&tree, domain, def, arch);
-	build_features(&tree, domain, arch);
-	build_cpu(&tree, domain, def, arch);
-	build_clock_and_power(&tree, domain, arch);
-	devices = xml_add(&tree, domain, "devices", NULL);
-	if (disk_xml_build(&tree, devices, def, env->root, err) < 0)
+	domain = xml_root(tree, "domain");
+	xml_set(tree, domain, "type", env->kvm ? "kvm" : "qemu");
+	build_names(tree, domain, def, uuid);
+	metadata_xml_build(tree, domain, def);
+	build_memory(tree, domain, def);
+	build_os(tree, domain, def, arch);
+	build_features(tree, domain, arch);
+	build_cpu(tree, domain, def, arch);
+	build_clock_and_power(tree, domain, arch);
+	devices = xml_add(tree, domain, "devices", NULL);
+	if (disk_xml_build(tree, devices, def, env->root, err) < 0)
 		return -1;
-	net_xml_build(&tree, devices, def);
-	build_common_devices(&tree, devices);
+	net_xml_build(tree, devices, def);
+	build_common_devices(tree, devices);
+	return 0;
+}
+
+int
+domain_xml_build(const struct vmdef *def, const char *uuid, const struct domain_env *env,
+    char **ret, struct error *err)
+{
+	_xmltree_ struct xml_tree tree = { 0 };
+
+	if (domain_tree_build(&tree, def, uuid, env, err) < 0)
+		return -1;
 	return xml_tree_text(&tree, true, ret, err);
 }

@@ -83,6 +83,23 @@ find_element(const xmlNode *node, const char *name, const char *href)
 	return node;
 }
 
+void
+metadata_xml_edit(struct xml_tree *tree, xmlNode *domain, const xmlNode *fresh)
+{
+	const xmlNode *from = xml_child(fresh, "metadata");
+	xmlNode *node = (xmlNode *)find_element(from->children, "data-vm", VM_NAMESPACE);
+	xmlNode *metadata = xml_child(domain, "metadata");
+
+	if (!metadata)
+		metadata = xml_add(tree, domain, "metadata", NULL);
+	xml_remove((xmlNode *)find_element(metadata->children, "data-vm", VM_NAMESPACE));
+	/* The Go virtx reads the first one, whosever it is. */
+	if (metadata->children)
+		xmlAddPrevSibling(metadata->children, node);
+	else
+		xml_move(node, metadata);
+}
+
 static void
 read_vm(const xmlNode *vm, struct vmdef *def, char **order, int16_t *vlanid)
 {

@@ -87,8 +87,7 @@ xml_add_text(struct xml_tree *tree, xmlNode *parent, const char *name, const cha
 {
 	xmlNode *node = xml_add(tree, parent, name, NULL);
 
-	if (!str_empty(text) && tree_accepts(tree, text))
-		xmlAddChild(node, CHECK(xmlNewDocText(tree->doc, BAD_CAST text)));
+	xml_reset_text(tree, node, text);
 	return node;
 }
 
@@ -119,10 +118,44 @@ xml_set_number(struct xml_tree *tree, xmlNode *node, const char *name, int64_t n
 }
 
 void
+xml_unset(xmlNode *node, const char *name)
+{
+	xmlAttr *attr = xmlHasProp(node, BAD_CAST name);
+
+	if (attr)
+		xmlRemoveProp(attr);
+}
+
+void
+xml_reset(struct xml_tree *tree, xmlNode *node, const char *name, const char *value)
+{
+	xml_unset(node, name);
+	xml_set(tree, node, name, value);
+}
+
+void
+xml_reset_text(struct xml_tree *tree, xmlNode *node, const char *text)
+{
+	while (node->children)
+		xml_remove(node->children);
+	if (!str_empty(text) && tree_accepts(tree, text))
+		xmlAddChild(node, CHECK(xmlNewDocText(tree->doc, BAD_CAST text)));
+}
+
+void
 xml_remove(xmlNode *node)
 {
+	if (!node)
+		return;
 	xmlUnlinkNode(node);
 	xmlFreeNode(node);
+}
+
+void
+xml_move(xmlNode *node, xmlNode *parent)
+{
+	xmlUnlinkNode(node);
+	xmlAddChild(parent, node);
 }
 
 /* The first namespace that would come out malformed, since libxml2 escapes no '<' in their names;

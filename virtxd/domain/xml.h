@@ -32,8 +32,14 @@ xmlNode *xml_add_text(struct xml_tree *tree, xmlNode *parent, const char *name, 
 xmlNode *xml_add_number(struct xml_tree *tree, xmlNode *parent, const char *name, int64_t number);
 void xml_set(struct xml_tree *tree, xmlNode *node, const char *name, const char *value);
 void xml_set_number(struct xml_tree *tree, xmlNode *node, const char *name, int64_t number);
-/* Takes an element out of its tree, with all that is in it. */
+/* The same for an attribute or a text that may be there already. */
+void xml_reset(struct xml_tree *tree, xmlNode *node, const char *name, const char *value);
+void xml_reset_text(struct xml_tree *tree, xmlNode *node, const char *text);
+void xml_unset(xmlNode *node, const char *name);
+/* Takes an element out of its tree, with all that is in it; NULL is fine. */
 void xml_remove(xmlNode *node);
+/* Moves an element to the end of parent, which may be of another tree. */
+void xml_move(xmlNode *node, xmlNode *parent);
 /* A copy in which '?' stands for each byte that XML cannot carry; the caller's. */
 char *xml_clean(const char *text);
 /* The tree as text without an XML declaration, indented or on one line, the caller's; 400 when some

@@ -152,6 +152,7 @@ static const struct field vm_update_request_fields[] = {
 	FIELD("uuid", struct vm_update_request, uuid),
 	FIELD_STRUCT("def", struct vm_update_request, def, vmdef),
 	FIELD("deletestorage", struct vm_update_request, deletestorage),
+	FIELD("force", struct vm_update_request, force),
 };
 const struct model vm_update_request_model = { "VmUpdateRequest", sizeof(struct vm_update_request),
 	vm_update_request_fields, ARRAY_SIZE(vm_update_request_fields) };

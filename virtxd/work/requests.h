@@ -117,6 +117,7 @@ struct vm_update_request {
 	char *uuid;
 	struct vmdef def; /* checked */
 	bool deletestorage;
+	bool force;
 };
 struct vm_delete_request {
 	struct work_env env;

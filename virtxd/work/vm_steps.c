@@ -68,15 +68,33 @@ vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
 	return 0;
 }
 
+char *
+vm_xml(virDomainPtr domain, const char *uuid, struct error *err)
+{
+	char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+
+	if (!xml)
+		hypervisor_error(err, 424, "cannot read the XML of VM '%s'", uuid);
+	return xml;
+}
+
 int
 vm_register(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
 {
-	_free_ char *xml =
-	    virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+	_free_ char *xml = vm_xml(domain, uuid, err);
 
-	if (!xml)
-		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", uuid);
-	return registry_save(env->root, env->host, uuid, xml, err);
+	return xml ? registry_save(env->root, env->host, uuid, xml, err) : -1;
+}
+
+int
+vm_define_xml(const struct work_env *env, virConnectPtr conn, const char *uuid, const char *xml,
+    struct error *err)
+{
+	_domain_ virDomainPtr domain = virDomainDefineXMLFlags(conn, xml, 0);
+
+	if (!domain)
+		return hypervisor_error(err, 424, "libvirt refuses the VM");
+	return vm_register(env, domain, uuid, err);
 }
 
 int
@@ -84,7 +102,6 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
     struct error *err)
 {
 	_domain_caps_ struct domain_caps caps = { 0 };
-	_domain_ virDomainPtr domain = NULL;
 	_free_ char *xml = NULL;
 	struct domain_env domain_env = { .root = env->root };
 
@@ -94,10 +111,7 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
 	domain_env.kvm = caps.kvm;
 	if (domain_xml_build(def, uuid, &domain_env, &xml, err) < 0)
 		return -1;
-	domain = virDomainDefineXMLFlags(conn, xml, 0);
-	if (!domain)
-		return hypervisor_error(err, 424, "libvirt refuses the VM");
-	return vm_register(env, domain, uuid, err);
+	return vm_define_xml(env, conn, uuid, xml, err);
 }
 
 void

@@ -30,6 +30,11 @@ int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
     const struct vmdef *def, struct error *err);
 /* Adds to the warning of a result, NULL or the caller's. */
 void vm_add_warning(char **warning, const char *fmt, ...) PRINTF(2, 3);
+/* The same for XML. */
+int vm_define_xml(const struct work_env *env, virConnectPtr conn, const char *uuid, const char *xml,
+    struct error *err);
+/* The inactive XML with its secrets; the caller's, or NULL. */
+char *vm_xml(virDomainPtr domain, const char *uuid, struct error *err);
 /*
  * Carries what the journal intends to its end, from wherever it stands: what was made stays, what
  * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be

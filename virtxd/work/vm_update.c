@@ -65,6 +65,33 @@ restore(const struct vm_update_request *req, virConnectPtr conn, const char *xml
 	return registry_save(req->env.root, req->env.host, req->uuid, xml, err);
 }
 
+/* The definition with the change; *ret is the caller's. */
+static int
+edit(const struct vm_update_request *req, virConnectPtr conn, const struct vmdef *def,
+    const char *old_xml, char **ret, struct error *err)
+{
+	_domain_caps_ struct domain_caps caps = { 0 };
+	struct domain_env env = { .root = req->env.root };
+
+	if (hypervisor_caps(conn, &caps, err) < 0)
+		return -1;
+	env.arch = caps.arch;
+	env.kvm = caps.kvm;
+	return domain_xml_edit(old_xml, def, &env, req->force, ret, err);
+}
+
+/* Disks that are taken over tell only then how they are provisioned. */
+static int
+redefine(const struct vm_update_request *req, virConnectPtr conn, const struct vmdef *def,
+    const char *old_xml, struct error *err)
+{
+	_free_ char *xml = NULL;
+
+	if (edit(req, conn, def, old_xml, &xml, err) < 0)
+		return -1;
+	return vm_define_xml(&req->env, conn, req->uuid, xml, err);
+}
+
 static int
 change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *def,
     const struct vmdef *old, const char *old_xml, const struct journal *journal,
@@ -73,7 +100,7 @@ change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *de
 	struct error left = { 0 };
 
 	if (vm_make_disks(&req->env, req->uuid, def, old, &res->vm, err) == 0) {
-		if (vm_define(&req->env, conn, req->uuid, def, err) == 0)
+		if (redefine(req, conn, def, old_xml, err) == 0)
 			return vm_finish(&req->env, conn, journal, &res->warning, err);
 		if (restore(req, conn, old_xml, &left) < 0) {
 			error_append(err, "%s", left.detail);
@@ -94,7 +121,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	_domain_ virDomainPtr domain = NULL;
 	_domain_info_ struct domain_info info = { 0 };
 	_journal_ struct journal journal = { 0 };
-	_free_ char *xml = NULL;
+	_free_ char *xml = NULL, *edited = NULL;
 	_close_ int lock = -1;
 	struct vmdef def;
 	int r;
@@ -116,11 +143,14 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (info.foreign)
 		return error_set(
 		    err, 422, "VM '%s' cannot be updated: %s", req->uuid, info.foreign_why);
-	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+	xml = vm_xml(domain, req->uuid, err);
 	if (!xml)
-		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+		return -1;
 	model_copy(&vmdef_model, &def, &req->def);
 	r = keep_disks(&def, &info.def, err);
+	/* What is refused is refused before the first disk is made. */
+	if (r == 0)
+		r = edit(req, conn, &def, xml, &edited, err);
 	if (r == 0) {
 		plan(req, &info.def, &journal);
 		r = journal_save(req->env.root, req->env.host, &journal, err);
