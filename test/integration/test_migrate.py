@@ -95,6 +95,42 @@ def test_live(lab2):
     delete(one, uuid)
 
 
+def watch_definition(host, uuid, stop, seen):
+    """Collect what the host answers for the VM, as often as it does."""
+    while not stop.is_set():
+        answer = host.api("GET", f"/vms/{uuid}")
+        seen.append((host.name, answer.status, answer.headers.get("Retry-After"),
+                     answer.json()["def"] if answer.status == 200 else answer.text))
+
+
+def test_the_definition_is_whole_all_the_time(lab2):
+    """Who asks meanwhile gets all of it, or is told to come again."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("whole", custom=[{"name": "owner", "value": "me"}]))
+    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    wait_for("the other host to know it", lambda: two.api("GET", f"/vms/{uuid}").status == 200, 20)
+    for source, target, kind in ((one, two, COLD), (two, one, LIVE), (one, two, LIVE)):
+        if kind == LIVE and source is two:
+            assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        stop, seen = threading.Event(), []
+        threads = [threading.Thread(target=watch_definition, args=(host, uuid, stop, seen)) for host in lab2.hosts]
+        for thread in threads:
+            thread.start()
+        try:
+            done = operation(source, migrate(source, uuid, target, kind))
+            time.sleep(1)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert done["state"] == "completed", done
+        wrong = [answer for answer in seen if answer[1:] != (200, None, before) and answer[1:3] != (503, "1")]
+        assert not wrong, f"{len(wrong)} of {len(seen)}, the first {wrong[0]}"
+        check_place(lab2, uuid, target, "running" if kind == LIVE else "poweroff")
+    assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(one, uuid)
+
+
 def refused(answer, status, *words):
     assert answer.status == status, answer.text
     for word in words:

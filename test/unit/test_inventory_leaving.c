@@ -338,6 +338,37 @@ test_listed_late(void **state)
 	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 0);
 }
 
+/* The definition is told until the new host tells of the VM; there it is whole once it was read. */
+static void
+test_definition_stays(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vm_event event = {
+		.uuid = uuid, .host = other, .runstate = VMRUNSTATE_POWEROFF, .ts = 2000000
+	};
+	struct vm_report arrived = { .uuid = uuid, .runstate = VMRUNSTATE_POWEROFF };
+	const struct inventory_vm *view;
+
+	inventory_release_vm(cluster->here, VM);
+	view = inventory_find_vm(cluster->here, VM);
+	assert_true(view->whole && !view->local);
+	assert_int_equal(view->vm.def.cpudef.cores, 2);
+	assert_int_equal(view->vcpus, 2);
+	inventory_take_event(cluster->here, &event);
+	view = inventory_find_vm(cluster->here, VM);
+	assert_false(view->whole);
+	assert_int_equal(view->vm.def.cpudef.cores, 0);
+	assert_int_equal(view->vcpus, 2);
+	assert_string_equal(view->vm.def.name, name);
+
+	inventory_report_vm(cluster->there, inventory_mark(cluster->there), true, &arrived);
+	view = inventory_find_vm(cluster->there, VM);
+	assert_true(view->local && !view->whole);
+	report_idle(cluster->there);
+	view = inventory_find_vm(cluster->there, VM);
+	assert_true(view->local && view->whole);
+}
+
 int
 main(void)
 {
@@ -350,6 +381,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_clock_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fails_to_leave, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_both_have_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_definition_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listed_late, setup, teardown),
 	};
 

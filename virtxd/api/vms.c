@@ -1,8 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+
+#include <event2/event.h>
+
 #include "api/context.h"
 #include "api/handlers.h"
 #include "api/listing.h"
 #include "api/query.h"
+
+/* How long a VM that has just come may have its definition read, and how often that is looked for.
+ */
+#define READ_MS	     3000
+#define READ_LOOK_MS 20
+
+/* A question for a VM of which not all is known yet. */
+struct early {
+	struct api *api;
+	struct request *req;
+	struct event *look;
+	int64_t due; /* monotonic ms */
+};
 
 void
 api_vm_list(struct api *api, struct request *req)
@@ -36,13 +53,82 @@ find(struct api *api, struct request *req)
 	return NULL;
 }
 
+/* Whether all is known that is told of a VM; foreign ones are not measured. */
+static bool
+is_known(const struct inventory_vm *view)
+{
+	return view->whole && (view->measured || view->foreign || !view->local);
+}
+
+static void
+reply_too_early(struct request *req)
+{
+	static const struct request_header later[] = { { "Retry-After", "1" } };
+	struct error err = { 0 };
+
+	error_set(&err, 503, "the definition of VM '%s' is not known yet: it has just come here",
+	    req->param);
+	snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
+	request_reply_error_full(req, &err, later, 1);
+}
+
+static void
+early_free(struct early *early)
+{
+	event_free(early->look);
+	free(early);
+}
+
+static void
+early_gone(void *arg)
+{
+	static const struct error none = { .status = 499 };
+	struct early *early = arg;
+
+	request_reply_error(early->req, &none);
+	early_free(early);
+}
+
+static const struct request_watch early_watch = { .gone = early_gone };
+
+static void
+early_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct early *early = arg;
+	struct request *req = early->req;
+	const struct inventory_vm *view = inventory_find_vm(early->api->inventory, req->param);
+
+	if (view && !is_known(view) && monotonic_ms() < early->due)
+		return;
+	if (!view)
+		(void)find(early->api, req);
+	else if (view->whole)
+		request_reply_model(req, 200, &vm_model, &view->vm);
+	else
+		reply_too_early(req);
+	early_free(early);
+}
+
 void
 api_vm_get(struct api *api, struct request *req)
 {
 	const struct inventory_vm *view = find(api, req);
+	struct timeval tv = { .tv_usec = READ_LOOK_MS * 1000 };
+	struct early *early;
 
-	if (view)
+	if (!view)
+		return;
+	if (is_known(view)) {
 		request_reply_model(req, 200, &vm_model, &view->vm);
+		return;
+	}
+	early = xcalloc(1, sizeof(*early));
+	early->api = api;
+	early->req = req;
+	early->due = monotonic_ms() + READ_MS;
+	early->look = event_new(api->base, -1, EV_PERSIST, early_look, early);
+	event_add(early->look, &tv);
+	request_set_watch(req, &early_watch, early);
 }
 
 void

@@ -252,6 +252,8 @@ is_local(const struct keeper *keeper, const char *uuid)
 	return view && view->local;
 }
 
+static void inspect(struct keeper *keeper);
+
 static void
 inspect_done(void *arg, void *result, const struct error *err)
 {
@@ -268,6 +270,8 @@ inspect_done(void *arg, void *result, const struct error *err)
 			inventory_report_vm(
 			    keeper->inventory, keeper->inspect.mark, false, &res->vms[i]);
 	}
+	if (res->n_vms == INSPECT_BATCH)
+		inspect(keeper);
 }
 
 static void

@@ -201,6 +201,23 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 	entry->host = host;
 }
 
+void
+index_trim_vm(struct vm_entry *entry)
+{
+	struct vm *vm = &entry->view.vm;
+	struct vmdef def = { 0 };
+
+	def.name = steal_ptr(vm->def.name);
+	def.vlanid = vm->def.vlanid;
+	def.custom = steal_ptr(vm->def.custom);
+	def.n_custom = vm->def.n_custom;
+	vm->def.n_custom = 0;
+	model_clear(&vmdef_model, &vm->def);
+	vm->def = def;
+	model_clear(&vmstats_model, &vm->stats);
+	entry->view.whole = false;
+}
+
 bool
 index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
 {

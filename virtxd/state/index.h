@@ -37,7 +37,6 @@ struct vm_entry {
 	uint64_t data_clock;	   /* when the rest was */
 	/* Local VMs */
 	bool def_known;
-	bool disks_known;
 	struct accounting_vm last;
 	struct claim claim;
 	/* One that has left for another host: among ours, but not local, until that tells of it */
@@ -114,6 +113,8 @@ struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
 /* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
  * be called after each change. */
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* Drops what is not known of other hosts' VMs. */
+void index_trim_vm(struct vm_entry *entry);
 /* Whether it has left this host, and no other one has told of it yet. */
 bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
 /* Whether a migration of it to another host is under way. */

@@ -83,7 +83,7 @@ set_sizes(struct vm_entry *entry, const struct vm_report *report)
 		n++;
 	}
 	if (n == def->n_disks + 1)
-		entry->disks_known = true;
+		entry->view.measured = true;
 }
 
 /* A disk's size is its image's: a definition that was read again does not have it. */
@@ -110,7 +110,7 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	model_copy(&vmdef_model, &def, &report->def);
 	keep_sizes(&def, &vm->def);
 	if (!model_equal(&vmdef_model, &vm->def, &def)) {
-		entry->disks_known = false;
+		entry->view.measured = false;
 		stamp(vm);
 	}
 	model_clear(&vmdef_model, &vm->def);
@@ -121,7 +121,7 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	view->foreign = report->foreign;
 	str_set(&view->foreign_why, report->foreign_why);
 	str_set(&view->cloud_init, report->cloud_init);
-	entry->def_known = true;
+	entry->def_known = view->whole = true;
 }
 
 /* A VM that is new here, or comes from another host. */
@@ -132,7 +132,8 @@ take_vm(struct inventory *inventory, struct vm_entry *entry)
 	struct vm *vm = &entry->view.vm;
 
 	entry->view.local = true;
-	entry->def_known = entry->disks_known = false;
+	entry->view.whole = false;
+	entry->def_known = entry->view.measured = false;
 	entry->released_clock = 0;
 	entry->claim = (struct claim){ 0 };
 	if (tombstone && vm->ts < tombstone->ts)
@@ -241,27 +242,17 @@ inventory_report_vm(
 	recount(inventory);
 }
 
-/* Of a VM on another host only this much is known. */
+/* It is none of ours; its definition stays until it is somebody else's. */
 static void
-strip(struct vm_entry *entry)
+disown(struct vm_entry *entry)
 {
 	struct inventory_vm *view = &entry->view;
-	struct vm *vm = &view->vm;
-	struct vmdef def = { 0 };
 
-	def.name = steal_ptr(vm->def.name);
-	def.vlanid = vm->def.vlanid;
-	def.custom = steal_ptr(vm->def.custom);
-	def.n_custom = vm->def.n_custom;
-	vm->def.n_custom = 0;
-	view->vcpus = (int16_t)vmdef_vcpus(&vm->def);
-	model_clear(&vmdef_model, &vm->def);
-	vm->def = def;
-	model_clear(&vmstats_model, &vm->stats);
+	view->vcpus = (int16_t)vmdef_vcpus(&view->vm.def);
 	view->local = view->foreign = false;
 	str_set(&view->foreign_why, "");
 	str_set(&view->cloud_init, "");
-	entry->def_known = entry->disks_known = false;
+	entry->def_known = entry->view.measured = false;
 	entry->last = (struct accounting_vm){ 0 };
 }
 
@@ -271,11 +262,12 @@ release(struct inventory *inventory, struct vm_entry *entry)
 {
 	struct host_entry *host;
 
-	strip(entry);
+	disown(entry);
 	entry->released_clock = entry->data_clock = ++inventory->clock;
 	entry->released = monotonic_ms();
 	host = index_find_host(inventory, entry->claim.host);
 	if (host) {
+		index_trim_vm(entry);
 		str_set(&entry->view.vm.runinfo.host, host->uuid);
 		entry->view.vm.runinfo.runstate = entry->claim.runstate;
 		entry->view.vm.ts = entry->claim.ts;
@@ -390,7 +382,7 @@ inventory_each_local(struct inventory *inventory, inventory_each each, void *arg
 
 	HASH_ITER (hh, inventory->vms, entry, next) {
 		if (entry->view.local)
-			each(arg, &entry->view, entry->def_known, entry->disks_known);
+			each(arg, &entry->view, entry->def_known, entry->view.measured);
 	}
 }
 

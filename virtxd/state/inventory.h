@@ -19,6 +19,8 @@ struct inventory_vm {
 	struct vm vm; /* of a VM on another host only uuid, name, vlanid, custom, runinfo and ts are
 			 set */
 	bool local;
+	bool whole;    /* all of the definition is known, if maybe to be read again */
+	bool measured; /* the sizes of its disks are, but of those whose image cannot be read */
 	int16_t vcpus; /* of a VM on another host; of a local one vm.def tells */
 	bool foreign;  /* not made by VirtX: made with virsh, say */
 	char *foreign_why;

@@ -164,6 +164,7 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	vm->ts = info->ts;
 	if (same)
 		return;
+	index_trim_vm(entry);
 	model_clear(&vmdef_model, &vm->def);
 	model_copy(&vmdef_model, &vm->def, &from);
 	entry->view.vcpus = info->vcpus;
@@ -244,6 +245,8 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	if (vm->runinfo.runstate == event->runstate && entry->host == host)
 		return INVENTORY_TAKEN;
 	vm->runinfo.runstate = event->runstate;
+	if (entry->host != host)
+		index_trim_vm(entry);
 	str_set(&vm->runinfo.host, host->uuid);
 	index_place_vm(entry, host);
 	index_tell_vm(inventory, entry);
