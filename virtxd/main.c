@@ -24,6 +24,7 @@
 #include "http/server.h"
 #include "proto/log.h"
 #include "relay.h"
+#include "state/address.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
@@ -244,15 +245,21 @@ on_forward_chosen(
 	forward_chosen(daemon->forwarder, req, host, more);
 }
 
-static bool
-on_address(void *arg, const char *host, char *ret)
+static int
+on_address(void *arg, const char *host, char *ret, struct error *err)
 {
 	struct forward_address address;
+	const char *why;
 
 	if (!find_address(arg, host, &address))
-		return false;
+		return error_set(err, 503, "serf does not know the address of host '%s'", host);
+	why = address_refusal(address.addr);
+	if (why)
+		return error_set(err, 502,
+		    "host '%s' cannot be reached: what serf has for it, '%s', is %s", host,
+		    address.addr, why);
 	memcpy(ret, address.addr, sizeof(address.addr));
-	return true;
+	return 0;
 }
 
 static int
@@ -357,7 +364,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->events = events_new(daemon->inventory, daemon->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = lag_new(daemon->base);
-	daemon->peers = peers_new(daemon->base);
+	daemon->peers = peers_new(daemon->base, address_refusal);
 	daemon->forwarder = forwarder_new(
 	    daemon->peers, config, daemon->inventory, daemon->operations, find_address, daemon);
 	daemon->jobs = jobs_new(daemon->base, &limits);

@@ -134,7 +134,7 @@ setup(void **state)
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
 	f->config.reply_timeout = 1;
-	f->peers = peers_new(f->base);
+	f->peers = peers_new(f->base, NULL);
 	f->inventory = inventory_new();
 	f->operations = operations_new();
 	f->forwarder = forwarder_new(f->peers, &f->config, f->inventory, f->operations, find, f);

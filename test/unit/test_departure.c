@@ -37,6 +37,7 @@ static struct fixture {
 	uint64_t reservation; /* the action's */
 	unsigned int given_up, left;
 	const char *address;
+	char lost[37];	     /* the host whose address is none */
 	struct error failed; /* the action was, with this */
 	unsigned int ended;
 	struct error end; /* status 0: it was done */
@@ -168,13 +169,15 @@ __wrap_keeper_env(const struct keeper *keeper)
 	return &env;
 }
 
-static bool
-address(void *arg, const char *host, char *ret)
+static int
+address(void *arg, const char *host, char *ret, struct error *err)
 {
 	if (!fixture.address)
-		return false;
+		return error_set(err, 503, "no address");
+	if (str_equal(fixture.lost, host))
+		return error_set(err, 502, "what serf has for it is a loopback address");
 	snprintf(ret, 46, "%s", fixture.address);
-	return true;
+	return 0;
 }
 
 static const char *
@@ -510,6 +513,24 @@ test_bad_target(void **state)
 	assert_int_equal(fixture.ended, 0);
 }
 
+/* A host that says it is where no other host can be is passed over, or refused by name. */
+static void
+test_bad_address(void **state)
+{
+	struct error err = { 0 };
+
+	snprintf(fixture.lost, sizeof(fixture.lost), "%s", host_uuid(3));
+	assert_int_equal(begin(host_uuid(3), "", &err), -1);
+	assert_int_equal(err.status, 502);
+	assert_non_null(strstr(err.detail, "loopback"));
+
+	begin_on(host_uuid(3), "it is the best");
+	assert_string_not_equal(fixture.asked_host, host_uuid(3));
+	answer(0, "");
+	end(NULL);
+	assert_string_not_equal(fixture.end_host, host_uuid(3));
+}
+
 /* The VM is busy with what has begun before, which goes on. */
 static void
 test_busy(void **state)
@@ -544,6 +565,7 @@ main(void)
 		TEST(test_no_job),
 		TEST(test_gone_meanwhile),
 		TEST(test_bad_target),
+		TEST(test_bad_address),
 		TEST(test_busy),
 	};
 

@@ -145,7 +145,7 @@ setup(void **state)
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
 	f->config.reply_timeout = 1;
-	f->peers = peers_new(f->base);
+	f->peers = peers_new(f->base, NULL);
 	f->inventory = inventory_new();
 	inventory_set_host(f->inventory, HOST, "back", CSTATE_ACTIVE);
 	f->operations = operations_new();

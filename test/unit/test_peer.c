@@ -101,7 +101,7 @@ setup(void **state)
 	socklen_t len = sizeof(in);
 
 	f->base = event_base_new();
-	f->peers = peers_new(f->base);
+	f->peers = peers_new(f->base, NULL);
 	f->listener = evconnlistener_new_bind(
 	    f->base, on_accept, f, LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&in, sizeof(in));
 	getsockname(evconnlistener_get_fd(f->listener), (struct sockaddr *)&in, &len);
@@ -494,6 +494,26 @@ test_get(void **state)
 	assert_int_equal(f->body.len, BIG);
 }
 
+static const char *
+refuse_all(const char *addr)
+{
+	return strcmp(addr, "127.0.0.1") == 0 ? "a loopback address" : NULL;
+}
+
+/* Nothing is sent to where no other host can be. */
+static void
+test_refused_address(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_request request = request_to(f);
+
+	peers_free(f->peers);
+	f->peers = peers_new(f->base, refuse_all);
+	assert_fails(f, &request, "host 'h2' at 127.0.0.1 port");
+	assert_fails(f, &request, "is not asked: what serf has for it is a loopback address");
+	assert_int_equal(f->accepted, 0);
+}
+
 static void
 test_bound(void **state)
 {
@@ -527,6 +547,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_connect_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_get, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_address, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -56,9 +56,9 @@ struct api {
 	void (*forward_chosen)(
 	    void *arg, struct request *req, const char *host, const struct request_forward *more);
 	void *forward_arg;
-	/* The address of another host as serf knows it, into ret (46 bytes); false where it does
-	 * not. */
-	bool (*address)(void *arg, const char *host, char *ret);
+	/* The address of another host as serf knows it, into ret (46 bytes); 0, or -1 where there
+	 * is none that can be. */
+	int (*address)(void *arg, const char *host, char *ret, struct error *err);
 	void *address_arg;
 	/* Asks another host something for this user; body is JSON or NULL. All but POST has to be
 	 * answered from memory. 0, or -1 with err when it cannot even be tried: then it is not

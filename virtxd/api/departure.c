@@ -93,6 +93,14 @@ make_uri(const char *format, const char *addr)
 	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
+/* why is given away. */
+static void
+exclude(struct departure *departure, char *why)
+{
+	departure->excluded[departure->n_excluded++] =
+	    (struct placement_excluded){ xstrdup(departure->target), why };
+}
+
 /* The best host that has not refused. */
 static int
 choose(struct departure *departure, const struct inventory_vm *view, struct error *err)
@@ -121,29 +129,45 @@ choose(struct departure *departure, const struct inventory_vm *view, struct erro
 	return r;
 }
 
-/* Where the VM goes, named or chosen, and how that host is reached. Room there is reserved in what
- * this host knows. */
+/* The host that is named, or the best one that has an address. */
+static int
+find_host(
+    struct departure *departure, const struct inventory_vm *view, char addr[46], struct error *err)
+{
+	const char *named = departure->n_excluded ? "" : departure->options.host;
+	struct api *api = departure->api;
+
+	if (!str_empty(named)) {
+		uuid_normalize(named, departure->target);
+		if (check_target(api, view, departure->target, err) < 0)
+			return -1;
+		if (api->address(api->address_arg, departure->target, addr, err) == 0)
+			return 0;
+		if (!departure->chosen)
+			return -1;
+		exclude(departure, xstrdup(err->detail));
+	}
+	while (choose(departure, view, err) == 0) {
+		if (api->address(api->address_arg, departure->target, addr, err) == 0)
+			return 0;
+		exclude(departure, xstrdup(err->detail));
+	}
+	return -1;
+}
+
+/* Where the VM goes, and how that host is reached. Room there is reserved in what this host knows.
+ */
 static int
 find_target(struct departure *departure, struct error *err)
 {
 	struct api *api = departure->api;
 	const struct inventory_vm *view = inventory_find_vm(api->inventory, departure->vm);
-	const char *named = departure->n_excluded ? "" : departure->options.host;
 	char addr[46];
 
 	if (!view || (departure->action && !view->local))
 		return error_set(err, 404, "VM '%s' is not here any more", departure->vm);
-	if (str_empty(named)) {
-		if (choose(departure, view, err) < 0)
-			return -1;
-	} else {
-		uuid_normalize(named, departure->target);
-		if (check_target(api, view, departure->target, err) < 0)
-			return -1;
-	}
-	if (!api->address(api->address_arg, departure->target, addr))
-		return error_set(
-		    err, 503, "serf does not know the address of host '%s'", departure->target);
+	if (find_host(departure, view, addr, err) < 0)
+		return -1;
 	free(departure->target_uri);
 	free(departure->data_uri);
 	departure->target_uri = make_uri(api->config->migrate_uri, addr);
@@ -191,9 +215,7 @@ pass_over(struct departure *departure, const struct error *cause)
 	    cause->detail);
 	departure->later = departure->later || cause->status == 503;
 	if (departure->chosen) {
-		departure->excluded[departure->n_excluded++] =
-		    (struct placement_excluded){ xstrdup(departure->target),
-			    xasprintf("it refused: %.300s", cause->detail) };
+		exclude(departure, xasprintf("it refused: %.300s", cause->detail));
 		if (find_target(departure, &err) == 0) {
 			ask_room(departure);
 			return;

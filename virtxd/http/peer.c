@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "http/wire.h"
+#include "proto/log.h"
 
 #define CALLS_MAX	  512
 #define CALLS_PER_ADDRESS 64
@@ -50,6 +51,7 @@ struct peer_call {
 
 struct peers {
 	struct event_base *base;
+	peers_check check;
 	struct wires *wires;
 	TAILQ_HEAD(, peer_call) calls;
 	unsigned int n_calls;
@@ -387,12 +389,21 @@ count_calls(const struct peers *peers, const char *addr, uint16_t port)
 static int
 check_call(struct peer_call *call)
 {
+	static struct log_limit limit;
 	struct in6_addr parsed;
+	const char *why;
 
 	if (inet_pton(AF_INET, call->addr, &parsed) != 1 &&
 	    inet_pton(AF_INET6, call->addr, &parsed) != 1)
 		return error_set(
 		    &call->err, 502, "%s: '%s' is no IP address", call->where, call->addr);
+	why = call->peers->check ? call->peers->check(call->addr) : NULL;
+	if (why) {
+		error_set(&call->err, 502, "%s is not asked: what serf has for it is %s",
+		    call->where, why);
+		log_limited(&limit, 5, "peer", "%s", call->err.detail);
+		return -1;
+	}
 	if (call->port == 0)
 		return error_set(&call->err, 502, "%s: port 0 is none", call->where);
 	if (call->peers->n_calls > CALLS_MAX ||
@@ -494,11 +505,12 @@ peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path,
 }
 
 struct peers *
-peers_new(struct event_base *base)
+peers_new(struct event_base *base, peers_check check)
 {
 	struct peers *peers = xcalloc(1, sizeof(*peers));
 
 	peers->base = base;
+	peers->check = check;
 	peers->wires = wires_new(base);
 	TAILQ_INIT(&peers->calls);
 	return peers;

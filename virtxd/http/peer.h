@@ -45,7 +45,11 @@ struct peer_ops {
 	void (*unsent)(void *arg);
 };
 
-struct peers *peers_new(struct event_base *base);
+/* Why no other host can be at this address, NULL where one can. */
+typedef const char *(*peers_check)(const char *addr);
+
+/* check may be NULL: nothing is refused then. */
+struct peers *peers_new(struct event_base *base, peers_check check);
 /* Drops all calls; their callbacks do not run any more. */
 void peers_free(struct peers *peers);
 

@@ -6,6 +6,10 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/util.h"
 
 _Static_assert(ADDRESS_SIZE == INET6_ADDRSTRLEN, "inet_ntop writes up to INET6_ADDRSTRLEN bytes");
 
@@ -80,4 +84,60 @@ address_is_loopback(const char *addr)
 	if (inet_pton(AF_INET6, addr, &in6) != 1)
 		return false;
 	return IN6_IS_ADDR_LOOPBACK(&in6) || (IN6_IS_ADDR_V4MAPPED(&in6) && in6.s6_addr[12] == 127);
+}
+
+/* A literal as both families have it: IPv4 is mapped into IPv6. */
+static bool
+read_literal(const char *addr, struct in6_addr *ret)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, addr, &in) == 1) {
+		*ret = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
+		memcpy(ret->s6_addr + 12, &in, sizeof(in));
+		return true;
+	}
+	return inet_pton(AF_INET6, addr, ret) == 1;
+}
+
+bool
+address_is_own(const char *addr)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) }, from6;
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) }, from;
+	bool is4 = inet_pton(AF_INET, addr, &in.sin_addr) == 1;
+	socklen_t len = is4 ? sizeof(from) : sizeof(from6);
+	_close_ int fd = -1;
+
+	if (!is4 && inet_pton(AF_INET6, addr, &in6.sin6_addr) != 1)
+		return false;
+	fd = socket(is4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* The kernel sends from an address of its own to itself. */
+	if (fd < 0 ||
+	    connect(fd, is4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6, len) < 0 ||
+	    getsockname(fd, is4 ? (struct sockaddr *)&from : (struct sockaddr *)&from6, &len) < 0)
+		return false;
+	return is4 ? from.sin_addr.s_addr == in.sin_addr.s_addr
+		   : IN6_ARE_ADDR_EQUAL(&from6.sin6_addr, &in6.sin6_addr);
+}
+
+const char *
+address_refusal(const char *addr)
+{
+	struct in6_addr in;
+	const uint8_t *b = in.s6_addr + 12;
+	bool is4;
+
+	if (!read_literal(addr, &in))
+		return "no IP address";
+	is4 = IN6_IS_ADDR_V4MAPPED(&in);
+	if (IN6_IS_ADDR_UNSPECIFIED(&in) || (is4 && b[0] == 0))
+		return "the address that stands for any";
+	if (address_is_loopback(addr))
+		return "a loopback address";
+	if (IN6_IS_ADDR_LINKLOCAL(&in) || (is4 && b[0] == 169 && b[1] == 254))
+		return "a link-local address";
+	if (IN6_IS_ADDR_MULTICAST(&in) || (is4 && b[0] >= 224))
+		return "a multicast or reserved address";
+	return address_is_own(addr) ? "an address of this host itself" : NULL;
 }

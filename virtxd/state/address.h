@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Addresses as the configuration has them: an IP literal with a port. */
+/* IP literals: with a port, as the configuration has them, and those of other hosts. */
 #ifndef STATE_ADDRESS_H
 #define STATE_ADDRESS_H
 
@@ -17,5 +17,9 @@ bool address_parse(const char *text, char addr[ADDRESS_SIZE], uint16_t *port);
 void address_share(const char *addr, uint8_t ret[ADDRESS_SHARE_SIZE]);
 /* Is the literal one of this host alone? */
 bool address_is_loopback(const char *addr);
+/* Does it belong to an interface of this host? Asks the kernel's routes; sends nothing. */
+bool address_is_own(const char *addr);
+/* Why no other host can have this address ("a loopback address"), NULL where one may. */
+const char *address_refusal(const char *addr);
 
 #endif
