@@ -166,6 +166,43 @@ def restart(lab, victim, delay, maintenance):
     wait_for("all to know it", lambda: maintained(lab) == maintenance, 30)
 
 
+LOCAL_UUID = "22222222-aaaa-4bbb-8ccc-000000000001"
+LOCAL = f"""<domain type='qemu'><name>web-local</name><uuid>{LOCAL_UUID}</uuid>
+<memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os>
+<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+<source file='%s'/><target dev='vda' bus='virtio'/></disk></devices></domain>"""
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_local_file(lab2, hosts, linked):
+    """A VM on a file of this host does not get another host's file of that name: it stays, and maintenance says why."""
+    one, two = hosts
+    local = "/var/lib/libvirt/images/web.qcow2"
+    path = "/vms/ds/web.qcow2" if linked else local
+    for host in hosts:
+        host.run(["mkdir", "-p", "/var/lib/libvirt/images", "/vms/ds"])
+        host.run(["qemu-img", "create", "-q", "-f", "qcow2", local, "4M"])
+    if linked:
+        one.run(["ln", "-s", local, path])
+    one.run(["tee", "/run/local.xml"], input=LOCAL % path)
+    one.virsh("define", "/run/local.xml")
+    wait_for("it to be listed", lambda: one.api("GET", f"/vms/{LOCAL_UUID}").status == 200, 10)
+    try:
+        words = "cannot leave this host: its disk 'vda'", path, local, "under '/vms'"
+        refused(migrate(one, LOCAL_UUID, two, COLD), 422, *words)
+        assert one.api("POST", f"/vms/{LOCAL_UUID}/runstate/boot").status == 204
+        refused(migrate(one, LOCAL_UUID, two, LIVE), 422, *words)
+        done = ended(one, begin(one).headers["Location"])
+        assert done["state"] == "failed" and words[0] in done["msg"], done
+        assert one.virsh("domstate", LOCAL_UUID).stdout.strip() == "running" and domains(two) == set()
+        told = {item["vm"]: item for item in one.api("GET", f"/hosts/{one.uuid}/maintenance").json()["vms"]}
+        assert words[0] in told[LOCAL_UUID]["reason"], told
+    finally:
+        one.virsh("destroy", LOCAL_UUID, check=False)
+        one.virsh("undefine", LOCAL_UUID, check=False)
+        one.run(["rm", "-f", path, local])
+
+
 @pytest.mark.parametrize("who", ["the host's own", "another's"])
 def test_restart(lab2, hosts, who):
     """virtxd is killed while VMs move away, and again while they come back: it all goes on."""

@@ -17,6 +17,11 @@
  * reached, 424 what libvirt says.
  */
 int migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
+/* Whether each host finds the same behind every path of the VM: a file below the storage root, a
+ * LUN by its WWID, firmware of the installation. 422 says which does not; no other target is
+ * better. */
+int migration_check_files(
+    const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
 
 /*
  * Finds out where the VM of the journal is, ends it on the other host, moves the registry's file

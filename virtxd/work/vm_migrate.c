@@ -184,7 +184,8 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
 	    vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
-	    check_state(req, domain, err) < 0 || migration_check(req, domain, err) < 0)
+	    check_state(req, domain, err) < 0 || migration_check_files(req, domain, err) < 0 ||
+	    migration_check(req, domain, err) < 0)
 		return -1;
 	return migrate(req, conn, domain, res, err);
 }
