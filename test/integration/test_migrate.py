@@ -7,7 +7,7 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import BUILD, PREFIX, RUNSTATES, create, delete, disk, oplog, vmdef, wait_ready
+from conftest import BUILD, PREFIX, RUNSTATES, create, delete, disk, oplog, save, vmdef, wait_ready
 from lab import PATIENCE, Lab, LabError, wait_for
 
 COLD, LIVE = 0, 1
@@ -135,6 +135,21 @@ def refused(answer, status, *words):
     assert answer.status == status, answer.text
     for word in words:
         assert word in answer.json()["detail"], answer.text
+
+
+def test_saved(lab2):
+    """Memory that was saved on one host stays there: the VM does, too."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("saved"))
+    save(one, uuid)
+    check_place(lab2, uuid, one, "poweroff")
+    refused(migrate(one, uuid, two, COLD), 422, "it was saved", "managedsave-remove")
+    check_place(lab2, uuid, one, "poweroff")
+    one.virsh("managedsave-remove", uuid)
+    done = operation(one, migrate(one, uuid, two, COLD))
+    assert done["state"] == "completed", done
+    check_place(lab2, uuid, two, "poweroff")
+    delete(two, uuid)
 
 
 def test_refused(lab2):

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 
-from conftest import create, delete, disk, vmdef, wait_runstate
+from conftest import create, delete, disk, save, vmdef, wait_runstate
 
 UPDATES = 100
 
@@ -166,3 +166,36 @@ def test_what_others_wrote(lab1, host):
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_runstate(host, uuid, "poweroff")
     delete(host, uuid)
+
+
+def test_saved(lab1, host):
+    """Memory that was saved is of the disks as they were."""
+    for name in ("extra", "other"):
+        with open(f"{lab1.vms}/ds/{name}.raw", "wb") as file:
+            file.truncate(1 << 20)
+    definition = vmdef("saved", disks=[disk("/vms/ds/extra.raw", man=0, prov=0)])
+    uuid = create(host, definition)
+    save(host, uuid)
+    changed = {**definition, "disks": [disk("/vms/ds/saved1.raw", size=1)]}
+    answer = update(host, uuid, changed)
+    assert answer.status == 422 and "it was saved" in answer.json()["detail"], answer.text
+    assert f"virsh managedsave-remove {uuid}" in answer.json()["detail"]
+    assert host.api("GET", f"/vms/{uuid}").json()["def"]["disks"][0]["path"] == "/vms/ds/extra.raw"
+    assert not os.path.exists(f"{lab1.vms}/ds/saved1.raw")
+    # Another disk by other means.
+    xml = host.virsh("dumpxml", "--inactive", uuid).stdout
+    host.run(["tee", "/run/saved.xml"], input=xml.replace("/extra.raw", "/other.raw"))
+    host.virsh("define", "/run/saved.xml")
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 422 and "saved with other disks" in answer.json()["detail"], answer.text
+    host.run(["tee", "/run/saved.xml"], input=xml)
+    host.virsh("define", "/run/saved.xml")
+    # It runs on, and then it can be changed.
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    assert update(host, uuid, changed).status == 204
+    # Its memory goes with it.
+    save(host, uuid)
+    delete(host, uuid)
+    assert os.listdir(host.path("/var/lib/libvirt/qemu/save")) == []

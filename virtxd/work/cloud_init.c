@@ -9,19 +9,13 @@
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/storage.h"
+#include "work/vm_saved.h"
 
 #define _lease_ __attribute__((cleanup(lease_release)))
 
 /* Until sanlock has noticed that a VM's process ended. */
 #define RELEASE_MS 10000
 #define RETRY_MS   100
-
-/* Its state is on the storage, with the CD in it. */
-static bool
-sleeps(virDomainPtr domain)
-{
-	return virDomainHasManagedSaveImage(domain, 0) == 1;
-}
 
 int
 cloud_init_check(virDomainPtr domain, const struct domain_info *info, struct error *err)
@@ -36,7 +30,7 @@ cloud_init_check(virDomainPtr domain, const struct domain_info *info, struct err
 		    "cloud_init: VM '%s' has %u managed disks; each takes a lease, and libvirt "
 		    "allows %d to a VM, so that none is left for the cloud-init CD",
 		    info->uuid, leases, VMDEF_LEASES_MAX);
-	if (sleeps(domain))
+	if (vm_is_saved(domain))
 		return error_set(err, 422,
 		    "VM '%s' cannot have a cloud-init CD: it was saved, and will run on from there",
 		    info->uuid);
@@ -117,7 +111,8 @@ cloud_init_drop(const struct work_env *env, virConnectPtr conn, virDomainPtr dom
 	_free_ char *path = seed_path(env->root, uuid);
 	_free_ char *old = NULL, *xml = NULL;
 
-	if (sleeps(domain))
+	/* Its memory may have the CD. */
+	if (vm_is_saved(domain))
 		return 0;
 	/* The definition goes last: it tells those who come after a crash that there is one. */
 	if (drop_resource(env, uuid, path, err) < 0 ||

@@ -9,6 +9,7 @@
 #include "work/storage.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_saved.h"
 #include "work/vm_steps.h"
 
 static int
@@ -93,6 +94,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 		return error_set(err, 424, "VM '%s' is on already", req->uuid);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
+	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||
 	    (!info.foreign && check_disks(req, &info.def, err) < 0) ||
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
 	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)

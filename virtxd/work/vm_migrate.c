@@ -8,6 +8,7 @@
 #include "work/oplog.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_saved.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 #include "work/works.h"
@@ -105,6 +106,8 @@ check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct er
 	if (!req->live && virDomainIsActive(domain) != 0)
 		return error_set(err, 422, "VM '%s' is %s: a cold migration needs it powered off",
 		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+	if (!req->live && vm_saved_refuse(domain, req->uuid, "migrated cold", err) < 0)
+		return -1;
 	if (runstate == VMRUNSTATE_PAUSED && must_run_first(&info.oplog))
 		return error_set(err, 422,
 		    "VM '%s' came from another host paused, and has not run since: resume it first",

@@ -7,6 +7,7 @@
 #include "work/hypervisor.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_saved.h"
 #include "work/vm_steps.h"
 
 /* A disk that is kept stays as it was made: its mode does not change under it. */
@@ -137,6 +138,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
+	    vm_saved_refuse(domain, req->uuid, "updated", err) < 0 ||
 	    cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
