@@ -22,6 +22,7 @@
 
 #define HOSTS_MAX     8	  /* that may refuse for good until the request is given up */
 #define STALE_MAX     24  /* refusals by news; after these the host is asked to overlook them */
+#define ATTEMPTS_MAX  32  /* all together, whoever refuses and however */
 #define STALE_PERCENT 1	  /* so much less memory of all is news */
 #define WHY_MAX	      500 /* bytes of a reason that is passed on */
 
@@ -32,7 +33,10 @@ struct placing {
 	placing_create_here here;
 	char host[UUID_TEXT_SIZE]; /* that is asked now */
 	uint64_t reservation;
-	unsigned int stale;
+	unsigned int attempts, stale;
+	bool overlooks;	      /* it is asked to take the VM whatever it has by now */
+	int64_t deadline;     /* monotonic ms, for another attempt to begin */
+	struct error last;    /* why the host that was asked does not take it */
 	struct error unready; /* why this host cannot, status 0 where it can */
 	struct placement_excluded excluded[HOSTS_MAX];
 	size_t n_excluded;
@@ -115,16 +119,15 @@ static void
 take_refusal(struct placing *placing, const struct request_answer *answer)
 {
 	_free_ char *why = NULL;
-	struct error err = { 0 };
 
 	placing_take_refusal(placing->api, placing->host, answer->refused);
-	error_from_json(&err, answer->status, answer->body, answer->len);
-	log_debug("api", "host '%s' refuses a VM: %s", placing->host, err.detail);
-	if (answer->status == 409) {
+	error_from_json(&placing->last, answer->status, answer->body, answer->len);
+	log_debug("api", "host '%s' refuses a VM: %s", placing->host, placing->last.detail);
+	if (answer->status == 409 && !placing->overlooks) {
 		placing->stale++;
 		return;
 	}
-	why = xasprintf("it refused: %.300s", err.detail);
+	why = xasprintf("it refused: %.300s", placing->last.detail);
 	exclude(placing, placing->host, why);
 }
 
@@ -168,10 +171,12 @@ on_answered(void *arg, struct request *req, const struct request_answer *answer)
 		placing_free(placing);
 		return false;
 	}
-	if (refused)
+	if (refused) {
 		take_refusal(placing, answer);
-	else
-		exclude(placing, placing->host, answer->err->detail);
+	} else {
+		placing->last = *answer->err;
+		exclude(placing, placing->host, placing->last.detail);
+	}
 	attempt(placing);
 	return true;
 }
@@ -188,6 +193,24 @@ ask_host(struct placing *placing, const struct placement *placement, const char 
 	placing->reservation =
 	    reservation_add(placing->api->inventory, placing->host, "", &placing->options.vmdef);
 	placing->api->forward_chosen(placing->api->forward_arg, placing->req, placing->host, &more);
+}
+
+/* Whether hosts have refused for long enough. */
+static int
+check_attempts(struct placing *placing, struct error *err)
+{
+	const char *name = str_or_empty(placing->options.vmdef.name);
+
+	if (placing->n_excluded == HOSTS_MAX)
+		return error_set(err, 422, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
+		    name, placing->excluded[HOSTS_MAX - 1].why);
+	if (placing->attempts < ATTEMPTS_MAX && monotonic_ms() < placing->deadline) {
+		placing->attempts++;
+		return 0;
+	}
+	return error_set(err, 503,
+	    "after %u attempts no host has taken VM '%s'; the last, '%s': %s", placing->attempts,
+	    name, placing->host, placing->last.detail);
 }
 
 /* Chooses anew, and asks that host. */
@@ -210,23 +233,23 @@ attempt(struct placing *placing)
 	struct placement placement = { 0 };
 	struct error err = { 0 };
 	char placed[64] = "";
+	bool given_up = check_attempts(placing, &err) < 0;
 
-	if (placing->n_excluded == HOSTS_MAX) {
-		error_set(&err, 422, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
-		    str_or_empty(def->name), placing->excluded[HOSTS_MAX - 1].why);
-	} else if (planner_place(planner, &need, &placement, &err) == 0) {
+	placing->overlooks = placing->stale >= STALE_MAX;
+	if (!given_up && planner_place(planner, &need, &placement, &err) == 0) {
 		planner_figures(planner, placement.host, &before);
 		/* As it was before this VM. */
-		if (placing->stale < STALE_MAX)
+		if (!placing->overlooks)
 			snprintf(placed, sizeof(placed), "%" PRId64 " %" PRId64, before.vms - 1,
 			    (def->memory.hp ? before.hp : before.memory) + def->memory.total);
 	}
 	planner_free(planner);
 	if (err.status) {
 		/* Where there is no other host this one's reason is the answer. */
-		request_reply_error(placing->req,
-		    placing->unready.status && placement.n_candidates < 2 ? &placing->unready
-									  : &err);
+		request_reply_error(
+		    placing->req, placing->unready.status && !given_up && placement.n_candidates < 2
+				      ? &placing->unready
+				      : &err);
 		placing_free(placing);
 	} else if (str_equal(placement.host, self)) {
 		_free_ char *why = placing_text(&placement);
@@ -248,6 +271,7 @@ placing_create(struct api *api, struct request *req, const struct vm_create_opti
 	placing->api = api;
 	placing->req = req;
 	placing->here = here;
+	placing->deadline = monotonic_ms() + api->config->reply_timeout * INT64_C(1000);
 	model_copy(&vm_create_options_model, &placing->options, options);
 	if (action_ready(api, vmdef_leases(&options->vmdef) > 0, &placing->unready) < 0)
 		exclude(placing, inventory_self(api->inventory), placing->unready.detail);
