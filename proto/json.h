@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Models to JSON and back, on yajl's streaming interfaces; they alone use yajl. */
+/* Models to JSON and back, on yajl's streaming interfaces: only json.c and json_write.c
+ * use yajl. */
 #ifndef PROTO_JSON_H
 #define PROTO_JSON_H
 
