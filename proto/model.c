@@ -570,6 +570,13 @@ static const struct field maintenance_fields[] = {
 const struct model maintenance_model = { "Maintenance", sizeof(struct maintenance),
 	maintenance_fields, ARRAY_SIZE(maintenance_fields) };
 
+static const struct field storage_fields[] = {
+	FIELD("uuid", struct storage, uuid),
+	FIELD("root", struct storage, root),
+};
+const struct model storage_model = { "Storage", sizeof(struct storage), storage_fields,
+	ARRAY_SIZE(storage_fields) };
+
 static const struct field ready_fields[] = {
 	FIELD("ready", struct ready, ready),
 	FIELD("libvirt", struct ready, libvirt),

@@ -531,6 +531,13 @@ struct maintenance {
 };
 extern const struct model maintenance_model;
 
+/* The storage that the hosts of a cluster share. */
+struct storage {
+	char *uuid;
+	char *root; /* where it is mounted */
+};
+extern const struct model storage_model;
+
 struct ready {
 	bool ready;
 	char *libvirt;

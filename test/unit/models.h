@@ -59,6 +59,7 @@ static const struct model *const api_models[] = {
 	&maintenance_plan_model,
 	&maintenance_vm_model,
 	&maintenance_model,
+	&storage_model,
 	&ready_model,
 	&vm_info_model,
 	&vm_info_list_model,

@@ -63,6 +63,20 @@ scratch_mkdir(const char *dir, const char *name)
 	assert_int_equal(mkdir(path, 0755), 0);
 }
 
+/* For cmocka's setup: *state becomes the root of a storage that is made for VirtX. */
+static inline int
+scratch_storage_setup(void **state)
+{
+	int result = scratch_setup(state);
+
+	if (result == 0) {
+		scratch_mkdir(*state, "xml");
+		scratch_write(
+		    *state, "xml/.virtx-storage", "5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b\n");
+	}
+	return result;
+}
+
 /* The permissions of dir/name, -1 when it is not there. */
 static inline int
 scratch_mode(const char *dir, const char *name)

@@ -165,7 +165,7 @@ test_names_are_uuids(void **state)
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_storage_setup, scratch_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_save_load_remove),
 		TEST(test_journals_that_cannot_be_acted_on),

@@ -32,7 +32,7 @@ test_save_load_remove(void **state)
 	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), 0);
 	assert_true(model_equal(&maintenance_model, &got, &none));
 	assert_int_equal(maintenance_file_save(*state, HOST1, &none, &err), 0);
-	assert_int_equal(scratch_mode(*state, "xml"), -1);
+	assert_int_equal(scratch_mode(*state, "xml/" HOST1), -1);
 
 	assert_int_equal(maintenance_file_save(*state, HOST1, &sent, &err), 0);
 	assert_int_equal(scratch_mode(*state, FILE1), 0640);
@@ -74,7 +74,8 @@ test_bad_files(void **state)
 int
 main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
+#define TEST(function) \
+	cmocka_unit_test_setup_teardown(function, scratch_storage_setup, scratch_teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_save_load_remove),
 		TEST(test_bad_files),

@@ -48,7 +48,7 @@ static int
 setup(void **state)
 {
 	rename_mode = RENAME_WELL;
-	return scratch_setup(state);
+	return scratch_storage_setup(state);
 }
 
 static void
@@ -130,7 +130,6 @@ test_directories(void **state)
 
 	save(*state, HOST1, VM1, XML);
 	umask(mask);
-	assert_int_equal(scratch_mode(*state, "xml"), 0750);
 	assert_int_equal(scratch_mode(*state, "xml/" HOST1), 0750);
 }
 
@@ -196,7 +195,7 @@ test_names_are_uuids(void **state)
 		expect_error(&err, 400, "is no uuid of a host");
 		assert_int_equal(registry_find(*state, names[i], host, &err), -1);
 	}
-	assert_int_equal(scratch_mode(*state, "xml"), -1);
+	assert_int_equal(scratch_mode(*state, "xml/" HOST1), -1);
 }
 
 static void

@@ -70,6 +70,8 @@ enum lockspace_state {
 };
 /* Makes the lockspace where there is none: only a complete one is ever visible under ROOT/lock. */
 int lockspace_create(const char *root, int io_timeout, struct error *err);
+/* Whether a host has ever joined the lockspace; none there is no error. */
+int lockspace_is_used(const char *root, bool *ret, struct error *err);
 /* The state of our host_id in the local sanlock daemon, from its memory; *host_id is set unless
  * absent. Fails (503) when the daemon does not answer or is in one of this name elsewhere. */
 int lockspace_state(const char *root, enum lockspace_state *state, int *host_id, struct error *err);

@@ -19,6 +19,12 @@
 
 #define LOCK_MODE 02771
 #define HOSTS_MAX 2000
+/* On the disk each host_id has a sector, with the name of the lockspace in it, and how often it was
+ * joined. */
+#define SECTOR		 512
+#define SPACE_SIZE	 (1 << 20)
+#define SPACE_GENERATION 40
+#define SPACE_NAME	 56
 /* For one that another process began. */
 #define JOIN_POLL_MS 250
 
@@ -91,6 +97,35 @@ lockspace_create(const char *root, int io_timeout, struct error *err)
 	if (stat(path, &st) < 0)
 		return error_errno(err, 507, errno,
 		    "directory '%s/lock' is there, but the lockspace in it is not", root);
+	return 0;
+}
+
+int
+lockspace_is_used(const char *root, bool *ret, struct error *err)
+{
+	_free_ char *path = space_path(root);
+	_free_ void *memory = NULL;
+	_close_ int fd = open(path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC);
+	const char *sector;
+	ssize_t n;
+
+	*ret = false;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_errno(err, 507, errno, "cannot open '%s'", path);
+	if (posix_memalign(&memory, 4096, SPACE_SIZE) != 0)
+		abort();
+	n = pread(fd, memory, SPACE_SIZE, 0);
+	if (n < 0)
+		return error_errno(err, 507, errno, "cannot read '%s'", path);
+	for (sector = memory; n >= SECTOR; sector += SECTOR, n -= SECTOR) {
+		uint64_t generation;
+
+		if (memcmp(sector + SPACE_NAME, LEASE_LOCKSPACE, sizeof(LEASE_LOCKSPACE)) != 0)
+			continue;
+		memcpy(&generation, sector + SPACE_GENERATION, sizeof(generation));
+		if (generation)
+			*ret = true;
+	}
 	return 0;
 }
 

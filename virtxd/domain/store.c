@@ -56,6 +56,21 @@ open_folder(
 }
 
 int
+store_no_marker(const char *root, struct error *err)
+{
+	return error_set(err, 503,
+	    "the storage is not mounted at '%s', or is not made for VirtX: there is no '%s/" FOLDER
+	    "/" STORE_MARKER "'; mount it, or run `virtx storage init` once where it is new",
+	    root, root);
+}
+
+static bool
+has_marker(int top)
+{
+	return faccessat(top, STORE_MARKER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int
 store_open(const char *root, const char *host, bool make, bool *absent, struct error *err)
 {
 	_free_ char *top_path = xasprintf("%s/" FOLDER, root);
@@ -67,7 +82,11 @@ store_open(const char *root, const char *host, bool make, bool *absent, struct e
 	base = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0)
 		return error_errno(err, 507, errno, "cannot open the storage root '%s'", root);
-	top = open_folder(base, FOLDER, make, top_path, absent, err);
+	top = open_folder(base, FOLDER, make && !host, top_path, absent, err);
+	if (make && host && (*absent || (top >= 0 && !has_marker(top)))) {
+		*absent = false;
+		return store_no_marker(root, err);
+	}
 	if (top < 0 || !host)
 		return steal_fd(&top);
 	path = xasprintf("%s/%s", top_path, host);

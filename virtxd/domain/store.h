@@ -8,16 +8,20 @@
 
 #define STORE_FILE_MAX	  (1024 * 1024)
 #define STORE_ENTRIES_MAX 100000 /* of one directory */
+#define STORE_MARKER	  ".virtx-storage"
 
 /* A checked and normalised host or VM; 400 with the word what ("host") for no UUID. */
 int store_check(const char *text, const char *what, char out[37], struct error *err);
 
 /*
- * Opens ROOT/xml/HOST, or ROOT/xml for a NULL host, and returns the descriptor. make makes both
- * where missing, else a missing directory gives *absent and -1 without an error. A missing ROOT is
- * a failure always: the storage is not mounted then.
+ * Opens ROOT/xml/HOST, or ROOT/xml for a NULL host, and returns the descriptor. make makes that
+ * one where it is missing, else a missing directory gives *absent and -1 without an error. A host's
+ * is made beside the storage's marker alone: without it the storage is not mounted (503), as
+ * without ROOT.
  */
 int store_open(const char *root, const char *host, bool make, bool *absent, struct error *err);
+/* Sets the 503 that says so and what to do; returns -1. */
+int store_no_marker(const char *root, struct error *err);
 
 /* Writes a file of mode 0640 in place of the one that may be there. path says in messages what is
  * meant. */

@@ -96,6 +96,12 @@ static const struct field reconcile_result_fields[] = {
 const struct model reconcile_result_model = { "ReconcileResult", sizeof(struct reconcile_result),
 	reconcile_result_fields, ARRAY_SIZE(reconcile_result_fields) };
 
+static const struct field storage_request_fields[] = {
+	FIELD_STRUCT("env", struct storage_request, env, work_env),
+};
+const struct model storage_request_model = { "StorageRequest", sizeof(struct storage_request),
+	storage_request_fields, ARRAY_SIZE(storage_request_fields) };
+
 static const struct field lockspace_request_fields[] = {
 	FIELD_STRUCT("env", struct lockspace_request, env, work_env),
 };

@@ -89,6 +89,12 @@ struct reconcile_result {
 };
 extern const struct model reconcile_request_model, reconcile_result_model;
 
+/* Looks at the shared storage, or makes it; both answer with a struct storage. */
+struct storage_request {
+	struct work_env env;
+};
+extern const struct model storage_request_model;
+
 struct lockspace_request {
 	struct work_env env;
 };

@@ -11,6 +11,8 @@ int work_collect(const void *request, void *result, struct error *err);
 int work_refresh(const void *request, void *result, struct error *err);
 int work_inspect(const void *request, void *result, struct error *err);
 int work_reconcile(const void *request, void *result, struct error *err);
+int work_storage_check(const void *request, void *result, struct error *err);
+int work_storage_init(const void *request, void *result, struct error *err);
 int work_lockspace(const void *request, void *result, struct error *err);
 int work_vm_create(const void *request, void *result, struct error *err);
 int work_vm_update(const void *request, void *result, struct error *err);
