@@ -68,6 +68,8 @@ const struct route routes[ROUTE_N] = {
 	[ROUTE_MAINTENANCE_END] = { ROUTE_MAINTENANCE_END, METHOD_DELETE,
 	    "/hosts/{uuid}/maintenance", &maintenance_end_options_model, NULL, 204,
 	    "HostMaintenanceEnd", "End the maintenance of a host", SCOPE_HOST },
+	[ROUTE_STORAGE_INIT] = { ROUTE_STORAGE_INIT, METHOD_POST, "/storage", NULL, &storage_model,
+	    200, "StorageInit", "Make a new storage for the cluster", SCOPE_HERE },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations", NULL,
 	    &operation_list_model, 200, NULL, "List the operations of this host", SCOPE_HERE },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,

@@ -98,11 +98,12 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume migrate maintain abort register repair watch decode-event' ;;
+    '') choices='list get create update delete boot shutdown pause resume migrate maintain abort register repair storage watch decode-event' ;;
     list) choices='host vm operation' ;;
     get) choices='host vm runstate migrate maintain operation' ;;
     maintain | 'get maintain') choices=host ;;
     abort) choices=migrate ;;
+    storage) choices=init ;;
     'get runstate' | 'get migrate' | 'abort migrate' | migrate | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
     'create vm')
         COMPREPLY=()

@@ -93,7 +93,10 @@ class Host:
         self.uuid = f"00000000-0000-4000-8000-{n:012x}"
         self.processes = {}
         self.client = self.stats = None
-        os.makedirs(f"{self.dir}/vms")
+        for directory in ("xml", "lock"):
+            os.makedirs(f"{self.dir}/vms/{directory}")
+        self.write("vms/xml/.virtx-storage", f"{self.uuid}\n")
+        self.write("vms/lock/__VIRTX__DISKS__", "")
         self.write("host", f"{n} {sim.vms}\n")
         self.write("states", chr(OFF) * sim.vms)
         os.mkfifo(f"{self.dir}/events")

@@ -94,6 +94,13 @@ class Lab:
                 host.launch("virtxd")
             for host in self.hosts:
                 host.wait_ready("virtxd")
+            self.init_storage()
+
+    def init_storage(self):
+        """Make what is shared known for VirtX's storage, by the first host."""
+        done = self.hosts[0].virtx("storage", "init", timeout=60)
+        if done.returncode != 0:
+            raise LabError(f"virtx storage init: {done.stderr}")
 
     def wait_members(self, timeout=30):
         """Wait until each host's serf sees all hosts alive."""

@@ -73,6 +73,16 @@ write_file(const char *path, const void *data, size_t len)
 	close(fd);
 }
 
+/* For cmocka's setup: makes the root a storage of VirtX. */
+static inline int
+disk_root_mark(void)
+{
+	if (mkdir(at("xml"), 0750) < 0)
+		return -1;
+	write_file(at("xml/.virtx-storage"), TEST_OTHER "\n", sizeof(TEST_OTHER));
+	return 0;
+}
+
 /* The number of entries of a directory, hidden ones too. */
 static inline int
 entries(const char *path)

@@ -19,7 +19,7 @@ setup(void **state)
 	if (disk_root_setup(state) < 0)
 		return -1;
 	env = (struct work_env){ .root = disk_root, .host = (char *)HOST1 };
-	return mkdir(at("lock"), 0750);
+	return mkdir(at("lock"), 0750) == 0 ? disk_root_mark() : -1;
 }
 
 static void

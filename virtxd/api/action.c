@@ -499,9 +499,16 @@ action_find_vm(struct api *api, struct request *req)
 	return -1;
 }
 
-int
-action_ready(struct api *api, bool leases, struct error *err)
+enum action_need
+action_need_of(unsigned int leases)
 {
+	return leases > 0 ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE;
+}
+
+int
+action_ready(struct api *api, enum action_need need, struct error *err)
+{
+	const char *storage = keeper_storage_why(api->keeper);
 	const char *lockspace = keeper_lockspace_why(api->keeper);
 	struct ready ready = { 0 };
 	int r = 0;
@@ -511,18 +518,20 @@ action_ready(struct api *api, bool leases, struct error *err)
 		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
 	else if (str_empty(keeper_env(api->keeper)->host))
 		r = error_set(err, 503, "libvirt has not told this host's uuid yet");
-	else if (leases && !str_empty(lockspace))
+	else if (need >= ACTION_NEEDS_STORAGE && !str_empty(storage))
+		r = error_set(err, 503, "storage: %s", storage);
+	else if (need >= ACTION_NEEDS_LOCKSPACE && !str_empty(lockspace))
 		r = error_set(err, 503, "lockspace: %s", lockspace);
 	model_clear(&ready_model, &ready);
 	return r;
 }
 
 int
-action_check_ready(struct api *api, struct request *req, bool leases)
+action_check_ready(struct api *api, struct request *req, enum action_need need)
 {
 	struct error err = { 0 };
 
-	if (action_ready(api, leases, &err) == 0)
+	if (action_ready(api, need, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);
 	return -1;

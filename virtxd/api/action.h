@@ -66,10 +66,18 @@ void action_reply_accepted(struct api *api, struct request *req, const char *ope
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
 int action_find_vm(struct api *api, struct request *req);
-/* 0 when libvirt (and, where leases, the lockspace) is there, or -1 with a 503. */
-int action_ready(struct api *api, bool leases, struct error *err);
+/* What has to be there for a request; each needs those before it, too. */
+enum action_need {
+	ACTION_NEEDS_LIBVIRT,
+	ACTION_NEEDS_STORAGE,
+	ACTION_NEEDS_LOCKSPACE,
+};
+/* What something needs that works with this many leases. */
+enum action_need action_need_of(unsigned int leases);
+/* 0 when that is there, or -1 with a 503. */
+int action_ready(struct api *api, enum action_need need, struct error *err);
 /* The same; the 503 was sent then and req is gone. */
-int action_check_ready(struct api *api, struct request *req, bool leases);
+int action_check_ready(struct api *api, struct request *req, enum action_need need);
 /* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
 int action_read(struct request *req, void *obj);
 

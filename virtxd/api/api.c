@@ -29,6 +29,7 @@ static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_MAINTENANCE_GET] = api_maintenance_get,
 	[ROUTE_MAINTENANCE_BEGIN] = api_maintenance_begin,
 	[ROUTE_MAINTENANCE_END] = api_maintenance_end,
+	[ROUTE_STORAGE_INIT] = api_storage_init,
 	[ROUTE_OPERATION_LIST] = api_operation_list,
 	[ROUTE_OPERATION_GET] = api_operation_get,
 	[ROUTE_GOSSIP_VMS] = api_gossip_vms,

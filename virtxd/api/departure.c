@@ -353,7 +353,7 @@ departure_begin(struct api *api, const char *vm, const struct vm_migrate_options
 
 	departure->ended = ended;
 	departure->arg = arg;
-	if (action_ready(api, true, err) < 0 || find_target(departure, err) < 0) {
+	if (action_ready(api, ACTION_NEEDS_LOCKSPACE, err) < 0 || find_target(departure, err) < 0) {
 		departure_free(departure);
 		return NULL;
 	}

@@ -29,6 +29,7 @@ void api_host_repair(struct api *api, struct request *req);
 void api_maintenance_get(struct api *api, struct request *req);
 void api_maintenance_begin(struct api *api, struct request *req);
 void api_maintenance_end(struct api *api, struct request *req);
+void api_storage_init(struct api *api, struct request *req);
 void api_operation_list(struct api *api, struct request *req);
 void api_operation_get(struct api *api, struct request *req);
 void api_gossip_vms(struct api *api, struct request *req);

@@ -48,7 +48,7 @@ api_maintenance_begin(struct api *api, struct request *req)
 		request_reply_error(req, &err);
 	else if (dry_run || options.dry_run)
 		reply_plan(api, req);
-	else if (action_check_ready(api, req, true) == 0)
+	else if (action_check_ready(api, req, ACTION_NEEDS_LOCKSPACE) == 0)
 		maintainer_begin(api->maintainer, req);
 }
 

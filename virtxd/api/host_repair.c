@@ -39,7 +39,8 @@ api_host_repair(struct api *api, struct request *req)
 		return;
 	if (target_check_self(api, req->param, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (action_check_ready(api, req, repair.options.apply) == 0) {
+	} else if (action_check_ready(api, req,
+		       repair.options.apply ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE) == 0) {
 		add_elsewhere(api, &repair);
 		repair.env = *keeper_env(api->keeper);
 		action_start(api, req, WORK_REPAIR, &repair, "", 200);

@@ -75,7 +75,10 @@ is_on(const struct maintainer *maintainer)
 const char *
 maintainer_why(const struct maintainer *maintainer)
 {
-	return maintainer->record.why;
+	const char *storage = keeper_storage_why(maintainer->api->keeper);
+
+	return str_empty(maintainer->record.why) || str_empty(storage) ? maintainer->record.why
+								       : storage;
 }
 
 const struct maintenance *
@@ -93,7 +96,7 @@ maintainer_check_open(const struct api *api, struct error *err)
 
 	if (!str_empty(maintainer->record.why))
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    maintainer->record.why);
+		    maintainer_why(maintainer));
 	if (self && self->maintenance)
 		return error_set(err, 503, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(self->def.name), self->uuid);
@@ -438,7 +441,7 @@ check_change(struct maintainer *maintainer, struct error *err)
 {
 	if (!str_empty(maintainer->record.why))
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    maintainer->record.why);
+		    maintainer_why(maintainer));
 	if (!maintainer->change.pending && !maintainer->closing)
 		return 0;
 	error_set(err, 409, "the maintenance of this host is just being changed");

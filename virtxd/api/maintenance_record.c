@@ -112,6 +112,9 @@ maintenance_record_run(struct maintenance_record *record)
 	if (!str_empty(record->why)) {
 		struct maintenance_load_request req = { .env = *env };
 
+		/* A storage that is not there would tell of no maintenance. */
+		if (!str_empty(keeper_storage_why(record->api->keeper)))
+			return;
 		start(record, WORK_MAINTENANCE_LOAD, &req, load_done);
 	} else if (record->dirty) {
 		struct maintenance_save_request req = { .env = *env, .maintenance = record->now };

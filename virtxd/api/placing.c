@@ -273,7 +273,7 @@ placing_create(struct api *api, struct request *req, const struct vm_create_opti
 	placing->here = here;
 	placing->deadline = monotonic_ms() + api->config->reply_timeout * INT64_C(1000);
 	model_copy(&vm_create_options_model, &placing->options, options);
-	if (action_ready(api, vmdef_leases(&options->vmdef) > 0, &placing->unready) < 0)
+	if (action_ready(api, action_need_of(vmdef_leases(&options->vmdef)), &placing->unready) < 0)
 		exclude(placing, inventory_self(api->inventory), placing->unready.detail);
 	attempt(placing);
 }
@@ -322,7 +322,7 @@ placing_accept(struct api *api, struct request *req, const struct vmdef *def)
 	struct placement placement = { 0 };
 	struct host_figures figures = { 0 };
 	struct error err = { 0 };
-	int r = action_ready(api, vmdef_leases(def) > 0, &err);
+	int r = action_ready(api, action_need_of(vmdef_leases(def)), &err);
 
 	if (planner_figures(planner, self, &figures) && r == 0)
 		r = check_news(api, req, def, &figures, &err);

@@ -36,7 +36,7 @@ create_here(
 		request_reply_error(req, &err);
 		return;
 	}
-	if (action_check_ready(api, req, vmdef_leases(&options->vmdef) > 0) < 0)
+	if (action_check_ready(api, req, action_need_of(vmdef_leases(&options->vmdef))) < 0)
 		return;
 	uuid_make(uuid);
 	create.env = *keeper_env(api->keeper);

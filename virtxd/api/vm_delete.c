@@ -14,7 +14,7 @@ api_vm_delete(struct api *api, struct request *req)
 	if (action_read(req, &options) < 0 || action_find_vm(api, req) < 0)
 		return;
 	view = inventory_find_vm(api->inventory, req->param);
-	if (action_check_ready(api, req, vmdef_leases(&view->vm.def) > 0) < 0)
+	if (action_check_ready(api, req, action_need_of(vmdef_leases(&view->vm.def))) < 0)
 		return;
 	delete.env = *keeper_env(api->keeper);
 	delete.uuid = req->param;

@@ -212,7 +212,7 @@ migrate(
 
 	if (dry_run)
 		explain(api, req, view, options);
-	else if (action_check_ready(api, req, true) == 0)
+	else if (action_check_ready(api, req, ACTION_NEEDS_LOCKSPACE) == 0)
 		departure_start(api, req, options);
 }
 
@@ -238,7 +238,7 @@ api_migration_get(struct api *api, struct request *req)
 {
 	struct vm_request request;
 
-	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) < 0)
 		return;
 	request.env = *keeper_env(api->keeper);
 	request.uuid = req->param;
@@ -250,7 +250,7 @@ api_migration_abort(struct api *api, struct request *req)
 {
 	struct migration_control_request request = { .action = MIGRATION_TIMEOUT_ABORT };
 
-	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) < 0)
 		return;
 	request.env = *keeper_env(api->keeper);
 	request.uuid = req->param;

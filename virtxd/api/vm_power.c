@@ -5,6 +5,15 @@
 #include "api/handlers.h"
 #include "proto/vmdef.h"
 
+/* To run, a VM has to hold the leases of its disks. */
+static enum action_need
+need_of_start(const struct api *api, const struct request *req, bool cloud_init)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
+
+	return action_need_of(vmdef_leases(&view->vm.def) + cloud_init);
+}
+
 void
 api_vm_boot(struct api *api, struct request *req)
 {
@@ -17,7 +26,8 @@ api_vm_boot(struct api *api, struct request *req)
 	if (vm_boot_options_check(&options, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (action_find_vm(api, req) == 0 &&
-		   action_check_ready(api, req, options.n_cloud_init > 0) == 0) {
+		   action_check_ready(
+		       api, req, need_of_start(api, req, options.n_cloud_init > 0)) == 0) {
 		boot.env = *keeper_env(api->keeper);
 		boot.uuid = req->param;
 		boot.cloud_init = options.cloud_init;
@@ -38,7 +48,8 @@ api_vm_shutdown(struct api *api, struct request *req)
 		return;
 	if (vm_shutdown_options_check(&options, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (action_find_vm(api, req) == 0 && action_check_ready(api, req, false) == 0) {
+	} else if (action_find_vm(api, req) == 0 &&
+		   action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) == 0) {
 		shutdown.env = *keeper_env(api->keeper);
 		shutdown.uuid = req->param;
 		shutdown.force = options.force;
@@ -52,7 +63,9 @@ power(struct api *api, struct request *req, enum work_id work)
 {
 	struct vm_request request;
 
-	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, false) < 0)
+	if (action_find_vm(api, req) < 0 ||
+	    action_check_ready(api, req,
+		work == WORK_VM_RESUME ? need_of_start(api, req, false) : ACTION_NEEDS_LIBVIRT) < 0)
 		return;
 	request.env = *keeper_env(api->keeper);
 	request.uuid = req->param;

@@ -38,7 +38,7 @@ api_vm_register(struct api *api, struct request *req)
 		return;
 	if (check_host(api, options.host, req->param, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (action_check_ready(api, req, false) == 0) {
+	} else if (action_check_ready(api, req, ACTION_NEEDS_STORAGE) == 0) {
 		request.env = *keeper_env(api->keeper);
 		request.uuid = req->param;
 		action_start(api, req, WORK_VM_REGISTER, &request, req->param, 200);

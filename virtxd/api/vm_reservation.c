@@ -51,7 +51,8 @@ check(struct api *api, const char *vm, const struct vm_reservation *options,
 	if (self->maintenance)
 		return error_set(err, 422, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(self->def.name), uuid);
-	if (maintainer_check_open(api, err) < 0 || action_ready(api, options->leases, err) < 0)
+	if (maintainer_check_open(api, err) < 0 ||
+	    action_ready(api, action_need_of(options->leases), err) < 0)
 		return error_wrap(err, "host '%s' (%s)", str_or_empty(self->def.name), uuid);
 	if (reservation_is_held(api->inventory, vm, &def->memory))
 		return 0;

@@ -4,10 +4,10 @@
 #include "api/handlers.h"
 #include "proto/vmdef.h"
 
-static bool
-needs_leases(const struct vmdef *def, const struct inventory_vm *view)
+static enum action_need
+need_of(const struct vmdef *def, const struct inventory_vm *view)
 {
-	return vmdef_leases(def) + vmdef_leases(&view->vm.def) > 0;
+	return action_need_of(vmdef_leases(def) + vmdef_leases(&view->vm.def));
 }
 
 void
@@ -25,7 +25,7 @@ api_vm_update(struct api *api, struct request *req)
 		if (vmdef_check_update(&options.vmdef, &view->vm.def, api->config->storage_root,
 			"vmdef", &err) < 0) {
 			request_reply_error(req, &err);
-		} else if (action_check_ready(api, req, needs_leases(&options.vmdef, view)) == 0) {
+		} else if (action_check_ready(api, req, need_of(&options.vmdef, view)) == 0) {
 			update.env = *keeper_env(api->keeper);
 			update.uuid = req->param;
 			update.def = options.vmdef;

@@ -3,14 +3,12 @@
 
 #include <event2/event.h>
 
+#include "job/guard.h"
 #include "job/uuid_set.h"
 #include "proto/log.h"
 #include "work/orphans.h"
 
 #define COALESCE_MS   50     /* events of one moment become one refresh */
-#define RENEWAL_FAILS 8	     /* io_timeouts after which sanlock calls its host_id lost */
-#define WATCH_MS      2000   /* between looks at the lockspace's job, or for it while not joined */
-#define LOCKSPACE_MS  5000   /* between checks while it is joined */
 #define HEAL_MS	      200    /* until a VM that is busy is looked at again */
 #define INSPECT_BATCH 50     /* VMs */
 #define RESOURCES     256    /* looked at in one reconciliation */
@@ -32,8 +30,9 @@ struct keeper {
 	keeper_probed probed;
 	void *arg;
 	struct work_env env;
-	struct event *period, *coalesce, *heal, *watch;
-	struct slot probe, collect, refresh, inspect, reconcile, lockspace;
+	struct event *period, *coalesce, *heal;
+	struct guard *guard;
+	struct slot probe, collect, refresh, inspect, reconcile;
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
 	bool healing;		  /* what is observed now is what a healing could do */
@@ -42,8 +41,6 @@ struct keeper {
 	bool reconcile_again;
 	bool connected;
 	bool host_known; /* what never changes of the host was collected */
-	char *lockspace_why;
-	int64_t lockspace_checked; /* when it was last known to be joined, monotonic ms */
 };
 
 const struct work_env *
@@ -55,7 +52,19 @@ keeper_env(const struct keeper *keeper)
 const char *
 keeper_lockspace_why(const struct keeper *keeper)
 {
-	return keeper->lockspace_why;
+	return guard_lockspace_why(keeper->guard);
+}
+
+const char *
+keeper_storage_why(const struct keeper *keeper)
+{
+	return guard_storage_why(keeper->guard);
+}
+
+static bool
+has_storage(const struct keeper *keeper)
+{
+	return str_empty(keeper_storage_why(keeper));
 }
 
 static void
@@ -199,7 +208,7 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 		struct vm_request req = { .env = keeper->env, .uuid = uuid };
 		struct error err = { 0 };
 
-		if (keeper->connected && !jobs_busy(keeper->jobs, uuid)) {
+		if (keeper->connected && has_storage(keeper) && !jobs_busy(keeper->jobs, uuid)) {
 			if (!job_start(keeper->jobs, WORK_VM_HEAL, &req, uuid, "", NULL, heal_done,
 				keeper, &err))
 				failed(WORK_VM_HEAL, &err);
@@ -296,7 +305,7 @@ inspect(struct keeper *keeper)
 	struct inspect_request req = { .env = keeper->env };
 
 	inventory_each_local(keeper->inventory, add_uninspected, &req);
-	if (req.n_vms > 0)
+	if (req.n_vms > 0 && has_storage(keeper))
 		start(keeper, &keeper->inspect, WORK_INSPECT, &req, inspect_done);
 	req.env = (struct work_env){ 0 };
 	model_clear(&inspect_request_model, &req);
@@ -412,68 +421,18 @@ keeper_reconcile(struct keeper *keeper)
 	};
 
 	keeper->reconcile_again = keeper->reconcile.running;
-	if (keeper->reconcile.running || !keeper->connected || str_empty(keeper->env.host))
+	if (keeper->reconcile.running || !keeper->connected || str_empty(keeper->env.host) ||
+	    !has_storage(keeper))
 		return;
 	if (start(keeper, &keeper->reconcile, WORK_RECONCILE, &req, reconcile_done) && req.deep)
 		keeper->deep_due = monotonic_ms() + DEEP_MS;
 }
 
+/* What rested while the storage was not there. */
 static void
-lockspace_failed(struct keeper *keeper, const char *why)
+storage_found(void *arg)
 {
-	if (!str_equal(keeper->lockspace_why, why))
-		log_warning("lockspace", "%s", why);
-	str_set(&keeper->lockspace_why, why);
-}
-
-static void
-lockspace_done(void *arg, void *result, const struct error *err)
-{
-	struct keeper *keeper = arg;
-	struct lockspace_result *res = result;
-
-	int64_t took = monotonic_ms() - keeper->lockspace.since;
-
-	keeper->lockspace.running = false;
-	if (!res) {
-		lockspace_failed(keeper, err->detail);
-		return;
-	}
-	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
-	 */
-	if (took > (int64_t)RENEWAL_FAILS * keeper->env.io_timeout * 1000)
-		return;
-	keeper->lockspace_checked = monotonic_ms();
-	if (!str_empty(keeper->lockspace_why))
-		log_info("lockspace", "joined with host_id %d", res->lockid);
-	str_set(&keeper->lockspace_why, "");
-	inventory_set_lockid(keeper->inventory, res->lockid);
-}
-
-static void
-join_lockspace(struct keeper *keeper)
-{
-	struct lockspace_request req = { .env = keeper->env };
-
-	start(keeper, &keeper->lockspace, WORK_LOCKSPACE, &req, lockspace_done);
-}
-
-static void
-watch_due(evutil_socket_t fd, short what, void *arg)
-{
-	struct keeper *keeper = arg;
-	int64_t now = monotonic_ms();
-
-	if (str_empty(keeper->env.host))
-		return;
-	if (!keeper->lockspace.running) {
-		if (!str_empty(keeper->lockspace_why) ||
-		    now - keeper->lockspace_checked >= LOCKSPACE_MS)
-			join_lockspace(keeper);
-	} else if (str_empty(keeper->lockspace_why) &&
-		   now - keeper->lockspace.since > (int64_t)keeper->config->answer_timeout * 1000) {
-		lockspace_failed(keeper, "sanlock does not answer");
-	}
+	keeper_reconcile(arg);
 }
 
 /* What could not be healed before is tried again. */
@@ -503,7 +462,7 @@ collect_done(void *arg, void *result, const struct error *err)
 
 	if (!keeper->reconcile.running)
 		keeper_reconcile(keeper);
-	join_lockspace(keeper);
+	guard_check(keeper->guard);
 	inspect(keeper);
 	inventory_each_local(keeper->inventory, suspect_again, keeper);
 }
@@ -561,7 +520,6 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
     struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg)
 {
 	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
-	struct timeval tv = { WATCH_MS / 1000, 0 };
 
 	*keeper = (struct keeper){
 		.base = base,
@@ -578,13 +536,12 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 			.host = xstrdup(""),
 			.io_timeout = config->io_timeout,
 		},
-		.lockspace_why = xstrdup("libvirt has not told this host's uuid yet"),
 	};
 	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
-	keeper->watch = event_new(base, -1, EV_PERSIST, watch_due, keeper);
-	event_add(keeper->watch, &tv);
+	keeper->guard =
+	    guard_new(base, config, jobs, inventory, &keeper->env, storage_found, keeper);
 	keeper_reload(keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;
@@ -599,12 +556,11 @@ keeper_free(struct keeper *keeper)
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);
-	event_free(keeper->watch);
+	guard_free(keeper->guard);
 	uuid_set_clear(&keeper->changed);
 	uuid_set_clear(&keeper->wounded);
 	uuid_set_clear(&keeper->suspects);
 	model_clear(&work_env_model, &keeper->env);
-	free(keeper->lockspace_why);
 	free(keeper->cursor);
 	free(keeper);
 }

@@ -40,7 +40,8 @@ struct config {
 	int serf_retry; /* seconds */
 	/* [sanlock] */
 	int io_timeout;	    /* seconds */
-	int answer_timeout; /* seconds after which a silent sanlock is no longer trusted */
+	int answer_timeout; /* seconds after which a silent sanlock or storage is no longer trusted
+			     */
 	/* [jobs] */
 	int jobs_max;
 	int jobs_queue_max;

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The storage under /vms: known by its marker, made once, and nothing is made or started without it."""
+
+import os
+import shutil
+import uuid as uuids
+
+import pytest
+from conftest import BUILD, PREFIX, create, delete, runstate, vmdef, wait_ready, wait_runstate
+from lab import Lab, wait_for
+
+MARKER = "xml/.virtx-storage"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    """One host of its own, which is mistreated."""
+    with Lab(1, build_dir=BUILD, name=f"{PREFIX}storage") as lab:
+        wait_ready(lab.hosts[0])
+        yield lab
+
+
+def ready(host):
+    return host.api("GET", "/readyz").json()
+
+
+def expect_refusals(host, why, uuid=None, timeout=30):
+    """/readyz comes to say this of the storage, and nothing is made or started."""
+    wait_for("the host", lambda: host.api("GET", f"/hosts/{host.uuid}").status == 200, timeout)
+    wait_for(f"'{why}' in /readyz", lambda: why in ready(host)["storage"], timeout)
+    assert host.api("GET", "/readyz").status == 503
+    asked = [host.api("POST", "/vms", {"vmdef": vmdef("refused"), "host": host.uuid})]
+    if uuid:
+        asked.append(host.api("POST", f"/vms/{uuid}/runstate/boot"))
+    for answer in asked:
+        assert answer.status == 503, answer.text
+        assert why in answer.json()["detail"]
+
+
+def test_init_twice(lab):
+    host = lab.hosts[0]
+    with open(f"{lab.vms}/{MARKER}") as file:
+        uuid = file.read().strip()
+    again = host.virtx("storage", "init")
+    assert again.returncode == 1
+    assert uuid in again.stderr and "made already" in again.stderr
+    assert sorted(os.listdir(lab.vms)) == ["ds", "lock", "xml"]
+
+
+def test_not_mounted_at_start(lab):
+    """virtxd makes nothing on the local disk, and takes the storage when it comes."""
+    host = lab.hosts[0]
+    uuid = create(host, vmdef("late"))
+    host.stop("virtxd")
+    host.kill("sanlock")
+    host.run(["umount", "/vms"])
+    host.start("sanlock")
+    host.start("virtxd")
+    try:
+        expect_refusals(host, "virtx storage init")
+        assert host.run(["ls", "-A", "/vms"]).stdout == ""
+    finally:
+        host.run(["mount", "--bind", lab.vms, "/vms"])
+    wait_ready(host)
+    wait_for("the VM", lambda: host.api("GET", f"/vms/{uuid}").status == 200)
+    delete(host, uuid)
+
+
+def test_another_storage(lab):
+    """Another one in the place of that which was joined is no storage for this host."""
+    host = lab.hosts[0]
+    uuid = create(host, vmdef("other"))
+    marker = f"{lab.vms}/{MARKER}"
+    with open(marker) as file:
+        own = file.read()
+    os.rename(marker, f"{marker}.own")
+    with open(marker, "w") as file:
+        file.write(f"{uuids.uuid4()}\n")
+    expect_refusals(host, "another one than that which was joined", uuid)
+    assert own.strip() in ready(host)["storage"]
+    assert runstate(host, uuid) == "poweroff"
+    os.rename(f"{marker}.own", marker)
+    wait_ready(host)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    # What runs can be ended, whatever is mounted.
+    os.rename(marker, f"{marker}.own")
+    expect_refusals(host, "is not mounted")
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    os.rename(f"{marker}.own", marker)
+    wait_ready(host)
+    delete(host, uuid)
+
+
+def test_another_lockspace(lab):
+    """The same marker, and another lockspace: a copy of the storage."""
+    host = lab.hosts[0]
+    space = f"{lab.vms}/lock/__VIRTX__DISKS__"
+    os.rename(space, f"{space}.own")
+    expect_refusals(host, "has lost its lockspace")
+    shutil.copy(f"{space}.own", space)
+    expect_refusals(host, "another one than that which was joined")
+    os.rename(f"{space}.own", space)
+    wait_ready(host)
+
+
+def test_dead_mount(lab):
+    """A mount that answers with errors is told, also when all was well before."""
+    host = lab.hosts[0]
+    host.run(["mount", "-t", "tmpfs", "tmpfs", "/vms"])
+    expect_refusals(host, "is not mounted")
+    host.run(["umount", "/vms"])
+    wait_ready(host)
+
+
+def test_lockspace_in_use(lab):
+    """A storage that hosts used before there were markers gets one from the first that knows of them."""
+    host = lab.hosts[0]
+    host.stop("virtxd")
+    os.unlink(f"{lab.vms}/{MARKER}")
+    os.unlink(host.path("/run/virtx/storage"))
+    host.start("virtxd")
+    wait_ready(host)
+    assert os.path.exists(f"{lab.vms}/{MARKER}")
+
+
+def test_lockspace_never_used(lab):
+    """An empty lockspace proves nothing."""
+    host = lab.hosts[0]
+    host.stop("virtxd")
+    host.kill("sanlock")
+    host.start("sanlock")
+    for name in os.listdir(lab.vms):
+        shutil.rmtree(f"{lab.vms}/{name}")
+    host.start("virtxd")
+    expect_refusals(host, "virtx storage init")
+    assert os.listdir(lab.vms) == []
+    assert host.virtx("storage", "init").returncode == 0
+    wait_for("the storage", lambda: ready(host)["storage"] == "", 30)
+    wait_ready(host)
