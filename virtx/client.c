@@ -33,7 +33,8 @@ struct attempt {
 	bool done;
 	bool failed;
 	bool late;
-	int errnum; /* why there is no connection, 0 if unknown */
+	int errnum;	 /* why there is no connection, 0 if unknown */
+	size_t received; /* of a stream, bytes */
 };
 
 void
@@ -169,6 +170,10 @@ on_piece(struct evhttp_request *request, void *arg)
 	size_t len = evbuffer_get_length(body);
 
 	arm_silence(attempt);
+	/* evhttp counts what came in all; a stream has no end. */
+	attempt->received += len;
+	evhttp_connection_set_max_body_size(
+	    attempt->connection, (ev_ssize_t)(attempt->received + CLIENT_ANSWER_MAX));
 	if (stream->ended ||
 	    stream->data(stream->arg, (const char *)evbuffer_pullup(body, -1), len))
 		return;

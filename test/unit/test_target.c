@@ -45,6 +45,9 @@ setup(void **state)
 	api->inventory = inventory_new();
 	api->operations = operations_new();
 	operations_set_elsewhere(api->operations, VM_OTHER, OTHER);
+	/* A host says that it keeps one of ours. */
+	operations_set_elsewhere(
+	    api->operations, operations_start(api->operations, "VmBoot", VM_SELF, SELF, ""), OTHER);
 	inventory_report_host(api->inventory, &host);
 	inventory_report_vm(api->inventory, inventory_mark(api->inventory), true, &report);
 	inventory_set_host(api->inventory, OTHER, "h2", CSTATE_ACTIVE);
@@ -137,6 +140,25 @@ test_target(void **state)
 	}
 }
 
+/* Whatever another host said of it, before and after. */
+static void
+test_own_operations(void **state)
+{
+	struct api *api = *state;
+	struct request req = { .route = &routes[ROUTE_OPERATION_GET], .body = "" };
+	struct operation_list list = { 0 };
+	char host[UUID_TEXT_SIZE];
+	struct error err = { 0 };
+
+	operations_list(api->operations, &list);
+	assert_int_equal(list.n_items, 1);
+	snprintf(req.param, sizeof(req.param), "%s", list.items[0].id);
+	assert_int_equal(target_find(api, &req, host, &err), 0);
+	assert_string_equal(host, "");
+	assert_null(operations_find_elsewhere(api->operations, req.param));
+	free(list.items);
+}
+
 /* A dry run of a create is explained by whoever is asked; one of a migration by the VM's host, if
  * that knows what it is. */
 static void
@@ -191,6 +213,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_operations, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test(test_scopes),
 	};

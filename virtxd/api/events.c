@@ -47,6 +47,15 @@ stream_end(struct stream *stream)
 	free(stream);
 }
 
+/* Another host reads of this one's own changes alone, and those are never missed. */
+static bool
+is_wanted(const struct stream *stream, const struct event_item *item)
+{
+	if (str_equal(item->type, "reset"))
+		return !stream->req->looped;
+	return !stream->type || str_equal(stream->type, item->type);
+}
+
 /* Sends what fits; false once the stream is ended. */
 static bool
 stream_flush(struct stream *stream)
@@ -62,7 +71,7 @@ stream_flush(struct stream *stream)
 		return false;
 	}
 	while (!stream->full && (item = events_get(events, stream->next))) {
-		if (stream->type && !str_equal(stream->type, item->type)) {
+		if (!is_wanted(stream, item)) {
 			stream->next++;
 			continue;
 		}

@@ -41,6 +41,7 @@ struct peer_call {
 	int deadline_ms;
 	bool stream;
 	size_t answer_max, whole_max;
+	size_t received; /* of a stream, bytes */
 
 	bool in_pieces;
 	bool begun;  /* the headers of the answer are there */
@@ -142,12 +143,16 @@ on_piece(struct evhttp_request *http, void *arg)
 
 	/* evhttp drains what is left in there. */
 	while (call && (len = evbuffer_get_contiguous_space(input)) > 0) {
+		call->received += len;
 		call->ops->data(call->arg, evbuffer_pullup(input, (ssize_t)len), len);
 		evbuffer_drain(input, len);
 		call = wire_call(wire);
 	}
 	if (!call)
 		return;
+	/* evhttp counts what came in all; a stream has no end. */
+	if (call->stream)
+		wire_limit(wire, call->received + call->answer_max);
 	/* evhttp switches reading on again after this. */
 	if (call->paused)
 		event_active(call->deferred, 0, 0);

@@ -29,7 +29,7 @@ struct peer_request {
 	int deadline_ms;   /* until the answer is whole, or has begun where it is taken in pieces;
 			      then it is the longest silence */
 	bool stream;	   /* the answer may be a text/event-stream */
-	size_t answer_max; /* bytes of the answer's body */
+	size_t answer_max; /* bytes of the answer's body; of each chunk of a stream */
 	size_t whole_max;  /* of one that is not taken in pieces, where less; 0: the same */
 };
 

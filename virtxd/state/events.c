@@ -30,12 +30,10 @@ drop_first(struct events *events)
 	free(steal_ptr(item->data));
 }
 
+/* data is given away. */
 static void
-add(struct events *events, const char *type, const struct model *model, const void *obj)
+add_text(struct events *events, const char *type, char *data, size_t len)
 {
-	size_t len;
-	char *data = json_encode(model, obj, &len);
-
 	while (events->last + 1 - events->first >= EVENTS_MAX ||
 	       (events->first <= events->last && events->bytes + len > EVENTS_BYTES_MAX))
 		drop_first(events);
@@ -45,6 +43,21 @@ add(struct events *events, const char *type, const struct model *model, const vo
 	    (struct event_item){ .id = events->last, .type = type, .data = data, .len = len };
 	if (events->added)
 		events->added(events->arg);
+}
+
+static void
+add(struct events *events, const char *type, const struct model *model, const void *obj)
+{
+	size_t len;
+	char *data = json_encode(model, obj, &len);
+
+	add_text(events, type, data, len);
+}
+
+void
+events_add_reset(struct events *events)
+{
+	add_text(events, "reset", xstrdup("{}"), 2);
 }
 
 static void

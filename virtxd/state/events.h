@@ -16,9 +16,9 @@ struct events;
 
 struct event_item {
 	uint64_t id;	  /* from 1 on, without gaps */
-	const char *type; /* "vm", "host" or "operation" */
-	char *data;	  /* JSON: a VmListItem (runstate deleted: it is gone), HostListItem or
-			     Operation */
+	const char *type; /* "vm", "host", "operation" or "reset" */
+	char *data;	  /* JSON: a VmListItem (runstate deleted: it is gone), HostListItem,
+			     Operation or {} */
 	size_t len;
 };
 
@@ -26,6 +26,8 @@ struct event_item {
 struct events *events_new(struct inventory *inventory, struct operations *operations);
 void events_free(struct events *events);
 
+/* Changes may have been missed: who reads has to look anew. */
+void events_add_reset(struct events *events);
 /* An operation of another host has changed. */
 void events_add_operation(struct events *events, const struct operation *operation);
 

@@ -180,8 +180,8 @@ operations_set_elsewhere(struct operations *operations, const char *id, const ch
 {
 	struct elsewhere *elsewhere = &operations->elsewhere[operations->next_elsewhere];
 
-	if (operations_find_elsewhere(operations, id) || uuid_normalize(id, elsewhere->id) < 0 ||
-	    uuid_normalize(host, elsewhere->host) < 0)
+	if (find(operations, id) || operations_find_elsewhere(operations, id) ||
+	    uuid_normalize(id, elsewhere->id) < 0 || uuid_normalize(host, elsewhere->host) < 0)
 		return;
 	operations->next_elsewhere = (operations->next_elsewhere + 1) % OPERATIONS_MAX;
 }
@@ -189,6 +189,9 @@ operations_set_elsewhere(struct operations *operations, const char *id, const ch
 const char *
 operations_find_elsewhere(const struct operations *operations, const char *id)
 {
+	/* Whatever others say. */
+	if (find(operations, id))
+		return NULL;
 	for (size_t i = 0; i < OPERATIONS_MAX; i++) {
 		if (*id && str_equal(operations->elsewhere[i].id, id))
 			return operations->elsewhere[i].host;

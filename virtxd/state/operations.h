@@ -36,7 +36,8 @@ void operations_finish(
 void operations_finish_vm(
     struct operations *operations, const char *vm, const char *op, const char *msg);
 
-/* An operation that another host keeps: the last 1000 of these are remembered. */
+/* An operation that another host keeps: the last 1000 of these are remembered. One that is kept
+ * here is nobody else's. */
 void operations_set_elsewhere(struct operations *operations, const char *id, const char *host);
 /* The host (borrowed until the next change) that keeps it; NULL for one that nobody told of. */
 const char *operations_find_elsewhere(const struct operations *operations, const char *id);

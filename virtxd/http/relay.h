@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operations of the other hosts, as events of this one: read of each host while a client of
- * this one follows GET /events. */
-#ifndef RELAY_H
-#define RELAY_H
+/*
+ * The operations of the other hosts, as events of this one: read of each host while a client of
+ * this one follows GET /events. A feed that breaks goes on where it was; where it cannot, or begins
+ * while clients follow already, these are told of a reset.
+ */
+#ifndef HTTP_RELAY_H
+#define HTTP_RELAY_H
 
 #include "api/events.h"
 #include "http/peer.h"

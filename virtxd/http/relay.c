@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "relay.h"
+#include "http/relay.h"
 
 #include <string.h>
 #include <sys/queue.h>
@@ -15,6 +15,9 @@
 #define LOOK_MS	   500	 /* between looks for readers and hosts */
 #define RETRY_MS   5000	 /* after a host did not answer */
 #define SILENCE_MS 40000 /* two heartbeats of the other host */
+#define CHUNK_MAX  (2 * SSE_EVENT_MAX)
+#define ID_MAX	   63	      /* bytes; longer ones are not ours */
+#define WHOLE_MAX  (64 << 10) /* of an answer that is no stream, bytes */
 
 /* What is read of one host. */
 struct feed {
@@ -24,6 +27,7 @@ struct feed {
 	struct peer_call *call; /* NULL while there is none */
 	int64_t retry;		/* monotonic ms */
 	bool wanted;		/* the host is there, and somebody reads */
+	bool told;		/* something came since it was connected */
 	struct sse sse;
 };
 
@@ -34,6 +38,7 @@ struct relay {
 	struct events *events;
 	struct operations *operations;
 	struct event *timer;
+	bool gap; /* something may have been missed since the last look */
 	LIST_HEAD(, feed) feeds;
 };
 
@@ -54,10 +59,13 @@ on_event(void *arg, const struct sse_event *event)
 	struct operation operation = { 0 };
 	struct error ignored = { 0 };
 
+	feed->told = true;
+	feed->relay->gap |= str_equal(event->type, "reset");
 	if (str_equal(event->type, "operation") &&
 	    json_decode(&operation_model, event->data, strlen(event->data), &operation, &ignored) ==
 		0 &&
-	    str_equal(operation.host, feed->host)) {
+	    str_equal(operation.host, feed->host) &&
+	    !operations_find(feed->relay->operations, str_or_empty(operation.id))) {
 		operations_set_elsewhere(feed->relay->operations, operation.id, feed->host);
 		events_add_operation(feed->relay->events, &operation);
 	}
@@ -91,7 +99,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	log_debug("events", "host '%s' tells no more of its operations: %s", feed->host,
 	    answer ? "it ended the stream" : err->detail);
 	feed->call = NULL;
-	feed->retry = monotonic_ms() + RETRY_MS;
+	feed->retry = feed->told ? 0 : monotonic_ms() + RETRY_MS;
 }
 
 static const struct peer_ops feed_ops = { .begin = on_begin, .data = on_data, .done = on_done };
@@ -99,7 +107,11 @@ static const struct peer_ops feed_ops = { .begin = on_begin, .data = on_data, .d
 static void
 start(struct feed *feed, const struct member_host *host)
 {
-	static const struct request_header headers[] = { { "X-VirtX-Loop", "1" } };
+	const struct request_header headers[] = {
+		{ "X-VirtX-Loop", "1" },
+		{ "Last-Event-ID", feed->sse.id },
+	};
+	size_t id = strlen(str_or_empty(feed->sse.id));
 	_free_ char *path = xasprintf("%s?type=operation", routes[ROUTE_EVENTS].path);
 	struct peer_request request = {
 		.addr = host->addr,
@@ -108,14 +120,16 @@ start(struct feed *feed, const struct member_host *host)
 		.method = METHOD_GET,
 		.path = path,
 		.headers = headers,
-		.n_headers = ARRAY_SIZE(headers),
+		.n_headers = ARRAY_SIZE(headers) - (id == 0 || id > ID_MAX),
 		.connect_ms = 2000,
 		.deadline_ms = SILENCE_MS,
 		.stream = true,
-		.answer_max = 64 << 10, /* of one that is no stream */
+		.answer_max = CHUNK_MAX,
+		.whole_max = WHOLE_MAX,
 	};
 
 	sse_restart(&feed->sse);
+	feed->told = false;
 	feed->call = peer_start(feed->relay->peers, &request, &feed_ops, feed);
 }
 
@@ -157,6 +171,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		if (!feed->wanted)
 			feed_free(feed);
 	}
+	/* One for all that came since the last look. */
+	if (relay->gap)
+		events_add_reset(relay->events);
+	relay->gap = false;
 }
 
 struct relay *
