@@ -152,7 +152,7 @@ def test_acquire(joined):
 
     assert tool(h2, "delete", "busy", VM) == (0, "")
     code, said = tool(h2, "hold", "busy", VM)
-    assert code == 1 and said.startswith("404 cannot find resource 'busy'")
+    assert code == 1 and said.startswith("404 cannot find the lease '/vms/lock/busy/busy'")
     assert is_clean(h1) and is_clean(h2)
 
 

@@ -229,6 +229,27 @@ def test_sanlock_killed_before_delete(lab, host):
     deleted(lab, host, uuid)
 
 
+def test_sanlock_killed_before_update(lab, host):
+    """A disk that an update could not let go of is told, and goes with its image when sanlock is back."""
+    uuid = create(host, vmdef("kept", osdisk=disk("/vms/ds/kept.qcow2", size=1), disks=DISKS))
+    definition = host.api("GET", f"/vms/{uuid}").json()["def"]
+    host.signal("sanlock", signal.SIGSTOP)
+    request = Request(host, "PUT", f"/vms/{uuid}", {"vmdef": {**definition, "disks": []}, "deletestorage": True})
+    wait_for("the update in libvirt", lambda: "f1.qcow2" not in host.virsh("dumpxml", uuid).stdout, 30)
+    host.kill("sanlock")
+    answer = request.answer()
+    assert answer.status == 200 and "tried again" in answer.headers["Warning"], (answer.text, answer.headers)
+    assert left(lab, ["kept"])
+    # What comes next does not forget it.
+    definition = host.api("GET", f"/vms/{uuid}").json()["def"]
+    answer = host.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "name": "renamed"}, "deletestorage": True})
+    assert answer.status in (200, 503), answer.text
+    host.start("sanlock")
+    wait_ready(host, 120)
+    wait_for("all to be gone", lambda: left(lab, ["kept"]) == [], 60)
+    deleted(lab, host, uuid)
+
+
 def deleted(lab, host, uuid):
     """Delete it again: it is gone, or goes now, and nothing of it stays."""
     assert host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)

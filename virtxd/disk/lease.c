@@ -17,13 +17,13 @@
 #include <sanlock_resource.h>
 #include <sanlock_rv.h>
 
+#include "disk/lease_file.h"
 #include "disk/lockfile.h"
 #include "proto/uuid.h"
 
 #define RESOURCE_MODE 02770
-#define SECTOR	      512
-/* Behind the leader, the request block and 2000 hosts. */
-#define LVB_OFFSET ((off_t)2002 * SECTOR)
+#define SECTOR	      LEASE_SECTOR
+#define LVB_OFFSET    LEASE_LVB_OFFSET
 
 /* ".NAME.VM-UUID.deleted" is the longest name of a leftover. */
 #define LEFTOVER_SIZE (LEASE_NAME_SIZE + 37 + sizeof("..deleted"))
@@ -66,9 +66,8 @@ open_lock_dir(const char *root)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The library's description of a resource; the caller frees. */
-static struct sanlk_resource *
-resource_new(const char *name, const char *path, struct error *err)
+struct sanlk_resource *
+lease_resource_new(const char *name, const char *path, struct error *err)
 {
 	struct sanlk_resource *resource;
 
@@ -84,9 +83,8 @@ resource_new(const char *name, const char *path, struct error *err)
 	return resource;
 }
 
-/* An LVB is a uuid or nothing, padded with zeros. */
-static int
-owner_of(const char lvb[SECTOR], char uuid[37])
+int
+lease_parse_owner(const char lvb[SECTOR], char uuid[37])
 {
 	static const char zeros[SECTOR];
 
@@ -101,27 +99,38 @@ owner_of(const char lvb[SECTOR], char uuid[37])
 }
 
 int
-lease_owner(const char *root, const char *name, char uuid[37], struct error *err)
+lease_read_lvb(const char *path, char lvb[SECTOR], struct error *err)
 {
-	__attribute__((aligned(4096))) char lvb[SECTOR];
-	_free_ char *path = lease_path(root, name);
+	__attribute__((aligned(4096))) char sector[SECTOR];
 	_close_ int fd = -1;
 	ssize_t n;
 
-	uuid[0] = '\0';
-	if (check_name(name, err) < 0)
-		return -1;
 	fd = open(path, O_RDONLY | O_DIRECT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return error_errno(err, errno == ENOENT ? 404 : 507, errno,
-		    "cannot open the lease of resource '%s'", name);
-	n = pread(fd, lvb, SECTOR, LVB_OFFSET);
+		return error_errno(
+		    err, errno == ENOENT ? 404 : 507, errno, "cannot open the lease '%s'", path);
+	n = pread(fd, sector, SECTOR, LVB_OFFSET);
 	if (n < 0)
-		return error_errno(err, 507, errno, "cannot read the owner of resource '%s'", name);
+		return error_errno(
+		    err, 507, errno, "cannot read the owner of the lease '%s'", path);
 	if (n < SECTOR)
-		return error_set(err, 507, "resource '%s' is damaged: its file is too short", name);
-	if (owner_of(lvb, uuid) < 0)
-		return error_set(err, 507, "resource '%s' is damaged: its owner is no uuid", name);
+		return error_set(
+		    err, 507, "the lease '%s' is damaged: its file is too short", path);
+	memcpy(lvb, sector, SECTOR);
+	return 0;
+}
+
+int
+lease_owner(const char *root, const char *name, char uuid[37], struct error *err)
+{
+	_free_ char *path = lease_path(root, name);
+	char lvb[SECTOR];
+
+	uuid[0] = '\0';
+	if (check_name(name, err) < 0 || lease_read_lvb(path, lvb, err) < 0)
+		return -1;
+	if (lease_parse_owner(lvb, uuid) < 0)
+		return error_set(err, 507, "the lease '%s' is damaged: its owner is no uuid", path);
 	return 0;
 }
 
@@ -149,7 +158,7 @@ initialize(const char *path, const char *name, int fd, const char *uuid, struct 
 	ssize_t n;
 	int rv;
 
-	resource = resource_new(name, path, err);
+	resource = lease_resource_new(name, path, err);
 	if (!resource)
 		return -1;
 	resource->flags = SANLK_RES_ALIGN1M | SANLK_RES_SECTOR512;
@@ -254,7 +263,7 @@ refused(struct sanlk_resource *resource, const char *name, int rv, struct error 
 		    "when that stays so until its lease expires",
 		    name, (unsigned long long)holder(resource));
 	}
-	return lockfile_error(err, 507, rv, "cannot take the lease of resource '%s'", name);
+	return lockfile_error(err, 507, rv, "cannot take the lease '%s'", resource->disks[0].path);
 }
 
 /* Under the lease: is this VM its owner? */
@@ -268,10 +277,10 @@ check_owner(struct sanlk_resource *resource, const struct lease *lease, struct e
 	rv = sanlock_get_lvb(0, resource, lvb, sizeof(lvb));
 	if (rv < 0)
 		return lockfile_error(
-		    err, 507, rv, "cannot read the owner of resource '%s'", lease->name);
-	if (owner_of(lvb, owner) < 0)
+		    err, 507, rv, "cannot read the owner of the lease '%s'", lease->path);
+	if (lease_parse_owner(lvb, owner) < 0)
 		return error_set(
-		    err, 507, "resource '%s' is damaged: its owner is no uuid", lease->name);
+		    err, 507, "the lease '%s' is damaged: its owner is no uuid", lease->path);
 	if (!owner[0])
 		return error_set(err, 409, "resource '%s' has no owner", lease->name);
 	if (strcmp(owner, lease->uuid) != 0)
@@ -294,12 +303,12 @@ lease_acquire(
 		return error_set(err, 400, "'%s' is no uuid", uuid);
 	snprintf(lease->name, sizeof(lease->name), "%s", name);
 	lease->path = lease_path(root, name);
-	resource = resource_new(name, lease->path, err);
+	resource = lease_resource_new(name, lease->path, err);
 	if (!resource)
 		goto fail;
 	if (stat(lease->path, &st) < 0) {
-		error_errno(
-		    err, errno == ENOENT ? 404 : 507, errno, "cannot find resource '%s'", name);
+		error_errno(err, errno == ENOENT ? 404 : 507, errno, "cannot find the lease '%s'",
+		    lease->path);
 		goto fail;
 	}
 
@@ -379,6 +388,32 @@ lease_delete(const char *root, struct lease *lease, struct error *err)
 		return error_errno(err, 507, -r, "cannot remove '%s' of resource '%s'", away, name);
 	if (fsync(lock) < 0)
 		return error_errno(err, 507, errno, "cannot write out '%s/lock'", root);
+	return 0;
+}
+
+int
+lease_discard(const char *root, const char *name, const char *uuid, struct error *err)
+{
+	char away[LEFTOVER_SIZE], owner[UUID_TEXT_SIZE];
+	_close_ int lock = -1;
+	int r;
+
+	if (check_name(name, err) < 0)
+		return -1;
+	if (uuid_normalize(uuid, owner) < 0)
+		return error_set(err, 400, "'%s' is no uuid", uuid);
+	deletion_name(away, name, owner);
+	lock = open_lock_dir(root);
+	if (lock < 0)
+		return error_errno(err, 507, errno, "cannot open '%s/lock'", root);
+	r = lockfile_remove(lock, away, name);
+	if (r == 0)
+		r = lockfile_rename(lock, name, away);
+	if (r == 0)
+		r = lockfile_remove(lock, away, name);
+	if (r < 0 && r != -ENOENT)
+		return error_errno(err, 507, -r,
+		    "cannot remove what is left of the lease '%s/lock/%s'", root, name);
 	return 0;
 }
 

@@ -46,6 +46,22 @@ int lease_delete(const char *root, struct lease *lease, struct error *err);
  * Not there is fine. */
 int lease_undo(const char *root, const char *name, const char *uuid, struct error *err);
 
+enum lease_health {
+	LEASE_SOUND,
+	LEASE_MISSING,
+	LEASE_DAMAGED, /* sanlock cannot take it, or nobody is written in it as its owner */
+};
+/*
+ * Whether the resource's file is whole, without taking its lease. *owner is whose it is, "" where
+ * that cannot be read; why says what is wrong with one that is not sound. -1 when it cannot be
+ * told, as without the sanlock daemon.
+ */
+int lease_health(const char *root, const char *name, enum lease_health *ret, char owner[37],
+    struct error *why, struct error *err);
+/* Removes a resource that is damaged, so that nobody can hold it; under the VM's lock, and only of
+ * a disk that nobody uses. One that is not there is fine. */
+int lease_discard(const char *root, const char *name, const char *uuid, struct error *err);
+
 /* The names of all resources; *ret is an array of n texts of LEASE_NAME_SIZE bytes, the caller's.
  */
 int lease_list(const char *root, char (**ret)[LEASE_NAME_SIZE], size_t *n, struct error *err);

@@ -96,7 +96,7 @@ drop_resource(const struct work_env *env, const char *uuid, char *path, struct e
 	const struct disk disk = cloud_init_disk(path);
 	int64_t deadline = monotonic_ms() + RELEASE_MS;
 
-	while (storage_drop(env, uuid, &disk, false, err) < 0) {
+	while (storage_drop(env, uuid, &disk, false, NULL, err) < 0) {
 		if (err->status != 409 || monotonic_ms() >= deadline)
 			return -1;
 		nanosleep(&pause, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/storage.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "disk/image.h"
@@ -120,6 +121,22 @@ storage_check(
 	return refuse_managed(env, name, uuid, disk, err);
 }
 
+static int
+check_lease(
+    const struct work_env *env, const char *name, const struct disk *disk, struct error *err)
+{
+	enum lease_health health;
+	struct error why = { 0 };
+	char owner[37];
+
+	if (lease_health(env->root, name, &health, owner, &why, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (health == LEASE_SOUND)
+		return 0;
+	return error_set(err, 507, "disk '%s' cannot be used: %s; 'virtx repair' makes it anew",
+	    disk->path, why.detail);
+}
+
 int
 storage_check_boot(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
@@ -130,7 +147,8 @@ storage_check_boot(
 
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
-	if (!is_managed(disk) && refuse_managed(env, name, uuid, disk, err) < 0)
+	if (is_managed(disk) ? check_lease(env, name, disk, err) < 0
+			     : refuse_managed(env, name, uuid, disk, err) < 0)
 		return -1;
 	/* Its path may be one that is not taken any more; what this host cannot tell, QEMU does. */
 	if (disk->device != DISK_DEVICE_LUN ||
@@ -233,25 +251,53 @@ storage_undo(
 	return 0;
 }
 
+/* What stays of a disk whose lease is gone: nobody can prove whose it is by now. */
+static char *
+left_without_lease(const struct work_env *env, const struct disk *disk, const char *why)
+{
+	struct error ignored = { 0 };
+	struct stat st;
+
+	if (disk->device == DISK_DEVICE_LUN)
+		return xasprintf("lun '%s' is not wiped: %s", disk->path, why);
+	if (image_stat(env->root, disk->path, &st, &ignored) < 0)
+		return NULL;
+	return xasprintf("image '%s' is left: %s; 'virtx repair' shows it", disk->path, why);
+}
+
+/* A disk whose lease is missing or damaged. */
+static int
+drop_leaseless(const struct work_env *env, const char *uuid, const struct disk *disk,
+    const char *name, bool deletestorage, const char *why, char **left, struct error *err)
+{
+	if (lease_discard(env->root, name, uuid, err) < 0 ||
+	    lease_undo(env->root, name, uuid, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (deletestorage && left)
+		*left = left_without_lease(env, disk, why);
+	return 0;
+}
+
 int
 storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
-    bool deletestorage, struct error *err)
+    bool deletestorage, char **left, struct error *err)
 {
 	_lease_ struct lease lease = LEASE_INIT;
-	struct error cause = { 0 };
 	char name[LEASE_NAME_SIZE], owner[37];
+	enum lease_health health;
+	struct error why = { 0 };
 	int r = 0;
 
+	if (left)
+		*left = NULL;
 	if (!is_managed(disk))
 		return 0;
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
-	if (lease_owner(env->root, name, owner, &cause) < 0) {
-		if (cause.status == 404)
-			return lease_undo(env->root, name, uuid, err);
-		*err = cause;
+	if (lease_health(env->root, name, &health, owner, &why, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
-	}
+	if (health != LEASE_SOUND && (!owner[0] || str_equal(owner, uuid)))
+		return drop_leaseless(env, uuid, disk, name, deletestorage, why.detail, left, err);
 	if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (deletestorage && disk->device == DISK_DEVICE_LUN)

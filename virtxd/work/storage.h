@@ -31,10 +31,13 @@ int storage_commit(
  * this VM did not make. */
 int storage_undo(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
-/* Releases a managed disk for good, its image too where deletestorage. One that is released already
- * is fine. */
+/*
+ * Releases a managed disk for good, its image too where deletestorage. One that is released already
+ * is fine. Without a lease nobody can tell whose the image is by now: then it stays, and *left (the
+ * caller's, NULL for nothing) says so; left may be NULL.
+ */
 int storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
-    bool deletestorage, struct error *err);
+    bool deletestorage, char **left, struct error *err);
 /* Measures a disk that is there; report->index is the caller's. */
 int storage_inspect(const struct work_env *env, const struct disk *disk, struct disk_report *report,
     struct error *err);

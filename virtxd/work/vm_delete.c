@@ -30,6 +30,7 @@ plan(const struct vm_delete_request *req, const struct domain_info *info, struct
 			model_copy(&disk_model,
 			    model_append(&journal->dropped, &journal->n_dropped), disk);
 	}
+	vm_carry_over(&req->env, journal, NULL);
 }
 
 int

@@ -121,7 +121,9 @@ judge(const char *uuid, const struct disk *disk, bool own, const char *owner, en
 		    err, 409, "disk '%s' of VM '%s' belongs to VM '%s'", disk->path, uuid, owner);
 	if (want == VM_WANT_REGISTER)
 		return 0;
-	return error_set(err, 507, "disk '%s' of VM '%s' has no lease, or one without an owner",
+	return error_set(err, 507,
+	    "disk '%s' of VM '%s' has no lease, or one without an owner: 'virtx repair' makes it "
+	    "anew",
 	    disk->path, uuid);
 }
 

@@ -126,7 +126,8 @@ vm_add_warning(char **warning, const char *fmt, ...)
 	*warning = str_empty(old) ? steal_ptr(text) : xasprintf("%s; %s", old, text);
 }
 
-/* What a delete could not let go of is tried again for a while; then a repair finds it. */
+/* What a delete or an update could not let go of is tried again for a while; then a repair finds
+ * it. */
 static int
 keep_trying(const struct work_env *env, const struct journal *journal, struct disk *left,
     size_t n_left, char **warning, struct error *err)
@@ -136,6 +137,8 @@ keep_trying(const struct work_env *env, const struct journal *journal, struct di
 
 	if (now_ms() - journal->ts >= RETRY_MS)
 		return journal_remove(env->root, env->host, journal->uuid, err);
+	rest.made = NULL;
+	rest.n_made = 0;
 	rest.dropped = left;
 	rest.n_dropped = n_left;
 	/* Where there is no room for it the journal stays as it is, or there is none. */
@@ -160,22 +163,41 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 			return -1;
 	}
 	for (size_t i = 0; i < journal->n_dropped; i++) {
+		_free_ char *stays = NULL;
 		struct error why = { 0 };
 
 		storage_progress(i, journal->n_dropped);
 		if (storage_drop(env, journal->uuid, &journal->dropped[i], journal->deletestorage,
-			&why) == 0)
-			continue;
-		vm_add_warning(warning, "%s", why.detail);
-		*model_append(&left, &n_left) = journal->dropped[i];
+			&stays, &why) < 0) {
+			vm_add_warning(warning, "%s", why.detail);
+			*model_append(&left, &n_left) = journal->dropped[i];
+		} else if (stays) {
+			vm_add_warning(warning, "%s", stays);
+		}
 	}
 	if (delete &&cloud_init_delete(env, journal->uuid, &cause) < 0)
 		vm_add_warning(warning, "%s", cause.detail);
 	if (delete &&registry_remove(env->root, env->host, journal->uuid, err) < 0)
 		return -1;
-	if (delete &&(n_left > 0 || cause.status))
+	if (n_left > 0 || cause.status)
 		return keep_trying(env, journal, left, n_left, warning, err);
 	return journal_remove(env->root, env->host, journal->uuid, err);
+}
+
+void
+vm_carry_over(const struct work_env *env, struct journal *journal, const struct vmdef *def)
+{
+	_journal_ struct journal old = { 0 };
+	struct error ignored = { 0 };
+
+	if (journal_load(env->root, env->host, journal->uuid, &old, &ignored) < 0 ||
+	    !str_equal(old.op, "VmUpdate") || old.deletestorage != journal->deletestorage)
+		return;
+	for (size_t i = 0; i < old.n_dropped; i++) {
+		if (!def || !vmdef_find_disk(def, old.dropped[i].path))
+			model_copy(&disk_model,
+			    model_append(&journal->dropped, &journal->n_dropped), &old.dropped[i]);
+	}
 }
 
 int

@@ -38,11 +38,13 @@ char *vm_xml(virDomainPtr domain, const char *uuid, struct error *err);
 /*
  * Carries what the journal intends to its end, from wherever it stands: what was made stays, what
  * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be
- * let go of is told in *warning; that of a deleted VM stays in the journal for some minutes, to be
- * tried again.
+ * let go of is told in *warning, and stays in the journal for some minutes, to be tried again.
  */
 int vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     char **warning, struct error *err);
+/* What an earlier update could not let go of becomes the matter of this journal, but for what def
+ * has (NULL: nothing), and for what would be let go of in another way: that a repair finds. */
+void vm_carry_over(const struct work_env *env, struct journal *journal, const struct vmdef *def);
 /* Undoes a create or the new disks of an update, as far as they came. The journal goes last, so
  * that what fails is tried again. */
 int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *journal,

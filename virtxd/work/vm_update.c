@@ -52,6 +52,7 @@ plan(const struct vm_update_request *req, const struct vmdef *old, struct journa
 			model_copy(&disk_model,
 			    model_append(&journal->dropped, &journal->n_dropped), disk);
 	}
+	vm_carry_over(&req->env, journal, &req->def);
 }
 
 /* Gives libvirt and the registry the old definition back. */
