@@ -40,11 +40,31 @@ static const struct field host_digest_fields[] = {
 const struct model host_digest_model = { "HostDigest", sizeof(struct host_digest),
 	host_digest_fields, ARRAY_SIZE(host_digest_fields) };
 
+/* The same in JSON, which may have more than the events. */
+static const struct field vm_listed_fields[] = {
+	FIELD("uuid", struct vm_info, uuid),
+	FIELD("host", struct vm_info, host),
+	FIELD_ENUM("runstate", struct vm_info, runstate, vmrunstate),
+	FIELD("ts", struct vm_info, ts),
+	FIELD("name", struct vm_info, name),
+	FIELD("vlanid", struct vm_info, vlanid),
+	FIELD_ARRAY("custom", struct vm_info, custom, custom_field),
+	FIELD("vcpus", struct vm_info, vcpus),
+	FIELD("left", struct vm_info, left),
+};
+const struct model vm_listed_model = { "VmInfo", sizeof(struct vm_info), vm_listed_fields,
+	ARRAY_SIZE(vm_listed_fields) };
+
 static const struct field vm_info_list_fields[] = {
 	FIELD("host", struct vm_info_list, host),
 	FIELD_STRUCT("fields", struct vm_info_list, fields, host_list_fields),
 	FIELD("digest", struct vm_info_list, digest),
-	FIELD_ARRAY("items", struct vm_info_list, items, vm_info),
+	/* By hand, as the struct is the events'. */
+	{ .name = "items",
+	    .kind = KIND_ARRAY,
+	    .offset = offsetof(struct vm_info_list, items),
+	    .count_offset = offsetof(struct vm_info_list, n_items),
+	    .sub = &vm_listed_model },
 };
 const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),
 	vm_info_list_fields, ARRAY_SIZE(vm_info_list_fields) };

@@ -461,6 +461,7 @@ static const struct field host_list_item_fields[] = {
 	FIELD("uuid", struct host_list_item, uuid),
 	FIELD_STRUCT("fields", struct host_list_item, fields, host_list_fields),
 	FIELD("maintenance", struct host_list_item, maintenance),
+	FIELD("skew", struct host_list_item, skew),
 };
 const struct model host_list_item_model = { "HostListItem", sizeof(struct host_list_item),
 	host_list_item_fields, ARRAY_SIZE(host_list_item_fields) };
@@ -583,6 +584,8 @@ static const struct field ready_fields[] = {
 	FIELD("serf", struct ready, serf),
 	FIELD("lockspace", struct ready, lockspace),
 	FIELD("storage", struct ready, storage),
+	FIELD("clock", struct ready, clock),
+	FIELD("members", struct ready, members),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };

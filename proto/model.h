@@ -428,6 +428,7 @@ struct host_list_item {
 	char *uuid;
 	struct host_list_fields fields;
 	bool maintenance;
+	int64_t skew; /* what its clock is ahead of that of the host that lists it, ms */
 };
 extern const struct model host_list_item_model;
 
@@ -544,6 +545,8 @@ struct ready {
 	char *serf;
 	char *lockspace;
 	char *storage;
+	char *clock; /* these two do not keep it from being ready */
+	char *members;
 };
 extern const struct model ready_model;
 

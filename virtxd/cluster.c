@@ -132,6 +132,7 @@ on_host(void *arg, const struct member_host *host)
 	    enum_word(&cstate_enum, host->cstate));
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
 	inventory_set_maintenance(cluster->inventory, host->uuid, host->maintenance);
+	inventory_set_twin(cluster->inventory, host->uuid, host->twin);
 	gossip_set_member(cluster->gossip, host);
 }
 
@@ -141,6 +142,8 @@ on_member(void *arg, const struct serf_member *member)
 	struct cluster *cluster = arg;
 
 	members_set(cluster->members, member);
+	inventory_set_twin(
+	    cluster->inventory, inventory_self(cluster->inventory), members_twin(cluster->members));
 }
 
 static void
@@ -157,6 +160,7 @@ on_connected(void *arg)
 	struct cluster *cluster = arg;
 
 	log_info("serf", "connected");
+	members_settle(cluster->members);
 	gossip_set_connected(cluster->gossip, true);
 }
 

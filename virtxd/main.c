@@ -198,11 +198,16 @@ static void
 on_ready(void *arg, struct ready *ret)
 {
 	struct daemon *daemon = arg;
+	struct error err = { 0 };
 
 	str_set(&ret->libvirt, virt_why(daemon->virt));
 	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
 					    : "libvirt has not told this host's uuid yet");
 	str_set(&ret->storage, maintainer_why(daemon->maintainer));
+	free(ret->clock);
+	ret->clock = inventory_skew_text(daemon->inventory);
+	inventory_check_twins(daemon->inventory, &err);
+	str_set(&ret->members, err.detail);
 }
 
 static bool
@@ -212,7 +217,7 @@ find_address(void *arg, const char *host, struct forward_address *ret)
 	const struct member_host *member =
 	    daemon->cluster ? members_find(cluster_members(daemon->cluster), host) : NULL;
 
-	if (!member)
+	if (!member || str_empty(member->addr))
 		return false;
 	snprintf(ret->addr, sizeof(ret->addr), "%s", member->addr);
 	ret->port = member->port;

@@ -260,6 +260,17 @@ def flood(host, payloads, rate, seconds):
     return n
 
 
+def send_events(host, events):
+    """Send user events through the host's agent, one by one."""
+    sock = host.connect(7373)
+    sock.sendall(request("handshake", 0, {"Version": 1}))
+    sock.sendall(request("auth", 1, {"AuthKey": host.lab.serf_key}))
+    for n, (name, payload) in enumerate(events):
+        sock.sendall(request("event", n + 2, {"Name": name, "Payload": payload, "Coalesce": False}))
+        time.sleep(0.1)
+    sock.close()
+
+
 def text(value):
     return struct.pack("<H", len(value)) + value.encode()
 
@@ -293,6 +304,35 @@ def test_malformed_flood(lab):
     wait_equal(lab, 30)
 
 
+def test_forged_claims(lab):
+    h1, h2, h3 = lab.hosts
+    uuid = create(h1, vmdef("mine"))
+    wait_equal(lab, 5)
+
+    def claim(ahead, runstate=RUNNING):
+        now = int(time.time() * 1000)
+        send_events(h3, [("VE", text(uuid) + text(h2.uuid) + struct.pack("<hq", runstate, now + ahead))])
+
+    def owners():
+        return {vms(host).get(uuid, {"host": None})["host"] for host in lab.hosts}
+
+    for ahead in 1000, 10000000, 200000:
+        claim(ahead)
+        for _ in range(10):
+            assert owners() == {h1.uuid}
+            time.sleep(0.1)
+    assert "more than 300 s ahead" in h1.log("virtxd")
+    power(h3, "POST", uuid, "boot")
+    assert {state(host, uuid) for host in (h1, h3)} == {RUNNING}
+    claim(250000)
+    power(h2, "DELETE", uuid, "boot", {"force": 2})
+    claim(260000)
+    delete(h1, uuid)
+    wait_for("the VM to be gone for all", lambda: owners() == {None}, 5)
+    time.sleep(2)
+    assert owners() == {None}
+
+
 def test_strange_members(lab):
     h1, h2, h3 = lab.hosts
     before = hosts(h1)
@@ -306,8 +346,13 @@ def test_strange_members(lab):
             time.sleep(4)
             for host in lab.hosts:
                 assert hosts(host) == before, tags
+            if n > 1:
+                wait_for("the twin", lambda n=n: f"stranger{n}" in h1.api("GET", "/readyz").json()["members"], 30)
+            answer = h1.api("POST", f"/hosts/{h1.uuid}/repair", {"apply": True, "define": True})
+            assert answer.status == (409 if n > 1 else 200), answer.text
         finally:
             agent.kill()
             agent.wait()
     wait_equal(lab, 20)
     assert hosts(h1) == before
+    wait_for("no twins", lambda: h1.api("GET", "/readyz").json()["members"] == "", 30)

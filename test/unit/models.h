@@ -61,7 +61,7 @@ static const struct model *const api_models[] = {
 	&maintenance_model,
 	&storage_model,
 	&ready_model,
-	&vm_info_model,
+	&vm_listed_model,
 	&vm_info_list_model,
 };
 

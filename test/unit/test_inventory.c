@@ -253,7 +253,7 @@ test_local_is_the_truth(void **state)
 	report(inventory, VM, VMRUNSTATE_RUNNING, 0);
 	ts = inventory_find_vm(inventory, VM)->vm.ts;
 	assert_int_equal(
-	    tell(inventory, VM, OTHER, VMRUNSTATE_POWEROFF, ts + 1000, "x"), INVENTORY_OLD);
+	    tell(inventory, VM, OTHER, VMRUNSTATE_POWEROFF, ts + 1000, "x"), INVENTORY_CLAIM);
 	assert_int_equal(
 	    tell_state(inventory, VM, OTHER, VMRUNSTATE_DELETED, ts + 2000), INVENTORY_OLD);
 	list.fields.ts = 1;
@@ -317,7 +317,7 @@ test_migrates_unseen(void **state)
 
 	inventory_report_vm(inventory, inventory_mark(inventory), false, &report);
 	assert_int_equal(
-	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms() + 1000, "vm"), INVENTORY_OLD);
+	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms() + 1000, "vm"), INVENTORY_CLAIM);
 	inventory_report_vms(inventory, inventory_mark(inventory), NULL, 0);
 	view = inventory_find_vm(inventory, VM);
 	assert_non_null(view);

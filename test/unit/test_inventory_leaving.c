@@ -270,7 +270,7 @@ test_clock_ahead(void **state)
 	ahead_ms = 5000;
 	inventory_set_runstate(cluster->here, VM, VMRUNSTATE_MIGRATING);
 	ahead_ms = 0;
-	assert_int_equal(tell(cluster->here, cluster->there), INVENTORY_OLD);
+	assert_int_equal(tell(cluster->here, cluster->there), INVENTORY_CLAIM);
 	inventory_release_vm(cluster->here, VM);
 	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_OLD);
 	report_idle(cluster->there);
@@ -289,7 +289,7 @@ test_fails_to_leave(void **state)
 
 	report_idle(cluster->there);
 	ts = ts_of(cluster->there);
-	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_OLD);
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_CLAIM);
 	report_idle(cluster->here);
 	assert_true(ts_of(cluster->here) < ts);
 	reservation_cancel(cluster->here, id);
@@ -343,9 +343,10 @@ static void
 test_definition_stays(void **state)
 {
 	struct cluster *cluster = *state;
-	struct vm_event event = {
-		.uuid = uuid, .host = other, .runstate = VMRUNSTATE_POWEROFF, .ts = 2000000
-	};
+	struct vm_event event = { .uuid = uuid,
+		.host = other,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = clock_ms + 100000 };
 	struct vm_report arrived = { .uuid = uuid, .runstate = VMRUNSTATE_POWEROFF };
 	const struct inventory_vm *view;
 

@@ -161,7 +161,7 @@ test_renamed(void **state)
 	members_free(members);
 }
 
-/* Of two that say they are one host, the first is believed, until it fails. */
+/* Of two that say they are one host, the one that was there first is believed, until it fails. */
 static void
 test_double(void **state)
 {
@@ -169,11 +169,41 @@ test_double(void **state)
 	struct members *members = members_new(SELF, on_changed, &seen);
 
 	set(members, "first", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	members_settle(members);
 	set(members, "second", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	assert_string_equal(members_find(members, OTHER)->name, "first");
-	assert_int_equal(seen.n, 1);
+	assert_string_equal(members_find(members, OTHER)->addr, "10.0.0.2");
+	assert_string_equal(members_find(members, OTHER)->twin, "second");
+	assert_int_equal(seen.n, 2);
 	set(members, "first", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
 	assert_string_equal(members_find(members, OTHER)->name, "second");
+	assert_string_equal(members_find(members, OTHER)->twin, "");
+	members_free(members);
+}
+
+/* After a start nobody knows which was first. */
+static void
+test_double_at_start(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	set(members, "self", "10.0.0.1", CSTATE_ACTIVE, SELF, NULL, "c/1");
+	set(members, "one", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "two", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	members_settle(members);
+	assert_string_equal(members_find(members, OTHER)->addr, "");
+	assert_string_not_equal(members_find(members, OTHER)->twin, "");
+	assert_string_equal(members_twin(members), "");
+	/* One of them gets a uuid of its own. */
+	set(members, "one", "10.0.0.2", CSTATE_ACTIVE, THIRD, NULL, "c/1");
+	assert_string_equal(members_find(members, OTHER)->addr, "10.0.0.3");
+	assert_string_equal(members_find(members, OTHER)->twin, "");
+	assert_string_equal(members_find(members, THIRD)->addr, "10.0.0.2");
+	set(members, "clone", "10.0.0.4", CSTATE_ACTIVE, SELF, NULL, "c/1");
+	assert_string_equal(members_twin(members), "clone");
+	set(members, "clone", "10.0.0.4", CSTATE_LEFT, SELF, NULL, "c/1");
+	assert_string_equal(members_twin(members), "");
 	members_free(members);
 }
 
@@ -207,6 +237,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_double),
+		cmocka_unit_test(test_double_at_start),
 		cmocka_unit_test(test_tags_change),
 	};
 

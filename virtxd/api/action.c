@@ -241,7 +241,7 @@ done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	if (res->gone)
-		inventory_remove_vm(api->inventory, action->vm);
+		inventory_end_vm(api->inventory, action->vm);
 	else if (!res->moved)
 		inventory_report_vm(api->inventory, action->mark, true, &res->vm);
 	reservation_settle(api->inventory, action->reservation, action->vm);

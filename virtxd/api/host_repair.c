@@ -37,7 +37,10 @@ api_host_repair(struct api *api, struct request *req)
 
 	if (action_read(req, &repair.options) < 0)
 		return;
-	if (target_check_self(api, req->param, &err) < 0) {
+	/* With two hosts in one name, what is whose is not known. */
+	if (target_check_self(api, req->param, &err) < 0 ||
+	    (repair.options.apply && (repair.options.deletestorage || repair.options.define) &&
+		inventory_check_twins(api->inventory, &err) < 0)) {
 		request_reply_error(req, &err);
 	} else if (action_check_ready(api, req,
 		       repair.options.apply ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE) == 0) {

@@ -105,6 +105,7 @@ add_gossip(const struct metrics_outside *outside, struct buffer *out)
 	family(out, "gossip_dropped_total", "counter", "User events that were not taken.");
 	sample(out, "gossip_dropped_total", "reason", "malformed", gossip->malformed);
 	sample(out, "gossip_dropped_total", "reason", "refused", gossip->refused);
+	sample(out, "gossip_dropped_total", "reason", "ahead", gossip->ahead);
 	single(out, "gossip_waiting", "gauge", "VMs whose change is still to be sent.",
 	    gossip->waiting);
 	single(out, "gossip_pulls_total", "counter", "Other hosts' lists that were asked for.",

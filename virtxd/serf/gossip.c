@@ -431,7 +431,7 @@ gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list
 void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
-	static struct log_limit malformed_limit, refused_limit;
+	static struct log_limit malformed_limit, refused_limit, ahead_limit;
 	struct intake intake;
 	struct error err = { 0 };
 
@@ -453,6 +453,17 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		return;
 	case INVENTORY_OLD:
 		return;
+	case INVENTORY_AHEAD:
+		gossip->stats.ahead++;
+		log_limited(&ahead_limit, LOG_BURST, "gossip",
+		    "a %s of host '%s' is dropped: its time is more than %d s ahead of this host's "
+		    "clock",
+		    name, intake.host, INVENTORY_AHEAD_MS / 1000);
+		pulls_poll(gossip->pulls, intake.host, now_of(gossip));
+		break;
+	case INVENTORY_CLAIM:
+		pulls_dispute(gossip->pulls);
+		break;
 	case INVENTORY_MISSING:
 		pulls_need(gossip->pulls, intake.host, now_of(gossip));
 		break;

@@ -9,14 +9,13 @@
 
 #include "proto/log.h"
 
-#define NAME_MAX_LEN 128  /* serf's own limit */
 #define RECORDS_MAX  4096 /* members; names of hosts that are gone for good stay */
 #define PORT_DEFAULT 8080 /* the Go virtx has no tag for it */
 
 /* A member; its name is what tells it from others. */
 struct record {
 	UT_hash_handle hh;
-	char name[NAME_MAX_LEN + 1];
+	char name[MEMBERS_NAME_MAX + 1];
 	char uuid[UUID_TEXT_SIZE]; /* "": no host of ours */
 	char addr[46];
 	uint16_t port;
@@ -32,6 +31,7 @@ struct bound {
 	UT_hash_handle hh;
 	struct member_host host;
 	struct record *record;
+	bool known; /* it was this member while there was no other */
 };
 
 struct members {
@@ -40,6 +40,8 @@ struct members {
 	void *arg;
 	struct record *records;
 	struct bound *hosts;
+	bool settled;
+	char twin[MEMBERS_NAME_MAX + 1];
 };
 
 struct members *
@@ -98,10 +100,10 @@ need_record(struct members *members, const char *name)
 	HASH_FIND_STR(members->records, name, record);
 	if (record)
 		return record;
-	if (strlen(name) > NAME_MAX_LEN || HASH_COUNT(members->records) >= RECORDS_MAX) {
+	if (strlen(name) > MEMBERS_NAME_MAX || HASH_COUNT(members->records) >= RECORDS_MAX) {
 		log_limited(&limit, 5, "serf", "member '%.128s' is passed over: %s", name,
-		    strlen(name) > NAME_MAX_LEN ? "its name is too long"
-						: "there are too many members");
+		    strlen(name) > MEMBERS_NAME_MAX ? "its name is too long"
+						    : "there are too many members");
 		return NULL;
 	}
 	record = xcalloc(1, sizeof(*record));
@@ -110,17 +112,20 @@ need_record(struct members *members, const char *name)
 	return record;
 }
 
-/* The member that the host is: the one it was, unless another took over. */
+/* The member that the host is: the one it was, unless another took over. *ret_twin becomes another
+ * one that is active as well, or NULL. */
 static struct record *
-choose(struct members *members, const struct bound *bound)
+choose(struct members *members, const struct bound *bound, struct record **ret_twin)
 {
-	static struct log_limit limit;
 	struct record *record, *next, *other = NULL, *old = bound->record;
 	bool stays = old && strcmp(old->uuid, bound->host.uuid) == 0;
 
+	*ret_twin = NULL;
 	HASH_ITER (hh, members->records, record, next) {
 		if (record == old || strcmp(record->uuid, bound->host.uuid) != 0)
 			continue;
+		if (other && other->cstate == CSTATE_ACTIVE && record->cstate == CSTATE_ACTIVE)
+			*ret_twin = other;
 		if (!other || record->cstate == CSTATE_ACTIVE)
 			other = record;
 	}
@@ -129,11 +134,17 @@ choose(struct members *members, const struct bound *bound)
 	if (old->cstate != CSTATE_ACTIVE)
 		return other->cstate == CSTATE_ACTIVE ? other : old;
 	if (other->cstate == CSTATE_ACTIVE)
-		log_limited(&limit, 5, "serf",
-		    "members '%s' and '%s' both have the uuid '%s' in their tags: only the first "
-		    "is believed",
-		    old->name, other->name, bound->host.uuid);
+		*ret_twin = other;
 	return old;
+}
+
+static void
+warn_of_twin(const char *uuid, const char *name, const char *twin)
+{
+	static struct log_limit limit;
+
+	log_limited(&limit, 5, "serf",
+	    "members '%s' and '%s' both have the uuid '%s' in their tags", name, twin, uuid);
 }
 
 /* Finds out anew what is known of a host. */
@@ -142,6 +153,7 @@ rebind(struct members *members, const char *uuid)
 {
 	struct bound *bound;
 	struct member_host fresh = { 0 };
+	struct record *twin;
 
 	if (!uuid[0] || strcmp(uuid, members->self) == 0)
 		return;
@@ -152,7 +164,7 @@ rebind(struct members *members, const char *uuid)
 		HASH_ADD_KEYPTR(
 		    hh, members->hosts, bound->host.uuid, strlen(bound->host.uuid), bound);
 	}
-	bound->record = choose(members, bound);
+	bound->record = choose(members, bound, &twin);
 	memcpy(fresh.uuid, uuid, sizeof(fresh.uuid));
 	if (bound->record) {
 		fresh.name = bound->record->name;
@@ -167,30 +179,43 @@ rebind(struct members *members, const char *uuid)
 		/* Its member lost the tag, or took another. */
 		fresh = bound->host;
 		fresh.cstate = CSTATE_FAILED;
+		fresh.twin[0] = '\0';
 	}
+	if (bound->record && twin) {
+		memcpy(fresh.twin, twin->name, sizeof(fresh.twin));
+		warn_of_twin(uuid, fresh.name, fresh.twin);
+		/* After a start of virtxd: either may be the one that was cloned. */
+		if (!bound->known)
+			fresh.addr[0] = '\0';
+	}
+	if (members->settled && !fresh.twin[0] && fresh.cstate == CSTATE_ACTIVE)
+		bound->known = true;
 	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
 	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
-	    fresh.maintenance == bound->host.maintenance && fresh.cstate == bound->host.cstate)
+	    fresh.maintenance == bound->host.maintenance && fresh.cstate == bound->host.cstate &&
+	    strcmp(fresh.twin, bound->host.twin) == 0)
 		return;
 	bound->host = fresh;
 	members->changed(members->arg, &bound->host);
 }
 
+/* Of the members that have this host's uuid the first is taken for its own. */
 static void
-warn_of_double(const struct members *members, const struct record *record)
+look_for_own_twin(struct members *members)
 {
-	static struct log_limit limit;
-	struct record *other, *next;
+	struct record *record, *next, *first = NULL;
 
-	if (record->cstate != CSTATE_ACTIVE || strcmp(record->uuid, members->self) != 0)
-		return;
-	HASH_ITER (hh, members->records, other, next) {
-		if (other != record && other->cstate == CSTATE_ACTIVE &&
-		    strcmp(other->uuid, members->self) == 0)
-			log_limited(&limit, 5, "serf",
-			    "members '%s' and '%s' both have this host's uuid '%s' in their tags",
-			    record->name, other->name, members->self);
+	members->twin[0] = '\0';
+	HASH_ITER (hh, members->records, record, next) {
+		if (record->cstate != CSTATE_ACTIVE || strcmp(record->uuid, members->self) != 0)
+			continue;
+		if (!first) {
+			first = record;
+			continue;
+		}
+		memcpy(members->twin, record->name, sizeof(members->twin));
+		warn_of_twin(members->self, first->name, record->name);
 	}
 }
 
@@ -216,7 +241,24 @@ members_set(struct members *members, const struct serf_member *member)
 	if (strcmp(before, record->uuid) != 0)
 		rebind(members, before);
 	rebind(members, record->uuid);
-	warn_of_double(members, record);
+	if (strcmp(before, members->self) == 0 || strcmp(record->uuid, members->self) == 0)
+		look_for_own_twin(members);
+}
+
+void
+members_settle(struct members *members)
+{
+	struct bound *bound, *next;
+
+	members->settled = true;
+	HASH_ITER (hh, members->hosts, bound, next)
+		bound->known |= !bound->host.twin[0] && bound->host.cstate == CSTATE_ACTIVE;
+}
+
+const char *
+members_twin(const struct members *members)
+{
+	return members->twin;
 }
 
 const struct member_host *

@@ -8,6 +8,7 @@
 
 struct members;
 
+#define MEMBERS_NAME_MAX    128		  /* serf's own limit */
 #define MEMBERS_MAINTENANCE "maintenance" /* the tag of a host that takes no VMs: since when */
 
 /* A host by its member: the one that is active, where several had the uuid in turn. */
@@ -21,6 +22,9 @@ struct member_host {
 	bool go;	  /* runs the Go virtx */
 	bool maintenance; /* it takes no VMs */
 	enum cstate cstate;
+	/* Another active member has the uuid, too: a host that was cloned, say. The one that was
+	 * there first is believed; where that is not known, none is, and addr is "". */
+	char twin[MEMBERS_NAME_MAX + 1]; /* "" for none */
 };
 
 /* Told when a host is new, or something of the above has changed; borrowed for the call. */
@@ -31,6 +35,10 @@ struct members *members_new(const char *self, members_changed changed, void *arg
 void members_free(struct members *members);
 /* A member as serf has it now. */
 void members_set(struct members *members, const struct serf_member *member);
+/* All members were told: which was there first is known from here on. */
+void members_settle(struct members *members);
+/* The active member that has this host's uuid in its tags beside this host's own, "" for none. */
+const char *members_twin(const struct members *members);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */
 const struct member_host *members_find(const struct members *members, const char *uuid);
 

@@ -13,6 +13,10 @@
 #define RETRY_MAX_MS  30000
 #define REPEAT_MS     60000  /* until a digest that one pull did not bring about is pulled again */
 #define REPEAT_MAX_MS 900000 /* it doubles up to this */
+#define POLL_MS	      15000
+#define DISPUTE_MS    250   /* until both sides of a dispute are asked again */
+#define DISPUTE_MAX   30000 /* it doubles up to this */
+#define SPREAD_MS     5	    /* for each host that may ask */
 #define NEVER	      INT64_MAX
 
 struct target {
@@ -27,6 +31,9 @@ struct target {
 	uint64_t digest;
 	int64_t repeat_at;
 	int64_t repeat_ms;
+	int64_t asked_at;
+	unsigned int disputes; /* how often it was asked because of one */
+	bool disputed;	       /* it still is */
 };
 
 struct pulls {
@@ -37,6 +44,7 @@ struct pulls {
 	void *arg;
 	struct target *targets;
 	unsigned int n_running;
+	bool disputes; /* they have to be looked at */
 	uint64_t n_done, n_failed;
 };
 
@@ -139,6 +147,70 @@ pulls_need(struct pulls *pulls, const char *host, int64_t now)
 	schedule(pulls, target, now);
 }
 
+void
+pulls_poll(struct pulls *pulls, const char *host, int64_t now)
+{
+	struct target *target = need(pulls, host);
+	int64_t due;
+
+	if (!target || target->running || target->due != NEVER)
+		return;
+	due = target->asked_at + POLL_MS;
+	target->needed = true;
+	target->due = due > now ? due : now + 1;
+}
+
+/* One that everybody hears of at once is not to be asked by everybody at once. */
+static int64_t
+dispute_wait(struct pulls *pulls, const struct target *target)
+{
+	int64_t wait = DISPUTE_MS, spread = SPREAD_MS * members_count_active(pulls->members);
+
+	if (target->disputes == 0)
+		return 1 + random_below(pulls, spread < MOMENT_MS ? spread : MOMENT_MS);
+	for (unsigned int i = 1; i < target->disputes && wait < DISPUTE_MAX; i++)
+		wait *= 2;
+	return wait < DISPUTE_MAX ? wait : DISPUTE_MAX;
+}
+
+static void
+dispute(void *arg, const char *host)
+{
+	struct pulls *pulls = arg;
+	struct target *target = need(pulls, host);
+
+	if (target)
+		target->disputed = true;
+}
+
+void
+pulls_dispute(struct pulls *pulls)
+{
+	pulls->disputes = true;
+}
+
+static void
+run_disputes(struct pulls *pulls, int64_t now)
+{
+	struct target *target, *next;
+	int64_t due;
+
+	pulls->disputes = false;
+	inventory_each_dispute(pulls->inventory, dispute, pulls);
+	HASH_ITER (hh, pulls->targets, target, next) {
+		if (!target->disputed) {
+			target->disputes = 0;
+		} else if (!target->running && !(target->needed && target->due != NEVER)) {
+			due = now + dispute_wait(pulls, target);
+			if (due < target->due)
+				target->due = due;
+			target->needed = true;
+			target->disputes++;
+		}
+		target->disputed = false;
+	}
+}
+
 /* Whether the host's digest calls for a pull at last. */
 static bool
 differs(struct pulls *pulls, struct target *target, int64_t now)
@@ -165,12 +237,13 @@ pull(struct pulls *pulls, struct target *target, int64_t now)
 	const struct member_host *member = members_find(pulls->members, target->uuid);
 
 	target->due = NEVER;
-	if (!member || member->cstate != CSTATE_ACTIVE || member->go)
+	if (!member || member->cstate != CSTATE_ACTIVE || member->go || !member->addr[0])
 		return;
 	if (!target->needed && !differs(pulls, target, now))
 		return;
 	target->needed = false;
 	target->running = true;
+	target->asked_at = now;
 	target->mark = inventory_mark(pulls->inventory);
 	pulls->n_running++;
 	pulls->ask(pulls->arg, member);
@@ -217,6 +290,7 @@ pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *lis
 	target->repeat_at = now + target->repeat_ms;
 	inventory_take_list(pulls->inventory, target->mark, list);
 	pulls_check(pulls, host, now);
+	pulls_dispute(pulls);
 }
 
 int64_t
@@ -225,6 +299,8 @@ pulls_run(struct pulls *pulls, int64_t now)
 	struct target *target, *next;
 	int64_t due = NEVER;
 
+	if (pulls->disputes)
+		run_disputes(pulls, now);
 	HASH_ITER (hh, pulls->targets, target, next) {
 		if (target->running || target->due == NEVER)
 			continue;

@@ -22,6 +22,10 @@ void pulls_free(struct pulls *pulls);
 void pulls_check(struct pulls *pulls, const char *host, int64_t now);
 /* Ask the host in a moment, whatever is known: it came (back) into the cluster. */
 void pulls_need(struct pulls *pulls, const char *host, int64_t now);
+/* Its events cannot be used: ask it instead, now and then. */
+void pulls_poll(struct pulls *pulls, const char *host, int64_t now);
+/* Ask the hosts that each say they have a VM, until one has it: inventory_each_dispute. */
+void pulls_dispute(struct pulls *pulls);
 /* The host's answer; NULL when there is none. */
 void pulls_done(
     struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now);

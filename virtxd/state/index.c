@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/vmdef.h"
+#include "state/claims.h"
 
 struct inventory *
 inventory_new(void)
@@ -12,6 +13,7 @@ inventory_new(void)
 	struct inventory *inventory = xcalloc(1, sizeof(*inventory));
 
 	TAILQ_INIT(&inventory->reservations);
+	LIST_INIT(&inventory->claimed);
 	return inventory;
 }
 
@@ -50,6 +52,7 @@ inventory_free(struct inventory *inventory)
 	HASH_ITER (hh, inventory->hosts, host, next_host) {
 		HASH_DEL(inventory->hosts, host);
 		model_clear(&host_model, &host->host);
+		free(host->twin);
 		free(host);
 	}
 	free(inventory);
@@ -189,6 +192,8 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 	if (host) {
 		struct vm_info info = index_vm_info(entry);
 
+		if (str_equal(entry->claim.host, host->uuid))
+			claim_drop(entry);
 		if (info.ts > host->news_ts)
 			host->news_ts = info.ts;
 		entry->part = vm_info_digest(&info);
@@ -255,6 +260,7 @@ index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 	if (entry->host && ts > entry->host->news_ts)
 		entry->host->news_ts = ts;
 	index_place_vm(entry, NULL);
+	claim_drop(entry);
 	HASH_DEL(inventory->vms, entry);
 	entry->view.vm.ts = ts;
 	tell_vm(inventory, entry, true);

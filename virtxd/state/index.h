@@ -16,14 +16,25 @@
 
 #define OBSERVERS_MAX 8 /* the parts of the daemon that want to know */
 
-/* Another host says that a VM of ours is there. */
+/* What one of the two hosts has said of a VM that another claims, since the claim. */
+enum testimony {
+	TESTIMONY_NONE, /* it is still to be asked */
+	TESTIMONY_HAS,	/* it lists it */
+	TESTIMONY_LEFT, /* it lists it, as one that goes to another host */
+	TESTIMONY_MUTE, /* it cannot be asked */
+};
+
+/* Another host says that a VM is there, and not where it is known to be. */
 struct claim {
 	char host[UUID_TEXT_SIZE]; /* "" for none */
 	enum vmrunstate runstate;
 	int64_t ts;
-	int64_t since;	/* monotonic ms */
-	uint64_t clock; /* the inventory's, then */
-	bool answered;
+	int64_t since;		 /* monotonic ms */
+	uint64_t clock;		 /* the inventory's, then */
+	enum testimony owner;	 /* of the host that is believed */
+	enum testimony claimant; /* and of the other */
+	unsigned int answers;	 /* of a local VM: how often that was told anew */
+	int64_t answer_due;	 /* and when it may be again, monotonic ms */
 };
 
 struct vm_entry {
@@ -39,6 +50,7 @@ struct vm_entry {
 	bool def_known;
 	struct accounting_vm last;
 	struct claim claim;
+	LIST_ENTRY(vm_entry) claim_link; /* in the inventory's, while there is a claim */
 	/* One that has left for another host: among ours, but not local, until that tells of it */
 	uint64_t released_clock; /* 0: it has not */
 	int64_t released;	 /* monotonic ms */
@@ -81,6 +93,9 @@ struct host_entry {
 	int64_t told_at;  /* and when it came, monotonic ms */
 	bool told_digest; /* what it said of its VMs */
 	uint64_t its_digest;
+	char *twin;		     /* a member that has its uuid, too; NULL or "" */
+	bool skew_known;	     /* what its clock is ahead of ours: */
+	int64_t skew;		     /* ms */
 	struct host_figures figures; /* as it answered a placement */
 	int64_t figures_at;	     /* monotonic ms, 0 for never */
 	uint64_t figures_clock;	     /* later reservations are not among them */
@@ -90,6 +105,7 @@ struct inventory {
 	char self[UUID_TEXT_SIZE];
 	uint64_t clock; /* of changes to VMs */
 	struct vm_entry *vms;
+	LIST_HEAD(, vm_entry) claimed;
 	struct tombstone *tombstones;
 	struct host_entry *hosts;
 	struct accounting_host last;

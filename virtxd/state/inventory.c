@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/vmdef.h"
+#include "state/claims.h"
 #include "state/index.h"
 
 #define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
@@ -135,7 +136,7 @@ take_vm(struct inventory *inventory, struct vm_entry *entry)
 	entry->view.whole = false;
 	entry->def_known = entry->view.measured = false;
 	entry->released_clock = 0;
-	entry->claim = (struct claim){ 0 };
+	claim_drop(entry);
 	if (tombstone && vm->ts < tombstone->ts)
 		vm->ts = tombstone->ts;
 	stamp(vm);
@@ -175,19 +176,13 @@ recount(struct inventory *inventory)
 
 /* libvirt says that the VM is here, and has been asked after another host said the same. Where it
  * came from there, by the clock of that host the last word from there may be later than our first,
- * and nobody would believe us: ours is told anew. Once, as two that both have it would not end. */
+ * and nobody would believe us: ours is told anew. Ever more rarely, as two that both have it would
+ * not end. */
 static void
 answer_claim(const struct inventory *inventory, uint64_t mark, struct vm_entry *entry)
 {
-	struct claim *claim = &entry->claim;
-	struct vm *vm = &entry->view.vm;
-
-	if (!claim->host[0] || claim->answered || claim->clock > mark ||
-	    index_is_leaving(inventory, entry))
-		return;
-	claim->answered = true;
-	if (vm->ts <= claim->ts)
-		vm->ts = claim->ts + 1;
+	if (!index_is_leaving(inventory, entry) && claim_must_answer(entry, mark))
+		entry->view.vm.ts = entry->claim.ts + 1;
 }
 
 static void
@@ -260,34 +255,33 @@ disown(struct vm_entry *entry)
 static void
 release(struct inventory *inventory, struct vm_entry *entry)
 {
-	struct host_entry *host;
-
 	disown(entry);
 	entry->released_clock = entry->data_clock = ++inventory->clock;
 	entry->released = monotonic_ms();
-	host = index_find_host(inventory, entry->claim.host);
-	if (host) {
-		index_trim_vm(entry);
-		str_set(&entry->view.vm.runinfo.host, host->uuid);
-		entry->view.vm.runinfo.runstate = entry->claim.runstate;
-		entry->view.vm.ts = entry->claim.ts;
+	if (entry->claim.host[0] && entry->claim.claimant != TESTIMONY_NONE) {
+		claim_grant(inventory, entry);
+	} else {
+		index_place_vm(entry, entry->host);
+		index_tell_vm(inventory, entry);
 	}
-	entry->claim = (struct claim){ 0 };
-	index_place_vm(entry, host ? host : entry->host);
-	index_tell_vm(inventory, entry);
 	recount(inventory);
+}
+
+static void
+end(struct inventory *inventory, struct vm_entry *entry)
+{
+	stamp(&entry->view.vm);
+	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }
 
 /* It has ended, or is with the host that says it has it. */
 static void
 forget(struct inventory *inventory, struct vm_entry *entry)
 {
-	if (entry->claim.host[0]) {
+	if (entry->claim.host[0])
 		release(inventory, entry);
-		return;
-	}
-	stamp(&entry->view.vm);
-	index_bury_vm(inventory, entry, entry->view.vm.ts);
+	else
+		end(inventory, entry);
 }
 
 static bool
@@ -352,6 +346,17 @@ inventory_remove_vm(struct inventory *inventory, const char *uuid)
 	if (!entry || !entry->view.local)
 		return;
 	forget(inventory, entry);
+	recount(inventory);
+}
+
+void
+inventory_end_vm(struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+
+	if (!entry || (!entry->view.local && !index_has_left(inventory, entry)))
+		return;
+	end(inventory, entry);
 	recount(inventory);
 }
 
@@ -455,22 +460,77 @@ inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool ma
 	index_tell_host(inventory, entry);
 }
 
+void
+inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (entry)
+		str_set(&entry->twin, twin);
+}
+
+static bool
+has_twin(const struct host_entry *entry)
+{
+	return !str_empty(entry->twin) && entry->host.cstate == CSTATE_ACTIVE;
+}
+
+int
+inventory_check_twins(const struct inventory *inventory, struct error *err)
+{
+	struct host_entry *entry, *next;
+
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (has_twin(entry))
+			return error_set(err, 409,
+			    "host '%s' and member '%s' of serf both have the uuid '%s': give one "
+			    "of them another",
+			    str_or_empty(entry->host.def.name), entry->twin, entry->uuid);
+	}
+	return 0;
+}
+
+static void
+add_problem(struct host *host, const char *kind, const char *vm, char *detail)
+{
+	struct host_problem *problem = model_append(&host->problems, &host->n_problems);
+
+	problem->kind = xstrdup(kind);
+	problem->vm = xstrdup(vm);
+	problem->detail = detail;
+}
+
+/* What is wrong with the hosts of the cluster, as this one sees them. */
+static void
+add_host_problems(const struct inventory *inventory, struct host *host)
+{
+	struct host_entry *entry, *next;
+	struct error err = { 0 };
+
+	if (inventory_check_twins(inventory, &err) < 0)
+		add_problem(host, "twin", "", xstrdup(err.detail));
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
+			add_problem(host, "clock", "",
+			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "
+				      "believed",
+				str_or_empty(entry->host.def.name), (long long)entry->skew / 1000));
+	}
+}
+
 /* A VM of ours that another host keeps saying it has. */
 static void
 add_conflicts(struct host_entry *self, struct host *host)
 {
 	int64_t now = monotonic_ms();
-	struct host_problem *problem;
 	struct vm_entry *entry;
 
 	LIST_FOREACH (entry, &self->vms, link) {
 		if (!entry->claim.host[0] || now - entry->claim.since < CONFLICT_MS)
 			continue;
-		problem = model_append(&host->problems, &host->n_problems);
-		problem->kind = xstrdup("conflict");
-		problem->vm = xstrdup(entry->uuid);
-		problem->detail = xasprintf(
-		    "host '%s' has this VM too: undefine it on one of the two", entry->claim.host);
+		add_problem(host, "conflict", entry->uuid,
+		    xasprintf("host '%s' has this VM too: undefine it on one of the two",
+			entry->claim.host));
 	}
 }
 
@@ -488,6 +548,7 @@ inventory_set_problems(struct inventory *inventory, const struct host_problem *p
 		model_copy(&host_problem_model, model_append(&fresh.problems, &fresh.n_problems),
 		    &problems[i]);
 	add_conflicts(entry, &fresh);
+	add_host_problems(inventory, &fresh);
 	for (size_t i = 0; i < host->n_problems; i++)
 		model_clear(&host_problem_model, &host->problems[i]);
 	free(host->problems);

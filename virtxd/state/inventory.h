@@ -59,6 +59,10 @@ void inventory_report_host(struct inventory *inventory, const struct host_report
 void inventory_set_lockid(struct inventory *inventory, int lockid);
 /* A host (this one, too) takes no VMs, or does again. */
 void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
+/* Two members of serf have the host's uuid (this one's, too): the name of the other, "" for not. */
+void inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin);
+/* 0 where no two active hosts have one uuid; else -1 with a 409 that says which do. */
+int inventory_check_twins(const struct inventory *inventory, struct error *err);
 /* What needs a human, as the last reconciliation saw it. */
 void inventory_set_problems(
     struct inventory *inventory, const struct host_problem *problems, size_t n);
@@ -76,8 +80,10 @@ void inventory_report_vms(
 /* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
 void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
-/* A local VM is gone. */
+/* A local VM is gone, or is with the host that claims it. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
+/* A local VM was deleted, whatever others say of it. */
+void inventory_end_vm(struct inventory *inventory, const char *uuid);
 /* A local VM has left for another host, whose gossip tells the rest. Until then, and for a minute
  * at most, it is listed and counted in the digest as before, so that nobody takes it for ended. */
 void inventory_release_vm(struct inventory *inventory, const char *uuid);
@@ -96,12 +102,16 @@ const struct host *inventory_find_host(const struct inventory *inventory, const 
 
 /*
  * What other hosts tell. An older ts never overwrites a newer one, nothing overwrites what is known
- * of this host's own VMs, and only hosts that serf has named are believed.
+ * of this host's own VMs, and only hosts that serf has named are believed. An event about the VM of
+ * another host is a claim, see claims.h.
  */
+#define INVENTORY_AHEAD_MS 300000
 enum inventory_news {
 	INVENTORY_TAKEN,
 	INVENTORY_OLD,	   /* nothing new, or of this host itself */
 	INVENTORY_MISSING, /* taken, but more must be known of the VM for it to be shown */
+	INVENTORY_CLAIM,   /* it is about another host's VM: both have to be asked */
+	INVENTORY_AHEAD,   /* its time is more than INVENTORY_AHEAD_MS from now: not taken */
 	INVENTORY_REFUSED, /* from no host of the cluster, no uuid, or too much */
 };
 
@@ -133,6 +143,11 @@ bool inventory_get_news(const struct inventory *inventory, const char *vm, struc
 /* The same of another host, from its own answer to this one. */
 enum inventory_news inventory_take_news(struct inventory *inventory, const struct host_news *news);
 
+/* The hosts of which each says that it has a VM: each has to be asked for its list until that is
+ * settled. A host may come several times. */
+void inventory_each_dispute(
+    const struct inventory *inventory, void (*each)(void *arg, const char *host), void *arg);
+
 /* Whether the host runs this virtxd, and not the Go one: its news come with a digest. */
 bool inventory_tells_digest(const struct inventory *inventory, const char *host);
 
@@ -145,6 +160,10 @@ enum inventory_match {
 /* ret_digest (NULL or) becomes the digest that it told. */
 enum inventory_match inventory_match(
     const struct inventory *inventory, const char *host, uint64_t *ret_digest);
+
+/* The active hosts whose clocks differ from this one's by more than 2 s, in words; "" for none. The
+ * caller frees. */
+char *inventory_skew_text(const struct inventory *inventory);
 
 /* How many there are: hosts by cstate, VMs by vmrunstate. */
 #define INVENTORY_STATES 16

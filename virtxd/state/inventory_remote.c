@@ -2,8 +2,10 @@
 /* What other hosts tell of themselves and their VMs. */
 #include <string.h>
 
+#include "state/claims.h"
 #include "state/index.h"
 
+#define SKEW_DELAY_MS 10000  /* that an event may be on its way */
 #define VMS_MAX	      200000 /* in all; twenty times the size that VirtX is made for */
 #define NEWS_AHEAD_MS 60000  /* news later than a digest by more has a wrong clock */
 #define CLOCK_RESET_MS                                                            \
@@ -70,6 +72,25 @@ set_fields(struct host *host, const struct host_list_fields *fields)
 	str_set(&def->osv, fields->osv);
 }
 
+/* What comes from a host's clock says how that differs from ours: exactly where the host was asked,
+ * and no less than that where it may have been on its way for a while. */
+static void
+note_skew(struct host_entry *host, int64_t ts, bool asked)
+{
+	int64_t ms = ts - now_ms();
+
+	if (!asked && host->skew_known && ms < host->skew && ms > host->skew - SKEW_DELAY_MS)
+		return;
+	host->skew_known = true;
+	host->skew = ms;
+}
+
+static bool
+is_ahead(int64_t ts)
+{
+	return ts > now_ms() + INVENTORY_AHEAD_MS;
+}
+
 /* The host's word about itself; digest is NULL where it gave none. False for what is older than
  * what is known. */
 static bool
@@ -99,40 +120,6 @@ take_fields(struct inventory *inventory, struct host_entry *entry,
 	return true;
 }
 
-static void
-set_claim(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
-    enum vmrunstate runstate, int64_t ts)
-{
-	struct claim *claim = &entry->claim;
-
-	if (!str_equal(claim->host, host->uuid)) {
-		*claim = (struct claim){ .since = monotonic_ms(), .clock = ++inventory->clock };
-		memcpy(claim->host, host->uuid, sizeof(claim->host));
-	}
-	claim->runstate = runstate;
-	claim->ts = ts;
-}
-
-static void
-drop_claim(struct vm_entry *entry, const struct host_entry *host)
-{
-	if (str_equal(entry->claim.host, host->uuid))
-		entry->claim = (struct claim){ 0 };
-}
-
-/* By its digest the host has none of our VMs. */
-static void
-drop_claims(struct inventory *inventory, const struct host_entry *host)
-{
-	struct host_entry *self = index_find_host(inventory, inventory->self);
-	struct vm_entry *entry;
-
-	if (!self)
-		return;
-	LIST_FOREACH (entry, &self->vms, link)
-		drop_claim(entry, host);
-}
-
 enum inventory_news
 inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
@@ -141,10 +128,14 @@ inventory_take_host(
 
 	if (!entry)
 		return no_teller(inventory, info->uuid);
+	note_skew(entry, info->fields.ts, false);
+	if (is_ahead(info->fields.ts))
+		return INVENTORY_AHEAD;
 	if (!take_fields(inventory, entry, &info->fields, digest, false))
 		return INVENTORY_OLD;
+	/* By its digest it has no more than is known. */
 	if (inventory_match(inventory, entry->uuid, NULL) == INVENTORY_MATCH_EQUAL)
-		drop_claims(inventory, entry);
+		claims_drop_of(inventory, entry, UINT64_MAX, NULL, NULL);
 	return INVENTORY_TAKEN;
 }
 
@@ -161,7 +152,8 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
 
 	entry->data_clock = ++inventory->clock;
-	vm->ts = info->ts;
+	/* Of a host whose clock is wrong, which was asked. */
+	vm->ts = is_ahead(info->ts) ? now_ms() : info->ts;
 	if (same)
 		return;
 	index_trim_vm(entry);
@@ -182,8 +174,8 @@ take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	bool untimed = ts == 0 && entry->host && !entry->host->told_digest;
 
 	if (entry->view.local) {
-		if (host)
-			drop_claim(entry, host);
+		if (host && str_equal(entry->claim.host, host->uuid))
+			claim_drop(entry);
 		return INVENTORY_OLD;
 	}
 	if (!untimed && ts < entry->view.vm.ts)
@@ -221,6 +213,8 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 		return no_teller(inventory, event->host);
 	if (uuid_normalize(event->uuid, uuid) < 0 || event->runstate == VMRUNSTATE_NONE)
 		return INVENTORY_REFUSED;
+	if (is_ahead(event->ts))
+		return INVENTORY_AHEAD;
 	entry = index_find_vm(inventory, uuid);
 	if (host)
 		note_news(host, event->ts);
@@ -236,10 +230,8 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	vm = &entry->view.vm;
 	if (event->ts <= vm->ts)
 		return INVENTORY_OLD;
-	if (entry->view.local) {
-		set_claim(inventory, entry, host, event->runstate, event->ts);
-		return INVENTORY_OLD;
-	}
+	if (claim_make(inventory, entry, host, event->runstate, event->ts, false))
+		return INVENTORY_CLAIM;
 	entry->data_clock = ++inventory->clock;
 	vm->ts = event->ts;
 	if (vm->runinfo.runstate == event->runstate && entry->host == host)
@@ -271,6 +263,8 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		return no_teller(inventory, info->host);
 	if (uuid_normalize(info->uuid, uuid) < 0 || info->runstate <= VMRUNSTATE_DELETED)
 		return INVENTORY_REFUSED;
+	if (is_ahead(info->ts))
+		return INVENTORY_AHEAD;
 	note_news(host, info->ts);
 	entry = index_find_vm(inventory, uuid);
 	if (!entry) {
@@ -282,9 +276,8 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 			return INVENTORY_REFUSED;
 	} else if (info->ts <= entry->view.vm.ts) {
 		return INVENTORY_OLD;
-	} else if (entry->view.local) {
-		set_claim(inventory, entry, host, info->runstate, info->ts);
-		return INVENTORY_OLD;
+	} else if (claim_make(inventory, entry, host, info->runstate, info->ts, false)) {
+		return INVENTORY_CLAIM;
 	}
 	set_info(inventory, entry, host, info);
 	return INVENTORY_TAKEN;
@@ -298,7 +291,6 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 {
 	const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 	struct vm_entry *entry = index_find_vm(inventory, uuid);
-	int64_t known;
 
 	if (!entry) {
 		if (tombstone && tombstone->clock > mark && info->ts <= tombstone->ts)
@@ -308,11 +300,11 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 			set_info(inventory, entry, host, info);
 		return;
 	}
-	known = entry->view.vm.ts;
-	if (entry->view.local)
-		set_claim(inventory, entry, host, info->runstate, info->ts);
-	else if (info->ts > known || (entry->host == host && entry->data_clock <= mark))
+	if (claim_make(inventory, entry, host, info->runstate, info->ts, true))
+		return;
+	if (entry->host != host || info->ts > entry->view.vm.ts || entry->data_clock <= mark)
 		set_info(inventory, entry, host, info);
+	claim_hear_owner(entry, mark, info->left);
 }
 
 struct seen {
@@ -321,12 +313,18 @@ struct seen {
 };
 
 static bool
-is_unlisted(void *arg, const char *vm)
+is_listed(void *arg, const char *vm)
 {
 	struct seen *seen = arg, *found;
 
 	HASH_FIND_STR(seen, vm, found);
-	return !found;
+	return found;
+}
+
+static bool
+is_unlisted(void *arg, const char *vm)
+{
+	return !is_listed(arg, vm);
 }
 
 /* What the host did not list has ended, or left; a claim that it does not repeat is dropped. */
@@ -334,24 +332,20 @@ static void
 drop_unlisted(
     struct inventory *inventory, uint64_t mark, struct host_entry *host, struct seen *seen)
 {
-	struct host_entry *self = index_find_host(inventory, inventory->self);
 	struct vm_entry *entry, *next;
-	struct seen *found;
 
+	claims_drop_of(inventory, host, mark, is_listed, seen);
 	for (entry = LIST_FIRST(&host->vms); entry; entry = next) {
 		next = LIST_NEXT(entry, link);
-		HASH_FIND_STR(seen, entry->uuid, found);
-		if (!found && entry->data_clock <= mark)
+		if (is_listed(seen, entry->uuid) || entry->data_clock > mark)
+			continue;
+		if (entry->claim.host[0])
+			claim_grant(inventory, entry);
+		else
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 	}
+	claims_decide(inventory);
 	reservation_forget(inventory, host->uuid, mark, is_unlisted, seen);
-	if (!self)
-		return;
-	LIST_FOREACH (entry, &self->vms, link) {
-		HASH_FIND_STR(seen, entry->uuid, found);
-		if (!found)
-			drop_claim(entry, host);
-	}
 }
 
 enum inventory_news
@@ -365,6 +359,7 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 
 	if (!host)
 		return no_teller(inventory, list->host);
+	note_skew(host, list->fields.ts, true);
 	all = xcalloc(list->n_items + 1, sizeof(*all));
 	for (size_t i = 0; i < list->n_items; i++) {
 		const struct vm_info *info = &list->items[i];
@@ -424,6 +419,7 @@ inventory_take_news(struct inventory *inventory, const struct host_news *news)
 
 	if (!host)
 		return no_teller(inventory, news->host);
+	note_skew(host, news->ts, true);
 	for (size_t i = 0; i < news->n_items; i++)
 		take_news_item(inventory, host, &news->items[i]);
 	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
@@ -482,7 +478,8 @@ inventory_get_list(const struct inventory *inventory, const char *host, struct v
 	LIST_FOREACH (vm, &entry->vms, link) {
 		struct vm_info info = index_vm_info(vm);
 
-		model_copy(&vm_info_model, &ret->items[ret->n_items++], &info);
+		model_copy(&vm_info_model, &ret->items[ret->n_items], &info);
+		ret->items[ret->n_items++].left = index_has_left(inventory, vm);
 	}
 }
 

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An event about another host's VM is not believed until the hosts were asked. */
+#include <string.h>
+
+#include "gossip_fixture.h"
+#include "proto/binary.h"
+
+/* Anybody may send a VE in the name of a host. */
+static void
+forge(struct cluster *cluster, unsigned int vm, const struct side *as, enum vmrunstate runstate,
+    int64_t ts)
+{
+	_free_ char *uuid = xstrdup(vm_uuid(vm)), *host = xstrdup(as->uuid);
+	struct vm_event event = { uuid, host, runstate, ts };
+	_buffer_ struct buffer out = { 0 };
+
+	assert_int_equal(binary_encode(&vm_event_model, &event, &out), 0);
+	for (size_t i = 0; i < cluster->n; i++)
+		gossip_receive(cluster->sides[i].gossip, GOSSIP_VM_EVENT, out.data, out.len);
+}
+
+static void
+expect(const struct cluster *cluster, unsigned int vm, const struct side *host,
+    enum vmrunstate runstate)
+{
+	for (size_t i = 0; i < cluster->n; i++) {
+		const struct inventory_vm *view =
+		    inventory_find_vm(cluster->sides[i].inventory, vm_uuid(vm));
+
+		assert_non_null(view);
+		assert_string_equal(view->vm.runinfo.host, host->uuid);
+		assert_int_equal(view->vm.runinfo.runstate, runstate);
+	}
+}
+
+static void
+expect_none(const struct cluster *cluster, unsigned int vm)
+{
+	for (size_t i = 0; i < cluster->n; i++)
+		assert_null(inventory_find_vm(cluster->sides[i].inventory, vm_uuid(vm)));
+}
+
+/* Three hosts, and VM 1 on the first. */
+static int
+setup(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+
+	pass(cluster, 5000, false);
+	report_vm(&cluster->sides[0], 1, VMRUNSTATE_RUNNING, "web");
+	pass(cluster, 5000, false);
+	expect(cluster, 1, &cluster->sides[0], VMRUNSTATE_RUNNING);
+	*state = cluster;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	cluster_free(*state);
+	return 0;
+}
+
+static void
+test_forged(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	int64_t now = now_ms();
+
+	forge(cluster, 1, other, VMRUNSTATE_POWEROFF, now + 1000);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	pass(cluster, 22000, false);
+	forge(cluster, 1, other, VMRUNSTATE_RUNNING, now + 200000);
+	pass(cluster, 2000, false);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	/* It is changed and deleted as any other. */
+	report_vm(owner, 1, VMRUNSTATE_POWEROFF, "web");
+	pass(cluster, 2000, false);
+	expect(cluster, 1, owner, VMRUNSTATE_POWEROFF);
+	forge(cluster, 1, other, VMRUNSTATE_RUNNING, now + 210000);
+	inventory_remove_vm(owner->inventory, vm_uuid(1));
+	pass(cluster, 2000, false);
+	expect_none(cluster, 1);
+}
+
+static void
+test_ahead(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0];
+
+	forge(cluster, 1, owner, VMRUNSTATE_PAUSED, now_ms() + 10000000);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	assert_int_equal(stats_of(&cluster->sides[1]).ahead, 1);
+	/* Within what is believed the host itself puts it right. */
+	forge(cluster, 1, owner, VMRUNSTATE_PAUSED, now_ms() + 100000);
+	pass(cluster, 20000, false);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+}
+
+/* The other host runs it before the first one has done with it. */
+static void
+test_live_migration(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *from = &cluster->sides[0], *to = &cluster->sides[1];
+
+	report_vm(from, 1, VMRUNSTATE_MIGRATING, "web");
+	pass(cluster, 200, false);
+	report_vm(to, 1, VMRUNSTATE_RUNNING, "web");
+	pass(cluster, 500, false);
+	assert_string_equal(
+	    inventory_find_vm(cluster->sides[2].inventory, vm_uuid(1))->vm.runinfo.host, to->uuid);
+	inventory_release_vm(from->inventory, vm_uuid(1));
+	pass(cluster, 500, false);
+	expect(cluster, 1, to, VMRUNSTATE_RUNNING);
+	pass(cluster, 20000, false);
+	assert_true(equal_views(cluster));
+}
+
+/* Both have it for a while, and neither runs it. */
+static void
+test_cold_migration(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *from = &cluster->sides[0], *to = &cluster->sides[1];
+
+	report_vm(from, 1, VMRUNSTATE_POWEROFF, "web");
+	pass(cluster, 2000, false);
+	report_vm(to, 1, VMRUNSTATE_POWEROFF, "web");
+	pass(cluster, 500, false);
+	assert_string_equal(
+	    inventory_find_vm(cluster->sides[2].inventory, vm_uuid(1))->vm.runinfo.host,
+	    from->uuid);
+	inventory_release_vm(from->inventory, vm_uuid(1));
+	pass(cluster, 2000, false);
+	expect(cluster, 1, to, VMRUNSTATE_POWEROFF);
+	/* Deleted right after. */
+	inventory_remove_vm(to->inventory, vm_uuid(1));
+	pass(cluster, 1000, false);
+	expect_none(cluster, 1);
+}
+
+/* Of two that have it in the end, the one that runs it. */
+static void
+test_lease_decides(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *runs = &cluster->sides[0], *stale = &cluster->sides[1];
+	const struct inventory_vm *seen;
+
+	report_vm(stale, 1, VMRUNSTATE_POWEROFF, "web");
+	pass(cluster, 60000, false);
+	seen = inventory_find_vm(cluster->sides[2].inventory, vm_uuid(1));
+	assert_string_equal(seen->vm.runinfo.host, runs->uuid);
+	report_vm(runs, 1, VMRUNSTATE_POWEROFF, "web");
+	report_vm(stale, 1, VMRUNSTATE_RUNNING, "web");
+	pass(cluster, 60000, false);
+	seen = inventory_find_vm(cluster->sides[2].inventory, vm_uuid(1));
+	assert_string_equal(seen->vm.runinfo.host, stale->uuid);
+}
+
+/* It ends where it was while another host claims it: nothing stays behind there. */
+static void
+test_no_ghost(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+
+	forge(cluster, 1, other, VMRUNSTATE_RUNNING, now_ms() + 1000);
+	inventory_end_vm(owner->inventory, vm_uuid(1));
+	assert_null(inventory_find_vm(owner->inventory, vm_uuid(1)));
+	pass(cluster, 3000, false);
+	expect_none(cluster, 1);
+}
+
+/* The host that has it went away with it, and another one starts it. */
+static void
+test_owner_failed(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *failed = &cluster->sides[0], *heir = &cluster->sides[1];
+
+	set_member(heir, failed, CSTATE_FAILED, false);
+	set_member(&cluster->sides[2], failed, CSTATE_FAILED, false);
+	report_vm(heir, 1, VMRUNSTATE_RUNNING, "web");
+	pass(cluster, 2000, false);
+	assert_string_equal(
+	    inventory_find_vm(cluster->sides[2].inventory, vm_uuid(1))->vm.runinfo.host,
+	    heir->uuid);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_live_migration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cold_migration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lease_decides, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_ghost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_owner_failed, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
