@@ -278,6 +278,35 @@ test_interfaces_without_a_mac(void **state)
 	domain_info_clear(&info);
 }
 
+static bool
+is_os_disk(const struct disk *disk, void *arg)
+{
+	return str_equal(disk->path, arg);
+}
+
+static void
+test_renew(void **state)
+{
+	static const char path[] = "/vms/nvram/" UUID "_VARS.fd";
+	static char os[] = "/vms/ds/os.qcow2";
+	struct domain_info info, renewed = { 0 };
+	_free_ char *dump = read_dump(&info), *xml = NULL, *again = NULL;
+	struct error err = { 0 };
+
+	assert_null(info.variables);
+	assert_int_equal(domain_xml_renew(dump, path, is_os_disk, os, "/vms", &xml, &err), 0);
+	assert_non_null(xml);
+	expect_extras(xml);
+	expect_def(xml, &info.def);
+	assert_int_equal(count(xml, "<backingStore/>"), 1);
+	assert_int_equal(domain_xml_read(xml, "/vms", &renewed, &err), 0);
+	assert_string_equal(renewed.variables, path);
+	assert_int_equal(domain_xml_renew(xml, path, is_os_disk, os, "/vms", &again, &err), 0);
+	assert_null(again);
+	domain_info_clear(&info);
+	domain_info_clear(&renewed);
+}
+
 static void
 test_random(void **state)
 {
@@ -314,6 +343,7 @@ main(void)
 		cmocka_unit_test(test_what_cannot_stay),
 		cmocka_unit_test(test_another_machine),
 		cmocka_unit_test(test_interfaces_without_a_mac),
+		cmocka_unit_test(test_renew),
 		cmocka_unit_test(test_random),
 	};
 

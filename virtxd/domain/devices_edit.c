@@ -396,6 +396,25 @@ forget_buses(struct domain_edit *edit, xmlNode *devices)
 	}
 }
 
+bool
+devices_renew(struct xml_tree *tree, const struct vmdef *def,
+    bool (*whole)(const struct disk *disk, void *arg), void *arg)
+{
+	const xmlNode *devices = xml_child(xmlDocGetRootElement(tree->doc), "devices");
+	const struct disk *disk;
+	bool changed = false;
+
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		xmlNode *node = find_disk(devices, disk->path);
+
+		if (!node || xml_child(node, "backingStore") || !whole(disk, arg))
+			continue;
+		xml_add(tree, node, "backingStore", NULL);
+		changed = true;
+	}
+	return changed;
+}
+
 void
 devices_edit(struct domain_edit *edit)
 {

@@ -28,5 +28,6 @@ domain_info_clear(struct domain_info *info)
 	free(info->foreign_why);
 	model_clear(&oplog_list_model, &info->oplog);
 	free(info->cloud_init);
+	free(info->variables);
 	memset(info, 0, sizeof(*info));
 }

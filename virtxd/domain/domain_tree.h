@@ -31,5 +31,9 @@ void domain_edit_note(struct domain_edit *edit, const char *path, const char *wh
 void domain_edit_lose(struct domain_edit *edit, xmlNode *node, const char *path, const char *why);
 /* Changes the element devices. */
 void devices_edit(struct domain_edit *edit);
+/* Gives each disk of def that whole() tells to be whole, and says nothing of a backing file, none;
+ * true when one got it. */
+bool devices_renew(struct xml_tree *tree, const struct vmdef *def,
+    bool (*whole)(const struct disk *disk, void *arg), void *arg);
 
 #endif

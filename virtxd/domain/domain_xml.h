@@ -23,6 +23,8 @@ struct domain_info {
 	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
 	struct oplog_list oplog;
 	char *cloud_init; /* path of the cloud-init CD that is attached, NULL for none */
+	char
+	    *variables; /* path of the UEFI variables, NULL where libvirt chooses, "" for no file */
 };
 
 /* The domain XML of a checked Vmdef; *ret is the caller's. 400/422 for what cannot be expressed
@@ -37,6 +39,14 @@ int domain_xml_build(const struct vmdef *def, const char *uuid, const struct dom
  */
 int domain_xml_edit(const char *xml, const struct vmdef *def, const struct domain_env *env,
     bool force, char **ret, struct error *err);
+/*
+ * The inactive XML of a domain that is ours, brought up to what is built: UEFI variables (NULL: no
+ * change) at their path, and a disk that says nothing of a backing file has none where whole()
+ * knows the image to be whole. *ret is the caller's; NULL when nothing changes.
+ */
+int domain_xml_renew(const char *xml, const char *variables,
+    bool (*whole)(const struct disk *disk, void *arg), void *arg, const char *root, char **ret,
+    struct error *err);
 /* Reads XML (live or inactive). Never trusts it: no entities, no network, sizes capped. ret must be
  * zero. A domain that is not ours is read as far as it goes; what is no domain with a uuid is a 500
  * and leaves ret zero. A genid is "auto" only before libvirt has seen it. */

@@ -62,7 +62,8 @@ build_memory(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def)
 }
 
 static void
-build_os(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def, const struct arch *arch)
+build_os(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def, const char *uuid,
+    const struct arch *arch, const char *root)
 {
 	bool uefi = def->firmware == FIRMWARE_TYPE_UEFI;
 	xmlNode *os = xml_add(tree, domain, "os", NULL);
@@ -71,7 +72,10 @@ build_os(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def, const 
 	xml_set(tree, type, "arch", arch->name);
 	xml_set(tree, type, "machine", uefi ? arch->machine_uefi : arch->machine_bios);
 	if (uefi) {
+		_free_ char *variables = xasprintf("%s/nvram/%s_VARS.fd", root, uuid);
+
 		xml_set(tree, os, "firmware", "efi");
+		xml_add_text(tree, os, "nvram", variables);
 		return;
 	}
 	/*
@@ -206,7 +210,7 @@ domain_tree_build(struct xml_tree *tree, const struct vmdef *def, const char *uu
 	build_names(tree, domain, def, uuid);
 	metadata_xml_build(tree, domain, def);
 	build_memory(tree, domain, def);
-	build_os(tree, domain, def, arch);
+	build_os(tree, domain, def, uuid, arch, env->root);
 	build_features(tree, domain, arch);
 	build_cpu(tree, domain, def, arch);
 	build_clock_and_power(tree, domain, arch);

@@ -264,6 +264,36 @@ edit_metadata(struct domain_edit *edit)
 	metadata_xml_edit(&edit->tree, edit->domain, edit->fresh);
 }
 
+int
+domain_xml_renew(const char *xml, const char *variables,
+    bool (*whole)(const struct disk *disk, void *arg), void *arg, const char *root, char **ret,
+    struct error *err)
+{
+	_xmltree_ struct xml_tree tree = { 0 };
+	struct domain_info info = { 0 };
+	xmlNode *os;
+	bool changed = false;
+
+	*ret = NULL;
+	if (domain_xml_read(xml, root, &info, err) < 0)
+		return -1;
+	tree.doc = xml_parse(xml, XML_DOMAIN_MAX, "domain", "the domain's XML", err);
+	os = xml_child(xmlDocGetRootElement(tree.doc), "os");
+	if (variables && os && !str_equal(info.variables, variables)) {
+		_free_ char *template = xml_attr(xml_child(os, "nvram"), "template");
+		xmlNode *nvram;
+
+		xml_remove(xml_child(os, "nvram"));
+		nvram = xml_add_text(&tree, os, "nvram", variables);
+		if (template)
+			xml_set(&tree, nvram, "template", template);
+		changed = true;
+	}
+	changed |= devices_renew(&tree, &info.def, whole, arg);
+	domain_info_clear(&info);
+	return changed ? xml_tree_text(&tree, false, ret, err) : 0;
+}
+
 static void (*const parts[])(struct domain_edit *edit) = {
 	edit_names,
 	edit_genid,

@@ -112,6 +112,16 @@ read_firmware(const xmlNode *domain, bool foreign)
 	return FIRMWARE_TYPE_UEFI;
 }
 
+static char *
+read_variables(const xmlNode *nvram)
+{
+	const xmlNode *source = xml_child(nvram, "source");
+	char *file = source ? xml_attr(source, "file") : xml_text(nvram);
+
+	/* A source that is no file. */
+	return source && !file ? xstrdup("") : file;
+}
+
 /* All but the devices and the firmware. */
 static void
 read_machine(const xmlNode *domain, struct vmdef *def)
@@ -155,5 +165,6 @@ domain_xml_read(const char *xml, const char *root, struct domain_info *ret, stru
 	if (!ret->def.n_nets)
 		ret->def.vlanid = vlanid;
 	ret->def.firmware = read_firmware(domain, ret->foreign);
+	ret->variables = read_variables(xml_grandchild(domain, "os", "nvram"));
 	return 0;
 }

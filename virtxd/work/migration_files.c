@@ -6,13 +6,12 @@
 #include <string.h>
 
 #include "disk/lun_name.h"
+#include "disk/nvram.h"
 #include "domain/domain_files.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
 
 #define INSTALLATION "/usr"
-/* libvirt makes the variables of a VM that arrives, and QEMU brings what is in them. */
-#define VARIABLES "/var/lib/libvirt/qemu/nvram"
 
 /* Where a path leads must be below directory, both without their links. */
 static int
@@ -59,6 +58,8 @@ is_under(const char *path, const char *directory)
 static int
 check_file(const struct work_env *env, const struct domain_file *file, struct error *err)
 {
+	_free_ char *shared = xasprintf("%s/nvram", env->root);
+
 	switch (file->kind) {
 	case DOMAIN_FILE_DEVICE:
 		return check_device(file, err);
@@ -71,7 +72,8 @@ check_file(const struct work_env *env, const struct domain_file *file, struct er
 			return 0;
 		break;
 	case DOMAIN_FILE_VARIABLES:
-		if (is_under(file->path, VARIABLES))
+		/* libvirt makes those that are not there yet. */
+		if (is_under(file->path, NVRAM_LOCAL) || is_under(file->path, shared))
 			return 0;
 		break;
 	case DOMAIN_FILE_DATA:

@@ -233,7 +233,7 @@ undefine_vm(const struct repair *repair, const struct host_problem *problem, str
 
 	if (vm_lock(repair->req->env.run_dir, problem->vm, &lock, err) < 0)
 		return -1;
-	return vm_undefine(repair->conn, problem->vm, err);
+	return vm_undefine(&repair->req->env, repair->conn, problem->vm, err);
 }
 
 /* In the order in which they are done. */

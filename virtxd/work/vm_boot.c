@@ -9,6 +9,7 @@
 #include "work/storage.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
 
@@ -44,6 +45,9 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
 		}
 		str_set(warning, left.detail);
+	} else if (vm_renew(&req->env, domain, req->uuid, &left) < 0) {
+		/* It starts as it is. */
+		vm_add_warning(warning, "%s", left.detail);
 	}
 	if (req->n_cloud_init == 0)
 		return start(domain, req->uuid, err);

@@ -3,11 +3,13 @@
 
 #include "proto/log.h"
 #include "proto/vmdef.h"
+#include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/oplog.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
@@ -132,6 +134,16 @@ start(const struct vm_migrate_request *req, virDomainPtr domain, struct error *e
 	return r;
 }
 
+/* What stays on this host is taken out of the definition before it leaves. */
+static int
+prepare_cold(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
+    struct error *err)
+{
+	if (cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0)
+		return -1;
+	return vm_renew(&req->env, domain, req->uuid, err);
+}
+
 static int
 migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
     struct vm_result *res, struct error *err)
@@ -162,8 +174,12 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 		res->moved = r == 0;
 		return r;
 	}
-	if (res->moved)
+	if (res->moved) {
+		/* QEMU has sent what is in them. */
+		if (req->live)
+			vm_forget_local_variables(req->uuid);
 		return 0;
+	}
 	if (r == 0)
 		return error_set(err, 500, "VM '%s' is still here after its migration", req->uuid);
 	oplog_end(domain, "VmMigrate", ts, NULL, err);
@@ -187,8 +203,9 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
 	    vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
-	    check_state(req, domain, err) < 0 || migration_check_files(req, domain, err) < 0 ||
-	    migration_check(req, domain, err) < 0)
+	    check_state(req, domain, err) < 0 ||
+	    (!req->live && prepare_cold(req, conn, domain, err) < 0) ||
+	    migration_check_files(req, domain, err) < 0 || migration_check(req, domain, err) < 0)
 		return -1;
 	return migrate(req, conn, domain, res, err);
 }

@@ -3,6 +3,7 @@
 
 #include <libvirt/virterror.h>
 
+#include "disk/nvram.h"
 #include "domain/domain_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
@@ -10,6 +11,7 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/storage.h"
+#include "work/vm_renew.h"
 #include "work/vm_owner.h"
 
 #define RETRY_MS (5 * 60 * 1000)
@@ -20,9 +22,22 @@ journal_clear(struct journal *journal)
 	model_clear(&journal_model, journal);
 }
 
-int
-vm_undefine(virConnectPtr conn, const char *uuid, struct error *err)
+/* Variables on the shared storage are the VM's, wherever it is. */
+static unsigned int
+undefine_flags(const struct work_env *env, const struct domain_info *info)
 {
+	unsigned int flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+			     VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+			     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+
+	return flags | (vm_variables_are_local(env, info) ? VIR_DOMAIN_UNDEFINE_NVRAM
+							  : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
+}
+
+int
+vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
 	_domain_ virDomainPtr domain = NULL;
 	struct error cause = { 0 };
 
@@ -34,9 +49,9 @@ vm_undefine(virConnectPtr conn, const char *uuid, struct error *err)
 	}
 	if (virDomainIsActive(domain) == 1)
 		return error_set(err, 422, "VM '%s' is not powered off", uuid);
-	if (virDomainUndefineFlags(domain,
-		VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-		    VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM) < 0)
+	if (hypervisor_info(domain, env->root, &info, err) < 0)
+		return -1;
+	if (virDomainUndefineFlags(domain, undefine_flags(env, &info)) < 0)
 		return hypervisor_error(err, 424, "cannot undefine VM '%s'", uuid);
 	return 0;
 }
@@ -107,6 +122,8 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
 
 	if (hypervisor_caps(conn, &caps, err) < 0)
 		return -1;
+	if (def->firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(env->root, err) < 0)
+		return -1;
 	domain_env.arch = caps.arch;
 	domain_env.kvm = caps.kvm;
 	if (domain_xml_build(def, uuid, &domain_env, &xml, err) < 0)
@@ -156,7 +173,7 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 	size_t n_left = 0;
 	struct error cause = { 0 };
 
-	if (delete &&vm_undefine(conn, journal->uuid, err) < 0)
+	if (delete &&vm_undefine(env, conn, journal->uuid, err) < 0)
 		return -1;
 	for (size_t i = 0; i < journal->n_made; i++) {
 		if (storage_commit(env, journal->uuid, &journal->made[i], err) < 0)
@@ -176,6 +193,8 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 		}
 	}
 	if (delete &&cloud_init_delete(env, journal->uuid, &cause) < 0)
+		vm_add_warning(warning, "%s", cause.detail);
+	if (delete &&vm_forget_variables(env, journal->uuid, &cause) < 0)
 		vm_add_warning(warning, "%s", cause.detail);
 	if (delete &&registry_remove(env->root, env->host, journal->uuid, err) < 0)
 		return -1;
@@ -207,7 +226,8 @@ vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *jo
 	struct error left = { 0 };
 
 	if (str_equal(journal->op, "VmCreate") &&
-	    (vm_undefine(conn, journal->uuid, err) < 0 ||
+	    (vm_undefine(env, conn, journal->uuid, err) < 0 ||
+		vm_forget_variables(env, journal->uuid, err) < 0 ||
 		registry_remove(env->root, env->host, journal->uuid, err) < 0))
 		return -1;
 	for (size_t i = 0; i < journal->n_made; i++) {

@@ -13,9 +13,10 @@
 
 void journal_clear(struct journal *journal);
 
-/* Undefines the VM with all that libvirt keeps of it; one that libvirt does not know is fine. 422
- * while it is on. */
-int vm_undefine(virConnectPtr conn, const char *uuid, struct error *err);
+/* Undefines the VM with all that libvirt keeps of it on this host; one that libvirt does not know
+ * is fine. 422 while it is on. */
+int vm_undefine(
+    const struct work_env *env, virConnectPtr conn, const char *uuid, struct error *err);
 /*
  * Makes all disks of def (those that skip names by their path excepted), telling the report; fills
  * def's sizes. A failure leaves what was made to vm_undo.

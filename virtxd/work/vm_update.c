@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
+#include "disk/nvram.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
@@ -89,7 +90,8 @@ redefine(const struct vm_update_request *req, virConnectPtr conn, const struct v
 {
 	_free_ char *xml = NULL;
 
-	if (edit(req, conn, def, old_xml, &xml, err) < 0)
+	if (edit(req, conn, def, old_xml, &xml, err) < 0 ||
+	    (def->firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(req->env.root, err) < 0))
 		return -1;
 	return vm_define_xml(&req->env, conn, req->uuid, xml, err);
 }

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/vm_renew.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disk/image.h"
+#include "disk/nvram.h"
+#include "proto/log.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/vm_saved.h"
+#include "work/vm_steps.h"
+
+/* A qcow2 image with a backing file is somebody's snapshot, which stays one. */
+static bool
+is_whole(const struct disk *disk, void *arg)
+{
+	const struct work_env *env = arg;
+	struct image_info ignored;
+	struct error err = { 0 };
+
+	return vmdef_disk_format(disk->path) != DISK_FORMAT_QCOW2 ||
+	       image_inspect(env->root, disk, &ignored, &err) == 0;
+}
+
+bool
+vm_variables_are_local(const struct work_env *env, const struct domain_info *info)
+{
+	size_t n = strlen(env->root);
+
+	if (info->def.firmware != FIRMWARE_TYPE_UEFI)
+		return false;
+	return !info->variables ||
+	       (info->variables[0] == '/' &&
+		   (strncmp(info->variables, env->root, n) != 0 || info->variables[n] != '/'));
+}
+
+static int
+renew(const struct work_env *env, virDomainPtr domain, const char *xml,
+    const struct domain_info *info, struct error *err)
+{
+	_free_ char *variables = nvram_path(env->root, info->uuid);
+	_free_ char *local = nvram_local_path(info->uuid);
+	_free_ char *renewed = NULL;
+	bool moves = vm_variables_are_local(env, info);
+
+	if (info->def.firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(env->root, err) < 0)
+		return -1;
+	if (moves &&
+	    nvram_copy(env->root, info->uuid, info->variables ? info->variables : local, err) < 0)
+		return error_wrap(
+		    err, "the UEFI variables of VM '%s' stay where they are", info->uuid);
+	if (domain_xml_renew(xml, moves ? variables : NULL, is_whole, (void *)env, env->root,
+		&renewed, err) < 0 ||
+	    (renewed &&
+		vm_define_xml(env, virDomainGetConnect(domain), info->uuid, renewed, err) < 0))
+		return -1;
+	if (info->def.firmware == FIRMWARE_TYPE_UEFI && access(variables, F_OK) == 0)
+		vm_forget_local_variables(info->uuid);
+	return 0;
+}
+
+int
+vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *xml = vm_xml(domain, uuid, err);
+
+	if (!xml || domain_xml_read(xml, env->root, &info, err) < 0)
+		return -1;
+	if (info.foreign || vm_is_saved(domain))
+		return 0;
+	return renew(env, domain, xml, &info, err);
+}
+
+void
+vm_forget_local_variables(const char *uuid)
+{
+	_free_ char *local = nvram_local_path(uuid);
+
+	if (unlink(local) < 0 && errno != ENOENT)
+		log_warning("job", "cannot remove '%s': %s", local, strerror(errno));
+}
+
+int
+vm_forget_variables(const struct work_env *env, const char *uuid, struct error *err)
+{
+	vm_forget_local_variables(uuid);
+	return nvram_delete(env->root, uuid, err);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Definitions that were made before what is built today. */
+#ifndef WORK_VM_RENEW_H
+#define WORK_VM_RENEW_H
+
+#include <libvirt/libvirt.h>
+
+#include "domain/domain_xml.h"
+#include "proto/error.h"
+#include "work/requests.h"
+
+/*
+ * Brings the definition of a VM that is off up to what is built today, and registers it: its UEFI
+ * variables move to the shared storage, and its images are opened without what their headers name.
+ * Cut off anywhere, the next call goes on. Nothing is done with a VM that VirtX did not make, or
+ * whose memory was saved. The caller holds the VM's lock, and no cloud-init CD is attached.
+ */
+int vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
+/* Whether the VM has UEFI variables, in a file of this host. */
+bool vm_variables_are_local(const struct work_env *env, const struct domain_info *info);
+/* The VM is deleted: its variables go with it, wherever they are. */
+int vm_forget_variables(const struct work_env *env, const char *uuid, struct error *err);
+/* The VM is on another host, with its variables: those that libvirt kept here go. */
+void vm_forget_local_variables(const char *uuid);
+
+#endif
