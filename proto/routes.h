@@ -69,6 +69,7 @@ struct route {
 	const char *op; /* the operation's name ("VmBoot") of a mutating request, else NULL */
 	const char *summary;
 	enum scope scope;
+	bool internal; /* for other hosts of the cluster alone */
 };
 
 extern const struct route routes[ROUTE_N]; /* indexed by route_id */

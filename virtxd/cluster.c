@@ -144,6 +144,7 @@ on_member(void *arg, const struct serf_member *member)
 	members_set(cluster->members, member);
 	inventory_set_twin(
 	    cluster->inventory, inventory_self(cluster->inventory), members_twin(cluster->members));
+	peers_set_source(cluster->peers, members_own_address(cluster->members));
 }
 
 static void

@@ -233,6 +233,17 @@ on_is_host(void *arg, const char *name)
 	return daemon->cluster && members_has_name(cluster_members(daemon->cluster), name);
 }
 
+static enum guard_who
+on_who(void *arg, const char *addr)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->cluster && members_has_address(cluster_members(daemon->cluster), addr))
+		return GUARD_MEMBER;
+	return daemon->cluster && str_empty(cluster_why(daemon->cluster)) ? GUARD_STRANGER
+									  : GUARD_UNKNOWN;
+}
+
 static void
 on_forward(void *arg, struct request *req, const char *host)
 {
@@ -360,7 +371,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->server = http_server_new(daemon->base, config, on_request, daemon, err);
 	if (!daemon->server)
 		return -1;
-	http_server_set_hosts(daemon->server, on_is_host, daemon);
+	http_server_set_hosts(daemon->server, on_is_host, on_who, daemon);
 	daemon->term = on_signal(daemon, SIGTERM, on_stop);
 	daemon->interrupt = on_signal(daemon, SIGINT, on_stop);
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);

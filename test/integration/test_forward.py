@@ -102,10 +102,16 @@ def test_failed_host_is_503(lab3):
     wait_members(lab3)
     uuid = h1.api("POST", "/vms", {"vmdef": conftest.vmdef("fwdown"), "host": h3.uuid}).json()
     wait_seen(lab3, uuid, "poweroff")
+    # What hosts ask of each other is for those that are there, and for whoever is on the host.
+    for host in lab3.hosts:
+        assert host.api("GET", "/gossip/vms", addr=h1.addr).status == 200
     h3.kill("serf")
     wait_for("h3 to be failed", lambda: any(
         item["uuid"] == h3.uuid and item["fields"]["cstate"] == 3
         for item in h1.api("GET", "/hosts").json()["items"]), 60)
+    answer = h3.api("GET", "/gossip/vms", addr=h1.addr)
+    assert answer.status == 403 and h3.addr in answer.json()["detail"], answer.text
+    assert h1.api("GET", "/gossip/vms").status == 200
     answer = h1.api("GET", f"/vms/{uuid}")
     assert answer.status == 503, answer.text
     assert answer.json()["host"] == h3.uuid and "failed" in answer.json()["detail"]

@@ -74,12 +74,47 @@ test_own(void **state)
 	assert_false(address_is_own("no address"));
 }
 
+static void
+test_list(void **state)
+{
+	static const struct {
+		const char *addr, *list;
+		bool in;
+	} rows[] = {
+		{ "10.0.0.1", "", false },
+		{ "10.0.0.1", "10.0.0.1", true },
+		{ "10.0.0.1", " 10.0.0.2  10.0.0.1 ", true },
+		{ "10.0.0.11", "10.0.0.1", false },
+		{ "10.0.0.1", "10.0.0.0/24", true },
+		{ "10.0.1.1", "10.0.0.0/24", false },
+		{ "10.0.1.1", "10.0.0.0/23", true },
+		{ "10.0.2.1", "10.0.0.0/23", false },
+		{ "192.0.2.1", "0.0.0.0/0", true },
+		{ "::1", "0.0.0.0/0", false },
+		{ "::ffff:10.0.0.1", "10.0.0.1", true },
+		{ "2001:db8::7", "2001:db8::/32", true },
+		{ "2001:db9::7", "2001:db8::/32", false },
+		{ "somebody", "0.0.0.0/0 ::/0", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_true(address_list_valid(rows[i].list));
+		if (address_in_list(rows[i].addr, rows[i].list) != rows[i].in)
+			fail_msg("'%s' in '%s'", rows[i].addr, rows[i].list);
+	}
+	assert_false(address_list_valid("10.0.0.0/"));
+	assert_false(address_list_valid("10.0.0.0/1x"));
+	assert_false(address_list_valid("10.0.0.0/-1"));
+	assert_false(address_list_valid("10.0.0.1,10.0.0.2"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refusal),
 		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

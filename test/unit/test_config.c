@@ -97,6 +97,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->listen[0].port, 8080);
 	assert_string_equal(c->host_names, "");
 	assert_string_equal(c->allowed_origins, "");
+	assert_string_equal(c->trusted_proxies, "");
 	assert_false(c->allow_plain);
 	assert_int_equal(c->max_connections, 1024);
 	assert_int_equal(c->max_body, 1048576);
@@ -160,6 +161,7 @@ test_every_key(void **state)
 				 "allow_plain = yes\n"
 				 "host_names = vms.example alias\n"
 				 "allowed_origins = https://ui.example http://[::1]:81\n"
+				 "trusted_proxies = 192.0.2.0/24 ::1\n"
 				 "max_connections = 8\n"
 				 "max_body = 65536\n"
 				 "max_headers = 4096\n"
@@ -195,6 +197,7 @@ test_every_key(void **state)
 	assert_int_equal(c->listen[2].port, 65535);
 	assert_string_equal(c->host_names, "vms.example alias");
 	assert_string_equal(c->allowed_origins, "https://ui.example http://[::1]:81");
+	assert_string_equal(c->trusted_proxies, "192.0.2.0/24 ::1");
 	assert_true(c->allow_plain);
 	assert_int_equal(c->max_connections, 8);
 	assert_int_equal(c->max_body, 65536);
@@ -254,6 +257,10 @@ test_bad_values(void **state)
 		{ "[http]\nallowed_origins = ui.example", "https://NAME" },
 		{ "[http]\nallowed_origins = https://a/", "without a path" },
 		{ "[http]\nallowed_origins = http://a https://", "https://NAME" },
+		{ "[http]\ntrusted_proxies = proxy", "IP addresses" },
+		{ "[http]\ntrusted_proxies = 10.0.0.0/33", "networks" },
+		{ "[http]\ntrusted_proxies = ::1/129", "networks" },
+		{ "[http]\ntrusted_proxies = 10.0.0.1, 10.0.0.2", "spaces" },
 		{ "[http]\nmax_connections = 1", "8 to 65536" },
 		{ "[virtxd]\nlog_level = loud", "warning" },
 		{ "[virtxd]\nstorage_root = vms", "absolute" },
@@ -436,7 +443,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 27);
+	assert_int_equal(keys, 28);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

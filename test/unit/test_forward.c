@@ -53,6 +53,13 @@ struct fixture {
 	bool closed;
 };
 
+/* To the back the front is a host of the cluster. */
+static enum guard_who
+who(void *arg, const char *addr)
+{
+	return strcmp(addr, "127.0.0.1") == 0 ? GUARD_MEMBER : GUARD_STRANGER;
+}
+
 static bool
 find(void *arg, const char *host, struct forward_address *ret)
 {
@@ -152,6 +159,7 @@ setup(void **state)
 	f->forwarder = forwarder_new(f->peers, &f->config, f->inventory, f->operations, find, f);
 	f->front = http_server_new(f->base, &f->config, on_front, f, &err);
 	f->back = http_server_new(f->base, &f->config, on_back, f, &err);
+	http_server_set_hosts(f->back, NULL, who, NULL);
 	f->known = true;
 	f->address = (struct forward_address){ "127.0.0.1", http_server_port(f->back, 0), false };
 	f->fd = -1;
@@ -265,7 +273,7 @@ test_passes(void **state)
 	assert_null(strstr(f->in.data, "chunked"));
 	assert_string_equal(body, "{\"id\":7}");
 	assert_string_equal(f->seen.data,
-	    "/vms/{uuid}/runstate/boot " UUID "?x=a%20b looped=1 user=10.0.0.9 async=1 body={ }");
+	    "/vms/{uuid}/runstate/boot " UUID "?x=a%20b looped=1 user=127.0.0.1 async=1 body={ }");
 
 	/* A problem, and an empty answer. */
 	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n"
@@ -279,6 +287,12 @@ test_passes(void **state)
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 	assert_null(strstr(f->in.data, "Content-Length"));
 	assert_has(f->seen.data, "user=127.0.0.1");
+	/* A proxy is believed by the front, and the front by the back. */
+	str_set(&f->config.trusted_proxies, "127.0.0.1");
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n"
+		     "X-Forwarded-For: 10.0.0.9, 10.0.0.8\r\n\r\n");
+	await(f, 0);
+	assert_has(f->seen.data, "user=10.0.0.8");
 	/* The whole path of one client on one connection. */
 	send_text(f, "HEAD /hosts/" HOST " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 		     "GET /hosts/" HOST " HTTP/1.1\r\nHost: localhost\r\n\r\n");

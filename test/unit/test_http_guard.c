@@ -138,7 +138,7 @@ test_host(void **state)
 	struct client c;
 
 	str_set(&f->config.host_names, "alias.example  other.example");
-	http_server_set_hosts(f->server, is_host, NULL);
+	http_server_set_hosts(f->server, is_host, NULL, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		_free_ char *header = xasprintf("Host: %s\r\n", rows[i].host);
 		int status = ask(f, "GET /vms", header, "");
@@ -157,6 +157,42 @@ test_host(void **state)
 	client_close(&c);
 }
 
+static enum guard_who
+who(void *arg, const char *addr)
+{
+	return strcmp(addr, "10.0.0.2") == 0   ? GUARD_MEMBER
+	       : strcmp(addr, "10.0.0.3") == 0 ? GUARD_UNKNOWN
+					       : GUARD_STRANGER;
+}
+
+/* What hosts ask of each other. */
+static void
+test_internal(void **state)
+{
+	static const enum route_id internal[] = { ROUTE_GOSSIP_VMS, ROUTE_VM_RESERVE,
+		ROUTE_VM_RESERVE_END };
+	struct guard guard = { .who = who };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(internal); i++) {
+		const struct route *route = &routes[internal[i]];
+
+		assert_int_equal(guard_check_client(&guard, route, "10.0.0.2", &err), 0);
+		assert_int_equal(guard_check_client(&guard, route, "127.0.0.1", &err), 0);
+		assert_int_equal(guard_check_client(&guard, route, "::1", &err), 0);
+		assert_int_equal(guard_check_client(&guard, route, "10.0.0.9", &err), -1);
+		assert_int_equal(err.status, 403);
+		assert_non_null(strstr(err.detail, "10.0.0.9"));
+		assert_int_equal(guard_check_client(&guard, route, "10.0.0.3", &err), -1);
+		assert_int_equal(err.status, 503);
+	}
+	assert_int_equal(guard_check_client(&guard, &routes[ROUTE_VM_LIST], "10.0.0.9", &err), 0);
+	guard.who = NULL;
+	assert_int_equal(
+	    guard_check_client(&guard, &routes[ROUTE_GOSSIP_VMS], "10.0.0.2", &err), -1);
+	assert_int_equal(err.status, 503);
+}
+
 int
 main(void)
 {
@@ -164,6 +200,7 @@ main(void)
 		TEST(test_body_type),
 		TEST(test_origin),
 		TEST(test_host),
+		TEST(test_internal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

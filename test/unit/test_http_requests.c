@@ -175,10 +175,9 @@ test_request_fields(void **state)
 		bool respond_async;
 	} rows[] = {
 		{ "", "127.0.0.1", false, false },
-		{ "X-Forwarded-For: 10.1.2.3, 10.4.5.6\r\n", "10.1.2.3", false, false },
-		{ "x-forwarded-for:   fe80::1%eth0 \r\n", "fe80::1%eth0", false, false },
-		{ "X-Forwarded-For: a\tb\x01<c>\r\n", "a?b??c", false, false },
-		{ "X-Forwarded-For: ,10.1.2.3\r\n", "127.0.0.1", false, false },
+		/* Whoever is nobody's proxy asks for himself. */
+		{ "X-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1", false, false },
+		{ "X-VirtX-Loop: 1\r\nX-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1", true, false },
 		{ "X-VirtX-Loop: 1\r\n", "127.0.0.1", true, false },
 		{ "Prefer: respond-async\r\n", "127.0.0.1", false, true },
 		{ "Prefer: wait=10, Respond-Async;x=1\r\n", "127.0.0.1", false, true },
@@ -207,6 +206,55 @@ test_request_fields(void **state)
 	client_close(&c);
 }
 
+static enum guard_who
+who(void *arg, const char *addr)
+{
+	return strcmp(addr, arg) == 0 ? GUARD_MEMBER : GUARD_STRANGER;
+}
+
+/* For whom a proxy asks, and another host. */
+static void
+test_user(void **state)
+{
+	static const struct {
+		const char *proxies, *member, *headers, *user;
+	} rows[] = {
+		{ "", "", "X-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1" },
+		{ "127.0.0.1", "", "X-Forwarded-For: 10.1.2.3\r\n", "10.1.2.3" },
+		{ "10.0.0.9 127.0.0.0/8", "", "X-Forwarded-For: 10.1.2.3\r\n", "10.1.2.3" },
+		{ "127.0.0.1", "", "x-forwarded-for:   fe80::1%eth0 \r\n", "fe80::1%eth0" },
+		{ "127.0.0.1", "", "X-Forwarded-For: a\tb\x01<c>\r\n", "a?b??c" },
+		{ "127.0.0.1", "", "X-Forwarded-For: 10.1.2.3,\r\n", "127.0.0.1" },
+		{ "127.0.0.1", "", "X-Forwarded-For:\r\n", "127.0.0.1" },
+		/* What a client sent itself stands left of what its proxy appended. */
+		{ "127.0.0.1", "", "X-Forwarded-For: root, 10.1.2.3\r\n", "10.1.2.3" },
+		{ "127.0.0.1", "", "X-Forwarded-For: root\r\nX-Forwarded-For: 10.1.2.3\r\n",
+		    "10.1.2.3" },
+		{ "127.0.0.1 10.0.0.9", "", "X-Forwarded-For: root, 10.1.2.3, 10.0.0.9\r\n",
+		    "10.1.2.3" },
+		{ "127.0.0.1 10.0.0.9", "", "X-Forwarded-For: 10.0.0.9\r\n", "10.0.0.9" },
+		/* A host says so when it asks for somebody. */
+		{ "", "127.0.0.1", "X-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1" },
+		{ "", "127.0.0.1", "X-VirtX-Loop: 1\r\nX-Forwarded-For: 10.1.2.3\r\n", "10.1.2.3" },
+		{ "", "10.0.0.9", "X-VirtX-Loop: 1\r\nX-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1" },
+	};
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *text = xasprintf("GET /hosts HTTP/1.1\r\n%s\r\n", rows[i].headers);
+
+		str_set(&f->config.trusted_proxies, rows[i].proxies);
+		http_server_set_hosts(f->server, NULL, who, (void *)rows[i].member);
+		client_send(&c, text);
+		expect(&c, 200);
+		if (strcmp(f->user, rows[i].user) != 0)
+			fail_msg("row %zu: '%s' is not '%s'", i, f->user, rows[i].user);
+	}
+	client_close(&c);
+}
+
 int
 main(void)
 {
@@ -218,6 +266,7 @@ main(void)
 		TEST(test_framing),
 		TEST(test_head_with_body),
 		TEST(test_request_fields),
+		TEST(test_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

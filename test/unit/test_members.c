@@ -143,6 +143,26 @@ test_names(void **state)
 }
 
 static void
+test_addresses(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	assert_string_equal(members_own_address(members), "");
+	set(members, "h1", "10.0.0.1", CSTATE_ACTIVE, SELF, NULL, NULL);
+	set(members, "h2", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, NULL);
+	set(members, "stranger", "10.0.0.3", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_string_equal(members_own_address(members), "10.0.0.1");
+	assert_true(members_has_address(members, "10.0.0.1"));
+	assert_true(members_has_address(members, "10.0.0.2"));
+	assert_false(members_has_address(members, "10.0.0.3"));
+	assert_false(members_has_address(members, "10.0.0.20"));
+	set(members, "h2", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, NULL);
+	assert_false(members_has_address(members, "10.0.0.2"));
+	members_free(members);
+}
+
+static void
 test_renamed(void **state)
 {
 	struct seen seen = { 0 };
@@ -235,6 +255,7 @@ main(void)
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_no_hosts),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_double),
 		cmocka_unit_test(test_double_at_start),

@@ -43,7 +43,7 @@ struct request {
 	const char *body;  /* NUL-terminated */
 	size_t body_len;
 	const char *client;	   /* address of the peer, for the log and Operation.user */
-	const char *user;	   /* who asked: X-Forwarded-For's first, else client */
+	const char *user;	   /* who asked: client, or for whom that asks */
 	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
 	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
 	const char *placed;	   /* and what it was thought to have, see placing.c */

@@ -76,24 +76,46 @@ copy_text(char *out, size_t size, const char *text)
 	out[len] = '\0';
 }
 
-/* The first address of X-Forwarded-For. It is what the client says: for people, not for rights. */
-static void
-set_user(struct exchange *ex, const char *forwarded)
+/* Copies an entry of X-Forwarded-For; false where nothing is in it. */
+static bool
+copy_user(struct exchange *ex, const char *text, size_t len)
 {
+	char user[USER_MAX + 1];
 	size_t n = 0;
 
-	if (forwarded)
-		forwarded += strspn(forwarded, " \t");
-	for (; forwarded && *forwarded && *forwarded != ',' && n < USER_MAX; forwarded++) {
-		unsigned char c = (unsigned char)*forwarded;
-
-		ex->user[n++] = isalnum(c) || strchr(".:_-@[]%", c) ? (char)c : '?';
+	while (len > 0 && strchr(" \t", *text)) {
+		text++;
+		len--;
 	}
-	while (n > 0 && ex->user[n - 1] == '?')
+	for (; len > 0 && n < USER_MAX; text++, len--) {
+		unsigned char c = (unsigned char)*text;
+
+		user[n++] = isalnum(c) || strchr(".:_-@[]%", c) ? (char)c : '?';
+	}
+	while (n > 0 && user[n - 1] == '?')
 		n--;
-	ex->user[n] = '\0';
-	if (n == 0)
-		copy_text(ex->user, sizeof(ex->user), ex->client);
+	user[n] = '\0';
+	if (n > 0)
+		memcpy(ex->user, user, n + 1);
+	return n > 0;
+}
+
+/* Who asked. Each proxy appends from where it was asked, so the last entry that one appended who is
+ * not to be believed ends the way back. */
+static void
+set_user(struct exchange *ex, const struct guard *guard, const struct headers *h)
+{
+	const char *list = str_or_empty(h->forwarded);
+	size_t begin, end = strlen(list);
+
+	copy_text(ex->user, sizeof(ex->user), ex->client);
+	while (end > 0 && guard_believes(guard, h, ex->user)) {
+		for (begin = end; begin > 0 && list[begin - 1] != ','; begin--)
+			continue;
+		if (!copy_user(ex, list + begin, end - begin))
+			break;
+		end = begin > 0 ? begin - 1 : 0;
+	}
 }
 
 /* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
@@ -398,7 +420,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	connection_busy(connection, on_gone, ex);
 
 	headers_read(http, &h);
-	set_user(ex, h.forwarded);
+	set_user(ex, guard, &h);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h.last_event_id));
@@ -416,6 +438,10 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	}
 	if (find_route(ex, type, path) < 0)
 		return;
+	if (guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return;
+	}
 	if (query)
 		ex->req.query = ex->query = xstrdup(query);
 	take_body(ex);

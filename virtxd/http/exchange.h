@@ -3,7 +3,6 @@
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
-#include "http/guard.h"
 #include "http/server.h"
 
 struct connection;

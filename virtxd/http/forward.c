@@ -15,16 +15,14 @@
 #include "proto/log.h"
 #include "state/operations.h"
 
-#define HEADERS_MAX   64 /* of a request */
-#define CONNECT_MS    2000
-#define READ_MS	      10000	 /* for what the other host answers from its memory */
-#define MARGIN_MS     5000	 /* over what the other host itself allows a job */
-#define WHOLE_MAX     (64 << 10) /* a longer answer is passed on as it comes, bytes */
-#define HELD_MAX      (1 << 20)	 /* of one whose length is not known, or that somebody waits for */
-#define ANSWER_MAX    (16 << 20)
-#define UNSENT_MAX    (256 << 10) /* then the other host has to wait for the client */
-#define FORWARDED     "X-Forwarded-For"
-#define FORWARDED_MAX 1024 /* bytes of the list that came */
+#define HEADERS_MAX 64 /* of a request */
+#define CONNECT_MS  2000
+#define READ_MS	    10000      /* for what the other host answers from its memory */
+#define MARGIN_MS   5000       /* over what the other host itself allows a job */
+#define WHOLE_MAX   (64 << 10) /* a longer answer is passed on as it comes, bytes */
+#define HELD_MAX    (1 << 20)  /* of one whose length is not known, or that somebody waits for */
+#define ANSWER_MAX  (16 << 20)
+#define UNSENT_MAX  (256 << 10) /* then the other host has to wait for the client */
 
 struct forwarder {
 	struct peers *peers;
@@ -221,25 +219,20 @@ on_gone(void *arg)
 
 static const struct request_watch watch = { on_gone, on_drained };
 
-/* The headers of the request as it goes on; those that are made for it are in loop and list. */
+/* The headers of the request as it goes on. */
 static size_t
-make_headers(const struct exchange_source *source, const char *client,
-    const struct request_forward *more, struct request_header out[HEADERS_MAX], struct buffer *list)
+make_headers(const struct exchange_source *source, const char *user,
+    const struct request_forward *more, struct request_header out[HEADERS_MAX])
 {
 	size_t room = HEADERS_MAX - 2 - (more ? more->n_headers : 0);
 	const struct evkeyval *header;
 	size_t n = 0;
 
 	TAILQ_FOREACH (header, source->headers, next) {
-		if (strcasecmp(header->key, FORWARDED) == 0) {
-			if (list->len + strlen(header->value) < FORWARDED_MAX)
-				buffer_printf(list, "%s, ", header->value);
-		} else if (passes(header->key) && n < room) {
+		if (passes(header->key) && n < room)
 			out[n++] = (struct request_header){ header->key, header->value };
-		}
 	}
-	buffer_printf(list, "%s", client);
-	out[n++] = (struct request_header){ FORWARDED, list->data };
+	out[n++] = (struct request_header){ "X-Forwarded-For", user };
 	out[n++] = (struct request_header){ "X-VirtX-Loop", "1" };
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		out[n++] = more->headers[i];
@@ -272,7 +265,6 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 {
 	struct forwarding *fw = xcalloc(1, sizeof(*fw));
 	struct request_header headers[HEADERS_MAX];
-	_buffer_ struct buffer list = { 0 };
 	struct forward_address address;
 	struct exchange_source source;
 	struct peer_request request;
@@ -307,7 +299,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		.method = source.method,
 		.path = path,
 		.headers = headers,
-		.n_headers = make_headers(&source, req->client, more, headers, &list),
+		.n_headers = make_headers(&source, req->user, more, headers),
 		.body = req->body,
 		.len = req->body_len,
 		.connect_ms = CONNECT_MS,

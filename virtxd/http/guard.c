@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "state/address.h"
+
 #define NAME_SIZE 256
 
 /* The host of `HOST`, `HOST:PORT` or `[ADDR]:PORT`, without a dot or a zone at its end; false where
@@ -130,4 +132,40 @@ guard_check_body(const struct headers *h, struct error *err)
 	if (h->n_type == 0)
 		return error_set(err, 415, "the body has no Content-Type, which must be %s", json);
 	return error_set(err, 415, "Content-Type '%.64s': a body must be of type %s", type, json);
+}
+
+static enum guard_who
+who_is(const struct guard *guard, const char *addr)
+{
+	return guard->who ? guard->who(guard->arg, addr) : GUARD_UNKNOWN;
+}
+
+int
+guard_check_client(
+    const struct guard *guard, const struct route *route, const char *addr, struct error *err)
+{
+	if (!route->internal || address_is_loopback(addr) || address_is_own(addr))
+		return 0;
+	switch (who_is(guard, addr)) {
+	case GUARD_MEMBER:
+		return 0;
+	case GUARD_UNKNOWN:
+		return error_set(err, 503,
+		    "only hosts of the cluster may ask for this, and serf does not say now "
+		    "whether '%s' is one",
+		    addr);
+	case GUARD_STRANGER:
+	default:
+		return error_set(err, 403,
+		    "only hosts of the cluster may ask for this: no active member has the address "
+		    "'%s'",
+		    addr);
+	}
+}
+
+bool
+guard_believes(const struct guard *guard, const struct headers *h, const char *addr)
+{
+	return address_in_list(addr, guard->config->trusted_proxies) ||
+	       (h->looped && who_is(guard, addr) == GUARD_MEMBER);
 }

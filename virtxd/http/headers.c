@@ -64,7 +64,7 @@ headers_read(struct evhttp_request *http, struct headers *h)
 			h->length = header->value;
 		else if (strcasecmp(name, "Transfer-Encoding") == 0 && h->n_encoding++ == 0)
 			h->encoding = header->value;
-		else if (strcasecmp(name, "X-Forwarded-For") == 0 && !h->forwarded)
+		else if (strcasecmp(name, "X-Forwarded-For") == 0)
 			h->forwarded = header->value;
 		else if (strcasecmp(name, "Last-Event-ID") == 0)
 			h->last_event_id = header->value;

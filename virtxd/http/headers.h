@@ -15,7 +15,7 @@ struct headers {
 	const char *length;
 	const char *encoding;
 	const char *expect;
-	const char *forwarded;
+	const char *forwarded; /* the last, which is of who was here last */
 	const char *last_event_id;
 	const char *placement;
 	const char *placed;

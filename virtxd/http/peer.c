@@ -522,6 +522,12 @@ peers_new(struct event_base *base, peers_check check)
 }
 
 void
+peers_set_source(struct peers *peers, const char *addr)
+{
+	wires_set_source(peers->wires, addr);
+}
+
+void
 peers_free(struct peers *peers)
 {
 	struct peer_call *call;

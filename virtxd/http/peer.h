@@ -50,6 +50,8 @@ typedef const char *(*peers_check)(const char *addr);
 
 /* check may be NULL: nothing is refused then. */
 struct peers *peers_new(struct event_base *base, peers_check check);
+/* The address by which the others know this host: calls come from there where it has it. */
+void peers_set_source(struct peers *peers, const char *addr);
 /* Drops all calls; their callbacks do not run any more. */
 void peers_free(struct peers *peers);
 

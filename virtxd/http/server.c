@@ -207,10 +207,10 @@ http_server_free(struct http_server *server)
 }
 
 void
-http_server_set_hosts(
-    struct http_server *server, bool (*is_host)(void *arg, const char *name), void *arg)
+http_server_set_hosts(struct http_server *server, guard_is_host is_host, guard_who who, void *arg)
 {
 	server->guard.is_host = is_host;
+	server->guard.who = who;
 	server->guard.arg = arg;
 }
 

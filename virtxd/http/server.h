@@ -6,6 +6,7 @@
 
 #include "api/metrics.h"
 #include "api/request.h"
+#include "http/guard.h"
 #include "state/config.h"
 
 struct event_base;
@@ -26,9 +27,10 @@ struct http_server *http_server_new(struct event_base *base, const struct config
 /* Closes listeners and connections; requests under way are dropped without a reply, and what is
  * replied to them later has no effect. Not from within a handler. */
 void http_server_free(struct http_server *server);
-/* By what names the hosts of the cluster are known: requests for these are taken, too. */
+/* By what names and addresses the hosts of the cluster are known: requests for these names are
+ * taken, too, and what only hosts may do is asked from these addresses. */
 void http_server_set_hosts(
-    struct http_server *server, bool (*is_host)(void *arg, const char *name), void *arg);
+    struct http_server *server, guard_is_host is_host, guard_who who, void *arg);
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret);
 /* The port of the listener with this index in config, for one that was bound to port 0; 0 past the
  * last. */

@@ -7,9 +7,12 @@
 #include <event2/event.h>
 #include <event2/http_struct.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+
+#include "state/address.h"
 
 #define IDLE_MS	    4000 /* well below what any of our hosts waits between two requests */
 #define IDLE_MAX    128
@@ -45,6 +48,7 @@ struct wires {
 	struct wire_list busy, idle, dead;
 	struct event *reaper;
 	unsigned int n, n_idle;
+	char source[ADDRESS_SIZE];
 };
 
 static void
@@ -198,10 +202,31 @@ wires_free(struct wires *wires)
 }
 
 void
+wires_set_source(struct wires *wires, const char *addr)
+{
+	snprintf(wires->source, sizeof(wires->source), "%s", addr);
+}
+
+void
 wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *idle)
 {
 	*open = wires->n;
 	*idle = wires->n_idle;
+}
+
+/* On a host with several addresses the kernel may prefer another one than that by which the others
+ * know it. One that it has not, behind a translation, say, cannot be asked for. */
+static void
+set_source(struct wire *wire)
+{
+	const char *source = wire->owner->source;
+	bool is4 = !strchr(wire->addr, ':');
+	char usual[ADDRESS_SIZE];
+
+	if (!*source || is4 != !strchr(source, ':') || !address_source(wire->addr, usual) ||
+	    strcmp(usual, source) == 0 || address_is_loopback(usual) || !address_is_own(source))
+		return;
+	evhttp_connection_set_local_address(wire->evcon, source);
 }
 
 static struct wire *
@@ -216,6 +241,7 @@ wire_new(struct wires *wires, const char *addr, uint16_t port)
 	wire->evcon = evhttp_connection_base_new(wires->base, NULL, addr, port);
 	if (!wire->timer || !wire->evcon)
 		abort();
+	set_source(wire);
 	evhttp_connection_set_timeout(wire->evcon, IO_S);
 	evhttp_connection_set_max_headers_size(wire->evcon, HEADERS_MAX);
 	evhttp_connection_set_closecb(wire->evcon, on_close, wire);

@@ -12,6 +12,8 @@ struct wire;
 struct wires;
 
 struct wires *wires_new(struct event_base *base);
+/* Where new connections shall come from, "" for where the kernel likes. */
+void wires_set_source(struct wires *wires, const char *addr);
 /* All must have been given back. */
 void wires_free(struct wires *wires);
 void wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *idle);

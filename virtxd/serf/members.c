@@ -282,6 +282,31 @@ members_has_name(const struct members *members, const char *name)
 	return false;
 }
 
+bool
+members_has_address(const struct members *members, const char *addr)
+{
+	struct record *record, *next;
+
+	HASH_ITER (hh, members->records, record, next) {
+		if (record->cstate == CSTATE_ACTIVE && record->uuid[0] &&
+		    strcmp(record->addr, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *
+members_own_address(const struct members *members)
+{
+	struct record *record, *next;
+
+	HASH_ITER (hh, members->records, record, next) {
+		if (record->cstate == CSTATE_ACTIVE && strcmp(record->uuid, members->self) == 0)
+			return record->addr;
+	}
+	return "";
+}
+
 const struct member_host *
 members_find_failed(const struct members *members, uint64_t pick)
 {

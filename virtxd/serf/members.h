@@ -45,6 +45,11 @@ const struct member_host *members_find(const struct members *members, const char
 /* Whether a member, of whatever state, has this name; in upper or lower case. */
 bool members_has_name(const struct members *members, const char *name);
 
+/* Whether a host that is active, this one among them, has this address. */
+bool members_has_address(const struct members *members, const char *addr);
+/* The address of this host's own member, "" while it is not known. */
+const char *members_own_address(const struct members *members);
+
 /* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
 const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
 

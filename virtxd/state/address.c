@@ -101,24 +101,34 @@ read_literal(const char *addr, struct in6_addr *ret)
 }
 
 bool
-address_is_own(const char *addr)
+address_source(const char *to, char ret[ADDRESS_SIZE])
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) }, from6;
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) }, from;
-	bool is4 = inet_pton(AF_INET, addr, &in.sin_addr) == 1;
-	socklen_t len = is4 ? sizeof(from) : sizeof(from6);
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) };
+	bool is4 = inet_pton(AF_INET, to, &in.sin_addr) == 1;
+	struct sockaddr *sa = is4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6;
+	socklen_t len = is4 ? sizeof(in) : sizeof(in6);
 	_close_ int fd = -1;
 
-	if (!is4 && inet_pton(AF_INET6, addr, &in6.sin6_addr) != 1)
+	if (!is4 && inet_pton(AF_INET6, to, &in6.sin6_addr) != 1)
 		return false;
-	fd = socket(is4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* A datagram socket only looks for its route. */
+	fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, sa, len) < 0 || getsockname(fd, sa, &len) < 0)
+		return false;
+	return inet_ntop(sa->sa_family, is4 ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, ret,
+		   ADDRESS_SIZE) != NULL;
+}
+
+bool
+address_is_own(const char *addr)
+{
+	struct in6_addr in, source;
+	char text[ADDRESS_SIZE];
+
 	/* The kernel sends from an address of its own to itself. */
-	if (fd < 0 ||
-	    connect(fd, is4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6, len) < 0 ||
-	    getsockname(fd, is4 ? (struct sockaddr *)&from : (struct sockaddr *)&from6, &len) < 0)
-		return false;
-	return is4 ? from.sin_addr.s_addr == in.sin_addr.s_addr
-		   : IN6_ARE_ADDR_EQUAL(&from6.sin6_addr, &in6.sin6_addr);
+	return read_literal(addr, &in) && address_source(addr, text) &&
+	       read_literal(text, &source) && IN6_ARE_ADDR_EQUAL(&in, &source);
 }
 
 const char *
@@ -140,4 +150,73 @@ address_refusal(const char *addr)
 	if (IN6_IS_ADDR_MULTICAST(&in) || (is4 && b[0] >= 224))
 		return "a multicast or reserved address";
 	return address_is_own(addr) ? "an address of this host itself" : NULL;
+}
+
+/* The first word of a list; false where it is no network. */
+static bool
+read_network(const char *word, size_t len, struct in6_addr *ret, unsigned int *ret_bits)
+{
+	char text[ADDRESS_SIZE];
+	size_t n = strcspn(word, "/ ");
+	unsigned int max;
+
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, word, n);
+	text[n] = '\0';
+	if (!read_literal(text, ret))
+		return false;
+	max = strchr(text, ':') ? 128 : 32;
+	*ret_bits = 128;
+	if (n == len)
+		return true;
+	word += n + 1;
+	len -= n + 1;
+	if (len == 0 || len > 3 || strspn(word, "0123456789") < len ||
+	    strtoul(word, NULL, 10) > max)
+		return false;
+	*ret_bits = 128 - max + (unsigned int)strtoul(word, NULL, 10);
+	return true;
+}
+
+static bool
+is_in_network(const struct in6_addr *in, const struct in6_addr *network, unsigned int bits)
+{
+	unsigned int bytes = bits / 8, rest = bits % 8;
+
+	if (memcmp(in, network, bytes) != 0)
+		return false;
+	return rest == 0 || (in->s6_addr[bytes] ^ network->s6_addr[bytes]) >> (8 - rest) == 0;
+}
+
+bool
+address_list_valid(const char *list)
+{
+	struct in6_addr network;
+	unsigned int bits;
+	size_t len;
+
+	for (list += strspn(list, " "); *list; list += len + strspn(list + len, " ")) {
+		len = strcspn(list, " ");
+		if (!read_network(list, len, &network, &bits))
+			return false;
+	}
+	return true;
+}
+
+bool
+address_in_list(const char *addr, const char *list)
+{
+	struct in6_addr in, network;
+	unsigned int bits;
+	size_t len;
+
+	if (!read_literal(addr, &in))
+		return false;
+	for (list += strspn(list, " "); *list; list += len + strspn(list + len, " ")) {
+		len = strcspn(list, " ");
+		if (read_network(list, len, &network, &bits) && is_in_network(&in, &network, bits))
+			return true;
+	}
+	return false;
 }

@@ -17,9 +17,16 @@ bool address_parse(const char *text, char addr[ADDRESS_SIZE], uint16_t *port);
 void address_share(const char *addr, uint8_t ret[ADDRESS_SHARE_SIZE]);
 /* Is the literal one of this host alone? */
 bool address_is_loopback(const char *addr);
-/* Does it belong to an interface of this host? Asks the kernel's routes; sends nothing. */
+/* The address from which this host sends to that one, by the kernel's routes; false where there is
+ * no way. Nothing is sent. */
+bool address_source(const char *to, char ret[ADDRESS_SIZE]);
+/* Does it belong to an interface of this host? */
 bool address_is_own(const char *addr);
 /* Why no other host can have this address ("a loopback address"), NULL where one may. */
 const char *address_refusal(const char *addr);
+/* Literals, or networks as 192.0.2.0/24, with spaces between. */
+bool address_list_valid(const char *list);
+/* Is the literal one of the list, or in a network of it? */
+bool address_in_list(const char *addr, const char *list);
 
 #endif

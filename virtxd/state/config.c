@@ -229,6 +229,15 @@ set_origins(struct parser *p, const struct key *key, const char *value)
 	return NULL;
 }
 
+static const char *
+set_networks(struct parser *p, const struct key *key, const char *value)
+{
+	if (!address_list_valid(value))
+		return "IP addresses, or networks as 192.0.2.0/24, with spaces between";
+	str_set(member(p, key), value);
+	return NULL;
+}
+
 /* Reads a regular local file of at most max bytes; a text without NUL bytes. */
 static int
 read_file(const char *file, size_t max, struct buffer *b, int *errnum, struct error *err)
@@ -295,6 +304,7 @@ static const struct key keys[] = {
 	{ "http", "allow_plain", set_yesno, AT(allow_plain), 0, 0, "no" },
 	{ "http", "host_names", set_words, AT(host_names), 0, 0, "" },
 	{ "http", "allowed_origins", set_origins, AT(allowed_origins), 0, 0, "" },
+	{ "http", "trusted_proxies", set_networks, AT(trusted_proxies), 0, 0, "" },
 	{ "http", "max_connections", set_int, AT(max_connections), 8, 65536, "1024" },
 	{ "http", "max_body", set_int, AT(max_body), 65536, 64 << 20, "1048576" },
 	{ "http", "max_headers", set_int, AT(max_headers), 4096, 1 << 20, "16384" },
@@ -529,6 +539,7 @@ config_clear(struct config *config)
 		explicit_bzero(config->serf_key, strlen(config->serf_key));
 	free(config->host_names);
 	free(config->allowed_origins);
+	free(config->trusted_proxies);
 	free(config->storage_root);
 	free(config->run_dir);
 	free(config->libvirt_uri);

@@ -22,6 +22,7 @@ struct config {
 	size_t n_listen;
 	char *host_names;      /* with spaces between */
 	char *allowed_origins; /* likewise */
+	char *trusted_proxies; /* addresses or networks, with spaces between */
 	bool allow_plain;      /* plain HTTP beyond loopback was asked for */
 	int max_connections;
 	int max_body;	     /* bytes, exclusive */
