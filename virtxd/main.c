@@ -97,8 +97,13 @@ notify_ready(void)
 static void
 on_libevent_log(int severity, const char *message)
 {
-	if (severity >= EVENT_LOG_WARN)
-		log_warning("event", "%s", message);
+	static struct log_limit limit;
+
+	/* Much of what it warns of, peers and clients bring about. */
+	if (severity >= EVENT_LOG_ERR)
+		log_error("event", "%s", message);
+	else if (severity == EVENT_LOG_WARN)
+		log_limited(&limit, 20, "event", "%s", message);
 	else
 		log_debug("event", "%s", message);
 }

@@ -468,6 +468,33 @@ test_unreachable(void **state)
 	assert_has(body, "serf does not say where");
 }
 
+/* Failures come as fast as clients ask. */
+static void
+test_log(void **state)
+{
+	struct fixture *f = *state;
+	char path[] = "/tmp/virtx-forward-XXXXXX";
+	int saved = dup(STDERR_FILENO), file = mkstemp(path);
+	_buffer_ struct buffer requests = { 0 }, text = { 0 };
+	unsigned int lines = 0;
+
+	unlink(path);
+	for (int i = 0; i < 200; i++)
+		buffer_printf(&requests, "GET /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	f->known = false;
+	dup2(file, STDERR_FILENO);
+	send_text(f, requests.data);
+	await(f, 200 * 400);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	lseek(file, 0, SEEK_SET);
+	assert_int_equal(read_all(file, &text, 1 << 20), 0);
+	close(file);
+	for (const char *p = text.data; (p = strstr(p, "serf does not say")); p++)
+		lines++;
+	assert_in_range(lines, 1, 30);
+}
+
 int
 main(void)
 {
@@ -477,6 +504,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
 	};
 

@@ -22,6 +22,7 @@
 #define WHOLE_MAX   (64 << 10) /* a longer answer is passed on as it comes, bytes */
 #define HELD_MAX    (1 << 20)  /* of one whose length is not known, or that somebody waits for */
 #define ANSWER_MAX  (16 << 20)
+#define LOG_BURST   20
 #define UNSENT_MAX  (256 << 10) /* then the other host has to wait for the client */
 
 struct forwarder {
@@ -103,13 +104,21 @@ on_drained(void *arg)
 }
 
 static void
+log_failure(const struct error *err)
+{
+	static struct log_limit limit;
+
+	log_limited(&limit, LOG_BURST, "forward", "%s", err->detail);
+}
+
+static void
 reply_error(struct forwarding *fw, const struct error *cause)
 {
 	struct error err = *cause;
 
 	snprintf(err.host, sizeof(err.host), "%s", fw->host);
 	snprintf(err.vm, sizeof(err.vm), "%s", fw->vm);
-	log_info("forward", "%s", err.detail);
+	log_failure(&err);
 	request_reply_error(fw->req, &err);
 }
 
@@ -189,7 +198,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	}
 	if (fw->streams) {
 		if (err)
-			log_info("forward", "%s", err->detail);
+			log_failure(err);
 		request_end(fw->req, answer != NULL);
 	} else if (err) {
 		reply_error(fw, err);
