@@ -51,6 +51,23 @@ error_set(struct error *err, int status, const char *fmt, ...)
 	set_detail(err, fmt, ap);
 	va_end(ap);
 	err->status = status;
+	err->type = ERROR_BY_STATUS;
+	err->vm[0] = err->host[0] = err->operation[0] = '\0';
+	return -1;
+}
+
+int
+error_set_type(struct error *err, enum error_type type, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -1;
+	va_start(ap, fmt);
+	set_detail(err, fmt, ap);
+	va_end(ap);
+	err->status = error_types[type].status;
+	err->type = type;
 	err->vm[0] = err->host[0] = err->operation[0] = '\0';
 	return -1;
 }
@@ -154,19 +171,35 @@ char *
 error_to_json(const struct error *err, size_t *len)
 {
 	struct error copy = *err;
+	enum error_type type = error_get_type(err);
+	_free_ char *uri = type == ERROR_BY_STATUS
+			       ? xstrdup("about:blank")
+			       : xasprintf(ERROR_TYPE_PREFIX "%s", error_types[type].name);
+	_free_ char *title =
+	    xstrdup(type == ERROR_BY_STATUS ? error_title(err->status) : error_types[type].title);
 	struct problem problem = {
-		.type = (char[]){ "about:blank" },
-		.title = xstrdup(error_title(err->status)),
+		.type = uri,
+		.title = title,
 		.status = err->status,
 		.detail = copy.detail,
 		.vm = copy.vm,
 		.host = copy.host,
 		.operation = copy.operation,
 	};
-	char *text = json_encode(&problem_model, &problem, len);
 
-	free(problem.title);
-	return text;
+	return json_encode(&problem_model, &problem, len);
+}
+
+/* The special type that a problem document names. */
+static enum error_type
+read_type(const char *uri, int status)
+{
+	size_t len = strlen(ERROR_TYPE_PREFIX);
+	enum error_type type = ERROR_BY_STATUS;
+
+	if (uri && strncmp(uri, ERROR_TYPE_PREFIX, len) == 0)
+		type = error_type_find(uri + len);
+	return error_types[type].status == status ? type : ERROR_BY_STATUS;
 }
 
 void
@@ -182,6 +215,7 @@ error_from_json(struct error *err, int status, const char *text, size_t len)
 			    problem.status >= 400 && problem.status <= 599 ? problem.status : 500;
 		error_set(
 		    err, status, "%s", str_empty(problem.detail) ? problem.title : problem.detail);
+		err->type = read_type(problem.type, status);
 		snprintf(err->vm, sizeof(err->vm), "%s", str_or_empty(problem.vm));
 		snprintf(err->host, sizeof(err->host), "%s", str_or_empty(problem.host));
 		snprintf(

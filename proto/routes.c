@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/error.h"
 #include "proto/gossip.h"
 #include "proto/model.h"
 #include "proto/uuid.h"
@@ -81,6 +82,8 @@ const struct route routes[ROUTE_N] = {
 	    "Follow the changes of the cluster", SCOPE_HERE },
 	[ROUTE_METRICS] = { ROUTE_METRICS, METHOD_GET, "/metrics", NULL, NULL, 200, NULL,
 	    "Show figures for Prometheus", SCOPE_HERE },
+	[ROUTE_PROBLEM_GET] = { ROUTE_PROBLEM_GET, METHOD_GET, ERROR_TYPE_PREFIX "{id}", NULL, NULL,
+	    200, NULL, "Explain a type of problem", SCOPE_HERE },
 	[ROUTE_OPENAPI] = { ROUTE_OPENAPI, METHOD_GET, "/openapi.json", NULL, NULL, 200, NULL,
 	    "This document", SCOPE_HERE },
 	[ROUTE_HEALTHZ] = { ROUTE_HEALTHZ, METHOD_GET, "/healthz", NULL, NULL, 200, NULL,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "models.h"
+#include "proto/error.h"
 #include "proto/routes.h"
 
 static const struct enumdef *const enums[] = {
@@ -93,6 +94,9 @@ main(void)
 	printf("],\"routes\":[\n");
 	for (size_t i = 0; i < ROUTE_N; i++)
 		print_route(&routes[i], i + 1 < ROUTE_N ? "," : "");
+	printf("],\"problems\":[\n");
+	for (size_t i = ERROR_BY_STATUS + 1; i < ERROR_TYPE_N; i++)
+		printf("\"%s\"%s\n", error_types[i].name, i + 1 < ERROR_TYPE_N ? "," : "");
 	printf("]}\n");
 	return 0;
 }

@@ -90,7 +90,8 @@ test_json_round_trip(void **state)
 	text = error_to_json(&err, &len);
 	assert_int_equal(strlen(text), len);
 	assert_string_equal(text,
-	    "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,"
+	    "{\"type\":\"/problems/busy\",\"title\":\"Another operation is in the way\","
+	    "\"status\":409,"
 	    "\"detail\":\"busy: \\\"x\\\"\",\"vm\":\"5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b\","
 	    "\"host\":\"\",\"operation\":\"op-1\"}");
 	error_from_json(&back, 0, text, len);
@@ -100,6 +101,46 @@ test_json_round_trip(void **state)
 	assert_string_equal(back.operation, err.operation);
 	error_from_json(&back, 502, text, len);
 	assert_int_equal(back.status, 502);
+}
+
+static void
+test_types(void **state)
+{
+	struct error err = { 0 }, back = { 0 };
+	_free_ char *text = NULL, *other = NULL;
+	size_t len;
+
+	for (unsigned int i = ERROR_BY_STATUS + 1; i < ERROR_TYPE_N; i++) {
+		const struct error_type_info *info = &error_types[i];
+
+		assert_non_null(info->name);
+		assert_int_equal(
+		    strspn(info->name, "abcdefghijklmnopqrstuvwxyz-"), strlen(info->name));
+		assert_int_equal(error_type_find(info->name), i);
+		assert_true(*info->title && *info->text);
+		assert_string_not_equal(error_title(info->status), "Error");
+	}
+	assert_int_equal(error_type_find("nonsense"), ERROR_BY_STATUS);
+
+	assert_int_equal(error_set_type(&err, ERROR_ALREADY_OFF, "VM '%s' is off", "web"), -1);
+	assert_int_equal(err.status, 424);
+	assert_string_equal(err.detail, "VM 'web' is off");
+	error_wrap(&err, "cannot");
+	assert_int_equal(error_get_type(&err), ERROR_ALREADY_OFF);
+	text = error_to_json(&err, &len);
+	assert_non_null(strstr(text, "\"type\":\"/problems/already-off\""));
+	error_from_json(&back, 0, text, len);
+	assert_int_equal(error_get_type(&back), ERROR_ALREADY_OFF);
+	/* What is said with another status is of another type. */
+	back.status = 503;
+	assert_int_equal(error_get_type(&back), ERROR_UNAVAILABLE);
+	error_set(&err, 424, "again");
+	assert_int_equal(error_get_type(&err), ERROR_FAILED);
+	error_set(&err, 418, "none of ours");
+	assert_int_equal(error_get_type(&err), ERROR_BY_STATUS);
+	other = error_to_json(&err, &len);
+	assert_non_null(strstr(other, "\"type\":\"about:blank\""));
+	assert_int_equal(error_set_type(NULL, ERROR_BUSY, "nobody listens"), -1);
 }
 
 static void
@@ -143,6 +184,7 @@ main(void)
 		cmocka_unit_test(test_wrap_and_append),
 		cmocka_unit_test(test_cut_at_a_character),
 		cmocka_unit_test(test_json_round_trip),
+		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_from_what_is_no_problem),
 		cmocka_unit_test(test_title),
 	};

@@ -91,6 +91,8 @@ reply_success(struct action *action, const struct vm_result *res)
 
 	if (!action->req)
 		return;
+	if (res->nothing)
+		status = 204;
 	if (!str_empty(warning)) {
 		headers[0].value = header = warning_header(warning);
 		n = 1;
@@ -255,8 +257,8 @@ done(void *arg, void *result, const struct error *err)
 		wait_told(action, res->warning);
 		return;
 	}
-	if (!action->waits_for_guest)
-		complete(action, res->warning);
+	if (!action->waits_for_guest || res->nothing)
+		complete(action, res->nothing ? "it was so already" : res->warning);
 	reply_success(action, res);
 	action_end(action, NULL);
 }

@@ -35,6 +35,7 @@ static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_GOSSIP_VMS] = api_gossip_vms,
 	[ROUTE_EVENTS] = api_events,
 	[ROUTE_METRICS] = api_metrics,
+	[ROUTE_PROBLEM_GET] = api_problem_get,
 	[ROUTE_OPENAPI] = api_openapi,
 	[ROUTE_HEALTHZ] = api_healthz,
 	[ROUTE_READYZ] = api_readyz,

@@ -69,7 +69,8 @@ check_target(struct api *api, const struct inventory_vm *view, const char *uuid,
 	if (!host)
 		return error_set(err, 404, "no host '%s' is known", uuid);
 	if (str_equal(uuid, inventory_self(api->inventory)))
-		return error_set(err, 422, "VM '%s' is on host '%s' (%s) already", view->vm.uuid,
+		return error_set_type(err, ERROR_ALREADY_THERE,
+		    "VM '%s' is on host '%s' (%s) already", view->vm.uuid,
 		    str_or_empty(host->def.name), uuid);
 	if (host->cstate != CSTATE_ACTIVE)
 		return error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",

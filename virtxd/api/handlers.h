@@ -35,6 +35,7 @@ void api_operation_get(struct api *api, struct request *req);
 void api_gossip_vms(struct api *api, struct request *req);
 void api_events(struct api *api, struct request *req);
 void api_metrics(struct api *api, struct request *req);
+void api_problem_get(struct api *api, struct request *req);
 void api_openapi(struct api *api, struct request *req);
 void api_healthz(struct api *api, struct request *req);
 void api_readyz(struct api *api, struct request *req);

@@ -236,7 +236,7 @@ api_vm_migrate(struct api *api, struct request *req)
 void
 api_migration_get(struct api *api, struct request *req)
 {
-	struct vm_request request;
+	struct vm_request request = { 0 };
 
 	if (action_find_vm(api, req) < 0 || action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) < 0)
 		return;

@@ -23,7 +23,8 @@ api_vm_boot(struct api *api, struct request *req)
 
 	if (action_read(req, &options) < 0)
 		return;
-	if (vm_boot_options_check(&options, &err) < 0) {
+	if (vm_boot_options_check(&options, &err) < 0 ||
+	    request_flag(req, "if_needed", &boot.if_needed, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (action_find_vm(api, req) == 0 &&
 		   action_check_ready(
@@ -46,7 +47,8 @@ api_vm_shutdown(struct api *api, struct request *req)
 
 	if (action_read(req, &options) < 0)
 		return;
-	if (vm_shutdown_options_check(&options, &err) < 0) {
+	if (vm_shutdown_options_check(&options, &err) < 0 ||
+	    request_flag(req, "if_needed", &shutdown.if_needed, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (action_find_vm(api, req) == 0 &&
 		   action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) == 0) {
@@ -61,8 +63,13 @@ api_vm_shutdown(struct api *api, struct request *req)
 static void
 power(struct api *api, struct request *req, enum work_id work)
 {
-	struct vm_request request;
+	struct vm_request request = { 0 };
+	struct error err = { 0 };
 
+	if (request_flag(req, "if_needed", &request.if_needed, &err) < 0) {
+		request_reply_error(req, &err);
+		return;
+	}
 	if (action_find_vm(api, req) < 0 ||
 	    action_check_ready(api, req,
 		work == WORK_VM_RESUME ? need_of_start(api, req, false) : ACTION_NEEDS_LIBVIRT) < 0)

@@ -31,7 +31,7 @@ void
 api_vm_register(struct api *api, struct request *req)
 {
 	struct vm_register_options options = { 0 };
-	struct vm_request request;
+	struct vm_request request = { 0 };
 	struct error err = { 0 };
 
 	if (action_read(req, &options) < 0)

@@ -57,7 +57,7 @@ hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct 
 	if (*ret)
 		return 0;
 	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
-		return error_set(err, 404, "no VM '%s' on this host", uuid);
+		return error_set_type(err, ERROR_NOT_FOUND, "no VM '%s' on this host", uuid);
 	return hypervisor_error(err, 424, "cannot look up VM '%s'", uuid);
 }
 

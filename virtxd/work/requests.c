@@ -175,6 +175,7 @@ static const struct field vm_boot_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_boot_request, env, work_env),
 	FIELD("uuid", struct vm_boot_request, uuid),
 	FIELD_ARRAY("cloud_init", struct vm_boot_request, cloud_init, cloud_init_option),
+	FIELD("if_needed", struct vm_boot_request, if_needed),
 };
 const struct model vm_boot_request_model = { "VmBootRequest", sizeof(struct vm_boot_request),
 	vm_boot_request_fields, ARRAY_SIZE(vm_boot_request_fields) };
@@ -183,6 +184,7 @@ static const struct field vm_shutdown_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_shutdown_request, env, work_env),
 	FIELD("uuid", struct vm_shutdown_request, uuid),
 	FIELD("force", struct vm_shutdown_request, force),
+	FIELD("if_needed", struct vm_shutdown_request, if_needed),
 };
 const struct model vm_shutdown_request_model = { "VmShutdownRequest",
 	sizeof(struct vm_shutdown_request), vm_shutdown_request_fields,
@@ -215,6 +217,7 @@ const struct model migration_control_request_model = { "MigrationControlRequest"
 static const struct field vm_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_request, env, work_env),
 	FIELD("uuid", struct vm_request, uuid),
+	FIELD("if_needed", struct vm_request, if_needed),
 };
 const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), vm_request_fields,
 	ARRAY_SIZE(vm_request_fields) };
@@ -222,6 +225,7 @@ const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), 
 static const struct field vm_result_fields[] = {
 	FIELD("gone", struct vm_result, gone),
 	FIELD("moved", struct vm_result, moved),
+	FIELD("nothing", struct vm_result, nothing),
 	FIELD("defined", struct vm_result, defined),
 	FIELD_STRUCT("vm", struct vm_result, vm, vm_report),
 	FIELD("warning", struct vm_result, warning),

@@ -135,11 +135,13 @@ struct vm_boot_request {
 	char *uuid;
 	struct cloud_init_option *cloud_init;
 	size_t n_cloud_init;
+	bool if_needed; /* one that runs is no error */
 };
 struct vm_shutdown_request {
 	struct work_env env;
 	char *uuid;
 	int16_t force;
+	bool if_needed; /* one that is off is no error */
 };
 struct vm_migrate_request {
 	struct work_env env;
@@ -160,11 +162,13 @@ struct migration_control_request {
 struct vm_request {
 	struct work_env env;
 	char *uuid;
+	bool if_needed; /* one that is so already is no error */
 };
 /* The answer of every vm- job. */
 struct vm_result {
 	bool gone;    /* the VM is no more; else vm tells how it is now */
 	bool moved;   /* the VM is on another host; vm tells nothing */
+	bool nothing; /* it was already as was asked for */
 	bool defined; /* libvirt did not have it before (vm-register) */
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */

@@ -7,6 +7,7 @@
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/storage.h"
+#include "work/vm_already.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_renew.h"
@@ -74,6 +75,21 @@ check_disks(const struct vm_boot_request *req, const struct vmdef *def, struct e
 	return 0;
 }
 
+static int
+is_on(const struct vm_boot_request *req, virDomainPtr domain, struct vm_result *res,
+    struct error *err)
+{
+	enum vmrunstate runstate;
+
+	if (hypervisor_runstate(domain, &runstate, err) < 0)
+		return -1;
+	if (runstate == VMRUNSTATE_RUNNING)
+		return vm_already(
+		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_RUNNING, res, err);
+	return error_set_type(err, ERROR_ALREADY_ON, "VM '%s' is on already: it is %s", req->uuid,
+	    enum_word(&vmrunstate_enum, runstate));
+}
+
 int
 work_vm_boot(const void *request, void *result, struct error *err)
 {
@@ -95,7 +111,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
-		return error_set(err, 424, "VM '%s' is on already", req->uuid);
+		return is_on(req, domain, res, err);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
 	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||

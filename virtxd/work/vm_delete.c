@@ -53,7 +53,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
-		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
+		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_DELETE, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;

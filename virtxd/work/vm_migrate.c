@@ -106,8 +106,9 @@ check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct er
 		    "VM '%s' is %s: a live migration needs it running or paused", req->uuid,
 		    enum_word(&vmrunstate_enum, runstate));
 	if (!req->live && virDomainIsActive(domain) != 0)
-		return error_set(err, 422, "VM '%s' is %s: a cold migration needs it powered off",
-		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+		return error_set_type(err, ERROR_NOT_OFF,
+		    "VM '%s' is %s: a cold migration needs it powered off", req->uuid,
+		    enum_word(&vmrunstate_enum, runstate));
 	if (!req->live && vm_saved_refuse(domain, req->uuid, "migrated cold", err) < 0)
 		return -1;
 	if (runstate == VMRUNSTATE_PAUSED && must_run_first(&info.oplog))

@@ -3,13 +3,15 @@
 
 #include "work/hypervisor.h"
 #include "work/oplog.h"
+#include "work/vm_already.h"
 #include "work/vm_lock.h"
 
 /* Pausing and resuming differ in one call. */
 struct action {
 	const char *op;
 	const char *verb;
-	enum vmrunstate from;
+	enum vmrunstate from, to;
+	enum error_type already; /* it is that */
 	int (*act)(virDomainPtr domain);
 };
 
@@ -28,9 +30,12 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 	    hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
 	    hypervisor_runstate(domain, &runstate, err) < 0)
 		return -1;
+	if (runstate == action->to)
+		return vm_already(
+		    domain, &req->env, req->uuid, req->if_needed, action->already, res, err);
 	if (runstate != action->from)
-		return error_set(err, 424, "cannot %s VM '%s': it is %s, not %s", action->verb,
-		    req->uuid, enum_word(&vmrunstate_enum, runstate),
+		return error_set_type(err, ERROR_NOT_RUNNING, "cannot %s VM '%s': it is %s, not %s",
+		    action->verb, req->uuid, enum_word(&vmrunstate_enum, runstate),
 		    enum_word(&vmrunstate_enum, action->from));
 	if (oplog_begin(domain, action->op, "", &ts, err) < 0)
 		return -1;
@@ -47,7 +52,7 @@ int
 work_vm_pause(const void *request, void *result, struct error *err)
 {
 	static const struct action action = { "VmPause", "pause", VMRUNSTATE_RUNNING,
-		virDomainSuspend };
+		VMRUNSTATE_PAUSED, ERROR_ALREADY_PAUSED, virDomainSuspend };
 
 	return work(&action, request, result, err);
 }
@@ -56,7 +61,7 @@ int
 work_vm_resume(const void *request, void *result, struct error *err)
 {
 	static const struct action action = { "VmResume", "resume", VMRUNSTATE_PAUSED,
-		virDomainResume };
+		VMRUNSTATE_RUNNING, ERROR_ALREADY_RUNNING, virDomainResume };
 
 	return work(&action, request, result, err);
 }

@@ -37,7 +37,7 @@ define(const struct vm_request *req, virConnectPtr conn, virDomainPtr *ret, stru
 
 	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
 		if (cause.status == 404)
-			return error_set(err, 404,
+			return error_set_type(err, ERROR_NOT_FOUND,
 			    "no VM '%s' is in libvirt or in the registry of this host", req->uuid);
 		*err = cause;
 		return -1;

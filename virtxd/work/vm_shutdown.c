@@ -3,6 +3,7 @@
 
 #include "work/hypervisor.h"
 #include "work/oplog.h"
+#include "work/vm_already.h"
 #include "work/vm_lock.h"
 
 enum { FORCE_ACPI, FORCE_TERM, FORCE_KILL };
@@ -36,7 +37,8 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 0)
-		return error_set(err, 424, "VM '%s' is off already", req->uuid);
+		return vm_already(
+		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_OFF, res, err);
 	if (oplog_begin(domain, "VmShutdown", msg, &ts, err) < 0)
 		return -1;
 	if (act(domain, req->force) < 0) {

@@ -48,7 +48,7 @@ vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, st
 		return -1;
 	}
 	if (virDomainIsActive(domain) == 1)
-		return error_set(err, 422, "VM '%s' is not powered off", uuid);
+		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", uuid);
 	if (hypervisor_info(domain, env->root, &info, err) < 0)
 		return -1;
 	if (virDomainUndefineFlags(domain, undefine_flags(env, &info)) < 0)

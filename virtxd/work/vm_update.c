@@ -139,7 +139,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
 		return -1;
 	if (virDomainIsActive(domain) == 1)
-		return error_set(err, 422, "VM '%s' is not powered off", req->uuid);
+		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
 	    vm_saved_refuse(domain, req->uuid, "updated", err) < 0 ||
 	    cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0 ||

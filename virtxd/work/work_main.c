@@ -104,6 +104,11 @@ run(const struct work *work, struct error *err)
 	rc = read_request(work, request, err);
 	if (rc == 0)
 		rc = work->run(request, result, err);
+	/* Of what a job does not find, only a VM is what was asked for. */
+	if (rc < 0 && err->status == 404 && err->type != ERROR_NOT_FOUND) {
+		err->status = error_types[ERROR_MISSING].status;
+		err->type = ERROR_MISSING;
+	}
 	if (rc == 0) {
 		text = work->result ? json_encode(work->result, result, &len) : xstrdup("{}");
 		write_frame("result", text, len);
