@@ -9,7 +9,7 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import create, delete, disk, runstate, vmdef
+from conftest import create, delete, disk, runstate, vmdef, wait_runstate
 from lab import PATIENCE, wait_for
 
 OLD = 3600  # seconds; what is younger than some minutes is not left behind yet
@@ -206,6 +206,95 @@ def test_symlinks_are_not_followed(lab1, host, orphan):
         assert time.monotonic() - started < 5 * PATIENCE
     finally:
         os.unlink(f"{lab1.vms}/ds/root")
+
+
+def truncate(path):
+    os.truncate(path, 4096)
+
+
+def zero(path):
+    with open(path, "r+b") as file:
+        file.write(bytes(1 << 20))
+
+
+def forget_owner(path):
+    with open(path, "r+b") as file:
+        file.seek(2002 * 512)
+        file.write(bytes(512))
+
+
+def spoil_front(path):
+    with open(path, "r+b") as file:
+        file.write(bytes(512))
+
+
+def remove(path):
+    shutil.rmtree(os.path.dirname(path))
+
+
+LOSSES = {"missing": remove, "file missing": os.unlink, "truncated": truncate, "zeroed": zero, "no owner": forget_owner,
+          "no leader": spoil_front}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_lost_lease(lab1, host, loss):
+    """It is told with its path and its disk, and made anew when nobody uses the disk."""
+    uuid = create(host, vmdef("lost"))
+    path = "/vms/ds/lost.qcow2"
+    lease = f"/vms/lock/{resource(path)}/{resource(path)}"
+    LOSSES[loss](f"{lab1.vms}{lease.removeprefix('/vms')}")
+    kind = "lease-missing" if "missing" in loss else "lease-damaged"
+    problem = wait_problem(host, kind, uuid)[0]
+    assert problem["path"] == lease and f"disk '{path}'" in problem["detail"], problem
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 507, answer.text
+    for words in (path, "lease", "'virtx repair' makes it anew"):
+        assert words in answer.json()["detail"], answer.text
+
+    item = repair(host)[kind, uuid]
+    assert (item["action"], item["done"]) == ("make-lease", False)
+    items = repair(host, apply=True)
+    assert items[kind, uuid]["done"] and ("lease-without-vm", "") not in items, items
+    wait_for("the problem to be gone", lambda: not problems(host), 30)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert any(resource(path) in line for line in host.sanlock_status()["resources"])
+
+    # Not under a VM that runs.
+    LOSSES[loss](f"{lab1.vms}{lease.removeprefix('/vms')}")
+    item = wait_for("it to be found", lambda: repair(host, apply=True).get((kind, uuid)), 30)
+    assert not item["done"] and f"VM '{uuid}' is on" in item["detail"], item
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    assert repair(host, apply=True)[kind, uuid]["done"]
+    delete(host, uuid)
+    assert not os.path.exists(f"{lab1.vms}/lock/{resource(path)}") and not os.path.exists(f"{lab1.vms}/ds/lost.qcow2")
+
+
+@pytest.mark.parametrize("loss", ["missing", "truncated"])
+def test_delete_without_lease(lab1, host, loss):
+    """Nobody can prove whose the image is: it is left, and that is told; a repair shows it and deletes it never."""
+    uuid = create(host, vmdef("lost"))
+    image = f"{lab1.vms}/ds/lost.qcow2"
+    name = resource("/vms/ds/lost.qcow2")
+    LOSSES[loss](f"{lab1.vms}/lock/{name}/{name}")
+    answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})
+    assert answer.status == 200, answer.text
+    for words in ("image '/vms/ds/lost.qcow2' is left", f"/vms/lock/{name}/{name}"):
+        assert words in answer.headers["Warning"], answer.headers
+    assert os.path.exists(image) and not os.path.exists(f"{lab1.vms}/lock/{name}")
+    assert ("image-without-lease", "") not in repair(host)
+    age(image)
+    try:
+        item = repair(host, apply=True, deletestorage=True)["image-without-lease", ""]
+        assert (item["path"], item["action"], item["done"]) == ("/vms/ds/lost.qcow2", "none", False)
+        # Not while a VM has it, managed or not.
+        for man in (0, 1):
+            uuid = create(host, vmdef("claims", osdisk=disk("/vms/ds/lost.qcow2", man=man, prov=0)))
+            age(image)
+            assert repair(host) == {}
+            delete(host, uuid, storage=False)
+    finally:
+        os.unlink(image)
 
 
 def register(at, uuid, **options):

@@ -531,6 +531,27 @@ test_claim_raw(void **state)
 	accept_claim(&disk, MIB, DISK_PROV_MODE_THIN);
 }
 
+/* As QEMU locks an image that a guest has. */
+static void
+test_unused(void **state)
+{
+	struct disk disk = disk_of(at("ds/used.raw"), DISK_PROV_MODE_THIN);
+	struct flock lock = { .l_type = F_RDLCK, .l_start = 201, .l_len = 1 };
+	struct error err = { 0 };
+	int fd;
+
+	assert_int_equal(image_check_unused(disk_root, &disk, &err), 0);
+	write_file(disk.path, disk_root, 300);
+	assert_int_equal(image_check_unused(disk_root, &disk, &err), 0);
+	fd = open(disk.path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(image_check_unused(disk_root, &disk, &err), -1);
+	assert_int_equal(err.status, 409);
+	assert_non_null(strstr(err.detail, disk.path));
+	close(fd);
+	assert_int_equal(image_check_unused(disk_root, &disk, &err), 0);
+}
+
 static void
 test_links_outside(void **state)
 {
@@ -567,6 +588,7 @@ main(void)
 		cmocka_unit_test(test_compressed),
 		cmocka_unit_test(test_not_whole),
 		cmocka_unit_test(test_claim_raw),
+		cmocka_unit_test(test_unused),
 		cmocka_unit_test(test_links_outside),
 	};
 

@@ -41,6 +41,10 @@ int image_inspect(
 int image_check(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
 
+/* 409 when a process has the image open for a guest, on any host where the storage tells of locks;
+ * one that is not there is fine. */
+int image_check_unused(const char *root, const struct disk *disk, struct error *err);
+
 /* Told of each regular file; path is "ROOT/ds/...". */
 typedef void (*image_each)(const char *path, void *arg);
 /* Every regular file under ROOT/ds, in no order: symlinks are not followed, at most max entries are

@@ -271,3 +271,29 @@ image_check(const char *root, const struct disk *disk, struct image_info *ret, s
 	*ret = info;
 	return 0;
 }
+
+int
+image_check_unused(const char *root, const struct disk *disk, struct error *err)
+{
+	/* The bytes that QEMU locks: what it does to the image, and what others may do. */
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 200
+	};
+	struct error cause = { 0 };
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		return error_errno(
+		    err, 507, errno, "cannot tell whether image '%s' is in use", disk->path);
+	if (lock.l_type != F_UNLCK)
+		return error_set(
+		    err, 409, "image '%s' is in use: a process has it open", disk->path);
+	return 0;
+}

@@ -22,6 +22,7 @@
 #include "proto/uuid.h"
 
 #define RESOURCE_MODE 02770
+#define REPAIR	      "'virtx repair' makes it anew"
 #define SECTOR	      LEASE_SECTOR
 #define LVB_OFFSET    LEASE_LVB_OFFSET
 
@@ -115,7 +116,7 @@ lease_read_lvb(const char *path, char lvb[SECTOR], struct error *err)
 		    err, 507, errno, "cannot read the owner of the lease '%s'", path);
 	if (n < SECTOR)
 		return error_set(
-		    err, 507, "the lease '%s' is damaged: its file is too short", path);
+		    err, 507, "the lease '%s' is damaged: its file is too short; " REPAIR, path);
 	memcpy(lvb, sector, SECTOR);
 	return 0;
 }
@@ -130,7 +131,8 @@ lease_owner(const char *root, const char *name, char uuid[37], struct error *err
 	if (check_name(name, err) < 0 || lease_read_lvb(path, lvb, err) < 0)
 		return -1;
 	if (lease_parse_owner(lvb, uuid) < 0)
-		return error_set(err, 507, "the lease '%s' is damaged: its owner is no uuid", path);
+		return error_set(
+		    err, 507, "the lease '%s' is damaged: its owner is no uuid; " REPAIR, path);
 	return 0;
 }
 
@@ -279,8 +281,8 @@ check_owner(struct sanlk_resource *resource, const struct lease *lease, struct e
 		return lockfile_error(
 		    err, 507, rv, "cannot read the owner of the lease '%s'", lease->path);
 	if (lease_parse_owner(lvb, owner) < 0)
-		return error_set(
-		    err, 507, "the lease '%s' is damaged: its owner is no uuid", lease->path);
+		return error_set(err, 507,
+		    "the lease '%s' is damaged: its owner is no uuid; " REPAIR, lease->path);
 	if (!owner[0])
 		return error_set(err, 409, "resource '%s' has no owner", lease->name);
 	if (strcmp(owner, lease->uuid) != 0)

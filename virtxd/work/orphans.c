@@ -118,6 +118,7 @@ orphans_expect(
 		if (disk_resource_name(disk, root, expected.lease, &ignored) < 0)
 			continue;
 		memcpy(expected.vm, vm, sizeof(expected.vm));
+		expected.comes_and_goes = disk == &cloud_init;
 		*model_append(&knowledge->expected, &knowledge->n_expected) = expected;
 	}
 }
@@ -131,6 +132,16 @@ orphans_is_expected(
 		if (strcmp(knowledge->expected[i].vm, vm) != 0)
 			continue;
 		*told = true;
+		if (strcmp(knowledge->expected[i].lease, lease) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+orphans_is_anyones(const struct orphan_knowledge *knowledge, const char *lease)
+{
+	for (size_t i = 0; i < knowledge->n_expected; i++) {
 		if (strcmp(knowledge->expected[i].lease, lease) == 0)
 			return true;
 	}
@@ -179,6 +190,9 @@ look_at_lease(struct search *search, const char *name, struct error *err)
 		    xasprintf("the lease belongs to VM '%s', which has no such disk", owner));
 		return 0;
 	}
+	/* A damaged one of a VM of this host is told as such. */
+	if (!owner[0] && orphans_is_anyones(search->knowledge, name))
+		return 0;
 	if (!owner[0]) {
 		add(search, ORPHAN_LEASE, "", path,
 		    xasprintf("it belongs to nobody: %s",
@@ -342,17 +356,12 @@ orphans_find(const struct reconcile_request *req, virConnectPtr conn,
 		.first = res->n_problems,
 	};
 	_free_ char(*vms)[UUID_TEXT_SIZE] = xcalloc(n + 1, sizeof(*vms));
-	_free_ char *lock = xasprintf("%s/lock", req->env.root);
-	struct stat st;
 
 	for (size_t i = 0; i < n; i++)
 		memcpy(vms[i], knowledge->entries[i].uuid, sizeof(vms[i]));
 	qsort(vms, n, sizeof(*vms), compare_text);
 	search.vms = vms;
 	search.n_vms = n;
-	/* Before the first host has joined there is no lockspace. */
-	if (stat(lock, &st) < 0)
-		return 0;
 	if (look_at_leases(&search, err) < 0 || look_at_half_leases(&search, err) < 0)
 		return -1;
 	return look_at_images(&search, err);

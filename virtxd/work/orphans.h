@@ -20,6 +20,7 @@
 struct orphan_expected {
 	char vm[37];
 	char lease[49];
+	bool comes_and_goes; /* of the cloud-init CD, which is there while the VM is on */
 };
 
 /* What is known already. Free the array expected. */
@@ -44,9 +45,11 @@ bool orphans_is_expected(
  */
 int orphans_find(const struct reconcile_request *req, virConnectPtr conn,
     const struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err);
+/* Whether any VM of this host should have that lease. */
+bool orphans_is_anyones(const struct orphan_knowledge *knowledge, const char *lease);
 /* Of a VM that is no more. */
 bool problem_is_orphan(const struct host_problem *problem);
-/* The resource that an ORPHAN_LEASE is about. */
+/* The resource that a problem of a lease is about. */
 const char *orphan_lease_name(const struct host_problem *problem);
 /* The name of the resource of an image. */
 int orphan_image_lease(const char *root, const char *path, char name[49], struct error *err);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
+#include <sys/stat.h>
+
 #include "domain/journal.h"
 #include "domain/registry.h"
+#include "proto/log.h"
 #include "work/hypervisor.h"
+#include "work/loose_images.h"
+#include "work/lost_leases.h"
 #include "work/migration.h"
 #include "work/orphans.h"
 
@@ -124,6 +129,27 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 	return 0;
 }
 
+/* Before the first host has joined there is no lockspace. */
+static int
+look_at_storage(const struct reconcile_request *req, virConnectPtr conn,
+    const struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
+{
+	_free_ char *lock = xasprintf("%s/lock", req->env.root);
+	struct error cause = { 0 };
+	struct stat st;
+
+	if (stat(lock, &st) < 0)
+		return 0;
+	if (orphans_find(req, conn, knowledge, res, err) < 0 ||
+	    lost_leases_find(req, conn, knowledge, res, err) < 0)
+		return -1;
+	/* Only told: where a VM's definition cannot be read, any image may be its own. */
+	if (req->loose &&
+	    loose_images_find(&req->env, knowledge->entries, knowledge->n_entries, res, &cause) < 0)
+		log_warning("job", "which images are nobody's is not known: %s", cause.detail);
+	return 0;
+}
+
 int
 work_reconcile(const void *request, void *result, struct error *err)
 {
@@ -145,7 +171,7 @@ work_reconcile(const void *request, void *result, struct error *err)
 	knowledge.n_entries = n;
 	r = compare_libvirt(&req->env, conn, &knowledge, res, err);
 	if (r == 0)
-		r = orphans_find(req, conn, &knowledge, res, err);
+		r = look_at_storage(req, conn, &knowledge, res, err);
 	free(knowledge.expected);
 	return r;
 }

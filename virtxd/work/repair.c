@@ -9,6 +9,7 @@
 #include "disk/lease.h"
 #include "domain/journal.h"
 #include "work/hypervisor.h"
+#include "work/lost_leases.h"
 #include "work/orphans.h"
 #include "work/vm_lock.h"
 #include "work/vm_presence.h"
@@ -200,6 +201,12 @@ refuse_define(const struct repair *repair, const struct host_problem *problem)
 		   : "it is defined from the registry with the option define only";
 }
 
+static int
+make_lease(const struct repair *repair, const struct host_problem *problem, struct error *err)
+{
+	return lost_lease_make(&repair->req->env, repair->conn, problem, err);
+}
+
 /* Both ways. */
 static int
 register_vm(const struct repair *repair, const struct host_problem *problem, struct error *err)
@@ -242,6 +249,8 @@ static const struct remedy remedies[] = {
 	{ ORPHAN_LEASE, "delete-lease", refuse_unowned, delete_lease },
 	{ ORPHAN_STALE, "delete-lease", NULL, delete_stale_lease },
 	{ ORPHAN_LEFTOVER, "delete-leftover", NULL, delete_leftover },
+	{ LOST_MISSING, "make-lease", refuse_elsewhere, make_lease },
+	{ LOST_DAMAGED, "make-lease", refuse_elsewhere, make_lease },
 	{ "not-registered", "register", refuse_elsewhere, register_vm },
 	{ "not-in-libvirt", "define", refuse_define, register_vm },
 	{ "registered-elsewhere", "undefine", refuse_undefine, undefine_vm },
@@ -304,7 +313,7 @@ int
 work_repair(const void *request, void *result, struct error *err)
 {
 	const struct repair_request *req = request;
-	struct reconcile_request look = { .env = req->env, .deep = true };
+	struct reconcile_request look = { .env = req->env, .deep = true, .loose = true };
 	struct reconcile_result found = { 0 };
 	_connect_ virConnectPtr conn = NULL;
 	int r;

@@ -82,6 +82,7 @@ static const struct field reconcile_request_fields[] = {
 	FIELD_STRUCT("env", struct reconcile_request, env, work_env),
 	FIELD_ARRAY("known", struct reconcile_request, known, host_problem),
 	FIELD("deep", struct reconcile_request, deep),
+	FIELD("loose", struct reconcile_request, loose),
 	FIELD("limit", struct reconcile_request, limit),
 	FIELD("cursor", struct reconcile_request, cursor),
 };

@@ -77,6 +77,7 @@ struct reconcile_request {
 	struct host_problem *known; /* what was told last: looked at again */
 	size_t n_known;
 	bool deep;     /* look through all images, too */
+	bool loose;    /* also tell of images that are nobody's */
 	int32_t limit; /* of resources that are looked at, 0 for all */
 	char *cursor;  /* those after this name, then from the first again */
 };

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/loose_images.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "disk/image.h"
+#include "disk/lease.h"
+#include "domain/domain_files.h"
+#include "proto/vmdef.h"
+#include "work/orphans.h"
+
+#define FOUND_MAX  1000
+#define IMAGES_MAX 200000
+/* Whoever makes an image has this long to say that it is a VM's. */
+#define AGE_MS (5 * 60 * 1000)
+
+struct search {
+	const struct work_env *env;
+	struct reconcile_result *res;
+	char **used; /* paths, sorted */
+	size_t n_used;
+	char (*leases)[LEASE_NAME_SIZE]; /* sorted */
+	size_t n_leases;
+	size_t n_found;
+};
+
+static int
+compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* What the VM's definition names; one that has just moved or gone names nothing here. */
+static int
+use_files(struct search *search, const struct registry_entry *entry, struct error *err)
+{
+	_free_ char *xml = NULL;
+	struct domain_file *files = NULL;
+	struct error cause = { 0 };
+	size_t n = 0;
+
+	if (registry_load(search->env->root, entry->host, entry->uuid, &xml, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (domain_files_read(xml, &files, &n, err) < 0)
+		return error_wrap(err, "VM '%s' in the registry", entry->uuid);
+	for (size_t i = 0; i < n; i++)
+		*model_append(&search->used, &search->n_used) = xstrdup(files[i].path);
+	domain_files_free(files, n);
+	return 0;
+}
+
+static bool
+is_image(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && (strcmp(dot, ".qcow2") == 0 || strcmp(dot, ".raw") == 0);
+}
+
+static bool
+is_leased(const struct search *search, const char *path)
+{
+	struct error ignored = { 0 };
+	char name[LEASE_NAME_SIZE];
+
+	if (search->n_leases == 0 ||
+	    orphan_image_lease(search->env->root, path, name, &ignored) < 0)
+		return false;
+	return bsearch(name, search->leases, search->n_leases, sizeof(search->leases[0]),
+		   compare_names) != NULL;
+}
+
+static void
+look_at(const char *path, void *arg)
+{
+	struct search *search = arg;
+	struct host_problem *problem;
+	struct error ignored = { 0 };
+	struct stat st;
+
+	if (!is_image(path) || is_leased(search, path) || search->n_found == FOUND_MAX ||
+	    (search->n_used > 0 && bsearch(&path, search->used, search->n_used,
+				       sizeof(search->used[0]), compare_paths)))
+		return;
+	if (image_stat(search->env->root, path, &st, &ignored) < 0 ||
+	    now_ms() - ((int64_t)st.st_mtim.tv_sec * 1000) < AGE_MS)
+		return;
+	search->n_found++;
+	problem = model_append(&search->res->problems, &search->res->n_problems);
+	problem->kind = xstrdup(LOOSE_IMAGE);
+	problem->vm = xstrdup("");
+	problem->path = xstrdup(path);
+	problem->detail = xasprintf("no VM of the registry has the image (%lld MiB), and it has no "
+				    "lease: delete it by hand, or let a VM claim it",
+	    (long long)(((int64_t)st.st_blocks * 512) >> 20));
+}
+
+static int
+find(struct search *search, const struct registry_entry *entries, size_t n, struct error *err)
+{
+	bool complete;
+
+	for (size_t i = 0; i < n; i++) {
+		if (use_files(search, &entries[i], err) < 0)
+			return -1;
+	}
+	if (search->n_used > 0)
+		qsort(search->used, search->n_used, sizeof(search->used[0]), compare_paths);
+	if (lease_list(search->env->root, &search->leases, &search->n_leases, err) < 0)
+		return -1;
+	if (search->n_leases > 0)
+		qsort(search->leases, search->n_leases, sizeof(search->leases[0]), compare_names);
+	return image_walk(search->env->root, IMAGES_MAX, look_at, search, &complete, err);
+}
+
+int
+loose_images_find(const struct work_env *env, const struct registry_entry *entries, size_t n,
+    struct reconcile_result *res, struct error *err)
+{
+	struct search search = { .env = env, .res = res };
+	int r = find(&search, entries, n, err);
+
+	for (size_t i = 0; i < search.n_used; i++)
+		free(search.used[i]);
+	free(search.used);
+	free(search.leases);
+	return r;
+}
