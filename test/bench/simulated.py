@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The hosts of test/bench/sim: each a real serf agent and a real virtxd, on a loopback address of its own.
+"""The hosts of test/bench/sim: each a real serf agent and a real virtxd, on an address of its own.
 
 Only libvirt is not there: virtxd and its jobs get the library of test/bench/standin in its place, and
 the VMs are bytes in a file. There is no sanlock, so that /readyz says that the lockspace is not joined;
@@ -88,7 +88,7 @@ class Host:
 
     def __init__(self, sim, n):
         self.sim, self.n = sim, n
-        self.addr = f"127.0.{1 + n // 250}.{1 + n % 250}"
+        self.addr = f"10.77.{n // 250}.{1 + n % 250}"
         self.dir = f"{STATE}/h{n}"
         self.uuid = f"00000000-0000-4000-8000-{n:012x}"
         self.processes = {}
@@ -139,6 +139,7 @@ storage_root = {self.dir}/vms
 run_dir = {self.dir}/run
 [http]
 listen = {self.addr}:{API_PORT}
+allow_plain = yes
 [libvirt]
 uri = sim://{self.dir}
 [serf]

@@ -68,9 +68,13 @@ test_own(void **state)
 		    AF_INET, &((struct sockaddr_in *)at->ifa_addr)->sin_addr, text, sizeof(text));
 		assert_true(address_is_own(text));
 		assert_non_null(address_refusal(text));
+		assert_true(address_is_usable(text));
 	}
 	freeifaddrs(all);
 	assert_false(address_is_own("192.0.2.1"));
+	assert_false(address_is_usable("192.0.2.1"));
+	assert_true(address_source("127.0.0.1", text));
+	assert_string_equal(text, "127.0.0.1");
 	assert_false(address_is_own("no address"));
 }
 

@@ -215,7 +215,7 @@ wires_get_counts(const struct wires *wires, unsigned int *open, unsigned int *id
 }
 
 /* On a host with several addresses the kernel may prefer another one than that by which the others
- * know it. One that it has not, behind a translation, say, cannot be asked for. */
+ * know it. */
 static void
 set_source(struct wire *wire)
 {
@@ -224,7 +224,7 @@ set_source(struct wire *wire)
 	char usual[ADDRESS_SIZE];
 
 	if (!*source || is4 != !strchr(source, ':') || !address_source(wire->addr, usual) ||
-	    strcmp(usual, source) == 0 || address_is_loopback(usual) || !address_is_own(source))
+	    strcmp(usual, source) == 0 || address_is_loopback(usual) || !address_is_usable(source))
 		return;
 	evhttp_connection_set_local_address(wire->evcon, source);
 }

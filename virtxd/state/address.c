@@ -100,24 +100,61 @@ read_literal(const char *addr, struct in6_addr *ret)
 	return inet_pton(AF_INET6, addr, ret) == 1;
 }
 
+/* An address with a port of either family. */
+struct endpoint {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t len;
+};
+
+static bool
+make_endpoint(const char *addr, uint16_t port, struct endpoint *ret)
+{
+	*ret = (struct endpoint){ .in.sin_family = AF_INET, .len = sizeof(ret->in) };
+	ret->in.sin_port = htons(port);
+	if (inet_pton(AF_INET, addr, &ret->in.sin_addr) == 1)
+		return true;
+	*ret = (struct endpoint){ .in6.sin6_family = AF_INET6, .len = sizeof(ret->in6) };
+	ret->in6.sin6_port = htons(port);
+	return inet_pton(AF_INET6, addr, &ret->in6.sin6_addr) == 1;
+}
+
+static int
+datagram_socket(const struct endpoint *endpoint)
+{
+	return socket(endpoint->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
 bool
 address_source(const char *to, char ret[ADDRESS_SIZE])
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) };
-	bool is4 = inet_pton(AF_INET, to, &in.sin_addr) == 1;
-	struct sockaddr *sa = is4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6;
-	socklen_t len = is4 ? sizeof(in) : sizeof(in6);
+	struct endpoint at;
 	_close_ int fd = -1;
 
-	if (!is4 && inet_pton(AF_INET6, to, &in6.sin6_addr) != 1)
+	if (!make_endpoint(to, 9, &at))
 		return false;
 	/* A datagram socket only looks for its route. */
-	fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, sa, len) < 0 || getsockname(fd, sa, &len) < 0)
+	fd = datagram_socket(&at);
+	if (fd < 0 || connect(fd, &at.sa, at.len) < 0 || getsockname(fd, &at.sa, &at.len) < 0)
 		return false;
-	return inet_ntop(sa->sa_family, is4 ? (void *)&in.sin_addr : (void *)&in6.sin6_addr, ret,
-		   ADDRESS_SIZE) != NULL;
+	return inet_ntop(at.sa.sa_family,
+		   at.sa.sa_family == AF_INET ? (void *)&at.in.sin_addr : (void *)&at.in6.sin6_addr,
+		   ret, ADDRESS_SIZE) != NULL;
+}
+
+bool
+address_is_usable(const char *addr)
+{
+	struct endpoint at;
+	_close_ int fd = -1;
+
+	if (!make_endpoint(addr, 0, &at))
+		return false;
+	fd = datagram_socket(&at);
+	return fd >= 0 && bind(fd, &at.sa, at.len) == 0;
 }
 
 bool

@@ -22,6 +22,8 @@ bool address_is_loopback(const char *addr);
 bool address_source(const char *to, char ret[ADDRESS_SIZE]);
 /* Does it belong to an interface of this host? */
 bool address_is_own(const char *addr);
+/* Can this host send from it? One behind a translation, which others know, it has not. */
+bool address_is_usable(const char *addr);
 /* Why no other host can have this address ("a loopback address"), NULL where one may. */
 const char *address_refusal(const char *addr);
 /* Literals, or networks as 192.0.2.0/24, with spaces between. */
