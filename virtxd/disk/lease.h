@@ -4,6 +4,8 @@
 #ifndef DISK_LEASE_H
 #define DISK_LEASE_H
 
+#include <sys/types.h>
+
 #include "proto/error.h"
 #include "proto/model.h"
 
@@ -61,6 +63,27 @@ int lease_health(const char *root, const char *name, enum lease_health *ret, cha
 /* Removes a resource that is damaged, so that nobody can hold it; under the VM's lock, and only of
  * a disk that nobody uses. One that is not there is fine. */
 int lease_discard(const char *root, const char *name, const char *uuid, struct error *err);
+
+/* What a process holds of the lockspace. A lease's version grows each time that somebody takes it.
+ */
+struct lease_held {
+	char name[LEASE_NAME_SIZE];
+	int64_t version;
+};
+struct lease_set {
+	struct lease_held items[8]; /* sanlock's bound */
+	size_t n;
+};
+/* What another process of this host holds, by the local daemon's memory; 404 when the daemon does
+ * not know the process. */
+int lease_held_by(pid_t pid, struct lease_set *ret, struct error *err);
+/* Takes these leases for a process that the daemon knows: all or none. 409 when one is not free. */
+int lease_acquire_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err);
+int lease_release_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err);
+/* The version on the storage. 404 when there is no such resource. */
+int lease_version(const char *root, const char *name, int64_t *ret, struct error *err);
+/* NULL when the set has no such lease. */
+const struct lease_held *lease_set_find(const struct lease_set *set, const char *name);
 
 /* The names of all resources; *ret is an array of n texts of LEASE_NAME_SIZE bytes, the caller's.
  */

@@ -10,6 +10,7 @@
 
 #define VM_NAMESPACE "virtx-vm"
 #define VLANID_MAX   4094
+#define LEASES_MAX   4096 /* bytes */
 
 /* In the order in which they are listed. */
 static const char *const ops[] = { "VmBoot", "VmMigrate", "VmPause", "VmResume", "VmShutdown" };
@@ -46,6 +47,27 @@ metadata_op_build(const struct oplog_item *item)
 	xml_add_text(&tree, node, "msg", msg);
 	xml_tree_text(&tree, false, &text, NULL);
 	return text;
+}
+
+char *
+metadata_leases_build(const char *leases)
+{
+	_xmltree_ struct xml_tree tree = { 0 };
+	char *text = NULL;
+
+	xmlNodeAddContent(xml_root(&tree, "held"), BAD_CAST leases);
+	xml_tree_text(&tree, false, &text, NULL);
+	return text;
+}
+
+char *
+metadata_leases_read(const char *element)
+{
+	struct error ignored = { 0 };
+	_xmldoc_ xmlDoc *doc =
+	    xml_parse(element, LEASES_MAX, "held", "the record of a VM's leases", &ignored);
+
+	return doc ? xml_text(xmlDocGetRootElement(doc)) : NULL;
 }
 
 void

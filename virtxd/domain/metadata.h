@@ -16,4 +16,12 @@ char *metadata_op_key(const char *op);
 /* The operations that are recorded: "VmBoot", "VmPause", "VmResume", "VmShutdown", "VmMigrate". */
 bool metadata_op_known(const char *op);
 
+/* Namespace URI and prefix of what is recorded of a running VM's leases: a text in an element of
+ * its own, in the live XML alone. */
+#define METADATA_LEASES "virtx-leases"
+/* The element, for virDomainSetMetadata; the caller frees. */
+char *metadata_leases_build(const char *leases);
+/* Its text, the caller's; NULL for what is no such element. */
+char *metadata_leases_read(const char *element);
+
 #endif
