@@ -4,6 +4,7 @@
 #include <event2/event.h>
 
 #include "job/guard.h"
+#include "job/newcomers.h"
 #include "job/uuid_set.h"
 #include "proto/log.h"
 #include "work/orphans.h"
@@ -32,6 +33,7 @@ struct keeper {
 	struct work_env env;
 	struct event *period, *coalesce, *heal;
 	struct guard *guard;
+	struct newcomers *newcomers;
 	struct slot probe, collect, refresh, inspect, reconcile;
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
@@ -40,7 +42,8 @@ struct keeper {
 	char *cursor;		  /* where the reconciliation goes on among the resources */
 	bool reconcile_again;
 	bool connected;
-	bool host_known; /* what never changes of the host was collected */
+	bool note_paused; /* at the next collection: it is the first since libvirt answers */
+	bool host_known;  /* what never changes of the host was collected */
 };
 
 const struct work_env *
@@ -261,7 +264,7 @@ is_local(const struct keeper *keeper, const char *uuid)
 	return view && view->local;
 }
 
-static void inspect(struct keeper *keeper);
+static void inspect(void *arg);
 
 static void
 inspect_done(void *arg, void *result, const struct error *err)
@@ -300,8 +303,9 @@ add_uninspected(void *arg, const struct inventory_vm *view, bool def_known, bool
 }
 
 static void
-inspect(struct keeper *keeper)
+inspect(void *arg)
 {
+	struct keeper *keeper = arg;
 	struct inspect_request req = { .env = keeper->env };
 
 	inventory_each_local(keeper->inventory, add_uninspected, &req);
@@ -324,6 +328,7 @@ refresh_done(void *arg, void *result, const struct error *err)
 		failed(WORK_REFRESH, err);
 		return;
 	}
+	newcomers_sift(keeper->newcomers, res->vms, &res->n_vms);
 	for (size_t i = 0; i < res->n_vms; i++)
 		inventory_report_vm(keeper->inventory, keeper->refresh.mark, false, &res->vms[i]);
 	inspect(keeper);
@@ -348,6 +353,17 @@ refresh_due(evutil_socket_t fd, short what, void *arg)
 	model_clear(&refresh_request_model, &req);
 }
 
+/* Whether it has been paused, or resumed: where that was no job of ours, vm-heal notes it. */
+static bool
+pauses(const struct keeper *keeper, const char *uuid, enum vmrunstate runstate)
+{
+	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
+	enum vmrunstate before = view && view->local ? view->vm.runinfo.runstate : VMRUNSTATE_NONE;
+
+	return (runstate == VMRUNSTATE_PAUSED && before == VMRUNSTATE_RUNNING) ||
+	       (runstate == VMRUNSTATE_RUNNING && before == VMRUNSTATE_PAUSED);
+}
+
 void
 keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
 {
@@ -359,6 +375,8 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 		inventory_remove_vm(keeper->inventory, uuid);
 		return;
 	}
+	if (pauses(keeper, uuid, runstate) && !jobs_busy(keeper->jobs, uuid))
+		keeper_heal(keeper, uuid);
 	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
 		inventory_set_runstate(keeper->inventory, uuid, runstate);
 		return;
@@ -401,6 +419,10 @@ reconcile_done(void *arg, void *result, const struct error *err)
 		inventory_set_problems(keeper->inventory, res->problems, res->n_problems);
 		for (size_t i = 0; i < res->n_unfinished; i++)
 			keeper_heal(keeper, res->unfinished[i].uuid);
+		for (size_t i = 0; i < res->n_leftovers; i++) {
+			inventory_remove_vm(keeper->inventory, res->leftovers[i].uuid);
+			keeper_heal(keeper, res->leftovers[i].uuid);
+		}
 	}
 	if (keeper->reconcile_again)
 		keeper_reconcile(keeper);
@@ -435,11 +457,16 @@ storage_found(void *arg)
 	keeper_reconcile(arg);
 }
 
-/* What could not be healed before is tried again. */
+/* What could not be healed before is tried again, and what was paused while nobody looked is noted.
+ */
 static void
 suspect_again(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
 {
-	suspect(arg, view);
+	struct keeper *keeper = arg;
+
+	if (keeper->note_paused && view->vm.runinfo.runstate == VMRUNSTATE_PAUSED)
+		keeper_heal(keeper, view->vm.uuid);
+	suspect(keeper, view);
 }
 
 static void
@@ -456,15 +483,17 @@ collect_done(void *arg, void *result, const struct error *err)
 	if (str_empty(inventory_self(keeper->inventory)))
 		log_info("libvirt", "this is host '%s'", res->host.uuid);
 	inventory_report_host(keeper->inventory, &res->host);
+	str_set(&keeper->env.host, inventory_self(keeper->inventory));
+	newcomers_sift(keeper->newcomers, res->vms, &res->n_vms);
 	inventory_report_vms(keeper->inventory, keeper->collect.mark, res->vms, res->n_vms);
 	keeper->host_known = true;
-	str_set(&keeper->env.host, inventory_self(keeper->inventory));
 
 	if (!keeper->reconcile.running)
 		keeper_reconcile(keeper);
 	guard_check(keeper->guard);
 	inspect(keeper);
 	inventory_each_local(keeper->inventory, suspect_again, keeper);
+	keeper->note_paused = false;
 }
 
 static void
@@ -503,6 +532,7 @@ keeper_set_libvirt(struct keeper *keeper, bool connected)
 		return;
 	/* What changed while nobody told is found by reading everything again. */
 	keeper->host_known = false;
+	keeper->note_paused = true;
 	inventory_forget_def(keeper->inventory, NULL);
 	collect(keeper);
 }
@@ -537,6 +567,8 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 			.io_timeout = config->io_timeout,
 		},
 	};
+	keeper->newcomers = newcomers_new(
+	    jobs, inventory, &keeper->env, (int64_t)config->answer_timeout * 1000, inspect, keeper);
 	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
@@ -557,6 +589,7 @@ keeper_free(struct keeper *keeper)
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);
 	guard_free(keeper->guard);
+	newcomers_free(keeper->newcomers);
 	uuid_set_clear(&keeper->changed);
 	uuid_set_clear(&keeper->wounded);
 	uuid_set_clear(&keeper->suspects);

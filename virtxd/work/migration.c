@@ -10,6 +10,7 @@
 #include "proto/log.h"
 #include "virt/runstate.h"
 #include "work/hypervisor.h"
+#include "work/vm_owner.h"
 #include "work/vm_steps.h"
 
 #define AGENT_BEGIN "<channel type='qemu-vdagent'>"
@@ -222,55 +223,23 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 		      : stay(env, journal, domain, &here, err);
 }
 
-/* What a migration that failed at its very end left behind is off, and of nobody's journal. */
-static int
-is_leftover(const struct work_env *env, virDomainPtr domain, const char *from, const char *uuid,
-    enum migration_end *ret, struct error *err)
-{
-	_journal_ struct journal journal = { 0 };
-	struct error cause = { 0 };
-
-	*ret = MIGRATION_GOES_ON;
-	if (virDomainIsActive(domain) != 0 ||
-	    journal_load(env->root, from, uuid, &journal, &cause) == 0)
-		return 0;
-	if (cause.status != 404) {
-		*err = cause;
-		return -1;
-	}
-	*ret = MIGRATION_LEFTOVER;
-	return 0;
-}
-
 int
-migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
+migration_arrive(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
     enum migration_end *ret, struct error *err)
 {
 	struct error cause = { 0 };
-	enum vmrunstate runstate;
-	bool registered;
-	char from[37];
+	struct vm_owner owner;
 
-	*ret = MIGRATION_HERE;
-	if (migration_attach_agent(domain, &cause) < 0)
-		log_warning("job", "%s", cause.detail);
-	cause = (struct error){ 0 };
-	if (is_registered(env, uuid, &registered, err) < 0 ||
-	    hypervisor_runstate(domain, &runstate, err) < 0)
+	if (vm_owner_find(env, info->uuid, &owner, err) < 0 ||
+	    vm_owner_take(env, domain, info, &owner, err) < 0)
 		return -1;
-	if (registered)
-		return 0;
-	if (registry_find_other(env->root, env->host, uuid, from, &cause) == 0) {
-		if (runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
-			return is_leftover(env, domain, from, uuid, ret, err);
-		if (registry_move(env->root, from, env->host, uuid, &cause) == 0)
-			return 0;
-	}
-	/* Its former host was faster, or nobody has it. */
-	if (cause.status == 404)
-		return 0;
-	*err = cause;
-	return -1;
+	*ret = MIGRATION_HERE;
+	if (owner.place == VM_PLACE_COMING || owner.place == VM_PLACE_ELSEWHERE)
+		*ret = vm_owner_is_leftover(env, domain, info, &owner) ? MIGRATION_LEFTOVER
+								       : MIGRATION_GOES_ON;
+	else if (migration_attach_agent(domain, &cause) < 0)
+		log_warning("job", "%s", cause.detail);
+	return 0;
 }
 
 int
@@ -286,16 +255,4 @@ migration_undefine(virDomainPtr domain, struct error *err)
 		    "VM '%s' is on another host, and cannot be undefined here",
 		    virDomainGetName(domain));
 	return 0;
-}
-
-bool
-migration_came_here(const struct oplog_list *oplog, const char *host)
-{
-	for (size_t i = 0; i < oplog->n_items; i++) {
-		const struct oplog_item *item = &oplog->items[i];
-
-		if (str_equal(item->op, "VmMigrate"))
-			return str_equal(item->msg, host);
-	}
-	return false;
 }

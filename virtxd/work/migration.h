@@ -9,6 +9,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include "domain/domain_xml.h"
 #include "domain/journal.h"
 #include "work/requests.h"
 
@@ -38,12 +39,10 @@ enum migration_end {
 };
 /* The same from the target's side: a VM that runs here, and is registered under the host that it
  * came from, is registered here. */
-int migration_arrive(const struct work_env *env, virDomainPtr domain, const char *uuid,
-    enum migration_end *ret, struct error *err);
+int migration_arrive(const struct work_env *env, virDomainPtr domain,
+    const struct domain_info *info, enum migration_end *ret, struct error *err);
 /* Undefines what is left of a VM that is on another host. */
 int migration_undefine(virDomainPtr domain, struct error *err);
-/* Whether the VM's last migration was to this host. */
-bool migration_came_here(const struct oplog_list *oplog, const char *host);
 
 /* Takes the channel of the agent out of a VM that is on, or puts it back where its definition has
  * one. QEMU refuses to migrate it. */

@@ -9,8 +9,9 @@
 #include "work/hypervisor.h"
 #include "work/loose_images.h"
 #include "work/lost_leases.h"
-#include "work/migration.h"
 #include "work/orphans.h"
+#include "work/vm_leases.h"
+#include "work/vm_owner.h"
 
 static void
 add_problem(
@@ -71,14 +72,81 @@ compare_registry(const struct work_env *env, virConnectPtr conn,
 	return 0;
 }
 
+/* The VM's entry under this host, or under another one. */
 static const struct registry_entry *
-find_entry(const struct registry_entry *entries, size_t n, const char *uuid)
+find_entry(const struct orphan_knowledge *knowledge, const char *uuid, const char *host, bool own)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (str_equal(entries[i].uuid, uuid))
-			return &entries[i];
+	for (size_t i = 0; i < knowledge->n_entries; i++) {
+		const struct registry_entry *entry = &knowledge->entries[i];
+
+		if (str_equal(entry->uuid, uuid) && str_equal(entry->host, host) == own)
+			return entry;
 	}
 	return NULL;
+}
+
+static void
+add_uuid(struct work_uuid **list, size_t *n, const char *uuid)
+{
+	model_append(list, n)->uuid = xstrdup(uuid);
+}
+
+static void
+add_elsewhere(const struct work_env *env, const char *uuid, const char *host, bool on,
+    struct reconcile_result *res)
+{
+	_free_ char *detail = xasprintf("libvirt %s the VM here%s, and it is registered under host "
+					"'%s'",
+	    on ? "runs" : "has", on ? " without the leases of its disks" : "", host);
+
+	add_problem(res, "registered-elsewhere", uuid,
+	    xasprintf("%s/xml/%s/%s.xml", env->root, host, uuid), detail);
+}
+
+/* In libvirt here, and seen in the registry under another host alone: vm-heal registers here what
+ * has arrived and runs, and undefines what is left of one that is there. */
+static int
+compare_elsewhere(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
+    struct reconcile_result *res, struct error *err)
+{
+	struct vm_owner owner;
+	bool held;
+
+	if (vm_owner_find(env, info->uuid, &owner, err) < 0)
+		return -1;
+	if (owner.place != VM_PLACE_COMING && owner.place != VM_PLACE_ELSEWHERE)
+		return 0;
+	if (vm_owner_is_leftover(env, domain, info, &owner)) {
+		add_uuid(&res->leftovers, &res->n_leftovers, info->uuid);
+		return 0;
+	}
+	if (virDomainIsActive(domain) != 1)
+		return 0;
+	add_uuid(&res->unfinished, &res->n_unfinished, info->uuid);
+	if (owner.place == VM_PLACE_COMING)
+		return 0;
+	if (vm_leases_are_held(env, domain, info, &held, err) < 0)
+		return -1;
+	if (!held)
+		add_elsewhere(env, info->uuid, owner.host, true, res);
+	return 0;
+}
+
+static void
+compare_here(const struct work_env *env, const struct registry_entry *entry,
+    const struct domain_info *info, struct orphan_knowledge *knowledge,
+    struct reconcile_result *res)
+{
+	const struct registry_entry *other = find_entry(knowledge, info->uuid, env->host, false);
+	_free_ char *detail = NULL;
+
+	if (!info->foreign)
+		orphans_expect(knowledge, env->root, entry->uuid, &info->def);
+	if (!other)
+		return;
+	detail = xasprintf("the VM is registered under this host and under host '%s'", other->host);
+	add_problem(res, "registered-twice", info->uuid,
+	    xasprintf("%s/xml/%s/%s.xml", env->root, other->host, info->uuid), detail);
 }
 
 /* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
@@ -88,8 +156,8 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
     struct reconcile_result *res, struct error *err)
 {
 	_free_ virDomainPtr *domains = NULL;
-	int n_domains =
-	    virConnectListAllDomains(conn, &domains, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+	int r = 0, n_domains = virConnectListAllDomains(
+		       conn, &domains, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
 
 	if (n_domains < 0)
 		return hypervisor_error(err, 424, "cannot list the VMs");
@@ -99,34 +167,19 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 		struct error cause = { 0 };
 		const struct registry_entry *entry;
 
-		if (hypervisor_info(domain, env->root, &info, &cause) < 0 || info.foreign ||
+		if (r < 0 || hypervisor_info(domain, env->root, &info, &cause) < 0 ||
 		    is_unfinished(res, info.uuid))
 			continue;
-		entry = find_entry(knowledge->entries, knowledge->n_entries, info.uuid);
-		if (!entry) {
+		entry = find_entry(knowledge, info.uuid, env->host, true);
+		if (entry)
+			compare_here(env, entry, &info, knowledge, res);
+		else if (find_entry(knowledge, info.uuid, env->host, false))
+			r = compare_elsewhere(env, domain, &info, res, err);
+		else if (!info.foreign)
 			add_problem(res, "not-registered", info.uuid, xstrdup(""),
 			    "libvirt has the VM, and no host has it in the registry");
-		} else if (!str_equal(entry->host, env->host)) {
-			_free_ char *detail = xasprintf(
-			    "libvirt has the VM here, and it is registered under host '%s'",
-			    entry->host);
-			bool on = virDomainIsActive(domain) == 1;
-
-			/* vm-heal registers here what has arrived and runs, and undefines what has
-			 * not. */
-			if (on || migration_came_here(&info.oplog, env->host))
-				model_append(&res->unfinished, &res->n_unfinished)->uuid =
-				    xstrdup(info.uuid);
-			if (!on)
-				add_problem(res, "registered-elsewhere", info.uuid,
-				    xasprintf(
-					"%s/xml/%s/%s.xml", env->root, entry->host, entry->uuid),
-				    detail);
-		} else {
-			orphans_expect(knowledge, env->root, entry->uuid, &info.def);
-		}
 	}
-	return 0;
+	return r;
 }
 
 /* Before the first host has joined there is no lockspace. */

@@ -12,6 +12,7 @@
 #include "work/lost_leases.h"
 #include "work/orphans.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
 #include "work/vm_presence.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
@@ -219,28 +220,31 @@ register_vm(const struct repair *repair, const struct host_problem *problem, str
 	return r;
 }
 
-/* What a migration or a failover left here: the registry names a host that is alive and has it. */
-static const char *
-refuse_undefine(const struct repair *repair, const struct host_problem *problem)
+/* One that is left over, a VM that was deleted elsewhere, has no disk of its own any more. */
+static int
+register_again(const struct repair *repair, const struct host_problem *problem, struct error *err)
 {
-	const struct repair_vm *vm = find_elsewhere(repair, problem->vm);
-	_free_ char *path = NULL;
+	const struct work_env *env = &repair->req->env;
+	_domain_info_ struct domain_info info = { 0 };
+	_domain_ virDomainPtr domain = NULL;
 
-	if (vm && vm->active)
-		path = xasprintf("%s/xml/%s/%s.xml", repair->req->env.root, vm->host, problem->vm);
-	return str_equal(path, problem->path) && path
-		   ? NULL
-		   : "the host that the registry names is not seen to have it";
+	if (hypervisor_find(repair->conn, problem->vm, &domain, err) < 0 ||
+	    hypervisor_info(domain, env->root, &info, err) < 0 ||
+	    vm_owner_check_disks(env, problem->vm, &info.def, VM_WANT_RUN, err) < 0)
+		return -1;
+	return register_vm(repair, problem, err);
 }
 
-static int
-undefine_vm(const struct repair *repair, const struct host_problem *problem, struct error *err)
+static const char *
+refuse_running(const struct repair *repair, const struct host_problem *problem)
 {
-	_close_ int lock = -1;
+	return "end it here; then its definition goes by itself";
+}
 
-	if (vm_lock(repair->req->env.run_dir, problem->vm, &lock, err) < 0)
-		return -1;
-	return vm_undefine(&repair->req->env, repair->conn, problem->vm, err);
+static const char *
+refuse_twice(const struct repair *repair, const struct host_problem *problem)
+{
+	return "remove the file of the host that does not have it";
 }
 
 /* In the order in which they are done. */
@@ -251,9 +255,10 @@ static const struct remedy remedies[] = {
 	{ ORPHAN_LEFTOVER, "delete-leftover", NULL, delete_leftover },
 	{ LOST_MISSING, "make-lease", refuse_elsewhere, make_lease },
 	{ LOST_DAMAGED, "make-lease", refuse_elsewhere, make_lease },
-	{ "not-registered", "register", refuse_elsewhere, register_vm },
+	{ "not-registered", "register", refuse_elsewhere, register_again },
 	{ "not-in-libvirt", "define", refuse_define, register_vm },
-	{ "registered-elsewhere", "undefine", refuse_undefine, undefine_vm },
+	{ "registered-elsewhere", "none", refuse_running, NULL },
+	{ "registered-twice", "none", refuse_twice, NULL },
 };
 
 static void

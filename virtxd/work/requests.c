@@ -78,6 +78,20 @@ static const struct field inspect_result_fields[] = {
 const struct model inspect_result_model = { "InspectResult", sizeof(struct inspect_result),
 	inspect_result_fields, ARRAY_SIZE(inspect_result_fields) };
 
+static const struct field whose_request_fields[] = {
+	FIELD_STRUCT("env", struct whose_request, env, work_env),
+	FIELD_ARRAY("vms", struct whose_request, vms, work_uuid),
+};
+const struct model whose_request_model = { "WhoseRequest", sizeof(struct whose_request),
+	whose_request_fields, ARRAY_SIZE(whose_request_fields) };
+
+static const struct field whose_result_fields[] = {
+	FIELD_ARRAY("vms", struct whose_result, vms, vm_report),
+	FIELD_ARRAY("unregistered", struct whose_result, unregistered, vm_report),
+};
+const struct model whose_result_model = { "WhoseResult", sizeof(struct whose_result),
+	whose_result_fields, ARRAY_SIZE(whose_result_fields) };
+
 static const struct field reconcile_request_fields[] = {
 	FIELD_STRUCT("env", struct reconcile_request, env, work_env),
 	FIELD_ARRAY("known", struct reconcile_request, known, host_problem),
@@ -93,6 +107,7 @@ static const struct field reconcile_result_fields[] = {
 	FIELD_ARRAY("problems", struct reconcile_result, problems, host_problem),
 	FIELD("cursor", struct reconcile_result, cursor),
 	FIELD_ARRAY("unfinished", struct reconcile_result, unfinished, work_uuid),
+	FIELD_ARRAY("leftovers", struct reconcile_result, leftovers, work_uuid),
 };
 const struct model reconcile_result_model = { "ReconcileResult", sizeof(struct reconcile_result),
 	reconcile_result_fields, ARRAY_SIZE(reconcile_result_fields) };

@@ -72,6 +72,20 @@ struct inspect_result {
 };
 extern const struct model inspect_vm_model, inspect_request_model, inspect_result_model;
 
+/* Asks whose VMs are that libvirt has here, and that are off. */
+struct whose_request {
+	struct work_env env;
+	struct work_uuid *vms;
+	size_t n_vms;
+};
+struct whose_result {
+	struct vm_report *vms; /* this host's */
+	size_t n_vms;
+	struct vm_report *unregistered; /* no host's, by the registry */
+	size_t n_unregistered;
+};
+extern const struct model whose_request_model, whose_result_model;
+
 struct reconcile_request {
 	struct work_env env;
 	struct host_problem *known; /* what was told last: looked at again */
@@ -87,6 +101,9 @@ struct reconcile_result {
 	char *cursor;		      /* for the next request */
 	struct work_uuid *unfinished; /* VMs whose journal waits for vm-heal */
 	size_t n_unfinished;
+	struct work_uuid *leftovers; /* off here, and registered under another host: undefined by
+					vm-heal */
+	size_t n_leftovers;
 };
 extern const struct model reconcile_request_model, reconcile_result_model;
 

@@ -2,10 +2,12 @@
 #include "work/works.h"
 
 #include "domain/registry.h"
+#include "proto/log.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/oplog.h"
+#include "work/vm_leases.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
 
@@ -60,6 +62,21 @@ heal_oplog(virDomainPtr domain, const char *host, const struct oplog_list *oplog
 	}
 }
 
+/* One that was paused or resumed by somebody else, or came here paused. */
+static void
+note_pause(const struct vm_request *req, virDomainPtr domain, const struct domain_info *info)
+{
+	struct error err = { 0 };
+	enum vmrunstate runstate;
+
+	if (hypervisor_runstate(domain, &runstate, &err) == 0 && runstate == VMRUNSTATE_RUNNING)
+		vm_leases_forget(domain);
+	else if (err.status || (runstate == VMRUNSTATE_PAUSED &&
+				   vm_leases_note(&req->env, domain, info, &err) < 0))
+		log_warning(
+		    "job", "the leases of paused VM '%s' are not known: %s", req->uuid, err.detail);
+}
+
 int
 work_vm_heal(const void *request, void *result, struct error *err)
 {
@@ -87,10 +104,10 @@ work_vm_heal(const void *request, void *result, struct error *err)
 		res->gone = true;
 		return 0;
 	}
-	if (migration_arrive(&req->env, domain, req->uuid, &end, err) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0 ||
+	    migration_arrive(&req->env, domain, &info, &end, err) < 0)
 		return -1;
-	if (end == MIGRATION_LEFTOVER && migration_came_here(&info.oplog, req->env.host)) {
+	if (end == MIGRATION_LEFTOVER) {
 		res->gone = true;
 		return migration_undefine(domain, err);
 	}
@@ -99,5 +116,6 @@ work_vm_heal(const void *request, void *result, struct error *err)
 	if (heal_cloud_init(req, conn, domain, err) < 0)
 		return -1;
 	heal_oplog(domain, req->env.host, &info.oplog);
+	note_pause(req, domain, &info);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
 }

@@ -6,6 +6,10 @@
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
+#include "work/vm_leases.h"
+
+/* A host without journals has moved the file of a VM that has come from it in less. */
+#define COMING_MS 10000
 
 /* A file that moves between two directories is missed, or seen in both, by one look. */
 #define LOOKS 3
@@ -200,6 +204,57 @@ vm_owner_check_place(const struct work_env *env, const char *uuid, bool foreign,
 }
 
 int
+vm_owner_take(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
+    struct vm_owner *owner, struct error *err)
+{
+	bool proved = owner->place == VM_PLACE_COMING;
+	struct error cause = { 0 };
+	enum vmrunstate runstate;
+
+	if ((owner->place != VM_PLACE_COMING && owner->place != VM_PLACE_ELSEWHERE) ||
+	    virDomainIsActive(domain) != 1 || virDomainIsPersistent(domain) != 1)
+		return 0;
+	if (hypervisor_runstate(domain, &runstate, err) < 0)
+		return -1;
+	if (runstate != VMRUNSTATE_RUNNING && runstate != VMRUNSTATE_PAUSED)
+		return 0;
+	if (!proved && vm_leases_are_held(env, domain, info, &proved, err) < 0)
+		return -1;
+	if (!proved)
+		return 0;
+	if (registry_move(env->root, owner->host, env->host, info->uuid, &cause) < 0 &&
+	    cause.status != 404) {
+		*err = cause;
+		return -1;
+	}
+	/* Its former host may have been faster. */
+	return vm_owner_find(env, info->uuid, owner, err);
+}
+
+/* Whether it is moving here, by its own log; hosts that run the Go virtx write no journal. */
+static bool
+came_just_now(const struct work_env *env, const struct domain_info *info)
+{
+	for (size_t i = 0; i < info->oplog.n_items; i++) {
+		const struct oplog_item *item = &info->oplog.items[i];
+		int64_t age = now_ms() - item->ts;
+
+		if (str_equal(item->op, "VmMigrate"))
+			return str_equal(item->msg, env->host) && age < COMING_MS &&
+			       age > -COMING_MS;
+	}
+	return false;
+}
+
+bool
+vm_owner_is_leftover(const struct work_env *env, virDomainPtr domain,
+    const struct domain_info *info, const struct vm_owner *owner)
+{
+	return owner->place == VM_PLACE_ELSEWHERE && virDomainIsActive(domain) == 0 &&
+	       virDomainIsPersistent(domain) == 1 && !came_just_now(env, info);
+}
+
+int
 vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid, enum vm_want want,
     struct error *err)
 {
@@ -208,6 +263,7 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
 
 	if (hypervisor_info(domain, env->root, &info, err) < 0 ||
 	    vm_owner_find(env, uuid, &owner, err) < 0 ||
+	    vm_owner_take(env, domain, &info, &owner, err) < 0 ||
 	    check_place(env, &owner, uuid, info.foreign, want, err) < 0)
 		return -1;
 	/* What is registered here is deleted disk by disk, each under its lease. */

@@ -10,6 +10,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include "domain/domain_xml.h"
 #include "proto/error.h"
 #include "proto/model.h"
 #include "work/requests.h"
@@ -56,6 +57,21 @@ enum vm_want {
  */
 int vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid,
     enum vm_want want, struct error *err);
+
+/*
+ * Registers here a VM that this host's libvirt runs, or has paused, and another host has in the
+ * registry (owner is what vm_owner_find told), where that is proved: its process holds the leases
+ * of its disks, or that host is migrating it here. Then *owner tells that it is here.
+ */
+int vm_owner_take(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
+    struct vm_owner *owner, struct error *err);
+
+/*
+ * Whether this host's definition of a VM that owner tells is registered elsewhere is what is left
+ * of it here: it is off, and no migration brings it, as far as journals and its own log tell.
+ */
+bool vm_owner_is_leftover(const struct work_env *env, virDomainPtr domain,
+    const struct domain_info *info, const struct vm_owner *owner);
 
 /* The half of it that the registry tells; foreign is a domain that VirtX did not make, which is in
  * no registry. */

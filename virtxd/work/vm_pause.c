@@ -4,16 +4,59 @@
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_already.h"
+#include "work/vm_leases.h"
 #include "work/vm_lock.h"
+#include "work/vm_owner.h"
+#include "work/vm_steps.h"
 
-/* Pausing and resuming differ in one call. */
+/* Pausing and resuming differ in one step. */
 struct action {
 	const char *op;
 	const char *verb;
 	enum vmrunstate from, to;
 	enum error_type already; /* it is that */
-	int (*act)(virDomainPtr domain);
+	int (*act)(const struct vm_request *req, virDomainPtr domain,
+	    const struct domain_info *info, char **warning, struct error *err);
 };
+
+/* A VM can be paused whatever is the matter with its leases. */
+static int
+suspend(const struct vm_request *req, virDomainPtr domain, const struct domain_info *info,
+    char **warning, struct error *err)
+{
+	struct error cause = { 0 };
+	struct vm_leases leases;
+	int r = vm_leases_before_pause(&req->env, domain, info, &leases, &cause);
+
+	if (virDomainSuspend(domain) < 0)
+		return hypervisor_error(err, 424, "cannot pause VM '%s'", req->uuid);
+	if (r == 0)
+		r = vm_leases_hold(&req->env, domain, &leases, &cause);
+	if (r < 0)
+		vm_add_warning(warning, "VM '%s' does not hold its leases while it is paused: %s",
+		    req->uuid, cause.detail);
+	return 0;
+}
+
+static int
+resume(const struct vm_request *req, virDomainPtr domain, const struct domain_info *info,
+    char **warning, struct error *err)
+{
+	struct error cause = { 0 };
+	struct vm_leases leases;
+
+	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
+	    vm_leases_let_go(&req->env, domain, info, &leases, err) < 0)
+		return error_wrap(err, "cannot resume VM '%s'", req->uuid);
+	if (virDomainResume(domain) == 0) {
+		vm_leases_forget(domain);
+		return 0;
+	}
+	hypervisor_error(err, 424, "cannot resume VM '%s'", req->uuid);
+	if (vm_leases_hold(&req->env, domain, &leases, &cause) < 0)
+		error_append(err, "%s", cause.detail);
+	return -1;
+}
 
 static int
 work(const struct action *action, const struct vm_request *req, struct vm_result *res,
@@ -21,6 +64,7 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 {
 	_connect_ virConnectPtr conn = NULL;
 	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
 	_close_ int lock = -1;
 	enum vmrunstate runstate;
 	int64_t ts;
@@ -28,7 +72,8 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
 	    hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
-	    hypervisor_runstate(domain, &runstate, err) < 0)
+	    hypervisor_runstate(domain, &runstate, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (runstate == action->to)
 		return vm_already(
@@ -39,8 +84,7 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 		    enum_word(&vmrunstate_enum, action->from));
 	if (oplog_begin(domain, action->op, "", &ts, err) < 0)
 		return -1;
-	if (action->act(domain) < 0) {
-		hypervisor_error(err, 424, "cannot %s VM '%s'", action->verb, req->uuid);
+	if (action->act(req, domain, &info, &res->warning, err) < 0) {
 		oplog_end(domain, action->op, ts, NULL, err);
 		return -1;
 	}
@@ -52,7 +96,7 @@ int
 work_vm_pause(const void *request, void *result, struct error *err)
 {
 	static const struct action action = { "VmPause", "pause", VMRUNSTATE_RUNNING,
-		VMRUNSTATE_PAUSED, ERROR_ALREADY_PAUSED, virDomainSuspend };
+		VMRUNSTATE_PAUSED, ERROR_ALREADY_PAUSED, suspend };
 
 	return work(&action, request, result, err);
 }
@@ -61,7 +105,7 @@ int
 work_vm_resume(const void *request, void *result, struct error *err)
 {
 	static const struct action action = { "VmResume", "resume", VMRUNSTATE_PAUSED,
-		VMRUNSTATE_RUNNING, ERROR_ALREADY_RUNNING, virDomainResume };
+		VMRUNSTATE_RUNNING, ERROR_ALREADY_RUNNING, resume };
 
 	return work(&action, request, result, err);
 }

@@ -11,6 +11,8 @@ const struct work works[WORK_N] = {
 	    &collect_request_model, &collect_result_model, 60, true, work_collect },
 	[WORK_REFRESH] = { "refresh", "read the definition and state of some VMs",
 	    &refresh_request_model, &refresh_result_model, 60, true, work_refresh },
+	[WORK_WHOSE] = { "whose", "tell whose the VMs are that are off here", &whose_request_model,
+	    &whose_result_model, 60, true, work_whose },
 	[WORK_INSPECT] = { "inspect", "read the sizes of disks from their images",
 	    &inspect_request_model, &inspect_result_model, 300, false, work_inspect },
 	[WORK_RECONCILE] = { "reconcile", "compare the registry with libvirt",

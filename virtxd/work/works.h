@@ -9,6 +9,7 @@
 int work_probe(const void *request, void *result, struct error *err);
 int work_collect(const void *request, void *result, struct error *err);
 int work_refresh(const void *request, void *result, struct error *err);
+int work_whose(const void *request, void *result, struct error *err);
 int work_inspect(const void *request, void *result, struct error *err);
 int work_reconcile(const void *request, void *result, struct error *err);
 int work_storage_check(const void *request, void *result, struct error *err);
