@@ -499,6 +499,25 @@ static const struct field operation_list_fields[] = {
 const struct model operation_list_model = { "OperationList", sizeof(struct operation_list),
 	operation_list_fields, ARRAY_SIZE(operation_list_fields) };
 
+static const struct field operation_list_fields_fields[] = {
+	FIELD("vm", struct operation_list_fields, vm),
+	FIELD("host", struct operation_list_fields, host),
+	FIELD("op", struct operation_list_fields, op),
+	FIELD("state", struct operation_list_fields, state),
+	FIELD("user", struct operation_list_fields, user),
+	FIELD("since", struct operation_list_fields, since),
+};
+const struct model operation_list_fields_model = { "OperationListFields",
+	sizeof(struct operation_list_fields), operation_list_fields_fields,
+	ARRAY_SIZE(operation_list_fields_fields) };
+
+static const struct field operation_list_options_fields[] = {
+	FIELD_STRUCT("filter", struct operation_list_options, filter, operation_list_fields),
+};
+const struct model operation_list_options_model = { "OperationListOptions",
+	sizeof(struct operation_list_options), operation_list_options_fields,
+	ARRAY_SIZE(operation_list_options_fields) };
+
 static const struct field problem_fields[] = {
 	FIELD("type", struct problem, type),
 	FIELD("title", struct problem, title),

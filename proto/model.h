@@ -463,6 +463,20 @@ struct operation_list {
 };
 extern const struct model operation_list_model;
 
+/* Which operations to list; what is empty or 0 does not filter. */
+struct operation_list_fields {
+	char *vm;
+	char *host;
+	char *op;
+	char *state;
+	char *user;
+	int64_t since; /* those that began then or later, ms since the epoch */
+};
+struct operation_list_options {
+	struct operation_list_fields filter;
+};
+extern const struct model operation_list_fields_model, operation_list_options_model;
+
 struct problem {
 	char *type;
 	char *title;

@@ -88,7 +88,7 @@ list(struct inventory *inventory, const struct vm_list_fields *filter, size_t *r
 		double start = now();
 		char *json;
 
-		inventory_list_vms(inventory, filter, 0, 0, &found);
+		inventory_list_vms(inventory, filter, NULL, &found);
 		json = json_encode(&vm_list_model, &found, ret_len);
 		*ret_n = found.n_items;
 		model_clear(&vm_list_model, &found);
@@ -110,7 +110,7 @@ longest_turn(struct inventory *inventory)
 		struct vm_list found = { 0 };
 		double start = now();
 
-		inventory_list_vms(inventory, &all, 0, 0, &found);
+		inventory_list_vms(inventory, &all, NULL, &found);
 		took[i] = now() - start;
 		model_clear(&vm_list_model, &found);
 	}

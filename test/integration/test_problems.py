@@ -58,6 +58,25 @@ def test_states(host):
     fails("POST", boot, "not-found", 404)
 
 
+def test_operations_found(host):
+    uuid = create(host, vmdef("found"))
+    delete(host, uuid)
+
+    def ops(query):
+        answer = host.api("GET", "/operations?" + query)
+        assert answer.status == 200, answer.text
+        return [item["op"] for item in answer.json()["items"]]
+
+    assert ops(f"vm={uuid.upper()}") == ["VmDelete", "VmCreate"]
+    assert ops(f"vm={uuid}&offset=1") == ["VmCreate"]
+    assert ops(f"vm={uuid}&op=VmDelete&state=completed&host={host.uuid}") == ["VmDelete"]
+    assert ops(f"vm={uuid}&since=99999999999999") == []
+    for query in ("vm=x", "state=done", "name=x", "limit=x", "since=now"):
+        answer = host.api("GET", "/operations?" + query)
+        assert (answer.status, problem(answer)) == (400, "invalid"), query
+    assert host.api("GET", "/vms?name=foun").json()["items"] == []
+
+
 def test_explained(host):
     answer = host.api("GET", "/problems/busy")
     assert answer.status == 200 and "409" in answer.text

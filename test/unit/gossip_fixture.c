@@ -204,10 +204,10 @@ equal_views(const struct cluster *cluster)
 	struct vm_list first = { 0 }, other;
 	bool equal = true;
 
-	inventory_list_vms(cluster->sides[0].inventory, &all, 0, 0, &first);
+	inventory_list_vms(cluster->sides[0].inventory, &all, NULL, &first);
 	for (size_t i = 1; i < cluster->n; i++) {
 		other = (struct vm_list){ 0 };
-		inventory_list_vms(cluster->sides[i].inventory, &all, 0, 0, &other);
+		inventory_list_vms(cluster->sides[i].inventory, &all, NULL, &other);
 		if (!model_equal(&vm_list_model, &first, &other))
 			equal = false;
 		model_clear(&vm_list_model, &other);

@@ -51,6 +51,8 @@ static const struct model *const api_models[] = {
 	&host_list_options_model,
 	&operation_model,
 	&operation_list_model,
+	&operation_list_fields_model,
+	&operation_list_options_model,
 	&problem_model,
 	&placement_candidate_model,
 	&placement_model,

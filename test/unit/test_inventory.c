@@ -142,7 +142,7 @@ test_moves(void **state)
 	assert_int_equal(
 	    tell_state(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 105), INVENTORY_TAKEN);
 	expect(inventory, VM, THIRD, VMRUNSTATE_RUNNING, 105);
-	inventory_list_vms(inventory, &filter, 0, 0, &list);
+	inventory_list_vms(inventory, &filter, NULL, &list);
 	assert_int_equal(list.n_items, 1);
 	model_clear(&vm_list_model, &list);
 	inventory_free(inventory);
@@ -175,7 +175,7 @@ test_custom_fields_are_found(void **state)
 		};
 		struct vm_list list = { 0 };
 
-		inventory_list_vms(inventory, &filter, 0, 0, &list);
+		inventory_list_vms(inventory, &filter, NULL, &list);
 		assert_int_equal(list.n_items, cases[i].found != NULL);
 		if (cases[i].found) {
 			assert_true(str_equal(list.items[0].fields.custom.name, cases[i].name));
@@ -237,7 +237,7 @@ test_only_members_are_believed(void **state)
 	inventory_set_host(inventory, "nonsense", "impostor", CSTATE_ACTIVE);
 	assert_string_equal(inventory_find_host(inventory, SELF)->def.name, "self");
 	assert_int_equal(inventory_find_host(inventory, SELF)->cstate, CSTATE_ACTIVE);
-	inventory_list_hosts(inventory, &all, 0, 0, &list);
+	inventory_list_hosts(inventory, &all, NULL, &list);
 	assert_int_equal(list.n_items, 3);
 	model_clear(&host_list_model, &list);
 	inventory_free(inventory);
@@ -433,7 +433,7 @@ test_maintenance(void **state)
 	inventory_set_maintenance(inventory, SELF, true);
 	inventory_set_maintenance(inventory, VM, true);
 	assert_int_equal(seen.hosts, 2);
-	inventory_list_hosts(inventory, &all, 0, 0, &list);
+	inventory_list_hosts(inventory, &all, NULL, &list);
 	assert_int_equal(list.n_items, 3);
 	assert_true(list.items[0].maintenance && list.items[1].maintenance);
 	assert_false(list.items[2].maintenance);

@@ -146,11 +146,12 @@ test_own_operations(void **state)
 {
 	struct api *api = *state;
 	struct request req = { .route = &routes[ROUTE_OPERATION_GET], .body = "" };
+	const struct operation_list_fields all = { 0 };
 	struct operation_list list = { 0 };
 	char host[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
-	operations_list(api->operations, &list);
+	operations_list(api->operations, &all, NULL, &list);
 	assert_int_equal(list.n_items, 1);
 	snprintf(req.param, sizeof(req.param), "%s", list.items[0].id);
 	assert_int_equal(target_find(api, &req, host, &err), 0);

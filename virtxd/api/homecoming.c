@@ -30,7 +30,7 @@ homecoming_is_settled(struct api *api, bool vms)
 	settled = str_empty(ready.libvirt) && str_empty(ready.serf) && !str_empty(self) &&
 		  str_empty(keeper_lockspace_why(api->keeper));
 	model_clear(&ready_model, &ready);
-	inventory_list_hosts(api->inventory, &active, 0, 0, &list);
+	inventory_list_hosts(api->inventory, &active, NULL, &list);
 	for (size_t i = 0; i < list.n_items && settled; i++) {
 		const struct host_list_item *item = &list.items[i];
 

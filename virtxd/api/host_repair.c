@@ -12,7 +12,7 @@ add_elsewhere(struct api *api, struct repair_request *repair)
 	const char *self = inventory_self(api->inventory);
 	struct vm_list list = { 0 };
 
-	inventory_list_vms(api->inventory, &all, 0, 0, &list);
+	inventory_list_vms(api->inventory, &all, NULL, &list);
 	for (size_t i = 0; i < list.n_items; i++) {
 		const struct vm_list_item *item = &list.items[i];
 		const struct host *host;

@@ -8,14 +8,13 @@ api_host_list(struct api *api, struct request *req)
 {
 	struct host_list_options options = { 0 };
 	struct host_list list = { 0 };
-	struct query_page page = { 0 };
+	struct list_page page = { 0 };
 	struct error err = { 0 };
 
 	if (query_read(req, &host_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
-		inventory_list_hosts(
-		    api->inventory, &options.filter, page.offset, page.limit, &list);
+		inventory_list_hosts(api->inventory, &options.filter, &page, &list);
 		request_reply_model(req, 200, &host_list_model, &list);
 	}
 	model_clear(&host_list_model, &list);

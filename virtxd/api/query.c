@@ -89,7 +89,7 @@ find_field(const struct model *model, char *obj, const char *name, char **member
 }
 
 static int
-set_parameter(const struct field *filter, char *obj, struct query_page *page, const char *name,
+set_parameter(const struct field *filter, char *obj, struct list_page *page, const char *name,
     const char *text, struct error *err)
 {
 	const struct field *field;
@@ -102,6 +102,10 @@ set_parameter(const struct field *filter, char *obj, struct query_page *page, co
 		*(name[0] == 'l' ? &page->limit : &page->offset) = (size_t)value;
 		return 0;
 	}
+	if (strcmp(name, "name_contains") == 0)
+		name = "name";
+	else
+		page->exact |= strcmp(name, "name") == 0;
 	field = find_field(filter->sub, obj + filter->offset, name, &member);
 	if (!field)
 		return error_set(err, 400, "unknown query parameter '%s'", name);
@@ -110,11 +114,17 @@ set_parameter(const struct field *filter, char *obj, struct query_page *page, co
 
 int
 query_read(const struct request *req, const struct model *options, void *obj,
-    struct query_page *page, struct error *err)
+    struct list_page *page, struct error *err)
 {
 	_free_ char *query = xstrdup(req->query);
 	char *rest = query, *part;
+	_free_ char *whole = NULL, *contained = NULL;
 
+	if (request_query(req, "name", &whole, err) < 0 ||
+	    request_query(req, "name_contains", &contained, err) < 0)
+		return -1;
+	if (whole && contained)
+		return error_set(err, 400, "name and name_contains: only one of them can be given");
 	if (json_decode(options, req->body, req->body_len, obj, err) < 0)
 		return -1;
 	while ((part = strsep(&rest, "&"))) {

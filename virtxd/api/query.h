@@ -4,18 +4,15 @@
 #define API_QUERY_H
 
 #include "api/request.h"
-
-struct query_page {
-	size_t offset;
-	size_t limit; /* 0: all */
-};
+#include "state/filter.h"
 
 /*
  * Reads the body into options (a model with one struct, "filter") and the query over it. A nested
- * field is named with dots ("cpudef.cores"); enumerations take words and numbers. An unknown
- * parameter, or a value that does not fit, is a 400.
+ * field is named with dots ("cpudef.cores"); enumerations take words and numbers; name is exact,
+ * and name_contains a part, as the body's name is. An unknown parameter, or a value that does not
+ * fit, is a 400.
  */
 int query_read(const struct request *req, const struct model *options, void *obj,
-    struct query_page *page, struct error *err);
+    struct list_page *page, struct error *err);
 
 #endif

@@ -26,13 +26,13 @@ api_vm_list(struct api *api, struct request *req)
 {
 	struct vm_list_options options = { 0 };
 	struct vm_list list = { 0 };
-	struct query_page page = { 0 };
+	struct list_page page = { 0 };
 	struct error err = { 0 };
 
 	if (query_read(req, &vm_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
-		inventory_list_vms(api->inventory, &options.filter, page.offset, page.limit, &list);
+		inventory_list_vms(api->inventory, &options.filter, &page, &list);
 		listing_reply(api->base, req, &vm_list_model, &list);
 	}
 	model_clear(&vm_list_model, &list);

@@ -16,6 +16,12 @@ equals(const char *text, const char *wanted)
 }
 
 static bool
+names(const char *text, const char *wanted, bool exact)
+{
+	return exact ? equals(text, wanted) : contains(text, wanted);
+}
+
+static bool
 at_least(int64_t value, int64_t minimum)
 {
 	return minimum == 0 || value >= minimum;
@@ -41,9 +47,9 @@ filter_custom(const struct vmdef *def, const struct custom_field *wanted)
 }
 
 bool
-filter_vm(const struct vm *vm, const struct vm_list_fields *filter)
+filter_vm(const struct vm *vm, const struct vm_list_fields *filter, bool exact)
 {
-	return contains(vm->def.name, filter->name) && equals(vm->runinfo.host, filter->host) &&
+	return names(vm->def.name, filter->name, exact) && equals(vm->runinfo.host, filter->host) &&
 	       (filter->runstate == 0 || vm->runinfo.runstate == filter->runstate) &&
 	       (filter->vlanid == 0 || vm->def.vlanid == filter->vlanid) &&
 	       (str_empty(filter->custom.name) || filter_custom(&vm->def, &filter->custom)) &&
@@ -51,11 +57,11 @@ filter_vm(const struct vm *vm, const struct vm_list_fields *filter)
 }
 
 bool
-filter_host(const struct host_list_fields *host, const struct host_list_fields *filter)
+filter_host(const struct host_list_fields *host, const struct host_list_fields *filter, bool exact)
 {
 	const struct cpudef *cpu = &host->cpudef, *want = &filter->cpudef;
 
-	return contains(host->name, filter->name) &&
+	return names(host->name, filter->name, exact) &&
 	       equals(host->cpuarch.arch, filter->cpuarch.arch) &&
 	       equals(host->cpuarch.vendor, filter->cpuarch.vendor) &&
 	       equals(cpu->model, want->model) && at_least(cpu->nodes, want->nodes) &&
@@ -66,4 +72,12 @@ filter_host(const struct host_list_fields *host, const struct host_list_fields *
 	       at_least(host->hpavailable, filter->hpavailable) &&
 	       equals(host->osid, filter->osid) && equals(host->osv, filter->osv) &&
 	       not_newer(host->ts, filter->ts);
+}
+
+bool
+filter_operation(const struct operation *operation, const struct operation_list_fields *filter)
+{
+	return equals(operation->vm, filter->vm) && equals(operation->host, filter->host) &&
+	       equals(operation->op, filter->op) && equals(operation->state, filter->state) &&
+	       equals(operation->user, filter->user) && at_least(operation->ts, filter->since);
 }

@@ -5,8 +5,18 @@
 
 #include "proto/model.h"
 
-bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter);
-bool filter_host(const struct host_list_fields *host, const struct host_list_fields *filter);
+/* Of what is found. */
+struct list_page {
+	size_t offset;
+	size_t limit; /* 0: all */
+	bool exact;   /* the filter's name is the whole name, else a part of it */
+};
+
+bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter, bool exact);
+bool filter_host(
+    const struct host_list_fields *host, const struct host_list_fields *filter, bool exact);
+bool filter_operation(
+    const struct operation *operation, const struct operation_list_fields *filter);
 /* The custom field that is wanted: of this name, and of this value unless that is empty; NULL where
  * none is wanted or the VM has it not. */
 const struct custom_field *filter_custom(

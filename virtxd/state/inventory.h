@@ -10,6 +10,7 @@
 #include "proto/error.h"
 #include "proto/gossip.h"
 #include "proto/model.h"
+#include "state/filter.h"
 #include "state/report.h"
 
 struct inventory;
@@ -175,11 +176,11 @@ struct inventory_counts {
 };
 void inventory_count(const struct inventory *inventory, struct inventory_counts *ret);
 
-/* Filtered, sorted by name then uuid, paged (limit 0: all). ret must be zero; the caller clears it.
+/* Filtered, sorted by name then uuid; page NULL: all. ret must be zero; the caller clears it.
  */
 void inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
-    size_t offset, size_t limit, struct vm_list *ret);
+    const struct list_page *page, struct vm_list *ret);
 void inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
-    size_t offset, size_t limit, struct host_list *ret);
+    const struct list_page *page, struct host_list *ret);
 
 #endif

@@ -32,29 +32,34 @@ compare_hosts(const void *a, const void *b)
 	return compare_names(x->def.name, x->uuid, y->def.name, y->uuid);
 }
 
-/* The end of the page that starts at offset, of n items. */
+static const struct list_page all;
+
+/* The end of the page, of n items. */
 static size_t
-page_end(size_t n, size_t offset, size_t limit)
+page_end(size_t n, const struct list_page *page)
 {
-	return limit == 0 || offset > n || limit > n - offset ? n : offset + limit;
+	return page->limit == 0 || page->offset > n || page->limit > n - page->offset
+		   ? n
+		   : page->offset + page->limit;
 }
 
 void
 inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
-    size_t offset, size_t limit, struct vm_list *ret)
+    const struct list_page *page, struct vm_list *ret)
 {
 	_free_ const struct vm **found = xcalloc(HASH_COUNT(inventory->vms) + 1, sizeof(*found));
 	struct vm_entry *entry, *next;
 	size_t n = 0, end;
 
+	page = page ? page : &all;
 	HASH_ITER (hh, inventory->vms, entry, next) {
-		if (filter_vm(&entry->view.vm, filter))
+		if (filter_vm(&entry->view.vm, filter, page->exact))
 			found[n++] = &entry->view.vm;
 	}
 	qsort(found, n, sizeof(*found), compare_vms);
-	end = page_end(n, offset, limit);
-	ret->items = offset < end ? xcalloc(end - offset, sizeof(*ret->items)) : NULL;
-	for (size_t i = offset; i < end; i++) {
+	end = page_end(n, page);
+	ret->items = page->offset < end ? xcalloc(end - page->offset, sizeof(*ret->items)) : NULL;
+	for (size_t i = page->offset; i < end; i++) {
 		const struct vm *vm = found[i];
 		const struct custom_field *custom = filter_custom(&vm->def, &filter->custom);
 		struct vm_list_item *item = &ret->items[ret->n_items++];
@@ -74,22 +79,23 @@ inventory_list_vms(const struct inventory *inventory, const struct vm_list_field
 
 void
 inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
-    size_t offset, size_t limit, struct host_list *ret)
+    const struct list_page *page, struct host_list *ret)
 {
 	_free_ const struct host **found =
 	    xcalloc(HASH_COUNT(inventory->hosts) + 1, sizeof(*found));
 	struct host_entry *entry, *next;
 	size_t n = 0, end;
 
+	page = page ? page : &all;
 	HASH_ITER (hh, inventory->hosts, entry, next) {
 		struct host_list_fields fields = index_host_fields(&entry->host);
 
-		if (filter_host(&fields, filter))
+		if (filter_host(&fields, filter, page->exact))
 			found[n++] = &entry->host;
 	}
 	qsort(found, n, sizeof(*found), compare_hosts);
-	end = page_end(n, offset, limit);
-	for (size_t i = offset; i < end; i++) {
+	end = page_end(n, page);
+	for (size_t i = page->offset; i < end; i++) {
 		struct host_list_fields fields = index_host_fields(found[i]);
 		struct host_list_item *item = model_append(&ret->items, &ret->n_items);
 

@@ -208,14 +208,25 @@ operations_find(const struct operations *operations, const char *id)
 }
 
 void
-operations_list(const struct operations *operations, struct operation_list *ret)
+operations_list(const struct operations *operations, const struct operation_list_fields *filter,
+    const struct list_page *page, struct operation_list *ret)
 {
+	size_t skip = page ? page->offset : 0, limit = page ? page->limit : 0;
 	struct entry *entry;
 
 	ret->items = xcalloc(operations->n ? operations->n : 1, sizeof(*ret->items));
 	ret->n_items = 0;
-	TAILQ_FOREACH (entry, &operations->entries, link)
+	TAILQ_FOREACH (entry, &operations->entries, link) {
+		if (!filter_operation(&entry->operation, filter))
+			continue;
+		if (skip > 0) {
+			skip--;
+			continue;
+		}
+		if (limit > 0 && ret->n_items == limit)
+			break;
 		ret->items[ret->n_items++] = entry->operation;
+	}
 }
 
 void

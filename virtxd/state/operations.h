@@ -5,6 +5,7 @@
 
 #include "proto/error.h"
 #include "proto/model.h"
+#include "state/filter.h"
 
 #define OPERATIONS_MAX 1000
 
@@ -44,7 +45,9 @@ const char *operations_find_elsewhere(const struct operations *operations, const
 
 /* Borrowed; NULL when it is not known (any more). */
 const struct operation *operations_find(const struct operations *operations, const char *id);
-/* The newest first. Items are borrowed: free() ret->items alone. */
-void operations_list(const struct operations *operations, struct operation_list *ret);
+/* The newest first; page NULL: all. Items are borrowed: free() ret->items alone. */
+void operations_list(const struct operations *operations,
+    const struct operation_list_fields *filter, const struct list_page *page,
+    struct operation_list *ret);
 
 #endif
