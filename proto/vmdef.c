@@ -2,7 +2,6 @@
 #include "proto/vmdef.h"
 
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -14,7 +13,6 @@
 #define VLANID_MAX	  4094
 #define CLOUD_INIT_MAX	  (256 * 1024)
 #define RESOURCE_NAME_MAX 48 /* SANLK_NAME_LEN */
-#define LOCKSPACE_NAME	  "__VIRTX__DISKS__"
 #define MAC_LENGTH	  17
 #define CUSTOM_MAX	  32
 #define CUSTOM_BYTES_MAX  256 /* of a name, and of a value */
@@ -258,18 +256,11 @@ check_provisioning(const struct disk *disk, const char *where, struct error *err
 
 	if (disk->prov == DISK_PROV_MODE_NONE)
 		return 0;
-	if (disk->man != DISK_MAN_MODE_MANAGED)
-		return error_set(err, 400,
-		    "%s.prov: a disk that is provisioned (%s) must be managed", where, word);
 	if (disk->size == 0)
 		return error_set(
 		    err, 400, "%s.size: a disk that is provisioned (%s) needs a size", where, word);
 	if (disk->device == DISK_DEVICE_LUN && disk->prov == DISK_PROV_MODE_THICK)
 		return error_set(err, 400, "%s.prov: a lun cannot be provisioned thick", where);
-	if (has_suffix(disk->path, ".iso"))
-		return error_set(err, 400,
-		    "%s.prov: '%s' is an .iso, which cannot be provisioned (%s)", where, disk->path,
-		    word);
 	return 0;
 }
 
@@ -280,6 +271,14 @@ is_kept(const struct vmdef *old, const struct disk *disk)
 	const struct disk *before = old ? vmdef_find_disk(old, disk->path) : NULL;
 
 	return before && before->man == disk->man && before->prov == disk->prov;
+}
+
+/* Of what is never made, the provisioning is what somebody who has read it has found. */
+static void
+forget_found(struct disk *disk)
+{
+	if (disk->man != DISK_MAN_MODE_MANAGED || has_suffix(str_or_empty(disk->path), ".iso"))
+		disk->prov = DISK_PROV_MODE_NONE;
 }
 
 static int
@@ -477,8 +476,12 @@ vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
 	if (check_fields(&vmdef_model, def, prefix, err) < 0 ||
 	    check_name(def->name, NAME_MAX_BYTES, prefix, "name", err) < 0 ||
 	    check_cpu(&def->cpudef, prefix, err) < 0 ||
-	    check_range(def->memory.total, 1, INT32_MAX, memory, "total", err) < 0 ||
-	    check_disks(def, old, root, prefix, err) < 0 || check_nets(def, prefix, err) < 0 ||
+	    check_range(def->memory.total, 1, INT32_MAX, memory, "total", err) < 0)
+		return -1;
+	forget_found(&def->osdisk);
+	for (size_t i = 0; i < def->n_disks; i++)
+		forget_found(&def->disks[i]);
+	if (check_disks(def, old, root, prefix, err) < 0 || check_nets(def, prefix, err) < 0 ||
 	    check_range(def->vlanid, 0, VLANID_MAX, prefix, "vlanid", err) < 0)
 		return -1;
 	if (!str_empty(def->genid) && !str_equal(def->genid, "auto") &&
@@ -629,67 +632,6 @@ vm_boot_options_check(const struct vm_boot_options *options, struct error *err)
 		return error_set(
 		    err, 400, "cloud_init: needs ci-userdata or ci-networkconfig, or both");
 	return 0;
-}
-
-/* The lower-case hex md5 of text. */
-static int
-md5_hex(const char *text, char out[RESOURCE_NAME_MAX + 1], struct error *err)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	size_t len = 0;
-
-	if (!EVP_Q_digest(NULL, "MD5", NULL, text, strlen(text), digest, &len))
-		return error_set(err, 500, "OpenSSL offers no MD5, which names the leases");
-	for (size_t i = 0; i < len; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
-	return 0;
-}
-
-static int
-lun_name(const char *path, char out[RESOURCE_NAME_MAX + 1], struct error *err)
-{
-	static const struct {
-		const char *prefix, *instead;
-	} prefixes[] = {
-		{ "dm-uuid-mpath-", "" }, { "scsi-", "" }, { "nvme-", "" },
-		{ "wwn-0x", "3" }, /* so that all names of one LUN are equal */
-	};
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-	const char *before = "";
-	int len;
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		size_t n = strlen(prefixes[i].prefix);
-
-		if (strncmp(name, prefixes[i].prefix, n) == 0) {
-			name += n;
-			before = prefixes[i].instead;
-			break;
-		}
-	}
-	if (!*name || str_equal(name, ".") || str_equal(name, "..") ||
-	    str_equal(name, LOCKSPACE_NAME))
-		return error_set(err, 400, "'%s' gives its lease no name", path);
-	len = snprintf(out, RESOURCE_NAME_MAX + 1, "%s%s", before, name);
-	if (len > RESOURCE_NAME_MAX)
-		return error_set(err, 400,
-		    "'%s' gives its lease a name of %d bytes, and sanlock allows %d", path, len,
-		    RESOURCE_NAME_MAX);
-	return 0;
-}
-
-int
-disk_resource_name(const struct disk *disk, const char *root, char out[49], struct error *err)
-{
-	_free_ char *store = xasprintf("%s/ds", root);
-	const char *path = str_or_empty(disk->path);
-	const char *name;
-
-	if (disk->device == DISK_DEVICE_LUN)
-		return lun_name(path, out, err);
-	name = path_under(path, store);
-	return md5_hex(name ? name : path, out, err);
 }
 
 const struct disk *

@@ -22,13 +22,13 @@ enum disk_format {
 /*
  * Checks everything that text alone tells; root is the storage root ("/vms"); err is a 400 that
  * names the field with this prefix ("vmdef" gives "vmdef.name"). Drops custom fields with an empty
- * name.
+ * name, and the provisioning of what is never made (unmanaged disks, .iso files): GET shows what
+ * was found, and what it shows is fit for create and update.
  */
 int vmdef_check(struct vmdef *def, const char *root, const char *prefix, struct error *err);
 /*
  * The same for a definition that replaces old: a disk that old has with the same man and prov is
- * not asked whether it could be provisioned. (What GET shows must be fit for PUT, and it shows the
- * provisioning that was found, of unmanaged disks and .iso files too.)
+ * not asked whether it could be provisioned.
  */
 int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
     const char *prefix, struct error *err);

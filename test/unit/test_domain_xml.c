@@ -172,7 +172,7 @@ try_disk(const struct disk *disk)
 		return;
 	}
 	xml = build(&def, &x86);
-	expect_disk(xml, disk);
+	expect_disk(xml, &def.disks[0]);
 	expect_back(&def, xml, &x86);
 }
 

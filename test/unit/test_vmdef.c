@@ -242,12 +242,10 @@ test_provisioning(void **state)
 	CHECK(DISK("/vms/ds/x.raw", DISK, SATA, MANAGED, THICK, 1), NULL);
 	CHECK(DISK("/vms/ds/x.raw", DISK, SATA, UNMANAGED, NONE, -1),
 	    "vmdef.disks[0].size: -1 is out of range 0..2147483647");
-	CHECK(DISK("/vms/ds/x.raw", DISK, SATA, UNMANAGED, THIN, 1),
-	    "vmdef.disks[0].prov: a disk that is provisioned (thin) must be managed");
+	CHECK(DISK("/vms/ds/x.raw", DISK, SATA, UNMANAGED, THIN, 1), NULL);
 	CHECK(DISK("/vms/ds/x.raw", DISK, SATA, MANAGED, THICK, 0),
 	    "vmdef.disks[0].size: a disk that is provisioned (thick) needs a size");
-	CHECK(DISK("/vms/ds/x.iso", DISK, SATA, MANAGED, THIN, 1),
-	    "vmdef.disks[0].prov: '/vms/ds/x.iso' is an .iso, which cannot be provisioned (thin)");
+	CHECK(DISK("/vms/ds/x.iso", DISK, SATA, MANAGED, THIN, 0), NULL);
 	CHECK(DISK("/dev/disk/by-id/x", LUN, VIRTIO_SCSI, MANAGED, THICK, 1),
 	    "vmdef.disks[0].prov: a lun cannot be provisioned thick");
 	CHECK(DISK("/dev/disk/by-id/x", LUN, VIRTIO_SCSI, MANAGED, THIN, 1), NULL);
@@ -255,27 +253,28 @@ test_provisioning(void **state)
 	    "vmdef.disks[0].path: '/dev/disk/by-id/scsi-' gives its lease no name");
 }
 
+/* GET shows the provisioning that was found, also of what is never made. */
 static void
-test_an_update_keeps_what_was_found(void **state)
+test_what_get_shows(void **state)
 {
 	struct vmdef old, def;
 	struct error err = { 0 };
 
 	good(&old);
-	/* As an unmanaged .raw and an .iso show themselves once they were looked at. */
 	old.disks[0].prov = DISK_PROV_MODE_THIN;
 	old.disks[1].prov = DISK_PROV_MODE_THICK;
+	old.disks[1].man = DISK_MAN_MODE_MANAGED;
+	old.disks[2].prov = DISK_PROV_MODE_THIN; /* a lun of no size that is kept */
 	model_copy(&vmdef_model, &def, &old);
 	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), 0);
+	assert_int_equal(def.disks[0].prov, DISK_PROV_MODE_NONE);
+	assert_int_equal(def.disks[1].prov, DISK_PROV_MODE_NONE);
+	assert_int_equal(def.disks[2].prov, DISK_PROV_MODE_THIN);
 	assert_int_equal(vmdef_check(&def, "/vms", "vmdef", &err), -1);
-
-	def.disks[0].prov = DISK_PROV_MODE_THICK;
-	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), -1);
 	assert_string_equal(
-	    err.detail, "vmdef.disks[0].prov: a disk that is provisioned (thick) must be managed");
-	def.disks[0].prov = DISK_PROV_MODE_THIN;
-	str_set(&def.disks[0].path, "/vms/ds/other.raw");
-	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), -1);
+	    err.detail, "vmdef.disks[2].size: a disk that is provisioned (thin) needs a size");
+	def.disks[2].size = 1;
+	assert_int_equal(vmdef_check(&def, "/vms", "vmdef", &err), 0);
 	model_clear(&vmdef_model, &old);
 	model_clear(&vmdef_model, &def);
 }
@@ -548,7 +547,7 @@ main(void)
 		cmocka_unit_test(test_another_root),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_provisioning),
-		cmocka_unit_test(test_an_update_keeps_what_was_found),
+		cmocka_unit_test(test_what_get_shows),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_nets),
 		cmocka_unit_test(test_custom),
