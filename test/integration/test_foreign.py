@@ -2,8 +2,9 @@
 """A domain that was made with virsh: it is listed and can be led through its life, and its storage is left alone."""
 
 import os
+import re
 
-from conftest import runstate, vmdef, wait_runstate
+from conftest import create, delete, runstate, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 
 UUID = "00000000-1111-4222-8333-0000000f0e16"
@@ -34,6 +35,77 @@ def test_foreign(lab1, host):
     assert host.api("DELETE", f"/vms/{UUID}").status == 204
     assert os.path.exists(image)
     os.unlink(image)
+
+
+def problems(host):
+    return {(p["kind"], p["vm"]) for p in host.api("GET", f"/hosts/{host.uuid}").json()["problems"]}
+
+
+def repair(host, uuid, **options):
+    """What was done about the VM."""
+    answer = host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": True, **options})
+    assert answer.status == 200, answer.text
+    return [(i["kind"], i["action"], i["done"]) for i in answer.json()["items"] if i["vm"] == uuid]
+
+
+def is_persistent(host, uuid):
+    return "Persistent:     yes" in host.virsh("dominfo", uuid).stdout
+
+
+def test_undefined_while_it_runs(lab1, host):
+    """It stays a VM of the host, is told of, and is defined again."""
+    uuid = create(host, vmdef("transient"))
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    before = host.virsh("dumpxml", "--inactive", uuid).stdout
+    host.virsh("undefine", uuid)
+    assert not is_persistent(host, uuid)
+    wait_for("it to be told", lambda: ("transient", uuid) in problems(host), 40)
+    assert runstate(host, uuid) == "running"
+    assert host.api("GET", f"/vms/{uuid}").json()["def"]["name"] == "transient"
+    assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
+    host.kill("virtxd")
+    host.start("virtxd")
+    wait_ready(host)
+    wait_for("it to be listed", lambda: host.api("GET", f"/vms/{uuid}").status == 200, 20)
+    assert repair(host, uuid) == [("transient", "define", True)]
+    assert is_persistent(host, uuid) and runstate(host, uuid) == "running"
+    assert repair(host, uuid) == []
+
+    # Nor does the registry have it.
+    host.virsh("undefine", uuid)
+    os.unlink(f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml")
+    assert repair(host, uuid) == [("transient", "define", True)]
+    assert is_persistent(host, uuid)
+    assert os.path.exists(f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml")
+    after = host.virsh("dumpxml", "--inactive", uuid).stdout
+    assert "<lease>" in after and after.count("<disk ") == before.count("<disk ")
+
+    # It stops before anybody looks.
+    host.virsh("undefine", uuid)
+    wait_for("it to be told", lambda: ("transient", uuid) in problems(host), 40)
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_for("it to be missed", lambda: ("not-in-libvirt", uuid) in problems(host), 40)
+    assert repair(host, uuid, define=True) == [("not-in-libvirt", "define", True)]
+    wait_for("it to be listed", lambda: host.api("GET", f"/vms/{uuid}").status == 200, 20)
+    wait_runstate(host, uuid, "poweroff")
+    delete(host, uuid)
+
+
+def test_transient_of_others(lab1, host):
+    """It is nobody's business."""
+    host.run(["tee", "/run/strange.xml"], input=re.sub("<disk.*</disk>", "", XML, flags=re.S))
+    host.virsh("create", "/run/strange.xml")
+    try:
+        uuid = create(host, vmdef("beside"))
+        host.virsh("define", "/run/strange.xml")
+        wait_for("it to be listed once it is defined", lambda: host.api("GET", f"/vms/{UUID}").status == 200, 20)
+        host.virsh("undefine", UUID)
+        wait_for("it to be gone", lambda: host.api("GET", f"/vms/{UUID}").status == 404, 40)
+        assert ("transient", UUID) not in problems(host)
+        delete(host, uuid)
+    finally:
+        host.virsh("destroy", UUID)
 
 
 def test_unreadable_metadata_never_fails_a_listing(host):

@@ -350,6 +350,11 @@ disk_xml_read(const xmlNode *devices, const char *root, const char *order, struc
 		else
 			read_disk(node, path, order, model_append(&found, &n), info);
 	}
+	for (const xmlNode *node = xml_child(devices, "lease"); node; node = xml_next(node)) {
+		_free_ char *lockspace = xml_text(xml_child(node, "lockspace"));
+
+		info->ours |= str_equal(lockspace, LOCKSPACE);
+	}
 	sort_found(found, n);
 	for (size_t i = 0; i < n; i++) {
 		if (found[i].os && !os) {

@@ -22,8 +22,8 @@ int disk_xml_add_lease(struct xml_tree *tree, xmlNode *devices, const struct dis
 /* Whether the element disk, with its source's path, is the cloud-init CD. */
 bool disk_xml_is_cloud_init(const xmlNode *node, const char *path, const char *root);
 
-/* Reads all disks into info; order is what disk_xml_order gave, or NULL. What a Vmdef cannot say
- * makes info foreign, by domain_info_foreign. */
+/* Reads all disks, and whether there are leases of ours, into info; order is what disk_xml_order
+ * gave, or NULL. What a Vmdef cannot say makes info foreign, by domain_info_foreign. */
 void disk_xml_read(
     const xmlNode *devices, const char *root, const char *order, struct domain_info *info);
 

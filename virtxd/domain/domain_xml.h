@@ -20,6 +20,7 @@ struct domain_info {
 	char *type;	   /* "kvm" or "qemu" */
 	struct vmdef def;  /* sizes are 0: they are the image's, not the XML's */
 	bool foreign;	   /* no virtx metadata, no ua- aliases, or a device no Vmdef can say */
+	bool ours;	   /* it has metadata of VirtX, or a lease */
 	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
 	struct oplog_list oplog;
 	char *cloud_init; /* path of the cloud-init CD that is attached, NULL for none */

@@ -164,6 +164,7 @@ metadata_xml_read(const xmlNode *domain, struct domain_info *info, char **order,
 
 	*order = NULL;
 	*vlanid = 0;
+	info->ours = vm != NULL;
 	if (vm)
 		read_vm(vm, &info->def, order, vlanid);
 	else

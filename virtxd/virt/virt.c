@@ -142,6 +142,9 @@ virt_on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail
 	if (virt->state != VIRT_CONNECTED || virDomainGetUUIDString(domain, uuid) < 0)
 		return 0;
 	runstate = runstate_from_event(event, detail, &migrated);
+	/* It runs on without its definition. */
+	if (runstate == VMRUNSTATE_DELETED && virDomainGetID(domain) != (unsigned int)-1)
+		runstate = VMRUNSTATE_NONE;
 	migrated = virt_note_leaver(virt, uuid, migrated, runstate);
 	log_debug("libvirt", "domain '%s': event %d, detail %d", uuid, event, detail);
 	virt->ops->changed(virt->arg, uuid, runstate, migrated);

@@ -61,24 +61,29 @@ find_report(struct collect_result *res, virDomainPtr domain)
 	return NULL;
 }
 
-/* State of every persistent domain: needs no monitor, so that no hung QEMU holds it up. */
+/* State of the domains that have a definition (which), or have none: needs no monitor, so that no
+ * hung QEMU holds it up. */
 static int
-collect_states(virConnectPtr conn, struct collect_result *res, struct error *err)
+collect_states(virConnectPtr conn, const char *root, unsigned int which, struct collect_result *res,
+    struct error *err)
 {
 	_stats_ virDomainStatsRecordPtr *stats = NULL;
-	int n = virConnectGetAllDomainStats(conn, VIR_DOMAIN_STATS_STATE, &stats,
-	    VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT |
-		VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	int n = virConnectGetAllDomainStats(
+	    conn, VIR_DOMAIN_STATS_STATE, &stats, which | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
 
 	if (n < 0)
 		return hypervisor_error(err, 424, "cannot list the VMs");
 	for (int i = 0; i < n; i++) {
-		struct vm_report *report = model_append(&res->vms, &res->n_vms);
+		struct vm_report *report;
 		char uuid[VIR_UUID_STRING_BUFLEN] = "";
 		virTypedParameterPtr params = stats[i]->params;
 		int n_params = stats[i]->nparams;
 
+		if (which == VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT &&
+		    !hypervisor_counts(stats[i]->dom, root))
+			continue;
 		virDomainGetUUIDString(stats[i]->dom, uuid);
+		report = model_append(&res->vms, &res->n_vms);
 		report->uuid = xstrdup(uuid);
 		report->runstate = runstate_from_state((int)number(params, n_params, "state.state"),
 		    (int)number(params, n_params, "state.reason"));
@@ -115,9 +120,7 @@ collect_figures(virConnectPtr conn, struct collect_result *res, struct error *er
 	    VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON |
 		VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK,
 	    &stats,
-	    VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT |
-		VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
-		VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	    VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
 
 	if (n < 0)
 		return hypervisor_error(err, 424, "cannot collect the VMs' figures");
@@ -184,7 +187,11 @@ work_collect(const void *request, void *result, struct error *err)
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
 	    host_facts_read(conn, req->host, &res->host, err) < 0 ||
-	    collect_states(conn, res, err) < 0 || collect_figures(conn, res, err) < 0)
+	    collect_states(
+		conn, req->env.root, VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT, res, err) < 0 ||
+	    collect_states(
+		conn, req->env.root, VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT, res, err) < 0 ||
+	    collect_figures(conn, res, err) < 0)
 		return -1;
 	collect_definitions(conn, req, res);
 	return 0;

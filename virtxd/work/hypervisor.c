@@ -71,6 +71,31 @@ hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err)
 	return domain_caps_read(xml, ret, err);
 }
 
+bool
+hypervisor_arrives(int state, int reason)
+{
+	return state == VIR_DOMAIN_NOSTATE ||
+	       (state == VIR_DOMAIN_PAUSED &&
+		   (reason == VIR_DOMAIN_PAUSED_MIGRATION || reason == VIR_DOMAIN_PAUSED_POSTCOPY ||
+		       reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED ||
+		       reason == VIR_DOMAIN_PAUSED_STARTING_UP ||
+		       reason == VIR_DOMAIN_PAUSED_UNKNOWN));
+}
+
+bool
+hypervisor_counts(virDomainPtr domain, const char *root)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	struct error ignored = { 0 };
+	int state, reason;
+
+	if (virDomainIsPersistent(domain) == 1)
+		return true;
+	return virDomainGetState(domain, &state, &reason, 0) == 0 && state != VIR_DOMAIN_SHUTOFF &&
+	       !hypervisor_arrives(state, reason) &&
+	       hypervisor_info(domain, root, &info, &ignored) == 0 && info.ours;
+}
+
 int
 hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err)
 {

@@ -25,6 +25,14 @@ int hypervisor_error(struct error *err, int status, const char *fmt, ...) PRINTF
 int hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err);
 /* The capabilities, read. ret must be zero. */
 int hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err);
+/*
+ * Whether the domain is a VM of this host: libvirt has its definition, or it is ours and runs on
+ * without one (`virsh undefine`). A migration that comes in is none yet, and neither is the
+ * transient domain of somebody else.
+ */
+bool hypervisor_counts(virDomainPtr domain, const char *root);
+/* Whether a domain without a definition has not run here: a migration that comes in. */
+bool hypervisor_arrives(int state, int reason);
 /* The run state now. */
 int hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err);
 /* The inactive definition, read. ret must be zero. */

@@ -5,13 +5,15 @@
 #include "proto/log.h"
 #include "work/hypervisor.h"
 
-/* Into the live XML, where there is one, and into the inactive one. */
+/* Into the live XML and the inactive one, where they are there. */
 static int
 save(virDomainPtr domain, const struct oplog_item *item, struct error *err)
 {
 	_free_ char *xml = metadata_op_build(item), *key = metadata_op_key(item->op);
-	unsigned int flags = VIR_DOMAIN_AFFECT_CONFIG;
+	unsigned int flags = 0;
 
+	if (virDomainIsPersistent(domain) != 0)
+		flags |= VIR_DOMAIN_AFFECT_CONFIG;
 	if (virDomainIsActive(domain) == 1)
 		flags |= VIR_DOMAIN_AFFECT_LIVE;
 	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, key, key, flags) < 0)

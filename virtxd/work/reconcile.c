@@ -149,6 +149,17 @@ compare_here(const struct work_env *env, const struct registry_entry *entry,
 	    xasprintf("%s/xml/%s/%s.xml", env->root, other->host, info->uuid), detail);
 }
 
+/* Runs on without a definition, and is gone when it stops. */
+static void
+add_transient(const struct work_env *env, const struct domain_info *info,
+    const struct registry_entry *entry, struct reconcile_result *res)
+{
+	add_problem(res, "transient", info->uuid,
+	    entry ? xasprintf("%s/xml/%s/%s.xml", env->root, entry->host, info->uuid) : xstrdup(""),
+	    "the VM runs, and libvirt has no definition of it (it was undefined): it is gone when "
+	    "it stops");
+}
+
 /* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
  * nobody's business. */
 static int
@@ -156,8 +167,7 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
     struct reconcile_result *res, struct error *err)
 {
 	_free_ virDomainPtr *domains = NULL;
-	int r = 0, n_domains = virConnectListAllDomains(
-		       conn, &domains, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+	int r = 0, n_domains = virConnectListAllDomains(conn, &domains, 0);
 
 	if (n_domains < 0)
 		return hypervisor_error(err, 424, "cannot list the VMs");
@@ -166,16 +176,19 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 		_domain_info_ struct domain_info info = { 0 };
 		struct error cause = { 0 };
 		const struct registry_entry *entry;
+		bool transient = virDomainIsPersistent(domain) == 0;
 
 		if (r < 0 || hypervisor_info(domain, env->root, &info, &cause) < 0 ||
-		    is_unfinished(res, info.uuid))
+		    is_unfinished(res, info.uuid) || !hypervisor_counts(domain, env->root))
 			continue;
 		entry = find_entry(knowledge, info.uuid, env->host, true);
+		if (transient)
+			add_transient(env, &info, entry, res);
 		if (entry)
 			compare_here(env, entry, &info, knowledge, res);
 		else if (find_entry(knowledge, info.uuid, env->host, false))
 			r = compare_elsewhere(env, domain, &info, res, err);
-		else if (!info.foreign)
+		else if (!info.foreign && !transient)
 			add_problem(res, "not-registered", info.uuid, xstrdup(""),
 			    "libvirt has the VM, and no host has it in the registry");
 	}

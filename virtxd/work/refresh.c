@@ -23,8 +23,7 @@ work_refresh(const void *request, void *result, struct error *err)
 				model_append(&res->gone, &res->n_gone)->uuid = xstrdup(uuid);
 			continue;
 		}
-		/* A transient domain is a migration that comes in: no VM of this host yet. */
-		if (virDomainIsPersistent(domain) != 1)
+		if (!hypervisor_counts(domain, req->env.root))
 			continue;
 		if (hypervisor_report(domain, req->env.root, &report, &cause) == 0)
 			*model_append(&res->vms, &res->n_vms) = report;

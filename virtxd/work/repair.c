@@ -257,6 +257,7 @@ static const struct remedy remedies[] = {
 	{ LOST_DAMAGED, "make-lease", refuse_elsewhere, make_lease },
 	{ "not-registered", "register", refuse_elsewhere, register_again },
 	{ "not-in-libvirt", "define", refuse_define, register_vm },
+	{ "transient", "define", refuse_elsewhere, register_vm },
 	{ "registered-elsewhere", "none", refuse_running, NULL },
 	{ "registered-twice", "none", refuse_twice, NULL },
 };

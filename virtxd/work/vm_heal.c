@@ -99,8 +99,7 @@ work_vm_heal(const void *request, void *result, struct error *err)
 			*err = cause;
 		return res->gone ? 0 : -1;
 	}
-	/* A migration that comes in: no VM of this host yet. */
-	if (virDomainIsPersistent(domain) != 1) {
+	if (!hypervisor_counts(domain, req->env.root)) {
 		res->gone = true;
 		return 0;
 	}

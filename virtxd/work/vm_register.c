@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "disk/seed.h"
+#include "domain/cloud_init_xml.h"
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "proto/log.h"
@@ -27,21 +29,42 @@ check_journal(const struct vm_request *req, struct error *err)
 	return -1;
 }
 
-/* Makes libvirt know the VM of the registry's file. */
-static int
-define(const struct vm_request *req, virConnectPtr conn, virDomainPtr *ret, struct error *err)
+/* The registry's file, or what a running domain is, without the CD of its boot; the caller's. */
+static char *
+find_definition(const struct vm_request *req, virDomainPtr running, struct error *err)
 {
-	_domain_info_ struct domain_info info = { 0 };
-	_free_ char *xml = NULL;
+	_free_ char *xml = NULL, *path = NULL, *without = NULL;
 	struct error cause = { 0 };
 
-	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
-		if (cause.status == 404)
-			return error_set_type(err, ERROR_NOT_FOUND,
-			    "no VM '%s' is in libvirt or in the registry of this host", req->uuid);
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) == 0)
+		return steal_ptr(xml);
+	if (cause.status != 404) {
 		*err = cause;
-		return -1;
+		return NULL;
 	}
+	if (!running) {
+		error_set_type(err, ERROR_NOT_FOUND,
+		    "no VM '%s' is in libvirt or in the registry of this host", req->uuid);
+		return NULL;
+	}
+	path = seed_path(req->env.root, req->uuid);
+	xml = vm_xml(running, req->uuid, err);
+	if (!xml || cloud_init_xml_remove(xml, req->env.root, path, &without, err) < 0)
+		return NULL;
+	return without ? steal_ptr(without) : steal_ptr(xml);
+}
+
+/* Makes libvirt know the VM of the registry's file, or that runs without a definition. */
+static int
+define(const struct vm_request *req, virConnectPtr conn, virDomainPtr running, virDomainPtr *ret,
+    struct error *err)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *xml = find_definition(req, running, err);
+	struct error cause = { 0 };
+
+	if (!xml)
+		return -1;
 	if (domain_xml_read(xml, req->env.root, &info, &cause) < 0)
 		return error_set(err, 424, "the registry's file of VM '%s' cannot be used: %s",
 		    req->uuid, cause.detail);
@@ -80,7 +103,7 @@ work_vm_register(const void *request, void *result, struct error *err)
 	const struct vm_request *req = request;
 	struct vm_result *res = result;
 	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_domain_ virDomainPtr domain = NULL, running = NULL;
 	_close_ int lock = -1;
 	struct error cause = { 0 };
 
@@ -94,12 +117,17 @@ work_vm_register(const void *request, void *result, struct error *err)
 			*err = cause;
 			return -1;
 		}
-		if (define(req, conn, &domain, err) < 0)
+		if (define(req, conn, NULL, &domain, err) < 0)
 			return -1;
 		res->defined = true;
-	} else if (virDomainIsPersistent(domain) != 1) {
+	} else if (!hypervisor_counts(domain, req->env.root)) {
 		return error_set(err, 424,
 		    "VM '%s' is transient in libvirt: a migration that comes in", req->uuid);
+	} else if (virDomainIsPersistent(domain) != 1) {
+		running = steal_ptr(domain);
+		if (define(req, conn, running, &domain, err) < 0)
+			return -1;
+		res->defined = true;
 	}
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_REGISTER, err) < 0 ||
 	    vm_register(&req->env, domain, req->uuid, err) < 0)

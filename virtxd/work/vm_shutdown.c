@@ -30,6 +30,7 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 	_domain_ virDomainPtr domain = NULL;
 	_close_ int lock = -1;
 	const char *msg = req->force == FORCE_ACPI ? "" : "forced shutdown";
+	bool transient;
 	int64_t ts;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
@@ -39,6 +40,7 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 	if (virDomainIsActive(domain) == 0)
 		return vm_already(
 		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_OFF, res, err);
+	transient = virDomainIsPersistent(domain) == 0;
 	if (oplog_begin(domain, "VmShutdown", msg, &ts, err) < 0)
 		return -1;
 	if (act(domain, req->force) < 0) {
@@ -47,7 +49,12 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 		return -1;
 	}
 	/* An ACPI shutdown ends when the guest has obeyed: vm-heal writes that down. */
-	if (req->force != FORCE_ACPI)
+	if (req->force != FORCE_ACPI) {
+		/* libvirt forgets one that has no definition. */
+		res->gone = transient;
+		if (transient)
+			return 0;
 		oplog_end(domain, "VmShutdown", ts, msg, NULL);
+	}
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
 }
