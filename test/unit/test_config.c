@@ -113,6 +113,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->serf_retry, 5);
 	assert_int_equal(c->io_timeout, 10);
 	assert_int_equal(c->answer_timeout, 10);
+	assert_false(c->kill_unprotected);
 	assert_int_equal(c->jobs_max, 16);
 	assert_int_equal(c->jobs_queue_max, 64);
 	assert_int_equal(c->jobs_stuck_max, 32);
@@ -178,6 +179,7 @@ test_every_key(void **state)
 				 "[sanlock]\n"
 				 "io_timeout = 60\n"
 				 "answer_timeout = 59\n"
+				 "kill_unprotected = yes\n"
 				 "[jobs]\n"
 				 "running_max = 7\n"
 				 "queue_max = 0\n"
@@ -213,6 +215,7 @@ test_every_key(void **state)
 	assert_int_equal(c->serf_retry, 6);
 	assert_int_equal(c->io_timeout, 60);
 	assert_int_equal(c->answer_timeout, 59);
+	assert_true(c->kill_unprotected);
 	assert_int_equal(c->jobs_max, 7);
 	assert_int_equal(c->jobs_queue_max, 0);
 	assert_int_equal(c->jobs_stuck_max, 9);
@@ -443,7 +446,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 28);
+	assert_int_equal(keys, 29);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

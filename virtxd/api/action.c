@@ -26,6 +26,7 @@ struct action {
 	struct request *req;		  /* NULL once it is answered */
 	const struct action_owner *owner; /* NULL for none */
 	void *owner_arg;
+	action_looked looked; /* NULL: the job's result is the answer */
 	struct event *deadline;
 	const char *op;
 	const struct route *route;
@@ -465,7 +466,9 @@ answered(void *arg, void *result, const struct error *err)
 {
 	struct action *action = arg;
 
-	if (!result)
+	if (action->looked && action->req)
+		action->looked(action->api, steal_ptr(action->req), result ? NULL : err);
+	else if (!result)
 		reply_error(action, err);
 	else if (action->req)
 		request_reply_model(
@@ -474,13 +477,21 @@ answered(void *arg, void *result, const struct error *err)
 }
 
 void
-action_ask(struct api *api, struct request *req, enum work_id work, const void *request)
+action_look(struct api *api, struct request *req, enum work_id work, const void *request,
+    action_looked looked)
 {
 	struct action *action = action_new(api, req->route, req, req->param, 200);
 	struct error err = { 0 };
 
+	action->looked = looked;
 	if (!job_start(api->jobs, work, request, NULL, "", NULL, answered, action, &err))
 		answered(action, NULL, &err);
+}
+
+void
+action_ask(struct api *api, struct request *req, enum work_id work, const void *request)
+{
+	action_look(api, req, work, request, NULL);
 }
 
 int

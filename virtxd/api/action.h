@@ -64,6 +64,11 @@ void action_reply_accepted(struct api *api, struct request *req, const char *ope
 /* Replies with what a job says that changes nothing, whose result is what the route replies with.
  */
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
+/* Has a job look at something before the request is answered, which looked does; err is NULL where
+ * all was well. */
+typedef void (*action_looked)(struct api *api, struct request *req, const struct error *err);
+void action_look(struct api *api, struct request *req, enum work_id work, const void *request,
+    action_looked looked);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
 int action_find_vm(struct api *api, struct request *req);
 /* What has to be there for a request; each needs those before it, too. */

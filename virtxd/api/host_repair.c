@@ -46,6 +46,7 @@ api_host_repair(struct api *api, struct request *req)
 		       repair.options.apply ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE) == 0) {
 		add_elsewhere(api, &repair);
 		repair.env = *keeper_env(api->keeper);
+		repair.sanlock = keeper_sanlock_answers(api->keeper);
 		action_start(api, req, WORK_REPAIR, &repair, "", 200);
 	}
 	repair.env = (struct work_env){ 0 };

@@ -42,6 +42,15 @@ check_placement(struct api *api, const char *vm, const struct vmdef *def, struct
 }
 
 static int
+wrap_with_self(struct api *api, struct error *err)
+{
+	const char *uuid = inventory_self(api->inventory);
+	const struct host *self = inventory_find_host(api->inventory, uuid);
+
+	return error_wrap(err, "host '%s' (%s)", str_or_empty(self->def.name), uuid);
+}
+
+static int
 check(struct api *api, const char *vm, const struct vm_reservation *options,
     const struct vmdef *def, struct error *err)
 {
@@ -53,7 +62,7 @@ check(struct api *api, const char *vm, const struct vm_reservation *options,
 		    str_or_empty(self->def.name), uuid);
 	if (maintainer_check_open(api, err) < 0 ||
 	    action_ready(api, action_need_of(options->leases), err) < 0)
-		return error_wrap(err, "host '%s' (%s)", str_or_empty(self->def.name), uuid);
+		return wrap_with_self(api, err);
 	if (reservation_is_held(api->inventory, vm, &def->memory))
 		return 0;
 	if (placing_check_memory(api, uuid, vm, def, err) < 0)
@@ -61,9 +70,32 @@ check(struct api *api, const char *vm, const struct vm_reservation *options,
 	return options->chosen ? check_placement(api, vm, def, err) : 0;
 }
 
+/* What is known of the lockspace may be a moment old: a VM that came without it would run with
+ * nobody to keep its leases. */
+static void
+looked(struct api *api, struct request *req, const struct error *cause)
+{
+	struct vm_reservation options = { 0 };
+	struct error err = { 0 };
+
+	if (!cause) {
+		request_reply(req, 204);
+		return;
+	}
+	if (action_read(req, &options) < 0)
+		return;
+	reservation_release(api->inventory, req->param, options.operation);
+	model_clear(&vm_reservation_model, &options);
+	err = *cause;
+	error_wrap(&err, "lockspace");
+	wrap_with_self(api, &err);
+	placing_refuse(api, req, &err);
+}
+
 static void
 reserve(struct api *api, struct request *req, const struct vm_reservation *options)
 {
+	struct lockspace_watch_request look = { .env = *keeper_env(api->keeper) };
 	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
 	struct vmdef def = {
 		.name = options->name,
@@ -83,6 +115,8 @@ reserve(struct api *api, struct request *req, const struct vm_reservation *optio
 		r = reservation_hold(api->inventory, req->param, options->operation, &def, &err);
 	if (r < 0)
 		placing_refuse(api, req, &err);
+	else if (options->leases && !here && !options->renew)
+		action_look(api, req, WORK_LOCKSPACE_WATCH, &look, looked);
 	else
 		request_reply(req, 204);
 }

@@ -367,3 +367,22 @@ disk_xml_read(const xmlNode *devices, const char *root, const char *order, struc
 	if (!os)
 		domain_info_foreign(info, "no disk of it has the boot order 1");
 }
+
+int
+domain_xml_leases(const char *xml, unsigned int *ret, struct error *err)
+{
+	_xmldoc_ xmlDoc *doc = xml_parse(xml, XML_DOMAIN_MAX, "domain", "the domain's XML", err);
+	const xmlNode *node;
+
+	*ret = 0;
+	if (!doc)
+		return -1;
+	node = xml_grandchild(xmlDocGetRootElement(doc), "devices", "lease");
+	for (; node; node = xml_next(node)) {
+		_free_ char *space = xml_text(xml_child(node, "lockspace"));
+
+		if (str_equal(space, LOCKSPACE))
+			++*ret;
+	}
+	return 0;
+}

@@ -52,6 +52,8 @@ int domain_xml_renew(const char *xml, const char *variables,
  * zero. A domain that is not ours is read as far as it goes; what is no domain with a uuid is a 500
  * and leaves ret zero. A genid is "auto" only before libvirt has seen it. */
 int domain_xml_read(const char *xml, const char *root, struct domain_info *ret, struct error *err);
+/* How many leases of ours a domain has. */
+int domain_xml_leases(const char *xml, unsigned int *ret, struct error *err);
 void domain_info_clear(struct domain_info *info);
 
 /* What libvirt's capabilities XML tells of the host. */

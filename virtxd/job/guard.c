@@ -3,18 +3,19 @@
 
 #include <event2/event.h>
 
+#include "job/sanlock_link.h"
 #include "proto/log.h"
 
 #define RENEWAL_FAILS 8	   /* io_timeouts after which sanlock calls its host_id lost */
-#define WATCH_MS      2000 /* between looks at the jobs, and between jobs while something is wrong */
-#define LOCKSPACE_MS  5000 /* between checks while it is joined */
+#define WATCH_MS      1000 /* between looks at sanlock's process and the jobs */
+#define AGAIN_MS      2000 /* between jobs while something is wrong */
+#define WATCH_SECONDS 20   /* that one child watches the lockspace */
 
 /* What is asked by one job at a time. */
 struct question {
 	bool running;
-	int64_t since;	 /* when that job began, monotonic ms */
-	int64_t checked; /* when all was well last, monotonic ms */
-	char *why;	 /* what is wrong, "" for nothing */
+	int64_t since; /* when that job began, monotonic ms */
+	char *why;     /* what is wrong, "" for nothing */
 };
 
 struct guard {
@@ -22,24 +23,33 @@ struct guard {
 	struct jobs *jobs;
 	struct inventory *inventory;
 	const struct work_env *env;
-	guard_found found;
+	guard_changed changed;
 	void *arg;
-	struct event *watch;
+	struct event *timer;
 	struct question storage, lockspace;
+	struct sanlock_link *link;
+	char *link_why;	       /* why sanlock itself cannot answer, "" for nothing */
+	int64_t link_since;    /* since when, monotonic ms */
+	bool doubtful;	       /* sanlock's next answer does not count */
+	struct question watch; /* its since is the last word; of its why nobody asks */
 };
 
 /* Told once, where it changes. */
 static void
-set_why(struct question *question, const char *subsystem, const char *why)
+set_why(struct guard *guard, char **what, const char *subsystem, const char *why)
 {
-	if (!str_empty(why) && !str_equal(question->why, why))
+	bool changes = str_empty(*what) != str_empty(why);
+
+	if (!str_empty(why) && !str_equal(*what, why))
 		log_warning(subsystem, "%s", why);
-	str_set(&question->why, why);
+	str_set(what, why);
+	if (changes)
+		guard->changed(guard->arg);
 }
 
 static void
 ask(struct guard *guard, struct question *question, enum work_id work, const void *request,
-    job_done done)
+    job_progress progress, job_done done)
 {
 	static struct log_limit limit;
 	struct error err = { 0 };
@@ -48,9 +58,15 @@ ask(struct guard *guard, struct question *question, enum work_id work, const voi
 		return;
 	question->since = monotonic_ms();
 	question->running =
-	    job_start(guard->jobs, work, request, NULL, "", NULL, done, guard, &err) != NULL;
+	    job_start(guard->jobs, work, request, NULL, "", progress, done, guard, &err) != NULL;
 	if (!question->running)
 		log_limited(&limit, 10, "job", "cannot start %s: %s", works[work].name, err.detail);
+}
+
+static bool
+is_long(const struct guard *guard, int64_t ms)
+{
+	return ms > (int64_t)RENEWAL_FAILS * guard->env->io_timeout * 1000;
 }
 
 static void
@@ -63,27 +79,86 @@ lockspace_done(void *arg, void *result, const struct error *err)
 
 	lockspace->running = false;
 	if (!res) {
-		set_why(lockspace, "lockspace", err->detail);
+		set_why(guard, &lockspace->why, "lockspace", err->detail);
 		return;
 	}
 	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
 	 */
-	if (took > (int64_t)RENEWAL_FAILS * guard->env->io_timeout * 1000)
+	if (is_long(guard, took) || guard->doubtful) {
+		guard->doubtful = false;
 		return;
-	lockspace->checked = monotonic_ms();
+	}
 	if (!str_empty(lockspace->why))
 		log_info("lockspace", "joined with host_id %d", res->lockid);
-	set_why(lockspace, "lockspace", "");
+	set_why(guard, &lockspace->why, "lockspace", "");
 	inventory_set_lockid(guard->inventory, res->lockid);
 }
 
 static void
 ask_lockspace(struct guard *guard)
 {
-	struct lockspace_request req = { .env = *guard->env };
+	struct lockspace_request req = {
+		.env = *guard->env,
+		.kill = guard->config->kill_unprotected,
+	};
 
-	if (!str_empty(guard->env->host) && str_empty(guard->storage.why))
-		ask(guard, &guard->lockspace, WORK_LOCKSPACE, &req, lockspace_done);
+	if (!str_empty(guard->env->host) && str_empty(guard->storage.why) &&
+	    str_empty(guard->link_why))
+		ask(guard, &guard->lockspace, WORK_LOCKSPACE, &req, NULL, lockspace_done);
+}
+
+static void
+watch_progress(void *arg, int percent)
+{
+	struct guard *guard = arg;
+
+	guard->watch.since = monotonic_ms();
+}
+
+static void
+watch_done(void *arg, void *result, const struct error *err)
+{
+	struct guard *guard = arg;
+
+	guard->watch.running = false;
+	if (result || !str_empty(guard->lockspace.why))
+		return;
+	set_why(guard, &guard->lockspace.why, "lockspace", err->detail);
+	ask_lockspace(guard);
+}
+
+static void
+watch_lockspace(struct guard *guard)
+{
+	struct lockspace_watch_request req = { .env = *guard->env, .seconds = WATCH_SECONDS };
+
+	if (str_empty(guard_lockspace_why(guard)))
+		ask(guard, &guard->watch, WORK_LOCKSPACE_WATCH, &req, watch_progress, watch_done);
+}
+
+static void
+link_ended(void *arg)
+{
+	struct guard *guard = arg;
+
+	set_why(guard, &guard->lockspace.why, "lockspace", "sanlock has ended");
+}
+
+/* What it was when sanlock could not answer has to be asked again. */
+static void
+check_link(struct guard *guard)
+{
+	bool before = str_empty(guard->link_why);
+	struct error err = { 0 };
+	bool now = sanlock_link_check(guard->link, &err) == 0;
+
+	if (before && !now)
+		guard->link_since = monotonic_ms();
+	if (!before && now) {
+		guard->doubtful = is_long(guard, monotonic_ms() - guard->link_since);
+		str_set(&guard->lockspace.why, "it is being joined");
+	}
+	set_why(guard, &guard->link_why, "lockspace", now ? "" : err.detail);
 }
 
 static void
@@ -94,15 +169,12 @@ storage_done(void *arg, void *result, const struct error *err)
 	bool found = result && !str_empty(storage->why);
 
 	storage->running = false;
-	if (result)
-		storage->checked = monotonic_ms();
-	set_why(storage, "storage", result ? "" : err->detail);
-	if (!found)
-		return;
-	log_info("storage", "'%s' is storage '%s'", guard->env->root,
-	    ((const struct storage *)result)->uuid);
-	ask_lockspace(guard);
-	guard->found(guard->arg);
+	if (found)
+		log_info("storage", "'%s' is storage '%s'", guard->env->root,
+		    ((const struct storage *)result)->uuid);
+	set_why(guard, &storage->why, "storage", result ? "" : err->detail);
+	if (found)
+		ask_lockspace(guard);
 }
 
 static void
@@ -110,31 +182,39 @@ ask_storage(struct guard *guard)
 {
 	struct storage_request req = { .env = *guard->env };
 
-	ask(guard, &guard->storage, WORK_STORAGE_CHECK, &req, storage_done);
+	ask(guard, &guard->storage, WORK_STORAGE_CHECK, &req, NULL, storage_done);
 }
 
-/* Whether its job is silent for too long. */
 static bool
 is_silent(const struct guard *guard, const struct question *question)
 {
-	return question->running && str_empty(question->why) &&
+	return question->running &&
 	       monotonic_ms() - question->since > (int64_t)guard->config->answer_timeout * 1000;
 }
 
+static bool
+is_due(const struct question *question)
+{
+	return !str_empty(question->why) && monotonic_ms() - question->since >= AGAIN_MS;
+}
+
 static void
-watch_due(evutil_socket_t fd, short what, void *arg)
+timer_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct guard *guard = arg;
-	int64_t now = monotonic_ms();
 
-	if (is_silent(guard, &guard->storage))
-		set_why(&guard->storage, "storage", "the shared storage does not answer");
-	if (is_silent(guard, &guard->lockspace))
-		set_why(&guard->lockspace, "lockspace", "sanlock does not answer");
-	if (!str_empty(guard->storage.why))
+	check_link(guard);
+	if (is_silent(guard, &guard->storage) && str_empty(guard->storage.why))
+		set_why(
+		    guard, &guard->storage.why, "storage", "the shared storage does not answer");
+	if ((is_silent(guard, &guard->watch) || is_silent(guard, &guard->lockspace)) &&
+	    str_empty(guard->lockspace.why))
+		set_why(guard, &guard->lockspace.why, "lockspace", "sanlock does not answer");
+	if (is_due(&guard->storage))
 		ask_storage(guard);
-	if (!str_empty(guard->lockspace.why) || now - guard->lockspace.checked >= LOCKSPACE_MS)
+	if (is_due(&guard->lockspace))
 		ask_lockspace(guard);
+	watch_lockspace(guard);
 }
 
 void
@@ -142,6 +222,12 @@ guard_check(struct guard *guard)
 {
 	ask_storage(guard);
 	ask_lockspace(guard);
+}
+
+bool
+guard_sanlock_answers(const struct guard *guard)
+{
+	return str_empty(guard->link_why) && !is_silent(guard, &guard->watch);
 }
 
 const char *
@@ -153,12 +239,12 @@ guard_storage_why(const struct guard *guard)
 const char *
 guard_lockspace_why(const struct guard *guard)
 {
-	return guard->lockspace.why;
+	return str_empty(guard->link_why) ? guard->lockspace.why : guard->link_why;
 }
 
 struct guard *
 guard_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env, guard_found found, void *arg)
+    struct inventory *inventory, const struct work_env *env, guard_changed changed, void *arg)
 {
 	struct guard *guard = xcalloc(1, sizeof(*guard));
 	struct timeval tv = { WATCH_MS / 1000, 0 };
@@ -168,13 +254,15 @@ guard_new(struct event_base *base, const struct config *config, struct jobs *job
 		.jobs = jobs,
 		.inventory = inventory,
 		.env = env,
-		.found = found,
+		.changed = changed,
 		.arg = arg,
 		.storage.why = xstrdup("it has not been looked at yet"),
-		.lockspace.why = xstrdup("it is not joined yet"),
+		.link_why = xstrdup(""),
+		.lockspace.why = xstrdup("it is being joined"),
 	};
-	guard->watch = event_new(base, -1, EV_PERSIST, watch_due, guard);
-	event_add(guard->watch, &tv);
+	guard->link = sanlock_link_new(base, link_ended, guard);
+	guard->timer = event_new(base, -1, EV_PERSIST, timer_due, guard);
+	event_add(guard->timer, &tv);
 	ask_storage(guard);
 	return guard;
 }
@@ -182,7 +270,9 @@ guard_new(struct event_base *base, const struct config *config, struct jobs *job
 void
 guard_free(struct guard *guard)
 {
-	event_free(guard->watch);
+	event_free(guard->timer);
+	sanlock_link_free(guard->link);
+	free(guard->link_why);
 	free(guard->storage.why);
 	free(guard->lockspace.why);
 	free(guard);

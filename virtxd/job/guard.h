@@ -13,15 +13,17 @@
 
 struct guard;
 
-/* The storage is there, and was not known to be before. */
-typedef void (*guard_found)(void *arg);
+/* Something is wrong that was not, or is well again. */
+typedef void (*guard_changed)(void *arg);
 
 /* All are borrowed and outlive the guard; nothing is joined before env names the host. */
 struct guard *guard_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env, guard_found found, void *arg);
+    struct inventory *inventory, const struct work_env *env, guard_changed changed, void *arg);
 void guard_free(struct guard *guard);
 /* Looks at all of it now. */
 void guard_check(struct guard *guard);
+/* Whether a job that asks sanlock something gets an answer, as far as that is known. */
+bool guard_sanlock_answers(const struct guard *guard);
 /* "" while the storage is there, else what is wrong with it. */
 const char *guard_storage_why(const struct guard *guard);
 /* "" once the lockspace is joined, else why it is not. */

@@ -64,6 +64,12 @@ keeper_storage_why(const struct keeper *keeper)
 	return guard_storage_why(keeper->guard);
 }
 
+bool
+keeper_sanlock_answers(const struct keeper *keeper)
+{
+	return guard_sanlock_answers(keeper->guard);
+}
+
 static bool
 has_storage(const struct keeper *keeper)
 {
@@ -440,6 +446,8 @@ keeper_reconcile(struct keeper *keeper)
 		.deep = monotonic_ms() >= keeper->deep_due,
 		.limit = RESOURCES,
 		.cursor = keeper->cursor,
+		.sanlock = guard_sanlock_answers(keeper->guard),
+		.kill = keeper->config->kill_unprotected,
 	};
 
 	keeper->reconcile_again = keeper->reconcile.running;
@@ -450,9 +458,9 @@ keeper_reconcile(struct keeper *keeper)
 		keeper->deep_due = monotonic_ms() + DEEP_MS;
 }
 
-/* What rested while the storage was not there. */
+/* What rested while the storage was not there, and whether the VMs are protected. */
 static void
-storage_found(void *arg)
+guard_has_changed(void *arg)
 {
 	keeper_reconcile(arg);
 }
@@ -573,7 +581,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
 	keeper->guard =
-	    guard_new(base, config, jobs, inventory, &keeper->env, storage_found, keeper);
+	    guard_new(base, config, jobs, inventory, &keeper->env, guard_has_changed, keeper);
 	keeper_reload(keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;

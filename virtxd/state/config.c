@@ -320,6 +320,7 @@ static const struct key keys[] = {
 	{ "serf", "rpc_auth_file", set_secret_file, AT(serf_key), 0, 0, NULL },
 	{ "serf", "retry", set_int, AT(serf_retry), 1, 3600, "5" },
 	{ "sanlock", "io_timeout", set_int, AT(io_timeout), 1, 60, "10" },
+	{ "sanlock", "kill_unprotected", set_yesno, AT(kill_unprotected), 0, 0, "no" },
 	{ "sanlock", "answer_timeout", set_int, AT(answer_timeout), 1, 60, "10" },
 	{ "jobs", "running_max", set_int, AT(jobs_max), 1, 256, "16" },
 	{ "jobs", "queue_max", set_int, AT(jobs_queue_max), 0, 4096, "64" },

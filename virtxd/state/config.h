@@ -40,7 +40,8 @@ struct config {
 	char *serf_key; /* "" for none; never logged */
 	int serf_retry; /* seconds */
 	/* [sanlock] */
-	int io_timeout;	    /* seconds */
+	int io_timeout;	       /* seconds */
+	bool kill_unprotected; /* VMs whose leases sanlock does not keep */
 	int answer_timeout; /* seconds after which a silent sanlock or storage is no longer trusted
 			     */
 	/* [jobs] */

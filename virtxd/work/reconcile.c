@@ -10,6 +10,7 @@
 #include "work/loose_images.h"
 #include "work/lost_leases.h"
 #include "work/orphans.h"
+#include "work/protection.h"
 #include "work/vm_leases.h"
 #include "work/vm_owner.h"
 
@@ -228,6 +229,8 @@ work_reconcile(const void *request, void *result, struct error *err)
 	int r;
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	    protection_find(conn, req->sanlock, req->kill, &res->problems, &res->n_problems, err) <
+		0 ||
 	    registry_sweep(req->env.root, req->env.host, err) < 0 ||
 	    find_unfinished(&req->env, res, err) < 0 ||
 	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||

@@ -319,7 +319,9 @@ int
 work_repair(const void *request, void *result, struct error *err)
 {
 	const struct repair_request *req = request;
-	struct reconcile_request look = { .env = req->env, .deep = true, .loose = true };
+	struct reconcile_request look = {
+		.env = req->env, .deep = true, .loose = true, .sanlock = req->sanlock
+	};
 	struct reconcile_result found = { 0 };
 	_connect_ virConnectPtr conn = NULL;
 	int r;

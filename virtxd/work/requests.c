@@ -99,6 +99,8 @@ static const struct field reconcile_request_fields[] = {
 	FIELD("loose", struct reconcile_request, loose),
 	FIELD("limit", struct reconcile_request, limit),
 	FIELD("cursor", struct reconcile_request, cursor),
+	FIELD("sanlock", struct reconcile_request, sanlock),
+	FIELD("kill", struct reconcile_request, kill),
 };
 const struct model reconcile_request_model = { "ReconcileRequest", sizeof(struct reconcile_request),
 	reconcile_request_fields, ARRAY_SIZE(reconcile_request_fields) };
@@ -120,9 +122,18 @@ const struct model storage_request_model = { "StorageRequest", sizeof(struct sto
 
 static const struct field lockspace_request_fields[] = {
 	FIELD_STRUCT("env", struct lockspace_request, env, work_env),
+	FIELD("kill", struct lockspace_request, kill),
 };
 const struct model lockspace_request_model = { "LockspaceRequest", sizeof(struct lockspace_request),
 	lockspace_request_fields, ARRAY_SIZE(lockspace_request_fields) };
+
+static const struct field lockspace_watch_request_fields[] = {
+	FIELD_STRUCT("env", struct lockspace_watch_request, env, work_env),
+	FIELD("seconds", struct lockspace_watch_request, seconds),
+};
+const struct model lockspace_watch_request_model = { "LockspaceWatchRequest",
+	sizeof(struct lockspace_watch_request), lockspace_watch_request_fields,
+	ARRAY_SIZE(lockspace_watch_request_fields) };
 
 static const struct field lockspace_result_fields[] = {
 	FIELD("lockid", struct lockspace_result, lockid),
@@ -157,6 +168,7 @@ static const struct field repair_request_fields[] = {
 	FIELD_STRUCT("env", struct repair_request, env, work_env),
 	FIELD_STRUCT("options", struct repair_request, options, repair_options),
 	FIELD_ARRAY("elsewhere", struct repair_request, elsewhere, repair_vm),
+	FIELD("sanlock", struct repair_request, sanlock),
 };
 const struct model repair_request_model = { "RepairRequest", sizeof(struct repair_request),
 	repair_request_fields, ARRAY_SIZE(repair_request_fields) };

@@ -94,6 +94,8 @@ struct reconcile_request {
 	bool loose;    /* also tell of images that are nobody's */
 	int32_t limit; /* of resources that are looked at, 0 for all */
 	char *cursor;  /* those after this name, then from the first again */
+	bool sanlock;  /* it answers */
+	bool kill;     /* VMs whose leases it does not keep */
 };
 struct reconcile_result {
 	struct host_problem *problems;
@@ -115,10 +117,18 @@ extern const struct model storage_request_model;
 
 struct lockspace_request {
 	struct work_env env;
+	bool kill; /* VMs whose process sanlock does not know */
 };
 struct lockspace_result {
 	int32_t lockid;
 };
+/* Ends when the lockspace is not joined any more (503), or after so many seconds; its progress
+ * changes with each look. */
+struct lockspace_watch_request {
+	struct work_env env;
+	int32_t seconds; /* 0: one look */
+};
+extern const struct model lockspace_watch_request_model;
 extern const struct model lockspace_request_model, lockspace_result_model;
 
 struct maintenance_load_request {
@@ -203,6 +213,7 @@ struct repair_request {
 	struct repair_options options;
 	struct repair_vm *elsewhere; /* the VMs of the other hosts */
 	size_t n_elsewhere;
+	bool sanlock; /* it answers */
 };
 extern const struct model repair_vm_model, repair_request_model;
 extern const struct model vm_create_request_model, vm_update_request_model, vm_delete_request_model,
