@@ -217,12 +217,6 @@ def zero(path):
         file.write(bytes(1 << 20))
 
 
-def forget_owner(path):
-    with open(path, "r+b") as file:
-        file.seek(2002 * 512)
-        file.write(bytes(512))
-
-
 def spoil_front(path):
     with open(path, "r+b") as file:
         file.write(bytes(512))
@@ -232,8 +226,7 @@ def remove(path):
     shutil.rmtree(os.path.dirname(path))
 
 
-LOSSES = {"missing": remove, "file missing": os.unlink, "truncated": truncate, "zeroed": zero, "no owner": forget_owner,
-          "no leader": spoil_front}
+LOSSES = {"missing": remove, "truncated": truncate, "zeroed": zero, "no leader": spoil_front}
 
 
 @pytest.mark.parametrize("loss", LOSSES)

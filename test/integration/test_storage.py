@@ -215,12 +215,13 @@ def test_get_is_fit_for_create(lab1, host, table):
 
 # Luns
 
-def know_wwid(host, device, serial):
-    """What udev of the host would write down of a SCSI disk."""
+def know_wwid(host, device, serial, *others):
+    """What udev of the host would write down of a SCSI disk, with other names of it."""
     number = os.stat(device).st_rdev
     data = pathlib.Path(host.path(f"/run/udev/data/b{os.major(number)}:{os.minor(number)}"))
     data.parent.mkdir(parents=True, exist_ok=True)
-    data.write_text(f"S:disk/by-id/scsi-{serial}\nE:ID_BUS=scsi\nE:ID_SERIAL={serial}\n")
+    links = "".join(f"S:disk/by-id/{name}\n" for name in (f"scsi-{serial}", *others))
+    data.write_text(f"{links}E:ID_BUS=scsi\nE:ID_SERIAL={serial}\n")
 
 
 @pytest.fixture
@@ -326,6 +327,20 @@ def test_lun_by_other_names(lab1, host, table, lun):
     os.makedirs("/dev/mapper", exist_ok=True)
     os.symlink(device, alias)
     try:
+        # One that a definition of before made by the alias is found, too.
+        lock = f"{lab1.vms}/lock/{os.path.basename(alias)}"
+        shutil.copytree(f"{lab1.vms}/lock/{os.path.basename(link).removeprefix('scsi-')}", lock)
+        os.rename(f"{lock}/{os.path.basename(link).removeprefix('scsi-')}", f"{lock}/{os.path.basename(lock)}")
+        delete(host, uuid, storage=False)
+        know_wwid(host, device, os.path.basename(link).removeprefix("scsi-"), os.path.basename(alias))
+        for man in (0, 1):
+            other = vmdef("second", disks=[disk(link, device=2, bus=1, prov=man, man=man, size=SIZE)])
+            answer = host.api("POST", "/vms", {"vmdef": other, "host": ""})
+            assert answer.status == 422 and f"is managed for VM '{uuid}'" in answer.json()["detail"], answer.text
+        assert signature(device)
+        shutil.rmtree(lock)
+        uuid = create(host, vmdef("byid", osdisk=disk("/vms/ds/byid.qcow2", prov=0),
+                                  disks=[disk(link, device=2, bus=1, prov=0, size=SIZE)]))
         for path in (device, alias):
             for fields in ({"man": 1, "prov": 1, "size": SIZE}, {"man": 1, "prov": 0}, {"man": 0, "prov": 0}):
                 other = vmdef("mapper", disks=[disk(path, **{"device": 2, "bus": 1, **fields})])
@@ -350,7 +365,7 @@ def test_unmanaged_of_another(lab1, host, table, lun):
         shared = disk(path, **{**more, "man": 0, "prov": 0})
         for answer in (host.api("POST", "/vms", {"vmdef": vmdef("shares", disks=[shared]), "host": ""}),
                        update(host, other, {**definition, "disks": [shared]})):
-            assert answer.status == 409, answer.text
+            assert answer.status == 422, answer.text
             assert f"disk '{path}' is managed for VM '{uuid}'" in answer.json()["detail"]
     assert definition_of(host, other) == definition
     # It is not managed when the other VM gets it, and is when that boots.
@@ -360,7 +375,7 @@ def test_unmanaged_of_another(lab1, host, table, lun):
     assert update(host, uuid, {**definition_of(host, uuid),
                                "disks": [disk(p, **{**f, "prov": 0}) for p, f in zip(paths, fields)]}).status == 204
     answer = host.api("POST", f"/vms/{other}/runstate/boot")
-    assert answer.status == 409 and f"is managed for VM '{uuid}'" in answer.json()["detail"], answer.text
+    assert answer.status == 422 and f"is managed for VM '{uuid}'" in answer.json()["detail"], answer.text
     delete(host, other)
     delete(host, uuid)
     nothing_left(lab1, host)

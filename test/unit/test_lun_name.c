@@ -160,6 +160,30 @@ test_names(void **state)
 	}
 }
 
+/* Whatever name a definition of before has, its lease is found. */
+static void
+test_leases(void **state)
+{
+	static const char *const wanted[] = { WWID, "mpatha", "SLIO-ORG_x_1", "dm-name-mpatha" };
+	struct disk disk = { .path = (char[]){ "/dev/all" }, .device = DISK_DEVICE_LUN };
+	_free_ char(*names)[49] = NULL;
+	struct error err = { 0 };
+	size_t n = 0;
+
+	if (!make_node("dev/all", LUN))
+		skip();
+	put("sys/dev/block/8:16/dm/uuid", "mpath-" WWID "\n");
+	put("sys/dev/block/8:16/dm/name", "mpatha\n");
+	put("run/udev/data/b8:16", "S:disk/by-id/dm-uuid-mpath-" WWID "\nS:disk/by-id/scsi-" WWID
+				   "\nS:disk/by-path/x\nS:disk/by-id/scsi-SLIO-ORG_x_1\n"
+				   "S:disk/by-id/dm-name-mpatha\nE:ID_SERIAL=" WWID "\n");
+	if (lun_leases(disk_root, &disk, &names, &n, &err) < 0)
+		fail_msg("%s", err.detail);
+	assert_int_equal(n, ARRAY_SIZE(wanted));
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(names[i], wanted[i]);
+}
+
 static void
 test_kinds(void **state)
 {
@@ -179,6 +203,7 @@ main(void)
 		cmocka_unit_test(test_udev),
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_leases),
 		cmocka_unit_test(test_kinds),
 	};
 

@@ -10,12 +10,16 @@
 #include <unistd.h>
 
 #include "disk/path.h"
+#include "proto/table.h"
 #include "proto/vmdef.h"
 
 #define BY_ID	 "/dev/disk/by-id/"
 #define MAPPER	 "/dev/mapper/"
 #define MPATH	 "mpath-"
 #define FILE_MAX ((size_t)64 << 10)
+
+/* A LUN has a few names of each kind. */
+#define LEASES_MAX 64
 
 /* What udev found out about a device; "" for what it did not. */
 struct properties {
@@ -178,6 +182,70 @@ lun_identify(
 	if (disk_resource_name(&lun, "", lease, err) < 0)
 		return error_wrap(err, "lun '%s'", disk->path);
 	*by_id = steal_ptr(path);
+	return 0;
+}
+
+struct leases {
+	char (*names)[49];
+	size_t n;
+};
+
+/* The resource of a LUN by this path, unless it is there already or the path gives none. */
+static void
+add_lease(struct leases *leases, const char *dir, const char *name)
+{
+	_free_ char *path = xasprintf("%s%s", dir, name);
+	struct disk disk = { .path = path, .device = DISK_DEVICE_LUN };
+	struct error ignored = { 0 };
+	char lease[49];
+
+	if (leases->n == LEASES_MAX || disk_resource_name(&disk, "", lease, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < leases->n; i++) {
+		if (strcmp(leases->names[i], lease) == 0)
+			return;
+	}
+	memcpy(model_append(&leases->names, &leases->n), lease, sizeof(lease));
+}
+
+/* udev's database: lines of "S:LINK", relative to /dev, among others. */
+static void
+add_links(const char *host, dev_t device, struct leases *leases)
+{
+	static const char by_id[] = "S:disk/by-id/";
+	_free_ char *path =
+	    xasprintf("%s/run/udev/data/b%u:%u", host, major(device), minor(device));
+	_buffer_ struct buffer text = { 0 };
+	char *rest = NULL;
+
+	if (!read_file(path, &text))
+		return;
+	for (char *line = strtok_r(text.data, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (strncmp(line, by_id, strlen(by_id)) == 0)
+			add_lease(leases, BY_ID, line + strlen(by_id));
+	}
+}
+
+int
+lun_leases(
+    const char *host, const struct disk *disk, char (**ret)[49], size_t *n, struct error *err)
+{
+	_buffer_ struct buffer map = { 0 };
+	struct leases leases = { 0 };
+	_free_ char *by_id = NULL;
+	char lease[49];
+	dev_t device = 0;
+
+	if (lun_identify(host, disk, &by_id, lease, err) < 0 ||
+	    find_device(host, disk, &device, err) < 0)
+		return -1;
+	add_lease(&leases, "", by_id);
+	if (read_attribute(host, device, "dm/name", &map))
+		add_lease(&leases, MAPPER, map.data);
+	add_links(host, device, &leases);
+	*ret = leases.names;
+	*n = leases.n;
 	return 0;
 }
 

@@ -19,6 +19,13 @@
  */
 int lun_identify(
     const char *host, const struct disk *disk, char **by_id, char lease[49], struct error *err);
+/*
+ * The resources that the LUN can have, by all its names under /dev/disk/by-id and /dev/mapper that
+ * this host knows: definitions of before may have any. *ret is an array of n texts of 49 bytes, the
+ * caller's; the first is lun_identify's.
+ */
+int lun_leases(
+    const char *host, const struct disk *disk, char (**ret)[49], size_t *n, struct error *err);
 /* Whether the path means this LUN on every host, and its text gives the resource's name: else 422
  * that says which path does. */
 int lun_check_path(const char *host, const struct disk *disk, char lease[49], struct error *err);

@@ -134,11 +134,15 @@ walk_tables(struct walk *walk, const struct header *header, struct error *err)
 {
 	size_t n = be32toh(header->l1_size), size = n * sizeof(uint64_t);
 	uint64_t offset = be64toh(header->l1_table_offset);
-	_free_ uint64_t *first = xcalloc(n + 1, sizeof(*first));
+	_free_ uint64_t *first = NULL;
 	ssize_t got;
 
-	if (n > 0 && check_end(walk, offset + size - 1, "the first of its tables ends", err) < 0)
+	if (n == 0)
+		return 0;
+	if (check_end(walk, offset, "its first table is", err) < 0 ||
+	    check_end(walk, offset + size - 1, "its first table ends", err) < 0)
 		return -1;
+	first = xcalloc(n, sizeof(*first));
 	got = pread(walk->fd, first, size, (off_t)offset);
 	if (got < 0)
 		return error_errno(err, 507, errno, "cannot read it");

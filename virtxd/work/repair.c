@@ -61,9 +61,10 @@ check_gone(const struct repair *repair, const char *uuid, struct error *err)
 static const char *
 refuse_unowned(const struct repair *repair, const struct host_problem *problem)
 {
-	return str_empty(problem->vm) ? "nobody can take a lease without an owner: delete its "
-					"directory by hand when nothing uses its disk"
-				      : NULL;
+	return str_empty(problem->vm)
+		   ? "nobody can take a lease without an owner: the host of the VM that has its "
+		     "disk makes it anew; where none has, delete its directory by hand"
+		   : NULL;
 }
 
 static const char *

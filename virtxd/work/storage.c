@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/storage.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -101,8 +102,31 @@ refuse_managed(const struct work_env *env, const char *name, const char *uuid,
 	}
 	if (is_managed(disk) && str_equal(owner, uuid))
 		return 0;
-	return error_set(err, 409, "disk '%s' is managed for VM '%s': its lease is '%s/lock/%s'",
+	return error_set(err, 422, "disk '%s' is managed for VM '%s': its lease is '%s/lock/%s'",
 	    disk->path, *owner ? owner : "nobody", env->root, name);
+}
+
+/* The same of a LUN, by whatever name its resource was made; of what this host cannot tell,
+ * nothing.
+ */
+static int
+refuse_lun(const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	_free_ char(*names)[LEASE_NAME_SIZE] = NULL;
+	char named[LEASE_NAME_SIZE] = "";
+	struct error ignored = { 0 };
+	size_t n = 0;
+
+	(void)disk_resource_name(disk, env->root, named, &ignored);
+	if (lun_leases(LUN_HOST, disk, &names, &n, &ignored) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		/* That of a managed disk itself is looked at where it is made or taken. */
+		if (!(is_managed(disk) && str_equal(names[i], named)) &&
+		    refuse_managed(env, names[i], uuid, disk, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int
@@ -110,14 +134,15 @@ storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
 {
 	char name[LEASE_NAME_SIZE];
-	int r;
 
 	if (disk->device == DISK_DEVICE_LUN)
-		r = lun_check_path(LUN_HOST, disk, name, err);
-	else
-		r = disk_resource_name(disk, env->root, name, err);
-	if (r < 0 || is_managed(disk))
-		return r;
+		return lun_check_path(LUN_HOST, disk, name, err) < 0
+			   ? -1
+			   : refuse_lun(env, uuid, disk, err);
+	if (is_managed(disk))
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
 	return refuse_managed(env, name, uuid, disk, err);
 }
 
@@ -141,8 +166,6 @@ int
 storage_check_boot(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
 {
-	struct error ignored = { 0 };
-	_free_ char *by_id = NULL;
 	char name[LEASE_NAME_SIZE];
 
 	if (disk_resource_name(disk, env->root, name, err) < 0)
@@ -150,11 +173,9 @@ storage_check_boot(
 	if (is_managed(disk) ? check_lease(env, name, disk, err) < 0
 			     : refuse_managed(env, name, uuid, disk, err) < 0)
 		return -1;
-	/* Its path may be one that is not taken any more; what this host cannot tell, QEMU does. */
-	if (disk->device != DISK_DEVICE_LUN ||
-	    lun_identify(LUN_HOST, disk, &by_id, name, &ignored) < 0)
-		return 0;
-	return refuse_managed(env, name, uuid, disk, err);
+	/* Its path may be one that is not taken any more, and no lun where VirtX did not make it.
+	 */
+	return strncmp(disk->path, "/dev/", 5) == 0 ? refuse_lun(env, uuid, disk, err) : 0;
 }
 
 static int

@@ -8,10 +8,10 @@
 #include "work/requests.h"
 
 /* Whether a VM may get the disk, before any is made: a LUN by a path that means it on every host
- * (422), an unmanaged disk that is managed for no VM (409). */
+ * (422), an unmanaged disk that is managed for no VM (422). */
 int storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
-/* Whether the VM may start with a disk that it has: it is managed for no other VM (409), by
+/* Whether the VM may start with a disk that it has: it is managed for no other VM (422), by
  * whatever name of a LUN. */
 int storage_check_boot(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);

@@ -69,7 +69,9 @@ check_disks(const struct vm_boot_request *req, const struct vmdef *def, struct e
 	const struct disk *disk;
 
 	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
-		if (storage_check_boot(&req->env, req->uuid, disk, err) < 0)
+		/* One that VirtX did not make may have an empty drive. */
+		if (!str_empty(disk->path) &&
+		    storage_check_boot(&req->env, req->uuid, disk, err) < 0)
 			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
 	}
 	return 0;
@@ -115,7 +117,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
 	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||
-	    (!info.foreign && check_disks(req, &info.def, err) < 0) ||
+	    check_disks(req, &info.def, err) < 0 ||
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
 	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
