@@ -24,6 +24,7 @@
 #include "http/forward.h"
 #include "http/peer.h"
 #include "http/server.h"
+#include "proto/json.h"
 #include "state/inventory.h"
 #include "state/operations.h"
 
@@ -246,7 +247,9 @@ assert_has(const char *text, const char *part)
 static void
 assert_refused(struct fixture *f, const char *request, const char *why)
 {
-	const char *got = ask(f, request);
+	const char *got = ask(f, request), *body = strstr(got, "\r\n\r\n");
+	struct problem problem = { 0 };
+	struct error err;
 
 	assert_has(got, "HTTP/1.1 502 Bad Gateway\r\n");
 	if (request[0] == 'H')
@@ -254,6 +257,10 @@ assert_refused(struct fixture *f, const char *request, const char *why)
 	assert_has(got, "Content-Type: application/problem+json\r\n");
 	assert_has(got, "host '" HOST "' at 127.0.0.1 port");
 	assert_has(got, why);
+	/* Whatever of the answer is in it. */
+	if (json_decode(&problem_model, body + 4, strlen(body + 4), &problem, &err) < 0)
+		fail_msg("%s", err.detail);
+	model_clear(&problem_model, &problem);
 }
 
 /* What came with a wrong answer stays behind: the next client gets its own. */
@@ -333,6 +340,8 @@ test_bad(void **state)
 		BAD(GET, OK "Content-Length: 6\r\n\r\n<html>", "a body of type ''"),
 		BAD(GET, OK "Content-Type: application/jsonx\r\nContent-Length: 2\r\n\r\n{}",
 		    "'application/jsonx'"),
+		BAD(GET, OK "Content-Type: a/\xff\xc3(\xe2\x80\r\nContent-Length: 2\r\n\r\n{}",
+		    "a body of type 'a/"),
 		BAD(GET, OK JSON "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
 		    "encoded as 'gzip'"),
 		BAD(GET, OK JSON "Content-Length: 2\r\nWarning: a\033[31m\r\n\r\n{}",

@@ -340,6 +340,13 @@ test_chosen(void **state)
 	assert_has(f->seen.data, "placed=7 8");
 	assert_int_equal(f->answered, 1);
 	assert_int_equal(f->answer.status, 204);
+	/* Of a host alone. */
+	http_server_set_hosts(f->back, NULL, NULL, NULL);
+	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	await(f, 0);
+	assert_has(f->seen.data, "looped=1");
+	assert_null(strstr(f->seen.data, "because"));
+	http_server_set_hosts(f->back, NULL, who, NULL);
 
 	send_text(f, "DELETE /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	await(f, 20);

@@ -120,13 +120,14 @@ set_user(struct exchange *ex, const struct guard *guard, const struct headers *h
 
 /* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
 static void
-set_placement(struct exchange *ex, const struct headers *h)
+set_placement(struct exchange *ex, const struct guard *guard, const struct headers *h)
 {
 	ex->req.placement = ex->placement;
 	ex->req.placed = ex->placed;
 	if (!h->looped)
 		return;
-	copy_text(ex->placement, sizeof(ex->placement), str_or_empty(h->placement));
+	if (guard_is_member(guard, ex->client))
+		copy_text(ex->placement, sizeof(ex->placement), str_or_empty(h->placement));
 	copy_text(ex->placed, sizeof(ex->placed), str_or_empty(h->placed));
 	for (char *p = ex->placement; *p; p++) {
 		if (*p < ' ' || *p > '~')
@@ -430,7 +431,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->req.user = ex->user;
 	ex->req.looped = h.looped;
 	ex->req.respond_async = h.respond_async;
-	set_placement(ex, &h);
+	set_placement(ex, guard, &h);
 	if (headers_check(&h, type, &ex->close, &err) < 0 ||
 	    guard_check_source(guard, &h, &err) < 0) {
 		refuse(ex, &err, NULL, 0);

@@ -164,8 +164,14 @@ guard_check_client(
 }
 
 bool
+guard_is_member(const struct guard *guard, const char *addr)
+{
+	return who_is(guard, addr) == GUARD_MEMBER;
+}
+
+bool
 guard_believes(const struct guard *guard, const struct headers *h, const char *addr)
 {
 	return address_in_list(addr, guard->config->trusted_proxies) ||
-	       (h->looped && who_is(guard, addr) == GUARD_MEMBER);
+	       (h->looped && guard_is_member(guard, addr));
 }

@@ -38,6 +38,8 @@ int guard_check_body(const struct headers *h, struct error *err);
 /* Whether this client may ask for the route: 0, or -1 with a 403 or 503. */
 int guard_check_client(
     const struct guard *guard, const struct route *route, const char *addr, struct error *err);
+/* Whether an active host of the cluster has this address. */
+bool guard_is_member(const struct guard *guard, const char *addr);
 /* Whether one at this address is believed when it says for whom it asks. */
 bool guard_believes(const struct guard *guard, const struct headers *h, const char *addr);
 
