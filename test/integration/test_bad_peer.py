@@ -11,7 +11,6 @@ import pytest
 from bad_peer import ANSWERS
 from conftest import BUILD, PREFIX, vmdef, wait_ready
 from lab import Lab, wait_for
-from test_http import private_kib
 
 SECONDS = float(os.environ.get("VIRTX_WORST_SECONDS", "2"))
 PATIENCE = float(os.environ.get("VIRTX_PATIENCE", "1"))
@@ -32,9 +31,27 @@ def lab2():
         wait_for("h1 to know h2", lambda: [
             item["fields"]["cstate"] for item in h1.api("GET", "/hosts").json()["items"]] == [1, 1], 60)
         h2.stop("virtxd")
+        for pid in (h1.pid("virtxd"), os.getpid()):
+            prefer(pid)
         # What is new goes to h2.
         assert h1.api("POST", f"/hosts/{h1.uuid}/maintenance", {}).status == 202
         yield lab
+
+
+def prefer(pid):
+    """What else runs on the machine must not be what is measured."""
+    os.sched_setscheduler(pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
+def start(host, *words):
+    """Run the tool on a host until it is killed."""
+    return host.popen([TOOL, *words])
+
+
+def rss_kib(host):
+    """What virtxd has in memory; looking at its map in detail would hold it up."""
+    with open(f"/proc/{host.pid('virtxd')}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 class Healthz:
@@ -61,23 +78,20 @@ class Healthz:
 
 def run(h1, h2, kind, *words):
     """Have clients ask h1 for what h2 answers; the growth in KiB and how long /healthz takes."""
-    server = h2.popen(["nice", "-n", "10", TOOL, "serve", h2.addr, "8080", kind])
+    server = start(h2, "serve", h2.addr, "8080", kind)
     clients = None
-    # What else runs on the machine must not be what is measured.
-    for pid in (h1.pid("virtxd"), 0):
-        os.setpriority(os.PRIO_PROCESS, pid, -15)
     try:
         wait_for("the bad peer", lambda: h1.run(
             ["python3", "-c", f"import socket; socket.create_connection(('{h2.addr}', 8080))"],
             check=False).returncode == 0, 20)
         healthz = Healthz(h1)
-        before = most = private_kib(h1)
+        before = most = rss_kib(h1)
         log = len(h1.log("virtxd").splitlines())
-        clients = h1.popen(["nice", "-n", "10", TOOL, "ask", "127.0.0.1", "8080", *words])
+        clients = start(h1, "ask", "127.0.0.1", "8080", *words)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             healthz.ask()
-            most = max(most, private_kib(h1))
+            most = max(most, rss_kib(h1))
             time.sleep(0.01)
         lines = len(h1.log("virtxd").splitlines()) - log
         print(f"\n{kind}: {most - before:+} KiB, /healthz 99 % in {healthz.worst() * 1000:.1f} ms, "
@@ -87,7 +101,6 @@ def run(h1, h2, kind, *words):
             if process:
                 process.kill()
                 process.wait()
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
     return most - before, healthz.worst(), lines
 
 
@@ -102,6 +115,6 @@ def test_answers(lab2, kind):
 def test_refuses_for_ever(lab2):
     h1, h2 = lab2.hosts
     body = json.dumps({"vmdef": vmdef("refused")})
-    answer_growth, worst, lines = run(h1, h2, "refuses", "POST", "/vms", "4", body)
-    assert answer_growth <= GROWTH_KIB and worst < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
+    growth, worst, lines = run(h1, h2, "refuses", "POST", "/vms", "4", body)
+    assert growth <= GROWTH_KIB and worst < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
     assert h1.alive("virtxd")

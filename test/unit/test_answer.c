@@ -9,6 +9,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -511,6 +512,28 @@ test_held(void **state)
 		close(fds[i]);
 }
 
+/* A body of single bytes, each at the end of what is read at once: what is kept is the body. */
+static void
+test_sparse(void **state)
+{
+	struct fixture *f = *state;
+	_free_ char *chunk = xasprintf("\r\n1%4090s\r\nx", "");
+	int64_t end = monotonic_ms() + 9000;
+	size_t before;
+
+	f->answer = OK JSON "Transfer-Encoding: chunked\r\n\r\n";
+	f->answer_len = strlen(f->answer);
+	f->pour = chunk;
+	f->fd = connect_front(f);
+	turn(f);
+	before = mallinfo2().uordblks;
+	assert_int_equal(write(f->fd, GET, strlen(GET)), strlen(GET));
+	while (f->poured < FLOOD / 2 && monotonic_ms() < end)
+		turn(f);
+	assert_true(f->poured > 1 << 20);
+	assert_in_range(mallinfo2().uordblks, 0, before + f->poured / 32);
+}
+
 int
 main(void)
 {
@@ -520,6 +543,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sparse, setup, teardown),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

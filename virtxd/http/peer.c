@@ -43,6 +43,7 @@ struct peer_call {
 	size_t answer_max, whole_max;
 	size_t received; /* of a stream, bytes */
 
+	struct buffer whole; /* the body, where it is not taken in pieces */
 	bool in_pieces;
 	bool begun;  /* the headers of the answer are there */
 	bool unsent; /* the request has not left */
@@ -67,6 +68,7 @@ call_free(struct peer_call *call)
 	event_free(call->deadline);
 	event_free(call->deferred);
 	evbuffer_free(call->body);
+	buffer_clear(&call->whole);
 	for (size_t i = 0; i < call->n_headers; i++) {
 		free((char *)call->headers[i].name);
 		free((char *)call->headers[i].value);
@@ -86,9 +88,11 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 	void *arg = call->arg;
 	struct error err = call->err;
 	bool unsent = !answer && call->unsent;
+	_buffer_ struct buffer whole = call->whole; /* for as long as the answer is looked at */
 
 	if (!answer)
 		call->peers->failed++;
+	call->whole = (struct buffer){ 0 };
 	call_free(call);
 	if (unsent && ops && ops->unsent)
 		ops->unsent(arg);
@@ -133,6 +137,7 @@ read_head(struct peer_call *call, const struct evhttp_request *http, struct peer
 	return answer_read(http, &need, call->where, answer, &call->err);
 }
 
+/* What comes is taken out of evhttp's buffers at once: chunks of a byte fill them with little. */
 static void
 on_piece(struct evhttp_request *http, void *arg)
 {
@@ -144,11 +149,17 @@ on_piece(struct evhttp_request *http, void *arg)
 	/* evhttp drains what is left in there. */
 	while (call && (len = evbuffer_get_contiguous_space(input)) > 0) {
 		call->received += len;
-		call->ops->data(call->arg, evbuffer_pullup(input, (ssize_t)len), len);
+		if (call->in_pieces)
+			call->ops->data(call->arg, evbuffer_pullup(input, (ssize_t)len), len);
+		else
+			buffer_add(&call->whole, evbuffer_pullup(input, (ssize_t)len), len);
 		evbuffer_drain(input, len);
 		call = wire_call(wire);
 	}
 	if (!call)
+		return;
+	wire_hold(wire, call->whole.len);
+	if (!call->in_pieces)
 		return;
 	/* evhttp counts what came in all; a stream has no end. */
 	if (call->stream)
@@ -180,12 +191,11 @@ on_head(struct evhttp_request *http, void *arg)
 	if (!wire_call(wire))
 		return -1;
 	call->in_pieces = in_pieces;
-	if (in_pieces) {
+	if (in_pieces)
 		arm_deadline(call);
-		evhttp_request_set_chunked_cb(http, on_piece);
-	} else {
+	else
 		wire_limit(wire, call->whole_max);
-	}
+	evhttp_request_set_chunked_cb(http, on_piece);
 	return 0;
 }
 
@@ -225,25 +235,20 @@ is_safe(enum method method)
 	return method == METHOD_GET || method == METHOD_HEAD;
 }
 
-/* The answer with its body, which stays in evhttp's buffer; or -1 with why it is none. */
+/* The answer with its body, which is the call's; or -1 with why it is none. */
 static int
 read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answer *answer)
 {
-	struct evbuffer *input = evhttp_request_get_input_buffer(http);
-	size_t len = evbuffer_get_length(input);
-
 	if (read_head(call, http, answer) < 0)
 		return -1;
 	if (wire_has_more(call->wire))
 		return error_set(&call->err, 502, "%s sent more than its answer", call->where);
 	if (call->in_pieces || call->method == METHOD_HEAD)
 		return 0;
-	if (answer_check_body(answer, len, call->where, &call->err) < 0)
+	if (answer_check_body(answer, call->whole.len, call->where, &call->err) < 0)
 		return -1;
-	if (evbuffer_add(input, "", 1) < 0)
-		abort();
-	answer->len = len;
-	answer->body = (const char *)evbuffer_pullup(input, -1);
+	answer->len = call->whole.len;
+	answer->body = str_or_empty(call->whole.data);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct wire {
 	const struct wire_ops *ops;
 	void *call;
 	const struct evhttp_request *http; /* evhttp's, until it is answered */
+	size_t held;
 };
 
 struct wires {
@@ -129,7 +130,7 @@ count_held(const struct wire *wire)
 		return 0;
 	return evbuffer_get_length(
 		   bufferevent_get_input(evhttp_connection_get_bufferevent(wire->evcon))) +
-	       evbuffer_get_length(wire->http->input_buffer);
+	       wire->held;
 }
 
 /* Whether this wire holds more than it may. evhttp bounds the headers and the body, but neither the
@@ -316,6 +317,7 @@ wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type t
 
 	wire_limit(wire, answer_max);
 	wire->http = http;
+	wire->held = 0;
 	errno = 0;
 	if (evhttp_make_request(wire->evcon, http, type, path) < 0) {
 		wire->http = NULL;
@@ -335,6 +337,12 @@ void
 wire_limit(struct wire *wire, size_t answer_max)
 {
 	evhttp_connection_set_max_body_size(wire->evcon, (ev_ssize_t)answer_max);
+}
+
+void
+wire_hold(struct wire *wire, size_t len)
+{
+	wire->held = len;
 }
 
 void

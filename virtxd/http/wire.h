@@ -34,6 +34,8 @@ int wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_ty
     const char *path, size_t answer_max);
 /* Bytes of the answer's body from here on. */
 void wire_limit(struct wire *wire, size_t answer_max);
+/* Bytes of the answer that its owner has taken, and keeps until it is whole. */
+void wire_hold(struct wire *wire, size_t len);
 /* evhttp's request is done with: for its last callback. */
 void wire_answered(struct wire *wire);
 /* Whether something came behind the answer. */
