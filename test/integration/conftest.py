@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Labs that the tests share, and what most tests do with a VM."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -39,6 +40,35 @@ def vmdef(name, **fields):
             "memory": {"total": 64, "hp": False}, "numa": {"placement": False},
             "osdisk": disk(f"/vms/ds/{name}.qcow2"), "disks": [], "nets": [], "vlanid": 0,
             "firmware": 0, "genid": "", "custom": [], **fields}
+
+
+@contextlib.contextmanager
+def bridge(host, name):
+    """The host has this bridge meanwhile."""
+    host.run(["ip", "link", "add", name, "type", "bridge"])
+    try:
+        yield
+    finally:
+        host.run(["ip", "link", "del", name])
+
+
+@contextlib.contextmanager
+def network(host, name):
+    """The host has this network, on a bridge of that name, meanwhile."""
+    host.run(["tee", f"/run/{name}.xml"], input=f"<network><name>{name}</name><forward mode='bridge'/>"
+             f"<bridge name='{name}'/></network>")
+    host.virsh("net-define", f"/run/{name}.xml")
+    host.virsh("net-start", name)
+    try:
+        yield
+    finally:
+        host.virsh("net-destroy", name)
+        host.virsh("net-undefine", name)
+
+
+def net(name, nettype):
+    """A network device: 0 for a libvirt network, 1 for a bridge."""
+    return {"name": name, "nettype": nettype, "model": 0, "mac": ""}
 
 
 def create(host, definition):

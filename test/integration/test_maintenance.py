@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, clear, create, delete, vmdef, wait_ready
+from conftest import BUILD, PREFIX, bridge, clear, create, delete, net, vmdef, wait_ready
 from lab import Lab, wait_for
 from test_migrate import COLD, LIVE, check_place, domains, migrate, operation, refused
 
@@ -89,10 +89,10 @@ def latest_ended(host, op, timeout=120):
 
 def make(host, kind, n=0):
     """A VM of that kind on the host."""
-    fields = {}
     if kind == "stuck":
-        fields["nets"] = [{"name": "virtxnone", "nettype": 1, "model": 0, "mac": ""}]
-    uuid = create(host, vmdef(f"{kind}{n}", **fields))
+        with bridge(host, "virtxnone"):
+            return create(host, vmdef(f"{kind}{n}", nets=[net("virtxnone", 1)]))
+    uuid = create(host, vmdef(f"{kind}{n}"))
     if kind in ("running", "paused"):
         assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     if kind == "paused":

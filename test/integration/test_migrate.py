@@ -7,7 +7,8 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import BUILD, PREFIX, RUNSTATES, create, delete, disk, oplog, save, vmdef, wait_ready
+from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, net, network, oplog, save, vmdef,
+                      wait_ready)
 from lab import PATIENCE, Lab, LabError, wait_for
 
 COLD, LIVE = 0, 1
@@ -155,7 +156,8 @@ def test_saved(lab2):
 def test_refused(lab2):
     """Each reason by itself; nothing has changed after it."""
     one, two = lab2.hosts
-    uuid = create(one, vmdef("no", nets=[{"name": "virtxnone", "nettype": 1, "model": 0, "mac": ""}]))
+    with bridge(one, "virtxnone"):
+        uuid = create(one, vmdef("no", nets=[net("virtxnone", 1)]))
     refused(migrate(one, uuid, one, COLD), 422, "already")
     refused(migrate(one, uuid, two, LIVE), 422, "poweroff", "running or paused")
     refused(migrate(one, uuid, two, COLD), 422, two.uuid, "no bridge 'virtxnone'")
@@ -169,7 +171,8 @@ def test_refused(lab2):
     assert one.api("GET", f"/vms/{uuid}/runstate/migrate").json()["state"] == 0
     delete(one, uuid)
 
-    uuid = create(one, vmdef("net", nets=[{"name": "virtxnone", "nettype": 0, "model": 0, "mac": ""}]))
+    with network(one, "virtxnone"):
+        uuid = create(one, vmdef("net", nets=[net("virtxnone", 0)]))
     refused(migrate(one, uuid, two, COLD), 422, "virtxnone")
     delete(one, uuid)
 

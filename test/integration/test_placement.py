@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from conftest import create, delete, disk, memory_left, vmdef, wait_ready
+from conftest import bridge, create, delete, disk, memory_left, net, vmdef, wait_ready
 from lab import wait_for
 
 VMS = int(os.environ.get("VIRTX_PLACEMENT_VMS", "12"))
@@ -104,6 +104,40 @@ def test_apart_and_group(hosts):
     found = {operation(hosts, answer.json(), "VmCreate")[0].name for answer in group}
     assert len(found) == 1
     assert "of group 'web'" in operation(hosts, group[3].json(), "VmCreate")[1]["msg"]
+
+
+def test_networks(hosts):
+    """Nothing is made where a network or a bridge is missing; the host that has it is found."""
+    one, two, three = hosts
+    for device, word in ((net("vxplnone", 1), "no bridge 'vxplnone'"), (net("vxplnone", 0), "no network 'vxplnone'")):
+        definition = small("netless", nets=[device])
+        before = len(one.api("GET", "/operations").json()["items"])
+        answer = one.api("POST", "/vms", {"vmdef": definition, "host": one.uuid})
+        assert answer.status == 422 and answer.json()["type"] == "/problems/no-network", answer.text
+        assert one.uuid in answer.json()["detail"] and word in answer.json()["detail"]
+        # Through another host, too.
+        answer = two.api("POST", "/vms", {"vmdef": definition, "host": one.uuid})
+        assert answer.status == 422 and word in answer.json()["detail"], answer.text
+        # None has it: each says so.
+        answer = post(one, definition)
+        assert answer.status == 422, answer.text
+        for host in hosts:
+            assert re.search(rf"{host.name}: [^;]*{word}", answer.json()["detail"]), answer.text
+        plan = post(one, definition, "?dry_run=1").json()
+        assert [word in item["reason"] for item in plan["candidates"] if item["host"] == one.uuid] == [True], plan
+        assert len(one.api("GET", "/operations").json()["items"]) == before
+    assert counts(hosts) == [0, 0, 0]
+    with bridge(three, "vxplnone"):
+        for host in (one, three):
+            answer = post(host, small(f"netted{host.name}", nets=[net("vxplnone", 1)]))
+            assert answer.status == 201, answer.text
+        assert counts(hosts) == [0, 0, 2]
+    # What it has stays, what it gets must be there.
+    uuid = answer.json()
+    definition = small(f"netted{three.name}", nets=[net("vxplnone", 1)], vlanid=7)
+    assert three.api("PUT", f"/vms/{uuid}", {"vmdef": definition}).status == 204
+    answer = three.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "nets": [net("vxplmore", 1)]}})
+    assert answer.status == 422 and "no bridge 'vxplmore'" in answer.json()["detail"], answer.text
 
 
 def test_dry_run(hosts):

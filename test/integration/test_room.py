@@ -7,7 +7,7 @@ import os
 import re
 import uuid as uuids
 
-from conftest import create, disk, memory_left, vmdef, wait_ready
+from conftest import bridge, create, disk, memory_left, net, vmdef, wait_ready
 from lab import wait_for
 
 COLD = 0
@@ -120,7 +120,8 @@ def test_next_best(hosts):
     three.run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     # So that the second is the best.
     create(three, cold("load", int(available(three) * 0.3)))
-    uuid = create(one, cold("bridged", 64, nets=[{"name": BRIDGE, "nettype": 1, "model": 0, "mac": ""}]))
+    with bridge(one, BRIDGE):
+        uuid = create(one, cold("bridged", 64, nets=[net(BRIDGE, 1)]))
     wait_for("the load to be known", lambda: available(three, one) < available(two, one) * 0.8, 90)
     plan = one.api("POST", f"/vms/{uuid}/runstate/migrate?dry_run=1", {"host": "", "migration_type": COLD}).json()
     assert plan["host"] == two.uuid, plan

@@ -141,7 +141,7 @@ create(void)
 		.vmdef = {
 		    .name = name, .memory = { 16, false }, .cpudef = { empty, 1, 1, 1, 1 } } };
 
-	placing_create(&fixture.api, &fixture.req, &options, on_here);
+	placing_create(&fixture.api, &fixture.req, &options, on_here, NULL);
 	assert_int_equal(fixture.here, 0);
 }
 

@@ -264,7 +264,7 @@ attempt(struct placing *placing)
 
 void
 placing_create(struct api *api, struct request *req, const struct vm_create_options *options,
-    placing_create_here here)
+    placing_create_here here, const struct error *lack)
 {
 	struct placing *placing = xcalloc(1, sizeof(*placing));
 
@@ -273,7 +273,10 @@ placing_create(struct api *api, struct request *req, const struct vm_create_opti
 	placing->here = here;
 	placing->deadline = monotonic_ms() + api->config->reply_timeout * INT64_C(1000);
 	model_copy(&vm_create_options_model, &placing->options, options);
-	if (action_ready(api, action_need_of(vmdef_leases(&options->vmdef)), &placing->unready) < 0)
+	if (lack)
+		placing->unready = *lack;
+	if (lack ||
+	    action_ready(api, action_need_of(vmdef_leases(&options->vmdef)), &placing->unready) < 0)
 		exclude(placing, inventory_self(api->inventory), placing->unready.detail);
 	attempt(placing);
 }

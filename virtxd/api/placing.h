@@ -21,12 +21,13 @@ int placing_choose(
 /*
  * Creates a VM on the host that is best for it: by here (a placing_create_here), or by having the
  * request answered by that host. One that refuses is passed over, and the next best is asked.
- * Answers req in every case; options (checked) are copied.
+ * Answers req in every case; options (checked) are copied. lack is why this host cannot, NULL where
+ * it can.
  */
 typedef void (*placing_create_here)(
     struct api *api, struct request *req, const struct vm_create_options *options, const char *why);
 void placing_create(struct api *api, struct request *req, const struct vm_create_options *options,
-    placing_create_here here);
+    placing_create_here here, const struct error *lack);
 /* Another host has chosen this one for a VM: 0 where that is right by what is known here, else it
  * was refused and req is gone. */
 int placing_accept(struct api *api, struct request *req, const struct vmdef *def);

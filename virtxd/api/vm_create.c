@@ -49,45 +49,97 @@ create_here(
 
 /* Explains the host that is named, or all. */
 static void
-explain(struct api *api, struct request *req, const struct vm_create_options *options)
+explain(struct api *api, struct request *req, const struct vm_create_options *options,
+    const struct error *lack)
 {
 	char host[UUID_TEXT_SIZE] = "";
+	struct placement_excluded self = { .host = inventory_self(api->inventory) };
 	struct placement_need need = { .vm = "", .from = "", .def = &options->vmdef };
 
 	if (!str_empty(options->host))
 		uuid_normalize(options->host, host);
 	need.target = host;
+	if (lack) {
+		self.why = lack->detail;
+		need.excluded = &self;
+		need.n_excluded = 1;
+	}
 	placing_explain(api, req, &need);
 }
 
+/* lack is why this host cannot have it, NULL where it can. */
 static void
-create(struct api *api, struct request *req, const struct vm_create_options *options, bool dry_run)
+create(struct api *api, struct request *req, const struct vm_create_options *options, bool dry_run,
+    const struct error *lack)
 {
-	if (dry_run) {
-		explain(api, req, options);
-	} else if (!str_empty(options->host)) {
+	if (dry_run)
+		explain(api, req, options, lack);
+	else if (str_empty(options->host) && !req->looped)
+		placing_create(api, req, options, create_here, lack);
+	else if (lack && str_empty(options->host))
+		placing_refuse(api, req, lack);
+	else if (lack)
+		request_reply_error(req, lack);
+	else if (!str_empty(options->host))
 		create_here(api, req, options, "");
-	} else if (!req->looped) {
-		placing_create(api, req, options, create_here);
-	} else if (placing_accept(api, req, &options->vmdef) == 0) {
+	else if (placing_accept(api, req, &options->vmdef) == 0)
 		create_here(api, req, options, req->placement);
-	}
+}
+
+/* Whether this host may be the one, and has to be looked at for that. */
+static bool
+must_look(struct api *api, const struct vm_create_options *options)
+{
+	char host[UUID_TEXT_SIZE] = "";
+	struct error ignored = { 0 };
+
+	if (options->vmdef.n_nets == 0 || action_ready(api, ACTION_NEEDS_LIBVIRT, &ignored) < 0)
+		return false;
+	uuid_normalize(str_or_empty(options->host), host);
+	return str_empty(options->host) || str_equal(host, inventory_self(api->inventory));
+}
+
+/* Reads and checks the request; 0, or -1 after the 400 or 404 was sent. */
+static int
+read_request(struct api *api, struct request *req, struct vm_create_options *options, bool *dry_run)
+{
+	struct error err = { 0 };
+
+	if (action_read(req, options) < 0)
+		return -1;
+	if (request_flag(req, "dry_run", dry_run, &err) == 0 &&
+	    vmdef_check(&options->vmdef, api->config->storage_root, "vmdef", &err) == 0 &&
+	    check_host(api, options->host, *dry_run, &err) == 0)
+		return 0;
+	request_reply_error(req, &err);
+	return -1;
+}
+
+static void
+on_looked(struct api *api, struct request *req, const struct error *err)
+{
+	struct vm_create_options options = { 0 };
+	bool dry_run;
+
+	if (read_request(api, req, &options, &dry_run) == 0)
+		create(api, req, &options, dry_run, err);
+	model_clear(&vm_create_options_model, &options);
 }
 
 void
 api_vm_create(struct api *api, struct request *req)
 {
 	struct vm_create_options options = { 0 };
-	struct error err = { 0 };
+	struct vm_check_request look = { 0 };
 	bool dry_run;
 
-	if (action_read(req, &options) < 0)
-		return;
-	if (request_flag(req, "dry_run", &dry_run, &err) < 0 ||
-	    vmdef_check(&options.vmdef, api->config->storage_root, "vmdef", &err) < 0 ||
-	    check_host(api, options.host, dry_run, &err) < 0)
-		request_reply_error(req, &err);
-	else
-		create(api, req, &options, dry_run);
+	if (read_request(api, req, &options, &dry_run) == 0) {
+		look.env = *keeper_env(api->keeper);
+		look.def = options.vmdef;
+		if (must_look(api, &options))
+			action_look(api, req, WORK_VM_CHECK, &look, on_looked);
+		else
+			create(api, req, &options, dry_run, NULL);
+	}
 	model_clear(&vm_create_options_model, &options);
 }

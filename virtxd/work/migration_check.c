@@ -2,12 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <libvirt/virterror.h>
-
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
+#include "work/nets.h"
 
 /* Both hosts write to the registry: the target's part must be seen from here. */
 static int
@@ -73,54 +72,6 @@ check_cpu(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr
 	    err, 422, "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
 }
 
-/* Whether the host has a network interface of that name; true where its libvirt cannot tell. The
- * node devices of libvirt have no bridges among them. */
-static bool
-has_bridge(virConnectPtr target, const char *name)
-{
-	virInterfacePtr interface = virInterfaceLookupByName(target, name);
-
-	if (!interface)
-		return virGetLastErrorCode() != VIR_ERR_NO_INTERFACE;
-	virInterfaceFree(interface);
-	return true;
-}
-
-static int
-check_network(
-    const struct vm_migrate_request *req, virConnectPtr target, const char *name, struct error *err)
-{
-	virNetworkPtr network = virNetworkLookupByName(target, name);
-	bool active = network && virNetworkIsActive(network) == 1;
-
-	if (!network)
-		return hypervisor_error(
-		    err, 422, "host '%s' has no network '%s'", req->target, name);
-	virNetworkFree(network);
-	if (!active)
-		return error_set(
-		    err, 422, "network '%s' of host '%s' is not active", name, req->target);
-	return 0;
-}
-
-static int
-check_nets(const struct vm_migrate_request *req, const struct vmdef *def, virConnectPtr target,
-    struct error *err)
-{
-	for (size_t i = 0; i < def->n_nets; i++) {
-		const struct net *net = &def->nets[i];
-
-		if (net->nettype == NET_TYPE_NETWORK) {
-			if (check_network(req, target, net->name, err) < 0)
-				return -1;
-		} else if (!has_bridge(target, net->name)) {
-			return error_set(
-			    err, 422, "host '%s' has no bridge '%s'", req->target, net->name);
-		}
-	}
-	return 0;
-}
-
 /* Hugepages are there or not; of other memory the accounting decides, which the API has asked. */
 static int
 check_hugepages(const struct vm_migrate_request *req, const struct vmdef *def, virConnectPtr target,
@@ -175,7 +126,7 @@ check_target(const struct vm_migrate_request *req, virDomainPtr domain,
 		return error_wrap(err, "host '%s'", req->target);
 	if (hypervisor_caps(conn, &here, err) < 0 || hypervisor_caps(target, &there, err) < 0 ||
 	    check_identity(req, &here, &there, err) < 0 || check_absent(req, target, err) < 0 ||
-	    check_nets(req, &info->def, target, err) < 0)
+	    nets_check(target, req->target, &info->def, NULL, err) < 0)
 		return -1;
 	if (!req->live)
 		return 0;

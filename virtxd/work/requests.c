@@ -181,6 +181,13 @@ static const struct field vm_create_request_fields[] = {
 const struct model vm_create_request_model = { "VmCreateRequest", sizeof(struct vm_create_request),
 	vm_create_request_fields, ARRAY_SIZE(vm_create_request_fields) };
 
+static const struct field vm_check_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_check_request, env, work_env),
+	FIELD_STRUCT("def", struct vm_check_request, def, vmdef),
+};
+const struct model vm_check_request_model = { "VmCheckRequest", sizeof(struct vm_check_request),
+	vm_check_request_fields, ARRAY_SIZE(vm_check_request_fields) };
+
 static const struct field vm_update_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_update_request, env, work_env),
 	FIELD("uuid", struct vm_update_request, uuid),

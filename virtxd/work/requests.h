@@ -146,6 +146,11 @@ struct vm_create_request {
 	char *uuid;
 	struct vmdef def; /* checked */
 };
+/* Whether the host can have a VM, by what its memory does not tell. */
+struct vm_check_request {
+	struct work_env env;
+	struct vmdef def;
+};
 struct vm_update_request {
 	struct work_env env;
 	char *uuid;
@@ -216,8 +221,9 @@ struct repair_request {
 	bool sanlock; /* it answers */
 };
 extern const struct model repair_vm_model, repair_request_model;
-extern const struct model vm_create_request_model, vm_update_request_model, vm_delete_request_model,
-    vm_boot_request_model, vm_migrate_request_model, migration_control_request_model;
+extern const struct model vm_check_request_model, vm_create_request_model, vm_update_request_model,
+    vm_delete_request_model, vm_boot_request_model, vm_migrate_request_model,
+    migration_control_request_model;
 extern const struct model vm_shutdown_request_model, vm_request_model, vm_result_model;
 
 #endif

@@ -6,6 +6,7 @@
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
+#include "work/nets.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_saved.h"
@@ -153,6 +154,8 @@ work_vm_update(const void *request, void *result, struct error *err)
 		return -1;
 	model_copy(&vmdef_model, &def, &req->def);
 	r = keep_disks(&def, &info.def, err);
+	if (r == 0)
+		r = nets_check(conn, req->env.host, &def, &info.def, err);
 	/* What is refused is refused before the first disk is made. */
 	if (r == 0)
 		r = edit(req, conn, &def, xml, &edited, err);

@@ -26,6 +26,8 @@ const struct work works[WORK_N] = {
 	[WORK_LOCKSPACE_WATCH] = { "lockspace-watch", "look whether the lockspace stays joined",
 	    &lockspace_watch_request_model, &lockspace_result_model, 300, true,
 	    work_lockspace_watch },
+	[WORK_VM_CHECK] = { "vm-check", "look whether the host has what a VM needs",
+	    &vm_check_request_model, NULL, 30, false, work_vm_check },
 	[WORK_VM_CREATE] = { "vm-create", "create a VM with its disks", &vm_create_request_model,
 	    &vm_result_model, 6 * 3600, false, work_vm_create },
 	[WORK_VM_UPDATE] = { "vm-update", "change a VM, and make and drop its disks",

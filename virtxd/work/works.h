@@ -16,6 +16,7 @@ int work_storage_check(const void *request, void *result, struct error *err);
 int work_storage_init(const void *request, void *result, struct error *err);
 int work_lockspace_watch(const void *request, void *result, struct error *err);
 int work_lockspace(const void *request, void *result, struct error *err);
+int work_vm_check(const void *request, void *result, struct error *err);
 int work_vm_create(const void *request, void *result, struct error *err);
 int work_vm_update(const void *request, void *result, struct error *err);
 int work_vm_delete(const void *request, void *result, struct error *err);
