@@ -2,10 +2,13 @@
 """Updates leave the disks that they keep alone, and say what they could not delete."""
 
 import hashlib
+import json
 import os
 import re
+import time
 
 from conftest import create, delete, disk, save, vmdef, wait_runstate
+from lab import wait_for
 
 UPDATES = 100
 
@@ -52,37 +55,68 @@ def test_kept_disks(lab1, host):
     delete(host, uuid)
 
 
-def test_warning(lab1, host):
-    """What could not be deleted is told by a 200 with a Warning, and by the operation."""
-    goes = disk("/vms/ds/goes.raw", size=1)
-    definition = vmdef("warn", disks=[goes])
-    uuid = create(host, definition)
-    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
-    try:
-        answer = update(host, uuid, {**definition, "disks": []}, storage=True)
-    finally:
-        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+def leave(host, uuid, definition):
+    """An update that cannot delete the image of a disk it drops; the image is as it was afterwards."""
+    answer = update(host, uuid, {**definition, "disks": []}, storage=True)
     assert answer.status == 200 and answer.text == ""
     assert answer.headers["Warning"].startswith('299 VirtX "disk \'/vms/ds/goes.raw\': ')
     assert "Operation not permitted" in answer.headers["Warning"]
+    assert "it is tried again for 5 minutes" in answer.headers["Warning"]
     operation = next(o for o in host.api("GET", "/operations").json()["items"]
                      if o["vm"] == uuid and o["op"] == "VmUpdate")
     assert operation["state"] == "completed" and "goes.raw" in operation["msg"]
-    # Image and lease are there as they were: a problem that can be repaired.
-    lock = f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
-    assert os.path.exists(f"{lab1.vms}/ds/goes.raw") and os.path.exists(lock)
+
+
+def test_warning(lab1, host):
+    """What could not be deleted is told by a 200 with a Warning, and by the operation; it is tried again for a while,
+    and is then a problem that can be repaired."""
+    goes = disk("/vms/ds/goes.raw", size=1)
+    definition = vmdef("warn", disks=[goes])
+    uuid = create(host, definition)
+    image, lock = f"{lab1.vms}/ds/goes.raw", f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
+    journal = f"{lab1.vms}/xml/{host.uuid}/{uuid}.journal"
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        leave(host, uuid, definition)
+        assert os.path.exists(image) and os.path.exists(lock)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+    wait_for("it to be deleted", lambda: not os.path.exists(image) and not os.path.exists(journal), 60)
+    assert not os.path.exists(lock)
+
+    def given_up():
+        """As if the minutes had passed."""
+        try:
+            with open(journal, encoding="utf-8") as file:
+                old = json.load(file)
+            with open(f"{journal}.test", "w", encoding="utf-8") as file:
+                json.dump({**old, "ts": 0}, file)
+            os.rename(f"{journal}.test", journal)
+            time.sleep(0.2)
+        except FileNotFoundError:
+            return True
+        return not os.path.exists(journal)
+
+    assert update(host, uuid, definition).status == 204
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        leave(host, uuid, definition)
+        wait_for("it to be given up", given_up, 60)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
     os.utime(lock, (0, 0))
     found = repair(host, apply=False)
     assert [(i["kind"], i["vm"], i["action"]) for i in found] == [
         ("lease-without-disk", uuid, "delete-lease")]
-    assert [i["done"] for i in repair(host, apply=True)] == [True]
+    # Another job may have the VM at the moment.
+    wait_for("the repair", lambda: [i["done"] for i in repair(host, apply=True)] == [True], 30)
     assert repair(host, apply=False) == []
-    assert os.path.exists(f"{lab1.vms}/ds/goes.raw") and not os.path.exists(lock)
+    assert os.path.exists(image) and not os.path.exists(lock)
     # And the VM can claim it again, and delete it.
     again = {**definition, "disks": [{**goes, "prov": 0}]}
     assert update(host, uuid, again).status == 204
     assert update(host, uuid, {**definition, "disks": []}, storage=True).status == 204
-    assert not os.path.exists(f"{lab1.vms}/ds/goes.raw")
+    assert not os.path.exists(image)
     delete(host, uuid)
 
 
