@@ -61,6 +61,19 @@ test_keys(void **state)
 	assert_false(metadata_op_known(NULL));
 }
 
+static void
+test_leases(void **state)
+{
+	_free_ char *element = metadata_leases_build("4:abc 12:a&<b");
+	_free_ char *text = metadata_leases_read(element);
+
+	assert_string_equal(element, "<held>4:abc 12:a&amp;&lt;b</held>");
+	assert_string_equal(text, "4:abc 12:a&<b");
+	assert_null(metadata_leases_read("<other>4:abc</other>"));
+	assert_null(metadata_leases_read("<held>4:abc"));
+	assert_null(metadata_leases_read(""));
+}
+
 /* The metadata as libvirt would have it, to what is read. */
 static void
 read_metadata(const char *metadata, struct domain_info *info)
@@ -124,6 +137,7 @@ main(void)
 		cmocka_unit_test(test_element),
 		cmocka_unit_test(test_message_that_is_no_xml),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_leases),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_custom_fields),
 	};
