@@ -16,6 +16,8 @@ const struct route routes[ROUTE_N] = {
 	    &host_list_model, 200, NULL, "List the hosts of the cluster", SCOPE_HERE, false },
 	[ROUTE_HOST_GET] = { ROUTE_HOST_GET, METHOD_GET, "/hosts/{uuid}", NULL, &host_model, 200,
 	    NULL, "Show a host", SCOPE_HOST, false },
+	[ROUTE_HOST_FORGET] = { ROUTE_HOST_FORGET, METHOD_DELETE, "/hosts/{uuid}", NULL, NULL, 204,
+	    NULL, "Forget a host that has left or failed", SCOPE_HERE, false },
 	[ROUTE_VM_LIST] = { ROUTE_VM_LIST, METHOD_GET, "/vms", &vm_list_options_model,
 	    &vm_list_model, 200, NULL, "List the VMs of the cluster", SCOPE_HERE, false },
 	[ROUTE_VM_CREATE] = { ROUTE_VM_CREATE, METHOD_POST, "/vms", &vm_create_options_model, NULL,

@@ -98,10 +98,10 @@ _virtx()
     fi
 
     case $command in
-    '') choices='list get create update delete boot shutdown pause resume migrate maintain abort register repair storage watch decode-event' ;;
+    '') choices='list get create update delete boot shutdown pause resume migrate maintain abort register repair forget storage watch decode-event' ;;
     list) choices='host vm operation' ;;
     get) choices='host vm runstate migrate maintain operation' ;;
-    maintain | 'get maintain') choices=host ;;
+    maintain | 'get maintain' | forget) choices=host ;;
     abort) choices=migrate ;;
     storage) choices=init ;;
     'get runstate' | 'get migrate' | 'abort migrate' | migrate | create | update | delete | boot | shutdown | pause | resume | register) choices=vm ;;
@@ -111,7 +111,7 @@ _virtx()
         return
         ;;
     'get host' | 'get operation') [[ $operands = 0 ]] && choices=$(_virtx_uuids "${command#get }") ;;
-    'maintain host' | 'get maintain host') [[ $operands = 0 ]] && choices=$(_virtx_uuids host) ;;
+    'maintain host' | 'get maintain host' | 'forget host') [[ $operands = 0 ]] && choices=$(_virtx_uuids host) ;;
     'get vm' | 'get runstate vm' | 'update vm' | 'delete vm' | 'boot vm' | 'shutdown vm' | \
         'pause vm' | 'resume vm' | 'register vm' | 'migrate vm' | 'get migrate vm' | 'abort migrate vm')
         if [[ $operands = 0 ]]; then

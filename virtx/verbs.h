@@ -59,6 +59,9 @@ extern const struct option_row maintain_host_options[];
 enum command_result maintain_host(struct command_call *call, struct error *err);
 enum command_result get_maintain_host(struct command_call *call, struct error *err);
 
+/* forget.c */
+enum command_result forget_host(struct command_call *call, struct error *err);
+
 /* storage.c */
 enum command_result storage_init(struct command_call *call, struct error *err);
 

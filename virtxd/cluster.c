@@ -35,6 +35,7 @@ struct cluster {
 	struct pull *pulls;
 	/* serf tries a lost member every 30 s only */
 	struct event *rejoin;
+	int64_t forget_ms;
 	struct peer_call *knock;
 	char lost_addr[46];
 	uint16_t lost_port;
@@ -199,7 +200,14 @@ static void
 on_rejoin(evutil_socket_t fd, short what, void *arg)
 {
 	struct cluster *cluster = arg;
-	const struct member_host *host = members_find_failed(cluster->members, random_number());
+	const struct member_host *host;
+	char away[UUID_TEXT_SIZE];
+	struct error err;
+
+	while (inventory_find_away(cluster->inventory, cluster->forget_ms, away) &&
+	       inventory_forget_host(cluster->inventory, away, &err) == 0)
+		cluster_forget(cluster, away);
+	host = members_find_failed(cluster->members, random_number());
 
 	if (!host || cluster->knock || !serf_is_connected(cluster->serf) ||
 	    random_number() % members_count_active(cluster->members) >= KNOCKERS)
@@ -251,6 +259,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 
 	cluster->inventory = inventory;
 	cluster->peers = peers;
+	cluster->forget_ms = config->forget_days * INT64_C(86400000);
 	cluster->timer = evtimer_new(base, on_timer, cluster);
 	cluster->members = members_new(host, on_host, cluster);
 	cluster->gossip =
@@ -288,6 +297,13 @@ cluster_set_maintenance(struct cluster *cluster, int64_t since)
 	_free_ char *value = since ? xasprintf("%lld", (long long)since) : NULL;
 
 	serf_set_tag(cluster->serf, MEMBERS_MAINTENANCE, value);
+}
+
+void
+cluster_forget(struct cluster *cluster, const char *host)
+{
+	log_info("serf", "host '%s' is forgotten", host);
+	members_forget(cluster->members, host);
 }
 
 const char *

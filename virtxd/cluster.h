@@ -18,6 +18,8 @@ void cluster_free(struct cluster *cluster);
 /* Tells the others that this host is in maintenance since then (ms since the epoch), or, with 0,
  * that it is not. Until it is called, what they were told last stands. */
 void cluster_set_maintenance(struct cluster *cluster, int64_t since);
+/* A host that was forgotten stays so until it is active again. */
+void cluster_forget(struct cluster *cluster, const char *host);
 /* "" while serf is connected, else why it is not. */
 const char *cluster_why(const struct cluster *cluster);
 /* Which host is where; borrowed. */

@@ -297,6 +297,15 @@ on_ask(void *arg, struct api_ask *ask, const char *host, enum method method, con
 }
 
 static void
+on_forgotten(void *arg, const char *host)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->cluster)
+		cluster_forget(daemon->cluster, host);
+}
+
+static void
 on_announce(void *arg, int64_t since)
 {
 	struct daemon *daemon = arg;
@@ -413,6 +422,8 @@ start(struct daemon *daemon, struct error *err)
 		.ask_arg = daemon,
 		.announce = on_announce,
 		.announce_arg = daemon,
+		.forgotten = on_forgotten,
+		.forgotten_arg = daemon,
 	};
 	daemon->maintenance = -1;
 	daemon->maintainer = daemon->api.maintainer = maintainer_new(&daemon->api);

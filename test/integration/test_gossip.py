@@ -333,6 +333,29 @@ def test_forged_claims(lab):
     assert owners() == {None}
 
 
+def test_forget_host(lab):
+    h1, h2, h3 = lab.hosts
+    mine = create(h3, vmdef("forgotten"))
+    wait_equal(lab, 5)
+    assert h1.virtx("forget", "host", h3.uuid).returncode == 1
+    assert h1.api("DELETE", f"/hosts/{h3.uuid}").status == 409
+    h3.kill("virtxd")
+    h3.kill("serf")
+    wait_for("the others to see it", lambda: hosts(h1)[h3.uuid][1] == hosts(h2)[h3.uuid][1] == 3, 30)
+    done = h1.virtx("forget", "host", h3.uuid)
+    assert (done.returncode, done.stderr) == (0, "")
+    for host in h1, h2:
+        assert h3.uuid not in hosts(host) and mine not in vms(host)
+    assert h1.api("DELETE", f"/hosts/{h3.uuid}").status == 404
+    h3.start("serf")
+    h3.start("virtxd")
+    wait_ready(h3)
+    wait_equal(lab, 30)
+    assert mine in vms(h1) and len(hosts(h1)) == 3
+    delete(h3, mine)
+    wait_equal(lab, 5)
+
+
 def test_strange_members(lab):
     h1, h2, h3 = lab.hosts
     before = hosts(h1)

@@ -111,6 +111,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->serf_port, 7373);
 	assert_string_equal(c->serf_key, "");
 	assert_int_equal(c->serf_retry, 5);
+	assert_int_equal(c->forget_days, 7);
 	assert_int_equal(c->io_timeout, 10);
 	assert_int_equal(c->answer_timeout, 10);
 	assert_false(c->kill_unprotected);
@@ -446,7 +447,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 29);
+	assert_int_equal(keys, 30);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

@@ -227,6 +227,33 @@ test_double_at_start(void **state)
 	members_free(members);
 }
 
+/* What is forgotten stays so until it is back. */
+static void
+test_forget(void **state)
+{
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+	char uuid[UUID_TEXT_SIZE];
+
+	set(members, "one", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	members_forget(members, OTHER);
+	assert_null(members_find_failed(members, 0));
+	assert_int_equal(seen.n, 1);
+	set(members, "one", "10.0.0.3", CSTATE_FAILED, OTHER, NULL, "c/1");
+	set(members, "one", "10.0.0.3", CSTATE_LEFT, OTHER, NULL, "c/1");
+	assert_int_equal(seen.n, 1);
+	set(members, "one", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_int_equal(seen.n, 2);
+	/* One member with one uuid after the other. */
+	for (unsigned int i = 0; i < 3000; i++) {
+		snprintf(uuid, sizeof(uuid), "11111111-0000-4000-8000-%012x", i);
+		set(members, "two", "10.0.0.4", CSTATE_ACTIVE, uuid, NULL, "c/1");
+	}
+	assert_non_null(members_find(members, OTHER));
+	assert_int_equal(members_count_active(members), 3);
+	members_free(members);
+}
+
 static void
 test_tags_change(void **state)
 {
@@ -258,6 +285,7 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_double),
+		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_double_at_start),
 		cmocka_unit_test(test_tags_change),
 	};

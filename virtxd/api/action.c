@@ -64,22 +64,6 @@ reply_error(struct action *action, const struct error *cause)
 	request_reply_error(steal_ptr(action->req), &err);
 }
 
-/* A header's quoted text: no control characters, quotes escaped. */
-static char *
-warning_header(const char *text)
-{
-	_buffer_ struct buffer out = { 0 };
-
-	buffer_printf(&out, "299 VirtX \"");
-	for (const char *p = text; *p && out.len < 2048; p++) {
-		if (*p == '"' || *p == '\\')
-			buffer_add(&out, "\\", 1);
-		buffer_add(&out, (unsigned char)*p < ' ' || *p == 0x7f ? " " : p, 1);
-	}
-	buffer_printf(&out, "\"");
-	return buffer_steal(&out, NULL);
-}
-
 static void
 reply_success(struct action *action, const struct vm_result *res)
 {
@@ -95,7 +79,7 @@ reply_success(struct action *action, const struct vm_result *res)
 	if (res->nothing)
 		status = 204;
 	if (!str_empty(warning)) {
-		headers[0].value = header = warning_header(warning);
+		headers[0].value = header = request_warning(warning);
 		n = 1;
 		if (status == 204)
 			status = 200;
@@ -570,6 +554,7 @@ actions_free(struct api *api)
 	migrations_free(api);
 	departures_free(api);
 	rooms_free(api);
+	forgettings_free(api);
 	while (api->actions) {
 		reply_error(api->actions, &err);
 		action_free(api->actions);

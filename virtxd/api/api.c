@@ -9,6 +9,7 @@
 static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_HOST_LIST] = api_host_list,
 	[ROUTE_HOST_GET] = api_host_get,
+	[ROUTE_HOST_FORGET] = api_host_forget,
 	[ROUTE_VM_LIST] = api_vm_list,
 	[ROUTE_VM_CREATE] = api_vm_create,
 	[ROUTE_VM_GET] = api_vm_get,

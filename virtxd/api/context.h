@@ -69,11 +69,16 @@ struct api {
 	/* Tells the others since when this host is in maintenance, 0 for not. */
 	void (*announce)(void *arg, int64_t since);
 	void *announce_arg;
+	/* A host was forgotten. */
+	void (*forgotten)(void *arg, const char *host);
+	void *forgotten_arg;
 	struct maintainer *maintainer;
 	struct action *actions;		   /* under way; actions_free ends them */
 	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
 	LIST_HEAD(, departure) departures; /* VMs that leave; departures_free ends them */
 	LIST_HEAD(, room) rooms;	   /* on other hosts; rooms_free ends them */
+	/* Hosts that others are asked to forget, too; forgettings_free ends them. */
+	LIST_HEAD(, forgetting) forgettings;
 };
 
 #endif

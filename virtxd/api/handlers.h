@@ -7,6 +7,9 @@
 
 void api_host_list(struct api *api, struct request *req);
 void api_host_get(struct api *api, struct request *req);
+void api_host_forget(struct api *api, struct request *req);
+/* virtxd stops: what others are asked to forget is not waited for. */
+void forgettings_free(struct api *api);
 void api_vm_list(struct api *api, struct request *req);
 void api_vm_create(struct api *api, struct request *req);
 void api_vm_get(struct api *api, struct request *req);

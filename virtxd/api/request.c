@@ -180,3 +180,19 @@ request_end(struct request *req, bool whole)
 {
 	req->stream->end(req, whole);
 }
+
+/* A header's quoted text: no control characters, quotes escaped. */
+char *
+request_warning(const char *text)
+{
+	_buffer_ struct buffer out = { 0 };
+
+	buffer_printf(&out, "299 VirtX \"");
+	for (const char *p = text; *p && out.len < 2048; p++) {
+		if (*p == '"' || *p == '\\')
+			buffer_add(&out, "\\", 1);
+		buffer_add(&out, (unsigned char)*p < ' ' || *p == 0x7f ? " " : p, 1);
+	}
+	buffer_printf(&out, "\"");
+	return buffer_steal(&out, NULL);
+}

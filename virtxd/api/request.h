@@ -99,6 +99,8 @@ void request_reply_text(
     struct request *req, int status, const char *content_type, char *text, size_t len);
 void request_reply_full(struct request *req, int status, const char *content_type, char *body,
     size_t len, const struct request_header *headers, size_t n_headers);
+/* The value of a Warning header with that text; the caller frees. */
+char *request_warning(const char *text);
 /* problem+json; adds Allow or Retry-After nowhere by itself. */
 void request_reply_error(struct request *req, const struct error *err);
 void request_reply_error_full(struct request *req, const struct error *err,

@@ -9,6 +9,7 @@
 
 #include "proto/log.h"
 
+#define HOSTS_MAX    1024 /* a member may change its uuid without end */
 #define RECORDS_MAX  4096 /* members; names of hosts that are gone for good stay */
 #define PORT_DEFAULT 8080 /* the Go virtx has no tag for it */
 
@@ -32,6 +33,7 @@ struct bound {
 	struct member_host host;
 	struct record *record;
 	bool known; /* it was this member while there was no other */
+	bool forgotten;
 };
 
 struct members {
@@ -147,6 +149,32 @@ warn_of_twin(const char *uuid, const char *name, const char *twin)
 	    "members '%s' and '%s' both have the uuid '%s' in their tags", name, twin, uuid);
 }
 
+/* A new host; NULL where there are too many. One that no member has any more makes room. */
+static struct bound *
+add_bound(struct members *members, const char *uuid)
+{
+	static struct log_limit limit;
+	struct bound *bound, *next;
+
+	if (HASH_COUNT(members->hosts) >= HOSTS_MAX) {
+		HASH_ITER (hh, members->hosts, bound, next) {
+			if (!bound->record)
+				break;
+		}
+		if (!bound) {
+			log_limited(&limit, 5, "serf", "host '%s' is passed over: there are %d",
+			    uuid, HOSTS_MAX);
+			return NULL;
+		}
+		HASH_DEL(members->hosts, bound);
+		free(bound);
+	}
+	bound = xcalloc(1, sizeof(*bound));
+	memcpy(bound->host.uuid, uuid, UUID_TEXT_SIZE);
+	HASH_ADD_KEYPTR(hh, members->hosts, bound->host.uuid, strlen(bound->host.uuid), bound);
+	return bound;
+}
+
 /* Finds out anew what is known of a host. */
 static void
 rebind(struct members *members, const char *uuid)
@@ -158,12 +186,10 @@ rebind(struct members *members, const char *uuid)
 	if (!uuid[0] || strcmp(uuid, members->self) == 0)
 		return;
 	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
-	if (!bound) {
-		bound = xcalloc(1, sizeof(*bound));
-		memcpy(bound->host.uuid, uuid, UUID_TEXT_SIZE);
-		HASH_ADD_KEYPTR(
-		    hh, members->hosts, bound->host.uuid, strlen(bound->host.uuid), bound);
-	}
+	if (!bound)
+		bound = add_bound(members, uuid);
+	if (!bound)
+		return;
 	bound->record = choose(members, bound, &twin);
 	memcpy(fresh.uuid, uuid, sizeof(fresh.uuid));
 	if (bound->record) {
@@ -197,7 +223,9 @@ rebind(struct members *members, const char *uuid)
 	    strcmp(fresh.twin, bound->host.twin) == 0)
 		return;
 	bound->host = fresh;
-	members->changed(members->arg, &bound->host);
+	bound->forgotten &= fresh.cstate != CSTATE_ACTIVE;
+	if (!bound->forgotten)
+		members->changed(members->arg, &bound->host);
 }
 
 /* Of the members that have this host's uuid the first is taken for its own. */
@@ -261,6 +289,16 @@ members_twin(const struct members *members)
 	return members->twin;
 }
 
+void
+members_forget(struct members *members, const char *uuid)
+{
+	struct bound *bound;
+
+	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
+	if (bound)
+		bound->forgotten = true;
+}
+
 const struct member_host *
 members_find(const struct members *members, const char *uuid)
 {
@@ -307,6 +345,12 @@ members_own_address(const struct members *members)
 	return "";
 }
 
+static bool
+is_lost(const struct bound *bound)
+{
+	return bound->host.cstate == CSTATE_FAILED && !bound->forgotten;
+}
+
 const struct member_host *
 members_find_failed(const struct members *members, uint64_t pick)
 {
@@ -314,12 +358,12 @@ members_find_failed(const struct members *members, uint64_t pick)
 	unsigned int n = 0;
 
 	HASH_ITER (hh, members->hosts, bound, next)
-		n += bound->host.cstate == CSTATE_FAILED;
+		n += is_lost(bound);
 	if (n == 0)
 		return NULL;
 	pick %= n;
 	HASH_ITER (hh, members->hosts, bound, next) {
-		if (bound->host.cstate == CSTATE_FAILED && pick-- == 0)
+		if (is_lost(bound) && pick-- == 0)
 			return &bound->host;
 	}
 	return NULL;

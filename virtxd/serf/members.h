@@ -39,6 +39,8 @@ void members_set(struct members *members, const struct serf_member *member);
 void members_settle(struct members *members);
 /* The active member that has this host's uuid in its tags beside this host's own, "" for none. */
 const char *members_twin(const struct members *members);
+/* Nothing is told of the host any more, until it is active again. */
+void members_forget(struct members *members, const char *uuid);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */
 const struct member_host *members_find(const struct members *members, const char *uuid);
 

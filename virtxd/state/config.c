@@ -319,6 +319,7 @@ static const struct key keys[] = {
 	{ "serf", "rpc_auth", set_secret, AT(serf_key), 0, 0, "" },
 	{ "serf", "rpc_auth_file", set_secret_file, AT(serf_key), 0, 0, NULL },
 	{ "serf", "retry", set_int, AT(serf_retry), 1, 3600, "5" },
+	{ "serf", "forget_days", set_int, AT(forget_days), 1, 3650, "7" },
 	{ "sanlock", "io_timeout", set_int, AT(io_timeout), 1, 60, "10" },
 	{ "sanlock", "kill_unprotected", set_yesno, AT(kill_unprotected), 0, 0, "no" },
 	{ "sanlock", "answer_timeout", set_int, AT(answer_timeout), 1, 60, "10" },

@@ -37,8 +37,9 @@ struct config {
 	/* [serf] */
 	char *serf_addr; /* an IP literal */
 	uint16_t serf_port;
-	char *serf_key; /* "" for none; never logged */
-	int serf_retry; /* seconds */
+	char *serf_key;	 /* "" for none; never logged */
+	int serf_retry;	 /* seconds */
+	int forget_days; /* after which a host that has left or failed is no more */
 	/* [sanlock] */
 	int io_timeout;	       /* seconds */
 	bool kill_unprotected; /* VMs whose leases sanlock does not keep */

@@ -93,6 +93,8 @@ struct host_entry {
 	int64_t told_at;  /* and when it came, monotonic ms */
 	bool told_digest; /* what it said of its VMs */
 	uint64_t its_digest;
+	int64_t away_since;	     /* monotonic ms, while it is */
+	bool over;		     /* it tells of more VMs than are taken */
 	char *twin;		     /* a member that has its uuid, too; NULL or "" */
 	bool skew_known;	     /* what its clock is ahead of ours: */
 	int64_t skew;		     /* ms */

@@ -460,36 +460,6 @@ inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool ma
 	index_tell_host(inventory, entry);
 }
 
-void
-inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin)
-{
-	struct host_entry *entry = index_find_host(inventory, uuid);
-
-	if (entry)
-		str_set(&entry->twin, twin);
-}
-
-static bool
-has_twin(const struct host_entry *entry)
-{
-	return !str_empty(entry->twin) && entry->host.cstate == CSTATE_ACTIVE;
-}
-
-int
-inventory_check_twins(const struct inventory *inventory, struct error *err)
-{
-	struct host_entry *entry, *next;
-
-	HASH_ITER (hh, inventory->hosts, entry, next) {
-		if (has_twin(entry))
-			return error_set(err, 409,
-			    "host '%s' and member '%s' of serf both have the uuid '%s': give one "
-			    "of them another",
-			    str_or_empty(entry->host.def.name), entry->twin, entry->uuid);
-	}
-	return 0;
-}
-
 static void
 add_problem(struct host *host, const char *kind, const char *vm, char *detail)
 {
@@ -510,6 +480,12 @@ add_host_problems(const struct inventory *inventory, struct host *host)
 	if (inventory_check_twins(inventory, &err) < 0)
 		add_problem(host, "twin", "", xstrdup(err.detail));
 	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (entry->over)
+			add_problem(host, "vms", "",
+			    xasprintf("host '%s' has more VMs than are shown of one (%d), or the "
+				      "cluster has (%d)",
+				str_or_empty(entry->host.def.name), INVENTORY_HOST_VMS,
+				INVENTORY_VMS));
 		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
 			add_problem(host, "clock", "",
 			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "

@@ -10,6 +10,7 @@
 #include "proto/error.h"
 #include "proto/gossip.h"
 #include "proto/model.h"
+#include "proto/uuid.h"
 #include "state/filter.h"
 #include "state/report.h"
 
@@ -107,6 +108,9 @@ const struct host *inventory_find_host(const struct inventory *inventory, const 
  * another host is a claim, see claims.h.
  */
 #define INVENTORY_AHEAD_MS 300000
+/* What other hosts tell is taken up to so many VMs: of one host, and in all with our own. */
+#define INVENTORY_HOST_VMS 2000
+#define INVENTORY_VMS	   50000
 enum inventory_news {
 	INVENTORY_TAKEN,
 	INVENTORY_OLD,	   /* nothing new, or of this host itself */
@@ -119,6 +123,10 @@ enum inventory_news {
 /* A host as serf's members have it; not for this host itself. */
 void inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
+/* A host that has left or failed is no more, nor are its VMs; 404, or 409 for an active one. */
+int inventory_forget_host(struct inventory *inventory, const char *uuid, struct error *err);
+/* A host that has been away for so long; false for none. */
+bool inventory_find_away(const struct inventory *inventory, int64_t ms, char ret[UUID_TEXT_SIZE]);
 /* An HI; digest is NULL when it had none. */
 enum inventory_news inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest);

@@ -5,9 +5,6 @@
 #include "state/filter.h"
 #include "state/index.h"
 
-#define SKEW_TOLD_MS   2000
-#define SKEWS_TOLD_MAX 4
-
 static int
 compare_names(const char *name_a, const char *uuid_a, const char *name_b, const char *uuid_b)
 {
@@ -104,29 +101,6 @@ inventory_list_hosts(const struct inventory *inventory, const struct host_list_f
 		item->maintenance = found[i]->maintenance;
 		item->skew = index_find_host(inventory, found[i]->uuid)->skew;
 	}
-}
-
-char *
-inventory_skew_text(const struct inventory *inventory)
-{
-	struct host_entry *host, *next;
-	struct buffer out = { 0 };
-	unsigned int n = 0;
-
-	HASH_ITER (hh, inventory->hosts, host, next) {
-		int64_t ms = host->skew < 0 ? -host->skew : host->skew;
-
-		if (host->host.cstate != CSTATE_ACTIVE || ms <= SKEW_TOLD_MS)
-			continue;
-		if (++n <= SKEWS_TOLD_MAX)
-			buffer_printf(&out, "%sthe clock of host '%s' is %lld.%lld s %s",
-			    n > 1 ? "; " : "", str_or_empty(host->host.def.name),
-			    (long long)(ms / 1000), (long long)(ms % 1000 / 100),
-			    host->skew > 0 ? "ahead" : "behind");
-	}
-	if (n > SKEWS_TOLD_MAX)
-		buffer_printf(&out, "; and those of %u more", n - SKEWS_TOLD_MAX);
-	return n ? buffer_steal(&out, NULL) : xstrdup("");
 }
 
 void

@@ -5,9 +5,8 @@
 #include "state/claims.h"
 #include "state/index.h"
 
-#define SKEW_DELAY_MS 10000  /* that an event may be on its way */
-#define VMS_MAX	      200000 /* in all; twenty times the size that VirtX is made for */
-#define NEWS_AHEAD_MS 60000  /* news later than a digest by more has a wrong clock */
+#define SKEW_DELAY_MS 10000 /* that an event may be on its way */
+#define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
 #define CLOCK_RESET_MS                                                            \
 	120000 /* what is older than the last HI, and comes later than this after \
 		  it, was not held up: the host's clock was set back */
@@ -31,29 +30,6 @@ no_teller(const struct inventory *inventory, const char *uuid)
 	if (uuid_normalize(uuid, id) == 0 && str_equal(id, inventory->self))
 		return INVENTORY_OLD;
 	return INVENTORY_REFUSED;
-}
-
-void
-inventory_set_host(
-    struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate)
-{
-	struct host_entry *entry;
-	struct host *host;
-	char id[UUID_TEXT_SIZE];
-	bool renamed;
-
-	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self))
-		return;
-	entry = index_need_host(inventory, id);
-	host = &entry->host;
-	renamed = !entry->told && !str_equal(host->def.name, name);
-	if (!renamed && host->cstate == cstate)
-		return;
-	if (renamed)
-		str_set(&host->def.name, name);
-	host->cstate = cstate;
-	host->ts = now_ms();
-	index_tell_host(inventory, entry);
 }
 
 static void
@@ -245,10 +221,13 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	return INVENTORY_TAKEN;
 }
 
+/* NULL where the host tells of too many. */
 static struct vm_entry *
-add_vm(struct inventory *inventory, const char *uuid)
+add_vm(struct inventory *inventory, struct host_entry *host, const char *uuid)
 {
-	return HASH_COUNT(inventory->vms) < VMS_MAX ? index_add_vm(inventory, uuid) : NULL;
+	host->over =
+	    host->n_vms >= INVENTORY_HOST_VMS || HASH_COUNT(inventory->vms) >= INVENTORY_VMS;
+	return host->over ? NULL : index_add_vm(inventory, uuid);
 }
 
 enum inventory_news
@@ -271,7 +250,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		tombstone = index_find_tombstone(inventory, uuid);
 		if (tombstone && info->ts <= tombstone->ts)
 			return INVENTORY_OLD;
-		entry = add_vm(inventory, uuid);
+		entry = add_vm(inventory, host, uuid);
 		if (!entry)
 			return INVENTORY_REFUSED;
 	} else if (info->ts <= entry->view.vm.ts) {
@@ -295,7 +274,7 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 	if (!entry) {
 		if (tombstone && tombstone->clock > mark && info->ts <= tombstone->ts)
 			return;
-		entry = add_vm(inventory, uuid);
+		entry = add_vm(inventory, host, uuid);
 		if (entry)
 			set_info(inventory, entry, host, info);
 		return;
@@ -406,7 +385,7 @@ take_news_item(struct inventory *inventory, struct host_entry *host, const struc
 		tombstone = index_find_tombstone(inventory, uuid);
 		if (tombstone && info->ts <= tombstone->ts)
 			return;
-		entry = add_vm(inventory, uuid);
+		entry = add_vm(inventory, host, uuid);
 	}
 	if (entry)
 		set_info(inventory, entry, owner, info);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A host is forgotten by this one and, asked by it, by all others that are active. */
+#include <string.h>
+
+#include "api/context.h"
+#include "api/handlers.h"
+
+struct asked {
+	struct api_ask ask;
+	struct forgetting *forgetting;
+	char *name;
+};
+
+struct forgetting {
+	LIST_ENTRY(forgetting) link;
+	struct request *req; /* NULL once it is answered */
+	struct asked *asked;
+	size_t n, n_open;
+	struct buffer failed; /* who did not forget it, and why */
+};
+
+static void
+forgetting_free(struct forgetting *forgetting)
+{
+	LIST_REMOVE(forgetting, link);
+	for (size_t i = 0; i < forgetting->n; i++)
+		free(forgetting->asked[i].name);
+	free(forgetting->asked);
+	buffer_clear(&forgetting->failed);
+	free(forgetting);
+}
+
+static void
+reply(struct forgetting *forgetting)
+{
+	struct request_header header = { "Warning", NULL };
+	_free_ char *value = NULL;
+
+	if (!forgetting->req)
+		return;
+	if (forgetting->failed.len == 0) {
+		request_reply(steal_ptr(forgetting->req), 204);
+		return;
+	}
+	header.value = value = request_warning(forgetting->failed.data);
+	request_reply_json(steal_ptr(forgetting->req), 200, NULL, 0, &header, 1);
+}
+
+static void
+on_gone(void *arg)
+{
+	static const struct error none = { .status = 499 };
+	struct forgetting *forgetting = arg;
+
+	request_reply_error(steal_ptr(forgetting->req), &none);
+}
+
+static const struct request_watch watch = { .gone = on_gone };
+
+static void
+note_failure(struct forgetting *forgetting, const char *name, const struct error *err)
+{
+	buffer_printf(&forgetting->failed, "%shost '%s' does not forget it: %.200s",
+	    forgetting->failed.len ? "; " : "", name, err->detail);
+}
+
+static void
+on_answered(
+    struct api_ask *ask, int status, const char *body, size_t len, const struct error *cause)
+{
+	struct asked *asked = ask->arg;
+	struct forgetting *forgetting = asked->forgetting;
+	struct error err = { 0 };
+
+	/* One that does not know it has nothing to forget. */
+	if (cause)
+		err = *cause;
+	else if (status / 100 != 2 && status != 404)
+		error_from_json(&err, status, body, len);
+	if (err.status)
+		note_failure(forgetting, asked->name, &err);
+	if (--forgetting->n_open > 0)
+		return;
+	reply(forgetting);
+	forgetting_free(forgetting);
+}
+
+static void
+ask_others(struct api *api, struct forgetting *forgetting, const char *path, const char *user)
+{
+	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
+	const char *self = inventory_self(api->inventory);
+	struct host_list list = { 0 };
+
+	inventory_list_hosts(api->inventory, &active, NULL, &list);
+	forgetting->asked = xcalloc(list.n_items + 1, sizeof(*forgetting->asked));
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct host_list_item *item = &list.items[i];
+		struct asked *asked = &forgetting->asked[forgetting->n];
+		struct error err = { 0 };
+
+		/* The Go virtx forgets nobody. */
+		if (str_equal(item->uuid, self) ||
+		    !inventory_tells_digest(api->inventory, item->uuid))
+			continue;
+		*asked = (struct asked){ .ask = { .answered = on_answered, .arg = asked },
+			.forgetting = forgetting,
+			.name = xstrdup(item->fields.name) };
+		forgetting->n++;
+		if (api->ask(api->ask_arg, &asked->ask, item->uuid, METHOD_DELETE, path, user, NULL,
+			&err) == 0)
+			forgetting->n_open++;
+		else
+			note_failure(forgetting, asked->name, &err);
+	}
+	model_clear(&host_list_model, &list);
+}
+
+void
+api_host_forget(struct api *api, struct request *req)
+{
+	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
+	struct forgetting *forgetting;
+	struct error err = { 0 };
+
+	if (inventory_forget_host(api->inventory, req->param, &err) < 0) {
+		request_reply_error(req, &err);
+		return;
+	}
+	api->forgotten(api->forgotten_arg, req->param);
+	if (req->looped) {
+		request_reply(req, 204);
+		return;
+	}
+	forgetting = xcalloc(1, sizeof(*forgetting));
+	forgetting->req = req;
+	LIST_INSERT_HEAD(&api->forgettings, forgetting, link);
+	ask_others(api, forgetting, path, req->user);
+	if (forgetting->n_open > 0) {
+		request_set_watch(req, &watch, forgetting);
+		return;
+	}
+	reply(forgetting);
+	forgetting_free(forgetting);
+}
+
+void
+forgettings_free(struct api *api)
+{
+	struct forgetting *forgetting;
+
+	while ((forgetting = LIST_FIRST(&api->forgettings))) {
+		reply(forgetting);
+		forgetting_free(forgetting);
+	}
+}
