@@ -109,9 +109,18 @@ on_wake(void *arg, int64_t ms)
 	evtimer_add(cluster->timer, &tv);
 }
 
+static void
+on_stranger(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	serf_read_members(cluster->serf);
+}
+
 static const struct gossip_ops gossip_ops = {
 	.send = on_send,
 	.pull = on_pull,
+	.stranger = on_stranger,
 	.now = on_now,
 	.wake = on_wake,
 };
@@ -297,6 +306,14 @@ cluster_set_maintenance(struct cluster *cluster, int64_t since)
 	_free_ char *value = since ? xasprintf("%lld", (long long)since) : NULL;
 
 	serf_set_tag(cluster->serf, MEMBERS_MAINTENANCE, value);
+}
+
+void
+cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg)
+{
+	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE };
+
+	serf_leave_tags(cluster->serf, keys, ARRAY_SIZE(keys), done, arg);
 }
 
 void

@@ -18,6 +18,9 @@ void cluster_free(struct cluster *cluster);
 /* Tells the others that this host is in maintenance since then (ms since the epoch), or, with 0,
  * that it is not. Until it is called, what they were told last stands. */
 void cluster_set_maintenance(struct cluster *cluster, int64_t since);
+/* Takes back what the others know of this virtxd, as the Go one may follow; then calls done, once.
+ */
+void cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg);
 /* A host that was forgotten stays so until it is active again. */
 void cluster_forget(struct cluster *cluster, const char *host);
 /* "" while serf is connected, else why it is not. */

@@ -28,7 +28,8 @@
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
-#define ASK_MS 10000 /* for what another host answers from its memory */
+#define LEAVE_S 1     /* for serf to take our tags back */
+#define ASK_MS	10000 /* for what another host answers from its memory */
 
 struct daemon {
 	const char *config_file;
@@ -51,6 +52,7 @@ struct daemon {
 	struct relay *relay;	 /* likewise */
 	struct http_server *server;
 	struct maintainer *maintainer;
+	bool stopping;
 	int64_t maintenance; /* since then; 0: none, -1: not known yet */
 	struct api api;
 };
@@ -109,12 +111,28 @@ on_libevent_log(int severity, const char *message)
 }
 
 static void
-on_stop(evutil_socket_t signum, short what, void *arg)
+on_left(void *arg)
 {
 	struct daemon *daemon = arg;
 
-	log_info("main", "%s: stopping", strsignal((int)signum));
 	event_base_loopbreak(daemon->base);
+}
+
+/* The others are told; they, and who stops this host, do not wait for long. */
+static void
+on_stop(evutil_socket_t signum, short what, void *arg)
+{
+	static const struct timeval leave = { .tv_sec = LEAVE_S };
+	struct daemon *daemon = arg;
+
+	log_info("main", "%s: stopping", strsignal((int)signum));
+	if (daemon->stopping || !daemon->cluster) {
+		event_base_loopbreak(daemon->base);
+		return;
+	}
+	daemon->stopping = true;
+	event_base_loopexit(daemon->base, &leave);
+	cluster_leave(daemon->cluster, on_left, daemon);
 }
 
 static void

@@ -55,9 +55,16 @@ on_wake(void *arg, int64_t ms)
 	side->wake_at = side->cluster->now + ms;
 }
 
+static void
+on_stranger(void *arg)
+{
+	((struct side *)arg)->n_strangers++;
+}
+
 static const struct gossip_ops ops = {
 	.send = on_send,
 	.pull = on_pull,
+	.stranger = on_stranger,
 	.now = on_now,
 	.wake = on_wake,
 };

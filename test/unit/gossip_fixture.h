@@ -32,6 +32,7 @@ struct side {
 	int send_error;
 	char pulls[64][UUID_TEXT_SIZE]; /* asked for, and not answered yet */
 	size_t n_pulls;
+	unsigned int n_strangers; /* events that named no host */
 };
 
 struct cluster {

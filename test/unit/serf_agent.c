@@ -158,7 +158,8 @@ peer_take(struct peer *peer)
 		}
 	} else if (text_is(&command, "tags")) {
 		agent->n_tags++;
-		peer_answer(peer, seq, agent->tags_error ? agent->tags_error : "");
+		if (!agent->mute_tags)
+			peer_answer(peer, seq, agent->tags_error ? agent->tags_error : "");
 	} else if (text_is(&command, "join")) {
 		/* A refusal has its body, too. */
 		agent->n_joins++;

@@ -31,6 +31,7 @@ struct agent {
 	size_t n_peers;
 	bool trickle;		/* one byte at a time */
 	bool mute;		/* events get no answer */
+	bool mute_tags;		/* nor do tags */
 	const char *tags_error; /* what `tags` is answered */
 	const char *script;	/* sent as answer to `members`, or NULL */
 	size_t script_len;

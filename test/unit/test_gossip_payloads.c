@@ -114,9 +114,18 @@ test_trailer(void **state)
 	out.len = 0;
 	binary_encode(&host_info_model, &info, &out);
 	assert_int_equal(out.len, bare);
+	assert_false(members_find(b->members, a->uuid)->go);
 	gossip_receive(b->gossip, "HI", out.data, out.len);
+	assert_true(members_find(b->members, a->uuid)->go);
 	assert_int_equal(stats_of(b).malformed, 1);
 	assert_int_equal(stats_of(b).refused, 0);
+	assert_int_equal(b->n_strangers, 0);
+	info.uuid = (char[]){ "99999999-0000-4000-8000-000000000000" };
+	out.len = 0;
+	binary_encode(&host_info_model, &info, &out);
+	gossip_receive(b->gossip, "HI", out.data, out.len);
+	assert_int_equal(stats_of(b).refused, 1);
+	assert_int_equal(b->n_strangers, 1);
 	cluster_free(cluster);
 }
 

@@ -17,6 +17,17 @@
 
 #define WAIT_S 60 /* for what is bound to come */
 
+int64_t __real_monotonic_ms(void);
+int64_t __wrap_monotonic_ms(void);
+
+static int64_t late_ms;
+
+int64_t
+__wrap_monotonic_ms(void)
+{
+	return __real_monotonic_ms() + late_ms;
+}
+
 struct seen {
 	char log[1024]; /* a word for each callback */
 	int connected, disconnected, events, members;
@@ -194,6 +205,56 @@ test_set_tag(void **state)
 	wait_for(fixture, n_tags, 2);
 	agent_hang_up(&fixture->agent);
 	wait_for(fixture, n_tags, 3);
+}
+
+static void
+on_left(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void
+test_leave_tags(void **state)
+{
+	static const char *const keys[] = { "virtx", "api" };
+	struct fixture *fixture = *state;
+	int left = 0;
+
+	start(fixture, KEY, true);
+	serf_leave_tags(fixture->serf, keys, ARRAY_SIZE(keys), on_left, &left);
+	assert_int_equal(left, 1);
+	wait_for(fixture, &fixture->agent.n_tags, 1);
+	serf_leave_tags(fixture->serf, keys, ARRAY_SIZE(keys), on_left, &left);
+	wait_for(fixture, &left, 2);
+	assert_int_equal(fixture->agent.n_tags, 2);
+	/* The agent goes before it answers. */
+	fixture->agent.mute_tags = true;
+	serf_leave_tags(fixture->serf, keys, ARRAY_SIZE(keys), on_left, &left);
+	wait_for(fixture, &fixture->agent.n_tags, 3);
+	assert_int_equal(left, 2);
+	agent_hang_up(&fixture->agent);
+	wait_for(fixture, &left, 3);
+}
+
+/* A change that serf has swallowed is seen when the members are read again; what the stream has
+ * meanwhile is the later. */
+static void
+test_read_members(void **state)
+{
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	start(fixture, KEY, false);
+	wait_for(fixture, &seen->connected, 1);
+	serf_read_members(fixture->serf);
+	late_ms = 5000;
+	serf_read_members(fixture->serf);
+	serf_read_members(fixture->serf);
+	agent_emit(&fixture->agent, OBJECT(MEMBER_FAILED));
+	wait_for(fixture, &seen->members, 5);
+	assert_string_equal(
+	    seen->log, "h1:active h2:failed connected h1:active h2:failed h1:failed ");
+	late_ms = 0;
 }
 
 static void
@@ -415,6 +476,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_flow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flow_in_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set_tag, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leave_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_members, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reconnect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),

@@ -23,7 +23,7 @@
 
 struct gossip {
 	struct inventory *inventory;
-	const struct members *members;
+	struct members *members;
 	const struct gossip_ops *ops;
 	void *arg;
 	uint64_t random;
@@ -109,7 +109,7 @@ on_ask(void *arg, const struct member_host *host)
 }
 
 struct gossip *
-gossip_new(struct inventory *inventory, const struct members *members, uint64_t seed,
+gossip_new(struct inventory *inventory, struct members *members, uint64_t seed,
     const struct gossip_ops *ops, void *arg)
 {
 	struct gossip *gossip = xcalloc(1, sizeof(*gossip));
@@ -450,6 +450,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		gossip->stats.refused++;
 		log_limited(&refused_limit, LOG_BURST, "gossip",
 		    "a %s is dropped: it names no member of the cluster, or no VM", name);
+		gossip->ops->stranger(gossip->arg);
 		return;
 	case INVENTORY_OLD:
 		return;
@@ -468,6 +469,8 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		pulls_need(gossip->pulls, intake.host, now_of(gossip));
 		break;
 	case INVENTORY_TAKEN:
+		if (intake.is_host)
+			members_note_trailer(gossip->members, intake.host, intake.has_trailer);
 		if (intake.is_host)
 			pulls_check(gossip->pulls, intake.host, now_of(gossip));
 		break;

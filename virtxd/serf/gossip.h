@@ -17,6 +17,8 @@ struct gossip_ops {
 	int (*send)(void *arg, const char *name, const void *payload, size_t len);
 	/* Asks that host for its VMs. gossip_pulled must end it, and not from within. */
 	void (*pull)(void *arg, const struct member_host *host);
+	/* An event names a host that is none: serf may know better. */
+	void (*stranger)(void *arg);
 	/* Monotonic ms. */
 	int64_t (*now)(void *arg);
 	/* Call gossip_run in so many ms, and not at the time that was asked for before. */
@@ -35,7 +37,7 @@ struct gossip_stats {
 };
 
 /* All are borrowed and outlive the gossip; it observes the inventory. seed makes hosts differ. */
-struct gossip *gossip_new(struct inventory *inventory, const struct members *members, uint64_t seed,
+struct gossip *gossip_new(struct inventory *inventory, struct members *members, uint64_t seed,
     const struct gossip_ops *ops, void *arg);
 void gossip_free(struct gossip *gossip);
 /* Whether events can be sent. */

@@ -39,6 +39,7 @@ take_host(struct inventory *inventory, const char *payload, size_t len, struct i
 	else if (decode(&host_digest_model, payload, len, &digest, err) == 0)
 		news = inventory_take_host(inventory, &info, &digest);
 	ret->is_host = true;
+	ret->has_trailer = len > 0;
 	uuid_normalize(str_or_empty(info.uuid), ret->host);
 	model_clear(&host_info_model, &info);
 	return news;

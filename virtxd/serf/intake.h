@@ -10,6 +10,7 @@
 struct intake {
 	enum inventory_news news;
 	bool is_host;		   /* it was an HI: its digest may be another one */
+	bool has_trailer;	   /* that it had: the Go virtx sends none */
 	char host[UUID_TEXT_SIZE]; /* that it names, "" for none */
 };
 

@@ -34,6 +34,7 @@ struct bound {
 	struct record *record;
 	bool known; /* it was this member while there was no other */
 	bool forgotten;
+	bool no_trailer; /* came with its last HI */
 };
 
 struct members {
@@ -198,7 +199,7 @@ rebind(struct members *members, const char *uuid)
 		fresh.port = bound->record->port;
 		fresh.serf_port = bound->record->serf_port;
 		fresh.tls = bound->record->tls;
-		fresh.go = bound->record->go;
+		fresh.go = bound->record->go || bound->no_trailer;
 		fresh.maintenance = bound->record->maintenance;
 		fresh.cstate = bound->record->cstate;
 	} else {
@@ -287,6 +288,18 @@ const char *
 members_twin(const struct members *members)
 {
 	return members->twin;
+}
+
+void
+members_note_trailer(struct members *members, const char *uuid, bool trailer)
+{
+	struct bound *bound;
+
+	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
+	if (!bound || bound->no_trailer == !trailer)
+		return;
+	bound->no_trailer = !trailer;
+	rebind(members, uuid);
 }
 
 void

@@ -39,6 +39,9 @@ void members_set(struct members *members, const struct serf_member *member);
 void members_settle(struct members *members);
 /* The active member that has this host's uuid in its tags beside this host's own, "" for none. */
 const char *members_twin(const struct members *members);
+/* Whether the host's last HI had a trailer: one without comes from a Go virtx, whatever tags were
+ * left in its agent. */
+void members_note_trailer(struct members *members, const char *uuid, bool trailer);
 /* Nothing is told of the host any more, until it is active again. */
 void members_forget(struct members *members, const char *uuid);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */

@@ -15,9 +15,11 @@
 #include "serf/link.h"
 #include "serf/rpc.h"
 
-#define DEADLINE_S 10  /* for the next answer */
-#define WATCH_S	   10  /* how often to ask when there is nothing to ask */
-#define EVENTS_MAX 256 /* sent and not answered yet */
+#define DEADLINE_S 10	 /* for the next answer */
+#define WATCH_S	   10	 /* how often to ask when there is nothing to ask */
+#define MEMBERS_MS 60000 /* until the members are read again */
+#define AGAIN_MS   5000	 /* the same, when there is a reason */
+#define EVENTS_MAX 256	 /* sent and not answered yet */
 
 struct serf {
 	char *addr;
@@ -35,6 +37,11 @@ struct serf {
 	bool stream_ready;   /* it streams, unread */
 	bool connected;
 	bool joining;
+	bool reading; /* the members are asked for again */
+	int64_t read_at;
+	unsigned int n_tagging;	 /* settings of tags that have no answer yet */
+	void (*left)(void *arg); /* called after the last of them */
+	void *left_arg;
 	struct event *timer; /* to connect when down, to watch when up */
 	char *why;
 };
@@ -45,6 +52,23 @@ serf_arm(struct serf *serf, int seconds)
 	struct timeval tv = { .tv_sec = seconds };
 
 	event_add(serf->timer, &tv);
+}
+
+static void
+serf_left(struct serf *serf)
+{
+	void (*left)(void *arg) = serf->left;
+
+	serf->left = NULL;
+	if (left)
+		left(serf->left_arg);
+}
+
+static void
+serf_tagged(struct serf *serf)
+{
+	if (--serf->n_tagging == 0)
+		serf_left(serf);
 }
 
 /* Ends both connections, and says why where that is news. */
@@ -58,11 +82,14 @@ serf_failed(void *arg, const char *text)
 	link_down(serf->commands);
 	link_down(serf->stream);
 	serf->commands_ready = serf->stream_ready = serf->connected = serf->joining = false;
+	serf->reading = false;
+	serf->n_tagging = 0;
 	free(serf->why);
 	serf->why = why;
 	serf_arm(serf, serf->retry);
 	if (is_news)
 		serf->ops->disconnected(serf->arg, serf->why);
+	serf_left(serf);
 }
 
 /* Sends one of the commands that take no arguments of the caller's. */
@@ -83,6 +110,7 @@ serf_send(struct serf *serf, struct link *link, enum link_command command)
 		rpc_write_stream(&out, seq);
 		break;
 	case LINK_TAGS:
+		serf->n_tagging++;
 		rpc_write_tags(&out, seq, serf->tags, serf->n_tags);
 		break;
 	case LINK_MEMBERS:
@@ -125,19 +153,25 @@ serf_tell_members(struct serf *serf, const struct serf_member *members, size_t n
 		serf->ops->member(serf->arg, &members[i]);
 }
 
-/* The last step of connecting: the members are here. */
+/* The members are here; when that was the last step of connecting, it is done. */
 static int
 serf_connected(struct serf *serf, const void *body, size_t len)
 {
 	struct serf_member *members;
 	size_t n;
 
+	serf->read_at = monotonic_ms();
 	if (rpc_read_members(body, len, &members, &n) < 0) {
 		serf_failed(serf, "sent a list of members that cannot be read");
 		return -1;
 	}
 	serf_tell_members(serf, members, n);
 	rpc_members_free(members, n);
+	if (serf->connected) {
+		serf->reading = false;
+		link_hold(serf->stream, false);
+		return 0;
+	}
 	serf->connected = true;
 	str_set(&serf->why, "");
 	serf_arm(serf, WATCH_S);
@@ -157,6 +191,7 @@ serf_refused(struct serf *serf, enum link_command command, const char *error)
 
 	if (command == LINK_TAGS) {
 		log_warning("serf", "the agent did not set our tags: %s", error);
+		serf_tagged(serf);
 		return 0;
 	}
 	if (command == LINK_EVENT) {
@@ -206,6 +241,8 @@ serf_answered(void *arg, struct link *link, enum link_command command, const cha
 		serf->joining = false;
 		break;
 	case LINK_TAGS:
+		serf_tagged(serf);
+		break;
 	case LINK_EVENT:
 	case LINK_STATS:
 		break;
@@ -253,6 +290,17 @@ serf_connect(struct serf *serf, struct link *link)
 	return rc;
 }
 
+/* What the stream has meanwhile waits, as it may be newer than the answer. */
+static void
+read_members(struct serf *serf)
+{
+	if (serf->reading)
+		return;
+	serf->reading = true;
+	link_hold(serf->stream, true);
+	serf_send(serf, serf->commands, LINK_MEMBERS);
+}
+
 static void
 serf_on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -263,7 +311,9 @@ serf_on_timer(evutil_socket_t fd, short what, void *arg)
 
 	if (serf->connected) {
 		/* Only an answer tells that the agent lives. */
-		if (link_pending(serf->commands, &n_events) == 0)
+		if (monotonic_ms() - serf->read_at >= MEMBERS_MS)
+			read_members(serf);
+		else if (link_pending(serf->commands, &n_events) == 0)
 			serf_send(serf, serf->commands, LINK_STATS);
 		serf_arm(serf, WATCH_S);
 		return;
@@ -341,6 +391,35 @@ serf_set_tag(struct serf *serf, const char *key, const char *value)
 	tag->value = value ? xstrdup(value) : NULL;
 	if (serf->connected)
 		serf_send(serf, serf->commands, LINK_TAGS);
+}
+
+void
+serf_leave_tags(
+    struct serf *serf, const char *const *keys, size_t n, void (*done)(void *arg), void *arg)
+{
+	struct buffer out = { 0 };
+	struct serf_tag *tags;
+
+	if (!serf->connected) {
+		done(arg);
+		return;
+	}
+	serf->n_tagging++;
+	serf->left = done;
+	serf->left_arg = arg;
+	tags = xcalloc(n + 1, sizeof(*tags));
+	for (size_t i = 0; i < n; i++)
+		tags[i].key = (char *)keys[i];
+	rpc_write_tags(&out, link_expect(serf->commands, LINK_TAGS), tags, n);
+	link_send(serf->commands, &out);
+	free(tags);
+}
+
+void
+serf_read_members(struct serf *serf)
+{
+	if (serf->connected && monotonic_ms() - serf->read_at >= AGAIN_MS)
+		read_members(serf);
 }
 
 bool

@@ -46,6 +46,13 @@ void serf_free(struct serf *serf);
 /* Changes one of the tags, now and for each connect from now on; NULL deletes it. Each change is a
  * broadcast that goes before all user events: for what changes rarely. */
 void serf_set_tag(struct serf *serf, const char *key, const char *value);
+/* Deletes these tags (n, of those that are set), for who comes after this client on the same agent,
+ * and calls done once: when the agent has answered, or cannot any more. */
+void serf_leave_tags(
+    struct serf *serf, const char *const *keys, size_t n, void (*done)(void *arg), void *arg);
+/* Tells all members again, soon: serf may have swallowed a change. It is not asked twice within 5
+ * seconds, and by itself each minute. */
+void serf_read_members(struct serf *serf);
 bool serf_is_connected(const struct serf *serf);
 /* "" when connected, else why not. */
 const char *serf_why(const struct serf *serf);
