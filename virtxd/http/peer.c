@@ -88,7 +88,7 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 	void *arg = call->arg;
 	struct error err = call->err;
 	bool unsent = !answer && call->unsent;
-	_buffer_ struct buffer whole = call->whole; /* for as long as the answer is looked at */
+	struct buffer whole = call->whole; /* the answer may be in it */
 
 	if (!answer)
 		call->peers->failed++;
@@ -100,6 +100,7 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 		ops->done(arg, answer, answer ? NULL : &err);
 	else
 		got(arg, answer, answer ? NULL : &err);
+	buffer_clear(&whole);
 }
 
 /* Reports the error of a call, and is done with its wire. */
