@@ -603,6 +603,7 @@ static const struct field ready_fields[] = {
 	FIELD("serf", struct ready, serf),
 	FIELD("lockspace", struct ready, lockspace),
 	FIELD("storage", struct ready, storage),
+	FIELD("listen", struct ready, listen),
 	FIELD("clock", struct ready, clock),
 	FIELD("members", struct ready, members),
 };

@@ -559,6 +559,7 @@ struct ready {
 	char *serf;
 	char *lockspace;
 	char *storage;
+	char *listen;
 	char *clock; /* these two do not keep it from being ready */
 	char *members;
 };

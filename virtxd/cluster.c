@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cluster.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -26,6 +27,8 @@ struct pull {
 };
 
 struct cluster {
+	bool is_hidden;	      /* the API is on loopback alone */
+	char unreachable[96]; /* why the others cannot reach it; "" where there are none */
 	struct inventory *inventory;
 	struct peers *peers;
 	struct serf *serf;
@@ -146,6 +149,23 @@ on_host(void *arg, const struct member_host *host)
 	gossip_set_member(cluster->gossip, host);
 }
 
+/* A host of its own may well listen on loopback alone, one of a cluster may not. */
+static void
+check_reach(struct cluster *cluster)
+{
+	bool before = str_empty(cluster->unreachable);
+	const char *addr = members_own_address(cluster->members);
+
+	cluster->unreachable[0] = '\0';
+	if (!cluster->is_hidden || members_count_active(cluster->members) < 2)
+		return;
+	snprintf(cluster->unreachable, sizeof(cluster->unreachable),
+	    "others cannot reach this host: listen on %s",
+	    str_empty(addr) ? "the address of its serf member" : addr);
+	if (before)
+		log_warning("serf", "%s", cluster->unreachable);
+}
+
 static void
 on_member(void *arg, const struct serf_member *member)
 {
@@ -155,6 +175,7 @@ on_member(void *arg, const struct serf_member *member)
 	inventory_set_twin(
 	    cluster->inventory, inventory_self(cluster->inventory), members_twin(cluster->members));
 	peers_set_source(cluster->peers, members_own_address(cluster->members));
+	check_reach(cluster);
 }
 
 static void
@@ -234,6 +255,16 @@ static const struct serf_ops serf_ops = {
 	.event = on_event,
 };
 
+static bool
+is_hidden(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_listen; i++) {
+		if (!address_is_loopback(config->listen[i].addr))
+			return false;
+	}
+	return true;
+}
+
 /* Where the other hosts reach this one: a listener on loopback is not for them. */
 static uint16_t
 api_port(const struct config *config)
@@ -267,6 +298,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	struct timeval tv = { REJOIN_MS / 1000, REJOIN_MS % 1000 * 1000 };
 
 	cluster->inventory = inventory;
+	cluster->is_hidden = is_hidden(config);
 	cluster->peers = peers;
 	cluster->forget_ms = config->forget_days * INT64_C(86400000);
 	cluster->timer = evtimer_new(base, on_timer, cluster);
@@ -327,6 +359,12 @@ const char *
 cluster_why(const struct cluster *cluster)
 {
 	return serf_why(cluster->serf);
+}
+
+const char *
+cluster_unreachable(const struct cluster *cluster)
+{
+	return cluster->unreachable;
 }
 
 const struct members *

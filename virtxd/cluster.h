@@ -25,6 +25,8 @@ void cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg);
 void cluster_forget(struct cluster *cluster, const char *host);
 /* "" while serf is connected, else why it is not. */
 const char *cluster_why(const struct cluster *cluster);
+/* Why the other hosts cannot reach this one; "" where they can, or there are none. */
+const char *cluster_unreachable(const struct cluster *cluster);
 /* Which host is where; borrowed. */
 const struct members *cluster_members(const struct cluster *cluster);
 void cluster_get_stats(const struct cluster *cluster, struct gossip_stats *ret);

@@ -226,6 +226,7 @@ on_ready(void *arg, struct ready *ret)
 	str_set(&ret->libvirt, virt_why(daemon->virt));
 	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
 					    : "libvirt has not told this host's uuid yet");
+	str_set(&ret->listen, daemon->cluster ? cluster_unreachable(daemon->cluster) : "");
 	str_set(&ret->storage, maintainer_why(daemon->maintainer));
 	free(ret->clock);
 	ret->clock = inventory_skew_text(daemon->inventory);

@@ -158,3 +158,35 @@ def test_lease_not_held(lab):
     wait_for("no problem", lambda: unprotected(host) == {}, 60)
     wait_runstate(host, uuid, "poweroff")
     delete(host, uuid)
+
+
+def test_listens_on_loopback_alone(lab):
+    """A host that the others cannot reach is no part of a cluster, and says where it would have to listen."""
+    one, two = lab.hosts
+    two.configure({"http": {"listen": ["127.0.0.1:8080"]}})
+    two.restart("virtxd")
+    wait_for("the reason", lambda: ready(two)["listen"] ==
+             f"others cannot reach this host: listen on {two.addr}", 60)
+    assert two.api("GET", "/readyz").status == 503
+    assert f"others cannot reach this host: listen on {two.addr}" in two.log("virtxd")
+    assert ready(one)["listen"] == ""
+    two.configure({})
+    two.restart("virtxd")
+    wait_ready(two)
+
+
+def test_joining_is_called_joining(lab):
+    """What is said while virtxd joins anew is that it does."""
+    host = lab.hosts[0]
+    leave(host)
+    host.restart("virtxd")
+    said = set()
+
+    def is_ready():
+        answer = host.api("GET", "/readyz")
+        said.add(answer.json()["lockspace"])
+        return answer.status == 200
+    wait_for("the host to be ready", is_ready, 60)
+    assert "it is being joined" in said
+    assert said <= {"", "it is being joined", "it is joined when libvirt has told this host's uuid",
+                    "it is joined when the storage is there"}, said

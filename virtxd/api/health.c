@@ -22,7 +22,8 @@ api_readyz(struct api *api, struct request *req)
 	if (!str_empty(keeper_storage_why(api->keeper)))
 		str_set(&ready.storage, keeper_storage_why(api->keeper));
 	ready.ready = str_empty(ready.libvirt) && str_empty(ready.serf) &&
-		      str_empty(ready.lockspace) && str_empty(ready.storage);
+		      str_empty(ready.lockspace) && str_empty(ready.storage) &&
+		      str_empty(ready.listen);
 	request_reply_model(req, ready.ready ? 200 : 503, &ready_model, &ready);
 	model_clear(&ready_model, &ready);
 }

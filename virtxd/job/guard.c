@@ -11,6 +11,11 @@
 #define AGAIN_MS      2000 /* between jobs while something is wrong */
 #define WATCH_SECONDS 20   /* that one child watches the lockspace */
 
+/* What is said of the lockspace while nothing is wrong with it. */
+#define JOINS	      "it is being joined"
+#define WAITS_LIBVIRT "it is joined when libvirt has told this host's uuid"
+#define WAITS_STORAGE "it is joined when the storage is there"
+
 /* What is asked by one job at a time. */
 struct question {
 	bool running;
@@ -102,9 +107,18 @@ ask_lockspace(struct guard *guard)
 		.kill = guard->config->kill_unprotected,
 	};
 
-	if (!str_empty(guard->env->host) && str_empty(guard->storage.why) &&
-	    str_empty(guard->link_why))
-		ask(guard, &guard->lockspace, WORK_LOCKSPACE, &req, NULL, lockspace_done);
+	const char *waits = str_empty(guard->env->host)	     ? WAITS_LIBVIRT
+			    : !str_empty(guard->storage.why) ? WAITS_STORAGE
+							     : NULL;
+	char **why = &guard->lockspace.why;
+
+	if (waits && !str_empty(*why))
+		str_set(why, waits);
+	if (waits || !str_empty(guard->link_why))
+		return;
+	if (str_equal(*why, WAITS_LIBVIRT) || str_equal(*why, WAITS_STORAGE))
+		str_set(why, JOINS);
+	ask(guard, &guard->lockspace, WORK_LOCKSPACE, &req, NULL, lockspace_done);
 }
 
 static void
@@ -156,7 +170,7 @@ check_link(struct guard *guard)
 		guard->link_since = monotonic_ms();
 	if (!before && now) {
 		guard->doubtful = is_long(guard, monotonic_ms() - guard->link_since);
-		str_set(&guard->lockspace.why, "it is being joined");
+		str_set(&guard->lockspace.why, JOINS);
 	}
 	set_why(guard, &guard->link_why, "lockspace", now ? "" : err.detail);
 }
@@ -258,7 +272,7 @@ guard_new(struct event_base *base, const struct config *config, struct jobs *job
 		.arg = arg,
 		.storage.why = xstrdup("it has not been looked at yet"),
 		.link_why = xstrdup(""),
-		.lockspace.why = xstrdup("it is being joined"),
+		.lockspace.why = xstrdup(WAITS_LIBVIRT),
 	};
 	guard->link = sanlock_link_new(base, link_ended, guard);
 	guard->timer = event_new(base, -1, EV_PERSIST, timer_due, guard);
