@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kill -9 at many points of create and delete: nothing is lost, nothing is left."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
 
 import pytest
-from conftest import create, disk, vmdef, wait_ready
+from conftest import clear, create, disk, vmdef, wait_ready
 from lab import LabError, wait_for
 
 POINTS = 20
@@ -113,3 +114,107 @@ def test_kill(lab1, host, operation, victims):
         delete_all(host)
         assert accounted(lab1, host)
     assert met > 0
+
+
+class Asked:
+    """A request in a thread, with its answer."""
+
+    def __init__(self, host, method, path, body=None):
+        def run():
+            self.answer = host.api(method, path, body, timeout=120)
+        self.answer = None
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+
+    def wait(self):
+        self.thread.join()
+        return self.answer
+
+
+def operations(host, uuid):
+    """Those of a VM, the newest first."""
+    return [item for item in host.api("GET", "/operations").json()["items"] if item["vm"] == uuid]
+
+
+def truth(host, uuid, name):
+    """Whether libvirt says that what the operation wanted is so."""
+    if name == "create":
+        return host.virsh("list", "--all", "--uuid").stdout.strip() != ""
+    if name == "update":
+        return "killb.qcow2" in host.virsh("dumpxml", uuid).stdout
+    state = host.virsh("domstate", uuid, check=False)
+    if name == "delete":
+        return state.returncode != 0
+    return {"boot": ("running",), "pause": ("paused",), "resume": ("running",),
+            "shutdown": ("shut off",)}[name].count(state.stdout.strip()) == 1
+
+
+ROUTES = {
+    "boot": ("POST", "/runstate/boot", None), "pause": ("POST", "/runstate/pause", None),
+    "resume": ("DELETE", "/runstate/pause", None), "shutdown": ("DELETE", "/runstate/boot", {"force": 2}),
+    "delete": ("DELETE", "", {"deletestorage": True}),
+    "update": ("PUT", "", {"vmdef": vmdef("kill", disks=[disk("/vms/ds/killb.qcow2")])}),
+}
+
+
+@pytest.mark.parametrize("name", ["create", "boot", "shutdown", "pause", "update", "delete"])
+def test_what_is_told_of_a_killed_job_is_true(host, name):
+    """At whatever instruction the job is killed: done is success, and failed is not done."""
+    met = 0
+    for point in range(6):
+        uuid = create(host, vmdef("kill")) if name != "create" else ""
+        if name in ("shutdown", "pause"):
+            assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        if name == "create":
+            method, path, body = "POST", "/vms", {"vmdef": vmdef("kill"), "host": ""}
+        else:
+            method, path, body = ROUTES[name]
+            path = f"/vms/{uuid}{path}"
+        host.signal("libvirtd", signal.SIGSTOP)  # so that the job is met before it has done anything
+        try:
+            asked = Asked(host, method, path, body)
+            wait_for("the job", lambda: jobs(host, f"vm-{name}"), 20)
+        finally:
+            host.signal("libvirtd", signal.SIGCONT)
+        time.sleep((0.004 if name == "pause" else 0.04) * point)
+        for pid in jobs(host, f"vm-{name}"):
+            met += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        answer = asked.wait()
+        assert answer.status in (200, 201, 204, 500), answer.text
+        assert (answer.status != 500) == truth(host, uuid, name), (point, answer.text)
+        operation = host.api("GET", "/operations").json()["items"][0]
+        assert operation["state"] == ("failed" if answer.status == 500 else "completed"), operation
+        if answer.status == 500:
+            assert "killed by signal 9" in answer.json()["detail"], answer.text
+        clear(host)
+    assert met > 0
+
+
+def test_delete_whose_libvirt_died(lab1, host):
+    """The answer waits until libvirt is back and the delete is over."""
+    uuid = create(host, vmdef("kill"))
+    journal = f"{lab1.vms}/xml/{host.uuid}/{uuid}.journal"
+    asked = None
+    host.signal("libvirtd", signal.SIGSTOP)
+    try:
+        asked = Asked(host, "DELETE", f"/vms/{uuid}", {"deletestorage": True})
+        wait_for("the job", lambda: jobs(host, "vm-delete"), 20)
+        host.signal("libvirtd", signal.SIGCONT)
+        wait_for("the journal", lambda: os.path.exists(journal) or asked.answer, 20)
+        host.kill("libvirtd")
+        operation = wait_for("the operation", lambda: [
+            item for item in operations(host, uuid) if "being found out" in item["msg"]] or asked.answer, 30)
+        if asked.answer is None:
+            assert operation[0]["state"] == "started"
+            busy = host.api("DELETE", f"/vms/{uuid}")
+            assert busy.status in (409, 503), busy.text
+    finally:
+        if not host.alive("libvirtd"):
+            host.start("libvirtd")
+    answer = asked.wait()
+    assert answer.status in (200, 204), answer.text
+    assert operations(host, uuid)[0]["state"] == "completed"
+    assert host.api("GET", f"/vms/{uuid}").status == 404
+    wait_for("all to be accounted for", lambda: accounted(lab1, host), 30)

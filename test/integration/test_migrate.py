@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Migrations between two real hosts: the VM is on exactly one of them, before, after, and whatever happens meanwhile."""
 
+import contextlib
 import os
+import signal
 import threading
 import time
 import uuid as uuids
@@ -10,6 +12,7 @@ import pytest
 from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, net, network, oplog, save, vmdef,
                       wait_ready)
 from lab import PATIENCE, Lab, LabError, wait_for
+from test_kill import jobs
 
 COLD, LIVE = 0, 1
 ROUNDS = int(os.environ.get("VIRTX_MIGRATE_ROUNDS", "1"))  # of two migrations, and two by virsh
@@ -92,6 +95,30 @@ def test_live(lab2):
         assert len(target.sanlock_status()["resources"]) == 1
         assert source.sanlock_status()["resources"] == []
         wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
+    assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(one, uuid)
+
+
+def test_job_killed(lab2):
+    """What is told of a migration whose job was killed is where the VM is."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("killed"))
+    source, target = one, two
+    for kind, delay in ((COLD, 0), (COLD, 0.1), (LIVE, 0), (LIVE, 0.3)):
+        if kind == LIVE and delay == 0:
+            assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        answer = migrate(source, uuid, target, kind)
+        assert answer.status == 202, answer.text
+        time.sleep(delay)
+        for pid in jobs(source, "vm-migrate"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        done = operation(source, answer)
+        if done["state"] == "completed":
+            source, target = target, source
+        else:
+            assert "killed by signal 9" in done["msg"], done
+        check_place(lab2, uuid, source, "running" if kind == LIVE else "poweroff")
     assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     delete(one, uuid)
 

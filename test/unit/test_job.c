@@ -141,6 +141,7 @@ run_escape(const void *request, void *result, struct error *err)
 static int
 run_eof(const void *request, void *result, struct error *err)
 {
+	dprintf(FRAMES, "stage 1\nstage 3\nstage x\nstage 12\n");
 	dprintf(FRAMES, "result {\"name\":\"early\"}\n");
 	dprintf(FRAMES, "result {\"name\":\"second\"}\n");
 	close(FRAMES);
@@ -191,6 +192,7 @@ struct outcome {
 	int calls;
 	int progress;
 	int n_progress;
+	enum work_stage stage;
 	int order;
 	char name[256];
 	char *value;
@@ -209,10 +211,13 @@ struct fixture {
 static struct fixture *fixture;
 
 static void
-on_progress(void *arg, int percent)
+on_progress(void *arg, int percent, enum work_stage stage)
 {
 	struct outcome *out = arg;
 
+	out->stage = stage;
+	if (percent < 0)
+		return;
 	out->progress = percent;
 	out->n_progress++;
 	event_base_loopbreak(fixture->base);
@@ -453,6 +458,9 @@ test_eof_before_exit(void **state)
 	wait_done(0);
 	assert_int_equal(fixture->out[0].err.status, 0);
 	assert_string_equal(fixture->out[0].name, "early");
+	/* Lines that are no stage are passed over. */
+	assert_int_equal(fixture->out[0].stage, WORK_STAGE_BEGUN);
+	assert_int_equal(fixture->out[0].n_progress, 0);
 }
 
 static void

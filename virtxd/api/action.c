@@ -8,6 +8,7 @@
 
 #include "api/context.h"
 #include "api/departure.h"
+#include "api/finding.h"
 #include "api/handlers.h"
 #include "api/room.h"
 #include "proto/json.h"
@@ -38,6 +39,9 @@ struct action {
 	char *warning;	      /* of a VM that has moved */
 	bool waits;	      /* its job is still to be started */
 	bool acted;	      /* its job does something by now */
+	enum work_stage stage;
+	struct error *cause; /* its job has failed, and how that ended is being found out */
+	char target[UUID_TEXT_SIZE];
 	char *why;	      /* this host, or the one that the VM moves to */
 	uint64_t reservation; /* of room on it, 0 for none */
 	char id[UUID_TEXT_SIZE];
@@ -102,6 +106,7 @@ action_free(struct action *action)
 	*link = action->next;
 	if (action->deadline)
 		event_free(action->deadline);
+	free(action->cause);
 	free(action->warning);
 	free(action->why);
 	free(action);
@@ -138,10 +143,13 @@ action_end(struct action *action, const struct error *err)
 }
 
 static void
-progress(void *arg, int percent)
+progress(void *arg, int percent, enum work_stage stage)
 {
 	struct action *action = arg;
 
+	action->stage = stage;
+	if (percent < 0)
+		return;
 	action->acted = true;
 	operations_progress(action->api->operations, action->id, percent);
 	if (action->in_background && action->req)
@@ -202,31 +210,10 @@ action_fail(struct action *action, const struct error *err)
 }
 
 static void
-job_failed(struct action *action, const struct error *err)
+succeed(struct action *action, const struct vm_result *res)
 {
 	struct api *api = action->api;
 
-	reservation_cancel(api->inventory, action->reservation);
-	action->waits = true;
-	if (!action->acted && action->owner && action->owner->refused(action->owner_arg, err))
-		return;
-	/* A job that ended without a word may have been killed at any instruction. */
-	if (err->status == 500 || err->status == 503 || err->status == 504)
-		keeper_heal(api->keeper, action->vm);
-	action_fail(action, err);
-}
-
-static void
-done(void *arg, void *result, const struct error *err)
-{
-	struct action *action = arg;
-	struct api *api = action->api;
-	struct vm_result *res = result;
-
-	if (!res) {
-		job_failed(action, err);
-		return;
-	}
 	if (res->gone)
 		inventory_end_vm(api->inventory, action->vm);
 	else if (!res->moved)
@@ -246,6 +233,69 @@ done(void *arg, void *result, const struct error *err)
 		complete(action, res->nothing ? "it was so already" : res->warning);
 	reply_success(action, res);
 	action_end(action, NULL);
+}
+
+static void
+found(void *arg, struct vm_result *res, const struct error *why)
+{
+	struct action *action = arg;
+	struct error err = *action->cause;
+
+	if (finding_judge(action->stage, res, why, &err)) {
+		succeed(action, res);
+		return;
+	}
+	reservation_cancel(action->api->inventory, action->reservation);
+	if (!res)
+		keeper_heal(action->api->keeper, action->vm);
+	action_fail(action, &err);
+}
+
+/* Nobody begins anything else on the VM until it is known how this ended. */
+static void
+find_out(struct action *action, const struct error *cause)
+{
+	struct api *api = action->api;
+	_free_ char *msg = finding_begun(cause);
+
+	log_warning("api", "%s of VM '%s': %s", action->op, action->vm, msg);
+	action->cause = xcalloc(1, sizeof(*cause));
+	*action->cause = *cause;
+	action->waits = true;
+	operations_say(api->operations, action->id, msg);
+	if (action->in_background && action->req)
+		reply_accepted(action);
+	keeper_find_out(api->keeper, action->vm, action->op, action->target, found, action);
+}
+
+static void
+job_failed(struct action *action, const struct error *err)
+{
+	struct api *api = action->api;
+
+	if (action->stage != WORK_STAGE_NONE) {
+		find_out(action, err);
+		return;
+	}
+	reservation_cancel(api->inventory, action->reservation);
+	action->waits = true;
+	if (!action->acted && action->owner && action->owner->refused(action->owner_arg, err))
+		return;
+	/* A job that ended without a word may have been killed at any instruction. */
+	if (err->status == 500 || err->status == 503 || err->status == 504)
+		keeper_heal(api->keeper, action->vm);
+	action_fail(action, err);
+}
+
+static void
+done(void *arg, void *result, const struct error *err)
+{
+	struct action *action = arg;
+
+	if (result)
+		succeed(action, result);
+	else
+		job_failed(action, err);
 }
 
 /* The work was on the host, and its result is the answer itself. */
@@ -301,13 +351,13 @@ action_new(
 	return action;
 }
 
-/* The operation of an action on this VM whose job is still to be started, NULL for none. */
-static const char *
+/* The action on this VM whose job is still to be started, or died; NULL for none. */
+static const struct action *
 find_waiting(const struct api *api, const char *vm)
 {
 	for (const struct action *action = api->actions; action; action = action->next) {
 		if (action->waits && str_equal(action->vm, vm))
-			return action->id;
+			return action;
 	}
 	return NULL;
 }
@@ -315,13 +365,14 @@ find_waiting(const struct api *api, const char *vm)
 static int
 check_waiting(const struct api *api, const char *vm, struct error *err)
 {
-	const char *other = find_waiting(api, vm);
+	const struct action *other = find_waiting(api, vm);
 
 	if (!other)
 		return 0;
-	error_set(err, 409, "another operation on this VM is under way: it waits for a host");
+	error_set(err, 409, "another operation on this VM is under way: %s",
+	    other->cause ? "how it ended is being found out" : "it waits for a host");
 	snprintf(err->vm, sizeof(err->vm), "%s", vm);
-	snprintf(err->operation, sizeof(err->operation), "%s", other);
+	snprintf(err->operation, sizeof(err->operation), "%s", other->id);
 	return -1;
 }
 
@@ -353,6 +404,10 @@ action_work(struct action *action, enum work_id work, const void *request,
 
 	action->waits_for_guest = work == WORK_VM_SHUTDOWN && action->success == 202;
 	action->in_background = work == WORK_VM_MIGRATE;
+	action->stage = WORK_STAGE_NONE;
+	if (work == WORK_VM_MIGRATE)
+		snprintf(action->target, sizeof(action->target), "%.36s",
+		    ((const struct vm_migrate_request *)request)->target);
 	action->mark = inventory_mark(api->inventory);
 	action->reservation = place->reservation;
 	str_set(&action->why, place->why);
@@ -476,73 +531,6 @@ void
 action_ask(struct api *api, struct request *req, enum work_id work, const void *request)
 {
 	action_look(api, req, work, request, NULL);
-}
-
-int
-action_find_vm(struct api *api, struct request *req)
-{
-	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
-	struct error err = { 0 };
-
-	if (view && view->local)
-		return 0;
-	if (!view)
-		error_set(&err, 404, "no VM '%s' is known", req->param);
-	else
-		error_set(&err, 503,
-		    "VM '%s' has left this host, and its new one has not told of it yet",
-		    req->param);
-	request_reply_error(req, &err);
-	return -1;
-}
-
-enum action_need
-action_need_of(unsigned int leases)
-{
-	return leases > 0 ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE;
-}
-
-int
-action_ready(struct api *api, enum action_need need, struct error *err)
-{
-	const char *storage = keeper_storage_why(api->keeper);
-	const char *lockspace = keeper_lockspace_why(api->keeper);
-	struct ready ready = { 0 };
-	int r = 0;
-
-	api->ready(api->ready_arg, &ready);
-	if (!str_empty(ready.libvirt))
-		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
-	else if (str_empty(keeper_env(api->keeper)->host))
-		r = error_set(err, 503, "libvirt has not told this host's uuid yet");
-	else if (need >= ACTION_NEEDS_STORAGE && !str_empty(storage))
-		r = error_set(err, 503, "storage: %s", storage);
-	else if (need >= ACTION_NEEDS_LOCKSPACE && !str_empty(lockspace))
-		r = error_set(err, 503, "lockspace: %s", lockspace);
-	model_clear(&ready_model, &ready);
-	return r;
-}
-
-int
-action_check_ready(struct api *api, struct request *req, enum action_need need)
-{
-	struct error err = { 0 };
-
-	if (action_ready(api, need, &err) == 0)
-		return 0;
-	request_reply_error(req, &err);
-	return -1;
-}
-
-int
-action_read(struct request *req, void *obj)
-{
-	struct error err = { 0 };
-
-	if (json_decode(req->route->request, req->body, req->body_len, obj, &err) == 0)
-		return 0;
-	request_reply_error(req, &err);
-	return -1;
 }
 
 void

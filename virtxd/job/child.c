@@ -56,6 +56,7 @@ struct child {
 	struct buffer output;
 	size_t scanned; /* up to here output has no newline */
 	size_t total;
+	enum work_stage stage;
 	enum frame frame; /* the first one counts */
 	char *text;
 	size_t text_len;
@@ -157,6 +158,11 @@ child_take_line(struct child *child, const char *line, size_t len)
 		if (sscanf(number, "%3d%c", &percent, &end) == 1 && percent >= 0 && percent <= 100)
 			return percent;
 	}
+	if (len == 7 && memcmp(line, "stage ", 6) == 0 && line[6] >= '0' &&
+	    line[6] < '0' + WORK_STAGE_N) {
+		child->stage = (enum work_stage)(line[6] - '0');
+		return -1;
+	}
 	if (len >= 7 && memcmp(line, "result ", 7) == 0) {
 		frame = FRAME_RESULT;
 		text = line + 7;
@@ -180,6 +186,7 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *child = arg;
 	struct buffer *output = &child->output;
+	enum work_stage stage = child->stage;
 	char chunk[65536], *newline;
 	int percent, last = -1;
 	size_t start = 0;
@@ -217,8 +224,8 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 	memmove(output->data, output->data + start, output->len - start);
 	output->len -= start;
 	child->scanned = output->len;
-	if (last >= 0 && child->state != CHILD_WRITTEN_OFF)
-		child->ops->progress(child->arg, last);
+	if ((last >= 0 || child->stage != stage) && child->state != CHILD_WRITTEN_OFF)
+		child->ops->progress(child->arg, last, child->stage);
 }
 
 static void

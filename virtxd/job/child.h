@@ -10,13 +10,15 @@
 #include <sys/types.h>
 
 #include "proto/error.h"
+#include "work/work.h"
 
 struct child;
 struct event_base;
 
 /* All are called from the loop, as the last thing that the child does there. */
 struct child_ops {
-	void (*progress)(void *arg, int percent);
+	/* percent is -1 where the stage alone is new. */
+	void (*progress)(void *arg, int percent, enum work_stage stage);
 	/* It outlived SIGKILL and is written off; ended comes when it is gone, if ever. */
 	void (*stuck)(void *arg);
 	void (*ended)(void *arg);

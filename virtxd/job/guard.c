@@ -122,7 +122,7 @@ ask_lockspace(struct guard *guard)
 }
 
 static void
-watch_progress(void *arg, int percent)
+watch_progress(void *arg, int percent, enum work_stage stage)
 {
 	struct guard *guard = arg;
 

@@ -94,12 +94,12 @@ job_tell(struct job *job, struct child *child, job_done done, void *arg)
 }
 
 static void
-job_on_progress(void *arg, int percent)
+job_on_progress(void *arg, int percent, enum work_stage stage)
 {
 	struct job *job = arg;
 
 	if (job->progress)
-		job->progress(job->arg, percent);
+		job->progress(job->arg, percent, stage);
 }
 
 static void

@@ -29,7 +29,8 @@ struct jobs_stats {
 /* result is the decoded model of the work's row (cleared after the callback), or NULL with err set.
  */
 typedef void (*job_done)(void *arg, void *result, const struct error *err);
-typedef void (*job_progress)(void *arg, int percent);
+/* percent is -1 where the stage alone is new. */
+typedef void (*job_progress)(void *arg, int percent, enum work_stage stage);
 
 /* Borrows the base. Owns SIGCHLD, ignores SIGPIPE, and makes this process the reaper of what its
  * children leave behind. Files 0 to 2 must be open. */

@@ -34,6 +34,7 @@ struct keeper {
 	struct event *period, *coalesce, *heal;
 	struct guard *guard;
 	struct newcomers *newcomers;
+	struct inquiries *inquiries;
 	struct slot probe, collect, refresh, inspect, reconcile;
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
@@ -205,6 +206,16 @@ sort_suspects(struct keeper *keeper)
 	keeper->suspects = busy;
 }
 
+static bool
+can_heal(void *arg)
+{
+	const struct keeper *keeper = arg;
+
+	return keeper->connected && has_storage(keeper);
+}
+
+static const struct inquiry_ops inquiry_ops = { .able = can_heal, .healed = heal_done };
+
 static void
 heal_due(evutil_socket_t fd, short what, void *arg)
 {
@@ -214,10 +225,12 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 
 	sort_suspects(keeper);
 	while (uuid_set_take(&keeper->wounded, uuid)) {
-		struct vm_request req = { .env = keeper->env, .uuid = uuid };
+		bool free = !jobs_busy(keeper->jobs, uuid) &&
+			    !inquiry_is_under_way(keeper->inquiries, uuid);
+		struct vm_heal_request req = { .env = keeper->env, .uuid = uuid };
 		struct error err = { 0 };
 
-		if (keeper->connected && has_storage(keeper) && !jobs_busy(keeper->jobs, uuid)) {
+		if (free && can_heal(keeper)) {
 			if (!job_start(keeper->jobs, WORK_VM_HEAL, &req, uuid, "", NULL, heal_done,
 				keeper, &err))
 				failed(WORK_VM_HEAL, &err);
@@ -228,6 +241,13 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 	keeper->wounded = busy;
 	if (!uuid_set_is_empty(&keeper->wounded) || !uuid_set_is_empty(&keeper->suspects))
 		arm(keeper->heal, HEAL_MS);
+}
+
+void
+keeper_find_out(struct keeper *keeper, const char *vm, const char *op, const char *target,
+    inquiry_found found, void *arg)
+{
+	inquiry_start(keeper->inquiries, vm, op, target, found, arg);
 }
 
 void
@@ -577,6 +597,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	};
 	keeper->newcomers = newcomers_new(
 	    jobs, inventory, &keeper->env, (int64_t)config->answer_timeout * 1000, inspect, keeper);
+	keeper->inquiries = inquiries_new(base, jobs, &keeper->env, &inquiry_ops, keeper);
 	keeper->period = event_new(base, -1, EV_PERSIST, period_due, keeper);
 	keeper->coalesce = evtimer_new(base, refresh_due, keeper);
 	keeper->heal = evtimer_new(base, heal_due, keeper);
@@ -593,6 +614,7 @@ keeper_free(struct keeper *keeper)
 	if (!keeper)
 		return;
 	inventory_unobserve(keeper->inventory, &observer, keeper);
+	inquiries_free(keeper->inquiries);
 	event_free(keeper->period);
 	event_free(keeper->coalesce);
 	event_free(keeper->heal);

@@ -7,6 +7,7 @@
 #ifndef JOB_KEEPER_H
 #define JOB_KEEPER_H
 
+#include "job/inquiry.h"
 #include "job/job.h"
 #include "state/config.h"
 #include "state/inventory.h"
@@ -34,6 +35,9 @@ void keeper_vm_changed(
     struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated);
 /* Undo or finish what an interrupted job left of this VM, as soon as it is free. */
 void keeper_heal(struct keeper *keeper, const char *uuid);
+/* The same for the operation op whose end is not known: see inquiry_start. */
+void keeper_find_out(struct keeper *keeper, const char *vm, const char *op, const char *target,
+    inquiry_found found, void *arg);
 
 /* Something was done to the registry or the storage: compare them with libvirt again. */
 void keeper_reconcile(struct keeper *keeper);

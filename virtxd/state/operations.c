@@ -139,6 +139,17 @@ operations_progress(struct operations *operations, const char *id, int percent)
 	tell(operations, entry);
 }
 
+void
+operations_say(struct operations *operations, const char *id, const char *msg)
+{
+	struct entry *entry = find(operations, id);
+
+	if (!entry || !under_way(entry))
+		return;
+	str_set(&entry->operation.msg, msg);
+	tell(operations, entry);
+}
+
 static void
 finish(const struct operations *operations, struct entry *entry, const char *msg,
     const struct error *err)

@@ -29,6 +29,8 @@ const char *operations_start(struct operations *operations, const char *op, cons
     const char *host, const char *user);
 /* An unknown id is passed over by all of these. */
 void operations_progress(struct operations *operations, const char *id, int percent);
+/* What is to be known of it before it ends. */
+void operations_say(struct operations *operations, const char *id, const char *msg);
 /* err NULL: completed, with msg (NULL for none). Else failed with its detail. A finished one stays
  * as it is. */
 void operations_finish(

@@ -257,11 +257,21 @@ static const struct field vm_request_fields[] = {
 const struct model vm_request_model = { "VmRequest", sizeof(struct vm_request), vm_request_fields,
 	ARRAY_SIZE(vm_request_fields) };
 
+static const struct field vm_heal_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_heal_request, env, work_env),
+	FIELD("uuid", struct vm_heal_request, uuid),
+	FIELD("op", struct vm_heal_request, op),
+	FIELD("target", struct vm_heal_request, target),
+};
+const struct model vm_heal_request_model = { "VmHealRequest", sizeof(struct vm_heal_request),
+	vm_heal_request_fields, ARRAY_SIZE(vm_heal_request_fields) };
+
 static const struct field vm_result_fields[] = {
 	FIELD("gone", struct vm_result, gone),
 	FIELD("moved", struct vm_result, moved),
 	FIELD("nothing", struct vm_result, nothing),
 	FIELD("defined", struct vm_result, defined),
+	FIELD("done", struct vm_result, done),
 	FIELD_STRUCT("vm", struct vm_result, vm, vm_report),
 	FIELD("warning", struct vm_result, warning),
 };

@@ -197,12 +197,19 @@ struct vm_request {
 	char *uuid;
 	bool if_needed; /* one that is so already is no error */
 };
+struct vm_heal_request {
+	struct work_env env;
+	char *uuid;
+	char *op; /* the operation of the VM that was interrupted, "" for none that is asked for */
+	char *target; /* the host that it was to move the VM to */
+};
 /* The answer of every vm- job. */
 struct vm_result {
 	bool gone;    /* the VM is no more; else vm tells how it is now */
 	bool moved;   /* the VM is on another host; vm tells nothing */
 	bool nothing; /* it was already as was asked for */
 	bool defined; /* libvirt did not have it before (vm-register) */
+	bool done;    /* what the operation wanted is so (vm-heal) */
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */
 };
@@ -224,6 +231,7 @@ extern const struct model repair_vm_model, repair_request_model;
 extern const struct model vm_check_request_model, vm_create_request_model, vm_update_request_model,
     vm_delete_request_model, vm_boot_request_model, vm_migrate_request_model,
     migration_control_request_model;
-extern const struct model vm_shutdown_request_model, vm_request_model, vm_result_model;
+extern const struct model vm_shutdown_request_model, vm_request_model, vm_heal_request_model,
+    vm_result_model;
 
 #endif

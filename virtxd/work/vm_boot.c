@@ -13,6 +13,7 @@
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
+#include "work/work.h"
 
 static int
 start(virDomainPtr domain, const char *uuid, struct error *err)
@@ -118,15 +119,20 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
 	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||
 	    check_disks(req, &info.def, err) < 0 ||
-	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0) ||
-	    oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
+	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0))
+		return -1;
+	work_stage(WORK_STAGE_BEGUN);
+	if (oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
 	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, &ended, err) < 0) {
 		/* One that is "started" without a job is what vm-heal looks for. */
-		if (ended)
+		if (ended) {
 			oplog_end(domain, "VmBoot", ts, NULL, err);
-		else
+			if (virDomainIsActive(domain) == 0)
+				work_stage(WORK_STAGE_NONE);
+		} else {
 			oplog_begin(domain, "VmBoot", err->detail, &ts, NULL);
+		}
 		return -1;
 	}
 	oplog_end(domain, "VmBoot", ts, "", NULL);

@@ -5,6 +5,7 @@
 #include "work/hypervisor.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
+#include "work/work.h"
 
 /* All disks as they were asked for, before the first is touched. */
 static void
@@ -51,12 +52,15 @@ work_vm_create(const void *request, void *result, struct error *err)
 	    hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
 	plan(req, &journal);
+	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
 	if (make(req, conn, &res->vm, err) == 0 &&
 	    vm_finish(&req->env, conn, &journal, &res->warning, err) == 0)
 		return 0;
-	if (vm_undo(&req->env, conn, &journal, &left) < 0)
+	if (vm_undo(&req->env, conn, &journal, &left) == 0)
+		work_stage(WORK_STAGE_NONE);
+	else
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
 	return -1;
 }

@@ -7,6 +7,7 @@
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_steps.h"
+#include "work/work.h"
 
 /* All disks but those that are another VM's: of these the definition alone goes. */
 static void
@@ -61,6 +62,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 		return error_set(err, 422, "VM '%s' is not deleted with its storage: %s", req->uuid,
 		    info.foreign_why);
 	plan(req, &info, &journal, &res->warning);
+	work_stage(WORK_STAGE_BEGUN);
 	/* Deleting is the way out of a full disk. What a crash leaves of it then, a repair finds.
 	 */
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0 &&

@@ -10,12 +10,13 @@
 #include "work/vm_leases.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
+#include "work/vm_verdict.h"
 
 /* A VM that went off leaves its cloud-init CD behind; one that went to another host took it along,
  * resource and all. */
 static int
 heal_cloud_init(
-    const struct vm_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
+    const struct vm_heal_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
 {
 	_free_ char *xml = NULL;
 	struct error cause = { 0 };
@@ -64,7 +65,7 @@ heal_oplog(virDomainPtr domain, const char *host, const struct oplog_list *oplog
 
 /* One that was paused or resumed by somebody else, or came here paused. */
 static void
-note_pause(const struct vm_request *req, virDomainPtr domain, const struct domain_info *info)
+note_pause(const struct vm_heal_request *req, virDomainPtr domain, const struct domain_info *info)
 {
 	struct error err = { 0 };
 	enum vmrunstate runstate;
@@ -77,22 +78,16 @@ note_pause(const struct vm_request *req, virDomainPtr domain, const struct domai
 		    "job", "the leases of paused VM '%s' are not known: %s", req->uuid, err.detail);
 }
 
-int
-work_vm_heal(const void *request, void *result, struct error *err)
+/* The VM itself, once its journal is settled. */
+static int
+heal(
+    const struct vm_heal_request *req, virConnectPtr conn, struct vm_result *res, struct error *err)
 {
-	const struct vm_request *req = request;
-	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
 	_domain_ virDomainPtr domain = NULL;
 	_domain_info_ struct domain_info info = { 0 };
-	_close_ int lock = -1;
 	struct error cause = { 0 };
 	enum migration_end end;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
-		return -1;
 	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
 		res->gone = cause.status == 404;
 		if (!res->gone)
@@ -117,4 +112,22 @@ work_vm_heal(const void *request, void *result, struct error *err)
 	heal_oplog(domain, req->env.host, &info.oplog);
 	note_pause(req, domain, &info);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
+}
+
+int
+work_vm_heal(const void *request, void *result, struct error *err)
+{
+	const struct vm_heal_request *req = request;
+	struct vm_result *res = result;
+	_connect_ virConnectPtr conn = NULL;
+	_close_ int lock = -1;
+	int finished;
+
+	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
+	    hypervisor_open(req->env.uri, &conn, err) < 0)
+		return -1;
+	finished = vm_settle(&req->env, conn, req->uuid, &res->warning, err);
+	if (finished < 0 || heal(req, conn, res, err) < 0)
+		return -1;
+	return vm_verdict(req, finished > 0, res, err);
 }

@@ -161,6 +161,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	int64_t ts;
 	int r;
 
+	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
 	work_progress(0);
@@ -181,6 +182,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 			vm_forget_local_variables(req->uuid);
 		return 0;
 	}
+	work_stage(WORK_STAGE_NONE);
 	if (r == 0)
 		return error_set(err, 500, "VM '%s' is still here after its migration", req->uuid);
 	oplog_end(domain, "VmMigrate", ts, NULL, err);

@@ -8,6 +8,7 @@
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_steps.h"
+#include "work/work.h"
 
 /* Pausing and resuming differ in one step. */
 struct action {
@@ -82,10 +83,13 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 		return error_set_type(err, ERROR_NOT_RUNNING, "cannot %s VM '%s': it is %s, not %s",
 		    action->verb, req->uuid, enum_word(&vmrunstate_enum, runstate),
 		    enum_word(&vmrunstate_enum, action->from));
+	work_stage(WORK_STAGE_BEGUN);
 	if (oplog_begin(domain, action->op, "", &ts, err) < 0)
 		return -1;
 	if (action->act(req, domain, &info, &res->warning, err) < 0) {
 		oplog_end(domain, action->op, ts, NULL, err);
+		if (hypervisor_runstate(domain, &runstate, NULL) == 0 && runstate == action->from)
+			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
 	oplog_end(domain, action->op, ts, "", NULL);

@@ -5,6 +5,7 @@
 #include "work/oplog.h"
 #include "work/vm_already.h"
 #include "work/vm_lock.h"
+#include "work/work.h"
 
 enum { FORCE_ACPI, FORCE_TERM, FORCE_KILL };
 
@@ -41,13 +42,17 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 		return vm_already(
 		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_OFF, res, err);
 	transient = virDomainIsPersistent(domain) == 0;
+	work_stage(WORK_STAGE_BEGUN);
 	if (oplog_begin(domain, "VmShutdown", msg, &ts, err) < 0)
 		return -1;
 	if (act(domain, req->force) < 0) {
 		hypervisor_error(err, 424, "cannot shut down VM '%s'", req->uuid);
 		oplog_end(domain, "VmShutdown", ts, NULL, err);
+		if (virDomainIsActive(domain) == 1)
+			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
+	work_stage(WORK_STAGE_DONE);
 	/* An ACPI shutdown ends when the guest has obeyed: vm-heal writes that down. */
 	if (req->force != FORCE_ACPI) {
 		/* libvirt forgets one that has no definition. */

@@ -341,5 +341,5 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 		return vm_undo(env, conn, &journal, err);
 	if (!str_equal(journal.op, "VmDelete") && register_again(env, conn, uuid, err) < 0)
 		return -1;
-	return vm_finish(env, conn, &journal, warning, err);
+	return vm_finish(env, conn, &journal, warning, err) < 0 ? -1 : 1;
 }

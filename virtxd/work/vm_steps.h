@@ -53,7 +53,8 @@ int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal
 /*
  * Finishes or undoes what an earlier operation has left half done: the VM's journal, if there is
  * one. Fails when that cannot be done now. A VM that was migrating may be gone after it; of one
- * that another host has in its registry by then nothing is undone or finished here.
+ * that another host has in its registry by then nothing is undone or finished here. 1 where a
+ * change was carried to its end, else 0.
  */
 int vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
     struct error *err);

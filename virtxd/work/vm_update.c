@@ -11,6 +11,7 @@
 #include "work/vm_owner.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
+#include "work/work.h"
 
 /* A disk that is kept stays as it was made: its mode does not change under it. */
 static int
@@ -105,14 +106,18 @@ change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *de
 	struct error left = { 0 };
 
 	if (vm_make_disks(&req->env, req->uuid, def, old, &res->vm, err) == 0) {
-		if (redefine(req, conn, def, old_xml, err) == 0)
+		if (redefine(req, conn, def, old_xml, err) == 0) {
+			work_stage(WORK_STAGE_DONE);
 			return vm_finish(&req->env, conn, journal, &res->warning, err);
+		}
 		if (restore(req, conn, old_xml, &left) < 0) {
 			error_append(err, "%s", left.detail);
 			return -1;
 		}
 	}
-	if (vm_undo(&req->env, conn, journal, &left) < 0)
+	if (vm_undo(&req->env, conn, journal, &left) == 0)
+		work_stage(WORK_STAGE_NONE);
+	else
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
 	return -1;
 }
@@ -161,6 +166,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 		r = edit(req, conn, &def, xml, &edited, err);
 	if (r == 0) {
 		plan(req, &info.def, &journal);
+		work_stage(WORK_STAGE_BEGUN);
 		r = journal_save(req->env.root, req->env.host, &journal, err);
 	}
 	if (r == 0)

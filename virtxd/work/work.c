@@ -50,7 +50,7 @@ const struct work works[WORK_N] = {
 	    "abort a VM's migration, or pause the VM, or change to post-copy",
 	    &migration_control_request_model, &vm_result_model, 40, true, work_migration_control },
 	[WORK_VM_HEAL] = { "vm-heal", "undo or finish what an interrupted job left of a VM",
-	    &vm_request_model, &vm_result_model, 3600, false, work_vm_heal },
+	    &vm_heal_request_model, &vm_result_model, 3600, false, work_vm_heal },
 	[WORK_VM_REGISTER] = { "vm-register", "make registry and libvirt agree about a VM",
 	    &vm_request_model, &vm_result_model, 600, false, work_vm_register },
 	[WORK_REPAIR] = { "repair", "repair what was left behind, or tell what would be done",

@@ -61,4 +61,14 @@ void work_print_list(void);
 /* Called by the running work: 0..100. Only changes are written. */
 void work_progress(int percent);
 
+/* How far the change is that a work makes, for who finds its process dead. */
+enum work_stage {
+	WORK_STAGE_NONE,  /* nothing is changed, or all of it is undone */
+	WORK_STAGE_BEGUN, /* something may be half done: what is true is for vm-heal to find out */
+	WORK_STAGE_DONE,  /* the change is made, and vm-heal tidies up */
+	WORK_STAGE_N,
+};
+/* Called by the running work before what it does, and after what it has undone. */
+void work_stage(enum work_stage stage);
+
 #endif

@@ -52,6 +52,15 @@ work_progress(int percent)
 	write_frame("progress", text, strlen(text));
 }
 
+void
+work_stage(enum work_stage stage)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)stage);
+	write_frame("stage", text, strlen(text));
+}
+
 /*
  * Keeps the frames apart from what a library prints and a helper inherits: those get stderr as
  * their stdout.

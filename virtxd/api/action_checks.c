@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is looked at before an action begins. */
+#include "api/action.h"
+#include "api/context.h"
+#include "proto/json.h"
+
+int
+action_find_vm(struct api *api, struct request *req)
+{
+	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
+	struct error err = { 0 };
+
+	if (view && view->local)
+		return 0;
+	if (!view)
+		error_set(&err, 404, "no VM '%s' is known", req->param);
+	else
+		error_set(&err, 503,
+		    "VM '%s' has left this host, and its new one has not told of it yet",
+		    req->param);
+	request_reply_error(req, &err);
+	return -1;
+}
+
+enum action_need
+action_need_of(unsigned int leases)
+{
+	return leases > 0 ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE;
+}
+
+int
+action_ready(struct api *api, enum action_need need, struct error *err)
+{
+	const char *storage = keeper_storage_why(api->keeper);
+	const char *lockspace = keeper_lockspace_why(api->keeper);
+	struct ready ready = { 0 };
+	int r = 0;
+
+	api->ready(api->ready_arg, &ready);
+	if (!str_empty(ready.libvirt))
+		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
+	else if (str_empty(keeper_env(api->keeper)->host))
+		r = error_set(err, 503, "libvirt has not told this host's uuid yet");
+	else if (need >= ACTION_NEEDS_STORAGE && !str_empty(storage))
+		r = error_set(err, 503, "storage: %s", storage);
+	else if (need >= ACTION_NEEDS_LOCKSPACE && !str_empty(lockspace))
+		r = error_set(err, 503, "lockspace: %s", lockspace);
+	model_clear(&ready_model, &ready);
+	return r;
+}
+
+int
+action_check_ready(struct api *api, struct request *req, enum action_need need)
+{
+	struct error err = { 0 };
+
+	if (action_ready(api, need, &err) == 0)
+		return 0;
+	request_reply_error(req, &err);
+	return -1;
+}
+
+int
+action_read(struct request *req, void *obj)
+{
+	struct error err = { 0 };
+
+	if (json_decode(req->route->request, req->body, req->body_len, obj, &err) == 0)
+		return 0;
+	request_reply_error(req, &err);
+	return -1;
+}
