@@ -150,6 +150,7 @@ place_need(struct inventory *inventory, const struct placement_need *need, char 
 		assert_string_equal(ret.candidates[0].host, ret.host);
 	} else {
 		assert_int_equal(err.status, 422);
+		assert_int_equal(error_get_type(&err), ERROR_NO_HOST);
 		assert_string_equal(ret.host, "");
 	}
 	if (reason)

@@ -202,7 +202,7 @@ check_attempts(struct placing *placing, struct error *err)
 	const char *name = str_or_empty(placing->options.vmdef.name);
 
 	if (placing->n_excluded == HOSTS_MAX)
-		return error_set(err, 422, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
+		return error_set_type(err, ERROR_NO_HOST, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
 		    name, placing->excluded[HOSTS_MAX - 1].why);
 	if (placing->attempts < ATTEMPTS_MAX && monotonic_ms() < placing->deadline) {
 		placing->attempts++;

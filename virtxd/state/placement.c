@@ -275,7 +275,7 @@ refuse(const struct planner *planner, const struct placement_need *need,
 	ret->reason = xasprintf("no host can take VM '%s' with %d MiB of %s: %s",
 	    str_or_empty(need->def->name), need->def->memory.total, kind(need),
 	    n ? why.data : "none is known");
-	return error_set(err, 422, "%s", ret->reason);
+	return error_set_type(err, ERROR_NO_HOST, "%s", ret->reason);
 }
 
 static void
