@@ -124,7 +124,7 @@ def test_networks(hosts):
         for host in hosts:
             assert re.search(rf"{host.name}: [^;]*{word}", answer.json()["detail"]), answer.text
         plan = post(one, definition, "?dry_run=1").json()
-        assert [word in item["reason"] for item in plan["candidates"] if item["host"] == one.uuid] == [True], plan
+        assert plan["host"] == "" and [word in item["reason"] for item in plan["candidates"]] == [True] * 3, plan
         assert len(one.api("GET", "/operations").json()["items"]) == before
     assert counts(hosts) == [0, 0, 0]
     with bridge(three, "vxplnone"):
@@ -132,6 +132,11 @@ def test_networks(hosts):
             answer = post(host, small(f"netted{host.name}", nets=[net("vxplnone", 1)]))
             assert answer.status == 201, answer.text
         assert counts(hosts) == [0, 0, 2]
+        plan = post(two, small("plan", nets=[net("vxplnone", 1)]), "?dry_run=1").json()
+        assert plan["host"] == three.uuid, plan
+        plan = two.api("POST", "/vms?dry_run=1",
+                       {"vmdef": small("plan", nets=[net("vxplnone", 1)]), "host": one.uuid}).json()
+        assert plan["host"] == "" and "no bridge" in plan["reason"], plan
     # What it has stays, what it gets must be there.
     uuid = answer.json()
     definition = small(f"netted{three.name}", nets=[net("vxplnone", 1)], vlanid=7)

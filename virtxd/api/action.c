@@ -8,6 +8,7 @@
 
 #include "api/context.h"
 #include "api/departure.h"
+#include "api/dry_run.h"
 #include "api/finding.h"
 #include "api/handlers.h"
 #include "api/room.h"
@@ -543,6 +544,7 @@ actions_free(struct api *api)
 	departures_free(api);
 	rooms_free(api);
 	forgettings_free(api);
+	dry_runs_free(api);
 	while (api->actions) {
 		reply_error(api->actions, &err);
 		action_free(api->actions);

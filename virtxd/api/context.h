@@ -76,6 +76,7 @@ struct api {
 	struct action *actions;		   /* under way; actions_free ends them */
 	LIST_HEAD(, migration) migrations; /* that are followed; migrations_free ends them */
 	LIST_HEAD(, departure) departures; /* VMs that leave; departures_free ends them */
+	LIST_HEAD(, dry_run) dry_runs;	   /* that wait for others; dry_runs_free ends them */
 	LIST_HEAD(, room) rooms;	   /* on other hosts; rooms_free ends them */
 	/* Hosts that others are asked to forget, too; forgettings_free ends them. */
 	LIST_HEAD(, forgetting) forgettings;

@@ -118,8 +118,9 @@ choose(struct departure *departure, const struct inventory_vm *view, struct erro
 	int r;
 
 	if (departure->n_excluded == HOSTS_MAX)
-		return error_set_type(err, ERROR_NO_HOST, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
-		    departure->vm, departure->excluded[HOSTS_MAX - 1].why);
+		return error_set_type(err, ERROR_NO_HOST,
+		    "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX, departure->vm,
+		    departure->excluded[HOSTS_MAX - 1].why);
 	r = placing_choose(departure->api, &need, &placement, err);
 	if (r == 0) {
 		snprintf(departure->target, sizeof(departure->target), "%.36s", placement.host);

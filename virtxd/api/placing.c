@@ -202,8 +202,9 @@ check_attempts(struct placing *placing, struct error *err)
 	const char *name = str_or_empty(placing->options.vmdef.name);
 
 	if (placing->n_excluded == HOSTS_MAX)
-		return error_set_type(err, ERROR_NO_HOST, "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX,
-		    name, placing->excluded[HOSTS_MAX - 1].why);
+		return error_set_type(err, ERROR_NO_HOST,
+		    "%d hosts do not take VM '%s'; the last: %s", HOSTS_MAX, name,
+		    placing->excluded[HOSTS_MAX - 1].why);
 	if (placing->attempts < ATTEMPTS_MAX && monotonic_ms() < placing->deadline) {
 		placing->attempts++;
 		return 0;

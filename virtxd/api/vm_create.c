@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/action.h"
 #include "api/context.h"
+#include "api/dry_run.h"
 #include "api/handlers.h"
 #include "api/maintainer.h"
 #include "api/placing.h"
@@ -47,33 +48,13 @@ create_here(
 	action_start_placed(api, req, WORK_VM_CREATE, &create, uuid, 201, &place);
 }
 
-/* Explains the host that is named, or all. */
-static void
-explain(struct api *api, struct request *req, const struct vm_create_options *options,
-    const struct error *lack)
-{
-	char host[UUID_TEXT_SIZE] = "";
-	struct placement_excluded self = { .host = inventory_self(api->inventory) };
-	struct placement_need need = { .vm = "", .from = "", .def = &options->vmdef };
-
-	if (!str_empty(options->host))
-		uuid_normalize(options->host, host);
-	need.target = host;
-	if (lack) {
-		self.why = lack->detail;
-		need.excluded = &self;
-		need.n_excluded = 1;
-	}
-	placing_explain(api, req, &need);
-}
-
 /* lack is why this host cannot have it, NULL where it can. */
 static void
 create(struct api *api, struct request *req, const struct vm_create_options *options, bool dry_run,
     const struct error *lack)
 {
 	if (dry_run)
-		explain(api, req, options, lack);
+		dry_run_start(api, req, options, lack);
 	else if (str_empty(options->host) && !req->looped)
 		placing_create(api, req, options, create_here, lack);
 	else if (lack && str_empty(options->host))
