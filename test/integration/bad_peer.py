@@ -18,6 +18,7 @@ NEVER = json.dumps({"type": "about:blank", "title": "Conflict", "status": 409, "
 
 # What is said once to each request, and what follows over and over.
 ANSWERS = {
+    "good": (OK + b"Content-Length: 2\r\n\r\n{}", b""),
     "nuls": (OK + b"Content-Length: 60000\r\n\r\n" + bytes(60000), b""),
     "no_body": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 60000\r\n\r\n", b""),
     "bad_status": (b"HTTP/1.1 -500 No\r\nContent-Length: 2\r\n\r\n{}", b""),

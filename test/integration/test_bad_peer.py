@@ -17,7 +17,8 @@ PATIENCE = float(os.environ.get("VIRTX_PATIENCE", "1"))
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad_peer.py")
 CLIENTS = 16
 GROWTH_KIB = 32 * 1024
-HEALTHZ_S = 0.050
+# The bar; in a few seconds one pause of the machine is more than one in a hundred.
+HEALTHZ_S = 0.050 if SECONDS >= 60 else 0.200
 LOG_LINES = 200  # however long it lasts
 
 
@@ -41,11 +42,15 @@ def lab2():
 def prefer(pid):
     """What else runs on the machine must not be what is measured."""
     os.setpriority(os.PRIO_PROCESS, pid, -15)
-    try:
-        with open(f"/proc/{pid}/autogroup", "w") as file:
-            file.write("-15")
-    except OSError:
-        pass  # the kernel has no groups by session
+    if not os.path.exists(f"/proc/{pid}/autogroup"):
+        return  # the kernel shares the processors between processes, not sessions
+    for _ in range(20):
+        try:
+            with open(f"/proc/{pid}/autogroup", "w") as file:
+                file.write("-15")
+            return
+        except OSError:
+            time.sleep(0.2)  # it takes this a few times a second only
 
 
 def start(host, *words):
