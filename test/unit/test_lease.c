@@ -72,6 +72,49 @@ test_owner(void **state)
 }
 
 static void
+expect_health(const char *name, enum lease_health health, const char *words)
+{
+	_free_ char *path = lease_path(disk_root, name);
+	enum lease_health found = LEASE_SOUND;
+	struct error why = { 0 }, err = { 0 };
+	char owner[37] = "unset";
+
+	if (lease_health(disk_root, name, &found, owner, &why, &err) < 0)
+		fail_msg("%s", err.detail);
+	assert_int_equal(found, health);
+	assert_string_equal(owner, "");
+	if (!strstr(why.detail, words) || !strstr(why.detail, path))
+		fail_msg("'%s' is not in '%s'", words, why.detail);
+}
+
+/* What the file alone tells; what sanlock says of its front is in test_repair.py. Then what is left
+ * of it goes. */
+static void
+test_health(void **state)
+{
+	struct error err = { 0 };
+	char text[] = "no uuid";
+
+	make_resource("ill", "", 0);
+	expect_health("ill", LEASE_DAMAGED, "is damaged: no VM is written in it");
+	make_resource("ill", text, sizeof(text));
+	expect_health("ill", LEASE_DAMAGED, "is damaged: what is written in it is no VM");
+	make_resource("ill", NULL, 0);
+	expect_health("ill", LEASE_DAMAGED, "is damaged: of its file 5000 bytes are left");
+	assert_int_equal(unlink(at("lock/ill/ill")), 0);
+	expect_health("ill", LEASE_MISSING, "is missing");
+	assert_int_equal(mkdir(at("lock/ill/ill"), 0700), 0);
+	expect_health("ill", LEASE_DAMAGED, "is damaged: it is a directory");
+	assert_int_equal(rmdir(at("lock/ill/ill")), 0);
+	make_resource("ill", NULL, 0);
+	assert_int_equal(lease_discard(disk_root, "ill", TEST_VM, &err), 0);
+	assert_int_equal(access(at("lock/ill"), F_OK), -1);
+	assert_int_equal(access(at("lock/.ill." TEST_VM ".deleted"), F_OK), -1);
+	assert_int_equal(lease_discard(disk_root, "ill", TEST_VM, &err), 0);
+	expect_health("ill", LEASE_MISSING, "is missing");
+}
+
+static void
 test_names(void **state)
 {
 	static const char *const bad[] = { "", "..", ".hidden", "a/b", "../ds",
@@ -297,6 +340,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path_of),
 		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_daemon),
 		cmocka_unit_test(test_create_exists),
