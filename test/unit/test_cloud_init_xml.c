@@ -87,6 +87,26 @@ test_dumps(void **state)
 	add_and_remove("domain/read/go.xml");
 }
 
+/* The definition of a VM that runs with one has the mark alone. */
+static void
+test_mark(void **state)
+{
+	static const char xml[] =
+	    "<domain><uuid>" UUID "</uuid><metadata><c:data-ci xmlns:c='virtx-ci'/></metadata>"
+	    "<devices/></domain>";
+	struct domain_info info = { 0 };
+	struct error err = { 0 };
+	_free_ char *out = NULL, *again = NULL;
+
+	assert_int_equal(domain_xml_read(xml, "/vms", &info, &err), 0);
+	assert_string_equal(info.cloud_init, cd);
+	domain_info_clear(&info);
+	assert_int_equal(cloud_init_xml_remove(xml, "/vms", cd, &out, &err), 0);
+	assert_null(strstr(out, "data-ci"));
+	assert_int_equal(cloud_init_xml_remove(out, "/vms", cd, &again, &err), 0);
+	assert_null(again);
+}
+
 /* A lease alone, and a disk alone, as one who attaches them one by one leaves it. */
 static void
 test_halves(void **state)
@@ -153,6 +173,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dumps),
+		cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_halves),
 		cmocka_unit_test(test_refusals),
 	};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The cloud-init CD with its lease, put into and taken out of a domain's inactive XML. */
+/* The cloud-init CD with its lease, put into the XML that a VM is started from. */
 #include "domain/cloud_init_xml.h"
 
 #include "domain/disk_xml.h"
+#include "domain/metadata_xml.h"
 #include "domain/xml.h"
 #include "proto/vmdef.h"
 
@@ -84,14 +85,16 @@ int
 cloud_init_xml_remove(const char *xml, const char *root, char *path, char **ret, struct error *err)
 {
 	_xmltree_ struct xml_tree tree = { 0 };
-	xmlNode *devices, *next;
+	xmlNode *devices, *next, *mark;
 	bool removed;
 
 	*ret = NULL;
 	devices = open_devices(xml, &tree, err);
 	if (!devices)
 		return -1;
-	removed = remove_lease(devices, path, root);
+	mark = metadata_xml_cd(devices->parent);
+	removed = remove_lease(devices, path, root) || mark;
+	xml_remove(mark);
 	for (xmlNode *node = xml_child(devices, "disk"); node; node = next) {
 		_free_ char *file = xml_attr(xml_child(node, "source"), "file");
 

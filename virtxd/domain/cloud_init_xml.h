@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The cloud-init CD with its lease, put into and taken out of a domain's inactive XML. */
+/* The cloud-init CD with its lease, put into the XML that a VM is started from. */
 #ifndef DOMAIN_CLOUD_INIT_XML_H
 #define DOMAIN_CLOUD_INIT_XML_H
 
@@ -12,8 +12,8 @@ struct disk cloud_init_disk(char *path);
  * no domain's. */
 int cloud_init_xml_add(
     const char *xml, const char *root, char *path, char **ret, struct error *err);
-/* xml without a cloud-init CD, and without the lease of the one at path; *ret is the caller's, NULL
- * when xml has neither. 500 for XML that is no domain's. */
+/* xml without a cloud-init CD, its mark, and the lease of the one at path; *ret is the caller's,
+ * NULL when xml has none. 500 for XML that is no domain's. */
 int cloud_init_xml_remove(
     const char *xml, const char *root, char *path, char **ret, struct error *err);
 

@@ -23,7 +23,7 @@ struct domain_info {
 	bool ours;	   /* it has metadata of VirtX, or a lease */
 	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
 	struct oplog_list oplog;
-	char *cloud_init; /* path of the cloud-init CD that is attached, NULL for none */
+	char *cloud_init; /* path of the cloud-init CD of its latest boot, NULL for none */
 	char
 	    *variables; /* path of the UEFI variables, NULL where libvirt chooses, "" for no file */
 };

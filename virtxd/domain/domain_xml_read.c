@@ -161,6 +161,8 @@ domain_xml_read(const char *xml, const char *root, struct domain_info *ret, stru
 	metadata_xml_read(domain, ret, &order, &vlanid);
 	read_machine(domain, &ret->def);
 	disk_xml_read(devices, root, order, ret);
+	if (!ret->cloud_init && metadata_xml_cd(domain))
+		ret->cloud_init = xasprintf("%s/ds/ci/%s/seed.iso", root, ret->uuid);
 	net_xml_read(devices, ret);
 	if (!ret->def.n_nets)
 		ret->def.vlanid = vlanid;

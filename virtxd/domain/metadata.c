@@ -122,6 +122,15 @@ metadata_xml_edit(struct xml_tree *tree, xmlNode *domain, const xmlNode *fresh)
 		xml_move(node, metadata);
 }
 
+xmlNode *
+metadata_xml_cd(const xmlNode *domain)
+{
+	const xmlNode *metadata = xml_child(domain, "metadata");
+
+	return metadata ? (xmlNode *)find_element(metadata->children, "data-ci", METADATA_CD_KEY)
+			: NULL;
+}
+
 static void
 read_vm(const xmlNode *vm, struct vmdef *def, char **order, int16_t *vlanid)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operation log elements of a domain's metadata: one for each kind, the latest. */
+/* Elements of a domain's metadata: the operation log, one for each kind, the latest; and the mark
+ * of a VM that was booted with a cloud-init CD, which its definition does not have. */
 #ifndef DOMAIN_METADATA_H
 #define DOMAIN_METADATA_H
 
@@ -8,6 +9,9 @@
 
 #define METADATA_OP_PREFIX \
 	"virtx-op-" /* namespace URI and prefix are this and the operation's name */
+
+#define METADATA_CD_KEY	    "virtx-ci" /* namespace URI and prefix */
+#define METADATA_CD_ELEMENT "<data-ci/>"
 
 /* The element <data-op> of one item, for virDomainSetMetadata; and the key (prefix) and uri for it,
  * which are equal. The caller frees. */

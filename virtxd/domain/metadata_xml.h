@@ -16,4 +16,7 @@ void metadata_xml_edit(struct xml_tree *tree, xmlNode *domain, const xmlNode *fr
 void metadata_xml_read(
     const xmlNode *domain, struct domain_info *info, char **order, int16_t *vlanid);
 
+/* The mark of a boot with a cloud-init CD, or NULL. */
+xmlNode *metadata_xml_cd(const xmlNode *domain);
+
 #endif

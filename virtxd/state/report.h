@@ -24,7 +24,7 @@ struct vm_report {
 	struct oplog_list oplog;
 	bool foreign; /* not made by VirtX */
 	char *foreign_why;
-	char *cloud_init; /* path of the CD that is attached, "" for none */
+	char *cloud_init; /* path of the CD that it was booted with, "" for none */
 	bool has_stats;	  /* the figures below were read; counters are since the start of the VM */
 	int64_t cpu_ns;
 	int64_t memory_rss;   /* KiB */

@@ -6,6 +6,7 @@
 #include "disk/lease.h"
 #include "disk/seed.h"
 #include "domain/cloud_init_xml.h"
+#include "domain/metadata.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/storage.h"
@@ -47,7 +48,6 @@ inactive_xml(virDomainPtr domain, const char *uuid, struct error *err)
 	return xml;
 }
 
-/* CD and lease change in one step: no half of them is ever defined. */
 static int
 redefine(virConnectPtr conn, const char *uuid, const char *xml, struct error *err)
 {
@@ -75,18 +75,24 @@ make(const struct work_env *env, const char *uuid, char *path,
 }
 
 int
-cloud_init_attach(const struct work_env *env, virConnectPtr conn, virDomainPtr domain,
-    const char *uuid, const struct cloud_init_option *options, size_t n, struct error *err)
+cloud_init_start(const struct work_env *env, virDomainPtr domain, const char *uuid,
+    const struct cloud_init_option *options, size_t n, struct error *err)
 {
 	_free_ char *path = seed_path(env->root, uuid);
 	_free_ char *old = NULL, *xml = NULL;
+	_domain_ virDomainPtr started = NULL;
 
 	if (make(env, uuid, path, options, n, err) < 0)
 		return -1;
 	old = inactive_xml(domain, uuid, err);
 	if (!old || cloud_init_xml_add(old, env->root, path, &xml, err) < 0)
 		return -1;
-	return redefine(conn, uuid, xml, err);
+	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, METADATA_CD_ELEMENT,
+		METADATA_CD_KEY, METADATA_CD_KEY, VIR_DOMAIN_AFFECT_CONFIG) < 0)
+		return hypervisor_error(err, 424, "cannot mark the CD in VM '%s'", uuid);
+	/* The definition stays beside it. */
+	started = virDomainCreateXML(virDomainGetConnect(domain), xml, 0);
+	return started ? 0 : hypervisor_error(err, 424, "libvirt refuses to start it with its CD");
 }
 
 static int

@@ -53,11 +53,10 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 	}
 	if (req->n_cloud_init == 0)
 		return start(domain, req->uuid, err);
-	if (cloud_init_attach(
-		&req->env, conn, domain, req->uuid, req->cloud_init, req->n_cloud_init, err) < 0)
-		error_wrap(err, "cannot boot VM '%s'", req->uuid);
-	else if (start(domain, req->uuid, err) == 0)
+	if (cloud_init_start(
+		&req->env, domain, req->uuid, req->cloud_init, req->n_cloud_init, err) == 0)
 		return 0;
+	error_wrap(err, "cannot boot VM '%s'", req->uuid);
 	*ended = undo(req, conn, domain, &left) == 0;
 	if (!*ended)
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
