@@ -180,6 +180,7 @@ const struct model vmdef_model = { "Vmdef", sizeof(struct vmdef), vmdef_fields,
 static const struct field vmruninfo_fields[] = {
 	FIELD_ENUM("runstate", struct vmruninfo, runstate, vmrunstate),
 	FIELD("host", struct vmruninfo, host),
+	FIELD("reason", struct vmruninfo, reason),
 };
 const struct model vmruninfo_model = { "Vmruninfo", sizeof(struct vmruninfo), vmruninfo_fields,
 	ARRAY_SIZE(vmruninfo_fields) };
@@ -238,6 +239,7 @@ const struct model vm_list_fields_model = { "VmListFields", sizeof(struct vm_lis
 static const struct field vm_list_item_fields[] = {
 	FIELD("uuid", struct vm_list_item, uuid),
 	FIELD_STRUCT("fields", struct vm_list_item, fields, vm_list_fields),
+	FIELD("reason", struct vm_list_item, reason),
 };
 const struct model vm_list_item_model = { "VmListItem", sizeof(struct vm_list_item),
 	vm_list_item_fields, ARRAY_SIZE(vm_list_item_fields) };

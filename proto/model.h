@@ -166,6 +166,7 @@ extern const struct model vmdef_model;
 struct vmruninfo {
 	enum vmrunstate runstate;
 	char *host;
+	char *reason; /* why it is so, for people; "" where there is nothing to say */
 };
 extern const struct model vmruninfo_model;
 
@@ -220,6 +221,7 @@ extern const struct model vm_list_fields_model;
 struct vm_list_item {
 	char *uuid;
 	struct vm_list_fields fields;
+	char *reason; /* in events of its own host: of its run state, as in vmruninfo */
 };
 extern const struct model vm_list_item_model;
 

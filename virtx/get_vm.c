@@ -28,6 +28,8 @@ show_overview(struct writer *w, const struct vm *vm)
 	writer_field(w, "uuid", "%s", str_or_empty(vm->uuid));
 	writer_field(w, "name", "%s", str_or_empty(def->name));
 	writer_field(w, "state", "%s", enum_word(&vmrunstate_enum, vm->runinfo.runstate));
+	if (!str_empty(vm->runinfo.reason))
+		writer_field(w, "reason", "%s", vm->runinfo.reason);
 	writer_field(w, "host", "%s", str_or_empty(vm->runinfo.host));
 	writer_field(w, "cpu", "%s", str_or_empty(cpu->model));
 	writer_field(w, "cpus", "%d sockets x %d cores x %d threads = %u", cpu->sockets, cpu->cores,
@@ -164,6 +166,8 @@ get_runstate_vm(struct command_call *call, struct error *err)
 	}
 	writer_document(call->writer, &vmruninfo_model, &runinfo);
 	writer_field(call->writer, "state", "%s", enum_word(&vmrunstate_enum, runinfo.runstate));
+	if (!str_empty(runinfo.reason))
+		writer_field(call->writer, "reason", "%s", runinfo.reason);
 	writer_field(call->writer, "host", "%s", str_or_empty(runinfo.host));
 	model_clear(&vmruninfo_model, &runinfo);
 	return COMMAND_OK;

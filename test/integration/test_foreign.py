@@ -3,8 +3,9 @@
 
 import os
 import re
+import signal
 
-from conftest import create, delete, runstate, vmdef, wait_ready, wait_runstate
+from conftest import RUNSTATES, create, delete, runstate, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 
 UUID = "00000000-1111-4222-8333-0000000f0e16"
@@ -118,3 +119,37 @@ def test_unreadable_metadata_never_fails_a_listing(host):
     assert host.api("GET", "/vms").status == 200
     host.virsh("undefine", UUID)
     wait_for("it to be gone", lambda: host.api("GET", f"/vms/{UUID}").status == 404, 20)
+
+
+def test_reasons(lab1, host):
+    """Why a VM stands still."""
+    def is_told(uuid, state, reason):
+        def told():
+            answer = host.api("GET", f"/vms/{uuid}/runstate").json()
+            return RUNSTATES[answer["runstate"]] == state and answer["reason"] == reason
+        wait_for(f"'{reason}'", told, 20)
+
+    uuid = create(host, vmdef("reasons"))
+    boot = f"/vms/{uuid}/runstate/boot"
+    assert host.api("POST", boot).status == 204
+    assert host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == ""
+    assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
+    is_told(uuid, "paused", "it was paused by VmPause")
+    assert host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == "it was paused by VmPause"
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
+    assert host.api("DELETE", boot, {"force": 2}).status == 204
+    is_told(uuid, "poweroff", "it was ended by force by VmShutdown")
+    assert host.api("POST", boot).status == 204
+    os.kill(host.qemu_pid(uuid), signal.SIGKILL)
+    is_told(uuid, "crashed", "its process died")
+
+    # A start that fails leaves nothing that starts up.
+    image = f"{lab1.vms}/ds/reasons.qcow2"
+    os.rename(image, image + ".away")
+    for _ in range(3):
+        answer = wait_for("an answer", lambda: (a := host.api("POST", boot)).status != 409 and a, 10)
+        assert answer.status >= 400, answer.text
+        for _ in range(20):
+            assert runstate(host, uuid) in ("poweroff", "crashed")
+    os.rename(image + ".away", image)
+    delete(host, uuid)

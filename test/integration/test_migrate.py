@@ -56,7 +56,7 @@ def check_place(lab, uuid, here, state):
 
     def all_tell():
         told.update({host.name: host.api("GET", f"/vms/{uuid}/runstate").json() for host in lab.hosts})
-        return all(answer == wanted for answer in told.values())
+        return all(wanted.items() <= answer.items() for answer in told.values())
     try:
         wait_for(f"VM {uuid} to be {state} on {here.name}", all_tell, 30)
     except LabError as err:

@@ -20,7 +20,8 @@ test_get(void **state)
 		    "Host: localhost\r\n\r\n");
 		read_reply(&c, false, &r);
 		assert_int_equal(r.status, 200);
-		assert_string_equal(r.body, "{\"runstate\":4,\"host\":\"" UUID "\"}");
+		assert_string_equal(
+		    r.body, "{\"runstate\":4,\"host\":\"" UUID "\",\"reason\":\"\"}");
 		assert_header(&r, "Content-Type", "application/json");
 		chunked = reply_header(&r, "Transfer-Encoding");
 		assert_null(chunked);

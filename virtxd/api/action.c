@@ -205,6 +205,10 @@ void
 action_fail(struct action *action, const struct error *err)
 {
 	log_info("api", "%s of VM '%s' failed: %s", action->op, action->vm, err->detail);
+	if (str_equal(action->op, "VmBoot")) {
+		inventory_end_startup(action->api->inventory, action->vm);
+		keeper_vm_changed(action->api->keeper, action->vm, VMRUNSTATE_NONE, false);
+	}
 	operations_finish(action->api->operations, action->id, NULL, err);
 	reply_error(action, err);
 	action_end(action, err);

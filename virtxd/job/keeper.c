@@ -405,7 +405,9 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 		keeper_heal(keeper, uuid);
 	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
 		inventory_set_runstate(keeper->inventory, uuid, runstate);
-		return;
+		/* Why it is so, a job finds out. */
+		if (runstate != VMRUNSTATE_PAUSED && !is_off(runstate))
+			return;
 	}
 	uuid_set_add(&keeper->changed, uuid);
 	arm(keeper->coalesce, COALESCE_MS);

@@ -73,6 +73,7 @@ on_vm(void *arg, const struct inventory_vm *view, bool gone)
 			.vlanid = vm->def.vlanid,
 			.ts = vm->ts,
 		},
+		.reason = gone ? NULL : vm->runinfo.reason,
 	};
 
 	add(arg, "vm", &vm_list_item_model, &item);

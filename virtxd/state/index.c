@@ -23,6 +23,7 @@ free_vm(struct vm_entry *entry)
 	model_clear(&vm_model, &entry->view.vm);
 	free(entry->view.foreign_why);
 	free(entry->view.cloud_init);
+	free(entry->view.told);
 	free(entry);
 }
 

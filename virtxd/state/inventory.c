@@ -7,6 +7,7 @@
 #include "proto/vmdef.h"
 #include "state/claims.h"
 #include "state/index.h"
+#include "state/reason.h"
 
 #define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
 #define KEEP_RELEASED_MS  60000	  /* until a VM that migrated must have been told by its new host */
@@ -52,11 +53,28 @@ set_runstate(struct vm_entry *entry, enum vmrunstate runstate)
 {
 	struct vm *vm = &entry->view.vm;
 
-	if (vm->runinfo.runstate != runstate)
+	if (vm->runinfo.runstate != runstate) {
 		stamp(vm);
+		str_set(&entry->view.told, "");
+		str_set(&vm->runinfo.reason, "");
+	}
 	vm->runinfo.runstate = runstate;
 	if (stands_still(runstate))
 		accounting_vm_stop(&entry->last, &vm->stats);
+}
+
+/* One that begins with what is told says more: which disk, say. */
+static void
+set_reason(struct vm_entry *entry, const char *told)
+{
+	struct inventory_vm *view = &entry->view;
+	const char *known = str_or_empty(view->told);
+
+	told = str_or_empty(told);
+	if (strncmp(known, told, strlen(told)) != 0 || !*told)
+		str_set(&view->told, told);
+	free(view->vm.runinfo.reason);
+	view->vm.runinfo.reason = reason_explain(view->told, &view->vm.stats.oplog);
 }
 
 static struct disk *
@@ -219,6 +237,8 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 	}
 	if (report->runstate != VMRUNSTATE_NONE && (is_new || entry->state_clock <= mark))
 		set_runstate(entry, report->runstate);
+	if (report->runstate == entry->view.vm.runinfo.runstate)
+		set_reason(entry, report->reason);
 	accounting_vm_update(
 	    &entry->last, report, monotonic_ms(), inventory->last.mhz, &entry->view.vm.stats);
 	if (stands_still(entry->view.vm.runinfo.runstate))
@@ -247,6 +267,8 @@ disown(struct vm_entry *entry)
 	view->local = view->foreign = false;
 	str_set(&view->foreign_why, "");
 	str_set(&view->cloud_init, "");
+	str_set(&view->told, "");
+	str_set(&view->vm.runinfo.reason, "");
 	entry->def_known = entry->view.measured = false;
 	entry->last = (struct accounting_vm){ 0 };
 }
@@ -336,6 +358,15 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 	set_runstate(entry, runstate);
 	index_place_vm(entry, entry->host);
 	index_tell_vm(inventory, entry);
+}
+
+void
+inventory_end_startup(struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+
+	if (entry && entry->view.vm.runinfo.runstate == VMRUNSTATE_STARTUP)
+		inventory_set_runstate(inventory, uuid, VMRUNSTATE_POWEROFF);
 }
 
 void

@@ -27,6 +27,7 @@ struct inventory_vm {
 	bool foreign;  /* not made by VirtX: made with virsh, say */
 	char *foreign_why;
 	char *cloud_init;
+	char *told; /* why it is in its state, as libvirt tells */
 };
 
 struct inventory *inventory_new(void);
@@ -82,6 +83,8 @@ void inventory_report_vms(
 /* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
 void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
+/* The start of a local VM has failed: it is off, if it was told to start up. */
+void inventory_end_startup(struct inventory *inventory, const char *uuid);
 /* A local VM is gone, or is with the host that claims it. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
 /* A local VM was deleted, whatever others say of it. */

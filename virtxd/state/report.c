@@ -14,6 +14,7 @@ const struct model disk_report_model = { "DiskReport", sizeof(struct disk_report
 static const struct field vm_report_fields[] = {
 	FIELD("uuid", struct vm_report, uuid),
 	FIELD_ENUM("runstate", struct vm_report, runstate, vmrunstate),
+	FIELD("reason", struct vm_report, reason),
 	FIELD("has_def", struct vm_report, has_def),
 	FIELD_STRUCT("def", struct vm_report, def, vmdef),
 	FIELD_STRUCT("oplog", struct vm_report, oplog, oplog_list),

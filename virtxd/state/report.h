@@ -19,6 +19,7 @@ extern const struct model disk_report_model;
 struct vm_report {
 	char *uuid;
 	enum vmrunstate runstate;
+	char *reason; /* what libvirt tells of it, "" for nothing */
 	bool has_def; /* def, oplog, foreign and cloud_init were read */
 	struct vmdef def;
 	struct oplog_list oplog;

@@ -4,6 +4,8 @@
 
 #include <libvirt/libvirt.h>
 
+#include "state/reason.h"
+
 #define ANY -1 /* any reason or detail; such rows come last */
 
 static const struct {
@@ -59,6 +61,40 @@ runstate_from_state(int state, int reason)
 			return states[i].runstate;
 	}
 	return VMRUNSTATE_NONE;
+}
+
+static const struct {
+	int state;
+	int reason;
+	const char *text;
+} reasons[] = {
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, REASON_PAUSED },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, "its memory is being saved" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, "its memory is being dumped" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, "I/O error" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, "the guest's watchdog fired" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, "it was restored from a snapshot" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, "the guest crashed" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SNAPSHOT, "a snapshot is being made" },
+	{ VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED, "a post-copy migration failed" },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN, REASON_SHUTDOWN },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_DESTROYED, REASON_DESTROYED },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, "its process died" },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SAVED, "its memory was saved" },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_FAILED, REASON_FAILED },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT, "it was restored from a snapshot" },
+	{ VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_DAEMON, "libvirt did not find its process again" },
+	{ VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, "the guest panicked" },
+};
+
+const char *
+runstate_reason(int state, int reason)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		if (reasons[i].state == state && reasons[i].reason == reason)
+			return reasons[i].text;
+	}
+	return "";
 }
 
 enum vmrunstate

@@ -7,6 +7,8 @@
 
 /* virDomainState and its reason. */
 enum vmrunstate runstate_from_state(int state, int reason);
+/* Why a domain that stands still does, for people; "" where there is nothing to say. */
+const char *runstate_reason(int state, int reason);
 /* virDomainEventType and its detail; VMRUNSTATE_NONE where the event tells no state. *migrated: the
  * domain left for another host. */
 enum vmrunstate runstate_from_event(int event, int detail, bool *migrated);

@@ -87,6 +87,9 @@ collect_states(virConnectPtr conn, const char *root, unsigned int which, struct 
 		report->uuid = xstrdup(uuid);
 		report->runstate = runstate_from_state((int)number(params, n_params, "state.state"),
 		    (int)number(params, n_params, "state.reason"));
+		report->reason =
+		    xstrdup(runstate_reason((int)number(params, n_params, "state.state"),
+			(int)number(params, n_params, "state.reason")));
 	}
 	return 0;
 }
@@ -169,6 +172,8 @@ collect_definitions(
 		    hypervisor_report(domain, req->env.root, &full, &err) < 0)
 			continue;
 		report->has_def = true;
+		free(report->reason);
+		report->reason = steal_ptr(full.reason);
 		report->def = full.def;
 		report->oplog = full.oplog;
 		report->foreign = full.foreign;

@@ -119,6 +119,27 @@ hypervisor_info(virDomainPtr domain, const char *root, struct domain_info *ret, 
 	return domain_xml_read(xml, root, ret, err);
 }
 
+/* Why it stands still: after an I/O error, on which disks. */
+static char *
+read_reason(virDomainPtr domain)
+{
+	virDomainDiskError errors[8];
+	_buffer_ struct buffer text = { 0 };
+	int state, reason, n = 0;
+
+	if (virDomainGetState(domain, &state, &reason, 0) < 0)
+		return xstrdup("");
+	buffer_printf(&text, "%s", runstate_reason(state, reason));
+	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
+		n = virDomainGetDiskErrors(domain, errors, ARRAY_SIZE(errors), 0);
+	for (int i = 0; i < n; i++) {
+		buffer_printf(&text, "%s disk '%s'%s", i ? "," : " on", errors[i].disk,
+		    errors[i].error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? ": no space left" : "");
+		free(errors[i].disk);
+	}
+	return buffer_steal(&text, NULL);
+}
+
 int
 hypervisor_report(virDomainPtr domain, const char *root, struct vm_report *ret, struct error *err)
 {
@@ -131,6 +152,7 @@ hypervisor_report(virDomainPtr domain, const char *root, struct vm_report *ret, 
 	    hypervisor_info(domain, root, &info, err) < 0)
 		return -1;
 	str_set(&ret->uuid, uuid);
+	ret->reason = read_reason(domain);
 	ret->has_def = true;
 	ret->def = info.def;
 	info.def = (struct vmdef){ 0 };

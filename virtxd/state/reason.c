@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/reason.h"
+
+static const struct oplog_item *
+find(const struct oplog_list *oplog, const char *op)
+{
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		if (str_equal(oplog->items[i].op, op))
+			return &oplog->items[i];
+	}
+	return NULL;
+}
+
+/* The operation, when it came after all that let the VM run. */
+static const struct oplog_item *
+find_latest(const struct oplog_list *oplog, const char *op)
+{
+	static const char *const runs[] = { "VmBoot", "VmResume", "VmMigrate" };
+	const struct oplog_item *item = find(oplog, op);
+
+	for (size_t i = 0; item && i < ARRAY_SIZE(runs); i++) {
+		const struct oplog_item *run = find(oplog, runs[i]);
+
+		if (run && run->ts > item->ts)
+			return NULL;
+	}
+	return item && !str_equal(item->status, "failed") ? item : NULL;
+}
+
+char *
+reason_explain(const char *told, const struct oplog_list *oplog)
+{
+	static const struct {
+		const char *told;
+		const char *op;
+		const char *asked, *unasked;
+	} rows[] = {
+		{ REASON_PAUSED, "VmPause", "by VmPause", "by another program than VirtX" },
+		{ REASON_SHUTDOWN, "VmShutdown", "as VmShutdown asked it to", "of its own accord" },
+		{ REASON_DESTROYED, "VmShutdown", "by VmShutdown",
+		    "by another program than VirtX" },
+	};
+	const struct oplog_item *boot = find(oplog, "VmBoot");
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (str_equal(told, rows[i].told))
+			return xasprintf("%s %s", told,
+			    find_latest(oplog, rows[i].op) ? rows[i].asked : rows[i].unasked);
+	}
+	if (str_equal(told, REASON_FAILED) && boot && !str_empty(boot->msg))
+		return xasprintf("%s: %s", told, boot->msg);
+	return xstrdup(told);
+}
