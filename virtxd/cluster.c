@@ -16,6 +16,7 @@
 #define PULL_MS	  5000 /* for a host's whole answer */
 #define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
 #define KNOCK_MS  2000 /* for it to answer */
+#define KNOWN_MS  5000 /* for the others to tell their VMs, after a start */
 #define KNOCKERS  4    /* hosts of the cluster that look each time, about */
 
 /* A host that is being asked for its VMs. */
@@ -39,6 +40,8 @@ struct cluster {
 	/* serf tries a lost member every 30 s only */
 	struct event *rejoin;
 	int64_t forget_ms;
+	bool known;		     /* enough was, once */
+	int64_t began, connected_at; /* monotonic ms; the first time, 0 for not yet */
 	struct peer_call *knock;
 	char lost_addr[46];
 	uint16_t lost_port;
@@ -193,6 +196,8 @@ on_connected(void *arg)
 
 	log_info("serf", "connected");
 	members_settle(cluster->members);
+	if (!cluster->connected_at)
+		cluster->connected_at = monotonic_ms();
 	gossip_set_connected(cluster->gossip, true);
 }
 
@@ -300,6 +305,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	cluster->inventory = inventory;
 	cluster->is_hidden = is_hidden(config);
 	cluster->peers = peers;
+	cluster->began = monotonic_ms();
 	cluster->forget_ms = config->forget_days * INT64_C(86400000);
 	cluster->timer = evtimer_new(base, on_timer, cluster);
 	cluster->members = members_new(host, on_host, cluster);
@@ -353,6 +359,25 @@ cluster_forget(struct cluster *cluster, const char *host)
 {
 	log_info("serf", "host '%s' is forgotten", host);
 	members_forget(cluster->members, host);
+}
+
+int
+cluster_check(struct cluster *cluster, char **ret_missing, struct error *err)
+{
+	int64_t since = cluster->connected_at ? cluster->connected_at : cluster->began;
+	bool waits = !cluster->known && monotonic_ms() - since < KNOWN_MS;
+	_buffer_ struct buffer names = { 0 };
+	bool open = gossip_missing(cluster->gossip, &names);
+
+	if (!cluster->connected_at && waits)
+		return error_set(err, 503, "the hosts of the cluster are not known yet: %s",
+		    serf_why(cluster->serf));
+	if (open && waits)
+		return error_set(err, 503, "not known yet are the VMs of %s", names.data);
+	cluster->known = true;
+	*ret_missing =
+	    names.len ? xasprintf("not known are the VMs of %s", names.data) : xstrdup("");
+	return 0;
 }
 
 const char *

@@ -23,6 +23,9 @@ void cluster_set_maintenance(struct cluster *cluster, int64_t since);
 void cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg);
 /* A host that was forgotten stays so until it is active again. */
 void cluster_forget(struct cluster *cluster, const char *host);
+/* Whether the VMs of the others are known, as known_check in api/known.h has it: what cannot be
+ * found out is not waited for, nor is who comes later. */
+int cluster_check(struct cluster *cluster, char **ret_missing, struct error *err);
 /* "" while serf is connected, else why it is not. */
 const char *cluster_why(const struct cluster *cluster);
 /* Why the other hosts cannot reach this one; "" where they can, or there are none. */

@@ -234,6 +234,16 @@ on_ready(void *arg, struct ready *ret)
 	str_set(&ret->members, err.detail);
 }
 
+static int
+on_known(void *arg, char **ret_missing, struct error *err)
+{
+	struct daemon *daemon = arg;
+
+	if (!daemon->cluster || !keeper_knows_vms(daemon->keeper))
+		return error_set(err, 503, "libvirt has not told this host's VMs yet");
+	return cluster_check(daemon->cluster, ret_missing, err);
+}
+
 static bool
 find_address(void *arg, const char *host, struct forward_address *ret)
 {
@@ -441,6 +451,8 @@ start(struct daemon *daemon, struct error *err)
 		.ask_arg = daemon,
 		.announce = on_announce,
 		.announce_arg = daemon,
+		.known = on_known,
+		.known_arg = daemon,
 		.forgotten = on_forgotten,
 		.forgotten_arg = daemon,
 	};

@@ -122,6 +122,57 @@ def test_virtxd_restart(lab):
     wait_equal(lab, 5)
 
 
+def test_start_tells_no_empty_truth(lab):
+    h1, h2, h3 = lab.hosts
+    mine, other = create(h2, vmdef("mine")), create(h1, vmdef("other"))
+    wait_equal(lab, 5)
+    h3.stop("virtxd")  # who cannot answer is not waited for
+    h2.kill("virtxd")
+    h2.launch("virtxd")
+    seen = []
+
+    def answer():
+        try:
+            return h2.api("GET", "/vms"), h2.api("GET", f"/vms/{other}"), h2.api("GET", f"/vms/{mine}/runstate")
+        except OSError:
+            return None
+
+    def listed():
+        answers = answer()
+        seen.extend(answers or ())
+        return answers and [a.status for a in answers] == [200, 200, 200]
+
+    wait_for("the VMs", listed, 30, 0.01)
+    for one in seen:
+        assert one.status in (200, 503), one.text
+        assert one.status == 200 or one.headers["Retry-After"] == "1" or "not active" in one.text, one.text
+        assert "items" not in one.json() or {mine, other} == {item["uuid"] for item in one.json()["items"]}
+    wait_ready(h2)
+    assert "'h3'" in h2.api("GET", "/vms").headers["Warning"]
+    h3.start("virtxd")
+    wait_ready(h3)
+    wait_for("the VMs of h3", lambda: "Warning" not in h2.api("GET", "/vms").headers, 60)
+    delete(h2, mine)
+    delete(h1, other)
+    wait_equal(lab, 10)
+
+
+def test_tags_go_with_virtxd(lab):
+    h1, _, h3 = lab.hosts
+
+    def tags():
+        members = json.loads(h1.serf("members", "-format=json").stdout)["members"]
+        return next(member["tags"] for member in members if member["name"] == h3.name)
+
+    assert tags() == {"uuid": h3.uuid, "api": "8080/http", "virtx": tags()["virtx"]}
+    h3.stop("virtxd")
+    wait_for("the tags to be gone", lambda: tags() == {"uuid": h3.uuid}, 20)
+    h3.start("virtxd")
+    wait_ready(h3)
+    wait_for("the tags", lambda: set(tags()) == {"uuid", "api", "virtx"}, 20)
+    wait_equal(lab, 30)
+
+
 def test_serf_restart(lab):
     h1, h2, h3 = lab.hosts
     uuid = create(h1, vmdef("before"))

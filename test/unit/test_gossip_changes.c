@@ -181,6 +181,32 @@ test_failed_pulls_are_tried_again(void **state)
 	cluster_free(cluster);
 }
 
+/* Who was not asked, or has not answered, is named; who cannot answer is not waited for. */
+static void
+test_missing(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	_buffer_ struct buffer names = { 0 };
+
+	assert_true(gossip_missing(a->gossip, &names));
+	assert_string_equal(names.data, "'h1'");
+	while (a->n_pulls == 0) {
+		cluster->now += 10;
+		gossip_run(a->gossip);
+	}
+	a->n_pulls = 0;
+	gossip_pulled(a->gossip, b->uuid, NULL);
+	buffer_clear(&names);
+	assert_false(gossip_missing(a->gossip, &names));
+	assert_string_equal(names.data, "'h1'");
+	pass(cluster, 5000, false);
+	buffer_clear(&names);
+	assert_false(gossip_missing(a->gossip, &names));
+	assert_int_equal(names.len, 0);
+	cluster_free(cluster);
+}
+
 static void
 test_what_serf_refuses_waits(void **state)
 {
@@ -209,6 +235,7 @@ main(void)
 		cmocka_unit_test(test_lost_events_are_repaired),
 		cmocka_unit_test(test_partition),
 		cmocka_unit_test(test_failed_pulls_are_tried_again),
+		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_what_serf_refuses_waits),
 	};
 

@@ -2,6 +2,7 @@
 /* What is looked at before an action begins. */
 #include "api/action.h"
 #include "api/context.h"
+#include "api/known.h"
 #include "proto/json.h"
 
 int
@@ -12,12 +13,12 @@ action_find_vm(struct api *api, struct request *req)
 
 	if (view && view->local)
 		return 0;
-	if (!view)
-		error_set(&err, 404, "no VM '%s' is known", req->param);
-	else
-		error_set(&err, 503,
-		    "VM '%s' has left this host, and its new one has not told of it yet",
-		    req->param);
+	if (!view) {
+		known_reply_no_vm(api, req);
+		return -1;
+	}
+	error_set(&err, 503, "VM '%s' has left this host, and its new one has not told of it yet",
+	    req->param);
 	request_reply_error(req, &err);
 	return -1;
 }

@@ -69,6 +69,9 @@ struct api {
 	/* Tells the others since when this host is in maintenance, 0 for not. */
 	void (*announce)(void *arg, int64_t since);
 	void *announce_arg;
+	/* See known_check. */
+	int (*known)(void *arg, char **ret_missing, struct error *err);
+	void *known_arg;
 	/* A host was forgotten. */
 	void (*forgotten)(void *arg, const char *host);
 	void *forgotten_arg;

@@ -3,6 +3,7 @@
 
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/known.h"
 #include "schemas/openapi.h"
 
 /* That this is answered at all is the news. */
@@ -15,9 +16,13 @@ api_healthz(struct api *api, struct request *req)
 void
 api_readyz(struct api *api, struct request *req)
 {
+	_free_ char *missing = NULL;
 	struct ready ready = { 0 };
+	struct error err = { 0 };
 
 	api->ready(api->ready_arg, &ready);
+	if (str_empty(ready.serf) && known_check(api, &missing, &err) < 0)
+		str_set(&ready.serf, err.detail);
 	str_set(&ready.lockspace, keeper_lockspace_why(api->keeper));
 	if (!str_empty(keeper_storage_why(api->keeper)))
 		str_set(&ready.storage, keeper_storage_why(api->keeper));

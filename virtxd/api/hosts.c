@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/known.h"
 #include "api/query.h"
 
 void
@@ -8,11 +9,14 @@ api_host_list(struct api *api, struct request *req)
 {
 	struct host_list_options options = { 0 };
 	struct host_list list = { 0 };
+	_free_ char *missing = NULL;
 	struct list_page page = { 0 };
 	struct error err = { 0 };
 
 	if (query_read(req, &host_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
+	} else if (known_check(api, &missing, &err) < 0) {
+		known_refuse(req, &err);
 	} else {
 		inventory_list_hosts(api->inventory, &options.filter, &page, &list);
 		request_reply_model(req, 200, &host_list_model, &list);

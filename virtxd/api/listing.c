@@ -15,6 +15,7 @@ struct listing {
 	void *list;
 	struct json_list *text;
 	struct event *turn;
+	char *warning; /* a header, "" for none */
 };
 
 static void
@@ -23,6 +24,7 @@ listing_free(struct listing *listing)
 	event_free(listing->turn);
 	model_clear(listing->model, listing->list);
 	free(listing->list);
+	free(listing->warning);
 	free(listing);
 }
 
@@ -43,7 +45,9 @@ static void
 on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval at_once = { 0 };
+	struct request_header header = { "Warning", NULL };
 	struct listing *listing = arg;
+	_free_ char *value = NULL;
 	char *text;
 	size_t len;
 
@@ -52,16 +56,20 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	text = json_list_end(listing->text, &len);
-	request_reply_json(listing->req, 200, text, len, NULL, 0);
+	header.value = value = request_warning(listing->warning);
+	request_reply_json(
+	    listing->req, 200, text, len, &header, str_empty(listing->warning) ? 0 : 1);
 	listing_free(listing);
 }
 
 void
-listing_reply(struct event_base *base, struct request *req, const struct model *model, void *list)
+listing_reply(struct event_base *base, struct request *req, const struct model *model, void *list,
+    const char *warning)
 {
 	struct listing *listing = xcalloc(1, sizeof(*listing));
 
 	listing->req = req;
+	listing->warning = xstrdup(warning);
 	listing->model = model;
 	listing->list = xcalloc(1, model->size);
 	memcpy(listing->list, list, model->size);

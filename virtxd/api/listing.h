@@ -9,8 +9,8 @@
 struct event_base;
 
 /* Replies with the list, a model whose only field is an array; it is given away and zero
- * afterwards. */
-void listing_reply(
-    struct event_base *base, struct request *req, const struct model *model, void *list);
+ * afterwards. warning is "" for none. */
+void listing_reply(struct event_base *base, struct request *req, const struct model *model,
+    void *list, const char *warning);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/known.h"
 #include "api/listing.h"
 #include "api/query.h"
 
@@ -26,31 +27,31 @@ api_vm_list(struct api *api, struct request *req)
 {
 	struct vm_list_options options = { 0 };
 	struct vm_list list = { 0 };
+	_free_ char *missing = NULL;
 	struct list_page page = { 0 };
 	struct error err = { 0 };
 
 	if (query_read(req, &vm_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
+	} else if (known_check(api, &missing, &err) < 0) {
+		known_refuse(req, &err);
 	} else {
 		inventory_list_vms(api->inventory, &options.filter, &page, &list);
-		listing_reply(api->base, req, &vm_list_model, &list);
+		listing_reply(api->base, req, &vm_list_model, &list, missing);
 	}
 	model_clear(&vm_list_model, &list);
 	model_clear(&vm_list_options_model, &options);
 }
 
-/* NULL after a 404 was sent. */
+/* NULL after the error was sent. */
 static const struct inventory_vm *
 find(struct api *api, struct request *req)
 {
 	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
-	struct error err = { 0 };
 
-	if (view)
-		return view;
-	error_set(&err, 404, "no VM '%s' is known", req->param);
-	request_reply_error(req, &err);
-	return NULL;
+	if (!view)
+		known_reply_no_vm(api, req);
+	return view;
 }
 
 /* Whether all is known that is told of a VM; foreign ones are not measured. */

@@ -35,6 +35,7 @@ struct keeper {
 	struct guard *guard;
 	struct newcomers *newcomers;
 	struct inquiries *inquiries;
+	bool vms_known;
 	struct slot probe, collect, refresh, inspect, reconcile;
 	struct uuid_set changed, wounded;
 	struct uuid_set suspects; /* that looked wounded, maybe by what a job was about to do */
@@ -388,6 +389,13 @@ pauses(const struct keeper *keeper, const char *uuid, enum vmrunstate runstate)
 
 	return (runstate == VMRUNSTATE_PAUSED && before == VMRUNSTATE_RUNNING) ||
 	       (runstate == VMRUNSTATE_RUNNING && before == VMRUNSTATE_PAUSED);
+}
+
+bool
+keeper_knows_vms(struct keeper *keeper)
+{
+	keeper->vms_known |= keeper->host_known && !newcomers_are_waiting(keeper->newcomers);
+	return keeper->vms_known;
 }
 
 void

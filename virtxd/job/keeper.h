@@ -46,6 +46,8 @@ void keeper_reconcile(struct keeper *keeper);
 const struct work_env *keeper_env(const struct keeper *keeper);
 /* "" once the lockspace is joined, else why it is not. */
 const char *keeper_lockspace_why(const struct keeper *keeper);
+/* Whether all VMs that libvirt has here have been told to the inventory once. */
+bool keeper_knows_vms(struct keeper *keeper);
 /* Whether a job that asks sanlock something gets an answer, as far as that is known. */
 bool keeper_sanlock_answers(const struct keeper *keeper);
 /* "" while the shared storage is there, and the one that was joined; else what is wrong. */

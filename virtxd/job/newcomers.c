@@ -96,6 +96,12 @@ must_wait(const struct newcomers *newcomers, const char *uuid)
 	return !stalled || is_known_elsewhere(newcomers, uuid);
 }
 
+bool
+newcomers_are_waiting(const struct newcomers *newcomers)
+{
+	return newcomers->running || !uuid_set_is_empty(&newcomers->waiting);
+}
+
 void
 newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n)
 {

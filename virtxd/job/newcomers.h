@@ -22,6 +22,8 @@ struct newcomers *newcomers_new(struct jobs *jobs, struct inventory *inventory,
     const struct work_env *env, int64_t patience, newcomers_taken taken, void *arg);
 void newcomers_free(struct newcomers *newcomers);
 
+/* Whether any of them are still to be asked about. */
+bool newcomers_are_waiting(const struct newcomers *newcomers);
 /* Takes those VMs out of the reports of a job, and asks whose they are. */
 void newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n);
 

@@ -478,6 +478,12 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 	wake(gossip, 0);
 }
 
+bool
+gossip_missing(const struct gossip *gossip, struct buffer *out)
+{
+	return pulls_missing(gossip->pulls, out);
+}
+
 void
 gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret)
 {

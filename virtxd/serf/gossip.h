@@ -50,6 +50,8 @@ void gossip_receive(struct gossip *gossip, const char *name, const void *payload
 void gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list);
 /* What is due by now. */
 void gossip_run(struct gossip *gossip);
+/* As pulls_missing. */
+bool gossip_missing(const struct gossip *gossip, struct buffer *out);
 void gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret);
 
 #endif

@@ -17,6 +17,7 @@
 #define DISPUTE_MS    250   /* until both sides of a dispute are asked again */
 #define DISPUTE_MAX   30000 /* it doubles up to this */
 #define SPREAD_MS     5	    /* for each host that may ask */
+#define NAMES_MAX     500   /* bytes of a text */
 #define NEVER	      INT64_MAX
 
 struct target {
@@ -34,6 +35,7 @@ struct target {
 	int64_t asked_at;
 	unsigned int disputes; /* how often it was asked because of one */
 	bool disputed;	       /* it still is */
+	bool heard;	       /* it has answered once */
 };
 
 struct pulls {
@@ -282,6 +284,7 @@ pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *lis
 		return;
 	}
 	pulls->n_done++;
+	target->heard = true;
 	target->fails = 0;
 	if (target->repeat_ms == 0)
 		target->repeat_ms = REPEAT_MS;
@@ -291,6 +294,36 @@ pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *lis
 	inventory_take_list(pulls->inventory, target->mark, list);
 	pulls_check(pulls, host, now);
 	pulls_dispute(pulls);
+}
+
+struct missing {
+	const struct pulls *pulls;
+	struct buffer *out;
+	bool open;
+};
+
+static void
+add_missing(void *arg, const struct member_host *host)
+{
+	struct missing *missing = arg;
+	const struct target *target = find(missing->pulls, host->uuid);
+
+	if (host->cstate != CSTATE_ACTIVE || (target && target->heard) ||
+	    (host->go && inventory_has_told(missing->pulls->inventory, host->uuid)))
+		return;
+	missing->open |= !host->go && host->addr[0] && (!target || target->fails == 0);
+	if (missing->out->len < NAMES_MAX)
+		buffer_printf(missing->out, "%s'%s'", missing->out->len ? ", " : "",
+		    str_or_empty(host->name));
+}
+
+bool
+pulls_missing(const struct pulls *pulls, struct buffer *out)
+{
+	struct missing missing = { pulls, out, false };
+
+	members_each(pulls->members, add_missing, &missing);
+	return missing.open;
 }
 
 int64_t

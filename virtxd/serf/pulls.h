@@ -29,6 +29,9 @@ void pulls_dispute(struct pulls *pulls);
 /* The host's answer; NULL when there is none. */
 void pulls_done(
     struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now);
+/* The active hosts that have not answered yet go to out, by name; true where one of them has not
+ * failed to either. */
+bool pulls_missing(const struct pulls *pulls, struct buffer *out);
 /* Does what is due; returns when to call again, INT64_MAX for never. */
 int64_t pulls_run(struct pulls *pulls, int64_t now);
 

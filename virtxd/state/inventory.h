@@ -160,6 +160,8 @@ enum inventory_news inventory_take_news(struct inventory *inventory, const struc
 void inventory_each_dispute(
     const struct inventory *inventory, void (*each)(void *arg, const char *host), void *arg);
 
+/* Whether the host has told of itself since the start. */
+bool inventory_has_told(const struct inventory *inventory, const char *host);
 /* Whether the host runs this virtxd, and not the Go one: its news come with a digest. */
 bool inventory_tells_digest(const struct inventory *inventory, const char *host);
 

@@ -479,6 +479,14 @@ inventory_get_self(
 }
 
 bool
+inventory_has_told(const struct inventory *inventory, const char *host)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+
+	return entry && entry->told;
+}
+
+bool
 inventory_tells_digest(const struct inventory *inventory, const char *host)
 {
 	const struct host_entry *entry = index_find_host(inventory, host);

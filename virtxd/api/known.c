@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/known.h"
+
+#include "api/context.h"
+
+int
+known_check(const struct api *api, char **ret_missing, struct error *err)
+{
+	return api->known(api->known_arg, ret_missing, err);
+}
+
+void
+known_refuse(struct request *req, const struct error *err)
+{
+	static const struct request_header later = { "Retry-After", "1" };
+
+	request_reply_error_full(req, err, &later, 1);
+}
+
+void
+known_reply_no_vm(const struct api *api, struct request *req)
+{
+	_free_ char *missing = NULL;
+	struct error err = { 0 };
+
+	if (known_check(api, &missing, &err) < 0) {
+		known_refuse(req, &err);
+		return;
+	}
+	error_set(&err, 404, "no VM '%s' is known%s%s", req->param, str_empty(missing) ? "" : "; ",
+	    missing);
+	request_reply_error(req, &err);
+}
