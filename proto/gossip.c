@@ -65,6 +65,7 @@ static const struct field vm_info_list_fields[] = {
 	    .offset = offsetof(struct vm_info_list, items),
 	    .count_offset = offsetof(struct vm_info_list, n_items),
 	    .sub = &vm_listed_model },
+	FIELD("next", struct vm_info_list, next),
 };
 const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),
 	vm_info_list_fields, ARRAY_SIZE(vm_info_list_fields) };

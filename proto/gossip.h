@@ -58,8 +58,9 @@ struct vm_info_list {
 	char *host;
 	struct host_list_fields fields; /* ts: when it was asked */
 	int64_t digest;
-	struct vm_info *items;
+	struct vm_info *items; /* in pages: by uuid */
 	size_t n_items;
+	char *next; /* the uuid after which more come, "" for the end */
 };
 extern const struct model vm_info_list_model;
 

@@ -13,7 +13,8 @@
 #include "proto/routes.h"
 #include "state/address.h"
 
-#define PULL_MS	  5000 /* for a host's whole answer */
+#define PULL_MS	  5000 /* for a page */
+#define PAGE_VMS  250  /* a millisecond or so each, here and there */
 #define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
 #define KNOCK_MS  2000 /* for it to answer */
 #define KNOWN_MS  5000 /* for the others to tell their VMs, after a start */
@@ -25,6 +26,9 @@ struct pull {
 	char host[UUID_TEXT_SIZE];
 	struct cluster *cluster;
 	struct peer_call *call;
+	char addr[46];
+	uint16_t port;
+	struct vm_info_list list; /* as far as it has come */
 };
 
 struct cluster {
@@ -51,7 +55,54 @@ static void
 drop_pull(struct cluster *cluster, struct pull *pull)
 {
 	HASH_DEL(cluster->pulls, pull);
+	model_clear(&vm_info_list_model, &pull->list);
 	free(pull);
+}
+
+/* Takes a page over; what it says of the host and all its VMs is the latest. */
+static void
+add_page(struct vm_info_list *list, struct vm_info_list *page)
+{
+	struct vm_info *items = list->items;
+	size_t n = list->n_items;
+
+	list->items = NULL;
+	list->n_items = 0;
+	model_clear(&vm_info_list_model, list);
+	items = xrealloc(items, n + page->n_items + 1, sizeof(*items));
+	if (page->n_items > 0)
+		memcpy(&items[n], page->items, page->n_items * sizeof(*items));
+	free(page->items);
+	*list = *page;
+	list->items = items;
+	list->n_items += n;
+}
+
+static void on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause);
+
+static void
+ask_page(struct pull *pull)
+{
+	_free_ char *path = xasprintf("%s?limit=%d&after=%s", routes[ROUTE_GOSSIP_VMS].path,
+	    PAGE_VMS, str_or_empty(pull->list.next));
+
+	pull->call =
+	    peer_get(pull->cluster->peers, pull->addr, pull->port, path, PULL_MS, on_pulled, pull);
+}
+
+static void
+read_page(struct pull *pull, const struct peer_answer *answer, struct error *err)
+{
+	struct vm_info_list page = { 0 };
+
+	if (json_decode(&vm_info_list_model, answer->body, answer->len, &page, err) < 0)
+		return;
+	if (!str_empty(page.next) && strcmp(page.next, str_or_empty(pull->list.next)) <= 0) {
+		error_set(err, 502, "its pages have no end");
+		model_clear(&vm_info_list_model, &page);
+		return;
+	}
+	add_page(&pull->list, &page);
 }
 
 static void
@@ -60,23 +111,25 @@ on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause
 	static struct log_limit limit;
 	struct pull *pull = arg;
 	struct cluster *cluster = pull->cluster;
-	struct vm_info_list list = { 0 };
 	struct error err = { 0 };
-	char host[UUID_TEXT_SIZE];
 
-	memcpy(host, pull->host, sizeof(host));
-	drop_pull(cluster, pull);
 	if (!answer)
 		err = *cause;
 	else if (answer->status != 200)
 		error_from_json(&err, answer->status, answer->body, answer->len);
 	else
-		json_decode(&vm_info_list_model, answer->body, answer->len, &list, &err);
+		read_page(pull, answer, &err);
+	/* More than is taken of a host is not asked for. */
+	if (!err.status && !str_empty(pull->list.next) &&
+	    pull->list.n_items <= INVENTORY_HOST_VMS) {
+		ask_page(pull);
+		return;
+	}
 	if (err.status && err.status != 503)
-		log_limited(
-		    &limit, 5, "gossip", "cannot ask host '%s' for its VMs: %s", host, err.detail);
-	gossip_pulled(cluster->gossip, host, err.status ? NULL : &list);
-	model_clear(&vm_info_list_model, &list);
+		log_limited(&limit, 5, "gossip", "cannot ask host '%s' for its VMs: %s", pull->host,
+		    err.detail);
+	gossip_pulled(cluster->gossip, pull->host, err.status ? NULL : &pull->list);
+	drop_pull(cluster, pull);
 }
 
 static void
@@ -86,10 +139,11 @@ on_pull(void *arg, const struct member_host *host)
 	struct pull *pull = xcalloc(1, sizeof(*pull));
 
 	memcpy(pull->host, host->uuid, sizeof(pull->host));
+	memcpy(pull->addr, host->addr, sizeof(pull->addr));
+	pull->port = host->port;
 	pull->cluster = cluster;
 	HASH_ADD_STR(cluster->pulls, host, pull);
-	pull->call = peer_get(cluster->peers, host->addr, host->port, routes[ROUTE_GOSSIP_VMS].path,
-	    PULL_MS, on_pulled, pull);
+	ask_page(pull);
 }
 
 static int

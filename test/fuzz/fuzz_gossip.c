@@ -36,7 +36,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	view = inventory_find_vm(inventory, VM);
 	assert(view && view->local && view->vm.runinfo.runstate == VMRUNSTATE_RUNNING);
-	inventory_get_list(inventory, "00000001-1111-4222-8333-444444444444", &list);
+	inventory_get_list(inventory, "00000001-1111-4222-8333-444444444444", "", 0, &list);
 	model_clear(&vm_info_list_model, &list);
 	inventory_free(inventory);
 	return 0;

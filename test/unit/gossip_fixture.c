@@ -170,7 +170,8 @@ answer(struct side *side)
 		memcpy(host, side->pulls[--side->n_pulls], sizeof(host));
 		for (size_t i = 0; i < side->cluster->n; i++) {
 			if (strcmp(side->cluster->sides[i].uuid, host) == 0)
-				inventory_get_list(side->cluster->sides[i].inventory, host, &list);
+				inventory_get_list(
+				    side->cluster->sides[i].inventory, host, "", 0, &list);
 		}
 		gossip_pulled(side->gossip, host, &list);
 		model_clear(&vm_info_list_model, &list);

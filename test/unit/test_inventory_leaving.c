@@ -96,7 +96,7 @@ pull(struct cluster *cluster)
 	struct vm_info_list list = { 0 };
 	uint64_t mark = inventory_mark(cluster->there);
 
-	inventory_get_list(cluster->here, SELF, &list);
+	inventory_get_list(cluster->here, SELF, "", 0, &list);
 	assert_int_equal(inventory_take_list(cluster->there, mark, &list), INVENTORY_TAKEN);
 	model_clear(&vm_info_list_model, &list);
 }

@@ -140,10 +140,10 @@ enum inventory_news inventory_take_info(struct inventory *inventory, const struc
 enum inventory_news inventory_take_list(
     struct inventory *inventory, uint64_t mark, const struct vm_info_list *list);
 
-/* All VMs of a host as they are known here, with their digest. ret must be zero; the caller clears
- * it. */
-void inventory_get_list(
-    const struct inventory *inventory, const char *host, struct vm_info_list *ret);
+/* The VMs of a host as they are known here, with the digest of all: those after this uuid, up to
+ * limit (0: all), or fewer where they are large. ret must be zero; the caller clears it. */
+void inventory_get_list(const struct inventory *inventory, const char *host, const char *after,
+    size_t limit, struct vm_info_list *ret);
 /* This host in short, borrowed; false until it is known. Its ts is later than the last time's, and
  * not before any change of its VMs. */
 bool inventory_get_self(

@@ -5,6 +5,7 @@
 #include "state/claims.h"
 #include "state/index.h"
 
+#define PAGE_BYTES    (256 << 10)
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
 #define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
 #define CLOCK_RESET_MS                                                            \
@@ -439,26 +440,61 @@ latest(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static int
+compare_uuids(const void *a, const void *b)
+{
+	return strcmp(
+	    (*(const struct vm_entry *const *)a)->uuid, (*(const struct vm_entry *const *)b)->uuid);
+}
+
+/* What a VM takes in a page, about: bytes. */
+static size_t
+size_of(const struct vm_info *info)
+{
+	size_t size = sizeof(*info) + strlen(str_or_empty(info->name));
+
+	for (size_t i = 0; i < info->n_custom; i++)
+		size += strlen(str_or_empty(info->custom[i].name)) +
+			strlen(str_or_empty(info->custom[i].value));
+	return size;
+}
+
 void
-inventory_get_list(const struct inventory *inventory, const char *host, struct vm_info_list *ret)
+inventory_get_list(const struct inventory *inventory, const char *host, const char *after,
+    size_t limit, struct vm_info_list *ret)
 {
 	const struct host_entry *entry = index_find_host(inventory, host);
+	_free_ const struct vm_entry **found = NULL;
 	struct host_list_fields fields;
 	const struct vm_entry *vm;
+	size_t n = 0, bytes = 0;
 
 	ret->host = xstrdup(host);
+	ret->next = xstrdup("");
 	if (!entry)
 		return;
 	fields = index_host_fields(&entry->host);
 	model_copy(&host_list_fields_model, &ret->fields, &fields);
 	ret->fields.ts = latest(now_ms(), latest(entry->told_ts, entry->news_ts));
 	ret->digest = (int64_t)entry->digest;
-	ret->items = xcalloc(entry->n_vms + 1, sizeof(*ret->items));
+	found = xcalloc(entry->n_vms + 1, sizeof(*found));
 	LIST_FOREACH (vm, &entry->vms, link) {
-		struct vm_info info = index_vm_info(vm);
+		if (strcmp(vm->uuid, after) > 0)
+			found[n++] = vm;
+	}
+	qsort(found, n, sizeof(*found), compare_uuids);
+	ret->items = xcalloc(n + 1, sizeof(*ret->items));
+	for (size_t i = 0; i < n; i++) {
+		struct vm_info info = index_vm_info(found[i]);
 
-		model_copy(&vm_info_model, &ret->items[ret->n_items], &info);
-		ret->items[ret->n_items++].left = index_has_left(inventory, vm);
+		bytes += size_of(&info);
+		if (limit > 0 && i > 0 && (i == limit || bytes > PAGE_BYTES)) {
+			str_set(&ret->next, found[i - 1]->uuid);
+			break;
+		}
+		model_copy(&vm_info_model, &ret->items[i], &info);
+		ret->items[i].left = index_has_left(inventory, found[i]);
+		ret->n_items++;
 	}
 }
 
