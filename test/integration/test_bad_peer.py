@@ -32,30 +32,20 @@ def lab2():
         wait_for("h1 to know h2", lambda: [
             item["fields"]["cstate"] for item in h1.api("GET", "/hosts").json()["items"]] == [1, 1], 60)
         h2.stop("virtxd")
-        for pid in (h1.pid("virtxd"), os.getpid()):
-            prefer(pid)
         # What is new goes to h2.
         assert h1.api("POST", f"/hosts/{h1.uuid}/maintenance", {}).status == 202
         yield lab
 
 
-def prefer(pid):
-    """What else runs on the machine must not be what is measured."""
-    os.setpriority(os.PRIO_PROCESS, pid, -15)
-    if not os.path.exists(f"/proc/{pid}/autogroup"):
-        return  # the kernel shares the processors between processes, not sessions
-    for _ in range(20):
-        try:
-            with open(f"/proc/{pid}/autogroup", "w") as file:
-                file.write("-15")
-            return
-        except OSError:
-            time.sleep(0.2)  # it takes this a few times a second only
+def waited(pid):
+    """How long a process has waited for a processor so far, s."""
+    with open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[1]) / 1e9
 
 
 def start(host, *words):
-    """Run the tool on a host, apart from this process, until it is killed."""
-    return host.popen(["nice", "-n", "10", TOOL, *words], start_new_session=True)
+    """Run the tool on a host until it is killed."""
+    return host.popen([TOOL, *words])
 
 
 def rss_kib(host):
@@ -65,25 +55,30 @@ def rss_kib(host):
 
 
 class Healthz:
-    """Asks /healthz again and again, over one connection."""
+    """Asks /healthz again and again, over one connection. What else runs on the machine must not be what is measured:
+    the time that virtxd or this process waited for a processor does not count."""
 
     def __init__(self, host):
-        self.host, self.times = host, []
+        self.host, self.times, self.whole = host, [], []
+        self.pids = (host.pid("virtxd"), os.getpid())
         self.connection = None
 
     def ask(self):
-        began = time.monotonic()
         if not self.connection:
             self.connection = http.client.HTTPConnection("127.0.0.1")
             self.connection.sock = self.host.connect()
+        before = sum(map(waited, self.pids))
+        began = time.monotonic()
         self.connection.request("GET", "/healthz", headers={"Host": "localhost"})
         answer = self.connection.getresponse()
         assert answer.status == 200 and answer.read() == b"ok\n"
-        self.times.append(time.monotonic() - began)
+        self.whole.append(time.monotonic() - began)
+        self.times.append(max(self.whole[-1] - (sum(map(waited, self.pids)) - before), 0))
 
-    def worst(self):
-        """What 99 of 100 take no longer than, s."""
-        return sorted(self.times)[int(len(self.times) * 0.99)]
+
+def worst(times):
+    """What 99 of 100 take no longer than, s."""
+    return sorted(times)[int(len(times) * 0.99)]
 
 
 def run(h1, h2, kind, *words):
@@ -104,27 +99,27 @@ def run(h1, h2, kind, *words):
             most = max(most, rss_kib(h1))
             time.sleep(0.01)
         lines = len(h1.log("virtxd").splitlines()) - log
-        print(f"\n{kind}: {most - before:+} KiB, /healthz 99 % in {healthz.worst() * 1000:.1f} ms, "
-              f"most {max(healthz.times) * 1000:.0f} ms, of {len(healthz.times)}, {lines} lines of log")
+        print(f"\n{kind}: {most - before:+} KiB, /healthz 99 % in {worst(healthz.times) * 1000:.1f} ms, with what all "
+              f"waited for a processor {worst(healthz.whole) * 1000:.1f}, of {len(healthz.times)}, {lines} lines of log")
     finally:
         for process in (clients, server):
             if process:
                 process.kill()
                 process.wait()
-    return most - before, healthz.worst(), lines
+    return most - before, worst(healthz.times), lines
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ANSWERS if kind != "refuses"])
 def test_answers(lab2, kind):
     h1, h2 = lab2.hosts
-    growth, worst, lines = run(h1, h2, kind, "GET", f"/hosts/{h2.uuid}", str(CLIENTS))
-    assert growth <= GROWTH_KIB and worst < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
+    growth, slowest, lines = run(h1, h2, kind, "GET", f"/hosts/{h2.uuid}", str(CLIENTS))
+    assert growth <= GROWTH_KIB and slowest < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
     assert h1.alive("virtxd")
 
 
 def test_refuses_for_ever(lab2):
     h1, h2 = lab2.hosts
     body = json.dumps({"vmdef": vmdef("refused")})
-    growth, worst, lines = run(h1, h2, "refuses", "POST", "/vms", "4", body)
-    assert growth <= GROWTH_KIB and worst < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
+    growth, slowest, lines = run(h1, h2, "refuses", "POST", "/vms", "4", body)
+    assert growth <= GROWTH_KIB and slowest < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
     assert h1.alive("virtxd")
