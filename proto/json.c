@@ -19,6 +19,7 @@ struct frame {
 	const struct model *m;	   /* of the object, NULL for an array */
 	const struct field *field; /* object: whose value comes next; array: the member */
 	void *obj;		   /* the object; array: the object with the member */
+	uint64_t seen;		   /* object: its fields that were read, bit by bit */
 };
 
 struct reader {
@@ -332,6 +333,9 @@ on_map_key(void *ctx, const unsigned char *data, size_t len)
 
 		if (strlen(f->name) == len && memcmp(f->name, data, len) == 0) {
 			frame->field = f;
+			if (r->exact && i < 64 && (frame->seen & UINT64_C(1) << i))
+				return refuse(r, "the key is there twice");
+			frame->seen |= i < 64 ? UINT64_C(1) << i : 0;
 			return 1;
 		}
 	}

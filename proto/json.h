@@ -30,8 +30,8 @@ char *json_quote(const char *text);
  * error. Depth is capped at 16. Empty input (only white space) gives the zero object.
  */
 int json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err);
-/* For what a person has written: unknown fields are errors, too, and the nearest name is told.
- * Those that begin with '$' are comments. */
+/* For what a person has written: unknown and doubled fields are errors, too, and the nearest name
+ * is told. Those that begin with '$' are comments. */
 int json_decode_exact(
     const struct model *m, const char *text, size_t len, void *obj, struct error *err);
 /* Reads a document that is one JSON string (the answer of POST /vms); the caller frees *ret. */

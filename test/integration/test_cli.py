@@ -162,7 +162,7 @@ def test_list_host_filters(server):
              "-H", "5", server=server)
     assert out.splitlines()[1].split() == [
         HOST, "h1", "active", "x86_64", "AMD", "EPYC", "32", "2048", "MiB", "0", "MiB", "debian",
-        "12", "-"]
+        "12", "+0.0", "s", "-"]
     sent = server.requests[0].json["filter"]
     assert sent["name"] == "h" and sent["cpuarch"] == {"arch": "x86_64", "vendor": "AMD"}
     assert (sent["cstate"], sent["memoryavailable"], sent["hpavailable"]) == (1, 1024, 5)

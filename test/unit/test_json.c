@@ -289,6 +289,7 @@ test_unknown_fields_are_refused_of_people(void **state)
 		{ "{\"osdisk\":{\"pth\":{\"a\":[1]}}}",
 		    "osdisk: unknown key 'pth', did you mean 'path'?" },
 		{ "{\"numa\":{\"colour\":1}}", "numa: unknown key 'colour'; there are placement" },
+		{ "{\"name\":\"x\",\"vlanid\":1,\"name\":\"y\"}", "name: the key is there twice" },
 		{ "{\"\":1,\"name\":\"x\"}", "the document: unknown key ''; there are name, " },
 	};
 	static const char good[] = "{\"$comment\":\"c\",\"name\":\"x\",\"nets\":[{\"$n\":1}]}";
