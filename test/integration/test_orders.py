@@ -298,7 +298,7 @@ def play(lab, name, actions, seed, on):
     run = Run(lab, name, rand)
     try:
         if on:
-            answer = run.ask("POST", "/runstate/boot")
+            answer = run.ask("POST", "/runstate/boot", host=lab.hosts[0])
             assert answer and answer.status == 204, answer
         for action in actions:
             run.do(action)

@@ -286,7 +286,7 @@ vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct d
 		}
 		return error_set(err, 409,
 		    "sanlock does not know the process of VM '%s', so that nothing would keep "
-		    "another host from running it, too: migrate it live, or end it with force (%s)",
+		    "another host from running it, too: end it with force (%s)",
 		    info->uuid, cause.detail);
 	}
 	recall(domain, &recorded);
