@@ -232,8 +232,10 @@ class Run:
         if journals or any(not host.alive("libvirtd") for host in self.lab.hosts):
             return False
         defined, registered = self.defined(), self.registered()
-        if self.deleting and not defined and not registered:
-            return not os.path.exists(self.image) and not os.path.exists(f"{self.lab.vms}/lock/{self.lease}")
+        if self.deleting and not registered:
+            # A definition that somebody made of it afterwards stays, and does not run.
+            return (not os.path.exists(self.image) and not os.path.exists(f"{self.lab.vms}/lock/{self.lease}") and
+                    not any(self.processes(host) for host in self.lab.hosts))
         return len(defined) == 1 and defined == registered and os.path.exists(self.image)
 
     def mend(self):
