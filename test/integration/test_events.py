@@ -149,6 +149,8 @@ def test_operations_of_others_without_end(lab3):
         if data["te"] > 0:
             wanted.discard(data["id"])
     stream.close()
+    # What comes now is not for the next reader.
+    wait_for("nobody to read of h2", lambda: readers(h2) == 0, 40)
     conftest.delete(h2, uuid)
 
 
