@@ -58,7 +58,7 @@ def test_format_and_figures(lab3):
     assert all(name.startswith("virtx_") for name in before)
     wait_for("three active hosts",
              lambda: value(get(h1), "virtx_hosts", cstate="active") == 3, 30)
-    for part in ("libvirt", "serf", "lockspace"):
+    for part in ("libvirt", "serf", "lockspace", "storage"):
         assert value(before, "virtx_up", part=part) == 1
     uuid = conftest.create(h1, conftest.vmdef("me0"))
     for host in lab3.hosts:

@@ -59,13 +59,16 @@ def unprotected(host):
 def test_loss_is_told(lab, break_it, mend, text):
     host = lab.hosts[0]
     wait_ready(host)
+    uuid = create(host, vmdef("off"))
     break_it(host)
     wait_unready(host, text)
     if text:
-        answer = host.api("POST", "/vms", {"vmdef": vmdef("refused"), "host": host.uuid})
-        assert answer.status == 503 and "lockspace: " in answer.json()["detail"], answer.text
+        for answer in (host.api("POST", "/vms", {"vmdef": vmdef("refused"), "host": host.uuid}),
+                       host.api("POST", f"/vms/{uuid}/runstate/boot")):
+            assert answer.status == 503 and "lockspace: " in answer.json()["detail"], answer.text
     mend(host)
     wait_ready(host)
+    delete(host, uuid)
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])

@@ -41,6 +41,7 @@ add_up(struct api *api, struct buffer *out)
 	sample(out, "up", "part", "libvirt", str_empty(ready.libvirt));
 	sample(out, "up", "part", "serf", str_empty(ready.serf));
 	sample(out, "up", "part", "lockspace", str_empty(keeper_lockspace_why(api->keeper)));
+	sample(out, "up", "part", "storage", str_empty(keeper_storage_why(api->keeper)));
 	model_clear(&ready_model, &ready);
 }
 

@@ -81,18 +81,17 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	struct question *lockspace = &guard->lockspace;
 	struct lockspace_result *res = result;
 	int64_t took = monotonic_ms() - lockspace->since;
+	bool doubtful = guard->doubtful;
 
-	lockspace->running = false;
+	lockspace->running = guard->doubtful = false;
 	if (!res) {
 		set_why(guard, &lockspace->why, "lockspace", err->detail);
 		return;
 	}
 	/* After such a silence sanlock may be about to give the lockspace up: its next word counts.
 	 */
-	if (is_long(guard, took) || guard->doubtful) {
-		guard->doubtful = false;
+	if (is_long(guard, took) || doubtful)
 		return;
-	}
 	if (!str_empty(lockspace->why))
 		log_info("lockspace", "joined with host_id %d", res->lockid);
 	set_why(guard, &lockspace->why, "lockspace", "");
@@ -106,7 +105,6 @@ ask_lockspace(struct guard *guard)
 		.env = *guard->env,
 		.kill = guard->config->kill_unprotected,
 	};
-
 	const char *waits = str_empty(guard->env->host)	     ? WAITS_LIBVIRT
 			    : !str_empty(guard->storage.why) ? WAITS_STORAGE
 							     : NULL;
@@ -155,6 +153,8 @@ link_ended(void *arg)
 {
 	struct guard *guard = arg;
 
+	/* What is being asked may be answered by the one that was there before. */
+	guard->doubtful = guard->lockspace.running;
 	set_why(guard, &guard->lockspace.why, "lockspace", "sanlock has ended");
 }
 
@@ -221,7 +221,9 @@ timer_due(evutil_socket_t fd, short what, void *arg)
 	if (is_silent(guard, &guard->storage) && str_empty(guard->storage.why))
 		set_why(
 		    guard, &guard->storage.why, "storage", "the shared storage does not answer");
-	if ((is_silent(guard, &guard->watch) || is_silent(guard, &guard->lockspace)) &&
+	/* The job that joins reads the storage as well. */
+	if ((is_silent(guard, &guard->watch) ||
+		(is_silent(guard, &guard->lockspace) && !is_silent(guard, &guard->storage))) &&
 	    str_empty(guard->lockspace.why))
 		set_why(guard, &guard->lockspace.why, "lockspace", "sanlock does not answer");
 	if (is_due(&guard->storage))
