@@ -94,12 +94,11 @@ make_uri(const char *format, const char *addr)
 	    "%.*s%s%s%s%s", (int)(at - format), format, v6 ? "[" : "", addr, v6 ? "]" : "", at + 2);
 }
 
-/* why is given away. */
 static void
-exclude(struct departure *departure, char *why)
+exclude(struct departure *departure, const char *why)
 {
 	departure->excluded[departure->n_excluded++] =
-	    (struct placement_excluded){ xstrdup(departure->target), why };
+	    (struct placement_excluded){ xstrdup(departure->target), xstrdup(why) };
 }
 
 /* The best host that has not refused. */
@@ -147,12 +146,12 @@ find_host(
 			return 0;
 		if (!departure->chosen)
 			return -1;
-		exclude(departure, xstrdup(err->detail));
+		exclude(departure, err->detail);
 	}
 	while (choose(departure, view, err) == 0) {
 		if (api->address(api->address_arg, departure->target, addr, err) == 0)
 			return 0;
-		exclude(departure, xstrdup(err->detail));
+		exclude(departure, err->detail);
 	}
 	return -1;
 }
@@ -211,13 +210,14 @@ static void ask_room(struct departure *departure);
 static void
 pass_over(struct departure *departure, const struct error *cause)
 {
+	_free_ char *why = xasprintf("it refused: %.300s", cause->detail);
 	struct error err = *cause;
 
 	log_debug("api", "host '%s' refuses VM '%s': %s", departure->target, departure->vm,
 	    cause->detail);
 	departure->later = departure->later || cause->status == 503;
 	if (departure->chosen) {
-		exclude(departure, xasprintf("it refused: %.300s", cause->detail));
+		exclude(departure, why);
 		if (find_target(departure, &err) == 0) {
 			ask_room(departure);
 			return;

@@ -35,8 +35,8 @@ add_held(struct lease_set *set, const struct sanlk_resource *resource)
 {
 	struct lease_held *held;
 
-	if (set->n == ARRAY_SIZE(set->items) ||
-	    strncmp(resource->lockspace_name, LEASE_LOCKSPACE, sizeof(resource->lockspace_name)))
+	if (set->n == ARRAY_SIZE(set->items) || strncmp(resource->lockspace_name, LEASE_LOCKSPACE,
+						    sizeof(resource->lockspace_name)) != 0)
 		return;
 	held = &set->items[set->n++];
 	memcpy(held->name, resource->name, sizeof(resource->name));

@@ -200,7 +200,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 		if (err)
 			log_failure(err);
 		request_end(fw->req, answer != NULL);
-	} else if (err) {
+	} else if (!answer) {
 		reply_error(fw, err);
 	} else {
 		reply_answer(fw, answer);

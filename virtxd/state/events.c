@@ -30,17 +30,18 @@ drop_first(struct events *events)
 	free(steal_ptr(item->data));
 }
 
-/* data is given away. */
+/* *data is taken, and becomes NULL. */
 static void
-add_text(struct events *events, const char *type, char *data, size_t len)
+add_text(struct events *events, const char *type, char **data, size_t len)
 {
 	while (events->last + 1 - events->first >= EVENTS_MAX ||
 	       (events->first <= events->last && events->bytes + len > EVENTS_BYTES_MAX))
 		drop_first(events);
 	events->last++;
 	events->bytes += len;
-	*slot(events, events->last) =
-	    (struct event_item){ .id = events->last, .type = type, .data = data, .len = len };
+	*slot(events, events->last) = (struct event_item){
+		.id = events->last, .type = type, .data = steal_ptr(*data), .len = len
+	};
 	if (events->added)
 		events->added(events->arg);
 }
@@ -51,13 +52,15 @@ add(struct events *events, const char *type, const struct model *model, const vo
 	size_t len;
 	char *data = json_encode(model, obj, &len);
 
-	add_text(events, type, data, len);
+	add_text(events, type, &data, len);
 }
 
 void
 events_add_reset(struct events *events)
 {
-	add_text(events, "reset", xstrdup("{}"), 2);
+	char *data = xstrdup("{}");
+
+	add_text(events, "reset", &data, 2);
 }
 
 static void

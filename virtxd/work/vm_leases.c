@@ -106,7 +106,7 @@ vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct
 {
 	struct error cause = { 0 };
 	struct lease_set set;
-	pid_t pid;
+	pid_t pid = 0;
 
 	*ret = false;
 	if (!has_leases(env, info))
