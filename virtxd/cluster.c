@@ -13,12 +13,13 @@
 #include "proto/routes.h"
 #include "state/address.h"
 
-#define PULL_MS	  5000 /* for a page */
-#define PAGE_VMS  250  /* a millisecond or so each, here and there */
-#define REJOIN_MS 3000 /* between looks for a host that failed and may be back */
-#define KNOCK_MS  2000 /* for it to answer */
-#define KNOWN_MS  5000 /* for the others to tell their VMs, after a start */
-#define KNOCKERS  4    /* hosts of the cluster that look each time, about */
+#define PULL_MS	  5000	    /* for a page */
+#define PAGE_VMS  250	    /* a millisecond or so each, here and there */
+#define REJOIN_MS 3000	    /* between looks for a host that failed and may be back */
+#define KNOCK_MS  2000	    /* for it to answer */
+#define KNOWN_MS  5000	    /* for the others to tell their VMs, after a start */
+#define LIST_MAX  (1 << 20) /* bytes of a Go virtx's list */
+#define KNOCKERS  4	    /* hosts of the cluster that look each time, about */
 
 /* A host that is being asked for its VMs. */
 struct pull {
@@ -132,6 +133,67 @@ on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause
 	drop_pull(cluster, pull);
 }
 
+static int
+read_list(const struct peer_answer *answer, struct vm_list *ret, struct error *err)
+{
+	static const char none[] = "null"; /* how the Go virtx writes an empty list */
+
+	if (answer->status != 200) {
+		error_from_json(err, answer->status, answer->body, answer->len);
+		return -1;
+	}
+	if (answer->len >= strlen(none) && memcmp(answer->body, none, strlen(none)) == 0)
+		return 0;
+	return json_decode(&vm_list_model, answer->body, answer->len, ret, err);
+}
+
+static void
+on_listed(void *arg, const struct peer_answer *answer, const struct error *cause)
+{
+	static struct log_limit limit;
+	struct pull *pull = arg;
+	struct vm_list list = { 0 };
+	struct error err = { 0 };
+
+	if (!answer)
+		err = *cause;
+	if (answer && read_list(answer, &list, &err) == 0) {
+		gossip_listed(pull->cluster->gossip, pull->host, &list);
+	} else {
+		log_limited(&limit, 5, "gossip",
+		    "cannot ask host '%s' for its VMs, which its events tell later: %s", pull->host,
+		    err.detail);
+		gossip_pulled(pull->cluster->gossip, pull->host, NULL);
+	}
+	model_clear(&vm_list_model, &list);
+	drop_pull(pull->cluster, pull);
+}
+
+/* The Go virtx reads the filter from the body, and takes none for a fault. */
+static void
+ask_list(struct pull *pull)
+{
+	static const struct peer_ops ops = { .done = on_listed };
+	static const char filter[] = "{}";
+	struct request_header type = { "Content-Type", "application/json" };
+	struct peer_request request = {
+		.addr = pull->addr,
+		.port = pull->port,
+		.host = pull->host,
+		.method = METHOD_GET,
+		.path = routes[ROUTE_VM_LIST].path,
+		.headers = &type,
+		.n_headers = 1,
+		.body = filter,
+		.len = strlen(filter),
+		.connect_ms = KNOCK_MS,
+		.deadline_ms = PULL_MS,
+		.answer_max = LIST_MAX,
+	};
+
+	pull->call = peer_start(pull->cluster->peers, &request, &ops, pull);
+}
+
 static void
 on_pull(void *arg, const struct member_host *host)
 {
@@ -143,7 +205,10 @@ on_pull(void *arg, const struct member_host *host)
 	pull->port = host->port;
 	pull->cluster = cluster;
 	HASH_ADD_STR(cluster->pulls, host, pull);
-	ask_page(pull);
+	if (host->go)
+		ask_list(pull);
+	else
+		ask_page(pull);
 }
 
 static int

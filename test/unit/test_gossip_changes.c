@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "proto/binary.h"
+#include "proto/gossip.h"
+
 static void
 test_changes_are_told(void **state)
 {
@@ -208,6 +211,111 @@ test_missing(void **state)
 }
 
 static void
+run_for(struct side *side, int64_t ms)
+{
+	for (int64_t end = side->cluster->now + ms; side->cluster->now < end;
+	     side->cluster->now += 10)
+		gossip_run(side->gossip);
+}
+
+static void
+receive_info(struct side *side, const struct side *of, unsigned int n, int64_t ts, const char *name)
+{
+	struct custom_field custom = { (char[]){ "owner" }, (char[]){ "ops" } };
+	struct vm_info info = { .host = (char *)of->uuid,
+		.runstate = VMRUNSTATE_RUNNING,
+		.ts = ts,
+		.vlanid = 7,
+		.custom = &custom,
+		.n_custom = 1,
+		.vcpus = 4 };
+	_free_ char *uuid = xstrdup(vm_uuid(n)), *title = xstrdup(name);
+	_buffer_ struct buffer out = { 0 };
+
+	info.uuid = uuid;
+	info.name = title;
+	binary_encode(&vm_info_model, &info, &out);
+	gossip_receive(side->gossip, GOSSIP_VM_INFO, out.data, out.len);
+}
+
+static void
+expect_vm(struct side *side, unsigned int n, const char *name, size_t n_custom, int16_t vcpus)
+{
+	const struct inventory_vm *vm = inventory_find_vm(side->inventory, vm_uuid(n));
+
+	assert_non_null(vm);
+	assert_string_equal(vm->vm.def.name, name);
+	assert_int_equal(vm->vm.def.n_custom, n_custom);
+	assert_int_equal(vm->vcpus, vcpus);
+}
+
+static void
+list_item(struct vm_list_item *item, unsigned int n, const char *host, int64_t ts, const char *name)
+{
+	*item = (struct vm_list_item){ .uuid = xstrdup(vm_uuid(n)) };
+	item->fields.name = xstrdup(name);
+	item->fields.host = xstrdup(host);
+	item->fields.runstate = VMRUNSTATE_PAUSED;
+	item->fields.vlanid = 7;
+	item->fields.ts = ts;
+}
+
+/* A Go virtx tells its VMs one by one in a period: one that comes is asked for all of them, once.
+ */
+static void
+test_go_host_is_asked_for_its_list(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1], *c = &cluster->sides[2];
+	struct vm_list list = { .items = xcalloc(4, sizeof(*list.items)), .n_items = 4 };
+	_buffer_ struct buffer names = { 0 };
+	int64_t ts = now_ms();
+
+	pass(cluster, 3000, false);
+	set_member(a, b, CSTATE_ACTIVE, true);
+	receive_info(a, b, 1, ts, "newer");
+	receive_info(a, b, 2, ts - 2000, "older");
+	run_for(a, 600);
+	assert_int_equal(a->n_pulls, 1);
+	assert_string_equal(a->pulls[0], b->uuid);
+	a->n_pulls = 0;
+	list_item(&list.items[0], 1, b->uuid, ts - 1000, "stale");
+	list_item(&list.items[1], 2, b->uuid, ts - 1000, "renamed");
+	list_item(&list.items[2], 3, b->uuid, ts - 1000, "three");
+	list_item(&list.items[3], 4, c->uuid, ts - 1000, "not its own");
+	gossip_listed(a->gossip, b->uuid, &list);
+	expect_vm(a, 1, "newer", 1, 4);
+	expect_vm(a, 2, "renamed", 1, 4);
+	expect_vm(a, 3, "three", 0, 0);
+	assert_string_equal(inventory_find_vm(a->inventory, vm_uuid(3))->vm.runinfo.host, b->uuid);
+	assert_null(inventory_find_vm(a->inventory, vm_uuid(4)));
+	/* The rest comes with its event, which may be of the same time; an older one does not. */
+	receive_info(a, b, 3, ts - 1001, "older");
+	expect_vm(a, 3, "three", 0, 0);
+	receive_info(a, b, 3, ts - 1000, "three");
+	expect_vm(a, 3, "three", 1, 4);
+	receive_info(a, b, 3, ts - 1000, "again");
+	expect_vm(a, 3, "three", 1, 4);
+	run_for(a, 60000);
+	assert_int_equal(a->n_pulls, 0);
+	/* It comes back, and cannot answer: its events have to do. */
+	set_member(a, b, CSTATE_FAILED, true);
+	set_member(a, b, CSTATE_ACTIVE, true);
+	for (unsigned int i = 0; i < 3; i++) {
+		run_for(a, 5000);
+		assert_int_equal(a->n_pulls, 1);
+		a->n_pulls = 0;
+		gossip_pulled(a->gossip, b->uuid, NULL);
+	}
+	run_for(a, 60000);
+	assert_int_equal(a->n_pulls, 0);
+	gossip_missing(a->gossip, &names);
+	assert_int_equal(names.len, 0);
+	model_clear(&vm_list_model, &list);
+	cluster_free(cluster);
+}
+
+static void
 test_what_serf_refuses_waits(void **state)
 {
 	struct cluster *cluster = cluster_new(2);
@@ -236,6 +344,7 @@ main(void)
 		cmocka_unit_test(test_partition),
 		cmocka_unit_test(test_failed_pulls_are_tried_again),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_go_host_is_asked_for_its_list),
 		cmocka_unit_test(test_what_serf_refuses_waits),
 	};
 

@@ -398,8 +398,8 @@ need_host(void *arg, const struct member_host *host)
 {
 	struct gossip *gossip = arg;
 
-	if (host->cstate == CSTATE_ACTIVE && !host->go)
-		pulls_need(gossip->pulls, host->uuid, now_of(gossip));
+	if (host->cstate == CSTATE_ACTIVE)
+		pulls_welcome(gossip->pulls, host->uuid, now_of(gossip));
 }
 
 void
@@ -425,6 +425,13 @@ void
 gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list)
 {
 	pulls_done(gossip->pulls, host, list, now_of(gossip));
+	wake(gossip, 0);
+}
+
+void
+gossip_listed(struct gossip *gossip, const char *host, const struct vm_list *list)
+{
+	pulls_listed(gossip->pulls, host, list, now_of(gossip));
 	wake(gossip, 0);
 }
 

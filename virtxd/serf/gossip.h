@@ -15,7 +15,8 @@ struct gossip;
 struct gossip_ops {
 	/* A user event; 0 or -errno: -EMSGSIZE when it never fits. */
 	int (*send)(void *arg, const char *name, const void *payload, size_t len);
-	/* Asks that host for its VMs. gossip_pulled must end it, and not from within. */
+	/* Asks that host for its VMs; a Go virtx has its own list of them. gossip_pulled or
+	 * gossip_listed must end it, and not from within. */
 	void (*pull)(void *arg, const struct member_host *host);
 	/* An event names a host that is none: serf may know better. */
 	void (*stranger)(void *arg);
@@ -48,6 +49,8 @@ void gossip_set_member(struct gossip *gossip, const struct member_host *host);
 void gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len);
 /* The answer to pull; NULL when there is none. */
 void gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list);
+/* The answer of a Go virtx to it. */
+void gossip_listed(struct gossip *gossip, const char *host, const struct vm_list *list);
 /* What is due by now. */
 void gossip_run(struct gossip *gossip);
 /* As pulls_missing. */

@@ -17,14 +17,16 @@
 #define DISPUTE_MS    250   /* until both sides of a dispute are asked again */
 #define DISPUTE_MAX   30000 /* it doubles up to this */
 #define SPREAD_MS     5	    /* for each host that may ask */
+#define GO_TRIES      3	    /* until a Go virtx's own events have to do */
 #define NAMES_MAX     500   /* bytes of a text */
 #define NEVER	      INT64_MAX
 
 struct target {
 	UT_hash_handle hh;
 	char uuid[UUID_TEXT_SIZE];
-	int64_t due; /* NEVER: nothing to do */
-	bool needed; /* whatever the digests say */
+	int64_t due;  /* NEVER: nothing to do */
+	bool needed;  /* whatever the digests say */
+	bool welcome; /* it came, and has not answered since */
 	bool running;
 	uint64_t mark;	    /* of the inventory, when it was asked */
 	unsigned int fails; /* in a row */
@@ -150,6 +152,16 @@ pulls_need(struct pulls *pulls, const char *host, int64_t now)
 }
 
 void
+pulls_welcome(struct pulls *pulls, const char *host, int64_t now)
+{
+	struct target *target = need(pulls, host);
+
+	if (target)
+		target->welcome = true;
+	pulls_need(pulls, host, now);
+}
+
+void
 pulls_poll(struct pulls *pulls, const char *host, int64_t now)
 {
 	struct target *target = need(pulls, host);
@@ -239,7 +251,8 @@ pull(struct pulls *pulls, struct target *target, int64_t now)
 	const struct member_host *member = members_find(pulls->members, target->uuid);
 
 	target->due = NEVER;
-	if (!member || member->cstate != CSTATE_ACTIVE || member->go || !member->addr[0])
+	if (!member || member->cstate != CSTATE_ACTIVE || !member->addr[0] ||
+	    (member->go && !target->welcome))
 		return;
 	if (!target->needed && !differs(pulls, target, now))
 		return;
@@ -254,25 +267,60 @@ pull(struct pulls *pulls, struct target *target, int64_t now)
 static void
 failed(struct pulls *pulls, struct target *target, int64_t now)
 {
+	const struct member_host *member = members_find(pulls->members, target->uuid);
 	int64_t wait = (int64_t)RETRY_MS << (target->fails < 5 ? target->fails : 5);
 
 	pulls->n_failed++;
 	target->fails++;
+	if (member && member->go && target->fails >= GO_TRIES)
+		target->welcome = false;
 	target->needed = true;
 	target->due =
 	    now + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS) + random_below(pulls, MOMENT_MS);
+}
+
+/* What was asked of the host ends; NULL where nothing was. */
+static struct target *
+end(struct pulls *pulls, const char *host)
+{
+	struct target *target = find(pulls, host);
+
+	if (!target || !target->running)
+		return NULL;
+	target->running = false;
+	pulls->n_running--;
+	return target;
+}
+
+static void
+answered(struct pulls *pulls, struct target *target)
+{
+	pulls->n_done++;
+	target->heard = true;
+	target->welcome = false;
+	target->fails = 0;
+}
+
+void
+pulls_listed(struct pulls *pulls, const char *host, const struct vm_list *list, int64_t now)
+{
+	struct target *target = end(pulls, host);
+
+	if (!target)
+		return;
+	answered(pulls, target);
+	if (inventory_take_listed(pulls->inventory, host, list) == INVENTORY_CLAIM)
+		pulls_dispute(pulls);
 }
 
 void
 pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now)
 {
 	static struct log_limit limit;
-	struct target *target = find(pulls, host);
+	struct target *target = end(pulls, host);
 
-	if (!target || !target->running)
+	if (!target)
 		return;
-	target->running = false;
-	pulls->n_running--;
 	if (!list) {
 		failed(pulls, target, now);
 		return;
@@ -283,9 +331,7 @@ pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *lis
 		failed(pulls, target, now);
 		return;
 	}
-	pulls->n_done++;
-	target->heard = true;
-	target->fails = 0;
+	answered(pulls, target);
 	if (target->repeat_ms == 0)
 		target->repeat_ms = REPEAT_MS;
 	target->pulled = true;
@@ -309,9 +355,10 @@ add_missing(void *arg, const struct member_host *host)
 	const struct target *target = find(missing->pulls, host->uuid);
 
 	if (host->cstate != CSTATE_ACTIVE || (target && target->heard) ||
-	    (host->go && inventory_has_told(missing->pulls->inventory, host->uuid)))
+	    (host->go && !(target && target->welcome) &&
+		inventory_has_told(missing->pulls->inventory, host->uuid)))
 		return;
-	missing->open |= !host->go && host->addr[0] && (!target || target->fails == 0);
+	missing->open |= host->addr[0] && (!target || target->fails == 0);
 	if (missing->out->len < NAMES_MAX)
 		buffer_printf(missing->out, "%s'%s'", missing->out->len ? ", " : "",
 		    str_or_empty(host->name));

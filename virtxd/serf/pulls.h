@@ -20,7 +20,10 @@ struct pulls *pulls_new(struct inventory *inventory, const struct members *membe
 void pulls_free(struct pulls *pulls);
 /* The host's digest, or our view of it, has changed: compare them in a moment. */
 void pulls_check(struct pulls *pulls, const char *host, int64_t now);
-/* Ask the host in a moment, whatever is known: it came (back) into the cluster. */
+/* The host came (back) into the cluster: ask it in a moment, whatever is known. Only then is a Go
+ * virtx asked, which tells each VM in turn otherwise. */
+void pulls_welcome(struct pulls *pulls, const char *host, int64_t now);
+/* Ask the host in a moment, whatever is known. */
 void pulls_need(struct pulls *pulls, const char *host, int64_t now);
 /* Its events cannot be used: ask it instead, now and then. */
 void pulls_poll(struct pulls *pulls, const char *host, int64_t now);
@@ -29,6 +32,8 @@ void pulls_dispute(struct pulls *pulls);
 /* The host's answer; NULL when there is none. */
 void pulls_done(
     struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now);
+/* The answer of a Go virtx. */
+void pulls_listed(struct pulls *pulls, const char *host, const struct vm_list *list, int64_t now);
 /* The active hosts that have not answered yet go to out, by name; true where one of them has not
  * failed to either. */
 bool pulls_missing(const struct pulls *pulls, struct buffer *out);

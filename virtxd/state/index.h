@@ -46,6 +46,7 @@ struct vm_entry {
 	uint64_t part;		   /* of the host's digest */
 	uint64_t state_clock;	   /* when the run state was last told by an event or a job */
 	uint64_t data_clock;	   /* when the rest was */
+	bool partial;		   /* custom fields and vcpus are older than ts, or missing */
 	/* Local VMs */
 	bool def_known;
 	struct accounting_vm last;

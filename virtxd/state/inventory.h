@@ -139,6 +139,11 @@ enum inventory_news inventory_take_info(struct inventory *inventory, const struc
 /* All VMs of a host from itself, asked for after the mark: replaces what was known before. */
 enum inventory_news inventory_take_list(
     struct inventory *inventory, uint64_t mark, const struct vm_info_list *list);
+/* The answer of a host's Go virtx to GET /vms. Of the VMs of the whole cluster in it those of this
+ * host are taken, where they are newer than what is known; what is missing has not ended.
+ * INVENTORY_CLAIM where another host has one of them, too. */
+enum inventory_news inventory_take_listed(
+    struct inventory *inventory, const char *uuid, const struct vm_list *list);
 
 /* The VMs of a host as they are known here, with the digest of all: those after this uuid, up to
  * limit (0: all), or fewer where they are large. ret must be zero; the caller clears it. */

@@ -129,6 +129,7 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
 
 	entry->data_clock = ++inventory->clock;
+	entry->partial = false;
 	/* Of a host whose clock is wrong, which was asked. */
 	vm->ts = is_ahead(info->ts) ? now_ms() : info->ts;
 	if (same)
@@ -254,13 +255,62 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		entry = add_vm(inventory, host, uuid);
 		if (!entry)
 			return INVENTORY_REFUSED;
-	} else if (info->ts <= entry->view.vm.ts) {
+	} else if (info->ts < entry->view.vm.ts + !entry->partial) {
 		return INVENTORY_OLD;
 	} else if (claim_make(inventory, entry, host, info->runstate, info->ts, false)) {
 		return INVENTORY_CLAIM;
 	}
 	set_info(inventory, entry, host, info);
 	return INVENTORY_TAKEN;
+}
+
+/* One VM of a list that tells neither custom fields nor vcpus: what is known of them stays until
+ * the host's next VI, which may be of the same time. True for a claim. */
+static bool
+take_listed(
+    struct inventory *inventory, const struct host_entry *host, const struct vm_list_item *item)
+{
+	const struct vm_list_fields *fields = &item->fields;
+	char uuid[UUID_TEXT_SIZE], its_host[UUID_TEXT_SIZE];
+	struct vm_entry *entry;
+	struct vm_info info = { 0 }, known;
+	enum inventory_news news;
+
+	if (uuid_normalize(item->uuid, uuid) < 0 || uuid_normalize(fields->host, its_host) < 0 ||
+	    !str_equal(its_host, host->uuid))
+		return false;
+	entry = index_find_vm(inventory, uuid);
+	if (entry && fields->ts <= entry->view.vm.ts)
+		return false;
+	if (entry) {
+		known = index_vm_info(entry);
+		model_copy(&vm_info_model, &info, &known);
+	}
+	str_set(&info.uuid, uuid);
+	str_set(&info.host, its_host);
+	str_set(&info.name, fields->name);
+	info.runstate = fields->runstate;
+	info.vlanid = fields->vlanid;
+	info.ts = fields->ts;
+	news = inventory_take_info(inventory, &info);
+	model_clear(&vm_info_model, &info);
+	entry = index_find_vm(inventory, uuid);
+	if (entry && news == INVENTORY_TAKEN)
+		entry->partial = true;
+	return news == INVENTORY_CLAIM;
+}
+
+enum inventory_news
+inventory_take_listed(struct inventory *inventory, const char *uuid, const struct vm_list *list)
+{
+	struct host_entry *host = teller(inventory, uuid);
+	bool claims = false;
+
+	if (!host)
+		return no_teller(inventory, uuid);
+	for (size_t i = 0; i < list->n_items; i++)
+		claims |= take_listed(inventory, host, &list->items[i]);
+	return claims ? INVENTORY_CLAIM : INVENTORY_TAKEN;
 }
 
 /* One VM of a host's list. Of its own VMs the host has the last word, except about what came in
