@@ -142,10 +142,33 @@ def test_kill_unprotected(lab):
     wait_ready(host)
     wait_runstate(host, uuid, "poweroff")
     assert f"VM '{uuid}' was ended by kill_unprotected" in host.log("virtxd")
+    why = "it was ended by force by kill_unprotected: sanlock does not keep the leases of its process "
+    wait_for("the reason", lambda: reason(host, uuid).startswith(why), 10)
     delete(host, uuid)
     host.configure({})
     host.restart("virtxd")
     wait_ready(host)
+
+
+def test_ended_by_sanlock(lab):
+    """The reason of a VM that sanlock ended is that its leases were lost, and stays so."""
+    host = lab.hosts[0]
+    uuid = create(host, vmdef("ended"))
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    leave(host)
+    wait_for("the VM to be off", lambda: runstate(host, uuid) in ("poweroff", "crashed"), 60)
+    wait_for("the reason", lambda: reason(host, uuid).startswith("its leases were lost: "), 10)
+    wait_ready(host)
+    assert reason(host, uuid).startswith("its leases were lost: ")
+    assert "its leases were lost: " in host.virtx("get", "vm", uuid).stdout
+    delete(host, uuid)
+
+
+def reason(host, uuid):
+    """Why it is in its state, by both ways to ask."""
+    told = host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"]
+    wait_for("the same reason", lambda: host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == told, 1)
+    return told
 
 
 def test_lease_not_held(lab):

@@ -37,6 +37,8 @@ struct guard {
 	int64_t link_since;    /* since when, monotonic ms */
 	bool doubtful;	       /* sanlock's next answer does not count */
 	struct question watch; /* its since is the last word; of its why nobody asks */
+	bool lost;	       /* a lockspace that was joined, a while ago at most */
+	int64_t lost_until;    /* when it counts no more, monotonic ms */
 };
 
 /* Told once, where it changes. */
@@ -68,10 +70,43 @@ ask(struct guard *guard, struct question *question, enum work_id work, const voi
 		log_limited(&limit, 10, "job", "cannot start %s: %s", works[work].name, err.detail);
 }
 
+/* After which sanlock gives a lockspace up that it could not renew. */
+static int64_t
+renewal_ms(const struct guard *guard)
+{
+	return (int64_t)RENEWAL_FAILS * guard->env->io_timeout * 1000;
+}
+
 static bool
 is_long(const struct guard *guard, int64_t ms)
 {
-	return ms > (int64_t)RENEWAL_FAILS * guard->env->io_timeout * 1000;
+	return ms > renewal_ms(guard);
+}
+
+/* The lockspace was joined, and is not any more: what ends the VMs now. */
+static void
+lose(struct guard *guard, const char *why)
+{
+	if (!guard->lost)
+		inventory_set_loss(guard->inventory, why);
+	guard->lost = true;
+	guard->lost_until = monotonic_ms() + renewal_ms(guard);
+}
+
+/* sanlock goes on ending VMs for a while after it is joined anew. */
+static void
+check_loss(struct guard *guard)
+{
+	int64_t now = monotonic_ms();
+
+	if (!guard->lost)
+		return;
+	if (!str_empty(guard_lockspace_why(guard)))
+		guard->lost_until = now + renewal_ms(guard);
+	if (now < guard->lost_until)
+		return;
+	guard->lost = false;
+	inventory_set_loss(guard->inventory, "");
 }
 
 static void
@@ -85,6 +120,8 @@ lockspace_done(void *arg, void *result, const struct error *err)
 
 	lockspace->running = guard->doubtful = false;
 	if (!res) {
+		if (str_empty(lockspace->why) && err->status == 503)
+			lose(guard, err->detail);
 		set_why(guard, &lockspace->why, "lockspace", err->detail);
 		return;
 	}
@@ -133,6 +170,8 @@ watch_done(void *arg, void *result, const struct error *err)
 	struct guard *guard = arg;
 
 	guard->watch.running = false;
+	if (!result && err->status == 503)
+		lose(guard, err->detail);
 	if (result || !str_empty(guard->lockspace.why))
 		return;
 	set_why(guard, &guard->lockspace.why, "lockspace", err->detail);
@@ -155,6 +194,8 @@ link_ended(void *arg)
 
 	/* What is being asked may be answered by the one that was there before. */
 	guard->doubtful = guard->lockspace.running;
+	if (str_empty(guard->lockspace.why))
+		lose(guard, "sanlock has ended");
 	set_why(guard, &guard->lockspace.why, "lockspace", "sanlock has ended");
 }
 
@@ -231,6 +272,7 @@ timer_due(evutil_socket_t fd, short what, void *arg)
 	if (is_due(&guard->lockspace))
 		ask_lockspace(guard);
 	watch_lockspace(guard);
+	check_loss(guard);
 }
 
 void

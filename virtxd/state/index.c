@@ -24,6 +24,7 @@ free_vm(struct vm_entry *entry)
 	free(entry->view.foreign_why);
 	free(entry->view.cloud_init);
 	free(entry->view.told);
+	free(entry->view.loss);
 	free(entry);
 }
 
@@ -56,6 +57,7 @@ inventory_free(struct inventory *inventory)
 		free(host->twin);
 		free(host);
 	}
+	free(inventory->loss);
 	free(inventory);
 }
 

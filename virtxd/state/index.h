@@ -50,6 +50,7 @@ struct vm_entry {
 	/* Local VMs */
 	bool def_known;
 	struct accounting_vm last;
+	int64_t ended; /* when it went from on to off, monotonic ms; 0 for not seen */
 	struct claim claim;
 	LIST_ENTRY(vm_entry) claim_link; /* in the inventory's, while there is a claim */
 	/* One that has left for another host: among ours, but not local, until that tells of it */
@@ -107,6 +108,7 @@ struct host_entry {
 struct inventory {
 	char self[UUID_TEXT_SIZE];
 	uint64_t clock; /* of changes to VMs */
+	char *loss;	/* why the leases of its VMs are lost, NULL or "" while they are not */
 	struct vm_entry *vms;
 	LIST_HEAD(, vm_entry) claimed;
 	struct tombstone *tombstones;

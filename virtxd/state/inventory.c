@@ -11,7 +11,7 @@
 
 #define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
 #define KEEP_RELEASED_MS  60000	  /* until a VM that migrated must have been told by its new host */
-#define CONFLICT_MS	  30000	  /* longer than any migration has a VM on two hosts */
+#define LOSS_MS		  5000	  /* from the end of a VM to the news why its leases were lost */
 
 const char *
 inventory_self(const struct inventory *inventory)
@@ -48,15 +48,40 @@ stands_still(enum vmrunstate runstate)
 	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
 }
 
+/* Whether a VM in this state has its leases, and can lose them. */
+static bool
+runs(enum vmrunstate runstate)
+{
+	return runstate == VMRUNSTATE_RUNNING || runstate == VMRUNSTATE_PAUSED ||
+	       runstate == VMRUNSTATE_TERMINATING || runstate == VMRUNSTATE_PMSUSPENDED ||
+	       runstate == VMRUNSTATE_MIGRATING;
+}
+
 static void
-set_runstate(struct vm_entry *entry, enum vmrunstate runstate)
+set_loss(const struct inventory *inventory, struct vm_entry *entry)
+{
+	struct inventory_vm *view = &entry->view;
+
+	str_set(&view->loss, vmdef_leases(&view->vm.def) > 0 ? str_or_empty(inventory->loss) : "");
+}
+
+static void
+set_runstate(const struct inventory *inventory, struct vm_entry *entry, enum vmrunstate runstate)
 {
 	struct vm *vm = &entry->view.vm;
+	enum vmrunstate before = vm->runinfo.runstate;
 
-	if (vm->runinfo.runstate != runstate) {
+	if (before != runstate) {
 		stamp(vm);
 		str_set(&entry->view.told, "");
 		str_set(&vm->runinfo.reason, "");
+	}
+	if (!stands_still(runstate)) {
+		str_set(&entry->view.loss, "");
+		entry->ended = 0;
+	} else if (runs(before)) {
+		set_loss(inventory, entry);
+		entry->ended = monotonic_ms();
 	}
 	vm->runinfo.runstate = runstate;
 	if (stands_still(runstate))
@@ -74,7 +99,7 @@ set_reason(struct vm_entry *entry, const char *told)
 	if (strncmp(known, told, strlen(told)) != 0 || !*told)
 		str_set(&view->told, told);
 	free(view->vm.runinfo.reason);
-	view->vm.runinfo.reason = reason_explain(view->told, &view->vm.stats.oplog);
+	view->vm.runinfo.reason = reason_explain(view->told, &view->vm.stats.oplog, view->loss);
 }
 
 static struct disk *
@@ -236,7 +261,7 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 		set_sizes(entry, report);
 	}
 	if (report->runstate != VMRUNSTATE_NONE && (is_new || entry->state_clock <= mark))
-		set_runstate(entry, report->runstate);
+		set_runstate(inventory, entry, report->runstate);
 	if (report->runstate == entry->view.vm.runinfo.runstate)
 		set_reason(entry, report->reason);
 	accounting_vm_update(
@@ -268,6 +293,8 @@ disown(struct vm_entry *entry)
 	str_set(&view->foreign_why, "");
 	str_set(&view->cloud_init, "");
 	str_set(&view->told, "");
+	str_set(&view->loss, "");
+	entry->ended = 0;
 	str_set(&view->vm.runinfo.reason, "");
 	entry->def_known = entry->view.measured = false;
 	entry->last = (struct accounting_vm){ 0 };
@@ -355,9 +382,31 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 	if (!entry || !entry->view.local)
 		return;
 	entry->state_clock = ++inventory->clock;
-	set_runstate(entry, runstate);
+	set_runstate(inventory, entry, runstate);
 	index_place_vm(entry, entry->host);
 	index_tell_vm(inventory, entry);
+}
+
+/* The VMs may be ended before it is known why. */
+void
+inventory_set_loss(struct inventory *inventory, const char *why)
+{
+	bool begins = str_empty(inventory->loss) && !str_empty(why);
+	int64_t now = monotonic_ms();
+	struct vm_entry *entry, *next;
+
+	str_set(&inventory->loss, why);
+	if (!begins)
+		return;
+	HASH_ITER (hh, inventory->vms, entry, next) {
+		if (!entry->view.local || entry->ended == 0 || now - entry->ended > LOSS_MS)
+			continue;
+		set_loss(inventory, entry);
+		if (str_empty(entry->view.told))
+			continue;
+		set_reason(entry, entry->view.told);
+		index_tell_vm(inventory, entry);
+	}
 }
 
 void
@@ -488,78 +537,5 @@ inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool ma
 	if (!entry || entry->host.maintenance == maintenance)
 		return;
 	entry->host.maintenance = maintenance;
-	index_tell_host(inventory, entry);
-}
-
-static void
-add_problem(struct host *host, const char *kind, const char *vm, char *detail)
-{
-	struct host_problem *problem = model_append(&host->problems, &host->n_problems);
-
-	problem->kind = xstrdup(kind);
-	problem->vm = xstrdup(vm);
-	problem->detail = detail;
-}
-
-/* What is wrong with the hosts of the cluster, as this one sees them. */
-static void
-add_host_problems(const struct inventory *inventory, struct host *host)
-{
-	struct host_entry *entry, *next;
-	struct error err = { 0 };
-
-	if (inventory_check_twins(inventory, &err) < 0)
-		add_problem(host, "twin", "", xstrdup(err.detail));
-	HASH_ITER (hh, inventory->hosts, entry, next) {
-		if (entry->over)
-			add_problem(host, "vms", "",
-			    xasprintf("host '%s' has more VMs than are shown of one (%d), or the "
-				      "cluster has (%d)",
-				str_or_empty(entry->host.def.name), INVENTORY_HOST_VMS,
-				INVENTORY_VMS));
-		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
-			add_problem(host, "clock", "",
-			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "
-				      "believed",
-				str_or_empty(entry->host.def.name), (long long)entry->skew / 1000));
-	}
-}
-
-/* A VM of ours that another host keeps saying it has. */
-static void
-add_conflicts(struct host_entry *self, struct host *host)
-{
-	int64_t now = monotonic_ms();
-	struct vm_entry *entry;
-
-	LIST_FOREACH (entry, &self->vms, link) {
-		if (!entry->claim.host[0] || now - entry->claim.since < CONFLICT_MS)
-			continue;
-		add_problem(host, "conflict", entry->uuid,
-		    xasprintf("host '%s' has this VM too: undefine it on one of the two",
-			entry->claim.host));
-	}
-}
-
-void
-inventory_set_problems(struct inventory *inventory, const struct host_problem *problems, size_t n)
-{
-	struct host_entry *entry = index_find_host(inventory, inventory->self);
-	struct host fresh = { 0 };
-	struct host *host;
-
-	if (!entry)
-		return;
-	host = &entry->host;
-	for (size_t i = 0; i < n; i++)
-		model_copy(&host_problem_model, model_append(&fresh.problems, &fresh.n_problems),
-		    &problems[i]);
-	add_conflicts(entry, &fresh);
-	add_host_problems(inventory, &fresh);
-	for (size_t i = 0; i < host->n_problems; i++)
-		model_clear(&host_problem_model, &host->problems[i]);
-	free(host->problems);
-	host->problems = fresh.problems;
-	host->n_problems = fresh.n_problems;
 	index_tell_host(inventory, entry);
 }

@@ -28,6 +28,7 @@ struct inventory_vm {
 	char *foreign_why;
 	char *cloud_init;
 	char *told; /* why it is in its state, as libvirt tells */
+	char *loss; /* why its leases were lost when it ended, NULL or "" where they were not */
 };
 
 struct inventory *inventory_new(void);
@@ -60,6 +61,9 @@ uint64_t inventory_mark(struct inventory *inventory);
 /* This host's figures. */
 void inventory_report_host(struct inventory *inventory, const struct host_report *report);
 void inventory_set_lockid(struct inventory *inventory, int lockid);
+/* Why the leases of this host's VMs are lost, "" for not. It is the reason of those that end
+ * meanwhile, or ended just before, and that nobody here asked to. */
+void inventory_set_loss(struct inventory *inventory, const char *why);
 /* A host (this one, too) takes no VMs, or does again. */
 void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
 /* Two members of serf have the host's uuid (this one's, too): the name of the other, "" for not. */

@@ -6,6 +6,7 @@
 #include "state/claims.h"
 #include "state/index.h"
 
+#define CONFLICT_MS    30000 /* longer than any migration has a VM on two hosts */
 #define HOSTS_MAX      1024
 #define SKEW_TOLD_MS   2000
 #define SKEWS_TOLD_MAX 4
@@ -163,4 +164,77 @@ inventory_skew_text(const struct inventory *inventory)
 	if (n > SKEWS_TOLD_MAX)
 		buffer_printf(&out, "; and those of %u more", n - SKEWS_TOLD_MAX);
 	return n ? buffer_steal(&out, NULL) : xstrdup("");
+}
+
+static void
+add_problem(struct host *host, const char *kind, const char *vm, char *detail)
+{
+	struct host_problem *problem = model_append(&host->problems, &host->n_problems);
+
+	problem->kind = xstrdup(kind);
+	problem->vm = xstrdup(vm);
+	problem->detail = detail;
+}
+
+/* What is wrong with the hosts of the cluster, as this one sees them. */
+static void
+add_host_problems(const struct inventory *inventory, struct host *host)
+{
+	struct host_entry *entry, *next;
+	struct error err = { 0 };
+
+	if (inventory_check_twins(inventory, &err) < 0)
+		add_problem(host, "twin", "", xstrdup(err.detail));
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (entry->over)
+			add_problem(host, "vms", "",
+			    xasprintf("host '%s' has more VMs than are shown of one (%d), or the "
+				      "cluster has (%d)",
+				str_or_empty(entry->host.def.name), INVENTORY_HOST_VMS,
+				INVENTORY_VMS));
+		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
+			add_problem(host, "clock", "",
+			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "
+				      "believed",
+				str_or_empty(entry->host.def.name), (long long)entry->skew / 1000));
+	}
+}
+
+/* A VM of ours that another host keeps saying it has. */
+static void
+add_conflicts(struct host_entry *self, struct host *host)
+{
+	int64_t now = monotonic_ms();
+	struct vm_entry *entry;
+
+	LIST_FOREACH (entry, &self->vms, link) {
+		if (!entry->claim.host[0] || now - entry->claim.since < CONFLICT_MS)
+			continue;
+		add_problem(host, "conflict", entry->uuid,
+		    xasprintf("host '%s' has this VM too: undefine it on one of the two",
+			entry->claim.host));
+	}
+}
+
+void
+inventory_set_problems(struct inventory *inventory, const struct host_problem *problems, size_t n)
+{
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
+	struct host fresh = { 0 };
+	struct host *host;
+
+	if (!entry)
+		return;
+	host = &entry->host;
+	for (size_t i = 0; i < n; i++)
+		model_copy(&host_problem_model, model_append(&fresh.problems, &fresh.n_problems),
+		    &problems[i]);
+	add_conflicts(entry, &fresh);
+	add_host_problems(inventory, &fresh);
+	for (size_t i = 0; i < host->n_problems; i++)
+		model_clear(&host_problem_model, &host->problems[i]);
+	free(host->problems);
+	host->problems = fresh.problems;
+	host->n_problems = fresh.n_problems;
+	index_tell_host(inventory, entry);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/reason.h"
 
+#include <string.h>
+
 static const struct oplog_item *
 find(const struct oplog_list *oplog, const char *op)
 {
@@ -27,8 +29,15 @@ find_latest(const struct oplog_list *oplog, const char *op)
 	return item && !str_equal(item->status, "failed") ? item : NULL;
 }
 
+static bool
+is_unprotected(const struct oplog_item *down)
+{
+	return strncmp(str_or_empty(down->msg), REASON_UNPROTECTED, strlen(REASON_UNPROTECTED)) ==
+	       0;
+}
+
 char *
-reason_explain(const char *told, const struct oplog_list *oplog)
+reason_explain(const char *told, const struct oplog_list *oplog, const char *loss)
 {
 	static const struct {
 		const char *told;
@@ -41,7 +50,12 @@ reason_explain(const char *told, const struct oplog_list *oplog)
 		    "by another program than VirtX" },
 	};
 	const struct oplog_item *boot = find(oplog, "VmBoot");
+	const struct oplog_item *down = find_latest(oplog, "VmShutdown");
 
+	if (str_equal(told, REASON_DESTROYED) && down && is_unprotected(down))
+		return xasprintf("%s by %s", told, down->msg);
+	if (!str_empty(loss) && !down)
+		return xasprintf("its leases were lost: %s", loss);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (str_equal(told, rows[i].told))
 			return xasprintf("%s %s", told,

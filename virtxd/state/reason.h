@@ -11,7 +11,11 @@
 #define REASON_DESTROYED "it was ended by force"
 #define REASON_FAILED	 "it could not start"
 
-/* told (NULL: nothing) with by whom, and why; the caller's. */
-char *reason_explain(const char *told, const struct oplog_list *oplog);
+/* What the log's VmShutdown begins with where the configuration had the VM ended. */
+#define REASON_UNPROTECTED "kill_unprotected"
+
+/* told (NULL: nothing) with by whom, and why. loss is why its leases were lost when it ended (NULL
+ * or "": they were not); the caller's. */
+char *reason_explain(const char *told, const struct oplog_list *oplog, const char *loss);
 
 #endif

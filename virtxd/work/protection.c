@@ -7,7 +7,9 @@
 
 #include "domain/domain_xml.h"
 #include "proto/log.h"
+#include "state/reason.h"
 #include "work/hypervisor.h"
+#include "work/oplog.h"
 #include "work/vm_leases.h"
 
 #define AGAIN_MS 500 /* what is just being started or moved is looked at twice */
@@ -118,16 +120,20 @@ static bool
 end(virDomainPtr domain, const struct state *state)
 {
 	struct error err = { 0 };
+	_free_ char *why = xasprintf(
+	    REASON_UNPROTECTED ": sanlock does not keep the leases of its process %d", state->pid);
+	int64_t ts = now_ms();
 
+	/* Nor can it stay on where that cannot be written down. */
+	if (oplog_begin(domain, "VmShutdown", why, &ts, &err) < 0)
+		log_warning("protection", "%s", err.detail);
 	if (virDomainDestroy(domain) == 0) {
-		log_error("protection",
-		    "VM '%s' was ended by kill_unprotected: sanlock does not keep the leases of "
-		    "its "
-		    "process %d",
-		    state->uuid, state->pid);
+		oplog_end(domain, "VmShutdown", ts, why, NULL);
+		log_error("protection", "VM '%s' was ended by %s", state->uuid, why);
 		return true;
 	}
 	hypervisor_error(&err, 424, "VM '%s' runs unprotected, and cannot be ended", state->uuid);
+	oplog_end(domain, "VmShutdown", ts, NULL, &err);
 	log_error("protection", "%s", err.detail);
 	return false;
 }
