@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/protection.h"
 
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,6 +40,16 @@ runs(virDomainPtr domain)
 	return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_RUNNING;
 }
 
+/* After a call that failed: 0 where the domain has ended, which needs no protection. A libvirt that
+ * does not answer is no such word. */
+static int
+check_ended(const struct state *state, struct error *err)
+{
+	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+		return 0;
+	return hypervisor_error(err, 424, "cannot look at VM '%s'", state->uuid);
+}
+
 /* libvirt lets go of the leases of a VM that is paused; its process stays known. */
 static int
 look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
@@ -46,13 +57,18 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 	_free_ char *xml = virDomainGetXMLDesc(domain, 0);
 	struct error cause = { 0 };
 	struct lease_set set;
-	bool on = runs(domain);
+	int active;
+	bool on;
 
 	*ret = (struct state){ .protection = PROTECTED };
 	virDomainGetUUIDString(domain, ret->uuid);
-	/* One that has just ended needs none, as one that has none. */
-	if (!xml || domain_xml_leases(xml, &ret->wanted, &cause) < 0 || ret->wanted == 0)
+	if (!xml)
+		return check_ended(ret, err);
+	if (domain_xml_leases(xml, &ret->wanted, err) < 0)
+		return error_wrap(err, "VM '%s'", ret->uuid);
+	if (ret->wanted == 0)
 		return 0;
+	on = runs(domain);
 	ret->protection = NO_SANLOCK;
 	if (!answers)
 		return 0;
@@ -70,9 +86,10 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 		ret->held = (unsigned int)set.n;
 		ret->protection = misses ? LEASES_MISSING : PROTECTED;
 	}
-	if (virDomainIsActive(domain) != 1)
+	active = virDomainIsActive(domain);
+	if (active != 1)
 		ret->protection = PROTECTED;
-	return 0;
+	return active < 0 ? check_ended(ret, err) : 0;
 }
 
 static int
