@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, clear, create, disk, vmdef, wait_ready
+from conftest import BUILD, PREFIX, clear, create, disk, vmdef, wait_ready, wait_runstate
 from lab import Lab, wait_for
 from test_kill import jobs
 
@@ -180,6 +180,27 @@ def test_disk_full(lab, host, stub, kind, at):
     finally:
         lab.drain()
     made.succeeds()
+
+
+def test_full_under_a_guest(lab, host, guest_image):
+    """A guest that cannot write stands still, the reason names the disk, and it goes on once there is room."""
+    host.run(["qemu-img", "convert", "-O", "qcow2", guest_image, "/vms/ds/writer.qcow2"])
+    uuid = create(host, vmdef("writer", osdisk=disk("/vms/ds/writer.qcow2", prov=0),
+                              disks=[disk("/vms/ds/grows.qcow2")], memory={"total": 128, "hp": False}))
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    lab.fill(0)
+    try:
+        wait_runstate(host, uuid, "paused", 120)
+        why = "I/O error on disk 'vdb': no space left"
+        wait_for("the reason", lambda: host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == why, 10)
+        assert host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == why
+        assert why in host.virtx("get", "vm", uuid).stdout
+        assert why in host.virtx("get", "runstate", "vm", uuid).stdout
+    finally:
+        lab.drain()
+    answer = host.api("DELETE", f"/vms/{uuid}/runstate/pause")
+    assert answer.status == 204, answer.text
+    assert host.api("GET", f"/vms/{uuid}/runstate").json() == {"runstate": 4, "host": host.uuid, "reason": ""}
 
 
 def test_delete_when_full(lab, host):
