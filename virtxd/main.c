@@ -217,6 +217,14 @@ on_probed(void *arg, const char *host, const struct error *err)
 	virt_probe_done(daemon->virt, host ? NULL : err);
 }
 
+/* The cluster is joined once it is known who this host is. */
+static const char *
+why_no_serf(const struct daemon *daemon)
+{
+	return daemon->cluster ? cluster_why(daemon->cluster)
+			       : "libvirt has not told this host's uuid yet";
+}
+
 static void
 on_ready(void *arg, struct ready *ret)
 {
@@ -224,8 +232,7 @@ on_ready(void *arg, struct ready *ret)
 	struct error err = { 0 };
 
 	str_set(&ret->libvirt, virt_why(daemon->virt));
-	str_set(&ret->serf, daemon->cluster ? cluster_why(daemon->cluster)
-					    : "libvirt has not told this host's uuid yet");
+	str_set(&ret->serf, why_no_serf(daemon));
 	str_set(&ret->listen, daemon->cluster ? cluster_unreachable(daemon->cluster) : "");
 	str_set(&ret->storage, maintainer_why(daemon->maintainer));
 	free(ret->clock);
@@ -268,14 +275,14 @@ on_is_host(void *arg, const char *name)
 }
 
 static enum guard_who
-on_who(void *arg, const char *addr)
+on_who(void *arg, const char *addr, const char **why)
 {
 	struct daemon *daemon = arg;
 
 	if (daemon->cluster && members_has_address(cluster_members(daemon->cluster), addr))
 		return GUARD_MEMBER;
-	return daemon->cluster && str_empty(cluster_why(daemon->cluster)) ? GUARD_STRANGER
-									  : GUARD_UNKNOWN;
+	*why = why_no_serf(daemon);
+	return str_empty(*why) ? GUARD_STRANGER : GUARD_UNKNOWN;
 }
 
 static void

@@ -55,7 +55,7 @@ struct fixture {
 
 /* To the back the front is a host of the cluster. */
 static enum guard_who
-who(void *arg, const char *addr)
+who(void *arg, const char *addr, const char **why)
 {
 	return strcmp(addr, "127.0.0.1") == 0 ? GUARD_MEMBER : GUARD_STRANGER;
 }

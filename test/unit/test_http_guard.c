@@ -158,8 +158,9 @@ test_host(void **state)
 }
 
 static enum guard_who
-who(void *arg, const char *addr)
+who(void *arg, const char *addr, const char **why)
 {
+	*why = "it is not connected";
 	return strcmp(addr, "10.0.0.2") == 0   ? GUARD_MEMBER
 	       : strcmp(addr, "10.0.0.3") == 0 ? GUARD_UNKNOWN
 					       : GUARD_STRANGER;
@@ -185,6 +186,7 @@ test_internal(void **state)
 		assert_non_null(strstr(err.detail, "10.0.0.9"));
 		assert_int_equal(guard_check_client(&guard, route, "10.0.0.3", &err), -1);
 		assert_int_equal(err.status, 503);
+		assert_non_null(strstr(err.detail, "it is not connected"));
 	}
 	assert_int_equal(guard_check_client(&guard, &routes[ROUTE_VM_LIST], "10.0.0.9", &err), 0);
 	guard.who = NULL;

@@ -207,7 +207,7 @@ test_request_fields(void **state)
 }
 
 static enum guard_who
-who(void *arg, const char *addr)
+who(void *arg, const char *addr, const char **why)
 {
 	return strcmp(addr, arg) == 0 ? GUARD_MEMBER : GUARD_STRANGER;
 }

@@ -135,25 +135,28 @@ guard_check_body(const struct headers *h, struct error *err)
 }
 
 static enum guard_who
-who_is(const struct guard *guard, const char *addr)
+who_is(const struct guard *guard, const char *addr, const char **why)
 {
-	return guard->who ? guard->who(guard->arg, addr) : GUARD_UNKNOWN;
+	*why = "it is not asked";
+	return guard->who ? guard->who(guard->arg, addr, why) : GUARD_UNKNOWN;
 }
 
 int
 guard_check_client(
     const struct guard *guard, const struct route *route, const char *addr, struct error *err)
 {
+	const char *why;
+
 	if (!route->internal || address_is_loopback(addr) || address_is_own(addr))
 		return 0;
-	switch (who_is(guard, addr)) {
+	switch (who_is(guard, addr, &why)) {
 	case GUARD_MEMBER:
 		return 0;
 	case GUARD_UNKNOWN:
 		return error_set(err, 503,
 		    "only hosts of the cluster may ask for this, and serf does not say now "
-		    "whether '%s' is one",
-		    addr);
+		    "whether '%s' is one: %s",
+		    addr, why);
 	case GUARD_STRANGER:
 	default:
 		return error_set(err, 403,
@@ -166,7 +169,9 @@ guard_check_client(
 bool
 guard_is_member(const struct guard *guard, const char *addr)
 {
-	return who_is(guard, addr) == GUARD_MEMBER;
+	const char *why;
+
+	return who_is(guard, addr, &why) == GUARD_MEMBER;
 }
 
 bool

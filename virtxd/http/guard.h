@@ -22,7 +22,8 @@ enum guard_who {
 	GUARD_MEMBER,  /* an active one */
 	GUARD_UNKNOWN, /* serf has not told of the members */
 };
-typedef enum guard_who (*guard_who)(void *arg, const char *addr);
+/* For GUARD_UNKNOWN *why becomes the reason, borrowed. */
+typedef enum guard_who (*guard_who)(void *arg, const char *addr, const char **why);
 
 struct guard {
 	const struct config *config;
