@@ -3,7 +3,9 @@
 
 import contextlib
 import os
+import re
 import signal
+import struct
 import threading
 import time
 import uuid as uuids
@@ -12,6 +14,7 @@ import pytest
 from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, net, network, oplog, save, vmdef,
                       wait_ready)
 from lab import PATIENCE, Lab, LabError, wait_for
+from test_gossip import send_events, text
 from test_kill import jobs
 
 COLD, LIVE = 0, 1
@@ -80,6 +83,34 @@ def test_cold(lab2):
         wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
     wait_for("the record", lambda: oplog(one, uuid)["VmMigrate"]["status"] == "completed", 20)
     delete(one, uuid)
+
+
+@pytest.mark.parametrize("kind", [COLD, LIVE])
+def test_to_go(lab2, kind):
+    """Where no virtxd of this kind ends the VM's record, the source does."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("togo"))
+    if kind == LIVE:
+        assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    two.stop("virtxd")
+    host = (text(two.uuid) + b"".join(text(word) for word in (two.name, "x86_64", "v", "m"))
+            + struct.pack("<5h2i", 1, 1, 4, 1, 1, 8192, 0) + text("debian") + text("12"))
+    send_events(one, [("HI", host + struct.pack("<q", int(time.time() * 1000)))])
+    wait_for("it to be a Go virtx", lambda: any(
+        item["uuid"] == two.uuid and item["fields"]["memoryavailable"] == 8192
+        for item in one.api("GET", "/hosts").json()["items"]), 20)
+    done = operation(one, migrate(one, uuid, two, kind))
+    assert done["state"] == "completed", done
+    for inactive in ([], ["--inactive"])[kind == COLD:]:
+        xml = two.virsh("dumpxml", uuid, *inactive).stdout
+        record = re.search(r"<virtx-op-VmMigrate:data-op.*?</virtx-op-VmMigrate:data-op>", xml, re.S)[0]
+        assert ">completed<" in record and f">{two.uuid}<" in record, record
+    two.start("virtxd")
+    wait_ready(two)
+    check_place(lab2, uuid, two, "running" if kind == LIVE else "poweroff")
+    if kind == LIVE:
+        off(two, uuid)
+    delete(two, uuid)
 
 
 def test_live(lab2):

@@ -190,6 +190,7 @@ start_job(struct departure *departure, struct error *err)
 		.target = departure->target,
 		.target_uri = departure->target_uri,
 		.data_uri = departure->data_uri,
+		.foreign = !inventory_tells_digest(departure->api->inventory, departure->target),
 		.bandwidth = options->bandwidth,
 		.downtime = options->downtime,
 		.post_copy = options->post_copy,

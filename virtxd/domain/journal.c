@@ -24,6 +24,7 @@ static const struct field journal_fields[] = {
 	FIELD("deletestorage", struct journal, deletestorage),
 	FIELD("target", struct journal, target),
 	FIELD("target_uri", struct journal, target_uri),
+	FIELD("foreign", struct journal, foreign),
 	FIELD("ts", struct journal, ts),
 };
 const struct model journal_model = { "Journal", sizeof(struct journal), journal_fields,

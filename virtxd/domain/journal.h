@@ -20,6 +20,7 @@ struct journal {
 	bool deletestorage;
 	char *target;	  /* uuid of the host that a VM migrates to */
 	char *target_uri; /* of its libvirt */
+	bool foreign;	  /* it runs no virtxd of this kind */
 	int64_t ts;
 };
 extern const struct model journal_model;

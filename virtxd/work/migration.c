@@ -10,6 +10,7 @@
 #include "proto/log.h"
 #include "virt/runstate.h"
 #include "work/hypervisor.h"
+#include "work/oplog.h"
 #include "work/vm_owner.h"
 #include "work/vm_steps.h"
 
@@ -111,6 +112,29 @@ is_migrating(virDomainPtr domain, const char *uuid, bool *ret, struct error *err
 	return 0;
 }
 
+/* A virtxd on the target ends the record of the VM when it comes; where none of this kind is, this
+ * host does. */
+static int
+end_record(const struct work_env *env, const struct journal *journal, struct error *err)
+{
+	_connect_ virConnectPtr conn = NULL;
+	_domain_ virDomainPtr domain = NULL;
+	_domain_info_ struct domain_info info = { 0 };
+
+	if (hypervisor_open(journal->target_uri, &conn, err) < 0 ||
+	    hypervisor_find(conn, journal->uuid, &domain, err) < 0 ||
+	    hypervisor_info(domain, env->root, &info, err) < 0)
+		return -1;
+	for (size_t i = 0; i < info.oplog.n_items; i++) {
+		const struct oplog_item *item = &info.oplog.items[i];
+
+		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started") &&
+		    str_equal(item->msg, journal->target))
+			return oplog_complete(domain, item->op, item->ts, item->msg, err);
+	}
+	return 0;
+}
+
 /* The registry's file goes after the VM; the target may have fetched it already. */
 static int
 hand_over(const struct work_env *env, const struct journal *journal, struct error *err)
@@ -122,6 +146,10 @@ hand_over(const struct work_env *env, const struct journal *journal, struct erro
 		*err = cause;
 		return -1;
 	}
+	if (journal->foreign && end_record(env, journal, &cause) < 0)
+		log_warning("job",
+		    "the record of VM '%s' does not tell that it is on host '%s': %s",
+		    journal->uuid, journal->target, cause.detail);
 	return journal_remove(env->root, env->host, journal->uuid, err);
 }
 

@@ -38,20 +38,36 @@ oplog_begin(virDomainPtr domain, const char *op, const char *msg, int64_t *ts, s
 	return r;
 }
 
-void
-oplog_end(
-    virDomainPtr domain, const char *op, int64_t ts, const char *msg, const struct error *cause)
+static int
+end(virDomainPtr domain, const char *op, int64_t ts, const char *status, const char *msg,
+    struct error *err)
 {
 	struct oplog_item item = {
 		.op = xstrdup(op),
 		.ts = ts,
 		.te = now_ms(),
-		.status = xstrdup(cause ? "failed" : "completed"),
-		.msg = xstrdup(cause ? cause->detail : msg),
+		.status = xstrdup(status),
+		.msg = xstrdup(msg),
 	};
+	int r = save(domain, &item, err);
+
+	model_clear(&oplog_item_model, &item);
+	return r;
+}
+
+int
+oplog_complete(virDomainPtr domain, const char *op, int64_t ts, const char *msg, struct error *err)
+{
+	return end(domain, op, ts, "completed", msg, err);
+}
+
+void
+oplog_end(
+    virDomainPtr domain, const char *op, int64_t ts, const char *msg, const struct error *cause)
+{
 	struct error err = { 0 };
 
-	if (save(domain, &item, &err) < 0)
+	if (end(domain, op, ts, cause ? "failed" : "completed", cause ? cause->detail : msg, &err) <
+	    0)
 		log_debug("job", "%s", err.detail);
-	model_clear(&oplog_item_model, &item);
 }

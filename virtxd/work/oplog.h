@@ -11,6 +11,9 @@
 /* Writes "started" with msg. *ts is set: pass it to oplog_end. */
 int oplog_begin(
     virDomainPtr domain, const char *op, const char *msg, int64_t *ts, struct error *err);
+/* Writes "completed" with msg. */
+int oplog_complete(
+    virDomainPtr domain, const char *op, int64_t ts, const char *msg, struct error *err);
 /* Writes "completed" with msg, or "failed" with cause's detail where cause is not NULL. A failure
  * of its own is only logged: the operation itself is over. */
 void oplog_end(

@@ -232,6 +232,7 @@ static const struct field vm_migrate_request_fields[] = {
 	FIELD("target", struct vm_migrate_request, target),
 	FIELD("target_uri", struct vm_migrate_request, target_uri),
 	FIELD("data_uri", struct vm_migrate_request, data_uri),
+	FIELD("foreign", struct vm_migrate_request, foreign),
 	FIELD("bandwidth", struct vm_migrate_request, bandwidth),
 	FIELD("downtime", struct vm_migrate_request, downtime),
 	FIELD("post_copy", struct vm_migrate_request, post_copy),

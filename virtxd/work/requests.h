@@ -183,6 +183,7 @@ struct vm_migrate_request {
 	char *target;	  /* uuid of the host */
 	char *target_uri; /* of its libvirt */
 	char *data_uri;	  /* where its QEMU listens: "tcp://10.0.0.2" */
+	bool foreign;	  /* it runs no virtxd of this kind: the source ends the VM's record */
 	int32_t bandwidth, downtime;
 	bool post_copy;
 };

@@ -155,6 +155,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 		.uuid = req->uuid,
 		.target = req->target,
 		.target_uri = req->target_uri,
+		.foreign = req->foreign,
 		.ts = now_ms(),
 	};
 	struct error left = { 0 };
