@@ -173,6 +173,46 @@ def test_tags_go_with_virtxd(lab):
     wait_equal(lab, 30)
 
 
+GO = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        whole = self.path == "/vms" and self.headers["Content-Type"] == "application/json" and json.loads(body) == {}
+        self.send_response(200 if whole else 400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(sys.argv[1])))
+        self.end_headers()
+        self.wfile.write(sys.argv[1].encode())
+http.server.HTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+def test_go_host_is_asked(lab):
+    """The VMs of a Go virtx are known as soon as virtxd starts."""
+    h1, h2, h3 = lab.hosts
+    its, other = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+    fields = {"name": "go", "runstate": RUNNING, "vlanid": 5, "custom": {"name": "", "value": ""},
+              "ts": int(time.time() * 1000)}
+    h3.stop("virtxd")
+    for answer, wanted in ((json.dumps({"items": [{"uuid": its, "fields": {**fields, "host": h3.uuid}},
+                                                {"uuid": other, "fields": {**fields, "host": h1.uuid}}]}), {its}),
+                         ("null", set()), (json.dumps({"items": None}), set())):
+        stand_in = h3.popen(["python3", "-c", GO, answer], stderr=open(os.devnull, "w"))
+        try:
+            wait_for("the stand-in", lambda: h3.run(["ss", "-ltnH", "sport = :8080"]).stdout, 20)
+            h2.restart("virtxd")
+            wait_ready(h2)
+            wait_for("an answer", lambda: h2.api("GET", "/vms").status == 200, 8)
+            assert set(vms(h2)) == wanted and "Warning" not in h2.api("GET", "/vms").headers
+        finally:
+            stand_in.kill()
+            stand_in.wait()
+    h3.start("virtxd")
+    wait_ready(h3)
+    wait_equal(lab, 30)
+
+
 def test_serf_restart(lab):
     h1, h2, h3 = lab.hosts
     uuid = create(h1, vmdef("before"))
