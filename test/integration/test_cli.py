@@ -121,9 +121,10 @@ def raw_server(answer, hold=0):
 
 VM_LIST = {"items": [
     {"uuid": UUID, "fields": {"name": "web", "host": HOST, "runstate": 4, "vlanid": 12,
-                              "custom": {"name": "", "value": ""}, "ts": 1700000000000}},
+                              "custom": {"name": "", "value": ""}, "ts": 1700000000000},
+     "reason": ""},
     {"uuid": HOST, "fields": {"name": "a\u001b[2Jb", "host": "", "runstate": 2, "vlanid": 0,
-                              "custom": {"name": "", "value": ""}, "ts": 0}}]}
+                              "custom": {"name": "", "value": ""}, "ts": 0}, "reason": ""}]}
 
 
 def test_list_vm(server):
