@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import uuid as uuids
 
 import pytest
@@ -111,6 +112,39 @@ def test_dead_mount(lab):
     expect_refusals(host, "is not mounted")
     host.run(["umount", "/vms"])
     wait_ready(host)
+
+
+def remount(host, argv):
+    """Have this as /vms, from the start of all that use it; the process."""
+    if host.alive("virtxd"):
+        host.stop("virtxd")
+    host.kill("sanlock")
+    host.run(["umount", "-l", "/vms"])
+    process = host.popen(argv)
+    wait_for("the mount", lambda: host.run(["test", "-e", f"/vms/{MARKER}"], check=False).returncode == 0)
+    host.start("sanlock")
+    host.start("virtxd")
+    wait_ready(host)
+    return process
+
+
+def test_server_hangs_and_dies(lab):
+    """A server that is silent, and one that is gone, with a file system between that passes on what it is asked."""
+    host = lab.hosts[0]
+    server = remount(host, ["bindfs", "-f", "--forward-odirect=512", "-o", "direct_io", "-o", "dev,suid",
+                            lab.vms, "/vms"])
+    try:
+        server.send_signal(signal.SIGSTOP)
+        wait_for("the silence to be told", lambda: "does not answer" in ready(host)["storage"], 45)
+        server.send_signal(signal.SIGCONT)
+        wait_ready(host)
+        server.kill()
+        server.wait()
+        expect_refusals(host, "Transport endpoint is not connected", timeout=45)
+    finally:
+        server.kill()
+        server.wait()
+        remount(host, ["mount", "--bind", lab.vms, "/vms"]).wait()
 
 
 def test_lockspace_in_use(lab):
