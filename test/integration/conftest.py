@@ -90,7 +90,9 @@ def clear(host):
         host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
         return host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)
 
-    for item in host.api("GET", f"/vms?host={host.uuid}").json()["items"]:
+    listed = wait_for("a list of the VMs", lambda: (answer := host.api("GET", f"/vms?host={host.uuid}")).status == 200 and
+                      answer, 60)
+    for item in listed.json()["items"]:
         wait_for(f"VM {item['uuid']} to be deleted", lambda: gone(item["uuid"]), 60)
 
 

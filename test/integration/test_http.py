@@ -4,6 +4,7 @@
 import resource
 import time
 
+from conftest import wait_ready
 from lab import wait_for
 
 MAX_CONNECTIONS = 1024  # virtxd's default
@@ -83,6 +84,7 @@ def test_endless_header(host):
 def test_slow_client(lab1, host):
     host.configure({"http": {"request_timeout": 3}})
     host.restart("virtxd")
+    wait_ready(host)
     sock = host.connect(timeout=1)
     started = time.monotonic()
     request = iter(b"GET /vms HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 1000)
@@ -99,6 +101,7 @@ def test_slow_client(lab1, host):
     assert time.monotonic() - started < 15
     host.configure({})
     host.restart("virtxd")
+    wait_ready(host)
 
 
 def is_open(sock):

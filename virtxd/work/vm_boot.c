@@ -125,13 +125,13 @@ work_vm_boot(const void *request, void *result, struct error *err)
 		return -1;
 	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, &ended, err) < 0) {
 		/* One that is "started" without a job is what vm-heal looks for. */
-		if (ended) {
+		if (ended)
 			oplog_end(domain, "VmBoot", ts, NULL, err);
-			if (virDomainIsActive(domain) == 0)
-				work_stage(WORK_STAGE_NONE);
-		} else {
+		else
 			oplog_begin(domain, "VmBoot", err->detail, &ts, NULL);
-		}
+		/* What is left then has no part in whether it runs. */
+		if (virDomainIsActive(domain) == 0)
+			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
 	oplog_end(domain, "VmBoot", ts, "", NULL);
