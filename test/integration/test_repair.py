@@ -120,6 +120,29 @@ def test_image_that_is_none(lab1, host, orphan):
     assert os.path.exists(directory) and os.path.exists(image)
 
 
+def test_variables(lab1, host):
+    """UEFI variables of a VM that is no more; those of one that is there stay, however old."""
+    kept, gone, young = create(host, vmdef("kept", firmware=1)), str(uuids.uuid4()), str(uuids.uuid4())
+    os.makedirs(f"{lab1.vms}/nvram", exist_ok=True)
+    paths = {uuid: f"{lab1.vms}/nvram/{uuid}_VARS.fd" for uuid in (kept, gone, young)}
+    for path in paths.values():
+        with open(path, "wb") as file:
+            file.write(b"variables")
+    age(paths[kept], paths[gone])
+    assert wait_problem(host, "nvram-without-vm", gone)[0]["path"] == f"/vms/nvram/{gone}_VARS.fd"
+    items = repair(host)
+    assert set(items) == {("nvram-without-vm", gone)}
+    assert items["nvram-without-vm", gone]["action"] == "delete-nvram"
+    assert os.path.exists(paths[gone])
+    assert repair(host, apply=True)["nvram-without-vm", gone]["done"]
+    assert [os.path.exists(paths[uuid]) for uuid in (kept, gone, young)] == [True, False, True]
+    wait_for("the problem to be gone", lambda: not problems(host), 30)
+    assert repair(host) == {}
+    os.unlink(paths[young])
+    delete(host, kept)
+    assert not os.path.exists(paths[kept])
+
+
 def test_young(lab1, host, orphan):
     """What was made a moment ago may be somebody's next step."""
     uuid, directory = orphan

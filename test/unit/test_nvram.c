@@ -54,6 +54,35 @@ test_copy(void **state)
 }
 
 static void
+test_list(void **state)
+{
+	static const char *const names[] = { UUID "_VARS.fd", "." UUID "_VARS.fd.new",
+		UUID "_VARS.fd.new", "." UUID "_VARS.fd", UUID, "x_VARS.fd",
+		"A4C1F2D0-1B2C-4D3E-8F4A-5B6C7D8E9F01_VARS.fd", UUID "_VARS.fd2" };
+	const char *root = *state;
+	_free_ char *folder = scratch_path(root, "nvram");
+	_free_ char(*vms)[UUID_TEXT_SIZE] = NULL;
+	struct error err = { 0 };
+	size_t n;
+
+	assert_int_equal(nvram_list(root, &vms, &n, &err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(nvram_changed(root, UUID), 0);
+	assert_int_equal(nvram_make_folder(root, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		scratch_write(folder, names[i], "");
+	assert_int_equal(nvram_list(root, &vms, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(vms[0], UUID);
+	assert_string_equal(vms[1], UUID);
+	assert_true(now_ms() - nvram_changed(root, UUID) < 60000);
+	assert_int_equal(nvram_delete(root, UUID, &err), 0);
+	free(vms);
+	assert_int_equal(nvram_list(root, &vms, &n, &err), 0);
+	assert_int_equal(n, 0);
+}
+
+static void
 test_refused(void **state)
 {
 	const char *root = *state;
@@ -76,6 +105,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_copy, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_list, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, scratch_setup, scratch_teardown),
 	};
 

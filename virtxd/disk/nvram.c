@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "disk/nvram.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "proto/table.h"
 
 #define FOLDER_MODE 0750
 #define FILE_MODE   0600
@@ -108,4 +112,64 @@ nvram_delete(const char *root, const char *uuid, struct error *err)
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_errno(err, 507, errno, "cannot remove '%s'", path);
 	return 0;
+}
+
+/* "VM_VARS.fd" and ".VM_VARS.fd.new". */
+static bool
+read_name(const char *name, char uuid[UUID_TEXT_SIZE])
+{
+	bool temporary = *name == '.';
+	char text[UUID_TEXT_SIZE] = "";
+
+	name += temporary;
+	if (strlen(name) < sizeof(text) - 1)
+		return false;
+	memcpy(text, name, sizeof(text) - 1);
+	return uuid_normalize(text, uuid) == 0 && strcmp(text, uuid) == 0 &&
+	       str_equal(name + sizeof(text) - 1, temporary ? "_VARS.fd.new" : "_VARS.fd");
+}
+
+int
+nvram_list(const char *root, char (**ret)[UUID_TEXT_SIZE], size_t *n, struct error *err)
+{
+	_free_ char *path = xasprintf("%s/nvram", root);
+	_free_ char(*vms)[UUID_TEXT_SIZE] = NULL;
+	char uuid[UUID_TEXT_SIZE];
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+	int error;
+
+	*ret = NULL;
+	*n = 0;
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return error_errno(err, 507, errno, "cannot open '%s'", path);
+	while (*n < NVRAM_MAX && (errno = 0, (entry = readdir(dir)))) {
+		if (read_name(entry->d_name, uuid))
+			memcpy(*model_append(&vms, n), uuid, sizeof(uuid));
+	}
+	error = *n < NVRAM_MAX ? errno : 0;
+	closedir(dir);
+	if (error)
+		return error_errno(err, 507, error, "cannot read '%s'", path);
+	*ret = steal_ptr(vms);
+	return 0;
+}
+
+static int64_t
+changed(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000 : 0;
+}
+
+int64_t
+nvram_changed(const char *root, const char *uuid)
+{
+	_free_ char *path = nvram_path(root, uuid), *temporary = temporary_path(root, uuid);
+	int64_t whole = changed(path), part = changed(temporary);
+
+	return whole > part ? whole : part;
 }

@@ -6,6 +6,7 @@
 
 #include "disk/image.h"
 #include "disk/lease.h"
+#include "disk/nvram.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 #include "work/vm_presence.h"
@@ -39,7 +40,7 @@ bool
 problem_is_orphan(const struct host_problem *problem)
 {
 	return str_equal(problem->kind, ORPHAN_LEASE) || str_equal(problem->kind, ORPHAN_IMAGE) ||
-	       str_equal(problem->kind, ORPHAN_LEFTOVER);
+	       str_equal(problem->kind, ORPHAN_LEFTOVER) || str_equal(problem->kind, ORPHAN_NVRAM);
 }
 
 const char *
@@ -86,9 +87,15 @@ find_path(const struct host_problem *problems, size_t n, const char *kind, const
 }
 
 static bool
+is_recent(int64_t ms)
+{
+	return now_ms() - ms < AGE_MS;
+}
+
+static bool
 is_young(const struct stat *st)
 {
-	return now_ms() - ((int64_t)st->st_mtim.tv_sec * 1000) < AGE_MS;
+	return is_recent((int64_t)st->st_mtim.tv_sec * 1000);
 }
 
 /* Whether a VM of that uuid is anywhere. */
@@ -343,6 +350,32 @@ look_at_images(struct search *search, struct error *err)
 	return -1;
 }
 
+static int
+look_at_variables(struct search *search, struct error *err)
+{
+	const char *root = search->req->env.root;
+	_free_ char(*vms)[UUID_TEXT_SIZE] = NULL;
+	size_t n = 0;
+
+	if (nvram_list(root, &vms, &n, err) < 0)
+		return -1;
+	if (n > 0)
+		qsort(vms, n, sizeof(vms[0]), compare_text);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *path = nvram_path(root, vms[i]);
+		bool found;
+
+		if (i > 0 && strcmp(vms[i], vms[i - 1]) == 0)
+			continue;
+		if (exists(search, vms[i], &found, err) < 0)
+			return -1;
+		if (!found && !is_recent(nvram_changed(root, vms[i])))
+			add(search, ORPHAN_NVRAM, vms[i], path,
+			    xasprintf("UEFI variables of VM '%s', which no host has", vms[i]));
+	}
+	return 0;
+}
+
 int
 orphans_find(const struct reconcile_request *req, virConnectPtr conn,
     const struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
@@ -362,7 +395,8 @@ orphans_find(const struct reconcile_request *req, virConnectPtr conn,
 	qsort(vms, n, sizeof(*vms), compare_text);
 	search.vms = vms;
 	search.n_vms = n;
-	if (look_at_leases(&search, err) < 0 || look_at_half_leases(&search, err) < 0)
+	if (look_at_leases(&search, err) < 0 || look_at_half_leases(&search, err) < 0 ||
+	    look_at_variables(&search, err) < 0)
 		return -1;
 	return look_at_images(&search, err);
 }

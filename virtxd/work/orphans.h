@@ -13,6 +13,7 @@
 #define ORPHAN_LEASE	"lease-without-vm" /* path is of the resource; vm "" where it has no owner */
 #define ORPHAN_IMAGE	"image-without-vm" /* the image of such a lease */
 #define ORPHAN_LEFTOVER "unfinished-by-vm" /* a half-made resource or image */
+#define ORPHAN_NVRAM	"nvram-without-vm" /* UEFI variables */
 
 #define ORPHAN_STALE "lease-without-disk" /* its VM is here, and has no such disk */
 

@@ -7,6 +7,7 @@
 
 #include "disk/image.h"
 #include "disk/lease.h"
+#include "disk/nvram.h"
 #include "domain/journal.h"
 #include "work/hypervisor.h"
 #include "work/lost_leases.h"
@@ -188,6 +189,18 @@ delete_leftover(const struct repair *repair, const struct host_problem *problem,
 	return 0;
 }
 
+static int
+delete_nvram(const struct repair *repair, const struct host_problem *problem, struct error *err)
+{
+	const struct work_env *env = &repair->req->env;
+	_close_ int lock = -1;
+
+	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
+	    check_gone(repair, problem->vm, err) < 0)
+		return -1;
+	return nvram_delete(env->root, problem->vm, err);
+}
+
 static const char *
 refuse_elsewhere(const struct repair *repair, const struct host_problem *problem)
 {
@@ -255,6 +268,7 @@ static const struct remedy remedies[] = {
 	{ ORPHAN_LEASE, "delete-lease", refuse_unowned, delete_lease },
 	{ ORPHAN_STALE, "delete-lease", NULL, delete_stale_lease },
 	{ ORPHAN_LEFTOVER, "delete-leftover", NULL, delete_leftover },
+	{ ORPHAN_NVRAM, "delete-nvram", NULL, delete_nvram },
 	{ LOST_MISSING, "make-lease", refuse_elsewhere, make_lease },
 	{ LOST_DAMAGED, "make-lease", refuse_elsewhere, make_lease },
 	{ "not-registered", "register", refuse_elsewhere, register_again },
