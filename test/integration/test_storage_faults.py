@@ -203,6 +203,21 @@ def test_full_under_a_guest(lab, host, guest_image):
     assert host.api("GET", f"/vms/{uuid}/runstate").json() == {"runstate": 4, "host": host.uuid, "reason": ""}
 
 
+def test_frozen_until_sanlock_gives_up(lab, host):
+    """sanlock ends the VM, which is its reason while the storage hangs and after."""
+    uuid = create(host, vmdef("frozen"))
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    lab.freeze()
+    try:
+        wait_for("the reason", lambda: host.api("GET", f"/vms/{uuid}/runstate").json()["reason"].startswith(
+            "its leases were lost: "), 120)
+    finally:
+        lab.thaw()
+    wait_ready(host, 120)
+    shown = host.api("GET", f"/vms/{uuid}").json()["runinfo"]
+    assert shown["runstate"] in (2, 9) and shown["reason"].startswith("its leases were lost: "), shown
+
+
 def test_delete_when_full(lab, host):
     """The way out of a full disk."""
     uuids = [create(host, vmdef("full", osdisk=disk("/vms/ds/full1.qcow2", size=8, prov=2))),
