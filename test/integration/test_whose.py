@@ -325,8 +325,8 @@ def test_resume_after_sanlock(lab2, two):
     assert here.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     here.kill("sanlock")
     here.start("sanlock")
-    answer = wait_for("an answer by sanlock", lambda: (lambda a: a if a.status != 503 else None)(
-        here.api("DELETE", f"/vms/{uuid}/runstate/pause")), 60)
-    assert answer.status == 409 and "sanlock does not know the process" in answer.json()["detail"], answer.text
+    wait_for("the VM to be named", lambda: uuid in here.api("GET", "/readyz").json()["lockspace"], 60)
+    answer = here.api("DELETE", f"/vms/{uuid}/runstate/pause")
+    assert answer.status == 503 and "sanlock does not keep" in answer.json()["detail"], answer.text
     assert runstate(here, uuid) == "paused"
     assert here.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
