@@ -348,6 +348,7 @@ test_inspect_qcow2(void **state)
 static void
 test_hostile(void **state)
 {
+	_free_ char *external = xasprintf("data_file=%s,data_file_raw=on", at("ds/external.raw"));
 	struct image_info info;
 	struct error err = { 0 };
 	struct disk disk;
@@ -358,8 +359,8 @@ test_hostile(void **state)
 	disk = disk_of(at("ds/backing.qcow2"), DISK_PROV_MODE_NONE);
 	refuse(&disk, 422, "it has a backing file");
 
-	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-o",
-			     "data_file=data.raw,data_file_raw=on", at("ds/data.qcow2"), "1M"),
+	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-o", external,
+			     at("ds/data.qcow2"), "1M"),
 	    0);
 	disk = disk_of(at("ds/data.qcow2"), DISK_PROV_MODE_NONE);
 	refuse(&disk, 422, "its data is in an external file");

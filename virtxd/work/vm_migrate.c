@@ -12,6 +12,7 @@
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
+#include "work/vm_variables.h"
 #include "work/work.h"
 #include "work/works.h"
 

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/vm_renew.h"
 
-#include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "disk/image.h"
 #include "disk/nvram.h"
-#include "proto/log.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
+#include "work/vm_variables.h"
 
 /* A qcow2 image with a backing file is somebody's snapshot, which stays one. */
 static bool
@@ -23,18 +21,6 @@ is_whole(const struct disk *disk, void *arg)
 
 	return vmdef_disk_format(disk->path) != DISK_FORMAT_QCOW2 ||
 	       image_inspect(env->root, disk, &ignored, &err) == 0;
-}
-
-bool
-vm_variables_are_local(const struct work_env *env, const struct domain_info *info)
-{
-	size_t n = strlen(env->root);
-
-	if (info->def.firmware != FIRMWARE_TYPE_UEFI)
-		return false;
-	return !info->variables ||
-	       (info->variables[0] == '/' &&
-		   (strncmp(info->variables, env->root, n) != 0 || info->variables[n] != '/'));
 }
 
 static int
@@ -73,20 +59,4 @@ vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, stru
 	if (info.foreign || vm_is_saved(domain))
 		return 0;
 	return renew(env, domain, xml, &info, err);
-}
-
-void
-vm_forget_local_variables(const char *uuid)
-{
-	_free_ char *local = nvram_local_path(uuid);
-
-	if (unlink(local) < 0 && errno != ENOENT)
-		log_warning("job", "cannot remove '%s': %s", local, strerror(errno));
-}
-
-int
-vm_forget_variables(const struct work_env *env, const char *uuid, struct error *err)
-{
-	vm_forget_local_variables(uuid);
-	return nvram_delete(env->root, uuid, err);
 }

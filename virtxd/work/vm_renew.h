@@ -16,11 +16,5 @@
  * whose memory was saved. The caller holds the VM's lock, and no cloud-init CD is attached.
  */
 int vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
-/* Whether the VM has UEFI variables, in a file of this host. */
-bool vm_variables_are_local(const struct work_env *env, const struct domain_info *info);
-/* The VM is deleted: its variables go with it, wherever they are. */
-int vm_forget_variables(const struct work_env *env, const char *uuid, struct error *err);
-/* The VM is on another host, with its variables: those that libvirt kept here go. */
-void vm_forget_local_variables(const char *uuid);
 
 #endif

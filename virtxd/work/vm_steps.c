@@ -11,7 +11,7 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/storage.h"
-#include "work/vm_renew.h"
+#include "work/vm_variables.h"
 #include "work/vm_owner.h"
 
 #define RETRY_MS (5 * 60 * 1000)
