@@ -353,6 +353,37 @@ def test_lun_by_other_names(lab1, host, table, lun):
     nothing_left(lab1, host)
 
 
+def test_claim_after_a_lost_lease(lab1, host):
+    """The registry still says whose disk it is."""
+    uuid = create(host, vmdef("leaseless"))
+    path = "/vms/ds/leaseless.qcow2"
+    name = hashlib.md5(b"leaseless.qcow2").hexdigest()
+    os.rename(f"{lab1.vms}/lock/{name}", f"{lab1.vms}/lease")
+    answer = host.api("POST", "/vms", {"vmdef": vmdef("thief", osdisk=disk(path, prov=0)), "host": host.uuid})
+    assert answer.status == 422 and uuid in answer.json()["detail"], answer.text
+    os.rename(f"{lab1.vms}/lease", f"{lab1.vms}/lock/{name}")
+    delete(host, uuid)
+
+
+def test_lun_renamed(lab1, host, lun):
+    """An update to another name of the same LUN is refused, and takes no lease away."""
+    link, device = lun
+    serial = os.path.basename(link).removeprefix("scsi-")
+    make_signature(device)
+    uuid = create(host, vmdef("renamed", disks=[disk(link, device=2, bus=1, prov=0, size=SIZE)]))
+    alias = f"/dev/disk/by-id/dm-uuid-mpath-{serial}"
+    os.symlink(device, alias)
+    try:
+        changed = definition_of(host, uuid)
+        changed["disks"][0]["path"] = alias
+        answer = update(host, uuid, changed, storage=True)
+        assert answer.status == 422 and "by another name" in answer.json()["detail"], answer.text
+    finally:
+        os.unlink(alias)
+    assert os.path.exists(f"{lab1.vms}/lock/{serial}") and signature(device)
+    delete(host, uuid, storage=False)
+
+
 def test_unmanaged_of_another(lab1, host, table, lun):
     """An unmanaged disk is none that another VM manages: not when it is made, updated or booted."""
     paths = ["/vms/ds/table/managed.qcow2", lun[0]]

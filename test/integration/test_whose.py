@@ -317,6 +317,27 @@ def test_resume_after_others(lab2, two):
     assert here.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
 
 
+def test_registered_nowhere_in_a_migration(lab2, two):
+    """That the registry's file is gone does not say that the VM has moved."""
+    here, _ = two
+    uuid = create(here, vmdef("nowhere"))
+    folder = f"{lab2.vms}/xml/{here.uuid}"
+    here.stop("virtxd")
+    with open(f"{folder}/{uuid}.journal", "w", encoding="utf-8") as file:
+        json.dump({"op": "VmMigrate", "uuid": uuid, "target": "00000000-1111-4222-8333-444444444444",
+                   "target_uri": "qemu+tcp://10.77.0.99/system", "ts": int(time.time() * 1000)}, file)
+    os.rename(f"{folder}/{uuid}.xml", f"{lab2.vms}/kept.xml")
+    try:
+        status, detail = job(here, "vm-heal", uuid)
+        assert status == 503 and "cannot see whether" in detail, detail
+        assert uuid in here.virsh("list", "--all", "--uuid").stdout
+    finally:
+        os.rename(f"{lab2.vms}/kept.xml", f"{folder}/{uuid}.xml")
+        os.unlink(f"{folder}/{uuid}.journal")
+        here.start("virtxd")
+        wait_ready(here)
+
+
 def test_resume_after_sanlock(lab2, two):
     """sanlock was killed and started again while the VM was paused."""
     here, _ = two

@@ -220,6 +220,7 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 	_domain_ virDomainPtr domain = NULL;
 	struct standing here, there;
 	bool busy = false, registered;
+	struct vm_owner owner;
 
 	*moved = false;
 	if (look(conn, journal->uuid, &domain, &here, err) < 0)
@@ -237,8 +238,11 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 		return stay(env, journal, domain, &here, err);
 	if (is_registered(env, journal->uuid, &registered, err) < 0)
 		return -1;
-	/* The target takes the file when the VM runs there. */
-	*moved = !registered || (!here.on && here.reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
+	/* The target takes the file when the VM runs there; one that nobody has tells nothing. */
+	if (!registered && vm_owner_find(env, journal->uuid, &owner, err) < 0)
+		return -1;
+	*moved = (!registered && owner.place != VM_PLACE_NOWHERE) ||
+		 (!here.on && here.reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
 	if (!*moved) {
 		if (ask_target(journal, &there, err) < 0)
 			return -1;

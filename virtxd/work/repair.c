@@ -86,7 +86,8 @@ delete_image(const struct repair *repair, const struct host_problem *problem, st
 
 	if (orphan_image_lease(env->root, problem->path, name, err) < 0 ||
 	    lease_acquire(env->root, name, problem->vm, &lease, err) < 0 ||
-	    check_gone(repair, problem->vm, err) < 0)
+	    check_gone(repair, problem->vm, err) < 0 ||
+	    image_check_unused(env->root, &disk, err) < 0)
 		return -1;
 	return image_delete(env->root, &disk, err);
 }

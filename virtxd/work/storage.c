@@ -8,7 +8,10 @@
 #include "disk/image.h"
 #include "disk/lease.h"
 #include "disk/lun_name.h"
+#include "domain/domain_xml.h"
+#include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/hypervisor.h"
 #include "work/work.h"
 
 #define FULL_BYTES (1 << 20)
@@ -129,6 +132,86 @@ refuse_lun(const struct work_env *env, const char *uuid, const struct disk *disk
 	return 0;
 }
 
+/* Whether a definition has this disk, by its lease's name. */
+static bool
+has_managed(const struct work_env *env, const struct vmdef *def, const char *name)
+{
+	struct error ignored = { 0 };
+	char its[LEASE_NAME_SIZE];
+	const struct disk *disk;
+
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		if (is_managed(disk) && disk_resource_name(disk, env->root, its, &ignored) == 0 &&
+		    str_equal(its, name))
+			return true;
+	}
+	return false;
+}
+
+/* *ret stays NULL for one that has gone meanwhile; one that has moved is found. */
+static int
+load_definition(
+    const struct work_env *env, const struct registry_entry *entry, char **ret, struct error *err)
+{
+	struct error cause = { 0 };
+	char host[37];
+
+	if (registry_load(env->root, entry->host, entry->uuid, ret, &cause) == 0)
+		return 0;
+	if (cause.status == 404 &&
+	    registry_find_other(env->root, entry->host, entry->uuid, host, &cause) == 0 &&
+	    registry_load(env->root, host, entry->uuid, ret, &cause) == 0)
+		return 0;
+	if (cause.status == 404)
+		return 0;
+	*err = cause;
+	return -1;
+}
+
+/*
+ * A disk without a lease is nobody's only when no definition in the registry has it: the lease may
+ * have been lost. All files of the registry are read, which only a disk that is taken as it is, or
+ * a LUN, is worth.
+ */
+static int
+refuse_registered(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	_free_ struct registry_entry *entries = NULL;
+	char name[LEASE_NAME_SIZE], owner[37];
+	struct error ignored = { 0 };
+	size_t n = 0;
+
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	/* Where it has one, that is in the way of making it. */
+	if (lease_owner(env->root, name, owner, &ignored) == 0)
+		return 0;
+	if (registry_list(env->root, NULL, &entries, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		_domain_info_ struct domain_info info = { 0 };
+		_free_ char *xml = NULL;
+
+		if (str_equal(entries[i].uuid, uuid))
+			continue;
+		if (load_definition(env, &entries[i], &xml, err) < 0)
+			return -1;
+		if (!xml)
+			continue;
+		if (domain_xml_read(xml, env->root, &info, err) < 0)
+			return error_wrap(err,
+			    "whether disk '%s' is another VM's is not known: the registry's file "
+			    "of VM '%s'",
+			    disk->path, entries[i].uuid);
+		if (has_managed(env, &info.def, name))
+			return error_set(err, 422,
+			    "disk '%s' belongs to VM '%s', whose definition has it", disk->path,
+			    entries[i].uuid);
+	}
+	return 0;
+}
+
 int
 storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
@@ -136,11 +219,14 @@ storage_check(
 	char name[LEASE_NAME_SIZE];
 
 	if (disk->device == DISK_DEVICE_LUN)
-		return lun_check_path(LUN_HOST, disk, name, err) < 0
+		return lun_check_path(LUN_HOST, disk, name, err) < 0 ||
+			       refuse_lun(env, uuid, disk, err) < 0 ||
+			       (is_managed(disk) && refuse_registered(env, uuid, disk, err) < 0)
 			   ? -1
-			   : refuse_lun(env, uuid, disk, err);
+			   : 0;
 	if (is_managed(disk))
-		return 0;
+		return disk->prov == DISK_PROV_MODE_NONE ? refuse_registered(env, uuid, disk, err)
+							 : 0;
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
 	return refuse_managed(env, name, uuid, disk, err);
@@ -323,7 +409,7 @@ storage_drop(const struct work_env *env, const char *uuid, const struct disk *di
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (deletestorage && disk->device == DISK_DEVICE_LUN)
 		r = lun_wipe(disk, tell_progress, NULL, err);
-	else if (deletestorage)
+	else if (deletestorage && (r = image_check_unused(env->root, disk, err)) == 0)
 		r = image_delete(env->root, disk, err);
 	if (r < 0 || lease_delete(env->root, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);

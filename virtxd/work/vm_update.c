@@ -2,6 +2,7 @@
 #include "work/works.h"
 
 #include "disk/nvram.h"
+#include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
@@ -13,14 +14,38 @@
 #include "work/vm_steps.h"
 #include "work/work.h"
 
+/* By another name it would be made and dropped at once, and its lease with it. */
+static int
+refuse_renamed(const struct vm_update_request *req, const struct disk *disk,
+    const struct vmdef *old, struct error *err)
+{
+	char name[LEASE_NAME_SIZE], other[LEASE_NAME_SIZE];
+	struct error ignored = { 0 };
+	const struct disk *was;
+
+	for (size_t i = 0; (was = vmdef_disk(old, i)); i++) {
+		if (disk_resource_name(disk, req->env.root, name, &ignored) == 0 &&
+		    disk_resource_name(was, req->env.root, other, &ignored) == 0 &&
+		    str_equal(name, other))
+			return error_set(err, 422,
+			    "disk '%s' is disk '%s' by another name, which an update does not "
+			    "change",
+			    disk->path, was->path);
+	}
+	return 0;
+}
+
 /* A disk that is kept stays as it was made: its mode does not change under it. */
 static int
-keep_disks(struct vmdef *def, const struct vmdef *old, struct error *err)
+keep_disks(const struct vm_update_request *req, struct vmdef *def, const struct vmdef *old,
+    struct error *err)
 {
 	for (size_t i = 0; i < def->n_disks + 1; i++) {
 		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
 		const struct disk *kept = vmdef_find_disk(old, disk->path);
 
+		if (!kept && refuse_renamed(req, disk, old, err) < 0)
+			return -1;
 		if (!kept)
 			continue;
 		if (disk->man != kept->man)
@@ -158,7 +183,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (!xml)
 		return -1;
 	model_copy(&vmdef_model, &def, &req->def);
-	r = keep_disks(&def, &info.def, err);
+	r = keep_disks(req, &def, &info.def, err);
 	if (r == 0)
 		r = nets_check(conn, req->env.host, &def, &info.def, err);
 	/* What is refused is refused before the first disk is made. */
