@@ -98,7 +98,9 @@ read_page(struct pull *pull, const struct peer_answer *answer, struct error *err
 
 	if (json_decode(&vm_info_list_model, answer->body, answer->len, &page, err) < 0)
 		return;
-	if (!str_empty(page.next) && strcmp(page.next, str_or_empty(pull->list.next)) <= 0) {
+	if (!str_empty(page.next) &&
+	    (page.n_items == 0 || !str_equal(page.next, page.items[page.n_items - 1].uuid) ||
+		strcmp(page.next, str_or_empty(pull->list.next)) <= 0)) {
 		error_set(err, 502, "its pages have no end");
 		model_clear(&vm_info_list_model, &page);
 		return;

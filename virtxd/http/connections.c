@@ -33,7 +33,11 @@ make_room(struct connections *connections, unsigned int least)
 		TAILQ_FOREACH (c, &connections->lists[states[i]], entry) {
 			int64_t ms = connection_stuck_ms(c, now);
 
-			if (ms < EVICT_MIN_MS || !c->share || c->share->n < least)
+			if (!c->share || c->share->n < least)
+				continue;
+			/* One that takes most of the room for itself is not waited for. */
+			if (ms < EVICT_MIN_MS && (ms <= 0 || c->share->n <= connections->n / 2 ||
+						     c->share->n <= least + 1))
 				continue;
 			if (chosen && (c->share->n < chosen->share->n ||
 					  (c->share->n == chosen->share->n && ms <= longest)))

@@ -77,7 +77,7 @@ take_fields(struct inventory *inventory, struct host_entry *entry,
 	struct host_list_fields shown = index_host_fields(&entry->host), fields = *told;
 	int64_t now = monotonic_ms();
 
-	if (entry->told && fields.ts < entry->told_ts + !asked &&
+	if (entry->told && !asked && fields.ts <= entry->told_ts &&
 	    now - entry->told_at < CLOCK_RESET_MS)
 		return false;
 	entry->told = true;
@@ -159,7 +159,7 @@ take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	if (!untimed && ts < entry->view.vm.ts)
 		return INVENTORY_OLD;
 	/* A host has the last word about its own VMs, and its digest tells when one is missed. */
-	if (host && entry->host && entry->host != host && entry->host->told_digest)
+	if (entry->host && entry->host != host && entry->host->told_digest)
 		return INVENTORY_OLD;
 	index_bury_vm(inventory, entry, untimed ? entry->view.vm.ts : ts);
 	return INVENTORY_TAKEN;
@@ -437,6 +437,11 @@ take_news_item(struct inventory *inventory, struct host_entry *host, const struc
 		if (tombstone && info->ts <= tombstone->ts)
 			return;
 		entry = add_vm(inventory, host, uuid);
+	} else if (entry->host != host && entry->host && entry->host->told_digest &&
+		   entry->host->host.cstate == CSTATE_ACTIVE && !index_has_left(inventory, entry)) {
+		/* Of another host's VM both are asked; what this one tells of it by gossip is a
+		 * claim. */
+		return;
 	}
 	if (entry)
 		set_info(inventory, entry, owner, info);
