@@ -313,6 +313,37 @@ def test_delete_without_lease(lab1, host, loss):
         os.unlink(image)
 
 
+def test_snapshot(lab1, host):
+    """The lease of a snapshot's backing file stays its VM's, and so does the file; the snapshot gets none."""
+    uuid = create(host, vmdef("sp"))
+    base, overlay = "/vms/ds/sp.qcow2", "/vms/ds/sp-snap.qcow2"
+    locks = [f"{lab1.vms}/lock/{resource(path)}" for path in (base, overlay)]
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    try:
+        host.virsh("snapshot-create-as", uuid, "s1", "--disk-only", "--diskspec", f"vda,snapshot=external,file={overlay}")
+        assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+        wait_runstate(host, uuid, "poweroff")
+        age(locks[0])
+        answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+        assert answer.status == 507 and f"disk '{overlay}'" in answer.text and f"snapshot of '{base}'" in answer.text, answer.text
+        assert "virtx repair" not in answer.text
+
+        age(locks[0])
+        assert not any(item["done"] for item in repair(host, apply=True).values())
+        assert os.path.exists(locks[0]) and not os.path.exists(locks[1])
+        answer = host.api("POST", "/vms", {"vmdef": vmdef("sp2", osdisk=disk(base, prov=0)), "host": host.uuid})
+        assert answer.status == 507 and f"belongs to VM '{uuid}'" in answer.text, answer.text
+        assert os.path.exists(f"{lab1.vms}/ds/sp.qcow2")
+    finally:
+        host.virsh("snapshot-delete", uuid, "s1", "--metadata", check=False)
+        delete(host, uuid, storage=False)
+        for path in (base, overlay):
+            if os.path.exists(f"{lab1.vms}/ds/{os.path.basename(path)}"):
+                os.unlink(f"{lab1.vms}/ds/{os.path.basename(path)}")
+        for lock in locks:
+            shutil.rmtree(lock, ignore_errors=True)
+
+
 def register(at, uuid, **options):
     return at.api("PUT", f"/vms/{uuid}/register", options)
 

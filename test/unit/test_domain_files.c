@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "domain/domain_files.h"
@@ -58,6 +59,7 @@ test_all_kinds(void **state)
 		assert_string_equal(files[i].what, wanted[i].what);
 		assert_string_equal(files[i].path, wanted[i].path);
 		assert_int_equal(files[i].kind, wanted[i].kind);
+		assert_int_equal(files[i].below, strstr(files[i].what, " of disk") != NULL);
 	}
 	domain_files_free(files, n);
 }

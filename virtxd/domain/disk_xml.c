@@ -369,20 +369,31 @@ disk_xml_read(const xmlNode *devices, const char *root, const char *order, struc
 }
 
 int
-domain_xml_leases(const char *xml, unsigned int *ret, struct error *err)
+domain_xml_lease_names(const char *xml, char (**ret)[49], size_t *n, struct error *err)
 {
 	_xmldoc_ xmlDoc *doc = xml_parse(xml, XML_DOMAIN_MAX, "domain", "the domain's XML", err);
 	const xmlNode *node;
 
-	*ret = 0;
 	if (!doc)
 		return -1;
 	node = xml_grandchild(xmlDocGetRootElement(doc), "devices", "lease");
 	for (; node; node = xml_next(node)) {
 		_free_ char *space = xml_text(xml_child(node, "lockspace"));
+		_free_ char *key = xml_text(xml_child(node, "key"));
 
 		if (str_equal(space, LOCKSPACE))
-			++*ret;
+			snprintf(*model_append(ret, n), sizeof(**ret), "%s", str_or_empty(key));
 	}
 	return 0;
+}
+
+int
+domain_xml_leases(const char *xml, unsigned int *ret, struct error *err)
+{
+	_free_ char(*names)[49] = NULL;
+	size_t n = 0;
+	int r = domain_xml_lease_names(xml, &names, &n, err);
+
+	*ret = (unsigned int)n;
+	return r;
 }

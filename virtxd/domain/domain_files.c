@@ -9,6 +9,7 @@
 struct reading {
 	struct domain_file *files;
 	size_t n;
+	bool below; /* what is read is below a disk */
 };
 
 /* Takes path; NULL and "" are none. */
@@ -19,8 +20,9 @@ add(struct reading *reading, enum domain_file_kind kind, const char *what, char 
 		free(path);
 		return;
 	}
-	*model_append(&reading->files, &reading->n) =
-	    (struct domain_file){ .kind = kind, .what = xstrdup(what), .path = path };
+	*model_append(&reading->files, &reading->n) = (struct domain_file){
+		.kind = kind, .what = xstrdup(what), .path = path, .below = reading->below
+	};
 }
 
 /* The source of a disk, or of what it stands on, which has the same form. */
@@ -48,9 +50,12 @@ read_source(const xmlNode *node, const char *what, struct reading *reading)
 		add(reading, DOMAIN_FILE_OTHER, what, xstrdup(type ? type : "unknown"));
 	for (i = 0; i < ARRAY_SIZE(below); i++) {
 		_free_ char *whose = xasprintf("%s of %s", below[i], what);
+		const bool was_below = reading->below;
 
+		reading->below = true;
 		if (xml_child(node, below[i]))
 			read_source(xml_child(node, below[i]), whose, reading);
+		reading->below = was_below;
 	}
 }
 

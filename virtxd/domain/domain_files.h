@@ -17,6 +17,7 @@ struct domain_file {
 	enum domain_file_kind kind;
 	char *what; /* "disk 'vda'" */
 	char *path;
+	bool below; /* a disk stands on it, or is copied to it */
 };
 
 /* All of them, backing files too; *ret is the caller's, for domain_files_free. 500 for XML that is

@@ -54,6 +54,8 @@ int domain_xml_renew(const char *xml, const char *variables,
 int domain_xml_read(const char *xml, const char *root, struct domain_info *ret, struct error *err);
 /* How many leases of ours a domain has. */
 int domain_xml_leases(const char *xml, unsigned int *ret, struct error *err);
+/* Appends their names to *ret, which is the caller's. */
+int domain_xml_lease_names(const char *xml, char (**ret)[49], size_t *n, struct error *err);
 void domain_info_clear(struct domain_info *info);
 
 /* What libvirt's capabilities XML tells of the host. */

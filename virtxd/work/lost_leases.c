@@ -185,6 +185,7 @@ lost_lease_make(const struct work_env *env, virConnectPtr conn, const struct hos
 	struct error why = { 0 };
 	const struct disk *disk;
 	char owner[37];
+	bool named;
 
 	if (vm_lock(env->run_dir, uuid, &lock, err) < 0 ||
 	    hypervisor_find(conn, uuid, &domain, err) < 0 ||
@@ -193,6 +194,13 @@ lost_lease_make(const struct work_env *env, virConnectPtr conn, const struct hos
 	disk = find_disk(env, &info.def, name);
 	if (!disk)
 		return error_set(err, 409, "VM '%s' has no such disk after all", uuid);
+	if (orphans_is_named(domain, name, &named, err) < 0)
+		return -1;
+	if (!named)
+		return error_set(err, 409,
+		    "the domain of VM '%s' has no lease for disk '%s', as after a snapshot: "
+		    "nothing would take it",
+		    uuid, disk->path);
 	if (check_unused(env, domain, uuid, disk, err) < 0 ||
 	    lease_health(env->root, name, &health, owner, &why, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);

@@ -7,8 +7,11 @@
 #include "disk/image.h"
 #include "disk/lease.h"
 #include "disk/nvram.h"
+#include "domain/domain_files.h"
+#include "domain/domain_xml.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
+#include "work/hypervisor.h"
 #include "work/vm_presence.h"
 
 /* Whoever makes something on the storage has this long to write down that it is a VM's, whatever
@@ -107,9 +110,76 @@ exists(struct search *search, const char *uuid, bool *ret, struct error *err)
 	return *ret ? 0 : vm_presence(&search->req->env, search->conn, uuid, ret, err);
 }
 
-void
-orphans_expect(
-    struct orphan_knowledge *knowledge, const char *root, const char *vm, const struct vmdef *def)
+/* Names of leases; the array is the owner's. */
+struct names {
+	char (*names)[LEASE_NAME_SIZE];
+	size_t n;
+};
+
+static bool
+has_name(const struct names *names, const char *name)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (strcmp(names->names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The leases that the domain has, and in *below those of the files that its disks stand on. */
+static int
+read_names(virDomainPtr domain, unsigned int flags, const char *root, struct names *own,
+    struct names *below, struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, flags);
+	struct domain_file *files = NULL;
+	struct error ignored = { 0 };
+	size_t n = 0;
+
+	if (!xml)
+		return hypervisor_error(
+		    err, 424, "cannot read the definition of VM '%s'", virDomainGetName(domain));
+	if (domain_xml_lease_names(xml, &own->names, &own->n, err) < 0)
+		return -1;
+	if (!below)
+		return 0;
+	if (domain_files_read(xml, &files, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		char name[LEASE_NAME_SIZE];
+
+		if (files[i].below && files[i].kind == DOMAIN_FILE_DATA &&
+		    orphan_image_lease(root, files[i].path, name, &ignored) == 0)
+			memcpy(*model_append(&below->names, &below->n), name, sizeof(name));
+	}
+	domain_files_free(files, n);
+	return 0;
+}
+
+int
+orphans_is_named(virDomainPtr domain, const char *lease, bool *ret, struct error *err)
+{
+	struct names own = { 0 };
+	int r = read_names(domain, VIR_DOMAIN_XML_INACTIVE, NULL, &own, NULL, err);
+
+	*ret = r == 0 && has_name(&own, lease);
+	free(own.names);
+	return r;
+}
+
+static void
+expect(struct orphan_knowledge *knowledge, const char *vm, const char *lease, bool comes_and_goes)
+{
+	struct orphan_expected expected = { .comes_and_goes = comes_and_goes };
+
+	memcpy(expected.vm, vm, sizeof(expected.vm));
+	memcpy(expected.lease, lease, sizeof(expected.lease));
+	*model_append(&knowledge->expected, &knowledge->n_expected) = expected;
+}
+
+static void
+expect_disks(struct orphan_knowledge *knowledge, const struct names *own, const char *root,
+    const char *vm, const struct vmdef *def)
 {
 	_free_ char *seed = xasprintf("%s/ds/ci/%s/seed.iso", root, vm);
 	const struct disk cloud_init = { .path = seed };
@@ -118,16 +188,35 @@ orphans_expect(
 
 	/* The cloud-init CD comes and goes without the definition. */
 	for (size_t i = 0; disk; disk = vmdef_disk(def, i++)) {
-		struct orphan_expected expected;
+		char name[LEASE_NAME_SIZE];
 
-		if (disk != &cloud_init && disk->man != DISK_MAN_MODE_MANAGED)
-			continue;
-		if (disk_resource_name(disk, root, expected.lease, &ignored) < 0)
-			continue;
-		memcpy(expected.vm, vm, sizeof(expected.vm));
-		expected.comes_and_goes = disk == &cloud_init;
-		*model_append(&knowledge->expected, &knowledge->n_expected) = expected;
+		if ((disk == &cloud_init || disk->man == DISK_MAN_MODE_MANAGED) &&
+		    disk_resource_name(disk, root, name, &ignored) == 0)
+			expect(knowledge, vm, name, disk == &cloud_init || !has_name(own, name));
 	}
+}
+
+int
+orphans_expect(struct orphan_knowledge *knowledge, virDomainPtr domain, const char *root,
+    const char *vm, const struct vmdef *def, struct error *err)
+{
+	struct names own = { 0 }, running = { 0 }, below = { 0 };
+	int r = read_names(domain, VIR_DOMAIN_XML_INACTIVE, root, &own, &below, err);
+
+	if (r == 0)
+		r = read_names(domain, 0, root, &running, &below, err);
+	if (r == 0)
+		expect_disks(knowledge, &own, root, vm, def);
+	for (size_t i = 0; r == 0 && i < own.n; i++)
+		expect(knowledge, vm, own.names[i], true);
+	for (size_t i = 0; r == 0 && i < running.n; i++)
+		expect(knowledge, vm, running.names[i], true);
+	for (size_t i = 0; r == 0 && i < below.n; i++)
+		expect(knowledge, vm, below.names[i], true);
+	free(own.names);
+	free(running.names);
+	free(below.names);
+	return r;
 }
 
 bool

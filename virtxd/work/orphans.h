@@ -21,7 +21,9 @@
 struct orphan_expected {
 	char vm[37];
 	char lease[49];
-	bool comes_and_goes; /* of the cloud-init CD, which is there while the VM is on */
+	/* It is not missed: of the cloud-init CD, which is there while the VM is on, of what a disk
+	 * stands on, or of a disk for which the domain has no lease. */
+	bool comes_and_goes;
 };
 
 /* What is known already. Free the array expected. */
@@ -32,9 +34,15 @@ struct orphan_knowledge {
 	size_t n_expected;
 };
 
-/* Tells of a VM that is registered here, with this definition. */
-void orphans_expect(
-    struct orphan_knowledge *knowledge, const char *root, const char *vm, const struct vmdef *def);
+/*
+ * Tells of a VM that is registered here: the leases of the disks of its definition, those that its
+ * domain names (the definition, or the one that runs), and those of its disks' backing files. On
+ * failure the VM is not told of.
+ */
+int orphans_expect(struct orphan_knowledge *knowledge, virDomainPtr domain, const char *root,
+    const char *vm, const struct vmdef *def, struct error *err);
+/* Whether the definition has a lease of that name. */
+int orphans_is_named(virDomainPtr domain, const char *lease, bool *ret, struct error *err);
 /* Whether the VM should have that lease; *told tells whether the VM was told of at all. */
 bool orphans_is_expected(
     const struct orphan_knowledge *knowledge, const char *vm, const char *lease, bool *told);

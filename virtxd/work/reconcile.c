@@ -134,15 +134,18 @@ compare_elsewhere(const struct work_env *env, virDomainPtr domain, const struct 
 }
 
 static void
-compare_here(const struct work_env *env, const struct registry_entry *entry,
+compare_here(const struct work_env *env, virDomainPtr domain, const struct registry_entry *entry,
     const struct domain_info *info, struct orphan_knowledge *knowledge,
     struct reconcile_result *res)
 {
 	const struct registry_entry *other = find_entry(knowledge, info->uuid, env->host, false);
 	_free_ char *detail = NULL;
+	struct error ignored = { 0 };
 
+	/* Of one that cannot be read now nothing is told. */
 	if (!info->foreign)
-		orphans_expect(knowledge, env->root, entry->uuid, &info->def);
+		(void)orphans_expect(
+		    knowledge, domain, env->root, entry->uuid, &info->def, &ignored);
 	if (!other)
 		return;
 	detail = xasprintf("the VM is registered under this host and under host '%s'", other->host);
@@ -186,7 +189,7 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 		if (transient)
 			add_transient(env, &info, entry, res);
 		if (entry)
-			compare_here(env, entry, &info, knowledge, res);
+			compare_here(env, domain, entry, &info, knowledge, res);
 		else if (find_entry(knowledge, info.uuid, env->host, false))
 			r = compare_elsewhere(env, domain, &info, res, err);
 		else if (!info.foreign && !transient)

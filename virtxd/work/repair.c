@@ -146,9 +146,9 @@ delete_stale_lease(
 	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
 	    hypervisor_find(repair->conn, problem->vm, &domain, err) < 0 ||
 	    hypervisor_info(domain, env->root, &info, err) < 0 ||
-	    vm_owner_check_place(env, problem->vm, info.foreign, VM_WANT_CHANGE, err) < 0)
+	    vm_owner_check_place(env, problem->vm, info.foreign, VM_WANT_CHANGE, err) < 0 ||
+	    orphans_expect(&knowledge, domain, env->root, problem->vm, &info.def, err) < 0)
 		return -1;
-	orphans_expect(&knowledge, env->root, problem->vm, &info.def);
 	expected = orphans_is_expected(&knowledge, problem->vm, name, &told);
 	free(knowledge.expected);
 	if (expected || info.foreign)
