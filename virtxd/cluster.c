@@ -277,7 +277,7 @@ on_host(void *arg, const struct member_host *host)
 static void
 check_reach(struct cluster *cluster)
 {
-	bool before = str_empty(cluster->unreachable);
+	_free_ char *before = xstrdup(cluster->unreachable);
 	const char *addr = members_own_address(cluster->members);
 
 	cluster->unreachable[0] = '\0';
@@ -286,7 +286,7 @@ check_reach(struct cluster *cluster)
 	snprintf(cluster->unreachable, sizeof(cluster->unreachable),
 	    "others cannot reach this host: listen on %s",
 	    str_empty(addr) ? "the address of its serf member" : addr);
-	if (before)
+	if (!str_equal(before, cluster->unreachable))
 		log_warning("serf", "%s", cluster->unreachable);
 }
 
