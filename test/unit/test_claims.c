@@ -84,6 +84,38 @@ test_forged(void **state)
 	expect_none(cluster, 1);
 }
 
+/* An end that no host is named of is not believed either. */
+static void
+test_forged_end(void **state)
+{
+	static const struct side nobody = { .uuid = "" };
+	struct cluster *cluster = *state;
+
+	forge(cluster, 1, &nobody, VMRUNSTATE_DELETED, now_ms() + 1000);
+	expect(cluster, 1, &cluster->sides[0], VMRUNSTATE_RUNNING);
+}
+
+/* What a host answers is about itself: another one's VM is not its to take. */
+static void
+test_forged_news(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *other = &cluster->sides[1], *asker = &cluster->sides[2];
+	struct host_news news = { 0 };
+	struct vm_info *item;
+
+	assert_true(inventory_get_news(other->inventory, "", &news));
+	item = model_append(&news.items, &news.n_items);
+	item->uuid = xstrdup(vm_uuid(1));
+	item->host = xstrdup(other->uuid);
+	item->name = xstrdup("web");
+	item->runstate = VMRUNSTATE_RUNNING;
+	item->ts = now_ms() + 1000;
+	inventory_take_news(asker->inventory, &news);
+	expect(cluster, 1, &cluster->sides[0], VMRUNSTATE_RUNNING);
+	model_clear(&host_news_model, &news);
+}
+
 static void
 test_ahead(void **state)
 {
@@ -196,6 +228,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_live_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cold_migration, setup, teardown),
