@@ -419,7 +419,7 @@ def test_forged_claims(lab):
     power(h2, "DELETE", uuid, "boot", {"force": 2})
     claim(260000)
     delete(h1, uuid)
-    wait_for("the VM to be gone for all", lambda: owners() == {None}, 5)
+    wait_for("the VM to be gone for all", lambda: owners() == {None}, 30)
     time.sleep(2)
     assert owners() == {None}
 
