@@ -82,6 +82,9 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	    "The detail says why of each." },
 	[ERROR_ALREADY_THERE] = { "already-there", 422, "The VM is on that host already",
 	    "It was to be migrated to the host that it is on." },
+	[ERROR_NOT_A_MEMBER] = { "not-a-member", 403, "Only hosts of the cluster may ask",
+	    "The path is for virtxd on other hosts, known by their addresses: no active member of "
+	    "the cluster has the address that asks." },
 };
 
 enum error_type

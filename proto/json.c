@@ -26,6 +26,7 @@ struct reader {
 	struct frame frames[DEPTH_MAX];
 	unsigned int depth;
 	unsigned int skipped; /* levels open inside the value of an unknown field */
+	bool unique;	      /* doubled fields are refused */
 	bool exact;	      /* unknown fields are refused */
 	const struct model *root;
 	void *root_obj;
@@ -333,7 +334,7 @@ on_map_key(void *ctx, const unsigned char *data, size_t len)
 
 		if (strlen(f->name) == len && memcmp(f->name, data, len) == 0) {
 			frame->field = f;
-			if (r->exact && i < 64 && (frame->seen & UINT64_C(1) << i))
+			if (r->unique && i < 64 && (frame->seen & UINT64_C(1) << i))
 				return refuse(r, "the key is there twice");
 			frame->seen |= i < 64 ? UINT64_C(1) << i : 0;
 			return 1;
@@ -495,10 +496,20 @@ json_decode(const struct model *m, const char *text, size_t len, void *obj, stru
 }
 
 int
-json_decode_exact(const struct model *m, const char *text, size_t len, void *obj, struct error *err)
+json_decode_request(
+    const struct model *m, const char *text, size_t len, void *obj, struct error *err)
 {
 	return decode(
-	    &(struct reader){ .exact = true, .root = m, .root_obj = obj, .err = err }, text, len);
+	    &(struct reader){ .unique = true, .root = m, .root_obj = obj, .err = err }, text, len);
+}
+
+int
+json_decode_exact(const struct model *m, const char *text, size_t len, void *obj, struct error *err)
+{
+	struct reader reader = { .unique = true, .exact = true, .root = m, .root_obj = obj };
+
+	reader.err = err;
+	return decode(&reader, text, len);
 }
 
 int

@@ -30,6 +30,9 @@ char *json_quote(const char *text);
  * error. Depth is capped at 16. Empty input (only white space) gives the zero object.
  */
 int json_decode(const struct model *m, const char *text, size_t len, void *obj, struct error *err);
+/* For what a client asks: a doubled field is an error, too, since what is meant cannot be told. */
+int json_decode_request(
+    const struct model *m, const char *text, size_t len, void *obj, struct error *err);
 /* For what a person has written: unknown and doubled fields are errors, too, and the nearest name
  * is told. Those that begin with '$' are comments. */
 int json_decode_exact(

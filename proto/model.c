@@ -9,6 +9,13 @@ static const char *const cstate_words[] = {
 };
 const struct enumdef cstate_enum = { "Cstate", cstate_words, ARRAY_SIZE(cstate_words) };
 
+static const char *const watchdog_words[] = {
+	"unknown",
+	"off",
+	"on",
+};
+const struct enumdef watchdog_enum = { "Watchdog", watchdog_words, ARRAY_SIZE(watchdog_words) };
+
 static const char *const vmrunstate_words[] = {
 	"none",
 	"deleted",
@@ -441,6 +448,7 @@ static const struct field host_fields[] = {
 	FIELD("ts", struct host, ts),
 	FIELD_ARRAY("problems", struct host, problems, host_problem),
 	FIELD("maintenance", struct host, maintenance),
+	FIELD_ENUM("watchdog", struct host, watchdog, watchdog),
 };
 const struct model host_model = { "Host", sizeof(struct host), host_fields,
 	ARRAY_SIZE(host_fields) };
@@ -463,6 +471,7 @@ static const struct field host_list_item_fields[] = {
 	FIELD("uuid", struct host_list_item, uuid),
 	FIELD_STRUCT("fields", struct host_list_item, fields, host_list_fields),
 	FIELD("maintenance", struct host_list_item, maintenance),
+	FIELD_ENUM("watchdog", struct host_list_item, watchdog, watchdog),
 	FIELD("skew", struct host_list_item, skew),
 };
 const struct model host_list_item_model = { "HostListItem", sizeof(struct host_list_item),
@@ -608,6 +617,8 @@ static const struct field ready_fields[] = {
 	FIELD("listen", struct ready, listen),
 	FIELD("clock", struct ready, clock),
 	FIELD("members", struct ready, members),
+	FIELD("vms", struct ready, vms),
+	FIELD("watchdog", struct ready, watchdog),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };

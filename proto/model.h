@@ -14,6 +14,14 @@ enum cstate {
 };
 extern const struct enumdef cstate_enum;
 
+/* Whether one resets a host whose leases others may take. */
+enum watchdog {
+	WATCHDOG_UNKNOWN = 0,
+	WATCHDOG_OFF,
+	WATCHDOG_ON,
+};
+extern const struct enumdef watchdog_enum;
+
 enum vmrunstate {
 	VMRUNSTATE_NONE = 0,
 	VMRUNSTATE_DELETED,
@@ -410,6 +418,7 @@ struct host {
 	struct host_problem *problems;
 	size_t n_problems;
 	bool maintenance; /* no VMs are placed on it */
+	enum watchdog watchdog;
 };
 extern const struct model host_model;
 
@@ -430,6 +439,7 @@ struct host_list_item {
 	char *uuid;
 	struct host_list_fields fields;
 	bool maintenance;
+	enum watchdog watchdog;
 	int64_t skew; /* what its clock is ahead of that of the host that lists it, ms */
 };
 extern const struct model host_list_item_model;
@@ -562,8 +572,10 @@ struct ready {
 	char *lockspace;
 	char *storage;
 	char *listen;
-	char *clock; /* these two do not keep it from being ready */
+	char *clock; /* these do not keep it from being ready */
 	char *members;
+	char *vms;
+	char *watchdog;
 };
 extern const struct model ready_model;
 

@@ -51,6 +51,8 @@ enum route_id {
 	ROUTE_N,
 };
 
+#define ROUTE_PARAMETERS_MAX 2
+
 /* Which host has the answer. */
 enum scope {
 	SCOPE_HERE,	 /* any */
@@ -72,6 +74,8 @@ struct route {
 	const char *summary;
 	enum scope scope;
 	bool internal; /* for other hosts of the cluster alone */
+	/* Of the query; NULL ends. A list takes the fields of its filter, too. */
+	const char *parameters[ROUTE_PARAMETERS_MAX + 1];
 };
 
 extern const struct route routes[ROUTE_N]; /* indexed by route_id */

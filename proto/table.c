@@ -314,19 +314,48 @@ distance(const char *a, const char *b)
 	return rows[na % 3][nb];
 }
 
+/* Whether name may be a misspelling of candidate, and more so than of what was looked at before;
+ * *bound is how far that is from it. */
+static bool
+is_nearer(const char *name, const char *candidate, size_t *bound)
+{
+	size_t n = distance(name, candidate);
+
+	if (n >= *bound || n >= strlen(candidate))
+		return false;
+	*bound = n;
+	return true;
+}
+
+/* Less is near. */
+static size_t
+near_bound(const char *name)
+{
+	return strlen(name) / 3 + 2;
+}
+
 const char *
 model_nearest(const struct model *m, const char *name)
 {
 	const char *nearest = NULL;
-	size_t bound = strlen(name) / 3 + 2; /* less is near */
+	size_t bound = near_bound(name);
 
 	for (unsigned int i = 0; i < m->n_fields; i++) {
-		size_t n = distance(name, m->fields[i].name);
-
-		if (n < bound && n < strlen(m->fields[i].name)) {
+		if (is_nearer(name, m->fields[i].name, &bound))
 			nearest = m->fields[i].name;
-			bound = n;
-		}
+	}
+	return nearest;
+}
+
+const char *
+name_nearest(const char *const *names, size_t n, const char *name)
+{
+	const char *nearest = NULL;
+	size_t bound = near_bound(name);
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_nearer(name, names[i], &bound))
+			nearest = names[i];
 	}
 	return nearest;
 }

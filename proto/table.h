@@ -81,6 +81,8 @@ void model_copy(const struct model *m, void *dst, const void *src);
 bool model_equal(const struct model *m, const void *a, const void *b);
 /* The name of the field that this one is a misspelling of, NULL where none is near. */
 const char *model_nearest(const struct model *m, const char *name);
+/* The same of names. */
+const char *name_nearest(const char *const *names, size_t n, const char *name);
 /* Appends a zeroed element to an array member: pass &x.items and &x.n_items; returns the element.
  */
 #define model_append(items, n)                                              \

@@ -111,3 +111,11 @@ utf8_is_space(uint32_t code)
 	       (code >= 0x2000 && code <= 0x200a) || code == 0x202f || code == 0x205f ||
 	       code == 0x2800 || code == 0x3000;
 }
+
+bool
+utf8_is_combining(uint32_t code)
+{
+	return (code >= 0x300 && code <= 0x36f) || (code >= 0x1ab0 && code <= 0x1aff) ||
+	       (code >= 0x1dc0 && code <= 0x1dff) || (code >= 0x20d0 && code <= 0x20ff) ||
+	       (code >= 0xfe20 && code <= 0xfe2f);
+}

@@ -19,5 +19,7 @@ bool utf8_is_control(uint32_t code);
 bool utf8_is_hidden(uint32_t code);
 /* A blank of whatever width. */
 bool utf8_is_space(uint32_t code);
+/* A mark that belongs to the character before it, of the blocks that are named so. */
+bool utf8_is_combining(uint32_t code);
 
 #endif

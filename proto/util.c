@@ -2,8 +2,10 @@
 #include "proto/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,4 +283,31 @@ write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+/* Whether that is the file of the name. */
+static bool
+is_file(int dir, const char *name, const struct stat *file)
+{
+	struct statx ignored;
+	struct stat found;
+
+	/* The kernel may remember of the lookup before the rename that there is none: not once it
+	 * has seen that the directory has changed. */
+	(void)statx(dir, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &ignored);
+	return fstatat(dir, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       found.st_dev == file->st_dev && found.st_ino == file->st_ino;
+}
+
+int
+rename_at(int from_dir, const char *from, int to_dir, const char *to)
+{
+	struct stat source;
+	bool known = fstatat(from_dir, from, &source, AT_SYMLINK_NOFOLLOW) == 0;
+	int r;
+
+	if (renameat(from_dir, from, to_dir, to) == 0)
+		return 0;
+	r = -errno;
+	return r == -ENOENT && known && is_file(to_dir, to, &source) ? 0 : r;
 }

@@ -77,4 +77,12 @@ int read_all(int fd, struct buffer *b, size_t max);
 /* Writes all of it, or -errno. Blocks: only in jobs and tools. */
 int write_all(int fd, const void *data, size_t len);
 
+/*
+ * renameat, not deceived by NFS: where the server carried it out, but the answer was lost and it
+ * was restarted, it says ENOENT when asked again. Then the target is the very file that the source
+ * was; were any file there good enough, two movers could both believe to have won. 0 or -errno.
+ * Blocks.
+ */
+int rename_at(int from_dir, const char *from, int to_dir, const char *to);
+
 #endif

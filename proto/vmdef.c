@@ -49,6 +49,33 @@ check_name(const char *text, size_t max, const char *prefix, const char *field, 
 	return error_set(err, 400, "%s.%s: there are only spaces in it", prefix, field);
 }
 
+/* One that a person can tell from others on a line, and type; the characters are checked. A VM that
+ * has another one by other means keeps it until it is changed. */
+static int
+check_new_name(const char *name, const char *prefix, struct error *err)
+{
+	uint32_t code = 0, first = 0;
+
+	for (const char *p = name; *p;) {
+		size_t n = utf8_char(p, strlen(p), &code);
+
+		if (p == name)
+			first = code;
+		p += n;
+	}
+	if (utf8_is_space(first) || utf8_is_space(code))
+		return error_set(
+		    err, 400, "%s.name: '%s' begins or ends with a space", prefix, name);
+	if (utf8_is_combining(first))
+		return error_set(err, 400,
+		    "%s.name: it begins with a combining mark (U+%04X), which needs a character "
+		    "before it",
+		    prefix, (unsigned int)first);
+	if (str_equal(name, ".") || str_equal(name, ".."))
+		return error_set(err, 400, "%s.name: '%s' is no name", prefix, name);
+	return 0;
+}
+
 /* An integer of min..max. */
 static int
 check_range(long long value, long long min, long long max, const char *prefix, const char *field,
@@ -474,6 +501,8 @@ vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
 
 	if (check_fields(&vmdef_model, def, prefix, err) < 0 ||
 	    check_name(def->name, NAME_MAX_BYTES, prefix, "name", err) < 0 ||
+	    (!(old && str_equal(old->name, def->name)) &&
+		check_new_name(def->name, prefix, err) < 0) ||
 	    check_cpu(&def->cpudef, prefix, err) < 0 ||
 	    check_range(def->memory.total, 1, INT32_MAX, memory, "total", err) < 0)
 		return -1;
@@ -500,6 +529,18 @@ vmdef_vcpus(const struct vmdef *def)
 {
 	return (unsigned int)def->cpudef.sockets * (unsigned int)def->cpudef.cores *
 	       (unsigned int)def->cpudef.threads;
+}
+
+bool
+vmdef_names_model(const struct vmdef *def)
+{
+	static const char *const modes[] = { "host-passthrough", "host-model", "maximum" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (str_equal(def->cpudef.model, modes[i]))
+			return false;
+	}
+	return true;
 }
 
 unsigned int

@@ -28,7 +28,8 @@ enum disk_format {
 int vmdef_check(struct vmdef *def, const char *root, const char *prefix, struct error *err);
 /*
  * The same for a definition that replaces old: a disk that old has with the same man and prov is
- * not asked whether it could be provisioned.
+ * not asked whether it could be provisioned, and a name that old has need not be one that a new VM
+ * could get.
  */
 int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
     const char *prefix, struct error *err);
@@ -36,6 +37,8 @@ int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *r
 enum disk_format vmdef_disk_format(const char *path);
 /* vcpus = nodes are not counted: sockets x cores x threads. */
 unsigned int vmdef_vcpus(const struct vmdef *def);
+/* Whether its CPU is of a model by name, and not what the host has. */
+bool vmdef_names_model(const struct vmdef *def);
 /* The number of managed disks, each of which takes a lease. */
 unsigned int vmdef_leases(const struct vmdef *def);
 /* All disks in order, the osdisk being number 0; NULL past the last. */

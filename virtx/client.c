@@ -37,15 +37,6 @@ struct attempt {
 	size_t received; /* of a stream, bytes */
 };
 
-void
-answer_clear(struct answer *answer)
-{
-	free(answer->location);
-	free(answer->type);
-	free(answer->body);
-	*answer = (struct answer){ 0 };
-}
-
 /* The text of a Warning header: 299 VirtX "text" to text; another form stays as it is. */
 static char *
 warning_text(const char *value)
@@ -62,30 +53,6 @@ warning_text(const char *value)
 		*to++ = *from;
 	}
 	return out;
-}
-
-/* The type of what a route answers where it does. */
-static const char *
-route_type(enum route_id id)
-{
-	switch (id) {
-	case ROUTE_EVENTS:
-		return "text/event-stream";
-	case ROUTE_METRICS:
-	case ROUTE_HEALTHZ:
-		return "text/plain";
-	default:
-		return "application/json";
-	}
-}
-
-/* Whether a Content-Type is this type, with whatever parameters; none may be anything. */
-static bool
-is_type(const char *text, const char *type)
-{
-	size_t len = strlen(type);
-
-	return str_empty(text) || (!strncasecmp(text, type, len) && strchr("; \t", text[len]));
 }
 
 /* One line of a debugging or warning text on stderr. */
@@ -140,6 +107,7 @@ on_answer(struct evhttp_request *request, void *arg)
 			_free_ char *text = warning_text(header->value);
 
 			print_line("virtx: warning: ", text);
+			answer->warned = true;
 		} else if (!strcasecmp(header->key, "Location")) {
 			str_set(&answer->location, header->value);
 		} else if (!strcasecmp(header->key, "Content-Type")) {
@@ -190,7 +158,7 @@ on_head(struct evhttp_request *request, void *arg)
 	    evhttp_find_header(evhttp_request_get_input_headers(request), "Content-Type");
 
 	if (evhttp_request_get_response_code(request) != 200 ||
-	    !is_type(type, route_type(ROUTE_EVENTS)))
+	    !answer_is_of_type(type, ROUTE_EVENTS))
 		return 0;
 	attempt->stream->begun = true;
 	arm_silence(attempt);
@@ -397,25 +365,7 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 	if (rc < 0 || (stream && stream->ended))
 		return rc;
 
-	if (ret->status < 200 || ret->status > 299) {
-		int status = ret->status;
-
-		*err = (struct error){ 0 };
-		error_from_json(err, status, ret->body, ret->len);
-		if (!err->detail[0])
-			error_set(err, status, "%s", error_title(status));
-		if (err->operation[0])
-			error_append(err, "operation '%s'", err->operation);
-		error_wrap(err, "%d", status);
-		err->status = status;
-		answer_clear(ret);
-		return -1;
-	}
-	if (!is_type(ret->type, route_type(id))) {
-		error_set(err, CLIENT_ERROR_STATUS,
-		    "the answer is no success of virtxd: status %d with %zu bytes of '%s' instead "
-		    "of '%s'",
-		    ret->status, ret->len, ret->type, route_type(id));
+	if (answer_check(ret, id, client->success ? client->success : route->success, err) < 0) {
 		answer_clear(ret);
 		return -1;
 	}
@@ -441,20 +391,6 @@ client_follow(
 	if (stream->ended)
 		return 0;
 	return error_set(err, CLIENT_ERROR_STATUS, "the server ended the stream");
-}
-
-int
-answer_decode(
-    const struct answer *answer, const struct model *model, void *reply, struct error *err)
-{
-	if (answer->len == 0)
-		return error_set(err, CLIENT_ERROR_STATUS,
-		    "the server's answer is empty (status %d)", answer->status);
-	if (json_decode(model, answer->body, answer->len, reply, err) < 0) {
-		err->status = CLIENT_ERROR_STATUS;
-		return error_wrap(err, "the server's answer");
-	}
-	return 0;
 }
 
 int

@@ -3,14 +3,12 @@
 #ifndef VIRTX_CLIENT_H
 #define VIRTX_CLIENT_H
 
-#include "proto/error.h"
-#include "proto/routes.h"
+#include "virtx/answer.h"
 #include "virtx/server.h"
 
-#define CLIENT_TIMEOUT	    360			/* seconds; virtxd itself gives up after 300 */
-#define CLIENT_ANSWER_MAX   (64 * 1024 * 1024)	/* bytes */
-#define CLIENT_HEADERS_MAX  (64 * 1024)		/* bytes */
-#define CLIENT_ERROR_STATUS SERVER_ERROR_STATUS /* no answer, a bad file */
+#define CLIENT_TIMEOUT	   360		      /* seconds; virtxd itself gives up after 300 */
+#define CLIENT_ANSWER_MAX  (64 * 1024 * 1024) /* bytes */
+#define CLIENT_HEADERS_MAX (64 * 1024)	      /* bytes */
 
 struct client {
 	struct server server;
@@ -18,29 +16,18 @@ struct client {
 	bool async;	   /* the server may put work off and answer at once */
 	const char *query; /* of each call, NULL for none */
 	bool debug;	   /* heads of the request and the answer on stderr */
+	int success;	   /* the status that is wanted, 0 for the route's own */
 };
-
-struct answer {
-	int status;
-	char *location; /* of a 202, else NULL */
-	char *type;	/* its Content-Type, NULL for none */
-	char *body;	/* NUL-terminated, never NULL after success */
-	size_t len;
-};
-void answer_clear(struct answer *answer);
-#define _answer_ __attribute__((cleanup(answer_clear)))
 
 /*
  * Calls a route. param is for its path (NULL where it has none), request of the route's request
- * model (NULL for an empty body). On a 2xx of the type that the route promises: 0 with *ret set,
- * which the caller clears; the answer's warnings have gone to stderr. Else -1: err->status is the
- * server's and its detail starts with that number, or CLIENT_ERROR_STATUS.
+ * model (NULL for an empty body). On the status and the type that the route promises: 0 with *ret
+ * set, which the caller clears; the answer's warnings have gone to stderr. So it is with a 200 with
+ * a warning in place of a 204, and with a 202 that names the operation that goes on. Else -1:
+ * err->status is the server's and its detail starts with that number, or CLIENT_ERROR_STATUS.
  */
 int client_call(const struct client *client, enum route_id id, const char *param,
     const void *request, struct answer *ret, struct error *err);
-/* Decodes the answer into reply, which is zero before; an empty answer is an error. */
-int answer_decode(
-    const struct answer *answer, const struct model *model, void *reply, struct error *err);
 /* client_call and answer_decode by the route's reply model. */
 int client_get(const struct client *client, enum route_id id, const char *param,
     const void *request, void *reply, struct error *err);

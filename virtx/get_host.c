@@ -64,6 +64,7 @@ show_overview(struct writer *w, const struct host *host)
 		writer_field(w, "sanlock host id", "%d", host->lockid);
 	else
 		writer_field(w, "sanlock host id", "not joined");
+	writer_field(w, "watchdog", "%s", enum_word(&watchdog_enum, host->watchdog));
 	writer_field(w, "updated", "%s", writer_time(host->ts, time));
 }
 

@@ -43,7 +43,8 @@ enum command_result
 list_host(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARCH", "VENDOR", "CPU",
-		">CPUS", ">MEMORY AVAILABLE", ">HUGEPAGES AVAILABLE", "OS", ">CLOCK", "UPDATED" };
+		">CPUS", ">MEMORY AVAILABLE", ">HUGEPAGES AVAILABLE", "OS", ">CLOCK", "WATCHDOG",
+		"UPDATED" };
 	struct host_list_options options = { 0 };
 	struct host_list_fields *filter = &options.filter;
 	struct host_list list = { 0 };
@@ -87,6 +88,7 @@ list_host(struct command_call *call, struct error *err)
 		writer_cell(w, "%s%s%s", str_or_empty(host->osid), str_empty(host->osv) ? "" : " ",
 		    str_or_empty(host->osv));
 		writer_cell(w, "%+.1f s", (double)list.items[i].skew / 1000);
+		writer_cell(w, "%s", enum_word(&watchdog_enum, list.items[i].watchdog));
 		writer_cell(w, "%s", writer_time(host->ts, time));
 	}
 	writer_end(w);

@@ -61,8 +61,10 @@ dry_run(struct command_call *call, const char *uuid, struct error *err)
 	const struct maintenance_options options = { .dry_run = true };
 	struct maintenance_plan plan = { 0 };
 	_answer_ struct answer answer = { 0 };
+	struct client client = *call->client;
 
-	if (client_call(call->client, ROUTE_MAINTENANCE_BEGIN, uuid, &options, &answer, err) < 0 ||
+	client.success = 200;
+	if (client_call(&client, ROUTE_MAINTENANCE_BEGIN, uuid, &options, &answer, err) < 0 ||
 	    answer_decode(&answer, &maintenance_plan_model, &plan, err) < 0)
 		return -1;
 	show_plan(call, &plan);

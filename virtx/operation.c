@@ -78,21 +78,23 @@ operation_call(const struct client *client, enum route_id id, const char *param,
 {
 	/* Only a person at a terminal looks at the progress; a server may know no operations. */
 	bool watched = wait && !client->debug && progress_possible();
-	struct client asking = *client;
+	struct client asking = *client, following = *client;
 	_answer_ struct answer answer = { 0 };
-	const char *operation;
 	struct progress progress;
 	int rc = 0;
 
 	if (vm)
 		vm[0] = '\0';
 	asking.async = watched;
+	following.success = 0;
 	progress_start(&progress, watched);
 	if (client_call(&asking, id, param, request, &answer, err) < 0)
 		return -1;
-	operation = answer.location ? strstr(answer.location, "/operations/") : NULL;
-	if (wait && answer.status == 202 && operation)
-		rc = operation_wait(client, operation + strlen("/operations/"), &progress, vm, err);
+	if (wait && answer.operation[0])
+		rc = operation_wait(&following, answer.operation, &progress, vm, err);
+	else if (wait && answer.status == 202)
+		fprintf(stderr, "virtx: warning: the server names no operation, so that its end is "
+				"not waited for\n");
 	progress_end(&progress);
 	if (rc < 0)
 		return -1;

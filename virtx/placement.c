@@ -52,6 +52,7 @@ placement_call(struct command_call *call, enum route_id id, const char *param, c
 	if (check_server(&client, err) < 0)
 		return -1;
 	client.query = "dry_run=true";
+	client.success = 200;
 	if (client_call(&client, id, param, request, &answer, err) < 0)
 		return -1;
 	r = answer_decode(&answer, &placement_model, &placement, err);

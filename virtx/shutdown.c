@@ -13,11 +13,15 @@ enum command_result
 shutdown_vm(struct command_call *call, struct error *err)
 {
 	struct vm_shutdown_options options = { .force = (int16_t)call->counts['f'] };
+	struct client client = *call->client;
 
 	if (call->counts['f'] > 2) {
 		error_set(err, CLIENT_ERROR_STATUS, "--force can be given once or twice");
 		return COMMAND_USAGE;
 	}
+	/* To be asked, as without force, is not to be ended. */
+	client.success = options.force > 0 ? 204 : 0;
+	call->client = &client;
 	return operation_call_vm(
 	    call, ROUTE_VM_SHUTDOWN, &options, options.force > 0, "cannot shut down vm", err);
 }

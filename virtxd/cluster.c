@@ -13,13 +13,15 @@
 #include "proto/routes.h"
 #include "state/address.h"
 
-#define PULL_MS	  5000	    /* for a page */
-#define PAGE_VMS  250	    /* a millisecond or so each, here and there */
-#define REJOIN_MS 3000	    /* between looks for a host that failed and may be back */
-#define KNOCK_MS  2000	    /* for it to answer */
-#define KNOWN_MS  5000	    /* for the others to tell their VMs, after a start */
-#define LIST_MAX  (1 << 20) /* bytes of a Go virtx's list */
-#define KNOCKERS  4	    /* hosts of the cluster that look each time, about */
+#define PULL_MS	   5000	      /* for a page */
+#define LISTED_MS  60000      /* for all of them */
+#define LISTED_MAX (32 << 20) /* bytes of all of them */
+#define PAGE_VMS   250	      /* a millisecond or so each, here and there */
+#define REJOIN_MS  3000	      /* between looks for a host that failed and may be back */
+#define KNOCK_MS   2000	      /* for it to answer */
+#define KNOWN_MS   5000	      /* for the others to tell their VMs, after a start */
+#define LIST_MAX   (1 << 20)  /* bytes of a Go virtx's list */
+#define KNOCKERS   4	      /* hosts of the cluster that look each time, about */
 
 /* A host that is being asked for its VMs. */
 struct pull {
@@ -30,6 +32,8 @@ struct pull {
 	char addr[46];
 	uint16_t port;
 	struct vm_info_list list; /* as far as it has come */
+	size_t len;		  /* that it took, bytes */
+	int64_t began;		  /* monotonic ms */
 };
 
 struct cluster {
@@ -47,6 +51,7 @@ struct cluster {
 	int64_t forget_ms;
 	bool known;		     /* enough was, once */
 	int64_t began, connected_at; /* monotonic ms; the first time, 0 for not yet */
+	enum watchdog watchdog;	     /* as the others were told */
 	struct peer_call *knock;
 	char lost_addr[46];
 	uint16_t lost_port;
@@ -96,6 +101,12 @@ read_page(struct pull *pull, const struct peer_answer *answer, struct error *err
 {
 	struct vm_info_list page = { 0 };
 
+	pull->len += answer->len;
+	if (pull->len > LISTED_MAX || monotonic_ms() - pull->began > LISTED_MS) {
+		error_set(err, 502, "its list takes more than %d bytes, or than %d s", LISTED_MAX,
+		    LISTED_MS / 1000);
+		return;
+	}
 	if (json_decode(&vm_info_list_model, answer->body, answer->len, &page, err) < 0)
 		return;
 	if (!str_empty(page.next) &&
@@ -206,6 +217,7 @@ on_pull(void *arg, const struct member_host *host)
 	memcpy(pull->addr, host->addr, sizeof(pull->addr));
 	pull->port = host->port;
 	pull->cluster = cluster;
+	pull->began = monotonic_ms();
 	HASH_ADD_STR(cluster->pulls, host, pull);
 	if (host->go)
 		ask_list(pull);
@@ -265,13 +277,30 @@ on_host(void *arg, const struct member_host *host)
 {
 	struct cluster *cluster = arg;
 
-	log_info("serf", "host '%s' ('%s', %s) is %s", host->uuid, host->name, host->addr,
-	    enum_word(&cstate_enum, host->cstate));
+	if (host->cstate != CSTATE_INVALID)
+		log_info("serf", "host '%s' ('%s', %s) is %s", host->uuid, host->name, host->addr,
+		    enum_word(&cstate_enum, host->cstate));
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
 	inventory_set_maintenance(cluster->inventory, host->uuid, host->maintenance);
+	inventory_set_watchdog(cluster->inventory, host->uuid, host->watchdog);
 	inventory_set_twin(cluster->inventory, host->uuid, host->twin);
 	gossip_set_member(cluster->gossip, host);
 }
+
+/* The others learn of this host's watchdog by a tag. */
+static void
+on_own_host(void *arg, const struct host *host)
+{
+	struct cluster *cluster = arg;
+
+	if (host->watchdog == cluster->watchdog ||
+	    !str_equal(host->uuid, inventory_self(cluster->inventory)))
+		return;
+	cluster->watchdog = host->watchdog;
+	serf_set_tag(cluster->serf, MEMBERS_WATCHDOG, enum_word(&watchdog_enum, cluster->watchdog));
+}
+
+static const struct inventory_observer observer = { .host = on_own_host };
 
 /* A host of its own may well listen on loopback alone, one of a cluster may not. */
 static void
@@ -422,6 +451,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 {
 	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
 	struct timeval tv = { REJOIN_MS / 1000, REJOIN_MS % 1000 * 1000 };
+	const struct host *self = inventory_find_host(inventory, host);
 
 	cluster->inventory = inventory;
 	cluster->is_hidden = is_hidden(config);
@@ -435,6 +465,9 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	cluster->serf = start_serf(cluster, base, config, host);
 	cluster->rejoin = event_new(base, -1, EV_PERSIST, on_rejoin, cluster);
 	event_add(cluster->rejoin, &tv);
+	inventory_observe(inventory, &observer, cluster);
+	if (self)
+		on_own_host(cluster, self);
 	return cluster;
 }
 
@@ -445,6 +478,7 @@ cluster_free(struct cluster *cluster)
 
 	if (!cluster)
 		return;
+	inventory_unobserve(cluster->inventory, &observer, cluster);
 	serf_free(cluster->serf);
 	HASH_ITER (hh, cluster->pulls, pull, next) {
 		peer_cancel(pull->call);
@@ -470,7 +504,7 @@ cluster_set_maintenance(struct cluster *cluster, int64_t since)
 void
 cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg)
 {
-	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE };
+	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE, MEMBERS_WATCHDOG };
 
 	serf_leave_tags(cluster->serf, keys, ARRAY_SIZE(keys), done, arg);
 }
@@ -480,6 +514,17 @@ cluster_forget(struct cluster *cluster, const char *host)
 {
 	log_info("serf", "host '%s' is forgotten", host);
 	members_forget(cluster->members, host);
+}
+
+/* Whose VMs are not known, in words; the caller frees. */
+static char *
+missing_text(const struct cluster *cluster, const struct buffer *names)
+{
+	if (!cluster->connected_at)
+		return xasprintf(
+		    "the hosts of the cluster are not known: %s", serf_why(cluster->serf));
+	return names->len ? xasprintf("not known are the VMs of %s", names->data)
+			  : inventory_full_text(cluster->inventory);
 }
 
 int
@@ -496,8 +541,7 @@ cluster_check(struct cluster *cluster, char **ret_missing, struct error *err)
 	if (open && waits)
 		return error_set(err, 503, "not known yet are the VMs of %s", names.data);
 	cluster->known = true;
-	*ret_missing =
-	    names.len ? xasprintf("not known are the VMs of %s", names.data) : xstrdup("");
+	*ret_missing = missing_text(cluster, &names);
 	return 0;
 }
 

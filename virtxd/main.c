@@ -27,9 +27,11 @@
 #include "state/address.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
+#include "work/host_down.h"
 
-#define LEAVE_S 1     /* for serf to take our tags back */
-#define ASK_MS	10000 /* for what another host answers from its memory */
+#define LEAVE_S	 1     /* for serf to take our tags back */
+#define ASK_MS	 10000 /* for what another host answers from its memory */
+#define LEASES_S 60    /* for the leases of what still ends on a host that goes down */
 
 struct daemon {
 	const char *config_file;
@@ -62,11 +64,16 @@ usage(FILE *out)
 {
 	fputs("usage: virtxd [-d] [-c FILE]\n"
 	      "       virtxd --check-config [-c FILE]\n"
+	      "       virtxd --lockspace leave|allow [-c FILE]\n"
 	      "       virtxd --job NAME|list\n"
 	      "\n"
 	      "  -c, --config FILE   read FILE instead of " CONFIG_FILE "\n"
 	      "      --check-config  read the configuration, say what is wrong, and exit\n"
 	      "  -d, --debug         log at level debug\n"
+	      "      --lockspace leave\n"
+	      "                      leave sanlock's lockspace, as this host goes down\n"
+	      "      --lockspace allow\n"
+	      "                      virtxd may join it again\n"
 	      "      --job NAME      run one job: its request as JSON on stdin\n"
 	      "      --job list      list the jobs with their requests\n"
 	      "  -h, --help          print this\n"
@@ -239,6 +246,8 @@ on_ready(void *arg, struct ready *ret)
 	ret->clock = inventory_skew_text(daemon->inventory);
 	inventory_check_twins(daemon->inventory, &err);
 	str_set(&ret->members, err.detail);
+	free(ret->vms);
+	ret->vms = inventory_full_text(daemon->inventory);
 }
 
 static int
@@ -522,23 +531,42 @@ run(struct daemon *daemon)
 	return r < 0;
 }
 
+/* What systemd has done as the host goes down, and when it is up. */
+static int
+lockspace(const struct config *config, const char *what)
+{
+	struct error err = { 0 };
+	int r;
+
+	log_init((enum log_level)config->log_level, NULL);
+	if (str_equal(what, "leave"))
+		r = host_down_leave(config->storage_root, config->run_dir, LEASES_S, &err);
+	else
+		r = host_down_allow(config->run_dir, &err);
+	if (r < 0)
+		fprintf(stderr, "virtxd: %s\n", err.detail);
+	return r < 0;
+}
+
 int
 main(int argc, char **argv)
 {
-	enum { OPT_CHECK_CONFIG = 256, OPT_JOB };
+	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "job", required_argument, NULL, OPT_JOB },
+		{ "lockspace", required_argument, NULL, OPT_LOCKSPACE },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	struct daemon daemon = { .config_file = CONFIG_FILE };
+	const char *lockspace_to = NULL;
 	bool check_config = false;
 	struct error err = { 0 };
-	int opt;
+	int opt, rc;
 
 	while ((opt = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1) {
 		switch (opt) {
@@ -557,6 +585,9 @@ main(int argc, char **argv)
 				return work_main(optarg);
 			work_print_list();
 			return 0;
+		case OPT_LOCKSPACE:
+			lockspace_to = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return 0;
@@ -568,7 +599,8 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc) {
+	if (optind < argc || (lockspace_to && !str_equal(lockspace_to, "leave") &&
+				 !str_equal(lockspace_to, "allow"))) {
 		usage(stderr);
 		return 2;
 	}
@@ -578,9 +610,10 @@ main(int argc, char **argv)
 		config_clear(&daemon.config);
 		return 1;
 	}
-	if (check_config) {
+	if (check_config || lockspace_to) {
+		rc = lockspace_to ? lockspace(&daemon.config, lockspace_to) : 0;
 		config_clear(&daemon.config);
-		return 0;
+		return rc;
 	}
 	log_init(daemon.debug ? LOG_LEVEL_DEBUG : (enum log_level)daemon.config.log_level, NULL);
 	raise_file_limit();

@@ -93,9 +93,10 @@ class Host:
         self.uuid = f"00000000-0000-4000-8000-{n:012x}"
         self.processes = {}
         self.client = self.stats = None
-        for directory in ("xml", "lock"):
+        for directory in ("xml", "lock", "ds"):
             os.makedirs(f"{self.dir}/vms/{directory}")
-        self.write("vms/xml/.virtx-storage", f"{self.uuid}\n")
+        for directory in ("xml", "ds"):
+            self.write(f"vms/{directory}/.virtx-storage", f"{self.uuid}\n")
         self.write("vms/lock/__VIRTX__DISKS__", "")
         self.write("host", f"{n} {sim.vms}\n")
         self.write("states", chr(OFF) * sim.vms)

@@ -8,6 +8,7 @@
 
 static const struct enumdef *const enums[] = {
 	&cstate_enum,
+	&watchdog_enum,
 	&vmrunstate_enum,
 	&disk_bus_enum,
 	&disk_device_enum,
@@ -79,7 +80,10 @@ print_route(const struct route *route, const char *end)
 	print_string("reply", route->reply ? route->reply->name : NULL, ",");
 	print_string("op", route->op, ",");
 	print_string("summary", route->summary, ",");
-	printf("\"success\":%d}%s\n", route->success, end);
+	printf("\"parameters\":[");
+	for (size_t i = 0; route->parameters[i]; i++)
+		printf("%s\"%s\"", i ? "," : "", route->parameters[i]);
+	printf("],\"success\":%d}%s\n", route->success, end);
 }
 
 int

@@ -40,9 +40,11 @@ random_name(struct random *r, size_t max)
 	_buffer_ struct buffer out = { 0 };
 
 	random_words(r, &out, max);
-	/* Spaces alone are no name. */
-	if (out.data[0] == ' ')
+	/* No name begins or ends with a space, or is "." or "..". */
+	if (out.data[0] == ' ' || out.data[0] == '.')
 		out.data[0] = 'a';
+	if (out.data[out.len - 1] == ' ')
+		out.data[out.len - 1] = 'a';
 	return buffer_steal(&out, NULL);
 }
 

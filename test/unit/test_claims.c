@@ -61,6 +61,155 @@ teardown(void **state)
 	return 0;
 }
 
+/* What somebody tells in the owner's own name, the owner answers at once: also an end, after which
+ * the others know nothing of the VM. However often that goes on, it does not ask them to ask. */
+static void
+test_forged_in_own_name(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	struct gossip_stats before = stats_of(owner), after;
+	uint64_t pulls = stats_of(other).pulls;
+	int64_t now = now_ms();
+
+	forge(cluster, 1, owner, VMRUNSTATE_DELETED, now + 1000);
+	assert_null(inventory_find_vm(other->inventory, vm_uuid(1)));
+	pass(cluster, 300, false);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	after = stats_of(owner);
+	assert_int_equal(after.sent_vi, before.sent_vi + 1);
+	assert_int_equal(stats_of(other).pulls, pulls);
+	/* Too soon for another answer of that kind: the next digest is. */
+	for (unsigned int i = 0; i < 20; i++)
+		forge(cluster, 1, owner, VMRUNSTATE_DELETED, now + 2000 + i);
+	pass(cluster, 4000, false);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	assert_int_equal(stats_of(owner).sent_vi, after.sent_vi);
+	/* One that it does not have. */
+	forge(cluster, 2, owner, VMRUNSTATE_RUNNING, now + 1000);
+	forge(cluster, 1, owner, VMRUNSTATE_POWEROFF, now + 100000);
+	pass(cluster, 4000, false);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	expect_none(cluster, 2);
+}
+
+/* A VE about a VM that is not known has its host asked: ever more rarely. */
+static void
+test_forged_unknown(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	uint64_t pulls = stats_of(other).pulls;
+
+	for (unsigned int i = 0; i < 60; i++) {
+		forge(cluster, 10 + i, owner, VMRUNSTATE_RUNNING, now_ms() + 1000 + i);
+		pass(cluster, 1000, false);
+	}
+	assert_in_range(stats_of(other).pulls - pulls, 2, 12);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+}
+
+/* An HI of a time to come, with the digest of what is known: the host's own are older. */
+static void
+test_forged_host(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	struct host_info info = { .uuid = owner->uuid };
+	struct host_digest digest = { HOST_DIGEST_VERSION, 1, 0 };
+	struct vm_info_list list = { 0 };
+	_buffer_ struct buffer out = { 0 };
+
+	inventory_get_list(other->inventory, owner->uuid, "", 0, &list);
+	digest.digest = list.digest;
+	model_clear(&vm_info_list_model, &list);
+	info.fields.name = owner->name;
+	info.fields.ts = now_ms() + 200000;
+	assert_int_equal(binary_encode(&host_info_model, &info, &out), 0);
+	assert_int_equal(binary_encode(&host_digest_model, &digest, &out), 0);
+	gossip_receive(other->gossip, GOSSIP_HOST_INFO, out.data, out.len);
+	report_vm(owner, 5, VMRUNSTATE_POWEROFF, "missed");
+	pass(cluster, 1000, true);
+	assert_null(inventory_find_vm(other->inventory, vm_uuid(5)));
+	pass(cluster, 20000, false);
+	expect(cluster, 5, owner, VMRUNSTATE_POWEROFF);
+}
+
+/* Anybody may send an HI in the name of a host: one of this kind with a digest, or as the Go virtx
+ * has it. */
+static void
+forge_host(struct cluster *cluster, struct side *as, const struct host_digest *digest, int64_t ts)
+{
+	struct host_info info = { .uuid = as->uuid,
+		.fields = { .name = (char[]){ "evil" }, .ts = ts } };
+	_buffer_ struct buffer out = { 0 };
+
+	assert_int_equal(binary_encode(&host_info_model, &info, &out), 0);
+	if (digest)
+		assert_int_equal(binary_encode(&host_digest_model, digest, &out), 0);
+	for (size_t i = 0; i < cluster->n; i++)
+		gossip_receive(cluster->sides[i].gossip, GOSSIP_HOST_INFO, out.data, out.len);
+}
+
+static void
+expect_name(const struct cluster *cluster, const struct side *host, const char *name)
+{
+	for (size_t i = 1; i < cluster->n; i++)
+		assert_string_equal(
+		    inventory_find_host(cluster->sides[i].inventory, host->uuid)->def.name, name);
+}
+
+/* The host's next HI is soon, and later: nobody has to ask. */
+static void
+test_forged_fields(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	struct host_digest digest = { HOST_DIGEST_VERSION, 1, 0 };
+	uint64_t pulls = stats_of(other).pulls;
+	struct vm_info_list list = { 0 };
+
+	inventory_get_list(other->inventory, owner->uuid, "", 0, &list);
+	digest.digest = list.digest;
+	model_clear(&vm_info_list_model, &list);
+	for (unsigned int i = 0; i < 3; i++) {
+		forge_host(cluster, owner, &digest, now_ms() + 290000 + i * 100);
+		expect_name(cluster, owner, "evil");
+		pass(cluster, 5000, false);
+		expect_name(cluster, owner, owner->name);
+		expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	}
+	assert_int_equal(stats_of(other).pulls, pulls);
+	/* What nobody believes does not put the host's own time off. */
+	forge_host(cluster, owner, &digest, now_ms() + 10000000);
+	pass(cluster, 20000, false);
+	forge_host(cluster, owner, &digest, now_ms() + 295000);
+	pass(cluster, 5000, false);
+	expect_name(cluster, owner, owner->name);
+}
+
+/* A host that tells its digest does not become one that runs the Go virtx, whose VMs anybody ends.
+ */
+static void
+test_forged_kind(void **state)
+{
+	static const struct side nobody = { .uuid = "" };
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+	uint64_t pulls = stats_of(other).pulls;
+
+	forge_host(cluster, owner, NULL, now_ms() + 290000);
+	expect_name(cluster, owner, owner->name);
+	assert_false(members_find(other->members, owner->uuid)->go);
+	forge(cluster, 1, &nobody, VMRUNSTATE_DELETED, now_ms() + 280000);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+	pass(cluster, 2000, false);
+	assert_true(stats_of(other).pulls > pulls);
+	pass(cluster, 20000, false);
+	expect_name(cluster, owner, owner->name);
+	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
+}
+
 static void
 test_forged(void **state)
 {
@@ -151,6 +300,41 @@ test_live_migration(void **state)
 	assert_true(equal_views(cluster));
 }
 
+/* A Go virtx cannot be asked: what it says of a VM that is on its way is believed at once, and what
+ * its former host has said before comes too late. */
+static void
+test_migration_to_go(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *from = &cluster->sides[0];
+	const struct side to = { .uuid = "11111111-0000-4000-8000-00000000000f", .name = "go" };
+
+	for (size_t i = 0; i < cluster->n; i++)
+		set_member(&cluster->sides[i], &to, CSTATE_ACTIVE, true);
+	/* Of one that stays where it is, it is not. */
+	forge(cluster, 1, &to, VMRUNSTATE_RUNNING, now_ms() + 1000);
+	pass(cluster, 1000, false);
+	expect(cluster, 1, from, VMRUNSTATE_RUNNING);
+
+	report_vm(from, 1, VMRUNSTATE_MIGRATING, "web");
+	pass(cluster, 200, false);
+	/* serf need not keep the order of what it has told. */
+	forge(cluster, 1, &to, VMRUNSTATE_RUNNING, now_ms() + 3000);
+	forge(cluster, 1, &to, VMRUNSTATE_MIGRATING, now_ms() + 2500);
+	pass(cluster, 1000, false);
+	forge(cluster, 1, from, VMRUNSTATE_MIGRATING, now_ms() + 2000);
+	for (size_t i = 1; i < cluster->n; i++) {
+		const struct inventory_vm *view =
+		    inventory_find_vm(cluster->sides[i].inventory, vm_uuid(1));
+
+		assert_string_equal(view->vm.runinfo.host, to.uuid);
+		assert_int_equal(view->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
+	}
+	inventory_release_vm(from->inventory, vm_uuid(1));
+	pass(cluster, 1000, false);
+	expect(cluster, 1, &to, VMRUNSTATE_RUNNING);
+}
+
 /* Both have it for a while, and neither runs it. */
 static void
 test_cold_migration(void **state)
@@ -227,11 +411,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_forged_in_own_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_fields, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_live_migration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_to_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cold_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lease_decides, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_ghost, setup, teardown),

@@ -107,6 +107,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->reply_timeout, 300);
 	assert_string_equal(c->libvirt_uri, "qemu:///system");
 	assert_int_equal(c->libvirt_retry, 5);
+	assert_int_equal(c->qemu_group, 0);
 	assert_string_equal(c->serf_addr, "127.0.0.1");
 	assert_int_equal(c->serf_port, 7373);
 	assert_string_equal(c->serf_key, "");
@@ -172,6 +173,7 @@ test_every_key(void **state)
 				 "reply_timeout = 3\n"
 				 "[libvirt]\n"
 				 "uri = test:///default\n"
+				 "qemu_group = daemon\n"
 				 "retry = 4\n"
 				 "[serf]\n"
 				 "rpc = [fe80::1]:7374\n"
@@ -210,6 +212,7 @@ test_every_key(void **state)
 	assert_int_equal(c->reply_timeout, 3);
 	assert_string_equal(c->libvirt_uri, "test:///default");
 	assert_int_equal(c->libvirt_retry, 4);
+	assert_int_equal(c->qemu_group, 1);
 	assert_string_equal(c->serf_addr, "fe80::1");
 	assert_int_equal(c->serf_port, 7374);
 	assert_string_equal(c->serf_key, "a secret = one");
@@ -276,6 +279,10 @@ test_bad_values(void **state)
 		{ "[virtxd]\nstorage_root =", "absolute" },
 		{ "[libvirt]\nuri = qemu", "URI" },
 		{ "[libvirt]\nuri =", "URI" },
+		{ "[libvirt]\nqemu_group = no such group", "name or the number" },
+		{ "[libvirt]\nqemu_group = 4294967295", "name or the number" },
+		{ "[libvirt]\nqemu_group = 1x", "name or the number" },
+		{ "[libvirt]\nqemu_group = -1", "name or the number" },
 		{ "[http]\nlisten = 8080", "ADDR:PORT" },
 		{ "[http]\nlisten = localhost:8080", "IP address" },
 		{ "[http]\nlisten = 127.0.0.1:0", "1 to 65535" },
@@ -296,6 +303,19 @@ test_bad_values(void **state)
 
 		REFUSE(f, text, 2, rows[i].word);
 	}
+}
+
+static void
+test_group(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(load(f, "[libvirt]\nqemu_group = 64055\n"), 0);
+	assert_int_equal(f->config.qemu_group, 64055);
+	assert_int_equal(load(f, "[libvirt]\nqemu_group = root\n"), 0);
+	assert_int_equal(f->config.qemu_group, 0);
+	assert_int_equal(load(f, "[libvirt]\nqemu_group = 4294967294\n"), 0);
+	assert_int_equal(f->config.qemu_group, INT64_C(4294967294));
 }
 
 static void
@@ -447,7 +467,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 30);
+	assert_int_equal(keys, 31);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }
@@ -462,6 +482,7 @@ main(void)
 		TEST(test_every_key),
 		TEST(test_unknown_names),
 		TEST(test_bad_values),
+		TEST(test_group),
 		TEST(test_duplicates),
 		TEST(test_plain_beyond_loopback),
 		TEST(test_secret),

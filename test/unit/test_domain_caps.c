@@ -35,6 +35,12 @@ test_of_libvirt(void **state)
 	assert_int_equal(caps.tsc_hz, 2445406000);
 	assert_true(caps.kvm);
 	assert_int_equal(caps.nodes, 1);
+	assert_ptr_equal(strstr(caps.cpu, "<cpu>"), caps.cpu);
+	assert_non_null(strstr(caps.cpu, "<feature name=\"pdpe1gb\"/>"));
+	assert_string_equal(caps.cpu + strlen(caps.cpu) - strlen("</cpu>"), "</cpu>");
+	assert_int_equal(caps.n_hugepages, 2);
+	assert_int_equal(caps.hugepages[0], 2048);
+	assert_int_equal(caps.hugepages[1], 1048576);
 	domain_caps_clear(&caps);
 	domain_caps_clear(&caps);
 	assert_null(caps.arch);
@@ -95,6 +101,72 @@ test_kvm_counts_for_the_hosts_architecture(void **state)
 }
 
 static void
+test_qemu_user(void **state)
+{
+#define DAC(label)  "<secmodel><model>dac</model><doi>0</doi>" label "</secmodel>"
+#define LABEL(text) "<baselabel type='kvm'>" text "</baselabel>"
+	static const struct {
+		const char *secmodels;
+		int64_t uid, gid;
+	} rows[] = {
+		{ DAC(LABEL("+64055:+109") LABEL("+64055:+109")), 64055, 109 },
+		{ "<secmodel><model>apparmor</model><doi>0</doi>" LABEL(
+		      "libvirt-x") "</secmodel>" DAC(LABEL("+107:+4294967294")),
+		    107, 4294967294 },
+		{ DAC(LABEL("+0:+0")), 0, 0 },
+		/* A driver without a user of its own, and what is not numbers. */
+		{ "<secmodel><model>none</model><doi>0</doi></secmodel>", -1, -1 },
+		{ DAC(""), -1, -1 },
+		{ DAC(LABEL("qemu:kvm")), -1, -1 },
+		{ DAC(LABEL("+107")), -1, -1 },
+		{ DAC(LABEL("+107:+108:+109")), -1, -1 },
+	};
+	struct domain_caps caps;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *xml = xasprintf("<capabilities><host><uuid>" UUID
+					     "</uuid><cpu><arch>x86_64</arch></cpu>%s</host>"
+					     "</capabilities>",
+		    rows[i].secmodels);
+
+		read_caps(xml, &caps);
+		assert_int_equal(caps.qemu_uid, rows[i].uid);
+		assert_int_equal(caps.qemu_gid, rows[i].gid);
+		domain_caps_clear(&caps);
+	}
+}
+
+static void
+test_hugepages(void **state)
+{
+	static const struct {
+		const char *pages;
+		size_t n;
+		unsigned int sizes[2];
+	} rows[] = {
+		{ "<pages unit='KiB' size='65536'/><pages unit='KiB' size='64'/>"
+		  "<pages unit='KiB' size='524288'/>",
+		    2, { 65536, 524288 } },
+		{ "<pages unit='KiB' size='4'/><pages unit='KiB' size='many'/>", 0, { 0 } },
+		{ "", 0, { 0 } },
+	};
+	struct domain_caps caps;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *xml =
+		    xasprintf("<capabilities><host><uuid>" UUID
+			      "</uuid><cpu><arch>aarch64</arch>%s</cpu></host></capabilities>",
+			rows[i].pages);
+
+		read_caps(xml, &caps);
+		assert_int_equal(caps.n_hugepages, rows[i].n);
+		for (size_t j = 0; j < rows[i].n; j++)
+			assert_int_equal(caps.hugepages[j], rows[i].sizes[j]);
+		domain_caps_clear(&caps);
+	}
+}
+
+static void
 test_unreadable(void **state)
 {
 	static const char *const rows[][2] = {
@@ -144,6 +216,8 @@ main(void)
 		cmocka_unit_test(test_of_libvirt),
 		cmocka_unit_test(test_minimal),
 		cmocka_unit_test(test_kvm_counts_for_the_hosts_architecture),
+		cmocka_unit_test(test_qemu_user),
+		cmocka_unit_test(test_hugepages),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_sysinfo),
 	};

@@ -64,6 +64,80 @@ test_all_kinds(void **state)
 	domain_files_free(files, n);
 }
 
+/* What is no disk, and keeps a VM where it is. */
+static void
+test_devices(void **state)
+{
+	static const char xml[] =
+	    "<domain type='kvm'><uuid>0be7a710-2222-3333-4444-555555555555</uuid>"
+	    "<os><acpi><table type='slic'>/srv/slic</table></acpi></os>"
+	    "<sysinfo type='smbios'><bios><entry name='vendor'>x</entry></bios></sysinfo>"
+	    "<sysinfo type='fwcfg'><entry name='opt/a' file='/srv/a'/><entry name='opt/b'>b</entry>"
+	    "</sysinfo><devices>"
+	    "<filesystem><source dir='/srv/old'/><target dir='old'/></filesystem>"
+	    "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/data'/>"
+	    "<target dir='data'/></filesystem>"
+	    "<filesystem type='mount'><source socket='/run/fs.sock'/><target dir='sock'/>"
+	    "</filesystem>"
+	    "<filesystem type='block'><source dev='/dev/sdc'/><target dir='blk'/></filesystem>"
+	    "<filesystem type='ram'><source usage='1'/><target dir='ram'/></filesystem>"
+	    "<filesystem type='template'><source name='t'/><target dir='tpl'/></filesystem>"
+	    "<memory model='dimm'><source><pagesize>4</pagesize></source></memory>"
+	    "<memory model='nvdimm'><source><path>/srv/pmem</path></source></memory>"
+	    "<pstore backend='acpi-erst'><path>/srv/pstore</path></pstore>"
+	    "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+	    "<tpm model='tpm-crb'><backend type='emulator'><source type='dir' path='/vms/tpm'/>"
+	    "</backend></tpm>"
+	    "<tpm model='tpm-tis'><backend type='passthrough'><device path='/dev/tpm0'/></backend>"
+	    "</tpm>"
+	    "<hostdev mode='subsystem' type='usb'/><hostdev mode='capabilities' type='misc'/>"
+	    "<interface type='bridge'/><interface type='hostdev'/><interface type='vdpa'/>"
+	    "<input type='tablet'/><input type='evdev'/><smartcard mode='host'/>"
+	    "<smartcard mode='passthrough' type='spicevmc'/>"
+	    "<serial type='pty'/><serial type='dev'><source path='/dev/ttyS0'/></serial>"
+	    "<parallel type='dev'/></devices></domain>";
+	static const struct {
+		enum domain_file_kind kind;
+		const char *what, *path;
+	} wanted[] = {
+		{ DOMAIN_FILE_DATA, "folder 'old'", "/srv/old" },
+		{ DOMAIN_FILE_DATA, "folder 'data'", "/srv/data" },
+		{ DOMAIN_FILE_DATA, "folder 'sock'", "/run/fs.sock" },
+		{ DOMAIN_FILE_DEVICE, "folder 'blk'", "/dev/sdc" },
+		{ DOMAIN_FILE_OTHER, "folder 'tpl'", "template" },
+		{ DOMAIN_FILE_DATA, "persistent memory", "/srv/pmem" },
+		{ DOMAIN_FILE_DATA, "pstore", "/srv/pstore" },
+		{ DOMAIN_FILE_STATE, "TPM",
+		    "/var/lib/libvirt/swtpm/0be7a710-2222-3333-4444-555555555555" },
+		{ DOMAIN_FILE_DATA, "TPM", "/vms/tpm" },
+		{ DOMAIN_FILE_OTHER, "TPM", "passthrough" },
+		{ DOMAIN_FILE_OTHER, "host device", "usb" },
+		{ DOMAIN_FILE_OTHER, "host device", "misc" },
+		{ DOMAIN_FILE_OTHER, "interface", "hostdev" },
+		{ DOMAIN_FILE_OTHER, "interface", "vdpa" },
+		{ DOMAIN_FILE_OTHER, "input", "evdev" },
+		{ DOMAIN_FILE_OTHER, "smartcard", "host" },
+		{ DOMAIN_FILE_OTHER, "serial port", "dev" },
+		{ DOMAIN_FILE_OTHER, "parallel port", "dev" },
+		{ DOMAIN_FILE_DATA, "ACPI table", "/srv/slic" },
+		{ DOMAIN_FILE_DATA, "firmware setting", "/srv/a" },
+	};
+	struct domain_file *files = NULL;
+	struct error err = { 0 };
+	size_t n = 0;
+
+	if (domain_files_read(xml, &files, &n, &err) < 0)
+		fail_msg("%s", err.detail);
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(wanted); i++) {
+		assert_string_equal(files[i].what, wanted[i].what);
+		assert_string_equal(files[i].path, wanted[i].path);
+		assert_int_equal(files[i].kind, wanted[i].kind);
+		assert_false(files[i].below);
+	}
+	assert_int_equal(n, ARRAY_SIZE(wanted));
+	domain_files_free(files, n);
+}
+
 static void
 test_none(void **state)
 {
@@ -83,6 +157,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_kinds),
+		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_none),
 	};
 

@@ -475,6 +475,23 @@ test_unreachable(void **state)
 	assert_has(body, "serf does not say where");
 }
 
+/* The host dies with the request in its hands. */
+static void
+test_lost(void **state)
+{
+	struct fixture *f = *state;
+	const char *body;
+
+	send_text(f, "POST /vms/" UUID "/runstate/pause HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	turn(f, 50);
+	assert_non_null(f->held);
+	http_server_free(steal_ptr(f->back));
+	assert_null(f->held);
+	body = await(f, 100);
+	assert_has(f->in.data, "HTTP/1.1 502 ");
+	assert_has(body, "may be done there, or go on; GET tells what is true");
+}
+
 /* Failures come as fast as clients ask. */
 static void
 test_log(void **state)
@@ -513,6 +530,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

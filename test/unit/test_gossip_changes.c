@@ -210,6 +210,34 @@ test_missing(void **state)
 	cluster_free(cluster);
 }
 
+/* One that was away from the start is named, and not waited for; what was heard of it before it
+ * went is known. */
+static void
+test_missing_away(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1], *c = &cluster->sides[2];
+	_buffer_ struct buffer names = { 0 };
+
+	set_member(a, b, CSTATE_FAILED, false);
+	set_member(a, c, CSTATE_LEFT, false);
+	assert_false(gossip_missing(a->gossip, &names));
+	assert_string_equal(names.data, "'h1' (failed), 'h2' (left)");
+	buffer_clear(&names);
+	members_forget(a->members, b->uuid);
+	assert_false(gossip_missing(a->gossip, &names));
+	assert_string_equal(names.data, "'h2' (left)");
+	buffer_clear(&names);
+	set_member(a, b, CSTATE_ACTIVE, false);
+	set_member(a, c, CSTATE_ACTIVE, false);
+	pass(cluster, 5000, false);
+	set_member(a, b, CSTATE_FAILED, false);
+	set_member(a, c, CSTATE_LEFT, false);
+	assert_false(gossip_missing(a->gossip, &names));
+	assert_int_equal(names.len, 0);
+	cluster_free(cluster);
+}
+
 static void
 run_for(struct side *side, int64_t ms)
 {
@@ -315,6 +343,69 @@ test_go_host_is_asked_for_its_list(void **state)
 	cluster_free(cluster);
 }
 
+/* A member of this name and UUID, with as many VMs as one host may have; n makes them differ. */
+static void
+add_liar(struct side *side, const char *name, unsigned int n)
+{
+	struct vm_info_list list = { .n_items = INVENTORY_HOST_VMS };
+	struct side liar = { 0 };
+
+	snprintf(liar.name, sizeof(liar.name), "%s", name);
+	snprintf(liar.uuid, sizeof(liar.uuid), "22222222-0000-4000-8000-%012x", n);
+	set_member(side, &liar, CSTATE_ACTIVE, false);
+	list.host = xstrdup(liar.uuid);
+	list.fields.name = xstrdup(name);
+	list.items = xcalloc(list.n_items, sizeof(*list.items));
+	for (size_t i = 0; i < list.n_items; i++) {
+		list.items[i].uuid =
+		    xstrdup(vm_uuid(100000 + n * INVENTORY_HOST_VMS + (unsigned int)i));
+		list.items[i].host = xstrdup(liar.uuid);
+		list.items[i].name = xstrdup("lie");
+		list.items[i].runstate = VMRUNSTATE_RUNNING;
+	}
+	inventory_take_list(side->inventory, inventory_mark(side->inventory), &list);
+	model_clear(&vm_info_list_model, &list);
+}
+
+/* A member that takes one UUID after the other leaves none of its VMs behind. */
+static void
+test_uuids_without_end(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+
+	for (unsigned int n = 0; n < 30; n++)
+		add_liar(a, "liar", n);
+	report_vm(b, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 500, false);
+	assert_non_null(inventory_find_vm(a->inventory, vm_uuid(1)));
+	cluster_free(cluster);
+}
+
+/* Where all places are taken, the VMs for which there was none are asked for once there is. */
+static void
+test_room_is_used(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	char name[8];
+
+	for (unsigned int n = 0; n < INVENTORY_VMS / INVENTORY_HOST_VMS; n++) {
+		snprintf(name, sizeof(name), "l%u", n);
+		add_liar(a, name, n);
+	}
+	report_vm(b, 1, VMRUNSTATE_POWEROFF, "one");
+	pass(cluster, 30000, false);
+	assert_null(inventory_find_vm(a->inventory, vm_uuid(1)));
+	assert_int_equal(stats_of(a).full, 1);
+	assert_int_equal(stats_of(a).refused, 0);
+	add_liar(a, "l7", 100);
+	add_liar(a, "l8", 100);
+	pass(cluster, 6000, false);
+	assert_non_null(inventory_find_vm(a->inventory, vm_uuid(1)));
+	cluster_free(cluster);
+}
+
 static void
 test_what_serf_refuses_waits(void **state)
 {
@@ -344,7 +435,10 @@ main(void)
 		cmocka_unit_test(test_partition),
 		cmocka_unit_test(test_failed_pulls_are_tried_again),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_missing_away),
 		cmocka_unit_test(test_go_host_is_asked_for_its_list),
+		cmocka_unit_test(test_uuids_without_end),
+		cmocka_unit_test(test_room_is_used),
 		cmocka_unit_test(test_what_serf_refuses_waits),
 	};
 

@@ -183,6 +183,7 @@ test_internal(void **state)
 		assert_int_equal(guard_check_client(&guard, route, "::1", &err), 0);
 		assert_int_equal(guard_check_client(&guard, route, "10.0.0.9", &err), -1);
 		assert_int_equal(err.status, 403);
+		assert_int_equal(error_get_type(&err), ERROR_NOT_A_MEMBER);
 		assert_non_null(strstr(err.detail, "10.0.0.9"));
 		assert_int_equal(guard_check_client(&guard, route, "10.0.0.3", &err), -1);
 		assert_int_equal(err.status, 503);

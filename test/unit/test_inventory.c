@@ -462,8 +462,10 @@ test_hosts(void **state)
 	assert_int_equal(host->resources.memory.availablevms, 77);
 	info.fields.ts = 999;
 	info.fields.memoryavailable = 1;
-	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_OLD);
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_DOUBTED);
 	assert_int_equal(host->resources.memory.availablevms, 77);
+	info.fields.memoryavailable = 77;
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_OLD);
 	assert_int_equal(seen.hosts, 2);
 	info.fields.ts = 1001;
 	info.fields.memoryavailable = 77;
@@ -506,6 +508,34 @@ test_maintenance(void **state)
 	assert_int_equal(counts.hosts_maintenance, 2);
 	inventory_set_maintenance(inventory, OTHER, false);
 	assert_false(inventory_find_host(inventory, OTHER)->maintenance);
+	assert_int_equal(seen.hosts, 3);
+	model_clear(&host_list_model, &list);
+	inventory_free(inventory);
+}
+
+static void
+test_watchdog(void **state)
+{
+	const struct host_list_fields all = { 0 };
+	struct inventory *inventory = make();
+	struct host_list list = { 0 };
+	struct seen seen = { 0 };
+
+	inventory_observe(inventory, &observer, &seen);
+	inventory_set_watchdog(inventory, OTHER, WATCHDOG_ON);
+	inventory_set_watchdog(inventory, OTHER, WATCHDOG_ON);
+	inventory_set_watchdog(inventory, SELF, WATCHDOG_OFF);
+	inventory_set_watchdog(inventory, "", WATCHDOG_OFF);
+	assert_int_equal(seen.hosts, 2);
+	inventory_list_hosts(inventory, &all, NULL, &list);
+	assert_int_equal(list.n_items, 3);
+	for (size_t i = 0; i < list.n_items; i++)
+		assert_int_equal(list.items[i].watchdog,
+		    str_equal(list.items[i].uuid, OTHER)  ? WATCHDOG_ON
+		    : str_equal(list.items[i].uuid, SELF) ? WATCHDOG_OFF
+							  : WATCHDOG_UNKNOWN);
+	inventory_set_watchdog(inventory, OTHER, WATCHDOG_UNKNOWN);
+	assert_int_equal(inventory_find_host(inventory, OTHER)->watchdog, WATCHDOG_UNKNOWN);
 	assert_int_equal(seen.hosts, 3);
 	model_clear(&host_list_model, &list);
 	inventory_free(inventory);
@@ -602,6 +632,7 @@ main(void)
 		cmocka_unit_test(test_list_replaces),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
+		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_migrates_unseen),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_pages),

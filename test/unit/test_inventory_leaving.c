@@ -245,6 +245,20 @@ test_recorded(void **state)
 	arrive(cluster);
 }
 
+/* libvirt tells that its definition is gone before the job tells that it has moved. */
+static void
+test_undefined(void **state)
+{
+	struct cluster *cluster = *state;
+
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, other);
+	inventory_remove_vm(cluster->here, VM);
+	expect_left(cluster);
+	inventory_release_vm(cluster->here, VM);
+	expect_left(cluster);
+	arrive(cluster);
+}
+
 /* What has come here and was deleted at once has ended, though its record still says that it
  * comes; and so has what failed to leave. */
 static void
@@ -378,6 +392,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recorded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_undefined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clock_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fails_to_leave, setup, teardown),

@@ -72,6 +72,24 @@ run_wait(const void *request, void *result, struct error *err)
 	return fd < 0 ? error_errno(err, 500, errno, "open '%s'", in->name) : 0;
 }
 
+/* Waits for somebody, in time, and then for one who does not come. */
+static int
+run_forsaken(const void *request, void *result, struct error *err)
+{
+	struct error late = { 0 };
+
+	error_set(&late, 503, "nobody has come");
+	work_stage(WORK_STAGE_BEGUN);
+	work_wait(1, &late);
+	work_waited();
+	usleep(1200000);
+	error_set(&late, 503, "host 'x' has not come");
+	work_wait(1, &late);
+	while (pause() < 0)
+		continue;
+	return 0;
+}
+
 /* Never ends by itself, and says that it is there. */
 static int
 run_deaf(const void *request, void *result, struct error *err)
@@ -185,6 +203,7 @@ const struct work works[WORK_N] = {
 	[WORK_VM_PAUSE] = { "escape", "", ECHO, 30, false, run_escape },
 	[WORK_VM_RESUME] = { "eof", "", ECHO, 30, false, run_eof },
 	[WORK_INSPECT] = { "nonsense", "", ECHO, 30, false, run_nonsense },
+	[WORK_VM_MIGRATE] = { "forsaken", "", ECHO, 30, false, run_forsaken },
 	[WORK_VM_HEAL] = { "flood", "", ECHO, 30, false, run_flood },
 };
 
@@ -428,6 +447,18 @@ test_deadline(void **state)
 }
 
 static void
+test_waits_in_vain(void **state)
+{
+	struct outcome *out = &fixture->out[0];
+
+	assert_non_null(start(0, WORK_VM_MIGRATE, "", NULL, NULL));
+	wait_done(0);
+	assert_int_equal(out->err.status, 503);
+	assert_string_equal(out->err.detail, "host 'x' has not come");
+	assert_int_equal(out->stage, WORK_STAGE_BEGUN);
+}
+
+static void
 test_ignores_term(void **state)
 {
 	struct outcome *out = &fixture->out[0];
@@ -621,6 +652,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_frame, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_in_vain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ignores_term, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaves_helper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_eof_before_exit, setup, teardown),

@@ -30,6 +30,8 @@ make_journal(struct journal *journal, const char *op, const char *uuid)
 		disk->prov = DISK_PROV_MODE_THICK;
 		disk->size = 5 + i;
 	}
+	model_copy(
+	    &disk_model, model_append(&journal->adopted, &journal->n_adopted), &journal->made[1]);
 	disk = model_append(&journal->dropped, &journal->n_dropped);
 	disk->path = xstrdup("/dev/disk/by-id/scsi-3600");
 	disk->device = DISK_DEVICE_LUN;
@@ -91,16 +93,16 @@ test_journals_that_cannot_be_acted_on(void **state)
 {
 	save(*state, HOST1, VM1);
 	scratch_write(*state, FILE1, "{\"op\":\"VmCreate\",");
-	expect_load_error(*state, VM1, 500, "is malformed: ");
+	expect_load_error(*state, VM1, 507, "is malformed: ");
 	scratch_write(*state, FILE1,
 	    "{\"op\":\"VmCreate\",\"uuid\":\"" VM1 "\",\"made\":[{\"size\":\"x\"}]}");
-	expect_load_error(*state, VM1, 500, "made[0].size");
+	expect_load_error(*state, VM1, 507, "made[0].size");
 	scratch_write(*state, FILE1, "");
-	expect_load_error(*state, VM1, 500, "is of another VM ('')");
+	expect_load_error(*state, VM1, 507, "is of another VM ('')");
 	scratch_write(*state, FILE1, "{\"op\":\"VmCreate\",\"uuid\":\"" VM2 "\"}");
-	expect_load_error(*state, VM1, 500, "is of another VM ('" VM2 "')");
+	expect_load_error(*state, VM1, 507, "is of another VM ('" VM2 "')");
 	scratch_write(*state, FILE1, "{\"op\":\"VmBoot\",\"uuid\":\"" VM1 "\"}");
-	expect_load_error(*state, VM1, 500, "is of an unknown operation ('VmBoot')");
+	expect_load_error(*state, VM1, 507, "is of an unknown operation ('VmBoot')");
 }
 
 static void

@@ -277,6 +277,35 @@ test_unknown_fields_are_ignored(void **state)
 }
 
 static void
+test_doubled_keys_are_refused_of_clients(void **state)
+{
+	static const struct {
+		const char *text, *why; /* NULL: taken */
+	} cases[] = {
+		{ "{\"name\":\"a\",\"name\":\"b\"}", "name: the key is there twice" },
+		{ "{\"name\":null,\"n\\u0061me\":\"b\"}", "name: the key is there twice" },
+		{ "{\"disks\":[],\"disks\":[{}]}", "disks: the key is there twice" },
+		{ "{\"numa\":{},\"numa\":{}}", "numa: the key is there twice" },
+		{ "{\"disks\":[{\"size\":1},{\"size\":1,\"path\":\"a\",\"size\":2}]}",
+		    "disks[1].size: the key is there twice" },
+		{ "{\"disks\":[{\"size\":1},{\"size\":1}],\"osdisk\":{\"size\":1}}", NULL },
+		{ "{\"x\":{\"name\":1,\"name\":1},\"name\":\"a\",\"x\":2}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *text = cases[i].text;
+		struct vmdef def = { 0 };
+		struct error err = { 0 };
+		int r = json_decode_request(&vmdef_model, text, strlen(text), &def, &err);
+
+		assert_int_equal(r, cases[i].why ? -1 : 0);
+		assert_string_equal(err.detail, str_or_empty(cases[i].why));
+		assert_int_equal(err.status, cases[i].why ? 400 : 0);
+		model_clear(&vmdef_model, &def);
+	}
+}
+
+static void
 test_unknown_fields_are_refused_of_people(void **state)
 {
 	static const struct {
@@ -527,6 +556,7 @@ main(void)
 		cmocka_unit_test(test_floats),
 		cmocka_unit_test(test_null_and_missing_are_zero),
 		cmocka_unit_test(test_last_of_doubled_keys_wins),
+		cmocka_unit_test(test_doubled_keys_are_refused_of_clients),
 		cmocka_unit_test(test_unknown_fields_are_ignored),
 		cmocka_unit_test(test_unknown_fields_are_refused_of_people),
 		cmocka_unit_test(test_syntax),

@@ -285,7 +285,9 @@ test_lockfile(void **state)
 	struct error err = { 0 };
 	struct stat st;
 
-	assert_int_equal(mkdir(at("new"), 0700), 0);
+	/* One without anything in it may be what an NFS server had made and did not tell of. */
+	assert_int_equal(lockfile_make_dir(parent, "new"), 0);
+	assert_int_equal(lockfile_make_dir(parent, "new"), 0);
 	assert_int_equal(lockfile_make(parent, "new", 02771, "it", &fd, &err), 0);
 	assert_int_equal(stat(at("new"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 02771);
@@ -295,6 +297,10 @@ test_lockfile(void **state)
 	assert_int_equal(st.st_mode & 07777, 0660);
 	if (group && geteuid() == 0)
 		assert_int_equal(st.st_gid, group->gr_gid);
+	assert_int_equal(lockfile_make_dir(parent, "new"), -EEXIST);
+	assert_int_equal(access(at("new/it"), F_OK), 0);
+	assert_int_equal(lockfile_make_dir(parent, "new/it"), -EEXIST);
+	assert_int_equal(lockfile_make_dir(parent, "away/it"), -ENOENT);
 
 	/* Only onto what holds nothing. */
 	assert_int_equal(mkdir(at("old"), 0700), 0);
@@ -326,6 +332,31 @@ test_words(void **state)
 	assert_string_equal(err.detail, "it: the sanlock daemon hung up");
 }
 
+/* A file that the daemon cannot open here. */
+static void
+test_other_group(void **state)
+{
+	struct group *group = getgrnam("sanlock");
+	struct error err = { 0 };
+	char words[64];
+
+	if (!group || geteuid() != 0)
+		skip();
+	write_file(at("file"), "", 0);
+	assert_int_equal(chown(at("file"), 0, group->gr_gid), 0);
+	error_set(&err, 503, "cannot join");
+	lockfile_append_group(&err, at("file"));
+	assert_string_equal(err.detail, "cannot join");
+	assert_int_equal(chown(at("file"), 0, group->gr_gid + 1), 0);
+	lockfile_append_group(&err, at("none"));
+	assert_string_equal(err.detail, "cannot join");
+	lockfile_append_group(&err, at("file"));
+	snprintf(words, sizeof(words), "is for the group %u, and 'sanlock' is %u on this host",
+	    (unsigned int)group->gr_gid + 1, (unsigned int)group->gr_gid);
+	assert_non_null(strstr(err.detail, words));
+	assert_int_equal(err.status, 503);
+}
+
 static void
 test_default_id(void **state)
 {
@@ -349,6 +380,7 @@ main(void)
 		cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_lockfile),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_other_group),
 		cmocka_unit_test(test_default_id),
 	};
 

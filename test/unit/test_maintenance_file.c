@@ -49,6 +49,19 @@ test_save_load_remove(void **state)
 	assert_int_equal(got.since, 0);
 }
 
+/* What is wrong with which file, where in it, and what to do. */
+static void
+check_told(const char *root, const struct error *err, const char *where)
+{
+	_free_ char *path = xasprintf("'%s/" FILE1 "' is malformed: ", root);
+
+	assert_int_equal(err->status, MAINTENANCE_FILE_DAMAGED);
+	assert_ptr_equal(strstr(err->detail, path), err->detail);
+	if (!strstr(err->detail, where))
+		fail_msg("%s", err->detail);
+	assert_non_null(strstr(err->detail, "`virtx maintain host -e " HOST1 "`"));
+}
+
 static void
 test_bad_files(void **state)
 {
@@ -58,8 +71,20 @@ test_bad_files(void **state)
 	assert_int_equal(maintenance_file_save(*state, HOST1, &sent, &err), 0);
 	scratch_write(*state, FILE1, "{\"since\":");
 	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
-	assert_int_equal(err.status, 500);
-	assert_non_null(strstr(err.detail, "is malformed: "));
+	check_told(*state, &err, "invalid JSON at byte ");
+	scratch_write(*state, FILE1, "{\"since\":true}");
+	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
+	check_told(*state, &err, "since: expected an integer");
+	/* Names that are followed later. */
+	scratch_write(*state, FILE1, "{\"since\":1,\"vms\":[{\"vm\":\"" VM1 "\"},{}]}");
+	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
+	check_told(*state, &err, "vms[1].vm: '' is no UUID");
+	scratch_write(
+	    *state, FILE1, "{\"since\":1,\"vms\":[{\"vm\":\"" VM1 "\",\"host\":\"h2\"}]}");
+	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
+	check_told(*state, &err, "vms[0].host: 'h2' is no UUID");
+	assert_int_equal(got.since, 0);
+	assert_null(got.vms);
 	/* One that somebody made by hand. */
 	scratch_write(*state, FILE1, "");
 	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), 0);

@@ -107,6 +107,42 @@ test_maintenance(void **state)
 	members_free(members);
 }
 
+/* What is no word of it, or not there, is not known. */
+static void
+test_watchdog(void **state)
+{
+	static const struct {
+		const char *tag;
+		enum watchdog watchdog;
+	} rows[] = {
+		{ "on", WATCHDOG_ON },
+		{ "off", WATCHDOG_OFF },
+		{ "of", WATCHDOG_UNKNOWN },
+		{ "off", WATCHDOG_OFF },
+		{ "", WATCHDOG_UNKNOWN },
+		{ "on", WATCHDOG_ON },
+		{ NULL, WATCHDOG_UNKNOWN },
+	};
+	struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ OTHER } },
+		{ (char[]){ "watchdog" }, NULL } };
+	struct serf_member member = {
+		.name = (char[]){ "b" }, .addr = "10.0.0.2", .cstate = CSTATE_ACTIVE, .tags = tags
+	};
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *value = rows[i].tag ? xstrdup(rows[i].tag) : NULL;
+
+		tags[1].value = value;
+		member.n_tags = value ? 2 : 1;
+		members_set(members, &member);
+		assert_int_equal(seen.n, i + 1);
+		assert_int_equal(seen.last.watchdog, rows[i].watchdog);
+	}
+	members_free(members);
+}
+
 static void
 test_no_hosts(void **state)
 {
@@ -227,17 +263,28 @@ test_double_at_start(void **state)
 	members_free(members);
 }
 
+static void
+count_host(void *arg, const struct member_host *host)
+{
+	++*(unsigned int *)arg;
+}
+
 /* What is forgotten stays so until it is back. */
 static void
 test_forget(void **state)
 {
+	unsigned int n = 0;
 	struct seen seen = { 0 };
 	struct members *members = members_new(SELF, on_changed, &seen);
 	char uuid[UUID_TEXT_SIZE];
 
 	set(members, "one", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	members_each(members, count_host, &n);
+	assert_int_equal(n, 1);
 	members_forget(members, OTHER);
 	assert_null(members_find_failed(members, 0));
+	members_each(members, count_host, &n);
+	assert_int_equal(n, 1);
 	assert_int_equal(seen.n, 1);
 	set(members, "one", "10.0.0.3", CSTATE_FAILED, OTHER, NULL, "c/1");
 	set(members, "one", "10.0.0.3", CSTATE_LEFT, OTHER, NULL, "c/1");
@@ -251,6 +298,8 @@ test_forget(void **state)
 	}
 	assert_non_null(members_find(members, OTHER));
 	assert_int_equal(members_count_active(members), 3);
+	members_each(members, count_host, &n);
+	assert_int_equal(n, 3);
 	members_free(members);
 }
 
@@ -266,11 +315,115 @@ test_tags_change(void **state)
 	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
 	assert_false(members_any_go(members));
 	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, THIRD, NULL, "c/1");
-	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_null(members_find(members, OTHER));
 	assert_int_equal(members_find(members, THIRD)->cstate, CSTATE_ACTIVE);
 	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
-	assert_int_equal(members_find(members, THIRD)->cstate, CSTATE_FAILED);
+	assert_null(members_find(members, THIRD));
+	members_free(members);
+}
+
+struct told {
+	unsigned int fresh, over; /* hosts that came, and that are no more */
+};
+
+static void
+on_told(void *arg, const struct member_host *host)
+{
+	struct told *told = arg;
+
+	told->fresh += host->cstate == CSTATE_ACTIVE;
+	told->over += host->cstate == CSTATE_INVALID;
+}
+
+/* A host that was switched off and on is the same one in between. */
+static void
+test_agent_started_anew(void **state)
+{
+	struct told told = { 0 };
+	struct members *members = members_new(SELF, on_told, &told);
+
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
+	assert_int_equal(told.fresh, 2);
+	assert_int_equal(told.over, 0);
+	members_free(members);
+}
+
+/* One that has left is not said to have failed while it boots. */
+static void
+test_agent_started_anew_after_leaving(void **state)
+{
+	struct told told = { 0 };
+	struct members *members = members_new(SELF, on_told, &told);
+
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_LEFT, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_LEFT);
+	set(members, "b", "10.0.0.2", CSTATE_FAILED, NULL, NULL, NULL);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_LEFT);
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
+	/* Without a word that it leaves it has failed. */
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_int_equal(told.over, 0);
+	members_free(members);
+}
+
+/* Of one member that takes one uuid after the other, with or without one in between, one host is
+ * left; a host that has failed stays. */
+static void
+test_uuids_without_end(void **state)
+{
+	struct told told = { 0 };
+	struct members *members = members_new(SELF, on_told, &told);
+	char uuid[UUID_TEXT_SIZE];
+	unsigned int n = 0;
+
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	set(members, "b", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
+	for (unsigned int i = 0; i < 3000; i++) {
+		snprintf(uuid, sizeof(uuid), "11111111-0000-4000-8000-%012x", i);
+		set(members, "liar", "10.0.0.3", i % 3 ? CSTATE_ACTIVE : CSTATE_FAILED, uuid, NULL,
+		    "c/1");
+		if (i % 2)
+			set(members, "liar", "10.0.0.3", CSTATE_ACTIVE, NULL, NULL, NULL);
+	}
+	members_each(members, count_host, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_FAILED);
+	assert_int_equal(told.over, 2999);
+	members_free(members);
+}
+
+/* One that takes one name after the other does not keep out who comes then. */
+static void
+test_names_without_end(void **state)
+{
+	struct told told = { 0 };
+	struct members *members = members_new(SELF, on_told, &told);
+	char uuid[UUID_TEXT_SIZE], name[32];
+	unsigned int n = 0;
+
+	set(members, "c", "10.0.0.4", CSTATE_ACTIVE, THIRD, NULL, "c/1");
+	for (unsigned int i = 0; i < 5000; i++) {
+		snprintf(uuid, sizeof(uuid), "11111111-0000-4000-8000-%012x", i);
+		snprintf(name, sizeof(name), "liar%u", i);
+		set(members, name, "10.0.0.3", CSTATE_ACTIVE, uuid, NULL, "c/1");
+		set(members, name, "10.0.0.3", CSTATE_LEFT, uuid, NULL, "c/1");
+	}
+	set(members, "b", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_int_equal(members_find(members, OTHER)->cstate, CSTATE_ACTIVE);
+	assert_int_equal(members_find(members, THIRD)->cstate, CSTATE_ACTIVE);
+	assert_int_equal(members_count_active(members), 3);
+	members_each(members, count_host, &n);
+	assert_int_equal(n, 1024);
 	members_free(members);
 }
 
@@ -280,6 +433,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
+		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_no_hosts),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_addresses),
@@ -288,6 +442,10 @@ main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_double_at_start),
 		cmocka_unit_test(test_tags_change),
+		cmocka_unit_test(test_agent_started_anew),
+		cmocka_unit_test(test_agent_started_anew_after_leaving),
+		cmocka_unit_test(test_uuids_without_end),
+		cmocka_unit_test(test_names_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

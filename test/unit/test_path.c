@@ -85,7 +85,7 @@ test_make(void **state)
 	expect_dir(at("ds/one/two/x"), true, 0, NULL);
 	umask(old);
 	assert_int_equal(stat(at("ds/one/two"), &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0750);
+	assert_int_equal(st.st_mode & 07777, 02770);
 	expect_dir(at("ds/one/two/x"), true, 0, NULL);
 	expect_dir(at("ds/x"), false, 0, NULL);
 
@@ -94,7 +94,7 @@ test_make(void **state)
 	assert_int_equal(chmod(at("ds/group"), 02750), 0);
 	expect_dir(at("ds/group/sub/x"), true, 0, NULL);
 	assert_int_equal(stat(at("ds/group/sub"), &st), 0);
-	assert_int_equal(st.st_mode & 07777, 02750);
+	assert_int_equal(st.st_mode & 07777, 02770);
 }
 
 static void

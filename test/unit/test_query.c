@@ -13,9 +13,10 @@
 #include "proto/uuid.h"
 #include "state/operations.h"
 
-#define VM1  "10000000-0000-4000-8000-000000000001"
-#define VM2  "10000000-0000-4000-8000-000000000002"
-#define HOST "00000000-0000-4000-8000-000000000001"
+#define VM1   "10000000-0000-4000-8000-000000000001"
+#define VM2   "10000000-0000-4000-8000-000000000002"
+#define HOST  "00000000-0000-4000-8000-000000000001"
+#define UPPER "0000abcd-0000-4000-8000-00000000000f"
 
 static int
 read_vms(const char *query, const char *body, struct vm_list_options *options,
@@ -45,6 +46,7 @@ test_names(void **state)
 		{ "name_contains=eb1", "{\"filter\":{\"name\":\"web\"}}", "eb1", false, false,
 		    true },
 		{ "name=eb", "", "eb", true, false, false },
+		{ "n%61me=eb", "", "eb", true, false, false },
 		{ "name=", "", "", true, true, true },
 		{ "name=a&name_contains=b", "", NULL, false, false, false },
 		{ "name_contain=b", "", NULL, false, false, false },
@@ -83,16 +85,47 @@ test_pages(void **state)
 	struct list_page page;
 	struct error err = { 0 };
 
-	assert_int_equal(read_vms("limit=10&offset=20&host=x", "", &options, &page, &err), 0);
+	assert_int_equal(read_vms("limit=10&offset=20&host=" HOST, "", &options, &page, &err), 0);
 	assert_int_equal(page.limit, 10);
 	assert_int_equal(page.offset, 20);
-	assert_string_equal(options.filter.host, "x");
+	assert_string_equal(options.filter.host, HOST);
 	model_clear(&vm_list_options_model, &options);
 	assert_int_equal(read_vms("limit=-1", "", &options, &page, &err), -1);
 	assert_non_null(strstr(err.detail, "limit"));
 	assert_int_equal(read_vms("vlanid=70000", "", &options, &page, &err), -1);
 	assert_non_null(strstr(err.detail, "vlanid"));
 	model_clear(&vm_list_options_model, &options);
+}
+
+static void
+test_uuids(void **state)
+{
+	static const struct {
+		const char *query, *body;
+		const char *host; /* NULL: an error */
+	} rows[] = {
+		{ "host=", "", "" },
+		{ "host=0000ABCD-0000-4000-8000-00000000000F", "", UPPER },
+		{ "", "{\"filter\":{\"host\":\"0000ABCD-0000-4000-8000-00000000000F\"}}", UPPER },
+		{ "host=h1", "", NULL },
+		{ "", "{\"filter\":{\"host\":\"h1\"}}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm_list_options options;
+		struct list_page page;
+		struct error err = { 0 };
+		int r = read_vms(rows[i].query, rows[i].body, &options, &page, &err);
+
+		assert_int_equal(r, rows[i].host ? 0 : -1);
+		if (r == 0) {
+			assert_string_equal(str_or_empty(options.filter.host), rows[i].host);
+		} else {
+			assert_int_equal(err.status, 400);
+			assert_string_equal(err.detail, "host: 'h1' is no UUID");
+		}
+		model_clear(&vm_list_options_model, &options);
+	}
 }
 
 /* The VMs of what is listed, by their last digit, the newest first. */
@@ -125,7 +158,11 @@ test_operations(void **state)
 	operations_start(operations, "VmBoot", VM2, HOST, "bob");
 	operations_start(operations, "VmPause", VM1, HOST, "bob");
 	error_set(&err, 424, "no");
+	assert_true(operations_is_under_way(operations, "VmBoot", VM1));
 	operations_finish(operations, boot, NULL, &err);
+	assert_false(operations_is_under_way(operations, "VmBoot", VM1));
+	assert_false(operations_is_under_way(operations, "VmPause", VM2));
+	assert_true(operations_is_under_way(operations, "VmPause", VM1));
 
 #define FIND(member, text, vms) \
 	expect_operations(      \
@@ -159,6 +196,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_uuids),
 		cmocka_unit_test(test_operations),
 	};
 

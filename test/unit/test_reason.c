@@ -13,7 +13,8 @@
 		.op = (o), .ts = (t), .status = (s), .msg = (m) \
 	}
 
-static char boot[] = "VmBoot", pause_op[] = "VmPause", down[] = "VmShutdown", resume[] = "VmResume";
+static char boot[] = "VmBoot", pause_op[] = "VmPause", down[] = "VmShutdown", resume[] = "VmResume",
+	    migrate[] = "VmMigrate";
 static char completed[] = "completed", failed[] = "failed", none[] = "", why[] = "no such file";
 static char ended[] = REASON_UNPROTECTED ": why";
 
@@ -35,6 +36,14 @@ test_by_whom(void **state)
 		{ REASON_PAUSED,
 		    { ITEM(resume, 3, completed, none), ITEM(pause_op, 2, completed, none) },
 		    "it was paused by another program than VirtX", NULL },
+		{ REASON_PAUSED,
+		    { ITEM(migrate, 3, failed, why), ITEM(pause_op, 2, completed, none) },
+		    "it was paused by VmPause", NULL },
+		{ REASON_PAUSED,
+		    { ITEM(migrate, 3, completed, none), ITEM(pause_op, 2, completed, none) },
+		    "it was paused by another program than VirtX", NULL },
+		{ REASON_DESTROYED, { ITEM(boot, 3, failed, why), ITEM(down, 2, completed, none) },
+		    "it was ended by force by VmShutdown", NULL },
 		{ REASON_SHUTDOWN,
 		    { ITEM(boot, 1, completed, none), ITEM(down, 2, completed, none) },
 		    "the guest shut down as VmShutdown asked it to", NULL },

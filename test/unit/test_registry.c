@@ -313,6 +313,25 @@ test_move(void **state)
 }
 
 static void
+test_save_whose_answer_got_lost(void **state)
+{
+	const char *root = *state;
+	struct error err = { 0 };
+
+	save(root, HOST1, VM1, "<old/>");
+	rename_mode = RENAME_LOST_ANSWER;
+	save(root, HOST1, VM1, XML);
+	expect_content(root, HOST1, VM1, XML);
+	assert_int_equal(count_files(root, HOST1), 1);
+
+	rename_mode = RENAME_FULL;
+	assert_int_equal(registry_save(root, HOST1, VM1, "<new/>", &err), -1);
+	expect_error(&err, 507, "No space left");
+	expect_content(root, HOST1, VM1, XML);
+	assert_int_equal(count_files(root, HOST1), 1);
+}
+
+static void
 test_move_whose_answer_got_lost(void **state)
 {
 	struct error err = { 0 };
@@ -450,6 +469,7 @@ main(void)
 		TEST(test_failed_save_leaves_what_was),
 		TEST(test_remove),
 		TEST(test_move),
+		TEST(test_save_whose_answer_got_lost),
 		TEST(test_move_whose_answer_got_lost),
 		TEST(test_move_that_another_host_won),
 		TEST(test_list_and_find),

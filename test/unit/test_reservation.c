@@ -17,6 +17,7 @@
 #define SELF  "a0000000-0000-4000-8000-000000000000"
 #define OTHER "a0000000-0000-4000-8000-000000000001"
 #define VM    "10000000-0000-4000-8000-000000000001"
+#define FROM  "10.0.0.2"
 #define OP1   "b0000000-0000-4000-8000-000000000001"
 #define OP2   "b0000000-0000-4000-8000-000000000002"
 
@@ -87,7 +88,7 @@ hold(struct inventory *inventory, const char *uuid, const char *operation, int32
 	struct vmdef def = vm(memory);
 	struct error err = { 0 };
 
-	assert_int_equal(reservation_hold(inventory, uuid, operation, &def, &err), 0);
+	assert_int_equal(reservation_hold(inventory, FROM, uuid, operation, &def, &err), 0);
 }
 
 /* A VM of this host is seen. */
@@ -269,28 +270,47 @@ test_ends_unseen(void **state)
 	assert_int_equal(reservation_count(inventory), 0);
 }
 
-/* There is a bound to both kinds, and none drives the other out. */
+static int
+hold_from(struct inventory *inventory, int host, int n, struct error *err)
+{
+	struct vmdef def = vm(1);
+	char from[16], uuid[37];
+
+	snprintf(from, sizeof(from), "10.0.1.%d", host);
+	snprintf(uuid, sizeof(uuid), "10000000-0000-4000-8000-%012d", n);
+	return reservation_hold(inventory, from, uuid, OP1, &def, err);
+}
+
+/* There is a bound to both kinds, and to each host, and none drives another out. */
 static void
 test_bound(void **state)
 {
 	struct inventory *inventory = *state;
 	struct vmdef def = vm(1);
 	struct error err = { 0 };
-	char uuid[37];
+	int n = 0;
 
-	for (int i = 0; i < RESERVATIONS_MAX; i++) {
-		snprintf(uuid, sizeof(uuid), "10000000-0000-4000-8000-%012d", i);
-		hold(inventory, uuid, OP1, 1);
+	for (int host = 0; n < RESERVATIONS_MAX; host++) {
+		for (int i = 0; i < RESERVATIONS_OF_ONE; i++, n++)
+			assert_int_equal(hold_from(inventory, host, n, &err), 0);
+		if (n == RESERVATIONS_MAX)
+			break;
+		assert_int_equal(hold_from(inventory, host, n, &err), -1);
+		assert_int_equal(err.status, 503);
+		assert_non_null(strstr(err.detail, "of the host at '10.0.1."));
+		/* What it has it can renew; what another has it cannot take over. */
+		assert_int_equal(hold_from(inventory, host, n - 1, &err), 0);
+		assert_int_equal(hold_from(inventory, host, 0, &err), host == 0 ? 0 : -1);
 	}
-	assert_int_equal(reservation_hold(inventory, OP2, OP1, &def, &err), -1);
+	assert_int_equal(hold_from(inventory, 200, n, &err), -1);
 	assert_int_equal(err.status, 503);
-	hold(inventory, uuid, OP2, 1);
+	assert_int_equal(hold_from(inventory, 200, n - 1, &err), 0);
 	for (int i = 0; i < RESERVATIONS_MAX + 10; i++)
 		reservation_add(inventory, OTHER, "", &def);
 	assert_int_equal(reservation_count(inventory), 2 * RESERVATIONS_MAX);
 	assert_int_equal(figures(inventory).memory, TOTAL - RESERVATIONS_MAX);
 	clock_ms += RESERVATION_HELD_MS;
-	assert_int_equal(reservation_hold(inventory, OP2, OP1, &def, &err), 0);
+	assert_int_equal(hold_from(inventory, 0, n, &err), 0);
 }
 
 int

@@ -257,6 +257,21 @@ test_read_members(void **state)
 	late_ms = 0;
 }
 
+/* Without any reason they are read each minute. */
+static void
+test_read_members_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct seen *seen = &fixture->seen;
+
+	start(fixture, KEY, false);
+	wait_for(fixture, &seen->connected, 1);
+	late_ms = 60000;
+	wait_for(fixture, &seen->members, 4);
+	assert_string_equal(seen->log, "h1:active h2:failed connected h1:active h2:failed ");
+	late_ms = 0;
+}
+
 static void
 test_flow_in_bytes(void **state)
 {
@@ -478,6 +493,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_set_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leave_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_members, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_members_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reconnect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),

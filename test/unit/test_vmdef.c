@@ -97,6 +97,19 @@ test_names(void **state)
 	CHECK(str_set(&def.name, " "), "vmdef.name: there are only spaces in it");
 	CHECK(str_set(&def.name, " \u00a0\u3000"), "vmdef.name: there are only spaces in it");
 	CHECK(str_set(&def.name, "a b"), NULL);
+	CHECK(str_set(&def.name, " web"), "vmdef.name: ' web' begins or ends with a space");
+	CHECK(
+	    str_set(&def.name, "web\u00a0"), "vmdef.name: 'web\u00a0' begins or ends with a space");
+	CHECK(str_set(&def.name, "\u0301"),
+	    "vmdef.name: it begins with a combining mark (U+0301), which needs a character before "
+	    "it");
+	CHECK(str_set(&def.name, "\u20dd\u0301"),
+	    "vmdef.name: it begins with a combining mark (U+20DD), which needs a character before "
+	    "it");
+	CHECK(str_set(&def.name, "e\u0301"), NULL);
+	CHECK(str_set(&def.name, "."), "vmdef.name: '.' is no name");
+	CHECK(str_set(&def.name, ".."), "vmdef.name: '..' is no name");
+	CHECK(str_set(&def.name, "..."), NULL);
 	CHECK(str_set(&def.name, "we\u200bb"),
 	    "vmdef.name: an invisible character (U+200B) at byte 2");
 	CHECK(str_set(&def.name, "\u202ebew"),
@@ -265,11 +278,17 @@ test_what_get_shows(void **state)
 	old.disks[1].prov = DISK_PROV_MODE_THICK;
 	old.disks[1].man = DISK_MAN_MODE_MANAGED;
 	old.disks[2].prov = DISK_PROV_MODE_THIN; /* a lun of no size that is kept */
+	str_set(&old.name, " web");
 	model_copy(&vmdef_model, &def, &old);
 	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), 0);
 	assert_int_equal(def.disks[0].prov, DISK_PROV_MODE_NONE);
 	assert_int_equal(def.disks[1].prov, DISK_PROV_MODE_NONE);
 	assert_int_equal(def.disks[2].prov, DISK_PROV_MODE_THIN);
+	assert_int_equal(vmdef_check(&def, "/vms", "vmdef", &err), -1);
+	assert_string_equal(err.detail, "vmdef.name: ' web' begins or ends with a space");
+	str_set(&def.name, "web ");
+	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), -1);
+	str_set(&def.name, "web");
 	assert_int_equal(vmdef_check(&def, "/vms", "vmdef", &err), -1);
 	assert_string_equal(
 	    err.detail, "vmdef.disks[2].size: a disk that is provisioned (thin) needs a size");

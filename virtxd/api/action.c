@@ -22,6 +22,10 @@
 #define TOLD_MS	     30000
 #define TOLD_LOOK_MS 50
 
+/* Jobs at once that only look, for those who ask for the same: they wait for nobody, and each is a
+ * process. Clients keep no host from asking for room. */
+#define LOOKS_MAX 32
+
 struct action {
 	struct action *next; /* of api->actions */
 	struct api *api;
@@ -29,6 +33,7 @@ struct action {
 	const struct action_owner *owner; /* NULL for none */
 	void *owner_arg;
 	action_looked looked; /* NULL: the job's result is the answer */
+	bool looks;	      /* its job does nothing else, and does not queue */
 	struct event *deadline;
 	const char *op;
 	const struct route *route;
@@ -234,7 +239,9 @@ succeed(struct action *action, const struct vm_result *res)
 		wait_told(action, res->warning);
 		return;
 	}
-	if (!action->waits_for_guest || res->nothing)
+	if (action->waits_for_guest && !res->nothing)
+		keeper_end_when_off(api->keeper, action->vm, action->id);
+	else
 		complete(action, res->nothing ? "it was so already" : res->warning);
 	reply_success(action, res);
 	action_end(action, NULL);
@@ -511,7 +518,7 @@ answered(void *arg, void *result, const struct error *err)
 	struct action *action = arg;
 
 	if (action->looked && action->req)
-		action->looked(action->api, steal_ptr(action->req), result ? NULL : err);
+		action->looked(action->api, steal_ptr(action->req), result, result ? NULL : err);
 	else if (!result)
 		reply_error(action, err);
 	else if (action->req)
@@ -520,15 +527,31 @@ answered(void *arg, void *result, const struct error *err)
 	action_free(action);
 }
 
+static int
+check_looks(const struct api *api, const struct route *route, struct error *err)
+{
+	int n = 0;
+
+	for (const struct action *action = api->actions; action; action = action->next)
+		n += action->looks && action->route == route;
+	if (n < LOOKS_MAX)
+		return 0;
+	return error_set(
+	    err, 503, "%d others have this host look at something already: ask again", LOOKS_MAX);
+}
+
 void
 action_look(struct api *api, struct request *req, enum work_id work, const void *request,
     action_looked looked)
 {
-	struct action *action = action_new(api, req->route, req, req->param, 200);
+	struct action *action;
 	struct error err = { 0 };
+	bool full = works[work].own_lane && check_looks(api, req->route, &err) < 0;
 
+	action = action_new(api, req->route, req, req->param, 200);
 	action->looked = looked;
-	if (!job_start(api->jobs, work, request, NULL, "", NULL, answered, action, &err))
+	action->looks = works[work].own_lane && !full;
+	if (full || !job_start(api->jobs, work, request, NULL, "", NULL, answered, action, &err))
 		answered(action, NULL, &err);
 }
 

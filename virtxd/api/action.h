@@ -65,8 +65,9 @@ void action_reply_accepted(struct api *api, struct request *req, const char *ope
  */
 void action_ask(struct api *api, struct request *req, enum work_id work, const void *request);
 /* Has a job look at something before the request is answered, which looked does; err is NULL where
- * all was well. */
-typedef void (*action_looked)(struct api *api, struct request *req, const struct error *err);
+ * all was well, and result is what the job has found. */
+typedef void (*action_looked)(
+    struct api *api, struct request *req, const void *result, const struct error *err);
 void action_look(struct api *api, struct request *req, enum work_id work, const void *request,
     action_looked looked);
 /* 0 when the VM is known and here, else the error was sent and req is gone. */
@@ -85,6 +86,8 @@ int action_ready(struct api *api, enum action_need need, struct error *err);
 int action_check_ready(struct api *api, struct request *req, enum action_need need);
 /* Reads the body into obj (zero before); 0, or the 400 was sent and req is gone. */
 int action_read(struct request *req, void *obj);
+/* The same of what the Go virtx does not ask: an unknown key is a 400, too. */
+int action_read_exact(struct request *req, void *obj);
 
 /* virtxd stops: forgets the actions under way, whose jobs finish by themselves. After jobs_free. */
 void actions_free(struct api *api);

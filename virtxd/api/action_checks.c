@@ -61,13 +61,26 @@ action_check_ready(struct api *api, struct request *req, enum action_need need)
 	return -1;
 }
 
-int
-action_read(struct request *req, void *obj)
+static int
+read_by(int (*decode)(const struct model *, const char *, size_t, void *, struct error *),
+    struct request *req, void *obj)
 {
 	struct error err = { 0 };
 
-	if (json_decode(req->route->request, req->body, req->body_len, obj, &err) == 0)
+	if (decode(req->route->request, req->body, req->body_len, obj, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);
 	return -1;
+}
+
+int
+action_read(struct request *req, void *obj)
+{
+	return read_by(json_decode_request, req, obj);
+}
+
+int
+action_read_exact(struct request *req, void *obj)
+{
+	return read_by(json_decode_exact, req, obj);
 }

@@ -4,6 +4,7 @@
 #include "api/answer_news.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/parameters.h"
 #include "api/target.h"
 
 static const api_handler handlers[ROUTE_N] = {
@@ -49,7 +50,7 @@ api_handle(struct api *api, struct request *req)
 	struct error err = { 0 };
 
 	answer_news_attach(api, req);
-	if (target_find(api, req, host, &err) < 0)
+	if (parameters_check(req, &err) < 0 || target_find(api, req, host, &err) < 0)
 		request_reply_error(req, &err);
 	else if (!str_empty(host))
 		api->forward(api->forward_arg, req, host);

@@ -9,6 +9,7 @@
 #include "api/placing.h"
 #include "proto/json.h"
 #include "proto/uuid.h"
+#include "proto/vmdef.h"
 
 #define HOSTS_MAX 64 /* that are asked: the best; the others are judged by what they have told */
 #define WAIT_S	  10
@@ -163,8 +164,8 @@ dry_run_start(struct api *api, struct request *req, const struct vm_create_optio
 	run->late = evtimer_new(api->base, on_late, run);
 	if (lack)
 		exclude(run, inventory_self(api->inventory), lack->detail);
-	/* What a host can see beyond what it has told is its networks. */
-	if (!req->looped && options->vmdef.n_nets > 0)
+	/* What a host can see beyond what it has told is its networks, and CPU models. */
+	if (!req->looped && (options->vmdef.n_nets > 0 || vmdef_names_model(&options->vmdef)))
 		ask_hosts(run);
 	if (run->n_waiting > 0) {
 		evtimer_add(run->late, &wait);

@@ -52,8 +52,18 @@ char (*evacuation_vms(struct api *api, size_t *n))[UUID_TEXT_SIZE]
 	return vms;
 }
 
+static const struct vm_stay *
+find_stay(const struct vm_stays_result *stays, const char *vm)
+{
+	for (size_t i = 0; i < stays->n_vms; i++) {
+		if (str_equal(stays->vms[i].uuid, vm))
+			return &stays->vms[i];
+	}
+	return NULL;
+}
+
 void
-evacuation_plan(struct api *api, struct maintenance_plan *ret)
+evacuation_plan(struct api *api, const struct vm_stays_result *stays, struct maintenance_plan *ret)
 {
 	struct planner *planner = planner_new(api->inventory);
 	struct evacuees evacuees = { 0 };
@@ -66,11 +76,18 @@ evacuation_plan(struct api *api, struct maintenance_plan *ret)
 			.from = inventory_self(api->inventory),
 			.def = &vm->def,
 		};
+		struct placement *item = model_append(&ret->items, &ret->n_items);
+		const struct vm_stay *stay = find_stay(stays, vm->uuid);
 		struct error ignored;
 
 		/* Why there is none is in the plan. */
-		(void)planner_place(
-		    planner, &need, model_append(&ret->items, &ret->n_items), &ignored);
+		if (!stay) {
+			(void)planner_place(planner, &need, item, &ignored);
+			continue;
+		}
+		item->vm = xstrdup(vm->uuid);
+		item->host = xstrdup("");
+		item->reason = xstrdup(stay->why);
 	}
 	free(evacuees.views);
 	planner_free(planner);

@@ -23,7 +23,10 @@ api_readyz(struct api *api, struct request *req)
 	api->ready(api->ready_arg, &ready);
 	if (str_empty(ready.serf) && known_check(api, &missing, &err) < 0)
 		str_set(&ready.serf, err.detail);
+	if (str_empty(ready.vms))
+		str_set(&ready.vms, str_or_empty(missing));
 	str_set(&ready.lockspace, keeper_lockspace_why(api->keeper));
+	str_set(&ready.watchdog, keeper_watchdog_why(api->keeper));
 	if (!str_empty(keeper_storage_why(api->keeper)))
 		str_set(&ready.storage, keeper_storage_why(api->keeper));
 	ready.ready = str_empty(ready.libvirt) && str_empty(ready.serf) &&

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/known.h"
 #include "proto/json.h"
 
 #define FOLLOW_MS 1000
@@ -160,6 +161,21 @@ ask_for(struct api *api, const char *user, struct move *move, bool off)
 	ask(api, move, METHOD_POST, path, user, body);
 }
 
+/* It is no more, unless a host has it whose VMs are not known. */
+static void
+not_found(struct api *api, struct move *move)
+{
+	_free_ char *missing = NULL;
+	struct error err = { 0 };
+
+	if (known_check(api, &missing, &err) < 0)
+		move_wait(move, err.detail);
+	else if (str_empty(missing))
+		move_done(move, "");
+	else
+		move_stay(move, missing);
+}
+
 void
 homecoming_start(struct api *api, const char *user, int64_t since, struct move *move)
 {
@@ -168,9 +184,12 @@ homecoming_start(struct api *api, const char *user, int64_t since, struct move *
 	enum vmrunstate runstate;
 	const struct host *host;
 
-	/* It is here, or no more. */
-	if (!view || view->local) {
-		move_done(move, view ? inventory_self(api->inventory) : "");
+	if (!view) {
+		not_found(api, move);
+		return;
+	}
+	if (view->local) {
+		move_done(move, inventory_self(api->inventory));
 		return;
 	}
 	runstate = view->vm.runinfo.runstate;

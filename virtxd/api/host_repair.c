@@ -2,6 +2,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/known.h"
 #include "api/target.h"
 
 /* The VMs of the other hosts, so that what is theirs is not taken for left behind. */
@@ -35,13 +36,15 @@ api_host_repair(struct api *api, struct request *req)
 	struct repair_request repair = { 0 };
 	struct error err = { 0 };
 
-	if (action_read(req, &repair.options) < 0)
+	if (action_read_exact(req, &repair.options) < 0)
 		return;
 	/* With two hosts in one name, what is whose is not known. */
 	if (target_check_self(api, req->param, &err) < 0 ||
 	    (repair.options.apply && (repair.options.deletestorage || repair.options.define) &&
 		inventory_check_twins(api->inventory, &err) < 0)) {
 		request_reply_error(req, &err);
+	} else if (known_check(api, &repair.missing, &err) < 0) {
+		known_refuse(req, &err);
 	} else if (action_check_ready(api, req,
 		       repair.options.apply ? ACTION_NEEDS_LOCKSPACE : ACTION_NEEDS_STORAGE) == 0) {
 		add_elsewhere(api, &repair);

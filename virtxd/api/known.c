@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/known.h"
 
+#include <stdio.h>
+
 #include "api/context.h"
 
 int
@@ -27,7 +29,12 @@ known_reply_no_vm(const struct api *api, struct request *req)
 		known_refuse(req, &err);
 		return;
 	}
-	error_set(&err, 404, "no VM '%s' is known%s%s", req->param, str_empty(missing) ? "" : "; ",
-	    missing);
+	if (!str_empty(missing)) {
+		error_set(&err, 503, "VM '%s' is not known; %s", req->param, missing);
+		snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
+		known_refuse(req, &err);
+		return;
+	}
+	error_set(&err, 404, "no VM '%s' is known", req->param);
 	request_reply_error(req, &err);
 }

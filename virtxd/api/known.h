@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* After a start not all VMs are known yet: until they are, or some seconds have passed, no list and
- * no 404 pretends that there are none. */
+/* After a start not all VMs are known yet: until they are, or some seconds have passed, no list
+ * pretends that there are none, and no 404 while there is a host whose VMs are not known. */
 #ifndef API_KNOWN_H
 #define API_KNOWN_H
 
@@ -13,7 +13,7 @@ struct api;
 int known_check(const struct api *api, char **ret_missing, struct error *err);
 /* Replies with that 503, and when to come again. */
 void known_refuse(struct request *req, const struct error *err);
-/* Replies that the VM in the path is not known: 404, or that 503. */
+/* Replies that the VM in the path is not known: 404 where all VMs are, else 503. */
 void known_reply_no_vm(const struct api *api, struct request *req);
 
 #endif

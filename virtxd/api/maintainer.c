@@ -31,6 +31,7 @@ struct transition {
 	struct maintenance before; /* how it was, if that fails */
 	char operation[UUID_TEXT_SIZE];
 	bool at_once; /* the operation ends with it */
+	char *damage; /* what was wrong with the record that it replaces, NULL for nothing */
 };
 
 struct maintainer {
@@ -330,12 +331,17 @@ transition_done(struct maintainer *maintainer, const struct error *err)
 	struct transition change = maintainer->change;
 	struct operations *operations = maintainer->api->operations;
 
+	_free_ char *damage = change.damage;
+
 	maintainer->change = (struct transition){ 0 };
 	if (err) {
 		model_clear(&maintenance_model, &maintainer->record.now);
 		maintainer->record.now = change.before;
 		/* It may have got there all the same. */
-		maintenance_record_retry(&maintainer->record);
+		if (damage)
+			maintenance_record_reread(&maintainer->record, damage);
+		else
+			maintenance_record_retry(&maintainer->record);
 		operations_finish(operations, change.operation, NULL, err);
 		if (change.req)
 			request_reply_error(change.req, err);
@@ -439,7 +445,7 @@ static const struct inventory_observer observer = { .vm = on_vm };
 static int
 check_change(struct maintainer *maintainer, struct error *err)
 {
-	if (!str_empty(maintainer->record.why))
+	if (!str_empty(maintainer->record.why) && !maintainer->record.damaged)
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
 		    maintainer_why(maintainer));
 	if (!maintainer->change.pending && !maintainer->closing)
@@ -460,6 +466,9 @@ begin_change(struct maintainer *maintainer, struct request *req, bool at_once)
 	change->pending = true;
 	change->req = req;
 	change->at_once = at_once;
+	if (maintainer->record.damaged)
+		change->damage = xstrdup(maintainer->record.why);
+	maintenance_record_replace(&maintainer->record);
 	model_copy(&maintenance_model, &change->before, &maintainer->record.now);
 	snprintf(change->operation, sizeof(change->operation), "%s",
 	    operations_start(api->operations, req->route->op, "", self_of(maintainer), req->user));
@@ -514,7 +523,13 @@ maintainer_end(struct maintainer *maintainer, struct request *req, bool back)
 		request_reply_error(req, &err);
 		return;
 	}
-	if (!record->since) {
+	if (maintainer->record.damaged && back) {
+		error_set(&err, 422, "what VMs are to come back is not known: %s",
+		    maintainer->record.why);
+		request_reply_error(req, &err);
+		return;
+	}
+	if (!record->since && !maintainer->record.damaged) {
 		request_reply(req, 204);
 		return;
 	}
@@ -560,6 +575,7 @@ maintainer_free(struct maintainer *maintainer)
 	event_free(maintainer->timer);
 	moves_free(maintainer->moves);
 	model_clear(&maintenance_model, &maintainer->change.before);
+	free(maintainer->change.damage);
 	maintenance_record_clear(&maintainer->record);
 	free(maintainer);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/maintenance_record.h"
 
+#include "domain/maintenance_file.h"
 #include "proto/log.h"
 
 #define AGAIN_MS 1000 /* until what the storage refused is tried again */
@@ -49,6 +50,21 @@ maintenance_record_set(
 }
 
 void
+maintenance_record_replace(struct maintenance_record *record)
+{
+	str_set(&record->why, "");
+	record->damaged = false;
+}
+
+void
+maintenance_record_reread(struct maintenance_record *record, const char *why)
+{
+	str_set(&record->why, why);
+	record->dirty = record->dirty_vms = false;
+	record->again = monotonic_ms() + AGAIN_MS;
+}
+
+void
 maintenance_record_retry(struct maintenance_record *record)
 {
 	record->dirty = true;
@@ -61,6 +77,10 @@ load_done(void *arg, void *result, const struct error *err)
 	struct maintenance_record *record = arg;
 
 	record->busy = false;
+	/* Somebody has replaced it meanwhile. */
+	if (str_empty(record->why))
+		return;
+	record->damaged = !result && err->status == MAINTENANCE_FILE_DAMAGED;
 	if (!result) {
 		if (!str_equal(record->why, err->detail))
 			log_warning("api", "whether this host is in maintenance cannot be read: %s",

@@ -16,6 +16,7 @@ struct maintenance_record_ops {
 struct maintenance_record {
 	struct maintenance now;
 	char *why;	/* it is not known yet; "" when it is */
+	bool damaged;	/* what is kept is malformed, and waits for somebody to replace it */
 	bool dirty;	/* it is not kept as it is */
 	bool dirty_vms; /* and there are VMs in it that must not leave before */
 	int64_t again;	/* monotonic ms: the storage is not asked before */
@@ -35,6 +36,10 @@ struct maintenance_vm *maintenance_record_find(struct maintenance_record *record
 /* Sets it, made where there is none; "" for no host, and for no reason to stay. */
 void maintenance_record_set(
     struct maintenance_record *record, const char *vm, const char *host, const char *reason);
+/* Nothing is kept that is worth waiting for: it is what it is set to from now on. */
+void maintenance_record_replace(struct maintenance_record *record);
+/* That has failed: it is read again. */
+void maintenance_record_reread(struct maintenance_record *record, const char *why);
 /* It is saved again a little later. */
 void maintenance_record_retry(struct maintenance_record *record);
 /* Loads what is not known, or saves what has changed. */

@@ -42,6 +42,8 @@ add_up(struct api *api, struct buffer *out)
 	sample(out, "up", "part", "serf", str_empty(ready.serf));
 	sample(out, "up", "part", "lockspace", str_empty(keeper_lockspace_why(api->keeper)));
 	sample(out, "up", "part", "storage", str_empty(keeper_storage_why(api->keeper)));
+	single(out, "watchdog", "gauge", "Whether a watchdog protects this host: 1, or 0.",
+	    str_empty(keeper_watchdog_why(api->keeper)));
 	model_clear(&ready_model, &ready);
 }
 
@@ -107,6 +109,7 @@ add_gossip(const struct metrics_outside *outside, struct buffer *out)
 	sample(out, "gossip_dropped_total", "reason", "malformed", gossip->malformed);
 	sample(out, "gossip_dropped_total", "reason", "refused", gossip->refused);
 	sample(out, "gossip_dropped_total", "reason", "ahead", gossip->ahead);
+	sample(out, "gossip_dropped_total", "reason", "full", gossip->full);
 	single(out, "gossip_waiting", "gauge", "VMs whose change is still to be sent.",
 	    gossip->waiting);
 	single(out, "gossip_pulls_total", "counter", "Other hosts' lists that were asked for.",

@@ -2,33 +2,19 @@
 #include "api/context.h"
 #include "api/handlers.h"
 #include "api/query.h"
-#include "proto/uuid.h"
 
-/* What none can have is a mistake; UUIDs are taken in any spelling. */
+/* What none can have is a mistake. */
 static int
-check_filter(struct operation_list_fields *filter, struct error *err)
+check_state(const char *state, struct error *err)
 {
 	static const char *const states[] = { "started", "completed", "failed" };
-	const struct {
-		const char *name;
-		char **text;
-	} uuids[] = { { "vm", &filter->vm }, { "host", &filter->host } };
-	char uuid[UUID_TEXT_SIZE];
-	bool known = str_empty(filter->state);
+	bool known = str_empty(state);
 
-	for (size_t i = 0; i < ARRAY_SIZE(uuids); i++) {
-		if (str_empty(*uuids[i].text))
-			continue;
-		if (uuid_normalize(*uuids[i].text, uuid) < 0)
-			return error_set(
-			    err, 400, "%s: '%s' is no UUID", uuids[i].name, *uuids[i].text);
-		str_set(uuids[i].text, uuid);
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-		known |= str_equal(filter->state, states[i]);
+		known |= str_equal(state, states[i]);
 	return known ? 0
-		     : error_set(err, 400, "state: '%s' is none of started, completed and failed",
-			   filter->state);
+		     : error_set(
+			   err, 400, "state: '%s' is none of started, completed and failed", state);
 }
 
 void
@@ -40,7 +26,7 @@ api_operation_list(struct api *api, struct request *req)
 	struct error err = { 0 };
 
 	if (query_read(req, &operation_list_options_model, &options, &page, &err) < 0 ||
-	    check_filter(&options.filter, &err) < 0) {
+	    check_state(options.filter.state, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
 		operations_list(api->operations, &options.filter, &page, &list);

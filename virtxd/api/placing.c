@@ -64,10 +64,21 @@ placing_text(const struct placement *placement)
 void
 placing_explain(struct api *api, struct request *req, const struct placement_need *need)
 {
+	placing_explain_stay(api, req, need, NULL);
+}
+
+void
+placing_explain_stay(
+    struct api *api, struct request *req, const struct placement_need *need, const char *why)
+{
 	struct planner *planner = planner_new(api->inventory);
 	struct placement placement = { 0 };
 
 	planner_place(planner, need, &placement, NULL);
+	if (why) {
+		str_set(&placement.host, "");
+		str_set(&placement.reason, why);
+	}
 	request_reply_model(req, 200, &placement_model, &placement);
 	model_clear(&placement_model, &placement);
 	planner_free(planner);
@@ -377,4 +388,22 @@ placing_check_memory(
 	    "host '%s' (%s) has %" PRId64 " MiB of %s for VMs, and VM '%s' needs %d MiB",
 	    entry ? str_or_empty(entry->def.name) : "", host, left,
 	    def->memory.hp ? "hugepages" : "memory", vm, def->memory.total);
+}
+
+int
+placing_check_total(
+    struct api *api, const char *vm, const struct vmdef_memory *memory, struct error *err)
+{
+	const char *self = inventory_self(api->inventory);
+	const struct host *entry = inventory_find_host(api->inventory, self);
+	int64_t total = 0;
+
+	if (entry)
+		total = (int64_t)entry->resources.memory.total + entry->resources.hp.total;
+	/* Nothing is known of it yet. */
+	if (total <= 0 || memory->total <= total)
+		return 0;
+	return error_set(err, 422,
+	    "host '%s' (%s) has %" PRId64 " MiB of memory, and VM '%s' needs %d MiB",
+	    str_or_empty(entry->def.name), self, total, vm, memory->total);
 }

@@ -13,6 +13,9 @@ struct api;
 char *placing_text(const struct placement *placement);
 /* Answers a dry run: 200 with the placement, feasible or not. */
 void placing_explain(struct api *api, struct request *req, const struct placement_need *need);
+/* The same of a VM that cannot leave its host, whatever the others have: why says why not. */
+void placing_explain_stay(
+    struct api *api, struct request *req, const struct placement_need *need, const char *why);
 /* Finds the best host of the cluster; 0, or -1 with the 422. ret must be zero; the caller clears
  * it. */
 int placing_choose(
@@ -36,6 +39,10 @@ int placing_accept(struct api *api, struct request *req, const struct vmdef *def
  * named it; -1 with a 422. One that has told nothing yet is not judged. */
 int placing_check_memory(
     struct api *api, const char *host, const char *vm, const struct vmdef *def, struct error *err);
+/* Whether this host can ever have that memory, be it all in hugepages: nobody has to choose it for
+ * that. -1 with a 422. */
+int placing_check_total(
+    struct api *api, const char *vm, const struct vmdef_memory *memory, struct error *err);
 /* Answers a host that has chosen this one: it is wrong, and this is what there is (see placing.c).
  */
 void placing_refuse(struct api *api, struct request *req, const struct error *err);

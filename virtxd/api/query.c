@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/uuid.h"
 
 #define PAGE_MAX 1000000
 
@@ -112,12 +113,32 @@ set_parameter(const struct field *filter, char *obj, struct list_page *page, con
 	return set_field(field, name, text, member, err);
 }
 
+/* A VM and a host are filtered by their UUID, in any spelling. */
+static int
+check_uuids(const struct field *filter, char *obj, struct error *err)
+{
+	static const char *const names[] = { "vm", "host" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char uuid[UUID_TEXT_SIZE], *member, **text;
+
+		if (!find_field(filter->sub, obj + filter->offset, names[i], &member))
+			continue;
+		text = (char **)member;
+		if (str_empty(*text))
+			continue;
+		if (uuid_normalize(*text, uuid) < 0)
+			return error_set(err, 400, "%s: '%s' is no UUID", names[i], *text);
+		str_set(text, uuid);
+	}
+	return 0;
+}
+
 int
 query_read(const struct request *req, const struct model *options, void *obj,
     struct list_page *page, struct error *err)
 {
-	_free_ char *query = xstrdup(req->query);
-	char *rest = query, *part;
+	const char *at = str_or_empty(req->query);
 	_free_ char *whole = NULL, *contained = NULL;
 
 	if (request_query(req, "name", &whole, err) < 0 ||
@@ -125,19 +146,18 @@ query_read(const struct request *req, const struct model *options, void *obj,
 		return -1;
 	if (whole && contained)
 		return error_set(err, 400, "name and name_contains: only one of them can be given");
-	if (json_decode(options, req->body, req->body_len, obj, err) < 0)
+	if (json_decode_request(options, req->body, req->body_len, obj, err) < 0)
 		return -1;
-	while ((part = strsep(&rest, "&"))) {
-		_free_ char *text = NULL;
+	while (*at) {
+		_free_ char *key = NULL, *text = NULL;
 
-		part[strcspn(part, "=")] = '\0';
-		if (*part == '\0')
-			continue;
-		if (request_query(req, part, &text, err) < 0)
+		if (request_next_key(&at, &key, err) < 0)
 			return -1;
-		if (set_parameter(&options->fields[0], obj, page, part, str_or_empty(text), err) <
-		    0)
+		if (*key == '\0')
+			continue;
+		if (request_query(req, key, &text, err) < 0 ||
+		    set_parameter(&options->fields[0], obj, page, key, text, err) < 0)
 			return -1;
 	}
-	return 0;
+	return check_uuids(&options->fields[0], obj, err);
 }

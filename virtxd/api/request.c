@@ -36,31 +36,47 @@ decode(const char *text, size_t len)
 	return out;
 }
 
+/* The bytes of a parameter's name. */
+static size_t
+key_length(const char *part)
+{
+	return strcspn(part, "&=");
+}
+
+int
+request_next_key(const char **at, char **ret, struct error *err)
+{
+	const char *part = *at;
+	size_t len = strcspn(part, "&"), key_len = key_length(part);
+
+	*ret = decode(part, key_len);
+	if (!*ret)
+		return error_set(err, 400, "bad percent-encoding in the query parameter '%.*s'",
+		    key_len > 64 ? 64 : (int)key_len, part);
+	*at = part + len + (part[len] == '&');
+	return 0;
+}
+
 int
 request_query(const struct request *req, const char *name, char **ret, struct error *err)
 {
-	const char *p = str_or_empty(req->query);
+	const char *at = str_or_empty(req->query);
 
 	*ret = NULL;
-	while (*p) {
-		size_t len = strcspn(p, "&");
-		const char *equals = memchr(p, '=', len);
-		size_t key_len = equals ? (size_t)(equals - p) : len;
-		_free_ char *key = decode(p, key_len);
+	while (*at) {
+		const char *value = at + key_length(at);
+		_free_ char *key = NULL;
 
-		if (!key)
+		if (request_next_key(&at, &key, err) < 0)
+			return -1;
+		if (strcmp(key, name) != 0)
+			continue;
+		value += *value == '=';
+		*ret = decode(value, strcspn(value, "&"));
+		if (!*ret)
 			return error_set(err, 400,
-			    "bad percent-encoding in the query parameter '%.*s'",
-			    key_len > 64 ? 64 : (int)key_len, p);
-		if (strcmp(key, name) == 0) {
-			*ret = equals ? decode(equals + 1, len - key_len - 1) : xstrdup("");
-			if (!*ret)
-				return error_set(err, 400,
-				    "bad percent-encoding in the value of the query parameter '%s'",
-				    name);
-			return 0;
-		}
-		p += len + (p[len] == '&');
+			    "bad percent-encoding in the value of the query parameter '%s'", name);
+		return 0;
 	}
 	return 0;
 }

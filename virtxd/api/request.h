@@ -86,6 +86,9 @@ struct request_forward {
 /* A query parameter, percent-decoded; NULL when it is not there; the caller frees. 0 or -1 with a
  * 400 for a bad encoding. */
 int request_query(const struct request *req, const char *name, char **ret, struct error *err);
+/* The name of the parameter at *at of a query, percent-decoded, "" for none there; the caller
+ * frees. *at becomes the next. 0 or -1 with a 400 for a bad encoding. */
+int request_next_key(const char **at, char **ret, struct error *err);
 /* A query parameter that is true, false, 1, 0 or without a value (true); false where it is not
  * there. 0 or -1 with a 400. */
 int request_flag(const struct request *req, const char *name, bool *ret, struct error *err);

@@ -15,8 +15,8 @@ read_host(const struct request *req, char ret[UUID_TEXT_SIZE])
 	struct vm_register_options options = { 0 };
 	struct error ignored;
 
-	if (json_decode(&vm_register_options_model, req->body, req->body_len, &options, &ignored) <
-		0 ||
+	if (json_decode_request(
+		&vm_register_options_model, req->body, req->body_len, &options, &ignored) < 0 ||
 	    uuid_normalize(str_or_empty(options.host), ret) < 0)
 		ret[0] = '\0';
 	model_clear(&vm_register_options_model, &options);

@@ -33,7 +33,9 @@ create_here(
 	char uuid[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
-	if (maintainer_check_open(api, &err) < 0) {
+	if (maintainer_check_open(api, &err) < 0 ||
+	    placing_check_total(
+		api, str_or_empty(options->vmdef.name), &options->vmdef.memory, &err) < 0) {
 		request_reply_error(req, &err);
 		return;
 	}
@@ -67,14 +69,16 @@ create(struct api *api, struct request *req, const struct vm_create_options *opt
 		create_here(api, req, options, req->placement);
 }
 
-/* Whether this host may be the one, and has to be looked at for that. */
+/* Whether this host may be the one, and has to be looked at for that. A create sees by itself
+ * whether libvirt knows the CPU model. */
 static bool
-must_look(struct api *api, const struct vm_create_options *options)
+must_look(struct api *api, const struct vm_create_options *options, bool dry_run)
 {
 	char host[UUID_TEXT_SIZE] = "";
 	struct error ignored = { 0 };
 
-	if (options->vmdef.n_nets == 0 || action_ready(api, ACTION_NEEDS_LIBVIRT, &ignored) < 0)
+	if ((options->vmdef.n_nets == 0 && !(dry_run && vmdef_names_model(&options->vmdef))) ||
+	    action_ready(api, ACTION_NEEDS_LIBVIRT, &ignored) < 0)
 		return false;
 	uuid_normalize(str_or_empty(options->host), host);
 	return str_empty(options->host) || str_equal(host, inventory_self(api->inventory));
@@ -97,7 +101,7 @@ read_request(struct api *api, struct request *req, struct vm_create_options *opt
 }
 
 static void
-on_looked(struct api *api, struct request *req, const struct error *err)
+on_looked(struct api *api, struct request *req, const void *result, const struct error *err)
 {
 	struct vm_create_options options = { 0 };
 	bool dry_run;
@@ -117,7 +121,7 @@ api_vm_create(struct api *api, struct request *req)
 	if (read_request(api, req, &options, &dry_run) == 0) {
 		look.env = *keeper_env(api->keeper);
 		look.def = options.vmdef;
-		if (must_look(api, &options))
+		if (must_look(api, &options, dry_run))
 			action_look(api, req, WORK_VM_CHECK, &look, on_looked);
 		else
 			create(api, req, &options, dry_run, NULL);

@@ -181,10 +181,11 @@ migration_follow(struct api *api, const char *vm, const char *operation,
 	LIST_INSERT_HEAD(&api->migrations, migration, link);
 }
 
-/* Explains the host that is named, or all. */
+/* Explains the host that is named, or all; why: the VM cannot leave, NULL where nothing keeps it.
+ */
 static void
 explain(struct api *api, struct request *req, const struct inventory_vm *view,
-    const struct vm_migrate_options *options)
+    const struct vm_migrate_options *options, const char *why)
 {
 	char target[UUID_TEXT_SIZE] = "";
 	struct placement_need need = {
@@ -201,17 +202,49 @@ explain(struct api *api, struct request *req, const struct inventory_vm *view,
 		request_reply_error(req, &err);
 		return;
 	}
-	placing_explain(api, req, &need);
+	placing_explain_stay(api, req, &need, why);
+}
+
+static void
+on_looked(struct api *api, struct request *req, const void *result, const struct error *err)
+{
+	const struct vm_stays_result *stays = result;
+	struct vm_migrate_options options = { 0 };
+
+	if (err) {
+		request_reply_error(req, err);
+		return;
+	}
+	if (action_read(req, &options) < 0)
+		return;
+	if (action_find_vm(api, req) == 0)
+		explain(api, req, inventory_find_vm(api->inventory, req->param), &options,
+		    stays->n_vms > 0 ? stays->vms[0].why : NULL);
+	model_clear(&vm_migrate_options_model, &options);
+}
+
+/* What keeps the VM here is known where it is. */
+static void
+look(struct api *api, struct request *req, const struct vm_migrate_options *options)
+{
+	struct work_uuid vm = { .uuid = req->param };
+	const struct vm_stays_request stays = {
+		.env = *keeper_env(api->keeper),
+		.vms = &vm,
+		.n_vms = 1,
+		.live = options->migration_type == MIGRATION_TYPE_LIVE,
+	};
+
+	if (action_check_ready(api, req, ACTION_NEEDS_LIBVIRT) == 0)
+		action_look(api, req, WORK_VM_STAYS, &stays, on_looked);
 }
 
 static void
 migrate(
     struct api *api, struct request *req, const struct vm_migrate_options *options, bool dry_run)
 {
-	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
-
 	if (dry_run)
-		explain(api, req, view, options);
+		look(api, req, options);
 	else if (action_check_ready(api, req, ACTION_NEEDS_LOCKSPACE) == 0)
 		departure_start(api, req, options);
 }

@@ -3,6 +3,7 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/placing.h"
 #include "proto/vmdef.h"
 
 /* To run, a VM has to hold the leases of its disks. */
@@ -14,27 +15,53 @@ need_of_start(const struct api *api, const struct request *req, bool cloud_init)
 	return action_need_of(vmdef_leases(&view->vm.def) + cloud_init);
 }
 
+/* Of one that is on already the job tells that. */
+static int
+check_memory(struct api *api, const struct request *req, struct error *err)
+{
+	const struct vm *vm = &inventory_find_vm(api->inventory, req->param)->vm;
+
+	if (vm->runinfo.runstate != VMRUNSTATE_POWEROFF &&
+	    vm->runinfo.runstate != VMRUNSTATE_CRASHED)
+		return 0;
+	return placing_check_total(api, vm->uuid, &vm->def.memory, err);
+}
+
+static void
+boot(struct api *api, struct request *req, const struct vm_boot_options *options, bool if_needed)
+{
+	struct vm_boot_request boot = { .if_needed = if_needed };
+	struct error err = { 0 };
+
+	if (action_find_vm(api, req) < 0)
+		return;
+	if (check_memory(api, req, &err) < 0) {
+		request_reply_error(req, &err);
+		return;
+	}
+	if (action_check_ready(api, req, need_of_start(api, req, options->n_cloud_init > 0)) < 0)
+		return;
+	boot.env = *keeper_env(api->keeper);
+	boot.uuid = req->param;
+	boot.cloud_init = options->cloud_init;
+	boot.n_cloud_init = options->n_cloud_init;
+	action_start(api, req, WORK_VM_BOOT, &boot, req->param, 204);
+}
+
 void
 api_vm_boot(struct api *api, struct request *req)
 {
 	struct vm_boot_options options = { 0 };
-	struct vm_boot_request boot = { 0 };
 	struct error err = { 0 };
+	bool if_needed;
 
 	if (action_read(req, &options) < 0)
 		return;
 	if (vm_boot_options_check(&options, &err) < 0 ||
-	    request_flag(req, "if_needed", &boot.if_needed, &err) < 0) {
+	    request_flag(req, "if_needed", &if_needed, &err) < 0)
 		request_reply_error(req, &err);
-	} else if (action_find_vm(api, req) == 0 &&
-		   action_check_ready(
-		       api, req, need_of_start(api, req, options.n_cloud_init > 0)) == 0) {
-		boot.env = *keeper_env(api->keeper);
-		boot.uuid = req->param;
-		boot.cloud_init = options.cloud_init;
-		boot.n_cloud_init = options.n_cloud_init;
-		action_start(api, req, WORK_VM_BOOT, &boot, req->param, 204);
-	}
+	else
+		boot(api, req, &options, if_needed);
 	model_clear(&vm_boot_options_model, &options);
 }
 

@@ -70,10 +70,10 @@ check(struct api *api, const char *vm, const struct vm_reservation *options,
 	return options->chosen ? check_placement(api, vm, def, err) : 0;
 }
 
-/* What is known of the lockspace may be a moment old: a VM that came without it would run with
- * nobody to keep its leases. */
+/* What is known may be a moment old: a VM that came without the lockspace would run with nobody to
+ * keep its leases, and one that came without the storage on another disk. */
 static void
-looked(struct api *api, struct request *req, const struct error *cause)
+looked(struct api *api, struct request *req, const void *result, const struct error *cause)
 {
 	struct vm_reservation options = { 0 };
 	struct error err = { 0 };
@@ -87,7 +87,6 @@ looked(struct api *api, struct request *req, const struct error *cause)
 	reservation_release(api->inventory, req->param, options.operation);
 	model_clear(&vm_reservation_model, &options);
 	err = *cause;
-	error_wrap(&err, "lockspace");
 	wrap_with_self(api, &err);
 	placing_refuse(api, req, &err);
 }
@@ -95,7 +94,11 @@ looked(struct api *api, struct request *req, const struct error *cause)
 static void
 reserve(struct api *api, struct request *req, const struct vm_reservation *options)
 {
-	struct lockspace_watch_request look = { .env = *keeper_env(api->keeper) };
+	struct storage_look_request look = {
+		.env = *keeper_env(api->keeper),
+		.lockspace = options->leases > 0,
+		.vm = req->param,
+	};
 	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
 	struct vmdef def = {
 		.name = options->name,
@@ -112,11 +115,12 @@ reserve(struct api *api, struct request *req, const struct vm_reservation *optio
 	if (!here && !options->renew)
 		r = check(api, req->param, options, &def, &err);
 	if (!here && r == 0)
-		r = reservation_hold(api->inventory, req->param, options->operation, &def, &err);
+		r = reservation_hold(
+		    api->inventory, req->client, req->param, options->operation, &def, &err);
 	if (r < 0)
 		placing_refuse(api, req, &err);
-	else if (options->leases && !here && !options->renew)
-		action_look(api, req, WORK_LOCKSPACE_WATCH, &look, looked);
+	else if (!here && !options->renew)
+		action_look(api, req, WORK_STORAGE_LOOK, &look, looked);
 	else
 		request_reply(req, 204);
 }

@@ -2,12 +2,36 @@
 #include "api/action.h"
 #include "api/context.h"
 #include "api/handlers.h"
+#include "api/placing.h"
 #include "proto/vmdef.h"
 
 static enum action_need
 need_of(const struct vmdef *def, const struct inventory_vm *view)
 {
 	return action_need_of(vmdef_leases(def) + vmdef_leases(&view->vm.def));
+}
+
+/* Memory that it has already is no reason not to change the rest. */
+static int
+check_memory(
+    struct api *api, const struct vmdef *def, const struct inventory_vm *view, struct error *err)
+{
+	if (def->memory.total <= view->vm.def.memory.total)
+		return 0;
+	return placing_check_total(api, view->vm.uuid, &def->memory, err);
+}
+
+/* Sizes that GET shows go back as they came, whatever became of the images meanwhile. */
+static void
+forget_shown_sizes(struct vmdef *def, const struct vmdef *shown)
+{
+	for (size_t i = 0; i < def->n_disks + 1; i++) {
+		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
+		const struct disk *known = vmdef_find_disk(shown, disk->path);
+
+		if (known && known->size == disk->size)
+			disk->size = 0;
+	}
 }
 
 void
@@ -23,9 +47,11 @@ api_vm_update(struct api *api, struct request *req)
 	if (action_find_vm(api, req) == 0) {
 		view = inventory_find_vm(api->inventory, req->param);
 		if (vmdef_check_update(&options.vmdef, &view->vm.def, api->config->storage_root,
-			"vmdef", &err) < 0) {
+			"vmdef", &err) < 0 ||
+		    check_memory(api, &options.vmdef, view, &err) < 0) {
 			request_reply_error(req, &err);
 		} else if (action_check_ready(api, req, need_of(&options.vmdef, view)) == 0) {
+			forget_shown_sizes(&options.vmdef, &view->vm.def);
 			update.env = *keeper_env(api->keeper);
 			update.uuid = req->param;
 			update.def = options.vmdef;

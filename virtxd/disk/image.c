@@ -5,19 +5,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "disk/access.h"
 #include "disk/command.h"
 #include "disk/path.h"
+#include "proto/json.h"
 #include "proto/vmdef.h"
 
-/* The owner is the daemon until libvirt gives a running VM's image to QEMU's user; the group, which
- * a set-group-ID directory hands down, may read. */
-#define IMAGE_MODE 0640
 /* Slow storage without fallocate() is written through; the job's own deadline may be shorter. */
-#define CREATE_TIMEOUT (6 * 3600)
-#define CREATE_MEMORY  ((size_t)4 << 30)
-#define STAGED_SIZE    96
+#define CREATE_TIMEOUT	(6 * 3600)
+#define CREATE_MEMORY	((size_t)4 << 30)
+#define MEASURE_TIMEOUT 60
+#define MEASURE_MAX	4096
+#define STAGED_SIZE	96
 
 struct creation {
 	int fd;
@@ -62,6 +64,79 @@ tell_progress(void *arg)
 	creation->progress(percent < 99 ? (int)percent : 99, creation->arg);
 }
 
+/* What a new image takes, in bytes. */
+struct extent {
+	int64_t written; /* in blocks, before a guest writes */
+	int64_t length;	 /* of the file */
+};
+
+static const struct field extent_fields[] = {
+	FIELD("required", struct extent, written),
+	FIELD("fully-allocated", struct extent, length),
+};
+static const struct model extent_model = { "ImageExtent", sizeof(struct extent), extent_fields,
+	ARRAY_SIZE(extent_fields) };
+
+/* Of qcow2 the tables are written whole: 10 bytes for each cluster of 64 KiB. */
+static int
+measure_qcow2(int64_t size, struct extent *ret, struct error *err)
+{
+	_buffer_ struct buffer out = { 0 };
+	char bytes[32];
+	const char *const argv[] = { "qemu-img", "measure", "--output=json", "-O", "qcow2",
+		"--size", bytes, NULL };
+	struct command command = {
+		.argv = argv,
+		.timeout = MEASURE_TIMEOUT,
+		.memory = CREATE_MEMORY,
+		.output_max = MEASURE_MAX,
+	};
+
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)size);
+	if (command_run(&command, &out, err) < 0)
+		return -1;
+	if (json_decode(&extent_model, str_or_empty(out.data), out.len, ret, err) < 0) {
+		err->status = 507;
+		return error_wrap(err, "the answer of qemu-img measure is not understood");
+	}
+	return 0;
+}
+
+/*
+ * Whether the file system takes the image: a file of that length, and what is written to it at
+ * once. Without that the tables of a huge image fill it before qemu-img fails.
+ */
+static int
+check_room(int fd, const struct disk *disk, struct error *err)
+{
+	bool thick = disk->prov == DISK_PROV_MODE_THICK;
+	int64_t size = (int64_t)disk->size << 20, free;
+	struct extent extent = { .length = size };
+	struct statvfs fs;
+
+	if (vmdef_disk_format(disk->path) == DISK_FORMAT_QCOW2 &&
+	    measure_qcow2(size, &extent, err) < 0)
+		return -1;
+	if (thick)
+		extent.written = extent.length;
+	if (ftruncate(fd, extent.length) < 0)
+		return error_errno(err, 507, errno, "its file cannot be %lld MiB long",
+		    (long long)(extent.length >> 20));
+	if (ftruncate(fd, 0) < 0 || fstatvfs(fd, &fs) < 0)
+		return error_errno(err, 507, errno, "cannot find out what room there is");
+	/* A server without bounds may say that it has all that a number can tell. */
+	if (fs.f_frsize == 0 || fs.f_bavail > (uint64_t)INT64_MAX / fs.f_frsize)
+		return 0;
+	free = (int64_t)(fs.f_bavail * fs.f_frsize);
+	/* A file system of no blocks does not tell. */
+	if (fs.f_blocks == 0 || extent.written <= free)
+		return 0;
+	return error_errno(err, 507, ENOSPC,
+	    "a %s disk of %d MiB takes %lld MiB at once, and %lld MiB are free",
+	    enum_word(&disk_prov_mode_enum, disk->prov), disk->size,
+	    (long long)(extent.written >> 20), (long long)(free >> 20));
+}
+
 /* Fills the opened, empty file. */
 static int
 fill(int fd, const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
@@ -90,6 +165,8 @@ fill(int fd, const struct disk *disk, void (*progress)(int percent, void *arg), 
 	default:
 		return error_set(err, 400, "its name tells no image format");
 	}
+	if (check_room(fd, disk, err) < 0)
+		return -1;
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
 	snprintf(size, sizeof(size), "%dM", disk->size);
 
@@ -146,25 +223,24 @@ image_create(const char *root, const char *uuid, const struct disk *disk,
 		return error_set(
 		    err, 400, "image '%s' needs a size and a provisioning", disk->path);
 	if (staged_name(root, uuid, disk, staged, err) < 0 ||
-	    path_open_dir(root, disk->path, true, &dir, &base, err) < 0)
+	    path_open_dir(root, disk->path, PATH_MAKE, &dir, &base, err) < 0)
 		return error_wrap(err, "cannot create image '%s'", disk->path);
 	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return error_set(err, 507, "cannot create image '%s': %s is there already",
 		    disk->path, path_kind(st.st_mode));
-	fd = openat(dir, staged, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, IMAGE_MODE);
+	fd = openat(dir, staged, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_errno(
 		    err, 507, errno, "cannot create image '%s' as '%s'", disk->path, staged);
 
-	if (fchmod(fd, IMAGE_MODE) < 0)
-		r = error_errno(err, 507, errno, "cannot set its mode");
-	else
+	r = access_give(fd, ACCESS_IMAGE, err);
+	if (r == 0)
 		r = fill(fd, disk, progress, arg, err);
 	if (r == 0)
 		r = publish(dir, staged, base, err);
 	if (r < 0) {
 		error_wrap(err, "cannot create image '%s'", disk->path);
-		if (unlinkat(dir, staged, 0) < 0)
+		if (unlinkat(dir, staged, 0) < 0 && errno != ENOENT)
 			error_append(err, "its leftover '%s' is still there", staged);
 	}
 	return r;
@@ -176,7 +252,8 @@ open_dir(const char *root, const struct disk *disk, int *dir, const char **base,
 {
 	struct error cause = { 0 };
 
-	if (path_open_dir(root, disk->path, false, dir, base, &cause) == 0 || cause.status == 404)
+	if (path_open_dir(root, disk->path, PATH_FIND, dir, base, &cause) == 0 ||
+	    cause.status == 404)
 		return 0;
 	if (err)
 		*err = cause;
@@ -248,6 +325,22 @@ image_undo(const char *root, const char *uuid, const struct disk *disk, struct e
 	if (drop(dir, staged, disk, err) < 0)
 		return -1;
 	return sync_dir(dir, disk, err);
+}
+
+int
+image_mend(const char *root, const struct disk *disk, struct error *err)
+{
+	_close_ int dir = -1, fd = -1;
+	const char *base;
+	struct stat st;
+
+	if (path_open_dir(root, disk->path, PATH_MEND, &dir, &base, err) < 0)
+		return -1;
+	if (disk->man != DISK_MAN_MODE_MANAGED)
+		return 0;
+	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	return access_mend_file(fd, ACCESS_IMAGE, err);
 }
 
 int

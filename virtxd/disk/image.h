@@ -17,12 +17,14 @@ struct image_info {
 	int64_t size;		  /* virtual, bytes */
 	int64_t allocation;	  /* blocks on storage, bytes */
 	int64_t physical;	  /* length of the file, bytes */
+	uint64_t names;		  /* hard links of the file, 0 for a lun */
 	enum disk_prov_mode prov; /* thin or thick */
 };
 
 /* Makes disk->path (disk->size MiB, prov thin or thick, format by suffix) for this VM. 507 when
- * something is there already, or a leftover of an earlier process is. Undone on failure, but for
- * directories that were made. progress may be NULL. */
+ * something is there already, or a leftover of an earlier process is, or the storage has no room
+ * for what would be written. Undone on failure, but for directories that were made. progress may be
+ * NULL. */
 int image_create(const char *root, const char *uuid, const struct disk *disk,
     void (*progress)(int percent, void *arg), void *arg, struct error *err);
 /* The operation is complete: drops the staged name. None there is fine. */
@@ -30,6 +32,8 @@ int image_commit(const char *root, const char *uuid, const struct disk *disk, st
 /* Undoes image_create, also a half-done one of an earlier process; never removes a file that this
  * VM did not stage. */
 int image_undo(const char *root, const char *uuid, const struct disk *disk, struct error *err);
+/* Gives QEMU's group the folders of the image, as PATH_MEND, and the image where it is managed. */
+int image_mend(const char *root, const struct disk *disk, struct error *err);
 /* Removes the image. A missing file is fine. */
 int image_delete(const char *root, const struct disk *disk, struct error *err);
 /* Inspects an existing image by the opened file; refuses (422) backing files, external data files,
@@ -41,6 +45,9 @@ int image_inspect(
 int image_check(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
 
+/* What a qcow2 image stands on, by its header and whatever its own name: a path, where it names
+ * one, the caller's; NULL for nothing. */
+int image_base(const char *root, const char *path, char **ret, struct error *err);
 /* 409 when a process has the image open for a guest, on any host where the storage tells of locks;
  * one that is not there is fine. */
 int image_check_unused(const char *root, const struct disk *disk, struct error *err);

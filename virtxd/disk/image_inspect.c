@@ -151,6 +151,7 @@ inspect(int fd, const struct disk *disk, struct image_info *ret, struct error *e
 		return error_errno(err, 507, errno, "cannot get its size");
 	info.allocation = (int64_t)st.st_blocks * 512;
 	info.physical = st.st_size;
+	info.names = st.st_nlink;
 	switch (vmdef_disk_format(disk->path)) {
 	case DISK_FORMAT_QCOW2:
 		if (inspect_qcow2(fd, &info, err) < 0)
@@ -169,7 +170,8 @@ inspect(int fd, const struct disk *disk, struct image_info *ret, struct error *e
 	return 0;
 }
 
-/* An image of another format under this name would be taken byte for byte, header and all. */
+/* An image of another format under this name would be taken byte for byte, header and all. A LUKS
+ * header is no such: a guest that encrypts its disk itself begins it with one. */
 static int
 check_raw_content(int fd, struct error *err)
 {
@@ -222,6 +224,8 @@ request_alignment(int fd)
 static int
 check_raw_size(int fd, int64_t size, struct error *err)
 {
+	if (size == 0)
+		return error_set(err, 422, "it is a disk of no bytes");
 	if (size % 512 != 0)
 		return error_set(
 		    err, 422, "its %lld bytes are no multiple of 512", (long long)size);
@@ -273,11 +277,36 @@ image_check(const char *root, const struct disk *disk, struct image_info *ret, s
 }
 
 int
+image_base(const char *root, const char *path, char **ret, struct error *err)
+{
+	_free_ char *name = NULL;
+	_close_ int fd = -1;
+	struct stat st;
+
+	*ret = NULL;
+	/* Into a raw image its guest writes what it likes. */
+	if (vmdef_disk_format(path) == DISK_FORMAT_RAW)
+		return 0;
+	if (path_open_file(root, path, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	if (qcow2_backing(fd, &name, err) < 0)
+		return error_wrap(err, "cannot use image '%s'", path);
+	/* As QEMU does: what has a protocol ("nbd://", "json:") is no path. */
+	if (name && name[0] != '/' && !strchr(name, ':'))
+		*ret = xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
+	else
+		*ret = steal_ptr(name);
+	return 0;
+}
+
+int
 image_check_unused(const char *root, const struct disk *disk, struct error *err)
 {
-	/* The bytes that QEMU locks: what it does to the image, and what others may do. */
+	/* The bytes that QEMU locks: what it does to the image from 100 on, what others may not do
+	 * from 200 on. Who only reads and minds no writer, as qemu-img does for an inspection,
+	 * locks byte 100 alone. */
 	struct flock lock = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 200
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 199
 	};
 	struct error cause = { 0 };
 	_close_ int fd = -1;

@@ -200,9 +200,10 @@ lease_create(const char *root, const char *name, const char *uuid, struct error 
 		return error_errno(err, 507, errno, "cannot open '%s/lock'", root);
 	if (fstatat(lock, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return occupied(root, name, err);
-	if (mkdirat(lock, temporary, 0700) < 0)
-		return error_errno(err, 507, errno, "cannot make '%s' of resource '%s'%s",
-		    temporary, name, errno == EEXIST ? ", a leftover of an earlier operation" : "");
+	r = lockfile_make_dir(lock, temporary);
+	if (r < 0)
+		return error_errno(err, 507, -r, "cannot make '%s' of resource '%s'%s", temporary,
+		    name, r == -EEXIST ? ", a leftover of an earlier operation" : "");
 
 	r = lockfile_make(lock, temporary, RESOURCE_MODE, name, &fd, err);
 	if (r == 0)
@@ -381,7 +382,7 @@ lease_delete(const char *root, struct lease *lease, struct error *err)
 	/* Of an earlier deletion that was cut short. */
 	r = lockfile_remove(lock, away, name);
 	if (r == 0)
-		r = lockfile_rename(lock, name, away);
+		r = rename_at(lock, name, lock, away);
 	if (r < 0)
 		return error_errno(err, 507, -r, "cannot delete resource '%s'", name);
 	lease_release(lease);
@@ -410,7 +411,7 @@ lease_discard(const char *root, const char *name, const char *uuid, struct error
 		return error_errno(err, 507, errno, "cannot open '%s/lock'", root);
 	r = lockfile_remove(lock, away, name);
 	if (r == 0)
-		r = lockfile_rename(lock, name, away);
+		r = rename_at(lock, name, lock, away);
 	if (r == 0)
 		r = lockfile_remove(lock, away, name);
 	if (r < 0 && r != -ENOENT)

@@ -117,6 +117,10 @@ int lockspace_state(const char *root, enum lockspace_state *state, int *host_id,
 /* Joins: first_id is tried first (1..2000), then upward with wrap-around past ids that are busy.
  * Blocks about 2 x io_timeout. */
 int lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, struct error *err);
+/* Leaves it: 1 when this host is not in it any more, 0 while a process holds a lease in it or
+ * somebody else's joining is under way. 503 when the daemon does not answer. Blocks until the
+ * storage has it. */
+int lockspace_leave(const char *root, struct error *err);
 /* md5(host uuid)'s first four bytes big-endian, mod 2000, plus 1. */
 int lockspace_default_id(const char *host_uuid);
 

@@ -45,20 +45,17 @@ lockfile_make(
 }
 
 int
-lockfile_rename(int parent, const char *dir, const char *name)
+lockfile_make_dir(int parent, const char *dir)
 {
-	struct stat before, after;
-	int r;
-
-	if (fstatat(parent, dir, &before, AT_SYMLINK_NOFOLLOW) < 0)
+	if (mkdirat(parent, dir, 0700) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return -errno;
-	if (renameat(parent, dir, parent, name) == 0)
-		return 0;
-	r = -errno;
-	if (fstatat(parent, name, &after, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    before.st_dev == after.st_dev && before.st_ino == after.st_ino)
-		return 0;
-	return r;
+	/* The answer of an NFS server may have been lost, which says this when it is asked again:
+	 * then nothing is in it. */
+	if (unlinkat(parent, dir, AT_REMOVEDIR) < 0)
+		return -EEXIST;
+	return mkdirat(parent, dir, 0700) < 0 ? -errno : 0;
 }
 
 int
@@ -70,7 +67,7 @@ lockfile_publish(int parent, const char *dir, int fd, const char *name)
 	dir_fd = openat(parent, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir_fd < 0 || fsync(fd) < 0 || fsync(dir_fd) < 0)
 		return -errno;
-	r = lockfile_rename(parent, dir, name);
+	r = rename_at(parent, dir, parent, name);
 	if (r < 0)
 		return r == -ENOTEMPTY ? -EEXIST : r;
 	return fsync(parent) < 0 ? -errno : 0;
@@ -89,6 +86,20 @@ lockfile_remove(int parent, const char *dir, const char *file)
 	if (unlinkat(parent, dir, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
+}
+
+void
+lockfile_append_group(struct error *err, const char *path)
+{
+	gid_t gid = daemon_group();
+	struct stat st;
+
+	if (gid == (gid_t)-1 || stat(path, &st) < 0 || st.st_gid == gid)
+		return;
+	error_append(err,
+	    "'%s' is for the group %u, and '" GROUP "' is %u on this host: it has to have the same "
+	    "number on all hosts",
+	    path, (unsigned int)st.st_gid, (unsigned int)gid);
 }
 
 int

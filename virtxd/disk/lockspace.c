@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sanlock: making and joining the lockspace. */
+/* sanlock: making, joining and leaving the lockspace. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -224,11 +224,41 @@ lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, str
 			return -1;
 		if (state == LOCKSPACE_JOINED)
 			return 0;
-		if (rv != -EINPROGRESS)
-			return lockfile_error(
+		if (rv != -EINPROGRESS) {
+			(void)lockfile_error(
 			    err, 503, rv, "cannot join lockspace '%s' with host_id %d", path, id);
+			/* Whatever kept sanlock from opening the file, it calls it ENODEV. */
+			lockfile_append_group(err, path);
+			return -1;
+		}
 	}
 	return error_set(err, 503, "all host_ids of lockspace '%s' are busy", path);
+}
+
+int
+lockspace_leave(const char *root, struct error *err)
+{
+	_free_ char *path = space_path(root);
+	enum lockspace_state state;
+	struct sanlk_lockspace space;
+	int rv, id = 0;
+
+	if (lockspace_state(root, &state, &id, err) < 0)
+		return -1;
+	if (state == LOCKSPACE_ABSENT)
+		return 1;
+	if (state == LOCKSPACE_JOINING)
+		return 0;
+	if (space_init(&space, path, id, err) < 0)
+		return -1;
+	/* Without the flag sanlock would kill the VMs that hold leases. */
+	rv = sanlock_rem_lockspace(&space, SANLK_REM_UNUSED);
+	if (rv == 0 || rv == -ENOENT)
+		return 1;
+	if (rv == -EBUSY || rv == -EINPROGRESS)
+		return 0;
+	return lockfile_error(
+	    err, 503, rv, "cannot leave lockspace '%s' with host_id %d", path, id);
 }
 
 int

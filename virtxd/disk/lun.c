@@ -10,6 +10,8 @@
 
 #include "disk/command.h"
 #include "disk/image.h"
+#include "disk/lun_answer.h"
+#include "disk/lun_name.h"
 #include "disk/path.h"
 
 #define WIPE_TIMEOUT 600 /* seconds for each program that is run */
@@ -154,7 +156,9 @@ lun_wipe(
 	int64_t size = 0;
 	int r;
 
-	if (open_device(disk, O_RDWR, &fd, &st, err) < 0 || device_size(fd, disk, &size, err) < 0)
+	if (open_device(disk, O_RDWR, &fd, &st, err) < 0 ||
+	    lun_confirm(LUN_HOST, disk, st.st_rdev, err) < 0 ||
+	    device_size(fd, disk, &size, err) < 0)
 		return -1;
 	/* By the open device: a name in /dev/disk may point elsewhere in the next moment. */
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "disk/lun_answer.h"
 #include "disk/path.h"
 #include "proto/table.h"
 #include "proto/vmdef.h"
@@ -262,13 +263,15 @@ lun_check_path(const char *host, const struct disk *disk, char lease[49], struct
 {
 	_free_ char *by_id = NULL;
 	struct error ignored = { 0 };
+	dev_t device = 0;
 	char named[49];
 
-	if (lun_identify(host, disk, &by_id, lease, err) < 0)
+	if (lun_identify(host, disk, &by_id, lease, err) < 0 ||
+	    find_device(host, disk, &device, err) < 0)
 		return -1;
 	if (is_by_wwid(disk->path) && disk_resource_name(disk, "", named, &ignored) == 0 &&
 	    strcmp(named, lease) == 0)
-		return 0;
+		return lun_confirm(host, disk, device, err);
 	return error_set(err, 422, "lun '%s' need not be the same LUN on every host: use '%s'",
 	    disk->path, by_id);
 }

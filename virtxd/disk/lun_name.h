@@ -27,7 +27,7 @@ int lun_identify(
 int lun_leases(
     const char *host, const struct disk *disk, char (**ret)[49], size_t *n, struct error *err);
 /* Whether the path means this LUN on every host, and its text gives the resource's name: else 422
- * that says which path does. */
+ * that says which path does; and whether the device still is that LUN, as lun_confirm has it. */
 int lun_check_path(const char *host, const struct disk *disk, char lease[49], struct error *err);
 
 #endif

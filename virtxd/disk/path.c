@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk/access.h"
+
 const char *
 path_kind(mode_t mode)
 {
@@ -57,25 +59,46 @@ check(const char *root, const char *path, struct error *err)
 	return 0;
 }
 
+/* Makes the folder name in dir, and opens it to QEMU. */
+static int
+make_folder(int dir, const char *name, struct error *err)
+{
+	_close_ int fd = -1;
+
+	if (mkdirat(dir, name, 0700) < 0)
+		return errno == EEXIST ? 0 : error_errno(err, 507, errno, "mkdir");
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		error_errno(err, 507, errno, "open");
+	else if (access_give(fd, ACCESS_FOLDER, err) == 0)
+		return 0;
+	unlinkat(dir, name, AT_REMOVEDIR);
+	return -1;
+}
+
+static void
+mend_folder(int dir)
+{
+	_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		access_mend_folder(fd);
+}
+
 /* Opens the directory name in *dir, and puts it in its place; upto is the length of path with it.
  */
 static int
-descend(int *dir, const char *name, bool make, const char *path, int upto, struct error *err)
+descend(
+    int *dir, const char *name, enum path_how how, const char *path, int upto, struct error *err)
 {
 	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
 	int fd;
 
 	fd = openat(*dir, name, flags);
-	if (fd < 0 && errno == ENOENT && make) {
-		/* With the umask out of the way, and not by chmod, which would take away a
-		 * set-group-ID bit that the directory inherits. */
-		mode_t old = umask(0);
-		int r = mkdirat(*dir, name, 0750) < 0 ? errno : 0;
-
-		umask(old);
-		if (r && r != EEXIST)
-			return error_errno(err, 507, r, "cannot make directory '%.*s'", upto, path);
+	if (fd < 0 && errno == ENOENT && how == PATH_MAKE) {
+		if (make_folder(*dir, name, err) < 0)
+			return error_wrap(err, "cannot make directory '%.*s'", upto, path);
 		fd = openat(*dir, name, flags);
 	}
 	if (fd < 0) {
@@ -87,13 +110,15 @@ descend(int *dir, const char *name, bool make, const char *path, int upto, struc
 		return error_errno(
 		    err, r == ENOENT ? 404 : 507, r, "cannot open directory '%.*s'", upto, path);
 	}
+	if (how != PATH_FIND)
+		mend_folder(fd);
 	util_close(dir);
 	*dir = fd;
 	return 0;
 }
 
 int
-path_open_dir(const char *root, const char *path, bool make, int *ret_fd, const char **base,
+path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd, const char **base,
     struct error *err)
 {
 	char name[NAME_MAX + 1];
@@ -110,7 +135,8 @@ path_open_dir(const char *root, const char *path, bool make, int *ret_fd, const 
 	for (at = path + strlen(root) + 1; (slash = strchr(at, '/')); at = slash + 1, ds = false) {
 		memcpy(name, at, slash - at);
 		name[slash - at] = '\0';
-		if (descend(&dir, name, make && !ds, path, (int)(slash - path), err) < 0)
+		if (descend(&dir, name, ds && how == PATH_MAKE ? PATH_MEND : how, path,
+			(int)(slash - path), err) < 0)
 			return -1;
 	}
 
@@ -132,7 +158,7 @@ path_open_file(
 	char self[32];
 	int fd;
 
-	if (path_open_dir(root, path, false, &dir, &base, err) < 0)
+	if (path_open_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
 	/* What it is must be known before it is opened for real: opening a device has effects. */
 	it = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -9,12 +9,18 @@
 
 /*
  * Opens the directory of path (absolute, under ROOT/ds/) component by component, so that no symlink
- * below ROOT is followed and ".." is refused; makes missing directories 0750 where make, but never
- * ROOT/ds itself: without it the storage is not mounted. *base points into path. 404 when it is not
- * there, 422 when something on the way is no directory.
+ * below ROOT is followed and ".." is refused; *base points into path. 404 when it is not there, 422
+ * when something on the way is no directory.
  */
-int path_open_dir(const char *root, const char *path, bool make, int *ret_fd, const char **base,
-    struct error *err);
+enum path_how {
+	PATH_FIND,
+	PATH_MAKE, /* also what is missing, but never ROOT/ds: without it the storage is not
+		      mounted */
+	PATH_MEND, /* folders that were made for a QEMU of root's are given to this one's group, as
+		      PATH_MAKE does */
+};
+int path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd,
+    const char **base, struct error *err);
 /*
  * Opens the regular file itself, O_NOFOLLOW|O_CLOEXEC|flags; refuses (422) what is no regular file
  * naming what it is, without opening it. 404 when it is not there.

@@ -21,6 +21,7 @@
 #define CLUSTER_BITS_MIN 9
 #define CLUSTER_BITS_MAX 21
 #define L1_MAX		 (UINT32_C(32) << 20 >> 3)
+#define BACKING_NAME_MAX 1023
 /* A table may be named millions of times. */
 #define WALK_MS 60000
 
@@ -78,6 +79,28 @@ qcow2_check_header(int fd, struct error *err)
 		return error_set(err, 422, "it is encrypted");
 	if (be64toh(header.incompatible_features) & DATA_FILE)
 		return error_set(err, 422, "its data is in an external file");
+	return 0;
+}
+
+int
+qcow2_backing(int fd, char **ret, struct error *err)
+{
+	struct header header = { 0 };
+	char name[BACKING_NAME_MAX + 1] = "";
+	uint32_t size;
+
+	*ret = NULL;
+	if (read_header(fd, &header, err) < 0)
+		return -1;
+	size = be32toh(header.backing_file_size);
+	if (!header.backing_file_offset || size == 0)
+		return 0;
+	if (size > BACKING_NAME_MAX)
+		return error_set(err, 422, "the name of its backing file is too long");
+	if (pread(fd, name, size, (off_t)be64toh(header.backing_file_offset)) < 0)
+		return error_errno(err, 507, errno, "cannot read it");
+	if (name[0])
+		*ret = xstrdup(name);
 	return 0;
 }
 

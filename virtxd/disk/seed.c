@@ -9,12 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/access.h"
 #include "disk/command.h"
 #include "disk/path.h"
 #include "proto/uuid.h"
 
 #define TEMPORARY     ".seed.iso.new"
-#define SEED_MODE     0640
+#define SEED_MODE     0640 /* QEMU's group reads it */
 #define BUILD_TIMEOUT 60
 #define BUILD_MEMORY  ((size_t)512 << 20)
 /* Three texts of 256 KiB at most, and what the file systems take. */
@@ -122,29 +123,28 @@ make_image(const char *path, struct buffer *image, struct error *err)
 	return command_run(&command, image, err);
 }
 
-/* Writes the image under a temporary name, and gives it its own. */
+/* Writes the image under a temporary name. */
 static int
-write_image(int dir, const char *base, const struct buffer *image)
+write_temporary(int dir, const struct buffer *image, struct error *err)
 {
 	_close_ int fd = -1;
 	int r;
 
 	/* Of a build that was killed. */
 	if (unlinkat(dir, TEMPORARY, 0) < 0 && errno != ENOENT)
-		return -errno;
-	fd =
-	    openat(dir, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, SEED_MODE);
+		return error_errno(err, 507, errno, "cannot remove what was left of it");
+	fd = openat(dir, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return -errno;
+		return error_errno(err, 507, errno, "cannot make it");
+	if (access_give(fd, SEED_MODE, err) < 0)
+		return -1;
 	r = write_all(fd, image->data, image->len);
-	if (r < 0)
-		return r;
-	if (fchmod(fd, SEED_MODE) < 0 || fsync(fd) < 0)
-		return -errno;
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
 	/* NFS reports at close what it could not write. */
-	if (close(steal_fd(&fd)) < 0)
-		return -errno;
-	return renameat(dir, TEMPORARY, dir, base) < 0 || fsync(dir) < 0 ? -errno : 0;
+	if (close(steal_fd(&fd)) < 0 && r == 0)
+		r = -errno;
+	return r < 0 ? error_errno(err, 507, -r, "cannot write it") : 0;
 }
 
 static int
@@ -152,15 +152,20 @@ publish(const char *root, const char *path, const struct buffer *image, struct e
 {
 	_close_ int dir = -1;
 	const char *base;
-	int r;
 
-	if (path_open_dir(root, path, true, &dir, &base, err) < 0)
+	if (path_open_dir(root, path, PATH_MAKE, &dir, &base, err) < 0)
 		return -1;
-	r = write_image(dir, base, image);
-	if (r == 0)
-		return 0;
+	if (write_temporary(dir, image, err) == 0) {
+		int r = rename_at(dir, TEMPORARY, dir, base);
+
+		if (r == 0 && fsync(dir) < 0)
+			r = -errno;
+		if (r == 0)
+			return 0;
+		error_errno(err, 507, -r, "cannot give it its name");
+	}
 	unlinkat(dir, TEMPORARY, 0);
-	return error_errno(err, 507, -r, "cannot write it");
+	return -1;
 }
 
 static int
@@ -206,7 +211,7 @@ open_dir(const char *root, const char *path, int *dir, const char **base, struct
 {
 	struct error cause = { 0 };
 
-	if (path_open_dir(root, path, false, dir, base, &cause) == 0 || cause.status == 404)
+	if (path_open_dir(root, path, PATH_FIND, dir, base, &cause) == 0 || cause.status == 404)
 		return 0;
 	*err = cause;
 	return -1;
@@ -218,6 +223,24 @@ drop(int dir, const char *name, const char *path, struct error *err)
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return error_errno(err, 507, errno, "cannot remove '%s' of '%s'", name, path);
 	return 0;
+}
+
+int
+seed_mend(const char *root, const char *uuid, struct error *err)
+{
+	_free_ char *path = NULL;
+	_close_ int dir = -1, fd = -1;
+	char vm[UUID_TEXT_SIZE];
+	const char *base;
+	struct stat st;
+
+	if (check_uuid(uuid, vm, err) < 0)
+		return -1;
+	path = seed_path(root, vm);
+	if (path_open_dir(root, path, PATH_MEND, &dir, &base, err) < 0 ||
+	    path_open_file(root, path, O_RDONLY, &fd, &st, err) < 0)
+		return err->status == 404 ? 0 : -1;
+	return access_mend_file(fd, SEED_MODE, err);
 }
 
 int

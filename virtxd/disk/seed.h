@@ -18,6 +18,8 @@ char *seed_path(const char *root, const char *uuid);
  */
 int seed_build(const char *root, const char *run_dir, const char *uuid,
     const struct cloud_init_option *options, size_t n, struct error *err);
+/* Gives QEMU's group the CD and its folders; not there is fine. */
+int seed_mend(const char *root, const char *uuid, struct error *err);
 /* Removes what a seed_build that was killed has left; a complete CD stays. */
 int seed_undo(const char *root, const char *run_dir, const char *uuid, struct error *err);
 /* Removes the CD and its directory; not there is fine. */

@@ -215,9 +215,8 @@ find_letter(const char *letters, size_t n, char letter)
 	return at ? (int)(at - letters) : -1;
 }
 
-/* Reads man, prov and bus from an alias "ua-M_t_scsi_virtio-scsi_1"; false when it is not ours. */
-static bool
-read_alias(const char *alias, struct disk *disk)
+bool
+disk_xml_read_alias(const char *alias, struct disk *disk)
 {
 	int man, prov;
 
@@ -307,7 +306,7 @@ read_disk(const xmlNode *node, char *path, const char *order, struct found *foun
 	if (device < 0)
 		domain_info_foreign(
 		    info, "its device '%s' is of the kind '%s'", str_or_empty(target), word);
-	if (!read_alias(alias, &found->disk)) {
+	if (!disk_xml_read_alias(alias, &found->disk)) {
 		found->disk.bus = guess_bus(bus);
 		domain_info_foreign(info, "its disk '%s' has no alias of VirtX (it has '%s')",
 		    str_or_empty(target), str_or_empty(alias));

@@ -19,6 +19,8 @@ char *disk_xml_order(const struct vmdef *def);
 /* Adds the lease of a disk to the element devices. 400 for a lun whose path names no resource. */
 int disk_xml_add_lease(struct xml_tree *tree, xmlNode *devices, const struct disk *disk,
     const char *root, struct error *err);
+/* Reads man, prov and bus from an alias "ua-M_t_scsi_virtio-scsi_1"; false when it is not ours. */
+bool disk_xml_read_alias(const char *alias, struct disk *disk);
 /* Whether the element disk, with its source's path, is the cloud-init CD. */
 bool disk_xml_is_cloud_init(const xmlNode *node, const char *path, const char *root);
 

@@ -2,9 +2,12 @@
 /* What libvirt's capabilities and sysinfo XML tell of the host. */
 #include "domain/domain_xml.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "domain/xml.h"
+#include "proto/table.h"
 #include "proto/uuid.h"
 
 /* The first element of this name, from node on, whose attribute has this value. */
@@ -41,6 +44,50 @@ count_cells(const xmlNode *host)
 	return n > 0 ? n : 1;
 }
 
+/* The sizes of all pages but the smallest, which are no hugepages. */
+static void
+read_hugepages(const xmlNode *cpu, struct domain_caps *ret)
+{
+	unsigned int least = 0;
+
+	for (const xmlNode *pages = xml_child(cpu, "pages"); pages; pages = xml_next(pages)) {
+		/* libvirt writes every size in KiB. */
+		unsigned int size = (unsigned int)xml_attr_number(pages, "size", UINT_MAX);
+
+		if (!size)
+			continue;
+		if (!least || size < least) {
+			unsigned int other = least;
+
+			least = size;
+			size = other;
+		}
+		if (size)
+			*model_append(&ret->hugepages, &ret->n_hugepages) = size;
+	}
+}
+
+/* "+64055:+64055", the same for each type of guest; libvirt always has numbers there. */
+static void
+read_qemu_user(const xmlNode *host, int64_t *uid, int64_t *gid)
+{
+	const xmlNode *model = xml_child(host, "secmodel");
+	unsigned int u, g;
+	char end;
+
+	*uid = *gid = -1;
+	for (; model; model = xml_next(model)) {
+		_free_ char *name = xml_text(xml_child(model, "model"));
+		_free_ char *label = xml_text(xml_child(model, "baselabel"));
+
+		if (str_equal(name, "dac") && label &&
+		    sscanf(label, "+%10u:+%10u%c", &u, &g, &end) == 2) {
+			*uid = u;
+			*gid = g;
+		}
+	}
+}
+
 int
 domain_caps_read(const char *xml, struct domain_caps *ret, struct error *err)
 {
@@ -71,6 +118,9 @@ domain_caps_read(const char *xml, struct domain_caps *ret, struct error *err)
 	    find_with(xml_child(cpu, "counter"), "name", "tsc"), "frequency", INT64_MAX);
 	ret->kvm = has_kvm(caps, arch);
 	ret->nodes = count_cells(host);
+	ret->cpu = xml_node_text(cpu);
+	read_hugepages(cpu, ret);
+	read_qemu_user(host, &ret->qemu_uid, &ret->qemu_gid);
 	ret->arch = steal_ptr(arch);
 	return 0;
 }
@@ -84,6 +134,8 @@ domain_caps_clear(struct domain_caps *caps)
 	free(caps->arch);
 	free(caps->vendor);
 	free(caps->model);
+	free(caps->cpu);
+	free(caps->hugepages);
 	memset(caps, 0, sizeof(*caps));
 }
 

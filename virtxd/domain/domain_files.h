@@ -10,8 +10,9 @@ enum domain_file_kind {
 	DOMAIN_FILE_DEVICE,    /* a block device */
 	DOMAIN_FILE_VARIABLES, /* of UEFI */
 	DOMAIN_FILE_FIRMWARE,  /* a part of the installation */
-	DOMAIN_FILE_OTHER, /* a source of a type that is known on this host alone: path is the type
-			    */
+	DOMAIN_FILE_STATE,     /* what QEMU sends along while the VM runs, and keeps here else */
+	/* What is known on this host alone, as a device of its own: path is the type. */
+	DOMAIN_FILE_OTHER,
 };
 struct domain_file {
 	enum domain_file_kind kind;
@@ -19,6 +20,9 @@ struct domain_file {
 	char *path;
 	bool below; /* a disk stands on it, or is copied to it */
 };
+
+/* Where libvirt keeps the state of a VM's emulated TPM, below its UUID. */
+#define DOMAIN_TPM_FOLDER "/var/lib/libvirt/swtpm"
 
 /* All of them, backing files too; *ret is the caller's, for domain_files_free. 500 for XML that is
  * no domain's. */

@@ -58,15 +58,34 @@ int domain_xml_leases(const char *xml, unsigned int *ret, struct error *err);
 int domain_xml_lease_names(const char *xml, char (**ret)[49], size_t *n, struct error *err);
 void domain_info_clear(struct domain_info *info);
 
+/* A disk that should have a lease, for which the domain has none. */
+struct bare_disk {
+	char *target; /* "vda" */
+	char *path;
+	char *base; /* what it is a snapshot of, where that has its lease; or NULL */
+	bool ours;  /* VirtX made a disk in its place */
+};
+/*
+ * Appends those of a domain to *ret, for domain_bare_disks_free: managed disks by their alias, and
+ * luns and images under ROOT/ds that others have attached. What is read only needs no lease.
+ */
+int domain_bare_disks_read(
+    const char *xml, const char *root, struct bare_disk **ret, size_t *n, struct error *err);
+void domain_bare_disks_free(struct bare_disk *disks, size_t n);
+
 /* What libvirt's capabilities XML tells of the host. */
 struct domain_caps {
 	char *host_uuid;
 	char *arch;
 	char *vendor;
 	char *model;
-	int64_t tsc_hz; /* 0 unknown */
-	bool kvm;	/* for arch */
-	int nodes;	/* NUMA nodes, at least 1 */
+	int64_t tsc_hz;		    /* 0 unknown */
+	bool kvm;		    /* for arch */
+	int nodes;		    /* NUMA nodes, at least 1 */
+	int64_t qemu_uid, qemu_gid; /* whom QEMU runs as, -1 where libvirt does not say */
+	char *cpu;		    /* its element, as XML */
+	unsigned int *hugepages;    /* KiB, each size that the host knows */
+	size_t n_hugepages;
 };
 int domain_caps_read(const char *xml, struct domain_caps *ret, struct error *err);
 void domain_caps_clear(struct domain_caps *caps);

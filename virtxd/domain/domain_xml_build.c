@@ -120,10 +120,10 @@ build_cpu(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def, const
 	xmlNode *cpu = xml_add(tree, domain, "cpu", "check", "none", NULL);
 	xmlNode *node;
 
-	if (host || maximum || strcmp(model, "host-model") == 0)
-		xml_set(tree, cpu, "mode", model);
-	else
+	if (vmdef_names_model(def))
 		xml_add_text(tree, cpu, "model", model);
+	else
+		xml_set(tree, cpu, "mode", model);
 	if (host || maximum)
 		xml_set(tree, cpu, "migratable", "on");
 	node = xml_add(tree, cpu, "topology", NULL);

@@ -20,11 +20,13 @@ static const struct field journal_fields[] = {
 	FIELD("op", struct journal, op),
 	FIELD("uuid", struct journal, uuid),
 	FIELD_ARRAY("made", struct journal, made, disk),
+	FIELD_ARRAY("adopted", struct journal, adopted, disk),
 	FIELD_ARRAY("dropped", struct journal, dropped, disk),
 	FIELD("deletestorage", struct journal, deletestorage),
 	FIELD("target", struct journal, target),
 	FIELD("target_uri", struct journal, target_uri),
 	FIELD("foreign", struct journal, foreign),
+	FIELD("live", struct journal, live),
 	FIELD("ts", struct journal, ts),
 };
 const struct model journal_model = { "Journal", sizeof(struct journal), journal_fields,
@@ -68,13 +70,46 @@ check(const struct journal *journal, const char *name, const char *path, struct 
 	size_t len = strlen(str_or_empty(journal->uuid));
 
 	if (len != strlen(name) - strlen(SUFFIX) || strncmp(journal->uuid, name, len) != 0)
-		return error_set(err, 500, "the journal '%s' is of another VM ('%.64s')", path,
+		return error_set(err, 507, "the journal '%s' is of another VM ('%.64s')", path,
 		    str_or_empty(journal->uuid));
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
 		if (str_equal(journal->op, ops[i]))
 			return 0;
-	return error_set(err, 500, "the journal '%s' is of an unknown operation ('%.64s')", path,
+	return error_set(err, 507, "the journal '%s' is of an unknown operation ('%.64s')", path,
 	    str_or_empty(journal->op));
+}
+
+/* The file's text is the caller's. */
+static int
+load_text(const char *root, const char *host, const char *uuid, char **name, char **path,
+    char **text, size_t *len, struct error *err)
+{
+	_close_ int dir = -1;
+	bool absent;
+
+	dir = open_place(root, host, uuid, false, &absent, name, path, err);
+	if (absent)
+		return error_set(err, 404, "there is no '%s'", *path);
+	return dir < 0 ? -1 : store_load(dir, *name, *path, text, len, err);
+}
+
+static int
+parse(const char *text, size_t len, const char *name, const char *path, struct journal *journal,
+    struct error *err)
+{
+	struct error why = { 0 };
+
+	/* The 400 that the decoder gives is not the client's fault. */
+	if (json_decode(&journal_model, text, len, journal, &why) < 0)
+		error_set(err, 507, "the journal '%s' is malformed: %s", path, why.detail);
+	else if (check(journal, name, path, err) == 0)
+		return 0;
+	else
+		model_clear(&journal_model, journal);
+	error_append(err,
+	    "what the operation was about to do is lost, and the VM is left alone until the file "
+	    "is removed by hand; what is left over is a problem then, which `virtx repair` shows");
+	return -1;
 }
 
 int
@@ -82,24 +117,26 @@ journal_load(const char *root, const char *host, const char *uuid, struct journa
     struct error *err)
 {
 	_free_ char *name = NULL, *path = NULL, *text = NULL;
-	struct error why = { 0 };
-	_close_ int dir = -1;
-	bool absent;
 	size_t len;
 
-	dir = open_place(root, host, uuid, false, &absent, &name, &path, err);
-	if (absent)
-		return error_set(err, 404, "there is no '%s'", path);
-	if (dir < 0 || store_load(dir, name, path, &text, &len, err) < 0)
+	if (load_text(root, host, uuid, &name, &path, &text, &len, err) < 0)
 		return -1;
-	/* The 400 that the decoder gives is not the client's fault. */
-	if (json_decode(&journal_model, text, len, journal, &why) < 0)
-		return error_set(err, 500, "the journal '%s' is malformed: %s", path, why.detail);
-	if (check(journal, name, path, err) < 0) {
-		model_clear(&journal_model, journal);
-		return -1;
-	}
-	return 0;
+	return parse(text, len, name, path, journal, err);
+}
+
+bool
+journal_is_damaged(const char *root, const char *host, const char *uuid, struct error *err)
+{
+	_free_ char *name = NULL, *path = NULL, *text = NULL;
+	struct journal journal = { 0 };
+	struct error ignored = { 0 };
+	size_t len;
+
+	if (load_text(root, host, uuid, &name, &path, &text, &len, &ignored) < 0 ||
+	    parse(text, len, name, path, &journal, err) < 0)
+		return text != NULL;
+	model_clear(&journal_model, &journal);
+	return false;
 }
 
 int

@@ -15,21 +15,27 @@ struct journal {
 	char *uuid;
 	struct disk *made; /* disks that the operation makes */
 	size_t n_made;
+	struct disk
+	    *adopted; /* those of made whose leases were the VM's before, and stay its own */
+	size_t n_adopted;
 	struct disk *dropped; /* disks that it lets go of */
 	size_t n_dropped;
 	bool deletestorage;
 	char *target;	  /* uuid of the host that a VM migrates to */
 	char *target_uri; /* of its libvirt */
 	bool foreign;	  /* it runs no virtxd of this kind */
+	bool live;	  /* the VM runs meanwhile, so that QEMU sends what it has */
 	int64_t ts;
 };
 extern const struct model journal_model;
 
 int journal_save(
     const char *root, const char *host, const struct journal *journal, struct error *err);
-/* 404 when there is none. journal must be zero. */
+/* 404 when there is none, 507 when it cannot be read or acted on. journal must be zero. */
 int journal_load(const char *root, const char *host, const char *uuid, struct journal *journal,
     struct error *err);
+/* Whether there is one that can be read and not be acted on: err says why, and what heals it. */
+bool journal_is_damaged(const char *root, const char *host, const char *uuid, struct error *err);
 int journal_remove(const char *root, const char *host, const char *uuid, struct error *err);
 /* The host under which the VM has one; 404 when under none. */
 int journal_find(const char *root, const char *uuid, char host[37], struct error *err);

@@ -3,6 +3,7 @@
 
 #include "domain/store.h"
 #include "proto/json.h"
+#include "proto/uuid.h"
 
 #define NAME "maintenance"
 
@@ -18,6 +19,36 @@ open_place(
 		return -1;
 	*path = xasprintf("%s/xml/%s/" NAME, root, normal);
 	return store_open(root, normal, make, absent, err);
+}
+
+/* What there is cannot be what was saved: nobody has to wait for the storage. */
+static int
+malformed(const char *path, const char *host, const char *why, struct error *err)
+{
+	return error_set(err, MAINTENANCE_FILE_DAMAGED,
+	    "'%s' is malformed: %s; mend it, or let it be written anew: `virtx maintain host %s` "
+	    "begins the maintenance and `virtx maintain host -e %s` ends it (where the host's VMs "
+	    "have gone is not known then)",
+	    path, why, host, host);
+}
+
+/* The VMs and hosts that are named; those of a moved VM are normal already. */
+static int
+check_names(const struct maintenance *maintenance, struct error *err)
+{
+	char normal[37];
+
+	for (size_t i = 0; i < maintenance->n_vms; i++) {
+		const struct maintenance_vm *vm = &maintenance->vms[i];
+
+		if (uuid_normalize(str_or_empty(vm->vm), normal) < 0)
+			return error_set(err, MAINTENANCE_FILE_DAMAGED,
+			    "vms[%zu].vm: '%.64s' is no UUID", i, str_or_empty(vm->vm));
+		if (!str_empty(vm->host) && uuid_normalize(vm->host, normal) < 0)
+			return error_set(err, MAINTENANCE_FILE_DAMAGED,
+			    "vms[%zu].host: '%.64s' is no UUID", i, vm->host);
+	}
+	return 0;
 }
 
 int
@@ -65,8 +96,11 @@ maintenance_file_load(
 		*err = cause;
 		return -1;
 	}
-	if (json_decode(&maintenance_model, text, len, ret, &cause) < 0)
-		return error_set(err, 500, "'%s' is malformed: %s", path, cause.detail);
+	if (json_decode(&maintenance_model, text, len, ret, &cause) < 0 ||
+	    check_names(ret, &cause) < 0) {
+		model_clear(&maintenance_model, ret);
+		return malformed(path, host, cause.detail, err);
+	}
 	/* That somebody made the file says enough. */
 	if (ret->since <= 0)
 		ret->since = now_ms();

@@ -94,25 +94,6 @@ registry_remove(const char *root, const char *host, const char *uuid, struct err
 	return dir < 0 ? -1 : store_remove(dir, place.name, place.path, err);
 }
 
-/*
- * Renames between two directories. NFS may carry a rename out, lose the answer, and report ENOENT
- * when it is asked again; then the target is the very file that the source was. Were any file at
- * the target good enough, two movers could both believe to have won.
- */
-static int
-rename_once(int from, int to, const char *name)
-{
-	struct stat source, target;
-	bool known = fstatat(from, name, &source, AT_SYMLINK_NOFOLLOW) == 0;
-
-	if (renameat(from, name, to, name) == 0)
-		return 0;
-	if (errno == ENOENT && known && fstatat(to, name, &target, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    target.st_dev == source.st_dev && target.st_ino == source.st_ino)
-		return 0;
-	return -errno;
-}
-
 int
 registry_move(
     const char *root, const char *from, const char *to, const char *uuid, struct error *err)
@@ -134,7 +115,7 @@ registry_move(
 	target_dir = store_open(root, target.host, true, &absent, err);
 	if (target_dir < 0)
 		return -1;
-	result = rename_once(source_dir, target_dir, source.name);
+	result = rename_at(source_dir, source.name, target_dir, source.name);
 	if (result == -ENOENT)
 		return error_set(err, 404, "there is no '%s'", source.path);
 	if (result < 0)

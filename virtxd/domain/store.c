@@ -60,7 +60,8 @@ store_no_marker(const char *root, struct error *err)
 {
 	return error_set(err, 503,
 	    "the storage is not mounted at '%s', or is not made for VirtX: there is no '%s/" FOLDER
-	    "/" STORE_MARKER "'; mount it, or run `virtx storage init` once where it is new",
+	    "/" STORE_MARKER
+	    "'; mount it, or run `virtx storage init` once where it is new, or has lost that file",
 	    root, root);
 }
 
@@ -125,7 +126,7 @@ write_temporary(int dir, const char *temporary, const char *name, const void *da
 	/* NFS reports at close what it could not write. */
 	if (close(steal_fd(&fd)) < 0)
 		return -errno;
-	return renameat(dir, temporary, dir, name) < 0 ? -errno : 0;
+	return rename_at(dir, temporary, dir, name);
 }
 
 int

@@ -346,6 +346,25 @@ xml_text(const xmlNode *node)
 	return ret;
 }
 
+char *
+xml_node_text(const xmlNode *node)
+{
+	xmlBuffer *buffer;
+	xmlOutputBuffer *out;
+	char *ret;
+
+	if (!node)
+		return NULL;
+	buffer = CHECK(xmlBufferCreate());
+	out = CHECK(xmlOutputBufferCreateBuffer(buffer, NULL));
+	/* It only reads the tree, whatever its type says. */
+	xmlNodeDumpOutput(out, node->doc, (xmlNode *)node, 0, 0, "UTF-8");
+	xmlOutputBufferClose(out);
+	ret = xstrdup((const char *)xmlBufferContent(buffer));
+	xmlBufferFree(buffer);
+	return ret;
+}
+
 int64_t
 xml_text_number(const xmlNode *node, int64_t max)
 {

@@ -70,6 +70,8 @@ bool xml_attr_is(const xmlNode *node, const char *name, const char *value);
 int64_t xml_attr_number(const xmlNode *node, const char *name, int64_t max);
 /* The text inside an element, the caller's; NULL for a NULL node. */
 char *xml_text(const xmlNode *node);
+/* An element with all that is in it, as XML, the caller's; NULL for a NULL node. */
+char *xml_node_text(const xmlNode *node);
 /* The decimal number inside an element, as xml_attr_number. */
 int64_t xml_text_number(const xmlNode *node, int64_t max);
 

@@ -118,6 +118,10 @@ reply_error(struct forwarding *fw, const struct error *cause)
 
 	snprintf(err.host, sizeof(err.host), "%s", fw->host);
 	snprintf(err.vm, sizeof(err.vm), "%s", fw->vm);
+	if (!fw->unsent && fw->req->route->op)
+		error_append(&err,
+		    "it had the request: what was asked for may be done there, or go on; GET "
+		    "tells what is true");
 	log_failure(&err);
 	request_reply_error(fw->req, &err);
 }

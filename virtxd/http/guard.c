@@ -159,7 +159,7 @@ guard_check_client(
 		    addr, why);
 	case GUARD_STRANGER:
 	default:
-		return error_set(err, 403,
+		return error_set_type(err, ERROR_NOT_A_MEMBER,
 		    "only hosts of the cluster may ask for this: no active member has the address "
 		    "'%s'",
 		    addr);

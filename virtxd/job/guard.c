@@ -11,6 +11,8 @@
 #define AGAIN_MS      2000 /* between jobs while something is wrong */
 #define WATCH_SECONDS 20   /* that one child watches the lockspace */
 
+#define UNSEEN "it has not been looked at yet"
+
 /* What is said of the lockspace while nothing is wrong with it. */
 #define JOINS	      "it is being joined"
 #define WAITS_LIBVIRT "it is joined when libvirt has told this host's uuid"
@@ -31,7 +33,8 @@ struct guard {
 	guard_changed changed;
 	void *arg;
 	struct event *timer;
-	struct question storage, lockspace;
+	struct question storage, lockspace, watchdog;
+	bool watchdog_known; /* it was answered once */
 	struct sanlock_link *link;
 	char *link_why;	       /* why sanlock itself cannot answer, "" for nothing */
 	int64_t link_since;    /* since when, monotonic ms */
@@ -109,6 +112,8 @@ check_loss(struct guard *guard)
 	inventory_set_loss(guard->inventory, "");
 }
 
+static void ask_storage(struct guard *guard);
+
 static void
 lockspace_done(void *arg, void *result, const struct error *err)
 {
@@ -116,7 +121,7 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	struct question *lockspace = &guard->lockspace;
 	struct lockspace_result *res = result;
 	int64_t took = monotonic_ms() - lockspace->since;
-	bool doubtful = guard->doubtful;
+	bool doubtful = guard->doubtful, joins;
 
 	lockspace->running = guard->doubtful = false;
 	if (!res) {
@@ -131,8 +136,12 @@ lockspace_done(void *arg, void *result, const struct error *err)
 		return;
 	if (!str_empty(lockspace->why))
 		log_info("lockspace", "joined with host_id %d", res->lockid);
+	joins = !str_empty(lockspace->why);
 	set_why(guard, &lockspace->why, "lockspace", "");
 	inventory_set_lockid(guard->inventory, res->lockid);
+	/* A host that is in it looks closer. */
+	if (joins)
+		ask_storage(guard);
 }
 
 static void
@@ -216,6 +225,14 @@ check_link(struct guard *guard)
 	set_why(guard, &guard->link_why, "lockspace", now ? "" : err.detail);
 }
 
+/* One that was not looked at yet is no problem. */
+static void
+set_storage_why(struct guard *guard, const char *why)
+{
+	inventory_set_storage(guard->inventory, why);
+	set_why(guard, &guard->storage.why, "storage", why);
+}
+
 static void
 storage_done(void *arg, void *result, const struct error *err)
 {
@@ -227,7 +244,7 @@ storage_done(void *arg, void *result, const struct error *err)
 	if (found)
 		log_info("storage", "'%s' is storage '%s'", guard->env->root,
 		    ((const struct storage *)result)->uuid);
-	set_why(guard, &storage->why, "storage", result ? "" : err->detail);
+	set_storage_why(guard, result ? "" : err->detail);
 	if (found)
 		ask_lockspace(guard);
 }
@@ -238,6 +255,55 @@ ask_storage(struct guard *guard)
 	struct storage_request req = { .env = *guard->env };
 
 	ask(guard, &guard->storage, WORK_STORAGE_CHECK, &req, NULL, storage_done);
+}
+
+/* The inventory may come to know this host only later. */
+static void
+tell_watchdog(struct guard *guard)
+{
+	if (guard->watchdog_known)
+		inventory_set_watchdog(guard->inventory, inventory_self(guard->inventory),
+		    str_empty(guard->watchdog.why) ? WATCHDOG_ON : WATCHDOG_OFF);
+}
+
+/* What is not answered stays as it was known. */
+static void
+watchdog_done(void *arg, void *result, const struct error *err)
+{
+	struct guard *guard = arg;
+	const struct watchdog_result *res = result;
+	char **why = &guard->watchdog.why;
+
+	guard->watchdog.running = false;
+	if (!res) {
+		if (!guard->watchdog_known)
+			str_set(why, err->detail);
+		return;
+	}
+	if (!guard->watchdog_known || !str_equal(*why, res->why)) {
+		if (str_empty(res->why))
+			log_info("lockspace", "a watchdog protects this host");
+		else
+			log_warning("lockspace", "no watchdog protects this host: %s", res->why);
+	}
+	guard->watchdog_known = true;
+	str_set(why, res->why);
+	tell_watchdog(guard);
+}
+
+/* By a job of its own, behind all others: nothing waits for the answer. */
+static void
+ask_watchdog(struct guard *guard)
+{
+	bool sanlock = str_empty(guard->link_why);
+	struct watchdog_request req = { .sanlock = sanlock };
+	int64_t period = (int64_t)guard->config->collect_period * 1000;
+
+	tell_watchdog(guard);
+	if (!guard->watchdog_known && sanlock)
+		period = AGAIN_MS;
+	if (monotonic_ms() - guard->watchdog.since >= period)
+		ask(guard, &guard->watchdog, WORK_WATCHDOG, &req, NULL, watchdog_done);
 }
 
 static bool
@@ -259,9 +325,8 @@ timer_due(evutil_socket_t fd, short what, void *arg)
 	struct guard *guard = arg;
 
 	check_link(guard);
-	if (is_silent(guard, &guard->storage) && str_empty(guard->storage.why))
-		set_why(
-		    guard, &guard->storage.why, "storage", "the shared storage does not answer");
+	if (is_silent(guard, &guard->storage))
+		set_storage_why(guard, "the shared storage does not answer");
 	/* The job that joins reads the storage as well. */
 	if ((is_silent(guard, &guard->watch) ||
 		(is_silent(guard, &guard->lockspace) && !is_silent(guard, &guard->storage))) &&
@@ -272,6 +337,7 @@ timer_due(evutil_socket_t fd, short what, void *arg)
 	if (is_due(&guard->lockspace))
 		ask_lockspace(guard);
 	watch_lockspace(guard);
+	ask_watchdog(guard);
 	check_loss(guard);
 }
 
@@ -295,6 +361,12 @@ guard_storage_why(const struct guard *guard)
 }
 
 const char *
+guard_watchdog_why(const struct guard *guard)
+{
+	return guard->watchdog.why;
+}
+
+const char *
 guard_lockspace_why(const struct guard *guard)
 {
 	return str_empty(guard->link_why) ? guard->lockspace.why : guard->link_why;
@@ -314,9 +386,11 @@ guard_new(struct event_base *base, const struct config *config, struct jobs *job
 		.env = env,
 		.changed = changed,
 		.arg = arg,
-		.storage.why = xstrdup("it has not been looked at yet"),
+		.storage.why = xstrdup(UNSEEN),
 		.link_why = xstrdup(""),
 		.lockspace.why = xstrdup(WAITS_LIBVIRT),
+		.watchdog.why = xstrdup(UNSEEN),
+		.watchdog.since = INT64_MIN / 2,
 	};
 	guard->link = sanlock_link_new(base, link_ended, guard);
 	guard->timer = event_new(base, -1, EV_PERSIST, timer_due, guard);
@@ -333,5 +407,6 @@ guard_free(struct guard *guard)
 	free(guard->link_why);
 	free(guard->storage.why);
 	free(guard->lockspace.why);
+	free(guard->watchdog.why);
 	free(guard);
 }

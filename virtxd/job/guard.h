@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Watches what keeps two hosts from using one disk: that the shared storage is there and the one
- * that was joined, and that sanlock's lockspace in it is joined.
+ * that was joined, and that sanlock's lockspace in it is joined; and whether a watchdog makes sure
+ * of it.
  */
 #ifndef JOB_GUARD_H
 #define JOB_GUARD_H
@@ -28,5 +29,7 @@ bool guard_sanlock_answers(const struct guard *guard);
 const char *guard_storage_why(const struct guard *guard);
 /* "" once the lockspace is joined, else why it is not. */
 const char *guard_lockspace_why(const struct guard *guard);
+/* "" while a watchdog protects this host, else what is missing, as far as that was answered. */
+const char *guard_watchdog_why(const struct guard *guard);
 
 #endif

@@ -44,8 +44,7 @@ struct keeper {
 	char *cursor;		  /* where the reconciliation goes on among the resources */
 	bool reconcile_again;
 	bool connected;
-	bool note_paused; /* at the next collection: it is the first since libvirt answers */
-	bool host_known;  /* what never changes of the host was collected */
+	bool host_known; /* what never changes of the host was collected */
 };
 
 const struct work_env *
@@ -58,6 +57,12 @@ const char *
 keeper_lockspace_why(const struct keeper *keeper)
 {
 	return guard_lockspace_why(keeper->guard);
+}
+
+const char *
+keeper_watchdog_why(const struct keeper *keeper)
+{
+	return guard_watchdog_why(keeper->guard);
 }
 
 const char *
@@ -275,13 +280,22 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	if (!vm->local)
 		return;
 	if (gone || is_off(vm->vm.runinfo.runstate))
-		operations_finish_vm(
-		    keeper->operations, vm->vm.uuid, "VmShutdown", "the VM is off");
+		operations_finish_vm(keeper->operations, vm->vm.uuid, "the VM is off");
 	if (!gone)
 		suspect(keeper, vm);
 }
 
 static const struct inventory_observer observer = { .vm = vm_observed };
+
+void
+keeper_end_when_off(struct keeper *keeper, const char *uuid, const char *operation)
+{
+	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
+
+	operations_leave(keeper->operations, operation);
+	if (!view || is_off(view->vm.runinfo.runstate))
+		operations_finish_vm(keeper->operations, uuid, "the VM is off");
+}
 
 static bool
 is_local(const struct keeper *keeper, const char *uuid)
@@ -380,15 +394,14 @@ refresh_due(evutil_socket_t fd, short what, void *arg)
 	model_clear(&refresh_request_model, &req);
 }
 
-/* Whether it has been paused, or resumed: where that was no job of ours, vm-heal notes it. */
+/* Whether it runs from now on: where that was no job of ours, vm-heal records its leases. */
 static bool
-pauses(const struct keeper *keeper, const char *uuid, enum vmrunstate runstate)
+begins(const struct keeper *keeper, const char *uuid, enum vmrunstate runstate)
 {
 	const struct inventory_vm *view = inventory_find_vm(keeper->inventory, uuid);
-	enum vmrunstate before = view && view->local ? view->vm.runinfo.runstate : VMRUNSTATE_NONE;
 
-	return (runstate == VMRUNSTATE_PAUSED && before == VMRUNSTATE_RUNNING) ||
-	       (runstate == VMRUNSTATE_RUNNING && before == VMRUNSTATE_PAUSED);
+	return runstate == VMRUNSTATE_RUNNING && view && view->local &&
+	       view->vm.runinfo.runstate != VMRUNSTATE_RUNNING;
 }
 
 bool
@@ -401,7 +414,9 @@ keeper_knows_vms(struct keeper *keeper)
 void
 keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated)
 {
-	if (migrated) {
+	/* Its definition goes before the job tells that it has moved. */
+	if (migrated || (runstate == VMRUNSTATE_DELETED &&
+			    operations_is_under_way(keeper->operations, "VmMigrate", uuid))) {
 		inventory_release_vm(keeper->inventory, uuid);
 		return;
 	}
@@ -409,7 +424,7 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 		inventory_remove_vm(keeper->inventory, uuid);
 		return;
 	}
-	if (pauses(keeper, uuid, runstate) && !jobs_busy(keeper->jobs, uuid))
+	if (begins(keeper, uuid, runstate) && !jobs_busy(keeper->jobs, uuid))
 		keeper_heal(keeper, uuid);
 	if (runstate != VMRUNSTATE_NONE && is_local(keeper, uuid)) {
 		inventory_set_runstate(keeper->inventory, uuid, runstate);
@@ -495,16 +510,11 @@ guard_has_changed(void *arg)
 	keeper_reconcile(arg);
 }
 
-/* What could not be healed before is tried again, and what was paused while nobody looked is noted.
- */
+/* What could not be healed before is tried again. */
 static void
 suspect_again(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
 {
-	struct keeper *keeper = arg;
-
-	if (keeper->note_paused && view->vm.runinfo.runstate == VMRUNSTATE_PAUSED)
-		keeper_heal(keeper, view->vm.uuid);
-	suspect(keeper, view);
+	suspect(arg, view);
 }
 
 static void
@@ -531,7 +541,6 @@ collect_done(void *arg, void *result, const struct error *err)
 	guard_check(keeper->guard);
 	inspect(keeper);
 	inventory_each_local(keeper->inventory, suspect_again, keeper);
-	keeper->note_paused = false;
 }
 
 static void
@@ -570,7 +579,6 @@ keeper_set_libvirt(struct keeper *keeper, bool connected)
 		return;
 	/* What changed while nobody told is found by reading everything again. */
 	keeper->host_known = false;
-	keeper->note_paused = true;
 	inventory_forget_def(keeper->inventory, NULL);
 	collect(keeper);
 }
@@ -603,6 +611,7 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 			.run_dir = xstrdup(config->run_dir),
 			.host = xstrdup(""),
 			.io_timeout = config->io_timeout,
+			.qemu_group = config->qemu_group,
 		},
 	};
 	keeper->newcomers = newcomers_new(

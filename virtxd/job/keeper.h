@@ -33,6 +33,8 @@ void keeper_set_libvirt(struct keeper *keeper, bool connected);
 /* libvirt's event: a VM is in this state now (VMRUNSTATE_NONE: look at it). */
 void keeper_vm_changed(
     struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated);
+/* The operation's job has asked the VM to shut down, and is over: it ends when the VM is off. */
+void keeper_end_when_off(struct keeper *keeper, const char *uuid, const char *operation);
 /* Undo or finish what an interrupted job left of this VM, as soon as it is free. */
 void keeper_heal(struct keeper *keeper, const char *uuid);
 /* The same for the operation op whose end is not known: see inquiry_start. */
@@ -46,6 +48,8 @@ void keeper_reconcile(struct keeper *keeper);
 const struct work_env *keeper_env(const struct keeper *keeper);
 /* "" once the lockspace is joined, else why it is not. */
 const char *keeper_lockspace_why(const struct keeper *keeper);
+/* "" while a watchdog protects this host, else what is missing. */
+const char *keeper_watchdog_why(const struct keeper *keeper);
 /* Whether all VMs that libvirt has here have been told to the inventory once. */
 bool keeper_knows_vms(struct keeper *keeper);
 /* Whether a job that asks sanlock something gets an answer, as far as that is known. */

@@ -87,6 +87,10 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	int64_t now = now_of(gossip);
 
 	news_add(gossip->news, vm, gone, now);
+	if (gone) {
+		pulls_make_room(gossip->pulls);
+		wake(gossip, COALESCE_MS);
+	}
 	if (!vm->local || news_count(gossip->news, NULL) == 0)
 		return;
 	gossip->changed_at = now;
@@ -435,10 +439,19 @@ gossip_listed(struct gossip *gossip, const char *host, const struct vm_list *lis
 	wake(gossip, 0);
 }
 
+/* The VM, if it waits to be told: all of it, as others may hold it for ended; and the digest. */
+static void
+tell_anew(struct gossip *gossip, const char *vm)
+{
+	news_tell_whole(gossip->news, vm);
+	if (!gossip->confirm_at)
+		gossip->confirm_at = now_of(gossip) + jittered(gossip, CONFIRM_MS);
+}
+
 void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
-	static struct log_limit malformed_limit, refused_limit, ahead_limit;
+	static struct log_limit malformed_limit, refused_limit, ahead_limit, forged_limit;
 	struct intake intake;
 	struct error err = { 0 };
 
@@ -459,6 +472,9 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		    "a %s is dropped: it names no member of the cluster, or no VM", name);
 		gossip->ops->stranger(gossip->arg);
 		return;
+	case INVENTORY_FULL:
+		gossip->stats.full++;
+		return;
 	case INVENTORY_OLD:
 		return;
 	case INVENTORY_AHEAD:
@@ -472,8 +488,15 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 	case INVENTORY_CLAIM:
 		pulls_dispute(gossip->pulls);
 		break;
+	case INVENTORY_FORGED:
+		log_limited(&forged_limit, LOG_BURST, "gossip",
+		    "a %s in this host's name is later than all that it has told: it tells anew",
+		    name);
+		tell_anew(gossip, intake.vm);
+		break;
+	case INVENTORY_DOUBTED:
 	case INVENTORY_MISSING:
-		pulls_need(gossip->pulls, intake.host, now_of(gossip));
+		pulls_doubt(gossip->pulls, intake.host, now_of(gossip));
 		break;
 	case INVENTORY_TAKEN:
 		if (intake.is_host)

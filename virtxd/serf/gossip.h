@@ -33,6 +33,7 @@ struct gossip_stats {
 	uint64_t malformed; /* of these: dropped */
 	uint64_t refused;   /* of hosts that are no members */
 	uint64_t ahead;	    /* of a time that is not yet */
+	uint64_t full;	    /* of VMs for which there is no room */
 	uint64_t pulls, pulls_failed;
 	size_t waiting; /* VMs, now */
 };

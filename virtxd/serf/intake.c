@@ -56,6 +56,7 @@ take_event(struct inventory *inventory, const void *payload, size_t len, struct 
 		return INVENTORY_OLD;
 	news = inventory_take_event(inventory, &event);
 	uuid_normalize(str_or_empty(event.host), ret->host);
+	uuid_normalize(str_or_empty(event.uuid), ret->vm);
 	model_clear(&vm_event_model, &event);
 	return news;
 }
@@ -71,6 +72,7 @@ take_info(struct inventory *inventory, const void *payload, size_t len, struct i
 		return INVENTORY_OLD;
 	news = inventory_take_info(inventory, &info);
 	uuid_normalize(str_or_empty(info.host), ret->host);
+	uuid_normalize(str_or_empty(info.uuid), ret->vm);
 	model_clear(&vm_info_model, &info);
 	return news;
 }

@@ -12,6 +12,7 @@ struct intake {
 	bool is_host;		   /* it was an HI: its digest may be another one */
 	bool has_trailer;	   /* that it had: the Go virtx sends none */
 	char host[UUID_TEXT_SIZE]; /* that it names, "" for none */
+	char vm[UUID_TEXT_SIZE];   /* the same */
 };
 
 /* False for an event of another name, which is not ours. err is set (400) where the payload is none

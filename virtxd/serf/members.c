@@ -10,7 +10,7 @@
 #include "proto/log.h"
 
 #define HOSTS_MAX    1024 /* a member may change its uuid without end */
-#define RECORDS_MAX  4096 /* members; names of hosts that are gone for good stay */
+#define RECORDS_MAX  4096 /* members; it may come under one name after the other, too */
 #define PORT_DEFAULT 8080 /* the Go virtx has no tag for it */
 
 /* A member; its name is what tells it from others. */
@@ -24,6 +24,7 @@ struct record {
 	bool tls;
 	bool go;
 	bool maintenance;
+	enum watchdog watchdog;
 	enum cstate cstate;
 };
 
@@ -32,7 +33,8 @@ struct bound {
 	UT_hash_handle hh;
 	struct member_host host;
 	struct record *record;
-	bool known; /* it was this member while there was no other */
+	struct record *last; /* that it was, while it is none */
+	bool known;	     /* it was this member while there was no other */
 	bool forgotten;
 	bool no_trailer; /* came with its last HI */
 };
@@ -94,6 +96,56 @@ read_api(const char *text, struct record *record)
 	record->tls = strcmp(scheme, "https") == 0;
 }
 
+/* No member has the host any more. One that its member only has no uuid for is another matter: an
+ * agent that was started anew has none at first, and then the same. */
+static bool
+is_gone(const struct bound *bound)
+{
+	return !bound->record &&
+	       (!bound->last ||
+		   (bound->last->uuid[0] && strcmp(bound->last->uuid, bound->host.uuid) != 0));
+}
+
+/* Where nobody was told of the host, nobody is told of its end. */
+static void
+drop_bound(struct members *members, struct bound *bound)
+{
+	struct member_host host = bound->host;
+	bool told = host.cstate != CSTATE_INVALID && !bound->forgotten;
+
+	HASH_DEL(members->hosts, bound);
+	free(bound);
+	host.cstate = CSTATE_INVALID;
+	if (told)
+		members->changed(members->arg, &host);
+}
+
+/* One of the members that are not active makes room, the one that came first; NULL for none. */
+static struct record *
+find_inactive(const struct members *members)
+{
+	struct record *record, *next;
+
+	HASH_ITER (hh, members->records, record, next) {
+		if (record->cstate != CSTATE_ACTIVE)
+			break;
+	}
+	return record;
+}
+
+static void
+drop_record(struct members *members, struct record *record)
+{
+	struct bound *bound, *next;
+
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (bound->record == record || bound->last == record)
+			drop_bound(members, bound);
+	}
+	HASH_DEL(members->records, record);
+	free(record);
+}
+
 static struct record *
 need_record(struct members *members, const char *name)
 {
@@ -103,6 +155,8 @@ need_record(struct members *members, const char *name)
 	HASH_FIND_STR(members->records, name, record);
 	if (record)
 		return record;
+	if (HASH_COUNT(members->records) >= RECORDS_MAX && (record = find_inactive(members)))
+		drop_record(members, record);
 	if (strlen(name) > MEMBERS_NAME_MAX || HASH_COUNT(members->records) >= RECORDS_MAX) {
 		log_limited(&limit, 5, "serf", "member '%.128s' is passed over: %s", name,
 		    strlen(name) > MEMBERS_NAME_MAX ? "its name is too long"
@@ -113,6 +167,15 @@ need_record(struct members *members, const char *name)
 	memcpy(record->name, name, strlen(name));
 	HASH_ADD_STR(members->records, name, record);
 	return record;
+}
+
+/* A Go virtx, or an earlier one of this kind, has no tag for it. */
+static enum watchdog
+read_watchdog(const char *text)
+{
+	int value = text ? enum_parse(&watchdog_enum, text) : -1;
+
+	return value < 0 ? WATCHDOG_UNKNOWN : (enum watchdog)value;
 }
 
 /* The member that the host is: the one it was, unless another took over. *ret_twin becomes another
@@ -150,25 +213,33 @@ warn_of_twin(const char *uuid, const char *name, const char *twin)
 	    "members '%s' and '%s' both have the uuid '%s' in their tags", name, twin, uuid);
 }
 
-/* A new host; NULL where there are too many. One that no member has any more makes room. */
+static struct bound *
+find_inactive_bound(const struct members *members)
+{
+	struct bound *bound, *next;
+
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (!bound->record || bound->record->cstate != CSTATE_ACTIVE)
+			break;
+	}
+	return bound;
+}
+
+/* A new host; NULL where there are too many. One that is not active makes room. */
 static struct bound *
 add_bound(struct members *members, const char *uuid)
 {
 	static struct log_limit limit;
-	struct bound *bound, *next;
+	struct bound *bound;
 
 	if (HASH_COUNT(members->hosts) >= HOSTS_MAX) {
-		HASH_ITER (hh, members->hosts, bound, next) {
-			if (!bound->record)
-				break;
-		}
+		bound = find_inactive_bound(members);
 		if (!bound) {
 			log_limited(&limit, 5, "serf", "host '%s' is passed over: there are %d",
 			    uuid, HOSTS_MAX);
 			return NULL;
 		}
-		HASH_DEL(members->hosts, bound);
-		free(bound);
+		drop_bound(members, bound);
 	}
 	bound = xcalloc(1, sizeof(*bound));
 	memcpy(bound->host.uuid, uuid, UUID_TEXT_SIZE);
@@ -192,6 +263,12 @@ rebind(struct members *members, const char *uuid)
 	if (!bound)
 		return;
 	bound->record = choose(members, bound, &twin);
+	if (bound->record)
+		bound->last = bound->record;
+	if (is_gone(bound)) {
+		drop_bound(members, bound);
+		return;
+	}
 	memcpy(fresh.uuid, uuid, sizeof(fresh.uuid));
 	if (bound->record) {
 		fresh.name = bound->record->name;
@@ -201,11 +278,15 @@ rebind(struct members *members, const char *uuid)
 		fresh.tls = bound->record->tls;
 		fresh.go = bound->record->go || bound->no_trailer;
 		fresh.maintenance = bound->record->maintenance;
+		fresh.watchdog = bound->record->watchdog;
 		fresh.cstate = bound->record->cstate;
 	} else {
-		/* Its member lost the tag, or took another. */
+		/* Its member lost the tag, as its agent was started anew. A host that was active
+		 * has not said that it leaves; one that had left has not come back before it is
+		 * named. */
 		fresh = bound->host;
-		fresh.cstate = CSTATE_FAILED;
+		if (fresh.cstate == CSTATE_ACTIVE)
+			fresh.cstate = CSTATE_FAILED;
 		fresh.twin[0] = '\0';
 	}
 	if (bound->record && twin) {
@@ -220,13 +301,29 @@ rebind(struct members *members, const char *uuid)
 	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
 	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
-	    fresh.maintenance == bound->host.maintenance && fresh.cstate == bound->host.cstate &&
+	    fresh.maintenance == bound->host.maintenance &&
+	    fresh.watchdog == bound->host.watchdog && fresh.cstate == bound->host.cstate &&
 	    strcmp(fresh.twin, bound->host.twin) == 0)
 		return;
 	bound->host = fresh;
 	bound->forgotten &= fresh.cstate != CSTATE_ACTIVE;
 	if (!bound->forgotten)
 		members->changed(members->arg, &bound->host);
+}
+
+/* The member has another uuid. That of the host which it was is no more: it cannot come back, as a
+ * host that has left or failed may, and a member that takes ever new ones must not leave a host
+ * with its VMs behind each time. */
+static void
+change_uuid(struct members *members, struct record *record, const char *before)
+{
+	struct bound *bound, *next;
+
+	rebind(members, before);
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (!bound->record && bound->last == record && is_gone(bound))
+			drop_bound(members, bound);
+	}
 }
 
 /* Of the members that have this host's uuid the first is taken for its own. */
@@ -265,10 +362,11 @@ members_set(struct members *members, const struct serf_member *member)
 	read_api(serf_member_tag(member, "api"), record);
 	record->go = str_empty(virtx);
 	record->maintenance = serf_member_tag(member, MEMBERS_MAINTENANCE) != NULL;
+	record->watchdog = read_watchdog(serf_member_tag(member, MEMBERS_WATCHDOG));
 	record->serf_port = member->port;
 	record->cstate = member->cstate;
 	if (strcmp(before, record->uuid) != 0)
-		rebind(members, before);
+		change_uuid(members, record, before);
 	rebind(members, record->uuid);
 	if (strcmp(before, members->self) == 0 || strcmp(record->uuid, members->self) == 0)
 		look_for_own_twin(members);
@@ -387,8 +485,10 @@ members_each(const struct members *members, members_changed each, void *arg)
 {
 	struct bound *bound, *next;
 
-	HASH_ITER (hh, members->hosts, bound, next)
-		each(arg, &bound->host);
+	HASH_ITER (hh, members->hosts, bound, next) {
+		if (!bound->forgotten)
+			each(arg, &bound->host);
+	}
 }
 
 unsigned int

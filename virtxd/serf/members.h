@@ -10,6 +10,7 @@ struct members;
 
 #define MEMBERS_NAME_MAX    128		  /* serf's own limit */
 #define MEMBERS_MAINTENANCE "maintenance" /* the tag of a host that takes no VMs: since when */
+#define MEMBERS_WATCHDOG    "watchdog"	  /* whether one protects the host: a word of the enum */
 
 /* A host by its member: the one that is active, where several had the uuid in turn. */
 struct member_host {
@@ -21,13 +22,15 @@ struct member_host {
 	bool tls;
 	bool go;	  /* runs the Go virtx */
 	bool maintenance; /* it takes no VMs */
+	enum watchdog watchdog;
 	enum cstate cstate;
 	/* Another active member has the uuid, too: a host that was cloned, say. The one that was
 	 * there first is believed; where that is not known, none is, and addr is "". */
 	char twin[MEMBERS_NAME_MAX + 1]; /* "" for none */
 };
 
-/* Told when a host is new, or something of the above has changed; borrowed for the call. */
+/* Told when a host is new, or something of the above has changed; cstate is CSTATE_INVALID for a
+ * host that is no more, as its member has another uuid. Borrowed for the call. */
 typedef void (*members_changed)(void *arg, const struct member_host *host);
 
 /* self is this host's uuid, of which nothing is told. */
@@ -58,7 +61,7 @@ const char *members_own_address(const struct members *members);
 /* One of the hosts that failed, a different one for each value of pick; NULL when none has. */
 const struct member_host *members_find_failed(const struct members *members, uint64_t pick);
 
-/* Calls back for each host but this one; nothing may change meanwhile. */
+/* Calls back for each host but this one and those forgotten; nothing may change meanwhile. */
 void members_each(const struct members *members, members_changed each, void *arg);
 /* All that serf knows, whatever their state; at least 1. */
 unsigned int members_count(const struct members *members);

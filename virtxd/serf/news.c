@@ -203,6 +203,15 @@ news_told(struct news *news, const struct vm_info *info)
 	stop_waiting(news, item);
 }
 
+void
+news_tell_whole(struct news *news, const char *uuid)
+{
+	struct item *item = find(news, uuid);
+
+	if (item)
+		item->told = false;
+}
+
 static void
 tell_one(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
 {

@@ -32,6 +32,8 @@ enum news_kind news_first(
     struct news *news, const struct inventory *inventory, struct vm_info *ret);
 /* That one was told. */
 void news_told(struct news *news, const struct vm_info *info);
+/* Others may not know the VM any more: a VI tells it next. */
+void news_tell_whole(struct news *news, const char *uuid);
 /* All VMs were told, as they are now. */
 void news_told_all(struct news *news, struct inventory *inventory);
 /* None can be told apart: nothing waits any more, and what changes next is told whole. */

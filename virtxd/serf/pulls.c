@@ -16,6 +16,8 @@
 #define POLL_MS	      15000
 #define DISPUTE_MS    250   /* until both sides of a dispute are asked again */
 #define DISPUTE_MAX   30000 /* it doubles up to this */
+#define DOUBT_MS      60000 /* after which it is at first again, of an event in doubt */
+#define ROOM_MS	      5000  /* until hosts are asked again that there was no room for */
 #define SPREAD_MS     5	    /* for each host that may ask */
 #define GO_TRIES      3	    /* until a Go virtx's own events have to do */
 #define NAMES_MAX     500   /* bytes of a text */
@@ -35,6 +37,7 @@ struct target {
 	int64_t repeat_at;
 	int64_t repeat_ms;
 	int64_t asked_at;
+	unsigned int doubts; /* how often it was asked because of an event that may be none of it */
 	unsigned int disputes; /* how often it was asked because of one */
 	bool disputed;	       /* it still is */
 	bool heard;	       /* it has answered once */
@@ -49,6 +52,8 @@ struct pulls {
 	struct target *targets;
 	unsigned int n_running;
 	bool disputes; /* they have to be looked at */
+	bool room;     /* a VM is gone, which may have made some */
+	int64_t room_at;
 	uint64_t n_done, n_failed;
 };
 
@@ -174,17 +179,45 @@ pulls_poll(struct pulls *pulls, const char *host, int64_t now)
 	target->due = due > now ? due : now + 1;
 }
 
+/* Before the host is asked once more, after n times: ms. */
+static int64_t
+doubled_wait(unsigned int n)
+{
+	int64_t wait = DISPUTE_MS;
+
+	for (unsigned int i = 1; i < n && wait < DISPUTE_MAX; i++)
+		wait *= 2;
+	return wait < DISPUTE_MAX ? wait : DISPUTE_MAX;
+}
+
+void
+pulls_doubt(struct pulls *pulls, const char *host, int64_t now)
+{
+	struct target *target = need(pulls, host);
+	int64_t due;
+
+	if (!target || (target->needed && target->due != NEVER))
+		return;
+	if (now - target->asked_at > DOUBT_MS)
+		target->doubts = 0;
+	due = now + 1 + random_below(pulls, MOMENT_MS);
+	if (target->doubts > 0 && due < target->asked_at + doubled_wait(target->doubts))
+		due = target->asked_at + doubled_wait(target->doubts);
+	target->doubts++;
+	target->needed = true;
+	if (due < target->due)
+		target->due = due;
+}
+
 /* One that everybody hears of at once is not to be asked by everybody at once. */
 static int64_t
 dispute_wait(struct pulls *pulls, const struct target *target)
 {
-	int64_t wait = DISPUTE_MS, spread = SPREAD_MS * members_count_active(pulls->members);
+	int64_t spread = SPREAD_MS * members_count_active(pulls->members);
 
 	if (target->disputes == 0)
 		return 1 + random_below(pulls, spread < MOMENT_MS ? spread : MOMENT_MS);
-	for (unsigned int i = 1; i < target->disputes && wait < DISPUTE_MAX; i++)
-		wait *= 2;
-	return wait < DISPUTE_MAX ? wait : DISPUTE_MAX;
+	return doubled_wait(target->disputes);
 }
 
 static void
@@ -223,6 +256,41 @@ run_disputes(struct pulls *pulls, int64_t now)
 		}
 		target->disputed = false;
 	}
+}
+
+void
+pulls_make_room(struct pulls *pulls)
+{
+	pulls->room = true;
+}
+
+struct room {
+	struct pulls *pulls;
+	int64_t now;
+};
+
+static void
+use_room(void *arg, const char *host)
+{
+	struct room *room = arg;
+
+	pulls_need(room->pulls, host, room->now);
+}
+
+/* Returns when to call again. */
+static int64_t
+run_room(struct pulls *pulls, int64_t now)
+{
+	struct room room = { pulls, now };
+
+	if (!pulls->room)
+		return NEVER;
+	if (now < pulls->room_at)
+		return pulls->room_at;
+	pulls->room = false;
+	pulls->room_at = now + ROOM_MS;
+	inventory_each_short(pulls->inventory, use_room, &room);
+	return NEVER;
 }
 
 /* Whether the host's digest calls for a pull at last. */
@@ -354,14 +422,18 @@ add_missing(void *arg, const struct member_host *host)
 	struct missing *missing = arg;
 	const struct target *target = find(missing->pulls, host->uuid);
 
-	if (host->cstate != CSTATE_ACTIVE || (target && target->heard) ||
+	if ((target && target->heard) ||
 	    (host->go && !(target && target->welcome) &&
 		inventory_has_told(missing->pulls->inventory, host->uuid)))
 		return;
-	missing->open |= host->addr[0] && (!target || target->fails == 0);
-	if (missing->out->len < NAMES_MAX)
-		buffer_printf(missing->out, "%s'%s'", missing->out->len ? ", " : "",
-		    str_or_empty(host->name));
+	missing->open |=
+	    host->cstate == CSTATE_ACTIVE && host->addr[0] && (!target || target->fails == 0);
+	if (missing->out->len >= NAMES_MAX)
+		return;
+	buffer_printf(
+	    missing->out, "%s'%s'", missing->out->len ? ", " : "", str_or_empty(host->name));
+	if (host->cstate != CSTATE_ACTIVE)
+		buffer_printf(missing->out, " (%s)", enum_word(&cstate_enum, host->cstate));
 }
 
 bool
@@ -377,12 +449,19 @@ int64_t
 pulls_run(struct pulls *pulls, int64_t now)
 {
 	struct target *target, *next;
-	int64_t due = NEVER;
+	int64_t due = run_room(pulls, now);
 
 	if (pulls->disputes)
 		run_disputes(pulls, now);
 	HASH_ITER (hh, pulls->targets, target, next) {
-		if (target->running || target->due == NEVER)
+		if (target->running)
+			continue;
+		if (!members_find(pulls->members, target->uuid)) {
+			HASH_DEL(pulls->targets, target);
+			free(target);
+			continue;
+		}
+		if (target->due == NEVER)
 			continue;
 		/* What finds no room is looked at again when one of those has ended. */
 		if (target->due <= now && pulls->n_running < RUNNING_MAX)

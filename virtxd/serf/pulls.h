@@ -25,17 +25,23 @@ void pulls_check(struct pulls *pulls, const char *host, int64_t now);
 void pulls_welcome(struct pulls *pulls, const char *host, int64_t now);
 /* Ask the host in a moment, whatever is known. */
 void pulls_need(struct pulls *pulls, const char *host, int64_t now);
+/* Any member may have sent an event that calls for it: ask the host in a moment, and ever more
+ * rarely if that goes on. */
+void pulls_doubt(struct pulls *pulls, const char *host, int64_t now);
 /* Its events cannot be used: ask it instead, now and then. */
 void pulls_poll(struct pulls *pulls, const char *host, int64_t now);
 /* Ask the hosts that each say they have a VM, until one has it: inventory_each_dispute. */
 void pulls_dispute(struct pulls *pulls);
+/* VMs are gone: ask the hosts again, in a while, for whose VMs there was no room. */
+void pulls_make_room(struct pulls *pulls);
 /* The host's answer; NULL when there is none. */
 void pulls_done(
     struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now);
 /* The answer of a Go virtx. */
 void pulls_listed(struct pulls *pulls, const char *host, const struct vm_list *list, int64_t now);
-/* The active hosts that have not answered yet go to out, by name; true where one of them has not
- * failed to either. */
+/* The hosts that have not answered yet go to out, by name. One that has left or failed is among
+ * them with its state: libvirt there may have VMs all the same. True where an active one has not
+ * failed to answer either. */
 bool pulls_missing(const struct pulls *pulls, struct buffer *out);
 /* Does what is due; returns when to call again, INT64_MAX for never. */
 int64_t pulls_run(struct pulls *pulls, int64_t now);

@@ -36,6 +36,8 @@ claim_make(struct inventory *inventory, struct vm_entry *entry, const struct hos
 	}
 	if (listed)
 		claim->claimant = TESTIMONY_HAS;
+	else if (ts < claim->ts)
+		return true; /* serf need not keep the order of events */
 	claim->runstate = runstate;
 	claim->ts = ts;
 	return true;

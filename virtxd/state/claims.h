@@ -10,8 +10,9 @@
 
 #include "state/index.h"
 
-/* The host says so by an event, or (listed) when it was asked. Takes note of it; false where nobody
- * has to be asked first, and the VM may be taken for that host's. */
+/* The host says so by an event, or (listed) when it was asked. Takes note of it, unless a later
+ * event came before this one; false where nobody has to be asked first, and the VM may be taken for
+ * that host's. */
 bool claim_make(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
     enum vmrunstate runstate, int64_t ts, bool listed);
 void claim_drop(struct vm_entry *entry);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <ini.h>
 #include <limits.h>
 #include <stdio.h>
@@ -139,6 +140,26 @@ set_migrate_uri(struct parser *p, const struct key *key, const char *value)
 
 	if (!address || address[1] != 's' || strchr(address + 1, '%') || set_uri(p, key, value))
 		return "a libvirt URI with %s for the address, such as qemu+tls://%s/system";
+	return NULL;
+}
+
+static const char *
+set_group(struct parser *p, const struct key *key, const char *value)
+{
+	struct group entry, *found = NULL;
+	char text[65536], *end;
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	if (!*value)
+		n = 0;
+	else if (!isdigit((unsigned char)*value) &&
+		 getgrnam_r(value, &entry, text, sizeof(text), &found) == 0 && found)
+		n = entry.gr_gid;
+	else if (!isdigit((unsigned char)*value) || *end || errno || n >= UINT32_MAX)
+		return "the name or the number of a group of this host";
+	*(int64_t *)member(p, key) = (int64_t)n;
 	return NULL;
 }
 
@@ -314,6 +335,7 @@ static const struct key keys[] = {
 	{ "libvirt", "uri", set_uri, AT(libvirt_uri), 0, 0, "qemu:///system" },
 	{ "libvirt", "migrate_uri", set_migrate_uri, AT(migrate_uri), 0, 0,
 	    "qemu+tls://%s/system" },
+	{ "libvirt", "qemu_group", set_group, AT(qemu_group), 0, 0, "" },
 	{ "libvirt", "retry", set_int, AT(libvirt_retry), 1, 3600, "5" },
 	{ "serf", "rpc", set_rpc, NOWHERE, 0, 0, "127.0.0.1:7373" },
 	{ "serf", "rpc_auth", set_secret, AT(serf_key), 0, 0, "" },

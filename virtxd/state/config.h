@@ -32,8 +32,9 @@ struct config {
 	int reply_timeout; /* seconds until a request that waits for a job is answered 202 or 504 */
 	/* [libvirt] */
 	char *libvirt_uri;
-	int libvirt_retry; /* seconds */
-	char *migrate_uri; /* of another host's libvirt; %s is its address */
+	int libvirt_retry;  /* seconds */
+	char *migrate_uri;  /* of another host's libvirt; %s is its address */
+	int64_t qemu_group; /* that files get for QEMU, 0: that which libvirt gives it */
 	/* [serf] */
 	char *serf_addr; /* an IP literal */
 	uint16_t serf_port;

@@ -87,7 +87,8 @@ on_host(void *arg, const struct host *host)
 {
 	struct host_list_item item = { .uuid = host->uuid,
 		.fields = index_host_fields(host),
-		.maintenance = host->maintenance };
+		.maintenance = host->maintenance,
+		.watchdog = host->watchdog };
 
 	add(arg, "host", &host_list_item_model, &item);
 }

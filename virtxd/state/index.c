@@ -58,6 +58,7 @@ inventory_free(struct inventory *inventory)
 		free(host);
 	}
 	free(inventory->loss);
+	free(inventory->storage);
 	free(inventory);
 }
 
@@ -183,6 +184,16 @@ index_vm_info(const struct vm_entry *entry)
 }
 
 void
+index_note_news(struct host_entry *host, int64_t ts)
+{
+	if (ts <= host->news_ts)
+		return;
+	if (host->news_ts <= host->told_ts)
+		host->ahead_since = monotonic_ms();
+	host->news_ts = ts;
+}
+
+void
 index_place_vm(struct vm_entry *entry, struct host_entry *host)
 {
 	if (entry->host) {
@@ -197,8 +208,7 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 
 		if (str_equal(entry->claim.host, host->uuid))
 			claim_drop(entry);
-		if (info.ts > host->news_ts)
-			host->news_ts = info.ts;
+		index_note_news(host, info.ts);
 		entry->part = vm_info_digest(&info);
 		host->digest += entry->part;
 		if (entry->host != host) {
@@ -247,27 +257,43 @@ index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry
 	return reservation_leads_away(inventory, entry->uuid);
 }
 
-void
-index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
+/* The table has them in the order in which they were buried. */
+static void
+add_tombstone(struct inventory *inventory, const char *uuid, int64_t ts)
 {
-	struct tombstone *tombstone = index_find_tombstone(inventory, entry->uuid);
+	struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 
-	if (!tombstone) {
+	if (tombstone)
+		HASH_DEL(inventory->tombstones, tombstone);
+	else
 		tombstone = xcalloc(1, sizeof(*tombstone));
-		memcpy(tombstone->uuid, entry->uuid, sizeof(tombstone->uuid));
-		HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
-	}
+	while (HASH_COUNT(inventory->tombstones) >= INVENTORY_VMS)
+		index_drop_tombstone(inventory, inventory->tombstones);
+	memcpy(tombstone->uuid, uuid, sizeof(tombstone->uuid));
 	tombstone->clock = ++inventory->clock;
 	tombstone->ts = ts;
 	tombstone->buried = monotonic_ms();
-	if (entry->host && ts > entry->host->news_ts)
-		entry->host->news_ts = ts;
+	HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
+}
+
+void
+index_drop_vm(struct inventory *inventory, struct vm_entry *entry)
+{
 	index_place_vm(entry, NULL);
 	claim_drop(entry);
 	HASH_DEL(inventory->vms, entry);
-	entry->view.vm.ts = ts;
 	tell_vm(inventory, entry, true);
 	free_vm(entry);
+}
+
+void
+index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
+{
+	add_tombstone(inventory, entry->uuid, ts);
+	if (entry->host)
+		index_note_news(entry->host, ts);
+	entry->view.vm.ts = ts;
+	index_drop_vm(inventory, entry);
 }
 
 struct host_list_fields

@@ -50,7 +50,9 @@ struct vm_entry {
 	/* Local VMs */
 	bool def_known;
 	struct accounting_vm last;
-	int64_t ended; /* when it went from on to off, monotonic ms; 0 for not seen */
+	int64_t
+	    retell_due; /* when what others told in our name may be answered again, monotonic ms */
+	int64_t ended;	/* when it went from on to off, monotonic ms; 0 for not seen */
 	struct claim claim;
 	LIST_ENTRY(vm_entry) claim_link; /* in the inventory's, while there is a claim */
 	/* One that has left for another host: among ours, but not local, until that tells of it */
@@ -75,6 +77,7 @@ struct reservation {
 	char vm[UUID_TEXT_SIZE];	/* "" while that is not known */
 	struct vmdef def;		/* name, cpudef, memory and custom alone */
 	char operation[UUID_TEXT_SIZE]; /* of another host that sends the VM, "" for this host's */
+	char from[64];			/* the address of that one */
 	int64_t expires;		/* such a one, monotonic ms; 0 */
 	int64_t made;			/* monotonic ms */
 	int64_t settled;		/* monotonic ms, 0 while it is under way */
@@ -88,15 +91,17 @@ struct host_entry {
 	struct host host;
 	LIST_HEAD(, vm_entry) vms;
 	size_t n_vms;
-	uint64_t digest;  /* of vms */
-	int64_t news_ts;  /* of its VMs' latest change */
-	bool told;	  /* of itself, by an HI or a list */
-	int64_t told_ts;  /* when it said the last one was; this host's own: that was sent */
-	int64_t told_at;  /* and when it came, monotonic ms */
-	bool told_digest; /* what it said of its VMs */
+	uint64_t digest;     /* of vms */
+	int64_t news_ts;     /* of its VMs' latest change */
+	int64_t ahead_since; /* that it is later than told_ts, monotonic ms */
+	bool told;	     /* of itself, by an HI or a list */
+	int64_t told_ts;     /* when it said the last one was; this host's own: that was sent */
+	int64_t told_at;     /* and when it came, monotonic ms */
+	bool told_digest;    /* what it said of its VMs */
 	uint64_t its_digest;
+	int32_t its_vms;
 	int64_t away_since;	     /* monotonic ms, while it is */
-	bool over;		     /* it tells of more VMs than are taken */
+	bool over;		     /* not all VMs that it tells of were taken */
 	char *twin;		     /* a member that has its uuid, too; NULL or "" */
 	bool skew_known;	     /* what its clock is ahead of ours: */
 	int64_t skew;		     /* ms */
@@ -109,6 +114,7 @@ struct inventory {
 	char self[UUID_TEXT_SIZE];
 	uint64_t clock; /* of changes to VMs */
 	char *loss;	/* why the leases of its VMs are lost, NULL or "" while they are not */
+	char *storage;	/* what is wrong with the shared storage, NULL or "" for nothing */
 	struct vm_entry *vms;
 	LIST_HEAD(, vm_entry) claimed;
 	struct tombstone *tombstones;
@@ -131,6 +137,8 @@ struct tombstone *index_find_tombstone(const struct inventory *inventory, const 
 struct host_entry *index_need_host(struct inventory *inventory, const char *uuid);
 /* A new VM of no host yet. */
 struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
+/* Something was told of the host's VMs that happened then. */
+void index_note_news(struct host_entry *host, int64_t ts);
 /* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
  * be called after each change. */
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
@@ -140,7 +148,9 @@ void index_trim_vm(struct vm_entry *entry);
 bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
 /* Whether a migration of it to another host is under way. */
 bool index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry);
-/* Removes it, tells the observers, and remembers that it ended at ts. */
+/* Removes it, and tells the observers. */
+void index_drop_vm(struct inventory *inventory, struct vm_entry *entry);
+/* The same, and remembers that it ended at ts; of INVENTORY_VMS that have ended last. */
 void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
 void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);
 /* All that gossip tells of the VM, borrowed from it. */
@@ -156,6 +166,10 @@ enum reservation_counts {
 };
 enum reservation_counts reservation_counts(
     const struct inventory *inventory, const struct reservation *reservation);
+
+/* Whether the host may have one more VM: there is room for it, or a host that is away makes some.
+ */
+bool index_make_room(struct inventory *inventory, struct host_entry *host);
 
 void index_tell_vm(struct inventory *inventory, const struct vm_entry *entry);
 void index_tell_host(struct inventory *inventory, const struct host_entry *entry);

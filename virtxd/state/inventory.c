@@ -323,11 +323,11 @@ end(struct inventory *inventory, struct vm_entry *entry)
 	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }
 
-/* It has ended, or is with the host that says it has it. */
+/* It has ended, or is with the host that says it has it, or that it was to go to. */
 static void
 forget(struct inventory *inventory, struct vm_entry *entry)
 {
-	if (entry->claim.host[0])
+	if (entry->claim.host[0] || index_is_leaving(inventory, entry))
 		release(inventory, entry);
 	else
 		end(inventory, entry);
@@ -358,10 +358,7 @@ inventory_report_vms(
 			if (entry->state_clock > mark || entry->data_clock > mark ||
 			    reported(reports, n, entry->uuid))
 				continue;
-			if (index_is_leaving(inventory, entry))
-				release(inventory, entry);
-			else
-				forget(inventory, entry);
+			forget(inventory, entry);
 		} else if ((!entry->host || index_has_left(inventory, entry)) &&
 			   now - entry->released > KEEP_RELEASED_MS) {
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
@@ -537,5 +534,16 @@ inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool ma
 	if (!entry || entry->host.maintenance == maintenance)
 		return;
 	entry->host.maintenance = maintenance;
+	index_tell_host(inventory, entry);
+}
+
+void
+inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || entry->host.watchdog == watchdog)
+		return;
+	entry->host.watchdog = watchdog;
 	index_tell_host(inventory, entry);
 }

@@ -64,8 +64,12 @@ void inventory_set_lockid(struct inventory *inventory, int lockid);
 /* Why the leases of this host's VMs are lost, "" for not. It is the reason of those that end
  * meanwhile, or ended just before, and that nobody here asked to. */
 void inventory_set_loss(struct inventory *inventory, const char *why);
+/* What is wrong with the shared storage, "" for nothing: a problem of this host. */
+void inventory_set_storage(struct inventory *inventory, const char *why);
 /* A host (this one, too) takes no VMs, or does again. */
 void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
+/* Whether a watchdog protects a host (this one, too). */
+void inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog);
 /* Two members of serf have the host's uuid (this one's, too): the name of the other, "" for not. */
 void inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin);
 /* 0 where no two active hosts have one uuid; else -1 with a 409 that says which do. */
@@ -89,7 +93,7 @@ void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
 /* The start of a local VM has failed: it is off, if it was told to start up. */
 void inventory_end_startup(struct inventory *inventory, const char *uuid);
-/* A local VM is gone, or is with the host that claims it. */
+/* A local VM is gone, or is with the host that claims it, or that a migration takes it to. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
 /* A local VM was deleted, whatever others say of it. */
 void inventory_end_vm(struct inventory *inventory, const char *uuid);
@@ -115,7 +119,9 @@ const struct host *inventory_find_host(const struct inventory *inventory, const 
  * another host is a claim, see claims.h.
  */
 #define INVENTORY_AHEAD_MS 300000
-/* What other hosts tell is taken up to so many VMs: of one host, and in all with our own. */
+/* What other hosts tell is taken up to so many VMs: of one host, and in all with our own. Where all
+ * places are taken, the host with the most VMs of those that are away is forgotten for one that is
+ * active. */
 #define INVENTORY_HOST_VMS 2000
 #define INVENTORY_VMS	   50000
 enum inventory_news {
@@ -124,10 +130,16 @@ enum inventory_news {
 	INVENTORY_MISSING, /* taken, but more must be known of the VM for it to be shown */
 	INVENTORY_CLAIM,   /* it is about another host's VM: both have to be asked */
 	INVENTORY_AHEAD,   /* its time is more than INVENTORY_AHEAD_MS from now: not taken */
-	INVENTORY_REFUSED, /* from no host of the cluster, no uuid, or too much */
+	INVENTORY_DOUBTED, /* older than what is known, and not like it, or without the digest that
+			      the host tells: which is right has to be asked */
+	INVENTORY_FORGED, /* in this host's name, and later than all that it has told: it tells anew
+			   */
+	INVENTORY_FULL,	  /* there is no room for one VM more: inventory_full_text */
+	INVENTORY_REFUSED, /* from no host of the cluster, or no uuid */
 };
 
-/* A host as serf's members have it; not for this host itself. */
+/* A host as serf's members have it; not for this host itself. One that is CSTATE_INVALID is no
+ * more, nor are its VMs. */
 void inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
 /* A host that has left or failed is no more, nor are its VMs; 404, or 409 for an active one. */
@@ -187,6 +199,13 @@ enum inventory_match inventory_match(
 /* The active hosts whose clocks differ from this one's by more than 2 s, in words; "" for none. The
  * caller frees. */
 char *inventory_skew_text(const struct inventory *inventory);
+
+/* Of which active hosts not all VMs are known, because of which bound, and who has most of them, in
+ * words; "" for none. The caller frees. */
+char *inventory_full_text(const struct inventory *inventory);
+/* Those hosts of them for whose VMs there is room by now. */
+void inventory_each_short(
+    const struct inventory *inventory, void (*each)(void *arg, const char *host), void *arg);
 
 /* How many there are: hosts by cstate, VMs by vmrunstate. */
 #define INVENTORY_STATES 16

@@ -6,8 +6,11 @@
 #include "state/claims.h"
 #include "state/index.h"
 
-#define CONFLICT_MS    30000 /* longer than any migration has a VM on two hosts */
+#define STORAGE	       "storage" /* a kind of problem */
+#define CONFLICT_MS    30000	 /* longer than any migration has a VM on two hosts */
 #define HOSTS_MAX      1024
+#define OVER_TOLD_MAX  4
+#define MOST_TOLD_MAX  3
 #define SKEW_TOLD_MS   2000
 #define SKEWS_TOLD_MAX 4
 
@@ -17,13 +20,14 @@ is_away(const struct host_entry *entry)
 	return entry->host.cstate != CSTATE_ACTIVE;
 }
 
+/* Nobody is believed any more who tells of its VMs: it does not matter when they ended. */
 static void
 forget(struct inventory *inventory, struct host_entry *entry)
 {
 	struct vm_entry *vm, *next;
 
 	while ((vm = LIST_FIRST(&entry->vms)))
-		index_bury_vm(inventory, vm, vm->view.vm.ts);
+		index_drop_vm(inventory, vm);
 	for (vm = LIST_FIRST(&inventory->claimed); vm; vm = next) {
 		next = LIST_NEXT(vm, claim_link);
 		if (str_equal(vm->claim.host, entry->uuid))
@@ -58,6 +62,60 @@ make_room(struct inventory *inventory)
 	return least;
 }
 
+/* Of the hosts that are away: who has most VMs, for longest; NULL for none that has any. */
+static struct host_entry *
+find_largest_away(const struct inventory *inventory)
+{
+	struct host_entry *entry, *next, *largest = NULL;
+
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (!is_away(entry) || str_equal(entry->uuid, inventory->self) || entry->n_vms == 0)
+			continue;
+		if (!largest || entry->n_vms > largest->n_vms ||
+		    (entry->n_vms == largest->n_vms && entry->away_since < largest->away_since))
+			largest = entry;
+	}
+	return largest;
+}
+
+bool
+index_make_room(struct inventory *inventory, struct host_entry *host)
+{
+	static struct log_limit limit, away_limit;
+	struct host_entry *away;
+
+	if (host->n_vms < INVENTORY_HOST_VMS && HASH_COUNT(inventory->vms) < INVENTORY_VMS)
+		return true;
+	away = host->n_vms < INVENTORY_HOST_VMS ? find_largest_away(inventory) : NULL;
+	if (away && away != host) {
+		log_limited(&away_limit, 5, "inventory",
+		    "host '%s' (%s), which is away, is forgotten: its %zu VMs make room",
+		    str_or_empty(away->host.def.name), away->uuid, away->n_vms);
+		forget(inventory, away);
+		return true;
+	}
+	log_limited(&limit, 1, "inventory",
+	    "not all VMs of host '%s' (%s) are taken: it has %zu of %d, and there are %u of %d",
+	    str_or_empty(host->host.def.name), host->uuid, host->n_vms, INVENTORY_HOST_VMS,
+	    HASH_COUNT(inventory->vms), INVENTORY_VMS);
+	return false;
+}
+
+/* A host whose member has another uuid, of its own accord or as it was installed anew. */
+static void
+end_host(struct inventory *inventory, const char *uuid)
+{
+	static struct log_limit limit;
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry)
+		return;
+	log_limited(&limit, 5, "inventory",
+	    "host '%s' (%s) is forgotten with its %zu VMs: its member has another uuid",
+	    str_or_empty(entry->host.def.name), uuid, entry->n_vms);
+	forget(inventory, entry);
+}
+
 void
 inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate)
@@ -70,6 +128,10 @@ inventory_set_host(
 
 	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self))
 		return;
+	if (cstate == CSTATE_INVALID) {
+		end_host(inventory, id);
+		return;
+	}
 	if (!index_find_host(inventory, id) && !make_room(inventory)) {
 		log_limited(&limit, 5, "inventory", "host '%s' is passed over: there are %d", id,
 		    HOSTS_MAX);
@@ -166,6 +228,96 @@ inventory_skew_text(const struct inventory *inventory)
 	return n ? buffer_steal(&out, NULL) : xstrdup("");
 }
 
+static bool
+is_short(const struct host_entry *entry)
+{
+	return entry->over && !is_away(entry);
+}
+
+static int
+compare_sizes(const void *a, const void *b)
+{
+	const struct host_entry *one = *(const struct host_entry *const *)a;
+	const struct host_entry *other = *(const struct host_entry *const *)b;
+
+	if (one->n_vms != other->n_vms)
+		return one->n_vms > other->n_vms ? -1 : 1;
+	return strcmp(one->uuid, other->uuid);
+}
+
+/* The hosts with the most VMs, the largest first. */
+static void
+add_largest(const struct inventory *inventory, struct buffer *out)
+{
+	size_t n = 0, n_hosts = HASH_COUNT(inventory->hosts);
+	_free_ struct host_entry **hosts = xcalloc(n_hosts + 1, sizeof(*hosts));
+	struct host_entry *entry, *next;
+
+	HASH_ITER (hh, inventory->hosts, entry, next)
+		hosts[n++] = entry;
+	qsort(hosts, n, sizeof(*hosts), compare_sizes);
+	for (size_t i = 0; i < n && i < MOST_TOLD_MAX; i++)
+		buffer_printf(out, "%s'%s' (%zu)", i ? ", " : "",
+		    str_or_empty(hosts[i]->host.def.name), hosts[i]->n_vms);
+}
+
+static void
+add_short(const struct host_entry *entry, struct buffer *out)
+{
+	const char *name = str_or_empty(entry->host.def.name);
+
+	if (entry->its_vms > 0 && (size_t)entry->its_vms > entry->n_vms)
+		buffer_printf(
+		    out, "%zu of the %d VMs of host '%s'", entry->n_vms, (int)entry->its_vms, name);
+	else
+		buffer_printf(out, "%zu VMs of host '%s', which has more", entry->n_vms, name);
+}
+
+char *
+inventory_full_text(const struct inventory *inventory)
+{
+	unsigned int n = 0, n_vms = HASH_COUNT(inventory->vms);
+	const struct host_entry *entry, *next;
+	struct buffer out = { 0 };
+	bool full = false;
+
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (!is_short(entry))
+			continue;
+		full |= entry->n_vms < INVENTORY_HOST_VMS;
+		if (++n > OVER_TOLD_MAX)
+			continue;
+		buffer_printf(&out, "%s", n > 1 ? ", " : "known are only ");
+		add_short(entry, &out);
+	}
+	if (n == 0)
+		return xstrdup("");
+	if (n > OVER_TOLD_MAX)
+		buffer_printf(&out, " and some of %u more hosts", n - OVER_TOLD_MAX);
+	if (full) {
+		buffer_printf(
+		    &out, ": there are %u of %d in all, most of host ", n_vms, INVENTORY_VMS);
+		add_largest(inventory, &out);
+	} else {
+		buffer_printf(&out, ": no more than %d are taken of one host", INVENTORY_HOST_VMS);
+	}
+	return buffer_steal(&out, NULL);
+}
+
+void
+inventory_each_short(
+    const struct inventory *inventory, void (*each)(void *arg, const char *host), void *arg)
+{
+	const struct host_entry *entry, *next;
+
+	if (HASH_COUNT(inventory->vms) >= INVENTORY_VMS)
+		return;
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		if (is_short(entry) && entry->n_vms < INVENTORY_HOST_VMS)
+			each(arg, entry->uuid);
+	}
+}
+
 static void
 add_problem(struct host *host, const char *kind, const char *vm, char *detail)
 {
@@ -180,18 +332,17 @@ add_problem(struct host *host, const char *kind, const char *vm, char *detail)
 static void
 add_host_problems(const struct inventory *inventory, struct host *host)
 {
+	_free_ char *full = inventory_full_text(inventory);
 	struct host_entry *entry, *next;
 	struct error err = { 0 };
 
+	if (!str_empty(inventory->storage))
+		add_problem(host, STORAGE, "", xstrdup(inventory->storage));
 	if (inventory_check_twins(inventory, &err) < 0)
 		add_problem(host, "twin", "", xstrdup(err.detail));
+	if (*full)
+		add_problem(host, "vms", "", steal_ptr(full));
 	HASH_ITER (hh, inventory->hosts, entry, next) {
-		if (entry->over)
-			add_problem(host, "vms", "",
-			    xasprintf("host '%s' has more VMs than are shown of one (%d), or the "
-				      "cluster has (%d)",
-				str_or_empty(entry->host.def.name), INVENTORY_HOST_VMS,
-				INVENTORY_VMS));
 		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
 			add_problem(host, "clock", "",
 			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "
@@ -214,6 +365,36 @@ add_conflicts(struct host_entry *self, struct host *host)
 		    xasprintf("host '%s' has this VM too: undefine it on one of the two",
 			entry->claim.host));
 	}
+}
+
+/* It is known before the next reconciliation, which needs the storage. */
+void
+inventory_set_storage(struct inventory *inventory, const char *why)
+{
+	struct host_entry *entry = index_find_host(inventory, inventory->self);
+	struct host *host = entry ? &entry->host : NULL;
+	bool changes = false, told = false;
+	size_t n = 0;
+
+	str_set(&inventory->storage, why);
+	for (size_t i = 0; host && i < host->n_problems; i++) {
+		struct host_problem *problem = &host->problems[i];
+
+		if (str_equal(problem->kind, STORAGE) && !str_equal(problem->detail, why)) {
+			model_clear(&host_problem_model, problem);
+			changes = true;
+			continue;
+		}
+		told = told || str_equal(problem->kind, STORAGE);
+		host->problems[n++] = *problem;
+	}
+	if (!host)
+		return;
+	host->n_problems = n;
+	if (!told && !str_empty(why))
+		add_problem(host, STORAGE, "", xstrdup(why));
+	if (changes || host->n_problems > n)
+		index_tell_host(inventory, entry);
 }
 
 void

@@ -99,6 +99,7 @@ inventory_list_hosts(const struct inventory *inventory, const struct host_list_f
 		item->uuid = xstrdup(found[i]->uuid);
 		model_copy(&host_list_fields_model, &item->fields, &fields);
 		item->maintenance = found[i]->maintenance;
+		item->watchdog = found[i]->watchdog;
 		item->skew = index_find_host(inventory, found[i]->uuid)->skew;
 	}
 }

@@ -8,9 +8,17 @@
 #define PAGE_BYTES    (256 << 10)
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
 #define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
+#define RETELL_MS     1000  /* until a VM is told again that somebody told in our name */
+#define DIGEST_MS     45000 /* a host that tells its digest does so several times in this */
 #define CLOCK_RESET_MS                                                            \
 	120000 /* what is older than the last HI, and comes later than this after \
 		  it, was not held up: the host's clock was set back */
+
+static bool
+is_ahead(int64_t ts)
+{
+	return ts > now_ms() + INVENTORY_AHEAD_MS;
+}
 
 /* The host that told something: NULL for this one, and for one that is no member. */
 static struct host_entry *
@@ -31,6 +39,38 @@ no_teller(const struct inventory *inventory, const char *uuid)
 	if (uuid_normalize(uuid, id) == 0 && str_equal(id, inventory->self))
 		return INVENTORY_OLD;
 	return INVENTORY_REFUSED;
+}
+
+/* Any member can send an event in this host's name. One about a VM of its own, later than all that
+ * it told of that, is believed by the others: it tells the VM anew, later still. Of one that it
+ * does not have its digest tells. */
+static enum inventory_news
+answer_forged(struct inventory *inventory, const char *vm, enum vmrunstate runstate, int64_t ts)
+{
+	struct host_entry *self = index_find_host(inventory, inventory->self);
+	const struct tombstone *tombstone;
+	struct vm_entry *entry;
+	char uuid[UUID_TEXT_SIZE];
+	bool ends = runstate == VMRUNSTATE_DELETED;
+	int64_t now = monotonic_ms();
+
+	/* Before the first HI it may be what this host told before it was started anew. */
+	if (!self || self->told_ts == 0 || uuid_normalize(vm, uuid) < 0 || is_ahead(ts))
+		return INVENTORY_OLD;
+	entry = index_find_vm(inventory, uuid);
+	tombstone = index_find_tombstone(inventory, uuid);
+	if (entry ? !entry->view.local || ts + ends <= entry->view.vm.ts
+		  : ends || (tombstone && ts <= tombstone->ts))
+		return INVENTORY_OLD;
+	/* The next HI is not to be older, or the others do not look at its digest. */
+	index_note_news(self, ts);
+	if (!entry || now < entry->retell_due)
+		return INVENTORY_FORGED;
+	entry->retell_due = now + RETELL_MS;
+	entry->view.vm.ts = ts + 1;
+	index_place_vm(entry, entry->host);
+	index_tell_vm(inventory, entry);
+	return INVENTORY_FORGED;
 }
 
 static void
@@ -62,12 +102,6 @@ note_skew(struct host_entry *host, int64_t ts, bool asked)
 	host->skew = ms;
 }
 
-static bool
-is_ahead(int64_t ts)
-{
-	return ts > now_ms() + INVENTORY_AHEAD_MS;
-}
-
 /* The host's word about itself; digest is NULL where it gave none. False for what is older than
  * what is known. */
 static bool
@@ -80,12 +114,16 @@ take_fields(struct inventory *inventory, struct host_entry *entry,
 	if (entry->told && !asked && fields.ts <= entry->told_ts &&
 	    now - entry->told_at < CLOCK_RESET_MS)
 		return false;
+	if (entry->news_ts <= entry->told_ts)
+		entry->ahead_since = now;
 	entry->told = true;
 	entry->told_ts = fields.ts;
 	entry->told_at = now;
 	entry->told_digest = digest != NULL;
-	if (digest)
+	if (digest) {
 		entry->its_digest = (uint64_t)digest->digest;
+		entry->its_vms = digest->vms;
+	}
 	/* The state is for serf to tell. */
 	fields.cstate = shown.cstate;
 	fields.ts = shown.ts;
@@ -97,22 +135,65 @@ take_fields(struct inventory *inventory, struct host_entry *entry,
 	return true;
 }
 
+/* Whether an HI that is too old to be taken tells what is known. */
+static bool
+is_like(
+    const struct host_entry *entry, const struct host_info *info, const struct host_digest *digest)
+{
+	struct host_list_fields shown = index_host_fields(&entry->host), fields = info->fields;
+
+	fields.cstate = shown.cstate;
+	fields.ts = shown.ts;
+	return model_equal(&host_list_fields_model, &fields, &shown) &&
+	       (!digest || (uint64_t)digest->digest == entry->digest);
+}
+
+/* An HI in this host's name, later than all that it told: the next is later still, or the others do
+ * not take it. */
+static enum inventory_news
+answer_forged_host(struct inventory *inventory, const struct host_info *info)
+{
+	struct host_entry *self = index_find_host(inventory, inventory->self);
+
+	if (!self || self->told_ts == 0 || info->fields.ts <= self->told_ts)
+		return INVENTORY_OLD;
+	if (!is_ahead(info->fields.ts))
+		index_note_news(self, info->fields.ts + 1);
+	return INVENTORY_FORGED;
+}
+
+/* Whether the HI lacks the digest that the host tells each time: somebody else sent it, or a Go
+ * virtx is in its place, whose own are all that there is after a while. */
+static bool
+lacks_digest(const struct host_entry *entry, const struct host_digest *digest)
+{
+	return !digest && entry->told_digest && monotonic_ms() - entry->told_at < DIGEST_MS;
+}
+
 enum inventory_news
 inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
 {
 	struct host_entry *entry = teller(inventory, info->uuid);
+	enum inventory_news news;
 
-	if (!entry)
-		return no_teller(inventory, info->uuid);
+	if (!entry) {
+		news = no_teller(inventory, info->uuid);
+		return news == INVENTORY_OLD ? answer_forged_host(inventory, info) : news;
+	}
 	note_skew(entry, info->fields.ts, false);
 	if (is_ahead(info->fields.ts))
 		return INVENTORY_AHEAD;
+	if (lacks_digest(entry, digest))
+		return INVENTORY_DOUBTED;
+	/* Either this one was held up, or that which was taken is not the host's. */
 	if (!take_fields(inventory, entry, &info->fields, digest, false))
-		return INVENTORY_OLD;
+		return is_like(entry, info, digest) ? INVENTORY_OLD : INVENTORY_DOUBTED;
 	/* By its digest it has no more than is known. */
-	if (inventory_match(inventory, entry->uuid, NULL) == INVENTORY_MATCH_EQUAL)
+	if (inventory_match(inventory, entry->uuid, NULL) == INVENTORY_MATCH_EQUAL) {
 		claims_drop_of(inventory, entry, UINT64_MAX, NULL, NULL);
+		entry->over = false;
+	}
 	return INVENTORY_TAKEN;
 }
 
@@ -165,13 +246,6 @@ take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	return INVENTORY_TAKEN;
 }
 
-static void
-note_news(struct host_entry *host, int64_t ts)
-{
-	if (ts > host->news_ts)
-		host->news_ts = ts;
-}
-
 static bool
 is_it(void *arg, const char *vm)
 {
@@ -183,19 +257,27 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 {
 	struct host_entry *host = teller(inventory, event->host);
 	bool ends = event->runstate == VMRUNSTATE_DELETED;
+	enum inventory_news news;
 	struct vm_entry *entry;
 	struct vm *vm;
 	char uuid[UUID_TEXT_SIZE];
 
-	if (!host && !(ends && str_empty(event->host)))
-		return no_teller(inventory, event->host);
+	if (!host && !(ends && str_empty(event->host))) {
+		news = no_teller(inventory, event->host);
+		return news == INVENTORY_OLD
+			   ? answer_forged(inventory, event->uuid, event->runstate, event->ts)
+			   : news;
+	}
 	if (uuid_normalize(event->uuid, uuid) < 0 || event->runstate == VMRUNSTATE_NONE)
 		return INVENTORY_REFUSED;
 	if (is_ahead(event->ts))
 		return INVENTORY_AHEAD;
 	entry = index_find_vm(inventory, uuid);
+	/* Who takes the host for one that runs the Go virtx believes it. */
+	if (!host && entry && entry->view.local)
+		return answer_forged(inventory, uuid, event->runstate, event->ts);
 	if (host)
-		note_news(host, event->ts);
+		index_note_news(host, event->ts);
 	if (ends && !entry && host)
 		reservation_forget(inventory, host->uuid, UINT64_MAX, is_it, uuid);
 	if (ends)
@@ -203,7 +285,10 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	if (!entry) {
 		const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 
-		return tombstone && event->ts <= tombstone->ts ? INVENTORY_OLD : INVENTORY_MISSING;
+		if (tombstone && event->ts <= tombstone->ts)
+			return INVENTORY_OLD;
+		/* Asking the host does not make room; its digest does ask. */
+		return host->over ? INVENTORY_FULL : INVENTORY_MISSING;
 	}
 	vm = &entry->view.vm;
 	if (event->ts <= vm->ts)
@@ -223,13 +308,15 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	return INVENTORY_TAKEN;
 }
 
-/* NULL where the host tells of too many. */
+/* NULL where there is no room for it. */
 static struct vm_entry *
 add_vm(struct inventory *inventory, struct host_entry *host, const char *uuid)
 {
-	host->over =
-	    host->n_vms >= INVENTORY_HOST_VMS || HASH_COUNT(inventory->vms) >= INVENTORY_VMS;
-	return host->over ? NULL : index_add_vm(inventory, uuid);
+	bool room = index_make_room(inventory, host);
+
+	/* Where there is a digest, the next list tells whether that was all. */
+	host->over = !room || (host->over && host->told_digest);
+	return room ? index_add_vm(inventory, uuid) : NULL;
 }
 
 enum inventory_news
@@ -237,16 +324,21 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 {
 	struct host_entry *host = teller(inventory, info->host);
 	const struct tombstone *tombstone;
+	enum inventory_news news;
 	struct vm_entry *entry;
 	char uuid[UUID_TEXT_SIZE];
 
-	if (!host)
-		return no_teller(inventory, info->host);
+	if (!host) {
+		news = no_teller(inventory, info->host);
+		return news == INVENTORY_OLD
+			   ? answer_forged(inventory, info->uuid, info->runstate, info->ts)
+			   : news;
+	}
 	if (uuid_normalize(info->uuid, uuid) < 0 || info->runstate <= VMRUNSTATE_DELETED)
 		return INVENTORY_REFUSED;
 	if (is_ahead(info->ts))
 		return INVENTORY_AHEAD;
-	note_news(host, info->ts);
+	index_note_news(host, info->ts);
 	entry = index_find_vm(inventory, uuid);
 	if (!entry) {
 		tombstone = index_find_tombstone(inventory, uuid);
@@ -254,7 +346,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 			return INVENTORY_OLD;
 		entry = add_vm(inventory, host, uuid);
 		if (!entry)
-			return INVENTORY_REFUSED;
+			return INVENTORY_FULL;
 	} else if (info->ts < entry->view.vm.ts + !entry->partial) {
 		return INVENTORY_OLD;
 	} else if (claim_make(inventory, entry, host, info->runstate, info->ts, false)) {
@@ -390,6 +482,7 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	if (!host)
 		return no_teller(inventory, list->host);
 	note_skew(host, list->fields.ts, true);
+	host->over = false;
 	all = xcalloc(list->n_items + 1, sizeof(*all));
 	for (size_t i = 0; i < list->n_items; i++) {
 		const struct vm_info *info = &list->items[i];
@@ -597,7 +690,10 @@ inventory_match(const struct inventory *inventory, const char *host, uint64_t *r
 		*ret_digest = entry->its_digest;
 	if (entry->digest == entry->its_digest)
 		return INVENTORY_MATCH_EQUAL;
+	/* Events of a time to come must not put that off for ever. */
 	ahead = entry->news_ts - entry->told_ts;
-	return ahead > 0 && ahead < NEWS_AHEAD_MS ? INVENTORY_MATCH_UNKNOWN
-						  : INVENTORY_MATCH_DIFFERS;
+	return ahead > 0 && ahead < NEWS_AHEAD_MS &&
+		       monotonic_ms() - entry->ahead_since < NEWS_AHEAD_MS
+		   ? INVENTORY_MATCH_UNKNOWN
+		   : INVENTORY_MATCH_DIFFERS;
 }

@@ -9,6 +9,7 @@
 struct entry {
 	TAILQ_ENTRY(entry) link;
 	struct operation operation;
+	bool left; /* ends with what its VM does */
 };
 
 /* Where another host's operation is. */
@@ -175,15 +176,36 @@ operations_finish(
 }
 
 void
-operations_finish_vm(struct operations *operations, const char *vm, const char *op, const char *msg)
+operations_leave(struct operations *operations, const char *id)
+{
+	struct entry *entry = find(operations, id);
+
+	if (entry)
+		entry->left = true;
+}
+
+void
+operations_finish_vm(struct operations *operations, const char *vm, const char *msg)
 {
 	struct entry *entry;
 
 	TAILQ_FOREACH (entry, &operations->entries, link) {
-		if (under_way(entry) && str_equal(entry->operation.vm, vm) &&
-		    str_equal(entry->operation.op, op))
+		if (entry->left && under_way(entry) && str_equal(entry->operation.vm, vm))
 			finish(operations, entry, msg, NULL);
 	}
+}
+
+bool
+operations_is_under_way(const struct operations *operations, const char *op, const char *vm)
+{
+	const struct entry *entry;
+
+	TAILQ_FOREACH (entry, &operations->entries, link) {
+		if (under_way(entry) && str_equal(entry->operation.op, op) &&
+		    str_equal(entry->operation.vm, vm))
+			return true;
+	}
+	return false;
 }
 
 void

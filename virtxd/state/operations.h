@@ -35,9 +35,11 @@ void operations_say(struct operations *operations, const char *id, const char *m
  * as it is. */
 void operations_finish(
     struct operations *operations, const char *id, const char *msg, const struct error *err);
-/* Finishes what is under way of this kind on this VM. */
-void operations_finish_vm(
-    struct operations *operations, const char *vm, const char *op, const char *msg);
+/* Nobody works on it any more: it ends with the VM's next operations_finish_vm. */
+void operations_leave(struct operations *operations, const char *id);
+/* Finishes what was left on this VM. What is still worked on ends with that work, so that who sees
+ * its end can begin the next. */
+void operations_finish_vm(struct operations *operations, const char *vm, const char *msg);
 
 /* An operation that another host keeps: the last 1000 of these are remembered. One that is kept
  * here is nobody else's. */
@@ -45,6 +47,8 @@ void operations_set_elsewhere(struct operations *operations, const char *id, con
 /* The host (borrowed until the next change) that keeps it; NULL for one that nobody told of. */
 const char *operations_find_elsewhere(const struct operations *operations, const char *id);
 
+/* Whether one of that name on this VM is. */
+bool operations_is_under_way(const struct operations *operations, const char *op, const char *vm);
 /* Borrowed; NULL when it is not known (any more). */
 const struct operation *operations_find(const struct operations *operations, const char *id);
 /* The newest first; page NULL: all. Items are borrowed: free() ret->items alone. */

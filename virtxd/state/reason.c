@@ -13,7 +13,13 @@ find(const struct oplog_list *oplog, const char *op)
 	return NULL;
 }
 
-/* The operation, when it came after all that let the VM run. */
+static bool
+has_failed(const struct oplog_item *item)
+{
+	return str_equal(item->status, "failed");
+}
+
+/* The operation, when it came after all that let the VM run. What has failed did neither. */
 static const struct oplog_item *
 find_latest(const struct oplog_list *oplog, const char *op)
 {
@@ -23,10 +29,10 @@ find_latest(const struct oplog_list *oplog, const char *op)
 	for (size_t i = 0; item && i < ARRAY_SIZE(runs); i++) {
 		const struct oplog_item *run = find(oplog, runs[i]);
 
-		if (run && run->ts > item->ts)
+		if (run && !has_failed(run) && run->ts > item->ts)
 			return NULL;
 	}
-	return item && !str_equal(item->status, "failed") ? item : NULL;
+	return item && !has_failed(item) ? item : NULL;
 }
 
 static bool

@@ -130,22 +130,42 @@ reservation_add(
 	return add(inventory, host, vm, def)->id;
 }
 
+/* One more for the host, besides the one that it replaces (NULL for none). */
+static int
+check_bounds(const struct inventory *inventory, const char *from,
+    const struct reservation *replaced, struct error *err)
+{
+	const struct reservation *reservation;
+	size_t n = 0;
+
+	if (inventory->n_held - (replaced != NULL) >= RESERVATIONS_MAX)
+		return error_set(err, 503, "room for %d VMs is reserved already", RESERVATIONS_MAX);
+	TAILQ_FOREACH (reservation, &inventory->reservations, link)
+		n += reservation != replaced && reservation->expires &&
+		     str_equal(reservation->from, from);
+	if (n < RESERVATIONS_OF_ONE)
+		return 0;
+	return error_set(err, 503, "room for %d VMs of the host at '%s' is reserved already",
+	    RESERVATIONS_OF_ONE, from);
+}
+
 int
-reservation_hold(struct inventory *inventory, const char *vm, const char *operation,
-    const struct vmdef *def, struct error *err)
+reservation_hold(struct inventory *inventory, const char *from, const char *vm,
+    const char *operation, const struct vmdef *def, struct error *err)
 {
 	struct reservation *reservation;
 
 	purge(inventory);
 	reservation = find_held(inventory, vm);
+	if (check_bounds(inventory, from, reservation, err) < 0)
+		return -1;
 	if (reservation)
 		drop(inventory, reservation);
-	else if (inventory->n_held >= RESERVATIONS_MAX)
-		return error_set(err, 503, "room for %d VMs is reserved already", RESERVATIONS_MAX);
 	reservation = add(inventory, inventory->self, vm, def);
 	reservation->expires = monotonic_ms() + RESERVATION_HELD_MS;
 	inventory->n_held++;
 	snprintf(reservation->operation, sizeof(reservation->operation), "%.36s", operation);
+	snprintf(reservation->from, sizeof(reservation->from), "%s", from);
 	return 0;
 }
 

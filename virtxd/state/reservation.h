@@ -16,6 +16,7 @@
 struct inventory;
 
 #define RESERVATIONS_MAX    4096 /* of this host's; then the oldest goes. And as many for others */
+#define RESERVATIONS_OF_ONE 256	 /* of these, for one host: what it sends at once, and much more */
 #define RESERVATION_MS	    180000 /* that it is kept after its end, whatever the host tells */
 #define RESERVATION_HELD_MS 60000  /* that one for others is kept when it is not renewed */
 
@@ -36,10 +37,11 @@ void reservation_forget(struct inventory *inventory, const char *host, uint64_t 
 bool reservation_leads_away(const struct inventory *inventory, const char *vm);
 size_t reservation_count(struct inventory *inventory);
 
-/* Holds room on this host for a VM, for an operation of the host that sends it; one that was held
- * for the VM is replaced. 0, or -1 with a 503 where there are too many. */
-int reservation_hold(struct inventory *inventory, const char *vm, const char *operation,
-    const struct vmdef *def, struct error *err);
+/* Holds room on this host for a VM, for an operation of the host that sends it, which has the
+ * address from; one that was held for the VM is replaced. 0, or -1 with a 503 where there are too
+ * many. */
+int reservation_hold(struct inventory *inventory, const char *from, const char *vm,
+    const char *operation, const struct vmdef *def, struct error *err);
 /* Whether as much is held for the VM already. */
 bool reservation_is_held(
     const struct inventory *inventory, const char *vm, const struct vmdef_memory *memory);

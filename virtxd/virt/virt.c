@@ -24,6 +24,7 @@
 #define KEEPALIVE_INTERVAL 5 /* seconds */
 #define KEEPALIVE_COUNT	   3
 #define GUARD_MS	   1000
+#define SILENT_S	   10 /* after which it is said that a probe has no answer yet */
 #define OUR_METADATA	   "virtx"
 
 enum virt_state {
@@ -252,17 +253,30 @@ virt_wait(struct virt *virt)
 	virt_arm(virt, virt->retry);
 }
 
-/* An attempt failed: told once for each reason. */
+/* Told once for each reason. */
 static void
-virt_fail(struct virt *virt, char *why)
+virt_tell(struct virt *virt, char *why)
 {
 	bool is_news = !str_equal(why, virt->why);
 
 	free(virt->why);
 	virt->why = why;
-	virt_wait(virt);
 	if (is_news)
 		virt->ops->disconnected(virt->arg, virt->why);
+}
+
+static char *
+silent_text(const struct virt *virt)
+{
+	return xasprintf("libvirt at '%s' does not answer", virt->uri);
+}
+
+/* An attempt failed. */
+static void
+virt_fail(struct virt *virt, char *why)
+{
+	virt_wait(virt);
+	virt_tell(virt, why);
 }
 
 void
@@ -274,7 +288,7 @@ virt_probe_done(struct virt *virt, const struct error *err)
 	if (virt->state != VIRT_PROBING)
 		return;
 	if (err) {
-		virt_fail(virt, xstrdup(err->detail));
+		virt_fail(virt, err->status == 504 ? silent_text(virt) : xstrdup(err->detail));
 		return;
 	}
 	guard_set(true);
@@ -300,14 +314,18 @@ virt_on_timer(evutil_socket_t fd, short what, void *arg)
 	switch (virt->state) {
 	case VIRT_WAITING:
 		virt->state = VIRT_PROBING;
+		virt_arm(virt, SILENT_S);
 		virt->ops->probe(virt->arg);
+		break;
+	case VIRT_PROBING:
+		/* It goes on: a libvirtd that starts answers who has waited for it. */
+		virt_tell(virt, silent_text(virt));
 		break;
 	case VIRT_BROKEN:
 		virt_close(virt);
 		virt_wait(virt);
 		virt->ops->disconnected(virt->arg, virt->why);
 		break;
-	case VIRT_PROBING:
 	case VIRT_CONNECTED:
 		break;
 	}

@@ -61,11 +61,34 @@ find_report(struct collect_result *res, virDomainPtr domain)
 	return NULL;
 }
 
+static bool
+is_known(const struct collect_request *req, const char *uuid)
+{
+	for (size_t i = 0; i < req->n_known; i++) {
+		if (str_equal(req->known[i].uuid, uuid))
+			return true;
+	}
+	return false;
+}
+
+static void
+read_state(
+    const struct collect_request *req, virTypedParameterPtr params, int n, struct vm_report *report)
+{
+	const int state = (int)number(params, n, "state.state");
+	const int reason = (int)number(params, n, "state.reason");
+
+	report->reason = xstrdup(runstate_reason(state, reason));
+	/* To ask what it is may take long: of a VM that is known the events have told that. */
+	if (!hypervisor_may_be_restored(state, reason) || !is_known(req, report->uuid))
+		report->runstate = runstate_from_state(state, reason);
+}
+
 /* State of the domains that have a definition (which), or have none: needs no monitor, so that no
  * hung QEMU holds it up. */
 static int
-collect_states(virConnectPtr conn, const char *root, unsigned int which, struct collect_result *res,
-    struct error *err)
+collect_states(virConnectPtr conn, const struct collect_request *req, unsigned int which,
+    struct collect_result *res, struct error *err)
 {
 	_stats_ virDomainStatsRecordPtr *stats = NULL;
 	int n = virConnectGetAllDomainStats(
@@ -76,20 +99,14 @@ collect_states(virConnectPtr conn, const char *root, unsigned int which, struct 
 	for (int i = 0; i < n; i++) {
 		struct vm_report *report;
 		char uuid[VIR_UUID_STRING_BUFLEN] = "";
-		virTypedParameterPtr params = stats[i]->params;
-		int n_params = stats[i]->nparams;
 
 		if (which == VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT &&
-		    !hypervisor_counts(stats[i]->dom, root))
+		    !hypervisor_counts(stats[i]->dom, req->env.root))
 			continue;
 		virDomainGetUUIDString(stats[i]->dom, uuid);
 		report = model_append(&res->vms, &res->n_vms);
 		report->uuid = xstrdup(uuid);
-		report->runstate = runstate_from_state((int)number(params, n_params, "state.state"),
-		    (int)number(params, n_params, "state.reason"));
-		report->reason =
-		    xstrdup(runstate_reason((int)number(params, n_params, "state.state"),
-			(int)number(params, n_params, "state.reason")));
+		read_state(req, stats[i]->params, stats[i]->nparams, report);
 	}
 	return 0;
 }
@@ -146,16 +163,6 @@ collect_figures(virConnectPtr conn, struct collect_result *res, struct error *er
 	return 0;
 }
 
-static bool
-is_known(const struct collect_request *req, const char *uuid)
-{
-	for (size_t i = 0; i < req->n_known; i++) {
-		if (str_equal(req->known[i].uuid, uuid))
-			return true;
-	}
-	return false;
-}
-
 /* Definitions that virtxd has not, or not any more. A VM that went meanwhile, or cannot be read,
  * stays without. */
 static void
@@ -172,6 +179,7 @@ collect_definitions(
 		    hypervisor_report(domain, req->env.root, &full, &err) < 0)
 			continue;
 		report->has_def = true;
+		report->runstate = full.runstate;
 		free(report->reason);
 		report->reason = steal_ptr(full.reason);
 		report->def = full.def;
@@ -192,10 +200,8 @@ work_collect(const void *request, void *result, struct error *err)
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0 ||
 	    host_facts_read(conn, req->host, &res->host, err) < 0 ||
-	    collect_states(
-		conn, req->env.root, VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT, res, err) < 0 ||
-	    collect_states(
-		conn, req->env.root, VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT, res, err) < 0 ||
+	    collect_states(conn, req, VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT, res, err) < 0 ||
+	    collect_states(conn, req, VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT, res, err) < 0 ||
 	    collect_figures(conn, res, err) < 0)
 		return -1;
 	collect_definitions(conn, req, res);

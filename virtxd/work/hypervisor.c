@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/hypervisor.h"
 
+#include <stdio.h>
+
 #include <libvirt/virterror.h>
 
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "virt/runstate.h"
+#include "work/work.h"
+
+#define ANSWER_S 60 /* that another host's libvirt has for all that a job asks it at a time */
 
 void
 hypervisor_close(virConnectPtr *conn)
@@ -19,6 +24,14 @@ hypervisor_free_domain(virDomainPtr *domain)
 {
 	if (*domain)
 		virDomainFree(*domain);
+}
+
+/* Closing asks the other host, too. */
+void
+hypervisor_close_to(virConnectPtr *conn)
+{
+	hypervisor_close(conn);
+	work_waited();
 }
 
 /* libvirt would print every error to stderr by itself. */
@@ -48,6 +61,21 @@ hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err)
 	virSetErrorFunc(NULL, note_error);
 	*ret = virConnectOpen(uri);
 	return *ret ? 0 : hypervisor_error(err, 503, "cannot connect to libvirt at '%s'", uri);
+}
+
+int
+hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct error *err)
+{
+	struct error late = { 0 };
+
+	error_set(&late, 503, "host '%s': its libvirt at '%s' did not answer within %d s", host,
+	    uri, ANSWER_S);
+	snprintf(late.host, sizeof(late.host), "%s", host);
+	work_wait(ANSWER_S, &late);
+	if (hypervisor_open(uri, ret, err) == 0)
+		return 0;
+	work_waited();
+	return error_wrap(err, "host '%s'", host);
 }
 
 int
@@ -96,6 +124,23 @@ hypervisor_counts(virDomainPtr domain, const char *root)
 	       hypervisor_info(domain, root, &info, &ignored) == 0 && info.ours;
 }
 
+bool
+hypervisor_may_be_restored(int state, int reason)
+{
+	return state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION;
+}
+
+/* No migration is under way, of which libvirt knows a job at both ends; at the target it refuses to
+ * tell of it. */
+static bool
+is_restored(virDomainPtr domain, int state, int reason)
+{
+	virDomainJobInfo job;
+
+	return hypervisor_may_be_restored(state, reason) && virDomainIsPersistent(domain) == 1 &&
+	       virDomainGetJobInfo(domain, &job) == 0 && job.type == VIR_DOMAIN_JOB_NONE;
+}
+
 int
 hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err)
 {
@@ -104,7 +149,8 @@ hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err
 	if (virDomainGetState(domain, &state, &reason, 0) < 0)
 		return hypervisor_error(
 		    err, 424, "cannot read the state of VM '%s'", virDomainGetName(domain));
-	*ret = runstate_from_state(state, reason);
+	*ret = is_restored(domain, state, reason) ? VMRUNSTATE_PAUSED
+						  : runstate_from_state(state, reason);
 	return 0;
 }
 
@@ -129,7 +175,9 @@ read_reason(virDomainPtr domain)
 
 	if (virDomainGetState(domain, &state, &reason, 0) < 0)
 		return xstrdup("");
-	buffer_printf(&text, "%s", runstate_reason(state, reason));
+	buffer_printf(&text, "%s",
+	    is_restored(domain, state, reason) ? "its memory was restored"
+					       : runstate_reason(state, reason));
 	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
 		n = virDomainGetDiskErrors(domain, errors, ARRAY_SIZE(errors), 0);
 	for (int i = 0; i < n; i++) {

@@ -10,15 +10,21 @@
 #include "state/report.h"
 
 #define _connect_     __attribute__((cleanup(hypervisor_close)))
+#define _connect_to_  __attribute__((cleanup(hypervisor_close_to)))
 #define _domain_      __attribute__((cleanup(hypervisor_free_domain)))
 #define _domain_info_ __attribute__((cleanup(domain_info_clear)))
 #define _domain_caps_ __attribute__((cleanup(domain_caps_clear)))
 
 void hypervisor_close(virConnectPtr *conn);
+void hypervisor_close_to(virConnectPtr *conn);
 void hypervisor_free_domain(virDomainPtr *domain);
 
 /* 503 when libvirt cannot be reached. */
 int hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err);
+/* The same to another host (its uuid), which may vanish at any time: if it is not through in a
+ * minute with all that is asked of it until hypervisor_close_to, the job ends with a 503. One at a
+ * time. */
+int hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct error *err);
 /* Sets err to the message and libvirt's last error; returns -1. */
 int hypervisor_error(struct error *err, int status, const char *fmt, ...) PRINTF(3, 4);
 /* 404 when this host has no such VM. */
@@ -33,6 +39,9 @@ int hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *e
 bool hypervisor_counts(virDomainPtr domain, const char *root);
 /* Whether a domain without a definition has not run here: a migration that comes in. */
 bool hypervisor_arrives(int state, int reason);
+/* Whether a VM in that state may stand still since `virsh restore --paused`: libvirt gives the same
+ * reason for that and for the end of a migration, and hypervisor_runstate asks which it is. */
+bool hypervisor_may_be_restored(int state, int reason);
 /* The run state now. */
 int hypervisor_runstate(virDomainPtr domain, enum vmrunstate *ret, struct error *err);
 /* The inactive definition, read. ret must be zero. */

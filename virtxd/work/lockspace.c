@@ -6,6 +6,8 @@
 #include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/log.h"
+#include "work/folders.h"
+#include "work/host_down.h"
 #include "work/hypervisor.h"
 #include "work/identity.h"
 #include "work/protection.h"
@@ -22,6 +24,22 @@ check_join(const struct lockspace_request *req, struct error *err)
 	if (hypervisor_open(req->env.uri, &conn, err) == 0)
 		return protection_check_join(conn, req->kill, err);
 	return error_wrap(err, "it cannot be looked whether VMs are on that sanlock does not know");
+}
+
+/* Joins, unless this host goes down: what host_down_leave() found not joined yet is left here. */
+static int
+join(const struct work_env *env, int first_id, int *id, struct error *err)
+{
+	struct error cause = { 0 };
+
+	if (lockspace_join(env->root, first_id, env->io_timeout, id, err) < 0)
+		return -1;
+	if (host_down_check(env->run_dir, err) == 0)
+		return 0;
+	if (lockspace_leave(env->root, &cause) != 1)
+		error_append(
+		    err, "it is still in it: %s", cause.status ? cause.detail : "leases are held");
+	return -1;
 }
 
 int
@@ -42,16 +60,18 @@ work_lockspace(const void *request, void *result, struct error *err)
 		log_debug("job", "%s", cause.detail);
 	if (state == LOCKSPACE_LOST)
 		return error_set(err, 503, "sanlock did not renew host_id %d in time", id);
-	if (state == LOCKSPACE_ABSENT && check_join(req, err) < 0)
+	if (state == LOCKSPACE_ABSENT &&
+	    (host_down_check(env->run_dir, err) < 0 || check_join(req, err) < 0))
 		return -1;
 	/* One that was joined by another program counts from now on. */
-	if (state != LOCKSPACE_JOINED || !identity_is_kept(env)) {
+	if (state != LOCKSPACE_JOINED || !identity_is_kept(env, NULL)) {
 		if (marker_load(env->root, &marker, err) < 0 ||
 		    identity_read(env->root, &marker, &identity, err) < 0 ||
-		    lockspace_join(env->root, cached > 0 ? cached : lockspace_default_id(env->host),
-			env->io_timeout, &id, err) < 0 ||
-		    identity_keep(env, identity, err) < 0)
+		    join(env, cached > 0 ? cached : lockspace_default_id(env->host), &id, err) <
+			0 ||
+		    identity_keep(env, NULL, identity, err) < 0)
 			return -1;
+		folders_forget(env);
 	}
 	res->lockid = id;
 	if (id == cached)

@@ -15,8 +15,15 @@
 /* Whoever makes an image has this long to say that it is a VM's. */
 #define AGE_MS (5 * 60 * 1000)
 
+/* An image that another one stands on. */
+struct base {
+	char *path, *above;
+};
+
 struct search {
 	const struct work_env *env;
+	struct base *bases; /* sorted by path */
+	size_t n_bases;
 	struct reconcile_result *res;
 	char **used; /* paths, sorted */
 	size_t n_used;
@@ -81,10 +88,51 @@ is_leased(const struct search *search, const char *path)
 		   compare_names) != NULL;
 }
 
+static int
+compare_bases(const void *a, const void *b)
+{
+	return strcmp(((const struct base *)a)->path, ((const struct base *)b)->path);
+}
+
+static void
+add_base(const char *path, void *arg)
+{
+	struct search *search = arg;
+	struct error ignored = { 0 };
+	char *base = NULL;
+
+	if (image_base(search->env->root, path, &base, &ignored) == 0 && base)
+		*model_append(&search->bases, &search->n_bases) =
+		    (struct base){ base, xstrdup(path) };
+}
+
+/* What speaks against deleting it, or what can be done; the caller's. What a definition of
+ * libvirt's has, on whichever host, may be in no registry: a snapshot that others have made. */
+static char *
+advise(const struct search *search, const char *path)
+{
+	const struct base wanted = { .path = (char *)path }, *above = NULL;
+	struct error ignored = { 0 };
+	_free_ char *base = NULL;
+
+	if (search->n_bases > 0)
+		above = bsearch(
+		    &wanted, search->bases, search->n_bases, sizeof(*search->bases), compare_bases);
+	if (above)
+		return xasprintf(
+		    "image '%s' stands on it, and is of no use without it", above->above);
+	if (image_base(search->env->root, path, &base, &ignored) == 0 && base)
+		return xasprintf("it stands on '%s', and may be a snapshot that VirtX did not "
+				 "make, with what a VM has written since",
+		    base);
+	return xstrdup("delete it by hand, or let a VM claim it");
+}
+
 static void
 look_at(const char *path, void *arg)
 {
 	struct search *search = arg;
+	_free_ char *advice = NULL;
 	struct host_problem *problem;
 	struct error ignored = { 0 };
 	struct stat st;
@@ -101,9 +149,10 @@ look_at(const char *path, void *arg)
 	problem->kind = xstrdup(LOOSE_IMAGE);
 	problem->vm = xstrdup("");
 	problem->path = xstrdup(path);
+	advice = advise(search, path);
 	problem->detail = xasprintf("no VM of the registry has the image (%lld MiB), and it has no "
-				    "lease: delete it by hand, or let a VM claim it",
-	    (long long)(((int64_t)st.st_blocks * 512) >> 20));
+				    "lease: %s",
+	    (long long)(((int64_t)st.st_blocks * 512) >> 20), advice);
 }
 
 static int
@@ -121,6 +170,10 @@ find(struct search *search, const struct registry_entry *entries, size_t n, stru
 		return -1;
 	if (search->n_leases > 0)
 		qsort(search->leases, search->n_leases, sizeof(search->leases[0]), compare_names);
+	if (image_walk(search->env->root, IMAGES_MAX, add_base, search, &complete, err) < 0)
+		return -1;
+	if (search->n_bases > 0)
+		qsort(search->bases, search->n_bases, sizeof(*search->bases), compare_bases);
 	return image_walk(search->env->root, IMAGES_MAX, look_at, search, &complete, err);
 }
 
@@ -133,7 +186,12 @@ loose_images_find(const struct work_env *env, const struct registry_entry *entri
 
 	for (size_t i = 0; i < search.n_used; i++)
 		free(search.used[i]);
+	for (size_t i = 0; i < search.n_bases; i++) {
+		free(search.bases[i].path);
+		free(search.bases[i].above);
+	}
 	free(search.used);
+	free(search.bases);
 	free(search.leases);
 	return r;
 }

@@ -15,14 +15,20 @@
 
 /*
  * Whether the target can take the VM: 422 says what it lacks, 503 that its libvirt cannot be
- * reached, 424 what libvirt says.
+ * reached, 424 what libvirt says. there must be zero, and is what the target's libvirt tells of it.
  */
-int migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
-/* Whether each host finds the same behind every path of the VM: a file below the storage root, a
- * LUN by its WWID, firmware of the installation. 422 says which does not; no other target is
- * better. */
-int migration_check_files(
+int migration_check(const struct vm_migrate_request *req, virDomainPtr domain,
+    struct domain_caps *there, struct error *err);
+/* Whether the VM can be migrated as it is now: live while it is on, cold while it is off. */
+int migration_check_state(
     const struct vm_migrate_request *req, virDomainPtr domain, struct error *err);
+/* Whether each host finds the same behind every path of the VM: a file below the storage root, a
+ * LUN by its WWID, firmware of the installation; and whether nothing of it stays behind: a device
+ * of this host, the TPM of a VM that is off, what libvirt knows of snapshots. 422 says what does
+ * not go along; no other target is better. renewed: vm_renew has put onto the storage what it can.
+ */
+int migration_check_files(
+    const struct vm_migrate_request *req, virDomainPtr domain, bool renewed, struct error *err);
 
 /*
  * Finds out where the VM of the journal is, ends it on the other host, moves the registry's file

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
-#include <string.h>
 
+#include <libvirt/virterror.h>
+
+#include "domain/migration_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/cpu_model.h"
+#include "work/hugepages.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/nets.h"
@@ -38,63 +42,96 @@ check_identity(const struct vm_migrate_request *req, const struct domain_caps *h
 	return 0;
 }
 
-/* The `cpu` element of the running VM, or of the host's capabilities; the caller's. */
-static char *
-cut_cpu(const char *xml)
+/* The XML of the running VM, the caller's. */
+static int
+read_xml(virDomainPtr domain, const char *uuid, char **ret, struct error *err)
 {
-	const char *begin = xml ? strstr(xml, "<cpu") : NULL;
-	const char *end = begin ? strstr(begin, "</cpu>") : NULL;
-
-	return end ? xstrndup(begin, (size_t)(end - begin) + strlen("</cpu>")) : NULL;
+	*ret = virDomainGetXMLDesc(domain, 0);
+	if (*ret)
+		return 0;
+	return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", uuid);
 }
 
-/* Under software emulation QEMU makes the CPU. */
+/* Whether the target lacks more than this host, where it runs. Of a model that has not all from the
+ * host libvirt misses what QEMU does by itself, such as topoext of an EPYC, on this host as well.
+ */
+static bool
+lacks_more(virConnectPtr conn, const char *vm, const struct error *there, unsigned int flags)
+{
+	return virConnectCompareHypervisorCPU(conn, NULL, NULL, NULL, "kvm", vm, flags) !=
+		   VIR_CPU_COMPARE_ERROR ||
+	       virGetLastErrorCode() != VIR_ERR_CPU_INCOMPATIBLE ||
+	       cpu_model_lacks_more(there->detail, virGetLastErrorMessage());
+}
+
+/* A VM with the CPU of the host goes where all of that is. Under software emulation QEMU makes the
+ * CPU, and nobody asks this. */
 static int
-check_cpu(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
+check_cpu(const struct vm_migrate_request *req, const char *host, virDomainPtr domain,
     virConnectPtr target, struct error *err)
 {
-	_free_ char *xml = virDomainGetXMLDesc(domain, 0), *caps = virConnectGetCapabilities(conn);
-	_free_ char *vm = cut_cpu(xml), *host = cut_cpu(caps);
-	bool custom = vm && strstr(vm, "mode='custom'");
-	const char *wanted = custom ? vm : host;
+	_free_ char *xml = NULL, *vm = NULL;
+	unsigned int flags = VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE; /* with the features */
+	bool custom;
 	int r;
 
-	if (!wanted)
-		return 0;
-	r = custom ? virConnectCompareHypervisorCPU(target, NULL, NULL, NULL, NULL, vm, 0)
-		   : virConnectCompareCPU(target, host, 0);
+	if (read_xml(domain, req->uuid, &xml, err) < 0 ||
+	    migration_xml_cpu(xml, &vm, &custom, err) < 0)
+		return -1;
+	r = custom ? virConnectCompareHypervisorCPU(target, NULL, NULL, NULL, "kvm", vm, flags)
+		   : virConnectCompareCPU(target, host, flags);
 	if (r == VIR_CPU_COMPARE_IDENTICAL || r == VIR_CPU_COMPARE_SUPERSET)
 		return 0;
-	if (r == VIR_CPU_COMPARE_INCOMPATIBLE)
-		return error_set(err, 422, "host '%s' lacks features of the CPU of VM '%s'",
-		    req->target, req->uuid);
-	return hypervisor_error(
-	    err, 422, "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
+	if (virGetLastErrorCode() != VIR_ERR_CPU_INCOMPATIBLE)
+		return hypervisor_error(err, 422,
+		    "cannot compare the CPU of VM '%s' with host '%s'", req->uuid, req->target);
+	hypervisor_error(
+	    err, 422, "host '%s' lacks features of the CPU of VM '%s'", req->target, req->uuid);
+	if (!custom || lacks_more(virDomainGetConnect(domain), vm, err, flags))
+		return -1;
+	*err = (struct error){ 0 };
+	return 0;
+}
+
+/* Whether the VM fits into the free pages of one size: libvirt does not tell which is the default
+ * of the host, by which its virtxd counts. */
+static int
+find_pages(const struct vm_migrate_request *req, const struct vmdef *def, unsigned int wanted,
+    const struct domain_caps *there, virConnectPtr target, struct error *err)
+{
+	_buffer_ struct buffer found = { 0 };
+
+	for (size_t i = 0; i < there->n_hugepages; i++) {
+		unsigned int size = there->hugepages[i];
+		unsigned long long n;
+
+		if (wanted && size != wanted)
+			continue;
+		if (virNodeGetFreePages(target, 1, &size, -1, 1, &n, 0) < 0)
+			return hypervisor_error(
+			    err, 424, "cannot read the hugepages of host '%s'", req->target);
+		if (hugepages_fit(size, (int64_t)n, def->memory.total))
+			return 0;
+		buffer_printf(&found, "%s%llu of %u KiB", found.len ? ", " : "", n, size);
+	}
+	return error_set(err, 422,
+	    "host '%s' has no free hugepages for the %d MiB of VM '%s', but %s", req->target,
+	    def->memory.total, req->uuid, found.len ? found.data : "none of that size");
 }
 
 /* Hugepages are there or not; of other memory the accounting decides, which the API has asked. */
 static int
-check_hugepages(const struct vm_migrate_request *req, const struct vmdef *def, virConnectPtr target,
-    struct error *err)
+check_hugepages(const struct vm_migrate_request *req, const struct vmdef *def, virDomainPtr domain,
+    const struct domain_caps *there, virConnectPtr target, struct error *err)
 {
-	unsigned int size;
-	unsigned long long pages = 0;
-	_free_ char *caps = NULL;
-	const char *at;
+	_free_ char *xml = NULL;
+	struct migration_pages pages;
 
 	if (!def->memory.hp)
 		return 0;
-	caps = virConnectGetCapabilities(target);
-	at = caps ? strstr(caps, "<pages unit='KiB' size='2048'>") : NULL;
-	size = at ? 2048 : 0;
-	if (size && virNodeGetFreePages(target, 1, &size, -1, 1, &pages, 0) < 0)
-		return hypervisor_error(
-		    err, 424, "cannot read the hugepages of host '%s'", req->target);
-	if ((int64_t)pages * (size / 1024) < def->memory.total)
-		return error_set(err, 422,
-		    "host '%s' has %llu MiB of free hugepages, and VM '%s' needs %d MiB",
-		    req->target, pages * (size / 1024), req->uuid, def->memory.total);
-	return 0;
+	if (read_xml(domain, req->uuid, &xml, err) < 0 || migration_xml_pages(xml, &pages, err) < 0)
+		return -1;
+	return pages.mixed ? 0 : find_pages(req, def, pages.size, there, target, err);
 }
 
 static int
@@ -114,35 +151,37 @@ check_absent(const struct vm_migrate_request *req, virConnectPtr target, struct 
 
 static int
 check_target(const struct vm_migrate_request *req, virDomainPtr domain,
-    const struct domain_info *info, struct error *err)
+    const struct domain_info *info, struct domain_caps *there, struct error *err)
 {
 	virConnectPtr conn = virDomainGetConnect(domain);
-	_connect_ virConnectPtr target = NULL;
-	_domain_caps_ struct domain_caps here = { 0 }, there = { 0 };
+	_connect_to_ virConnectPtr target = NULL;
+	_domain_caps_ struct domain_caps here = { 0 };
 
 	if (check_storage(req, err) < 0)
 		return -1;
-	if (hypervisor_open(req->target_uri, &target, err) < 0)
-		return error_wrap(err, "host '%s'", req->target);
-	if (hypervisor_caps(conn, &here, err) < 0 || hypervisor_caps(target, &there, err) < 0 ||
-	    check_identity(req, &here, &there, err) < 0 || check_absent(req, target, err) < 0 ||
-	    nets_check(target, req->target, &info->def, NULL, err) < 0)
+	if (hypervisor_open_to(req->target, req->target_uri, &target, err) < 0)
+		return -1;
+	if (hypervisor_caps(conn, &here, err) < 0 || hypervisor_caps(target, there, err) < 0 ||
+	    check_identity(req, &here, there, err) < 0 || check_absent(req, target, err) < 0 ||
+	    nets_check(target, req->target, &info->def, NULL, err) < 0 ||
+	    (!info->foreign && cpu_model_check(target, req->target, &info->def, NULL, err) < 0))
 		return -1;
 	if (!req->live)
 		return 0;
-	if (check_hugepages(req, &info->def, target, err) < 0)
+	if (check_hugepages(req, &info->def, domain, there, target, err) < 0)
 		return -1;
-	return str_equal(info->type, "kvm") ? check_cpu(req, conn, domain, target, err) : 0;
+	return str_equal(info->type, "kvm") ? check_cpu(req, here.cpu, domain, target, err) : 0;
 }
 
 int
-migration_check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+migration_check(const struct vm_migrate_request *req, virDomainPtr domain,
+    struct domain_caps *there, struct error *err)
 {
 	_domain_info_ struct domain_info info = { 0 };
 
 	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
-	if (check_target(req, domain, &info, err) == 0)
+	if (check_target(req, domain, &info, there, err) == 0)
 		return 0;
 	/* Another one may do. */
 	snprintf(err->host, sizeof(err->host), "%s", req->target);

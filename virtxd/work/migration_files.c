@@ -4,12 +4,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "disk/lun_name.h"
 #include "disk/nvram.h"
 #include "domain/domain_files.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
+#include "work/vm_variables.h"
 
 #define INSTALLATION "/usr"
 
@@ -56,8 +58,9 @@ is_under(const char *path, const char *directory)
 }
 
 static int
-check_file(const struct work_env *env, const struct domain_file *file, struct error *err)
+check_file(const struct vm_migrate_request *req, const struct domain_file *file, struct error *err)
 {
+	const struct work_env *env = &req->env;
 	_free_ char *shared = xasprintf("%s/nvram", env->root);
 
 	switch (file->kind) {
@@ -76,6 +79,13 @@ check_file(const struct work_env *env, const struct domain_file *file, struct er
 		if (is_under(file->path, NVRAM_LOCAL) || is_under(file->path, shared))
 			return 0;
 		break;
+	case DOMAIN_FILE_STATE:
+		if (req->live)
+			return 0;
+		return error_set(err, 422,
+		    "the state of its %s is in '%s' of this host, and goes along only while it "
+		    "runs: boot it and migrate it live",
+		    file->what, file->path);
 	case DOMAIN_FILE_DATA:
 		break;
 	}
@@ -96,14 +106,63 @@ check_xml(const struct vm_migrate_request *req, virDomainPtr domain, unsigned in
 	if (domain_files_read(xml, &files, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = check_file(&req->env, &files[i], err);
+		r = check_file(req, &files[i], err);
 	domain_files_free(files, n);
 	return r < 0 ? error_wrap(err, "VM '%s' cannot leave this host", req->uuid) : 0;
 }
 
-int
-migration_check_files(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+/* Those that are there, in a file of this host. What QEMU has read of them it sends along. */
+static int
+check_variables(
+    const struct vm_migrate_request *req, virDomainPtr domain, bool renewed, struct error *err)
 {
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *unnamed = nvram_local_path(virDomainGetName(domain));
+	const char *path;
+
+	if (req->live)
+		return 0;
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	path = info.variables ? info.variables : unnamed;
+	if ((!renewed && !info.foreign) || !vm_variables_are_local(&req->env, &info) ||
+	    (access(path, F_OK) < 0 && errno == ENOENT))
+		return 0;
+	return error_set(err, 422,
+	    "VM '%s' cannot leave this host: its UEFI variables are in '%s', and go along only "
+	    "while it runs: boot it and migrate it live",
+	    req->uuid, path);
+}
+
+/* What libvirt of this host knows of the VM, and no definition tells. */
+static int
+check_kept(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	int counts[] = {
+		virDomainSnapshotNum(domain, 0),
+		virDomainListAllCheckpoints(domain, NULL, 0),
+	};
+	static const char *const words[ARRAY_SIZE(counts)] = { "snapshot", "checkpoint" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		if (counts[i] < 0)
+			return hypervisor_error(
+			    err, 424, "cannot count the %ss of VM '%s'", words[i], req->uuid);
+		if (counts[i] > 0)
+			return error_set(err, 422,
+			    "VM '%s' cannot leave this host: what libvirt knows of its %ss (%d) "
+			    "would be lost; delete them with `virsh %s-delete`",
+			    req->uuid, words[i], counts[i], words[i]);
+	}
+	return 0;
+}
+
+int
+migration_check_files(
+    const struct vm_migrate_request *req, virDomainPtr domain, bool renewed, struct error *err)
+{
+	if (check_kept(req, domain, err) < 0 || check_variables(req, domain, renewed, err) < 0)
+		return -1;
 	/* What it has now, and what it has when it is started again. */
 	if (check_xml(req, domain, 0, err) < 0)
 		return -1;

@@ -3,6 +3,7 @@
 
 #include <libvirt/virterror.h>
 
+#include "work/cpu_model.h"
 #include "work/hypervisor.h"
 #include "work/works.h"
 
@@ -76,5 +77,7 @@ work_vm_check(const void *request, void *result, struct error *err)
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
+	if (cpu_model_check(conn, req->env.host, &req->def, NULL, err) < 0)
+		return error_wrap(err, "vmdef.cpudef.model");
 	return nets_check(conn, req->env.host, &req->def, NULL, err);
 }

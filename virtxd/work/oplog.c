@@ -71,3 +71,18 @@ oplog_end(
 	    0)
 		log_debug("job", "%s", err.detail);
 }
+
+bool
+oplog_was_on(const struct oplog_list *oplog)
+{
+	static const char *const ops[] = { "VmBoot", "VmShutdown", "VmPause", "VmResume" };
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(ops); k++) {
+			if (str_equal(oplog->items[i].op, ops[k]) &&
+			    str_equal(oplog->items[i].status, "completed"))
+				return true;
+		}
+	}
+	return false;
+}

@@ -18,5 +18,8 @@ int oplog_complete(
  * of its own is only logged: the operation itself is over. */
 void oplog_end(
     virDomainPtr domain, const char *op, int64_t ts, const char *msg, const struct error *cause);
+/* Whether the VM has run, as far as its log tells: of each operation that has the last one alone.
+ */
+bool oplog_was_on(const struct oplog_list *oplog);
 
 #endif

@@ -296,7 +296,7 @@ look_at_lease(struct search *search, const char *name, struct error *err)
 		return 0;
 	}
 	add(search, ORPHAN_LEASE, owner, path,
-	    xasprintf("the lease belongs to VM '%s', which no host has", owner));
+	    xasprintf("the lease belongs to VM '%s', which no host has registered", owner));
 	search->image_due |=
 	    !find_path(search->req->known, search->req->n_known, ORPHAN_LEASE, path);
 	return 0;
@@ -352,7 +352,7 @@ look_at_half_leases(struct search *search, struct error *err)
 			return -1;
 		if (!found)
 			add(search, ORPHAN_LEFTOVER, leftovers[i].uuid, path,
-			    xasprintf("a half-%s lease of VM '%s', which no host has",
+			    xasprintf("a half-%s lease of VM '%s', which no host has registered",
 				leftovers[i].deleted ? "deleted" : "made", leftovers[i].uuid));
 	}
 	return 0;
@@ -371,7 +371,7 @@ look_at_half_image(struct search *search, const char *path, const char *uuid, st
 		return -1;
 	if (!found)
 		add(search, ORPHAN_LEFTOVER, uuid, path,
-		    xasprintf("a half-made image of VM '%s', which no host has", uuid));
+		    xasprintf("a half-made image of VM '%s', which no host has registered", uuid));
 	return 0;
 }
 
@@ -393,7 +393,8 @@ look_at_whole_image(struct search *search, const char *path)
 		    strcmp(orphan_lease_name(problem), name) != 0)
 			continue;
 		add(search, ORPHAN_IMAGE, problem->vm, path,
-		    xasprintf("the image belongs to VM '%s', which no host has", problem->vm));
+		    xasprintf(
+			"the image belongs to VM '%s', which no host has registered", problem->vm));
 		return;
 	}
 }
@@ -460,7 +461,8 @@ look_at_variables(struct search *search, struct error *err)
 			return -1;
 		if (!found && !is_recent(nvram_changed(root, vms[i])))
 			add(search, ORPHAN_NVRAM, vms[i], path,
-			    xasprintf("UEFI variables of VM '%s', which no host has", vms[i]));
+			    xasprintf(
+				"UEFI variables of VM '%s', which no host has registered", vms[i]));
 	}
 	return 0;
 }

@@ -6,6 +6,8 @@
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "proto/log.h"
+#include "work/bare_disks.h"
+#include "work/damaged_files.h"
 #include "work/hypervisor.h"
 #include "work/loose_images.h"
 #include "work/lost_leases.h"
@@ -44,8 +46,11 @@ find_unfinished(const struct work_env *env, struct reconcile_result *res, struct
 
 	if (journal_list(env->root, env->host, &uuids, &n, err) < 0)
 		return -1;
+	/* Nobody can finish what is not known. */
 	for (size_t i = 0; i < n; i++)
-		model_append(&res->unfinished, &res->n_unfinished)->uuid = xstrdup(uuids[i]);
+		if (!damaged_files_check_journal(env, uuids[i], res))
+			model_append(&res->unfinished, &res->n_unfinished)->uuid =
+			    xstrdup(uuids[i]);
 	return 0;
 }
 
@@ -142,6 +147,7 @@ compare_here(const struct work_env *env, virDomainPtr domain, const struct regis
 	_free_ char *detail = NULL;
 	struct error ignored = { 0 };
 
+	damaged_files_check_registry(env, info->uuid, res);
 	/* Of one that cannot be read now nothing is told. */
 	if (!info->foreign)
 		(void)orphans_expect(
@@ -153,15 +159,28 @@ compare_here(const struct work_env *env, virDomainPtr domain, const struct regis
 	    xasprintf("%s/xml/%s/%s.xml", env->root, other->host, info->uuid), detail);
 }
 
-/* Runs on without a definition, and is gone when it stops. */
+/* Runs on without a definition, and is gone when it stops. One that was deleted, and restored from
+ * what was saved of it, may have the disk of another VM by now. */
 static void
 add_transient(const struct work_env *env, const struct domain_info *info,
     const struct registry_entry *entry, struct reconcile_result *res)
 {
+	_free_ char *detail = xstrdup("the VM runs, and libvirt has no definition of it (it was "
+				      "undefined): it is gone when it stops");
+	struct error why = { 0 };
+
+	if (!info->foreign &&
+	    vm_owner_check_disks(env, info->uuid, &info->def, VM_WANT_RUN, &why) < 0 &&
+	    why.status == 409) {
+		free(detail);
+		detail =
+		    xasprintf("the VM runs, and libvirt has no definition of it, and %s, which "
+			      "it changes: end it with force",
+			why.detail);
+	}
 	add_problem(res, "transient", info->uuid,
 	    entry ? xasprintf("%s/xml/%s/%s.xml", env->root, entry->host, info->uuid) : xstrdup(""),
-	    "the VM runs, and libvirt has no definition of it (it was undefined): it is gone when "
-	    "it stops");
+	    detail);
 }
 
 /* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
@@ -186,6 +205,8 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 		    is_unfinished(res, info.uuid) || !hypervisor_counts(domain, env->root))
 			continue;
 		entry = find_entry(knowledge, info.uuid, env->host, true);
+		/* One that has gone meanwhile has no disks. */
+		(void)bare_disks_find(env, domain, res, &cause);
 		if (transient)
 			add_transient(env, &info, entry, res);
 		if (entry)
@@ -197,6 +218,30 @@ compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_kn
 			    "libvirt has the VM, and no host has it in the registry");
 	}
 	return r;
+}
+
+/* Those that run and whose leases are not recorded: that may be all, where virtxd is new. Without
+ * sanlock that cannot be told. */
+static int
+find_unrecorded(const struct reconcile_request *req, virConnectPtr conn,
+    struct reconcile_result *res, struct error *err)
+{
+	_free_ virDomainPtr *domains = NULL;
+	int n = 0;
+
+	if (req->sanlock)
+		n = virConnectListAllDomains(conn, &domains, VIR_CONNECT_LIST_DOMAINS_RUNNING);
+	if (n < 0)
+		return hypervisor_error(err, 424, "cannot list the VMs that run");
+	for (int i = 0; i < n; i++) {
+		_domain_ virDomainPtr domain = domains[i];
+		char uuid[VIR_UUID_STRING_BUFLEN];
+
+		if (virDomainGetUUIDString(domain, uuid) == 0 && !is_unfinished(res, uuid) &&
+		    vm_leases_are_unrecorded(domain))
+			add_uuid(&res->unfinished, &res->n_unfinished, uuid);
+	}
+	return 0;
 }
 
 /* Before the first host has joined there is no lockspace. */
@@ -239,11 +284,14 @@ work_reconcile(const void *request, void *result, struct error *err)
 	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
 	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
 		return -1;
+	damaged_files_check_maintenance(&req->env, res);
 	knowledge.entries = entries;
 	knowledge.n_entries = n;
 	r = compare_libvirt(&req->env, conn, &knowledge, res, err);
 	if (r == 0)
 		r = look_at_storage(req, conn, &knowledge, res, err);
+	if (r == 0)
+		r = find_unrecorded(req, conn, res, err);
 	free(knowledge.expected);
 	return r;
 }

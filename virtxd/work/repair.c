@@ -9,9 +9,11 @@
 #include "disk/lease.h"
 #include "disk/nvram.h"
 #include "domain/journal.h"
+#include "work/damaged_files.h"
 #include "work/hypervisor.h"
 #include "work/lost_leases.h"
 #include "work/orphans.h"
+#include "work/storage_check.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_presence.h"
@@ -208,6 +210,27 @@ refuse_elsewhere(const struct repair *repair, const struct host_problem *problem
 	return find_elsewhere(repair, problem->vm) ? "another host has the VM" : NULL;
 }
 
+/* Where nothing but the others' silence says that the VM is none of theirs: a host that was not
+ * heard of since the start may have it. */
+static const char *
+refuse_unheard(const struct repair *repair, const struct host_problem *problem)
+{
+	const char *why = refuse_elsewhere(repair, problem);
+
+	return why || str_empty(repair->req->missing) ? why : repair->req->missing;
+}
+
+/* A lease that is nobody's is no other host's VM either. */
+static const char *
+refuse(const struct repair *repair, const struct remedy *remedy, const struct host_problem *problem)
+{
+	const char *why = NULL;
+
+	if (problem_is_orphan(problem) && !str_empty(problem->vm))
+		why = refuse_unheard(repair, problem);
+	return why || !remedy->refuses ? why : remedy->refuses(repair, problem);
+}
+
 static const char *
 refuse_define(const struct repair *repair, const struct host_problem *problem)
 {
@@ -263,6 +286,12 @@ refuse_twice(const struct repair *repair, const struct host_problem *problem)
 	return "remove the file of the host that does not have it";
 }
 
+static const char *
+refuse_journal(const struct repair *repair, const struct host_problem *problem)
+{
+	return "nothing is done by itself";
+}
+
 /* In the order in which they are done. */
 static const struct remedy remedies[] = {
 	{ ORPHAN_IMAGE, "delete-image", refuse_image, delete_image },
@@ -272,7 +301,9 @@ static const struct remedy remedies[] = {
 	{ ORPHAN_NVRAM, "delete-nvram", NULL, delete_nvram },
 	{ LOST_MISSING, "make-lease", refuse_elsewhere, make_lease },
 	{ LOST_DAMAGED, "make-lease", refuse_elsewhere, make_lease },
-	{ "not-registered", "register", refuse_elsewhere, register_again },
+	{ "not-registered", "register", refuse_unheard, register_again },
+	{ DAMAGED_REGISTRY, "register", refuse_elsewhere, register_again },
+	{ DAMAGED_JOURNAL, "none", refuse_journal, NULL },
 	{ "not-in-libvirt", "define", refuse_define, register_vm },
 	{ "transient", "define", refuse_elsewhere, register_vm },
 	{ "registered-elsewhere", "none", refuse_running, NULL },
@@ -284,11 +315,9 @@ apply(const struct repair *repair, const struct remedy *remedy, size_t index)
 {
 	const struct host_problem *problem = &repair->found->problems[index];
 	struct repair_item *item = &repair->list->items[index];
-	const char *why = remedy->refuses ? remedy->refuses(repair, problem) : NULL;
+	const char *why = refuse(repair, remedy, problem);
 	struct error err = { 0 };
 
-	if (!why && problem_is_orphan(problem) && find_elsewhere(repair, problem->vm))
-		why = "another host has the VM";
 	if (why) {
 		_free_ char *detail = xasprintf("%s; %s", problem->detail, why);
 
@@ -343,7 +372,7 @@ work_repair(const void *request, void *result, struct error *err)
 	_connect_ virConnectPtr conn = NULL;
 	int r;
 
-	if (hypervisor_open(req->env.uri, &conn, err) < 0)
+	if (hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0)
 		return -1;
 	r = work_reconcile(&look, &found, err);
 	if (r == 0)

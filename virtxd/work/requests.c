@@ -7,6 +7,7 @@ static const struct field work_env_fields[] = {
 	FIELD("run_dir", struct work_env, run_dir),
 	FIELD("host", struct work_env, host),
 	FIELD("io_timeout", struct work_env, io_timeout),
+	FIELD("qemu_group", struct work_env, qemu_group),
 };
 const struct model work_env_model = { "WorkEnv", sizeof(struct work_env), work_env_fields,
 	ARRAY_SIZE(work_env_fields) };
@@ -85,6 +86,28 @@ static const struct field whose_request_fields[] = {
 const struct model whose_request_model = { "WhoseRequest", sizeof(struct whose_request),
 	whose_request_fields, ARRAY_SIZE(whose_request_fields) };
 
+static const struct field vm_stays_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_stays_request, env, work_env),
+	FIELD_ARRAY("vms", struct vm_stays_request, vms, work_uuid),
+	FIELD("live", struct vm_stays_request, live),
+	FIELD("as_it_is", struct vm_stays_request, as_it_is),
+};
+const struct model vm_stays_request_model = { "VmStaysRequest", sizeof(struct vm_stays_request),
+	vm_stays_request_fields, ARRAY_SIZE(vm_stays_request_fields) };
+
+static const struct field vm_stay_fields[] = {
+	FIELD("uuid", struct vm_stay, uuid),
+	FIELD("why", struct vm_stay, why),
+};
+const struct model vm_stay_model = { "VmStay", sizeof(struct vm_stay), vm_stay_fields,
+	ARRAY_SIZE(vm_stay_fields) };
+
+static const struct field vm_stays_result_fields[] = {
+	FIELD_ARRAY("vms", struct vm_stays_result, vms, vm_stay),
+};
+const struct model vm_stays_result_model = { "VmStaysResult", sizeof(struct vm_stays_result),
+	vm_stays_result_fields, ARRAY_SIZE(vm_stays_result_fields) };
+
 static const struct field whose_result_fields[] = {
 	FIELD_ARRAY("vms", struct whose_result, vms, vm_report),
 	FIELD_ARRAY("unregistered", struct whose_result, unregistered, vm_report),
@@ -120,6 +143,15 @@ static const struct field storage_request_fields[] = {
 const struct model storage_request_model = { "StorageRequest", sizeof(struct storage_request),
 	storage_request_fields, ARRAY_SIZE(storage_request_fields) };
 
+static const struct field storage_look_request_fields[] = {
+	FIELD_STRUCT("env", struct storage_look_request, env, work_env),
+	FIELD("lockspace", struct storage_look_request, lockspace),
+	FIELD("vm", struct storage_look_request, vm),
+};
+const struct model storage_look_request_model = { "StorageLookRequest",
+	sizeof(struct storage_look_request), storage_look_request_fields,
+	ARRAY_SIZE(storage_look_request_fields) };
+
 static const struct field lockspace_request_fields[] = {
 	FIELD_STRUCT("env", struct lockspace_request, env, work_env),
 	FIELD("kill", struct lockspace_request, kill),
@@ -134,6 +166,18 @@ static const struct field lockspace_watch_request_fields[] = {
 const struct model lockspace_watch_request_model = { "LockspaceWatchRequest",
 	sizeof(struct lockspace_watch_request), lockspace_watch_request_fields,
 	ARRAY_SIZE(lockspace_watch_request_fields) };
+
+static const struct field watchdog_request_fields[] = {
+	FIELD("sanlock", struct watchdog_request, sanlock),
+};
+const struct model watchdog_request_model = { "WatchdogRequest", sizeof(struct watchdog_request),
+	watchdog_request_fields, ARRAY_SIZE(watchdog_request_fields) };
+
+static const struct field watchdog_result_fields[] = {
+	FIELD("why", struct watchdog_result, why),
+};
+const struct model watchdog_result_model = { "WatchdogResult", sizeof(struct watchdog_result),
+	watchdog_result_fields, ARRAY_SIZE(watchdog_result_fields) };
 
 static const struct field lockspace_result_fields[] = {
 	FIELD("lockid", struct lockspace_result, lockid),
@@ -168,6 +212,7 @@ static const struct field repair_request_fields[] = {
 	FIELD_STRUCT("env", struct repair_request, env, work_env),
 	FIELD_STRUCT("options", struct repair_request, options, repair_options),
 	FIELD_ARRAY("elsewhere", struct repair_request, elsewhere, repair_vm),
+	FIELD("missing", struct repair_request, missing),
 	FIELD("sanlock", struct repair_request, sanlock),
 };
 const struct model repair_request_model = { "RepairRequest", sizeof(struct repair_request),

@@ -12,6 +12,7 @@ struct work_env {
 	char *run_dir;	    /* local, for locks */
 	char *host;	    /* this host's uuid */
 	int32_t io_timeout; /* sanlock's, seconds */
+	int64_t qemu_group; /* that files get for QEMU, 0: that which libvirt gives it */
 };
 extern const struct model work_env_model;
 
@@ -101,7 +102,7 @@ struct reconcile_result {
 	struct host_problem *problems;
 	size_t n_problems;
 	char *cursor;		      /* for the next request */
-	struct work_uuid *unfinished; /* VMs whose journal waits for vm-heal */
+	struct work_uuid *unfinished; /* VMs whose journal, or whose leases, wait for vm-heal */
 	size_t n_unfinished;
 	struct work_uuid *leftovers; /* off here, and registered under another host: undefined by
 					vm-heal */
@@ -113,7 +114,13 @@ extern const struct model reconcile_request_model, reconcile_result_model;
 struct storage_request {
 	struct work_env env;
 };
-extern const struct model storage_request_model;
+/* Looks at all of it now, for a VM that is to come to this host. */
+struct storage_look_request {
+	struct work_env env;
+	bool lockspace; /* it must be joined, too */
+	char *vm;	/* whose LUNs must be here */
+};
+extern const struct model storage_request_model, storage_look_request_model;
 
 struct lockspace_request {
 	struct work_env env;
@@ -129,6 +136,15 @@ struct lockspace_watch_request {
 	int32_t seconds; /* 0: one look */
 };
 extern const struct model lockspace_watch_request_model;
+
+/* Whether a watchdog protects this host; what is not answered is an error. */
+struct watchdog_request {
+	bool sanlock; /* it answers */
+};
+struct watchdog_result {
+	char *why; /* not, "" where one does */
+};
+extern const struct model watchdog_request_model, watchdog_result_model;
 extern const struct model lockspace_request_model, lockspace_result_model;
 
 struct maintenance_load_request {
@@ -187,6 +203,23 @@ struct vm_migrate_request {
 	int32_t bandwidth, downtime;
 	bool post_copy;
 };
+/* Which of the VMs a migration would not take away, whatever the target is. */
+struct vm_stays_request {
+	struct work_env env;
+	struct work_uuid *vms;
+	size_t n_vms;
+	bool live;     /* it is meant to be */
+	bool as_it_is; /* live where the VM is on */
+};
+struct vm_stay {
+	char *uuid, *why;
+};
+struct vm_stays_result {
+	struct vm_stay *vms; /* those that stay */
+	size_t n_vms;
+};
+extern const struct model vm_stays_request_model, vm_stay_model, vm_stays_result_model;
+
 /* What is done with a live migration under way; MIGRATION_TIMEOUT_ABORT is any user's, too. */
 struct migration_control_request {
 	struct work_env env;
@@ -226,7 +259,8 @@ struct repair_request {
 	struct repair_options options;
 	struct repair_vm *elsewhere; /* the VMs of the other hosts */
 	size_t n_elsewhere;
-	bool sanlock; /* it answers */
+	char *missing; /* whose VMs are not among them, in words; "" for none */
+	bool sanlock;  /* it answers */
 };
 extern const struct model repair_vm_model, repair_request_model;
 extern const struct model vm_check_request_model, vm_create_request_model, vm_update_request_model,

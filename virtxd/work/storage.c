@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/storage.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "disk/image.h"
 #include "disk/lease.h"
+#include "disk/lun_answer.h"
 #include "disk/lun_name.h"
-#include "domain/domain_xml.h"
-#include "domain/registry.h"
 #include "proto/vmdef.h"
-#include "work/hypervisor.h"
+#include "work/disk_claims.h"
 #include "work/work.h"
 
 #define FULL_BYTES (1 << 20)
@@ -68,6 +68,22 @@ storage_inspect(const struct work_env *env, const struct disk *disk, struct disk
 	return r;
 }
 
+/*
+ * A file of several names could be taken once by each of them, as their leases differ. One that was
+ * made for the VM has its staged name, too; one that is only read may be shared.
+ */
+static int
+check_names(const struct disk *disk, const struct image_info *info, struct error *err)
+{
+	if (info->names < 2 || disk->prov != DISK_PROV_MODE_NONE ||
+	    disk->device == DISK_DEVICE_CDROM)
+		return 0;
+	return error_set(err, 422,
+	    "cannot use image '%s': it has %llu names (hard links), by each of which a VM could "
+	    "write to it; remove the others (find -samefile shows them), or copy the image",
+	    disk->path, (unsigned long long)info->names);
+}
+
 /* The same for a disk that the VM gets now: somebody else may have made it. */
 static int
 measure(const struct work_env *env, const struct disk *disk, struct disk_report *report,
@@ -80,7 +96,7 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
 		r = lun_inspect(disk, &info, err);
 	else
 		r = image_check(env->root, disk, &info, err);
-	if (r < 0)
+	if (r < 0 || check_names(disk, &info, err) < 0)
 		return -1;
 	if (info.size >> 20 > INT32_MAX)
 		return error_set(err, 422, "its size of %lld MiB is more than %d",
@@ -89,127 +105,20 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
 	return 0;
 }
 
-/* Whose the resource is, if there is one. */
+/* A LUN is taken whole, whatever is asked for; less than that it must not be. */
 static int
-refuse_managed(const struct work_env *env, const char *name, const char *uuid,
-    const struct disk *disk, struct error *err)
+check_lun_size(const struct disk *disk, struct error *err)
 {
-	struct error cause = { 0 };
-	char owner[37];
+	struct image_info info = { 0 };
 
-	if (lease_owner(env->root, name, owner, &cause) < 0) {
-		if (cause.status == 404)
-			return 0;
-		*err = cause;
+	if (disk->prov == DISK_PROV_MODE_NONE)
+		return 0;
+	if (lun_inspect(disk, &info, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
-	}
-	if (is_managed(disk) && str_equal(owner, uuid))
+	if ((int64_t)disk->size << 20 <= info.size)
 		return 0;
-	return error_set(err, 422, "disk '%s' is managed for VM '%s': its lease is '%s/lock/%s'",
-	    disk->path, *owner ? owner : "nobody", env->root, name);
-}
-
-/* The same of a LUN, by whatever name its resource was made; of what this host cannot tell,
- * nothing.
- */
-static int
-refuse_lun(const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
-{
-	_free_ char(*names)[LEASE_NAME_SIZE] = NULL;
-	char named[LEASE_NAME_SIZE] = "";
-	struct error ignored = { 0 };
-	size_t n = 0;
-
-	(void)disk_resource_name(disk, env->root, named, &ignored);
-	if (lun_leases(LUN_HOST, disk, &names, &n, &ignored) < 0)
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		/* That of a managed disk itself is looked at where it is made or taken. */
-		if (!(is_managed(disk) && str_equal(names[i], named)) &&
-		    refuse_managed(env, names[i], uuid, disk, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Whether a definition has this disk, by its lease's name. */
-static bool
-has_managed(const struct work_env *env, const struct vmdef *def, const char *name)
-{
-	struct error ignored = { 0 };
-	char its[LEASE_NAME_SIZE];
-	const struct disk *disk;
-
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
-		if (is_managed(disk) && disk_resource_name(disk, env->root, its, &ignored) == 0 &&
-		    str_equal(its, name))
-			return true;
-	}
-	return false;
-}
-
-/* *ret stays NULL for one that has gone meanwhile; one that has moved is found. */
-static int
-load_definition(
-    const struct work_env *env, const struct registry_entry *entry, char **ret, struct error *err)
-{
-	struct error cause = { 0 };
-	char host[37];
-
-	if (registry_load(env->root, entry->host, entry->uuid, ret, &cause) == 0)
-		return 0;
-	if (cause.status == 404 &&
-	    registry_find_other(env->root, entry->host, entry->uuid, host, &cause) == 0 &&
-	    registry_load(env->root, host, entry->uuid, ret, &cause) == 0)
-		return 0;
-	if (cause.status == 404)
-		return 0;
-	*err = cause;
-	return -1;
-}
-
-/*
- * A disk without a lease is nobody's only when no definition in the registry has it: the lease may
- * have been lost. All files of the registry are read, which only a disk that is taken as it is, or
- * a LUN, is worth.
- */
-static int
-refuse_registered(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
-{
-	_free_ struct registry_entry *entries = NULL;
-	char name[LEASE_NAME_SIZE], owner[37];
-	struct error ignored = { 0 };
-	size_t n = 0;
-
-	if (disk_resource_name(disk, env->root, name, err) < 0)
-		return -1;
-	/* Where it has one, that is in the way of making it. */
-	if (lease_owner(env->root, name, owner, &ignored) == 0)
-		return 0;
-	if (registry_list(env->root, NULL, &entries, &n, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		_domain_info_ struct domain_info info = { 0 };
-		_free_ char *xml = NULL;
-
-		if (str_equal(entries[i].uuid, uuid))
-			continue;
-		if (load_definition(env, &entries[i], &xml, err) < 0)
-			return -1;
-		if (!xml)
-			continue;
-		if (domain_xml_read(xml, env->root, &info, err) < 0)
-			return error_wrap(err,
-			    "whether disk '%s' is another VM's is not known: the registry's file "
-			    "of VM '%s'",
-			    disk->path, entries[i].uuid);
-		if (has_managed(env, &info.def, name))
-			return error_set(err, 422,
-			    "disk '%s' belongs to VM '%s', whose definition has it", disk->path,
-			    entries[i].uuid);
-	}
-	return 0;
+	return error_set(err, 422, "disk '%s': the LUN has %lld MiB, and %d are asked for",
+	    disk->path, (long long)(info.size >> 20), disk->size);
 }
 
 int
@@ -218,18 +127,10 @@ storage_check(
 {
 	char name[LEASE_NAME_SIZE];
 
-	if (disk->device == DISK_DEVICE_LUN)
-		return lun_check_path(LUN_HOST, disk, name, err) < 0 ||
-			       refuse_lun(env, uuid, disk, err) < 0 ||
-			       (is_managed(disk) && refuse_registered(env, uuid, disk, err) < 0)
-			   ? -1
-			   : 0;
-	if (is_managed(disk))
-		return disk->prov == DISK_PROV_MODE_NONE ? refuse_registered(env, uuid, disk, err)
-							 : 0;
-	if (disk_resource_name(disk, env->root, name, err) < 0)
+	if (disk->device == DISK_DEVICE_LUN &&
+	    (lun_check_path(LUN_HOST, disk, name, err) < 0 || check_lun_size(disk, err) < 0))
 		return -1;
-	return refuse_managed(env, name, uuid, disk, err);
+	return disk_claims_check_new(env, uuid, disk, err);
 }
 
 static int
@@ -248,20 +149,38 @@ check_lease(
 	    disk->path, why.detail);
 }
 
+/* QEMU says it in words of its own, and of its own path. */
+static int
+check_present(const struct work_env *env, const struct disk *disk, struct error *err)
+{
+	bool device = strncmp(disk->path, "/dev/", 5) == 0;
+	struct error why = { 0 };
+	struct stat st = { 0 };
+
+	if (device ? stat(disk->path, &st) < 0 && errno == ENOENT
+		   : image_stat(env->root, disk->path, &st, &why) < 0 && why.status == 404)
+		return error_set_type(err, ERROR_MISSING, "disk '%s': there is no such %s",
+		    disk->path, device ? "device" : "file");
+	return device && S_ISBLK(st.st_mode) ? lun_confirm(LUN_HOST, disk, st.st_rdev, err) : 0;
+}
+
 int
 storage_check_boot(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+    const struct work_env *env, const char *uuid, const struct vmdef *def, struct error *err)
 {
 	char name[LEASE_NAME_SIZE];
+	const struct disk *disk;
 
-	if (disk_resource_name(disk, env->root, name, err) < 0)
-		return -1;
-	if (is_managed(disk) ? check_lease(env, name, disk, err) < 0
-			     : refuse_managed(env, name, uuid, disk, err) < 0)
-		return -1;
-	/* Its path may be one that is not taken any more, and no lun where VirtX did not make it.
-	 */
-	return strncmp(disk->path, "/dev/", 5) == 0 ? refuse_lun(env, uuid, disk, err) : 0;
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		/* One that VirtX did not make may have an empty drive. */
+		if (str_empty(disk->path))
+			continue;
+		if (disk_resource_name(disk, env->root, name, err) < 0 ||
+		    check_present(env, disk, err) < 0 ||
+		    (is_managed(disk) && check_lease(env, name, disk, err) < 0))
+			return -1;
+	}
+	return disk_claims_check_boot(env, uuid, def, err);
 }
 
 static int
@@ -275,7 +194,7 @@ provision(const struct work_env *env, const char *uuid, const struct disk *disk,
 }
 
 int
-storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
+storage_make(const struct work_env *env, const char *uuid, struct disk *disk, bool adopted,
     struct disk_report *report, struct error *err)
 {
 	_lease_ struct lease lease = LEASE_INIT;
@@ -283,7 +202,7 @@ storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
 
 	if (is_managed(disk)) {
 		if (disk_resource_name(disk, env->root, name, err) < 0 ||
-		    lease_create(env->root, name, uuid, err) < 0 ||
+		    (!adopted && lease_create(env->root, name, uuid, err) < 0) ||
 		    lease_acquire(env->root, name, uuid, &lease, err) < 0 ||
 		    provision(env, uuid, disk, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
@@ -331,8 +250,33 @@ is_ours(const struct work_env *env, const char *name, const char *uuid, struct e
 }
 
 int
-storage_undo(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+storage_find_adopted(const struct work_env *env, const char *uuid, const struct disk *disk,
+    bool *ret, struct error *err)
+{
+	struct error ignored = { 0 };
+	char name[LEASE_NAME_SIZE];
+	struct stat st;
+	int ours;
+
+	*ret = false;
+	if (!is_managed(disk))
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	ours = is_ours(env, name, uuid, err);
+	if (ours < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	*ret = ours == 1;
+	if (disk->device != DISK_DEVICE_LUN &&
+	    image_stat(env->root, disk->path, &st, &ignored) == 0 &&
+	    image_commit(env->root, uuid, disk, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	return 0;
+}
+
+int
+storage_undo(const struct work_env *env, const char *uuid, const struct disk *disk, bool adopted,
+    struct error *err)
 {
 	_lease_ struct lease lease = LEASE_INIT;
 	char name[LEASE_NAME_SIZE];
@@ -350,7 +294,7 @@ storage_undo(
 			return error_wrap(err, "disk '%s'", disk->path);
 		if (disk->device != DISK_DEVICE_LUN && image_undo(env->root, uuid, disk, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
-		if (lease_delete(env->root, &lease, err) < 0)
+		if (!adopted && lease_delete(env->root, &lease, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
 	}
 	if (lease_undo(env->root, name, uuid, err) < 0)
@@ -369,7 +313,10 @@ left_without_lease(const struct work_env *env, const struct disk *disk, const ch
 		return xasprintf("lun '%s' is not wiped: %s", disk->path, why);
 	if (image_stat(env->root, disk->path, &st, &ignored) < 0)
 		return NULL;
-	return xasprintf("image '%s' is left: %s; 'virtx repair' shows it", disk->path, why);
+	/* A repair looks for images by their names. */
+	return xasprintf("image '%s' is left: %s%s", disk->path, why,
+	    vmdef_disk_format(disk->path) == DISK_FORMAT_INVALID ? ""
+								 : "; 'virtx repair' shows it");
 }
 
 /* A disk whose lease is missing or damaged. */
@@ -382,6 +329,58 @@ drop_leaseless(const struct work_env *env, const char *uuid, const struct disk *
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (deletestorage && left)
 		*left = left_without_lease(env, disk, why);
+	return 0;
+}
+
+/* Another VM has it by now: ours is what an earlier try could not remove of the lease, as on NFS
+ * where somebody had it open. */
+static int
+drop_rest(const struct work_env *env, const char *uuid, const struct disk *disk, const char *name,
+    const char *owner, char **left, struct error *err)
+{
+	if (lease_undo(env->root, name, uuid, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	if (left)
+		*left = xasprintf("disk '%s' belongs to VM '%s', and is left", disk->path, owner);
+	return 0;
+}
+
+/* Where there is none, its folder may be a storage of its own that is not mounted now. */
+static int
+delete_image(const struct work_env *env, const struct disk *disk, char **left, struct error *err)
+{
+	struct error cause = { 0 };
+	struct stat st;
+	bool absent;
+
+	if (image_check_unused(env->root, disk, err) < 0)
+		return -1;
+	absent = image_stat(env->root, disk->path, &st, &cause) < 0 && cause.status == 404;
+	if (image_delete(env->root, disk, err) < 0)
+		return -1;
+	if (absent && left)
+		*left = xasprintf("there was no image '%s' to delete: one on a storage that is "
+				  "not mounted is left there",
+		    disk->path);
+	return 0;
+}
+
+/* What is not there, and what cannot be told to be the VM's, is left as it is: the VM goes all the
+ * same. */
+static int
+empty_lun(const struct disk *disk, char **left, struct error *err)
+{
+	struct error why = { 0 };
+	char name[LEASE_NAME_SIZE];
+
+	if (lun_check_path(LUN_HOST, disk, name, &why) == 0)
+		return lun_wipe(disk, tell_progress, NULL, err);
+	if (why.status != 404 && why.status != 422) {
+		*err = why;
+		return -1;
+	}
+	if (left)
+		*left = xasprintf("lun '%s' is not wiped: %s", disk->path, why.detail);
 	return 0;
 }
 
@@ -405,12 +404,14 @@ storage_drop(const struct work_env *env, const char *uuid, const struct disk *di
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (health != LEASE_SOUND && (!owner[0] || str_equal(owner, uuid)))
 		return drop_leaseless(env, uuid, disk, name, deletestorage, why.detail, left, err);
+	if (owner[0] && !str_equal(owner, uuid))
+		return drop_rest(env, uuid, disk, name, owner, left, err);
 	if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (deletestorage && disk->device == DISK_DEVICE_LUN)
-		r = lun_wipe(disk, tell_progress, NULL, err);
-	else if (deletestorage && (r = image_check_unused(env->root, disk, err)) == 0)
-		r = image_delete(env->root, disk, err);
+		r = empty_lun(disk, left, err);
+	else if (deletestorage)
+		r = delete_image(env, disk, left, err);
 	if (r < 0 || lease_delete(env->root, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	return 0;

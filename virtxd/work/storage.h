@@ -8,19 +8,28 @@
 #include "work/requests.h"
 
 /* Whether a VM may get the disk, before any is made: a LUN by a path that means it on every host
- * (422), an unmanaged disk that is managed for no VM (422). */
+ * (422) and that is no smaller than what is asked for (422), and a disk that no other VM manages,
+ * nor has at all where this one is to manage it (422). */
 int storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
-/* Whether the VM may start with a disk that it has: it is managed for no other VM (422), by
- * whatever name of a LUN. */
+/* Whether the VM may start with its disks: they are there (422), the leases of those that it
+ * manages are sound (507), and what it writes to is managed for no other VM, by whatever name of a
+ * LUN or of a file (422). */
 int storage_check_boot(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
+    const struct work_env *env, const char *uuid, const struct vmdef *def, struct error *err);
 /*
- * Makes the lease of a managed disk and, under it, the image of a provisioned one; else the image
- * must be there. Fills disk->prov and disk->size, and report with what was measured. What a failure
- * leaves is for storage_undo.
+ * Whether the lease of a managed disk that the VM gets is its own already, as of a disk that it
+ * could not let go of: such a disk is adopted. An image that is there counts as made by nobody from
+ * now on, whatever an earlier operation has left. Under the VM's lock.
  */
-int storage_make(const struct work_env *env, const char *uuid, struct disk *disk,
+int storage_find_adopted(const struct work_env *env, const char *uuid, const struct disk *disk,
+    bool *ret, struct error *err);
+/*
+ * Makes the lease of a managed disk that is not adopted and, under it, the image of a provisioned
+ * one; else the image must be there. Fills disk->prov and disk->size, and report with what was
+ * measured. What a failure leaves is for storage_undo.
+ */
+int storage_make(const struct work_env *env, const char *uuid, struct disk *disk, bool adopted,
     struct disk_report *report, struct error *err);
 /* Whether there is no room for even a small file. */
 bool storage_is_full(const struct work_env *env);
@@ -28,13 +37,14 @@ bool storage_is_full(const struct work_env *env);
 int storage_commit(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
 /* Undoes storage_make wherever it, or an earlier process, was interrupted. Touches nothing that
- * this VM did not make. */
-int storage_undo(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
+ * was there before: the lease of an adopted disk stays. */
+int storage_undo(const struct work_env *env, const char *uuid, const struct disk *disk,
+    bool adopted, struct error *err);
 /*
  * Releases a managed disk for good, its image too where deletestorage. One that is released already
- * is fine. Without a lease nobody can tell whose the image is by now: then it stays, and *left (the
- * caller's, NULL for nothing) says so; left may be NULL.
+ * is fine. *left (the caller's, NULL for nothing) says what stays: without a lease nobody can tell
+ * whose the image is by now, one that is another VM's is not touched, and one that is not there to
+ * be deleted may be somewhere else. left may be NULL.
  */
 int storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
     bool deletestorage, char **left, struct error *err);

@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
+#include <string.h>
+#include <unistd.h>
+
+#include "disk/nvram.h"
 #include "disk/seed.h"
-#include "proto/vmdef.h"
+#include "domain/registry.h"
+#include "proto/log.h"
 #include "work/cloud_init.h"
+#include "work/hugepages.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/storage.h"
+#include "work/storage_check.h"
 #include "work/vm_already.h"
+#include "work/vm_files.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
+#include "work/vm_variables.h"
 #include "work/work.h"
+
+#define NUMAD "/usr/bin/numad" /* as libvirt is built */
 
 static int
 start(virDomainPtr domain, const char *uuid, struct error *err)
@@ -21,6 +32,19 @@ start(virDomainPtr domain, const char *uuid, struct error *err)
 	if (virDomainCreate(domain) < 0)
 		return hypervisor_error(err, 424, "cannot boot VM '%s'", uuid);
 	return 0;
+}
+
+/* Whom libvirt asks where a VM with NUMA placement is to be; it does not say that it is missing. */
+static void
+explain_numad(const struct vm_boot_request *req, struct error *err)
+{
+	if (!strstr(err->detail, "numad") || access(NUMAD, X_OK) == 0)
+		return;
+	error_append(err,
+	    "numad, which chooses the nodes of a VM with NUMA placement, is not "
+	    "installed on host '%s'",
+	    req->env.host);
+	err->status = 422;
 }
 
 static int
@@ -31,32 +55,86 @@ undo(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 	return seed_delete(req->env.root, req->uuid, err);
 }
 
+/* As it is, or with its CD. */
+static int
+start_open(const struct vm_boot_request *req, virDomainPtr domain, const struct vmdef *def,
+    struct error *err)
+{
+	_free_ char *closed = NULL;
+	int r;
+
+	vm_files_open(&req->env, req->uuid, def, &closed);
+	if (req->n_cloud_init == 0)
+		r = start(domain, req->uuid, err);
+	else
+		r = cloud_init_start(
+		    &req->env, domain, req->uuid, req->cloud_init, req->n_cloud_init, err);
+	if (r < 0 && req->n_cloud_init > 0)
+		error_wrap(err, "cannot boot VM '%s'", req->uuid);
+	if (r < 0) {
+		vm_files_explain(closed, err);
+		if (def->numa.placement)
+			explain_numad(req, err);
+	}
+	return r;
+}
+
+static void
+warn_of_lost_variables(const struct work_env *env, const struct domain_info *info, char **warning)
+{
+	_free_ char *path = nvram_path(env->root, info->uuid);
+
+	if (vm_variables_are_lost(env, info))
+		vm_add_warning(warning,
+		    "the UEFI variables of VM '%s', which has run before, are gone: '%s' is not "
+		    "there; it starts with new ones",
+		    info->uuid, path);
+}
+
+/* Which VMs have variables on the storage other hosts see by the registry, where they tell by it
+ * whether the folder is the storage's. */
+static void
+register_boot(const struct vm_boot_request *req, virDomainPtr domain, const struct domain_info *now)
+{
+	_domain_info_ struct domain_info known = { 0 };
+	_free_ char *xml = NULL;
+	struct error err = { 0 };
+
+	if (now->def.firmware != FIRMWARE_TYPE_UEFI || now->foreign ||
+	    (registry_load(req->env.root, req->env.host, req->uuid, &xml, &err) == 0 &&
+		domain_xml_read(xml, req->env.root, &known, &err) == 0 &&
+		oplog_was_on(&known.oplog)))
+		return;
+	if (vm_register(&req->env, domain, req->uuid, &err) < 0)
+		log_warning("job", "the registry does not tell that VM '%s' has run: %s", req->uuid,
+		    err.detail);
+}
+
 /* *ended is false when a failure is still to be undone. */
 static int
-boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain, bool attached,
-    char **warning, bool *ended, struct error *err)
+boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
+    const struct domain_info *info, char **warning, bool *ended, struct error *err)
 {
 	struct error left = { 0 };
 
 	*ended = true;
 	/* Of an earlier boot, whose end nobody was there to see. */
 	if (cloud_init_drop(&req->env, conn, domain, req->uuid, &left) < 0) {
-		if (attached || req->n_cloud_init > 0) {
+		if (info->cloud_init || req->n_cloud_init > 0) {
 			*ended = false;
 			*err = left;
 			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
 		}
 		str_set(warning, left.detail);
-	} else if (vm_renew(&req->env, domain, req->uuid, &left) < 0) {
+	} else if (vm_renew(&req->env, domain, req->uuid, warning, &left) < 0) {
 		/* It starts as it is. */
 		vm_add_warning(warning, "%s", left.detail);
 	}
-	if (req->n_cloud_init == 0)
-		return start(domain, req->uuid, err);
-	if (cloud_init_start(
-		&req->env, domain, req->uuid, req->cloud_init, req->n_cloud_init, err) == 0)
+	warn_of_lost_variables(&req->env, info, warning);
+	if (start_open(req, domain, &info->def, err) == 0)
 		return 0;
-	error_wrap(err, "cannot boot VM '%s'", req->uuid);
+	if (req->n_cloud_init == 0)
+		return -1;
 	*ended = undo(req, conn, domain, &left) == 0;
 	if (!*ended)
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
@@ -64,16 +142,13 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 }
 
 static int
-check_disks(const struct vm_boot_request *req, const struct vmdef *def, struct error *err)
+check_needs(const struct vm_boot_request *req, virDomainPtr domain, const struct domain_info *info,
+    struct error *err)
 {
-	const struct disk *disk;
-
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
-		/* One that VirtX did not make may have an empty drive. */
-		if (!str_empty(disk->path) &&
-		    storage_check_boot(&req->env, req->uuid, disk, err) < 0)
-			return error_wrap(err, "cannot boot VM '%s'", req->uuid);
-	}
+	if (storage_check_boot(&req->env, req->uuid, &info->def, err) < 0 ||
+	    vm_variables_check(&req->env, info, err) < 0 ||
+	    hugepages_check(domain, req->env.host, info, err) < 0)
+		return error_wrap(err, "cannot boot VM '%s'", req->uuid);
 	return 0;
 }
 
@@ -105,7 +180,8 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	int64_t ts;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
+	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
 	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
@@ -117,13 +193,13 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
 	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
 	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||
-	    check_disks(req, &info.def, err) < 0 ||
+	    check_needs(req, domain, &info, err) < 0 ||
 	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0))
 		return -1;
 	work_stage(WORK_STAGE_BEGUN);
 	if (oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
-	if (boot(req, conn, domain, info.cloud_init != NULL, &res->warning, &ended, err) < 0) {
+	if (boot(req, conn, domain, &info, &res->warning, &ended, err) < 0) {
 		/* One that is "started" without a job is what vm-heal looks for. */
 		if (ended)
 			oplog_end(domain, "VmBoot", ts, NULL, err);
@@ -134,6 +210,8 @@ work_vm_boot(const void *request, void *result, struct error *err)
 			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
+	vm_record_leases(domain, req->uuid, &res->warning);
 	oplog_end(domain, "VmBoot", ts, "", NULL);
+	register_boot(req, domain, &info);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
 }

@@ -2,34 +2,40 @@
 #include "work/works.h"
 
 #include "proto/vmdef.h"
+#include "work/cpu_model.h"
 #include "work/hypervisor.h"
+#include "work/storage_check.h"
+#include "work/vm_files.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
 /* All disks as they were asked for, before the first is touched. */
-static void
-plan(const struct vm_create_request *req, struct journal *journal)
+static int
+plan(const struct vm_create_request *req, struct journal *journal, struct error *err)
 {
 	const struct disk *disk;
 
 	journal->op = xstrdup("VmCreate");
 	journal->uuid = xstrdup(req->uuid);
 	journal->ts = now_ms();
-	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++)
-		model_copy(&disk_model, model_append(&journal->made, &journal->n_made), disk);
+	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++) {
+		if (vm_plan_disk(&req->env, journal, disk, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
-make(const struct vm_create_request *req, virConnectPtr conn, struct vm_report *report,
-    struct error *err)
+make(const struct vm_create_request *req, virConnectPtr conn, const struct journal *journal,
+    struct vm_report *report, struct error *err)
 {
 	_domain_ virDomainPtr domain = NULL;
 	struct vmdef def;
 	int r;
 
 	model_copy(&vmdef_model, &def, &req->def);
-	r = vm_make_disks(&req->env, req->uuid, &def, NULL, report, err);
+	r = vm_make_disks(&req->env, journal, &def, report, err);
 	if (r == 0)
 		r = vm_define(&req->env, conn, req->uuid, &def, err);
 	model_clear(&vmdef_model, &def);
@@ -49,13 +55,17 @@ work_vm_create(const void *request, void *result, struct error *err)
 	struct error left = { 0 };
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
+	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
-	plan(req, &journal);
+	if (cpu_model_check(conn, req->env.host, &req->def, NULL, err) < 0)
+		return error_wrap(err, "vmdef.cpudef.model");
+	if (plan(req, &journal, err) < 0)
+		return -1;
 	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
-	if (make(req, conn, &res->vm, err) == 0 &&
+	if (make(req, conn, &journal, &res->vm, err) == 0 &&
 	    vm_finish(&req->env, conn, &journal, &res->warning, err) == 0)
 		return 0;
 	if (vm_undo(&req->env, conn, &journal, &left) == 0)

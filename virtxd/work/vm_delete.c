@@ -2,17 +2,47 @@
 #include "work/works.h"
 
 #include "proto/vmdef.h"
+#include "work/bare_disks.h"
 #include "work/hypervisor.h"
 #include "work/storage.h"
+#include "work/storage_check.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
+static void
+drop_disk(struct journal *journal, const struct disk *disk)
+{
+	model_copy(&disk_model, model_append(&journal->dropped, &journal->n_dropped), disk);
+}
+
+/* What a snapshot stands on is no disk of the definition, and the VM's all the same. Where images
+ * stay its lease goes; else it stays as the snapshot does, which has no lease that proves whose it
+ * is. */
+static void
+drop_base(const struct vm_delete_request *req, virDomainPtr domain, const struct disk *disk,
+    struct journal *journal, char **warning)
+{
+	struct disk below = *disk;
+	_free_ char *base = NULL;
+
+	if (disk->man == DISK_MAN_MODE_MANAGED && disk->device != DISK_DEVICE_LUN)
+		base = bare_disks_base(&req->env, domain, req->uuid, disk->path);
+	below.path = base;
+	if (base && !req->deletestorage)
+		drop_disk(journal, &below);
+	else if (base)
+		vm_add_warning(warning,
+		    "image '%s', of which disk '%s' is a snapshot, is left with its lease: 'virtx "
+		    "repair' shows both",
+		    base, disk->path);
+}
+
 /* All disks but those that are another VM's: of these the definition alone goes. */
 static void
-plan(const struct vm_delete_request *req, const struct domain_info *info, struct journal *journal,
-    char **warning)
+plan(const struct vm_delete_request *req, virDomainPtr domain, const struct domain_info *info,
+    struct journal *journal, char **warning)
 {
 	const struct disk *disk;
 
@@ -28,8 +58,8 @@ plan(const struct vm_delete_request *req, const struct domain_info *info, struct
 			vm_add_warning(warning, "disk '%s' belongs to VM '%s', and is left",
 			    disk->path, owner);
 		else
-			model_copy(&disk_model,
-			    model_append(&journal->dropped, &journal->n_dropped), disk);
+			drop_disk(journal, disk);
+		drop_base(req, domain, disk, journal, warning);
 	}
 	vm_carry_over(&req->env, journal, NULL);
 }
@@ -46,7 +76,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	_close_ int lock = -1;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0)
 		return -1;
 	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
@@ -61,7 +91,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	if (info.foreign && req->deletestorage)
 		return error_set(err, 422, "VM '%s' is not deleted with its storage: %s", req->uuid,
 		    info.foreign_why);
-	plan(req, &info, &journal, &res->warning);
+	plan(req, domain, &info, &journal, &res->warning);
 	work_stage(WORK_STAGE_BEGUN);
 	/* Deleting is the way out of a full disk. What a crash leaves of it then, a repair finds.
 	 */

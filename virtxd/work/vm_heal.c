@@ -10,6 +10,7 @@
 #include "work/vm_leases.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
+#include "work/vm_variables.h"
 #include "work/vm_verdict.h"
 
 /* A VM that went off leaves its cloud-init CD behind; one that went to another host took it along,
@@ -63,19 +64,15 @@ heal_oplog(virDomainPtr domain, const char *host, const struct oplog_list *oplog
 	}
 }
 
-/* One that was paused or resumed by somebody else, or came here paused. */
+/* One that runs, whoever has booted, resumed or moved it. */
 static void
-note_pause(const struct vm_heal_request *req, virDomainPtr domain, const struct domain_info *info)
+record_leases(const struct vm_heal_request *req, virDomainPtr domain)
 {
 	struct error err = { 0 };
-	enum vmrunstate runstate;
 
-	if (hypervisor_runstate(domain, &runstate, &err) == 0 && runstate == VMRUNSTATE_RUNNING)
-		vm_leases_forget(domain);
-	else if (err.status || (runstate == VMRUNSTATE_PAUSED &&
-				   vm_leases_note(&req->env, domain, info, &err) < 0))
+	if (vm_leases_record(domain, &err) < 0)
 		log_warning(
-		    "job", "the leases of paused VM '%s' are not known: %s", req->uuid, err.detail);
+		    "job", "the leases of VM '%s' are not recorded: %s", req->uuid, err.detail);
 }
 
 /* The VM itself, once its journal is settled. */
@@ -103,6 +100,7 @@ heal(
 		return -1;
 	if (end == MIGRATION_LEFTOVER) {
 		res->gone = true;
+		vm_forget_moved_variables(&req->env, req->uuid);
 		return migration_undefine(domain, err);
 	}
 	if (end != MIGRATION_HERE)
@@ -110,7 +108,7 @@ heal(
 	if (heal_cloud_init(req, conn, domain, err) < 0)
 		return -1;
 	heal_oplog(domain, req->env.host, &info.oplog);
-	note_pause(req, domain, &info);
+	record_leases(req, domain);
 	return hypervisor_report(domain, req->env.root, &res->vm, err);
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "domain/metadata.h"
+#include "virt/runstate.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 
@@ -121,8 +122,32 @@ vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct
 	return 0;
 }
 
+/* What keeps the leases that libvirt would take for the VM, whatever its definition says by now. */
+struct names {
+	char (*items)[LEASE_NAME_SIZE];
+	size_t n;
+};
+#define _names_ __attribute__((cleanup(names_clear)))
+
+static void
+names_clear(struct names *names)
+{
+	free(names->items);
+}
+
 static int
-record(virDomainPtr domain, const struct lease_set *set, struct error *err)
+find_names(virDomainPtr domain, struct names *ret, struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, 0);
+
+	if (!xml)
+		return hypervisor_error(
+		    err, 424, "cannot read the leases of VM '%s'", virDomainGetName(domain));
+	return domain_xml_lease_names(xml, &ret->items, &ret->n, err);
+}
+
+static int
+save(virDomainPtr domain, const struct lease_set *set, struct error *err)
 {
 	_buffer_ struct buffer text = { 0 };
 	_free_ char *element = NULL;
@@ -162,107 +187,214 @@ recall(virDomainPtr domain, struct lease_set *ret)
 	}
 }
 
-int
-vm_leases_before_pause(const struct work_env *env, virDomainPtr domain,
-    const struct domain_info *info, struct vm_leases *ret, struct error *err)
+/* Whether all that is held is recorded at the version at which it is held. */
+static bool
+is_recorded(virDomainPtr domain, const struct lease_set *held)
 {
-	*ret = (struct vm_leases){ 0 };
-	if (!has_leases(env, info))
+	struct lease_set recorded;
+
+	recall(domain, &recorded);
+	for (size_t i = 0; i < held->n; i++) {
+		const struct lease_held *its = lease_set_find(&recorded, held->items[i].name);
+
+		if (!its || its->version != held->items[i].version)
+			return false;
+	}
+	return recorded.n == held->n;
+}
+
+static bool
+has_all(const struct names *names, const struct lease_set *held)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (!lease_set_find(held, names->items[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What the process of a VM that runs holds; empty where it does not hold all, or sanlock does not
+ * know it. virtxd itself, the other that takes leases for a paused VM, does so under the VM's lock.
+ */
+static int
+find_running(virDomainPtr domain, struct lease_set *ret, struct error *err)
+{
+	_names_ struct names names = { 0 };
+	struct error cause = { 0 };
+	enum vmrunstate runstate;
+	pid_t pid = 0;
+
+	*ret = (struct lease_set){ 0 };
+	if (hypervisor_runstate(domain, &runstate, err) < 0)
+		return -1;
+	if (runstate != VMRUNSTATE_RUNNING)
 		return 0;
-	if (vm_leases_process(domain, &ret->pid, err) == 0 &&
+	if (find_names(domain, &names, err) < 0)
+		return -1;
+	if (names.n == 0)
+		return 0;
+	if (vm_leases_process(domain, &pid, &cause) < 0 || lease_held_by(pid, ret, &cause) < 0) {
+		if (cause.status == 404)
+			return 0;
+		*err = cause;
+		return -1;
+	}
+	if (!has_all(&names, ret))
+		ret->n = 0;
+	return 0;
+}
+
+int
+vm_leases_record(virDomainPtr domain, struct error *err)
+{
+	struct lease_set held;
+
+	if (find_running(domain, &held, err) < 0)
+		return -1;
+	return held.n == 0 || is_recorded(domain, &held) ? 0 : save(domain, &held, err);
+}
+
+bool
+vm_leases_are_unrecorded(virDomainPtr domain)
+{
+	struct error ignored = { 0 };
+	struct lease_set held;
+
+	return find_running(domain, &held, &ignored) == 0 && held.n > 0 &&
+	       !is_recorded(domain, &held);
+}
+
+int
+vm_leases_before_pause(virDomainPtr domain, struct vm_leases *ret, struct error *err)
+{
+	_names_ struct names names = { 0 };
+
+	*ret = (struct vm_leases){ 0 };
+	if (find_names(domain, &names, err) < 0)
+		return -1;
+	if (names.n == 0)
+		return 0;
+	if (vm_leases_record(domain, err) == 0 && vm_leases_process(domain, &ret->pid, err) == 0 &&
 	    lease_held_by(ret->pid, &ret->set, err) == 0)
 		return 0;
 	ret->pid = 0;
 	return -1;
 }
 
+/* One by one: a lease that is taken and given back, because another is not free yet, would have a
+ * version that tells nothing. */
 static int
 acquire(const struct work_env *env, const struct vm_leases *leases, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = HOLD_PAUSE * 1000000L };
+	int tries = HOLD_TRIES;
 
-	for (int i = 1; lease_acquire_for(env->root, leases->pid, &leases->set, err) < 0; i++) {
-		if (i == HOLD_TRIES)
-			return -1;
-		nanosleep(&pause, NULL);
+	for (size_t i = 0; i < leases->set.n; i++) {
+		const struct lease_set one = { { leases->set.items[i] }, 1 };
+
+		while (lease_acquire_for(env->root, leases->pid, &one, err) < 0) {
+			if (--tries == 0)
+				return -1;
+			nanosleep(&pause, NULL);
+		}
 	}
 	return 0;
+}
+
+/* A version that was recorded and the one now: the process took it once since, and nobody else. */
+static bool
+follows(const struct lease_held *held, const struct lease_held *recorded)
+{
+	return held->version == recorded->version || held->version == recorded->version + 1;
+}
+
+/* The record goes along with what the process of a paused VM holds without a gap. */
+static int
+follow(virDomainPtr domain, const struct lease_set *held, struct error *err)
+{
+	struct lease_set recorded;
+	bool changes = false;
+
+	recall(domain, &recorded);
+	for (size_t i = 0; i < recorded.n; i++) {
+		struct lease_held *its = &recorded.items[i];
+		const struct lease_held *now = lease_set_find(held, its->name);
+
+		if (!now || now->version == its->version || !follows(now, its))
+			continue;
+		its->version = now->version;
+		changes = true;
+	}
+	return changes ? save(domain, &recorded, err) : 0;
 }
 
 int
 vm_leases_hold(const struct work_env *env, virDomainPtr domain, const struct vm_leases *leases,
     struct error *err)
 {
-	struct error ignored = { 0 };
-	struct lease_set set;
+	struct lease_set held;
 
 	if (leases->pid == 0 || leases->set.n == 0)
 		return 0;
-	if (acquire(env, leases, err) < 0) {
-		(void)record(domain, &leases->set, &ignored);
+	if (acquire(env, leases, err) < 0 || lease_held_by(leases->pid, &held, err) < 0)
 		return -1;
-	}
-	if (lease_held_by(leases->pid, &set, err) < 0)
-		return -1;
-	return record(domain, &set, err);
+	return follow(domain, &held, err);
 }
 
-int
-vm_leases_note(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
-    struct error *err)
-{
-	struct lease_set set;
-	const struct disk *disk;
-	size_t i = 0;
-
-	recall(domain, &set);
-	if (set.n > 0 || !has_leases(env, info))
-		return 0;
-	while (set.n < ARRAY_SIZE(set.items) &&
-	       next_lease(env, info, &i, &disk, set.items[set.n].name)) {
-		struct lease_held *held = &set.items[set.n];
-
-		if (lease_version(env->root, held->name, &held->version, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
-		set.n++;
-	}
-	return record(domain, &set, err);
-}
-
-void
-vm_leases_forget(virDomainPtr domain)
-{
-	struct lease_set set;
-
-	recall(domain, &set);
-	if (set.n > 0)
-		(void)virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, NULL,
-		    METADATA_LEASES, METADATA_LEASES, VIR_DOMAIN_AFFECT_LIVE);
-}
-
-/* Whether the leases are as they were recorded. A VM of which nothing was recorded is believed. */
-static int
-check_versions(const struct work_env *env, const struct domain_info *info,
-    const struct lease_set *recorded, struct error *err)
+/* What a person knows the lease by: its disk's path, where the definition has it. */
+static const char *
+find_path(const struct work_env *env, const struct domain_info *info, const char *lease)
 {
 	char name[LEASE_NAME_SIZE];
 	const struct disk *disk;
 	size_t i = 0;
 
 	while (next_lease(env, info, &i, &disk, name)) {
-		const struct lease_held *held = lease_set_find(recorded, name);
-		int64_t version;
+		if (str_equal(name, lease))
+			return disk->path;
+	}
+	return lease;
+}
 
-		if (!held)
-			continue;
-		if (lease_version(env->root, name, &version, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
-		if (version != held->version)
-			return error_set(err, 409,
-			    "the lease of disk '%s' was taken by another since VM '%s' was paused, "
-			    "so that the disk may have changed under its memory: end it with force "
-			    "instead",
-			    disk->path, info->uuid);
+/* Whether nobody has taken the lease since the VM's process was recorded to hold it. */
+static int
+check_version(const struct work_env *env, const struct domain_info *info, const char *name,
+    const struct lease_held *held, const struct lease_held *recorded, struct error *err)
+{
+	const char *path = find_path(env, info, name);
+	struct lease_held now = { 0 };
+	bool same;
+
+	if (!recorded)
+		return error_set(err, 409,
+		    "nothing is recorded of the lease of disk '%s', so that it is not known "
+		    "whether another has used the disk since VM '%s' was paused: end it with "
+		    "force, or, where you know that nobody has, resume it with virsh",
+		    path, info->uuid);
+	if (!held && lease_version(env->root, name, &now.version, err) < 0)
+		return error_wrap(err, "disk '%s'", path);
+	same = held ? follows(held, recorded) : now.version == recorded->version;
+	if (same)
+		return 0;
+	return error_set(err, 409,
+	    "the lease of disk '%s' was taken by another since VM '%s' was seen to hold it, so "
+	    "that the disk may have changed under its memory: end it with force instead",
+	    path, info->uuid);
+}
+
+static int
+check_versions(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
+    const struct names *names, const struct lease_set *held, struct error *err)
+{
+	struct lease_set recorded;
+
+	recall(domain, &recorded);
+	for (size_t i = 0; i < names->n; i++) {
+		const char *name = names->items[i];
+
+		if (check_version(env, info, name, lease_set_find(held, name),
+			lease_set_find(&recorded, name), err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -271,11 +403,13 @@ int
 vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
     struct vm_leases *ret, struct error *err)
 {
+	_names_ struct names names = { 0 };
 	struct error cause = { 0 };
-	struct lease_set recorded;
 
 	*ret = (struct vm_leases){ 0 };
-	if (!has_leases(env, info))
+	if (find_names(domain, &names, err) < 0)
+		return -1;
+	if (names.n == 0)
 		return 0;
 	if (vm_leases_process(domain, &ret->pid, &cause) < 0 ||
 	    lease_held_by(ret->pid, &ret->set, &cause) < 0) {
@@ -289,8 +423,8 @@ vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct d
 		    "another host from running it, too: end it with force (%s)",
 		    info->uuid, cause.detail);
 	}
-	recall(domain, &recorded);
-	if (!covers(env, info, &ret->set) && check_versions(env, info, &recorded, err) < 0)
+	if (check_versions(env, domain, info, &names, &ret->set, err) < 0 ||
+	    follow(domain, &ret->set, err) < 0)
 		return -1;
 	return ret->set.n > 0 ? lease_release_for(env->root, ret->pid, &ret->set, err) : 0;
 }

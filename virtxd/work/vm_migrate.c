@@ -7,12 +7,13 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/oplog.h"
+#include "work/storage_check.h"
+#include "work/vm_files.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
-#include "work/vm_variables.h"
 #include "work/work.h"
 #include "work/works.h"
 
@@ -52,23 +53,32 @@ prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct c
 	return 0;
 }
 
-/* The definition that stays, with what the running VM has to leave behind. */
+/* The definition that stays; the caller's, or NULL. */
+static char *
+read_definition(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	char *xml = virDomainGetXMLDesc(
+	    domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE);
+
+	if (!xml)
+		hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+	return xml;
+}
+
+/* It goes with the running VM, and has what that has to leave behind. */
 static int
 prepare(
     const struct vm_migrate_request *req, virDomainPtr domain, struct call *call, struct error *err)
 {
-	_free_ char *xml = virDomainGetXMLDesc(
-	    domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE);
+	_free_ char *xml = read_definition(req, domain, err);
 
 	if (!xml)
-		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", req->uuid);
+		return -1;
 	call->flags =
 	    VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
-	if (!req->live)
-		call->flags |= VIR_MIGRATE_OFFLINE;
-	if ((req->live && virTypedParamsAddString(&call->params, &call->n, &call->capacity,
-			      VIR_MIGRATE_PARAM_PERSIST_XML, xml) < 0) ||
-	    (req->live && prepare_live(req, domain, call) < 0))
+	if (virTypedParamsAddString(
+		&call->params, &call->n, &call->capacity, VIR_MIGRATE_PARAM_PERSIST_XML, xml) < 0 ||
+	    prepare_live(req, domain, call) < 0)
 		return hypervisor_error(
 		    err, 424, "cannot prepare the migration of VM '%s'", req->uuid);
 	return 0;
@@ -93,8 +103,8 @@ must_run_first(const struct oplog_list *oplog)
 	return arrived > ran;
 }
 
-static int
-check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+int
+migration_check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
 {
 	_domain_info_ struct domain_info info = { 0 };
 	enum vmrunstate runstate;
@@ -119,13 +129,33 @@ check_state(const struct vm_migrate_request *req, virDomainPtr domain, struct er
 	return 0;
 }
 
+/* The target's QEMU opens all of them while this one has them open, maybe as another user. */
 static int
-start(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+open_files(const struct vm_migrate_request *req, virDomainPtr domain,
+    const struct domain_caps *there, char **closed, struct error *err)
 {
+	_domain_info_ struct domain_info info = { 0 };
+	_free_ char *first = NULL;
+
+	if (hypervisor_info(domain, req->env.root, &info, err) < 0)
+		return -1;
+	vm_files_for_host(&req->env, there);
+	vm_files_open(&req->env, req->uuid, &info.def, &first);
+	if (first)
+		*closed = xasprintf("on host '%s' %s", req->target, first);
+	return 0;
+}
+
+static int
+go_live(const struct vm_migrate_request *req, virDomainPtr domain, const struct domain_caps *there,
+    struct error *err)
+{
+	_free_ char *closed = NULL;
 	struct call call = { 0 };
 	int r;
 
-	if (req->live && migration_detach_agent(domain, err) < 0)
+	if (open_files(req, domain, there, &closed, err) < 0 ||
+	    migration_detach_agent(domain, err) < 0)
 		return -1;
 	r = prepare(req, domain, &call, err);
 	if (r == 0 && virDomainMigrateToURI3(domain, req->target_uri, call.params,
@@ -133,22 +163,45 @@ start(const struct vm_migrate_request *req, virDomainPtr domain, struct error *e
 		r = hypervisor_error(
 		    err, 424, "cannot migrate VM '%s' to host '%s'", req->uuid, req->target);
 	virTypedParamsFree(call.params, call.n);
+	if (r < 0)
+		vm_files_explain(closed, err);
 	return r;
+}
+
+/* The target's libvirt takes the definition whole or not at all; migration_settle then lets go of
+ * it here. libvirt's own offline migration is of several steps, and of one that was cut off the
+ * target keeps what only a restart of its libvirtd removes. */
+static int
+go_cold(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)
+{
+	_connect_to_ virConnectPtr target = NULL;
+	_domain_ virDomainPtr there = NULL;
+	_free_ char *xml = read_definition(req, domain, err);
+
+	if (!xml)
+		return -1;
+	if (hypervisor_open_to(req->target, req->target_uri, &target, err) < 0)
+		return -1;
+	there = virDomainDefineXMLFlags(target, xml, 0);
+	if (there)
+		return 0;
+	return hypervisor_error(
+	    err, 424, "cannot define VM '%s' on host '%s'", req->uuid, req->target);
 }
 
 /* What stays on this host is taken out of the definition before it leaves. */
 static int
 prepare_cold(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
-    struct error *err)
+    char **warning, struct error *err)
 {
 	if (cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0)
 		return -1;
-	return vm_renew(&req->env, domain, req->uuid, err);
+	return vm_renew(&req->env, domain, req->uuid, warning, err);
 }
 
 static int
 migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr domain,
-    struct vm_result *res, struct error *err)
+    const struct domain_caps *there, struct vm_result *res, struct error *err)
 {
 	char op[] = "VmMigrate";
 	struct journal journal = {
@@ -157,6 +210,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 		.target = req->target,
 		.target_uri = req->target_uri,
 		.foreign = req->foreign,
+		.live = req->live,
 		.ts = now_ms(),
 	};
 	struct error left = { 0 };
@@ -169,21 +223,17 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	work_progress(0);
 	r = oplog_begin(domain, "VmMigrate", req->target, &ts, err);
 	if (r == 0)
-		r = start(req, domain, err);
+		r = req->live ? go_live(req, domain, there, err) : go_cold(req, domain, err);
 	if (migration_settle(&req->env, conn, &journal, &res->moved, &left) < 0) {
 		if (r == 0)
-			str_set(&res->warning, left.detail);
+			vm_add_warning(&res->warning, "%s", left.detail);
 		else
 			error_append(err, "where it is now is found out again: %s", left.detail);
 		res->moved = r == 0;
 		return r;
 	}
-	if (res->moved) {
-		/* QEMU has sent what is in them. */
-		if (req->live)
-			vm_forget_local_variables(req->uuid);
+	if (res->moved)
 		return 0;
-	}
 	work_stage(WORK_STAGE_NONE);
 	if (r == 0)
 		return error_set(err, 500, "VM '%s' is still here after its migration", req->uuid);
@@ -198,19 +248,22 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 	struct vm_result *res = result;
 	_connect_ virConnectPtr conn = NULL;
 	_domain_ virDomainPtr domain = NULL;
+	_domain_caps_ struct domain_caps there = { 0 };
 	_close_ int lock = -1;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
+	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
 	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
 	    vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
-	    check_state(req, domain, err) < 0 ||
-	    (!req->live && prepare_cold(req, conn, domain, err) < 0) ||
-	    migration_check_files(req, domain, err) < 0 || migration_check(req, domain, err) < 0)
+	    migration_check_state(req, domain, err) < 0 ||
+	    (!req->live && prepare_cold(req, conn, domain, &res->warning, err) < 0) ||
+	    migration_check_files(req, domain, true, err) < 0 ||
+	    migration_check(req, domain, &there, err) < 0)
 		return -1;
-	return migrate(req, conn, domain, res, err);
+	return migrate(req, conn, domain, &there, res, err);
 }

@@ -2,12 +2,11 @@
 #include "work/vm_owner.h"
 
 #include "disk/lease.h"
-#include "domain/domain_files.h"
 #include "domain/journal.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/bare_disks.h"
 #include "work/hypervisor.h"
-#include "work/orphans.h"
 #include "work/vm_leases.h"
 
 /* A host without journals has moved the file of a VM that has come from it in less. */
@@ -256,39 +255,6 @@ vm_owner_is_leftover(const struct work_env *env, virDomainPtr domain,
 	       virDomainIsPersistent(domain) == 1 && !came_just_now(env, info);
 }
 
-/* What a disk stands on for which the domain has no lease: one made anew would be of no use. */
-static void
-explain_snapshot(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
-    struct error *err)
-{
-	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
-	struct error ignored = { 0 };
-	struct domain_file *files = NULL;
-	const struct disk *disk;
-	size_t n = 0;
-
-	if (!xml || domain_files_read(xml, &files, &n, &ignored) < 0)
-		return;
-	for (size_t i = 0; (disk = vmdef_disk(&info->def, i)); i++) {
-		char owner[37], name[LEASE_NAME_SIZE];
-		bool named;
-
-		if (disk->man != DISK_MAN_MODE_MANAGED ||
-		    vm_owner_of_disk(env, info->uuid, disk, owner, &ignored) != 0 || owner[0] ||
-		    disk_resource_name(disk, env->root, name, &ignored) < 0 ||
-		    orphans_is_named(domain, name, &named, &ignored) < 0 || named)
-			continue;
-		for (size_t k = 0; k + 1 < n; k++) {
-			if (str_equal(files[k].path, disk->path) && files[k + 1].below)
-				error_set(err, 507,
-				    "disk '%s' of VM '%s' has no lease: it is a snapshot of '%s' "
-				    "that VirtX did not make; commit it with libvirt's tools",
-				    disk->path, info->uuid, files[k + 1].path);
-		}
-	}
-	domain_files_free(files, n);
-}
-
 int
 vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid, enum vm_want want,
     struct error *err)
@@ -307,6 +273,6 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
 	if (vm_owner_check_disks(env, uuid, &info.def, want, err) == 0)
 		return 0;
 	if (err->status == 507)
-		explain_snapshot(env, domain, &info, err);
+		bare_disks_explain(env, domain, uuid, err);
 	return -1;
 }

@@ -27,7 +27,7 @@ suspend(const struct vm_request *req, virDomainPtr domain, const struct domain_i
 {
 	struct error cause = { 0 };
 	struct vm_leases leases;
-	int r = vm_leases_before_pause(&req->env, domain, info, &leases, &cause);
+	int r = vm_leases_before_pause(domain, &leases, &cause);
 
 	if (virDomainSuspend(domain) < 0)
 		return hypervisor_error(err, 424, "cannot pause VM '%s'", req->uuid);
@@ -50,7 +50,7 @@ resume(const struct vm_request *req, virDomainPtr domain, const struct domain_in
 	    vm_leases_let_go(&req->env, domain, info, &leases, err) < 0)
 		return error_wrap(err, "cannot resume VM '%s'", req->uuid);
 	if (virDomainResume(domain) == 0) {
-		vm_leases_forget(domain);
+		vm_record_leases(domain, req->uuid, warning);
 		return 0;
 	}
 	hypervisor_error(err, 424, "cannot resume VM '%s'", req->uuid);

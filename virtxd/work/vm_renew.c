@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/vm_renew.h"
 
-#include <unistd.h>
-
 #include "disk/image.h"
 #include "disk/nvram.h"
 #include "proto/vmdef.h"
+#include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
@@ -23,33 +22,57 @@ is_whole(const struct disk *disk, void *arg)
 	       image_inspect(env->root, disk, &ignored, &err) == 0;
 }
 
+/* Those that the VM has used last, also after somebody has defined it as it once was. */
+static int
+share_variables(
+    const struct work_env *env, const struct domain_info *info, char **warning, struct error *err)
+{
+	_free_ char *shared = nvram_path(env->root, info->uuid);
+	_free_ char *kept = nvram_kept_path(env->root, info->uuid);
+	_free_ char *local = nvram_local_path(info->uuid);
+	const char *from = info->variables ? info->variables : local;
+	enum nvram_copied copied;
+
+	if (nvram_copy(env->root, info->uuid, from, &copied, err) < 0)
+		return error_wrap(
+		    err, "the UEFI variables of VM '%s' stay where they are", info->uuid);
+	if (copied == NVRAM_REPLACED)
+		vm_add_warning(warning,
+		    "the UEFI variables of VM '%s' are those of '%s', which were changed last; "
+		    "those of '%s' are kept as '%s'",
+		    info->uuid, from, shared, kept);
+	else if (copied == NVRAM_LATER)
+		vm_add_warning(warning,
+		    "the UEFI variables of VM '%s' are those of '%s', which were changed after "
+		    "those of '%s', which are kept as '%s'",
+		    info->uuid, shared, from, kept);
+	return 0;
+}
+
 static int
 renew(const struct work_env *env, virDomainPtr domain, const char *xml,
-    const struct domain_info *info, struct error *err)
+    const struct domain_info *info, char **warning, struct error *err)
 {
 	_free_ char *variables = nvram_path(env->root, info->uuid);
-	_free_ char *local = nvram_local_path(info->uuid);
 	_free_ char *renewed = NULL;
 	bool moves = vm_variables_are_local(env, info);
 
-	if (info->def.firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(env->root, err) < 0)
+	if (info->def.firmware == FIRMWARE_TYPE_UEFI && folders_make_nvram(env, err) < 0)
 		return -1;
-	if (moves &&
-	    nvram_copy(env->root, info->uuid, info->variables ? info->variables : local, err) < 0)
-		return error_wrap(
-		    err, "the UEFI variables of VM '%s' stay where they are", info->uuid);
+	if (moves && share_variables(env, info, warning, err) < 0)
+		return -1;
 	if (domain_xml_renew(xml, moves ? variables : NULL, is_whole, (void *)env, env->root,
 		&renewed, err) < 0 ||
 	    (renewed &&
 		vm_define_xml(env, virDomainGetConnect(domain), info->uuid, renewed, err) < 0))
 		return -1;
-	if (info->def.firmware == FIRMWARE_TYPE_UEFI && access(variables, F_OK) == 0)
-		vm_forget_local_variables(info->uuid);
+	vm_forget_moved_variables(env, info->uuid);
 	return 0;
 }
 
 int
-vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, char **warning,
+    struct error *err)
 {
 	_domain_info_ struct domain_info info = { 0 };
 	_free_ char *xml = vm_xml(domain, uuid, err);
@@ -58,5 +81,5 @@ vm_renew(const struct work_env *env, virDomainPtr domain, const char *uuid, stru
 		return -1;
 	if (info.foreign || vm_is_saved(domain))
 		return 0;
-	return renew(env, domain, xml, &info, err);
+	return renew(env, domain, xml, &info, warning, err);
 }

@@ -3,16 +3,18 @@
 
 #include <libvirt/virterror.h>
 
-#include "disk/nvram.h"
 #include "domain/domain_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
+#include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/storage.h"
-#include "work/vm_variables.h"
+#include "work/storage_check.h"
+#include "work/vm_leases.h"
 #include "work/vm_owner.h"
+#include "work/vm_variables.h"
 
 #define RETRY_MS (5 * 60 * 1000)
 
@@ -57,27 +59,63 @@ vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, st
 }
 
 int
-vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
-    const struct vmdef *skip, struct vm_report *report, struct error *err)
+vm_plan_disk(
+    const struct work_env *env, struct journal *journal, const struct disk *disk, struct error *err)
+{
+	bool adopted;
+
+	if (storage_find_adopted(env, journal->uuid, disk, &adopted, err) < 0)
+		return -1;
+	model_copy(&disk_model, model_append(&journal->made, &journal->n_made), disk);
+	if (adopted)
+		model_copy(&disk_model, model_append(&journal->adopted, &journal->n_adopted), disk);
+	return 0;
+}
+
+static bool
+has_path(const struct disk *disks, size_t n, const char *path)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (str_equal(disks[i].path, path))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_made(const struct journal *journal, const struct disk *disk)
+{
+	return has_path(journal->made, journal->n_made, disk->path);
+}
+
+static bool
+is_adopted(const struct journal *journal, const struct disk *disk)
+{
+	return has_path(journal->adopted, journal->n_adopted, disk->path);
+}
+
+int
+vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
+    struct vm_report *report, struct error *err)
 {
 	size_t n = def->n_disks + 1;
 	const struct disk *wanted;
 
 	for (size_t i = 0; (wanted = vmdef_disk(def, i)); i++) {
-		if (!(skip && vmdef_find_disk(skip, wanted->path)) &&
-		    storage_check(env, uuid, wanted, err) < 0)
+		if (is_made(journal, wanted) && storage_check(env, journal->uuid, wanted, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
 		struct disk_report *measured;
 
-		if (skip && vmdef_find_disk(skip, disk->path))
+		if (!is_made(journal, disk))
 			continue;
 		measured = model_append(&report->disks, &report->n_disks);
 		measured->index = (int32_t)i;
 		storage_progress(i, n);
-		if (storage_make(env, uuid, disk, measured, err) < 0)
+		if (storage_make(
+			env, journal->uuid, disk, is_adopted(journal, disk), measured, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -122,7 +160,7 @@ vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid, cons
 
 	if (hypervisor_caps(conn, &caps, err) < 0)
 		return -1;
-	if (def->firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(env->root, err) < 0)
+	if (def->firmware == FIRMWARE_TYPE_UEFI && folders_make_nvram(env, err) < 0)
 		return -1;
 	domain_env.arch = caps.arch;
 	domain_env.kvm = caps.kvm;
@@ -156,6 +194,8 @@ keep_trying(const struct work_env *env, const struct journal *journal, struct di
 		return journal_remove(env->root, env->host, journal->uuid, err);
 	rest.made = NULL;
 	rest.n_made = 0;
+	rest.adopted = NULL;
+	rest.n_adopted = 0;
 	rest.dropped = left;
 	rest.n_dropped = n_left;
 	/* Where there is no room for it the journal stays as it is, or there is none. */
@@ -231,9 +271,10 @@ vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *jo
 		registry_remove(env->root, env->host, journal->uuid, err) < 0))
 		return -1;
 	for (size_t i = 0; i < journal->n_made; i++) {
+		const struct disk *disk = &journal->made[i];
 		struct error cause = { 0 };
 
-		if (storage_undo(env, journal->uuid, &journal->made[i], &cause) == 0)
+		if (storage_undo(env, journal->uuid, disk, is_adopted(journal, disk), &cause) == 0)
 			continue;
 		if (left.status)
 			error_append(&left, "%s", cause.detail);
@@ -331,7 +372,8 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 	}
 	if (str_equal(journal.op, "VmMigrate"))
 		return migration_settle(env, conn, &journal, &moved, err);
-	if (is_taken(env, uuid, &taken, err) < 0)
+	/* What is deleted where it is not mounted stays, with nobody to know whose it is. */
+	if (storage_look(env, err) < 0 || is_taken(env, uuid, &taken, err) < 0)
 		return -1;
 	if (taken)
 		return let_go(env, &journal, err);
@@ -342,4 +384,16 @@ vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char
 	if (!str_equal(journal.op, "VmDelete") && register_again(env, conn, uuid, err) < 0)
 		return -1;
 	return vm_finish(env, conn, &journal, warning, err) < 0 ? -1 : 1;
+}
+
+void
+vm_record_leases(virDomainPtr domain, const char *uuid, char **warning)
+{
+	struct error err = { 0 };
+
+	if (vm_leases_record(domain, &err) < 0)
+		vm_add_warning(warning,
+		    "VM '%s' runs, and its leases are not recorded, which is tried again: until "
+		    "then it is not resumed once somebody else has paused it: %s",
+		    uuid, err.detail);
 }

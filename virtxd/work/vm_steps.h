@@ -17,23 +17,29 @@ void journal_clear(struct journal *journal);
  * is fine. 422 while it is on. */
 int vm_undefine(
     const struct work_env *env, virConnectPtr conn, const char *uuid, struct error *err);
+/* Adds to the journal a disk that its operation makes, and whether it is adopted. */
+int vm_plan_disk(const struct work_env *env, struct journal *journal, const struct disk *disk,
+    struct error *err);
 /*
- * Makes all disks of def (those that skip names by their path excepted), telling the report; fills
- * def's sizes. A failure leaves what was made to vm_undo.
+ * Makes all disks of def that the journal plans, telling the report; fills def's sizes. A failure
+ * leaves what was made to vm_undo.
  */
-int vm_make_disks(const struct work_env *env, const char *uuid, struct vmdef *def,
-    const struct vmdef *skip, struct vm_report *report, struct error *err);
+int vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
+    struct vm_report *report, struct error *err);
 /* Saves libvirt's definition to the registry of this host. */
 int vm_register(
     const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
 /* Defines the VM in libvirt, and registers what libvirt made of it. */
 int vm_define(const struct work_env *env, virConnectPtr conn, const char *uuid,
     const struct vmdef *def, struct error *err);
-/* Adds to the warning of a result, NULL or the caller's. */
-void vm_add_warning(char **warning, const char *fmt, ...) PRINTF(2, 3);
 /* The same for XML. */
 int vm_define_xml(const struct work_env *env, virConnectPtr conn, const char *uuid, const char *xml,
     struct error *err);
+/* Adds to the warning of a result, NULL or the caller's. */
+void vm_add_warning(char **warning, const char *fmt, ...) PRINTF(2, 3);
+/* vm_leases_record() for a VM that has just begun to run, which a failure does not change: a
+ * warning tells it, and it is tried again when the VMs are collected. */
+void vm_record_leases(virDomainPtr domain, const char *uuid, char **warning);
 /* The inactive XML with its secrets; the caller's, or NULL. */
 char *vm_xml(virDomainPtr domain, const char *uuid, struct error *err);
 /*

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
-#include "disk/nvram.h"
+#include <inttypes.h>
+
 #include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
+#include "work/cpu_model.h"
+#include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/nets.h"
+#include "work/storage.h"
+#include "work/storage_check.h"
+#include "work/vm_files.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_saved.h"
@@ -35,6 +41,41 @@ refuse_renamed(const struct vm_update_request *req, const struct disk *disk,
 	return 0;
 }
 
+/* Of a size that is given, as no 0 and none that GET shows. A LUN may be larger than it was asked
+ * for. What cannot be measured now is not compared. */
+static int
+check_size(const struct vm_update_request *req, const struct disk *disk, const char *where,
+    struct error *err)
+{
+	struct disk_report measured = { 0 };
+	struct error ignored = { 0 };
+	int64_t size;
+
+	if (disk->size == 0 || storage_inspect(&req->env, disk, &measured, &ignored) < 0)
+		return 0;
+	size = measured.capacity >> 20;
+	if (disk->size == size || (disk->device == DISK_DEVICE_LUN && disk->size < size))
+		return 0;
+	return error_set(err, 422,
+	    "%s.size: disk '%s' has %" PRId64 " MiB, which an update does not change (0 leaves "
+	    "it as it is)",
+	    where, disk->path, size);
+}
+
+static int
+check_kept(const struct vm_update_request *req, size_t index, const struct disk *disk,
+    const struct disk *kept, struct error *err)
+{
+	_free_ char *where =
+	    index == 0 ? xstrdup("vmdef.osdisk") : xasprintf("vmdef.disks[%zu]", index - 1);
+
+	if (disk->prov != DISK_PROV_MODE_NONE && disk->prov != kept->prov)
+		return error_set(err, 422,
+		    "%s.prov: disk '%s' is provisioned %s, which an update does not change", where,
+		    disk->path, enum_word(&disk_prov_mode_enum, kept->prov));
+	return check_size(req, disk, where, err);
+}
+
 /* A disk that is kept stays as it was made: its mode does not change under it. */
 static int
 keep_disks(const struct vm_update_request *req, struct vmdef *def, const struct vmdef *old,
@@ -56,13 +97,16 @@ keep_disks(const struct vm_update_request *req, struct vmdef *def, const struct 
 			return error_set(err, 422,
 			    "disk '%s' is a %s, which an update does not change", disk->path,
 			    enum_word(&disk_device_enum, kept->device));
+		if (check_kept(req, i, disk, kept, err) < 0)
+			return -1;
 		disk->prov = kept->prov;
 	}
 	return 0;
 }
 
-static void
-plan(const struct vm_update_request *req, const struct vmdef *old, struct journal *journal)
+static int
+plan(const struct vm_update_request *req, const struct vmdef *old, struct journal *journal,
+    struct error *err)
 {
 	const struct disk *disk;
 
@@ -71,9 +115,9 @@ plan(const struct vm_update_request *req, const struct vmdef *old, struct journa
 	journal->deletestorage = req->deletestorage;
 	journal->ts = now_ms();
 	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++) {
-		if (!vmdef_find_disk(old, disk->path))
-			model_copy(
-			    &disk_model, model_append(&journal->made, &journal->n_made), disk);
+		if (!vmdef_find_disk(old, disk->path) &&
+		    vm_plan_disk(&req->env, journal, disk, err) < 0)
+			return -1;
 	}
 	for (size_t i = 0; (disk = vmdef_disk(old, i)); i++) {
 		if (!vmdef_find_disk(&req->def, disk->path))
@@ -81,6 +125,7 @@ plan(const struct vm_update_request *req, const struct vmdef *old, struct journa
 			    model_append(&journal->dropped, &journal->n_dropped), disk);
 	}
 	vm_carry_over(&req->env, journal, &req->def);
+	return 0;
 }
 
 /* Gives libvirt and the registry the old definition back. */
@@ -118,19 +163,18 @@ redefine(const struct vm_update_request *req, virConnectPtr conn, const struct v
 	_free_ char *xml = NULL;
 
 	if (edit(req, conn, def, old_xml, &xml, err) < 0 ||
-	    (def->firmware == FIRMWARE_TYPE_UEFI && nvram_make_folder(req->env.root, err) < 0))
+	    (def->firmware == FIRMWARE_TYPE_UEFI && folders_make_nvram(&req->env, err) < 0))
 		return -1;
 	return vm_define_xml(&req->env, conn, req->uuid, xml, err);
 }
 
 static int
 change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *def,
-    const struct vmdef *old, const char *old_xml, const struct journal *journal,
-    struct vm_result *res, struct error *err)
+    const char *old_xml, const struct journal *journal, struct vm_result *res, struct error *err)
 {
 	struct error left = { 0 };
 
-	if (vm_make_disks(&req->env, req->uuid, def, old, &res->vm, err) == 0) {
+	if (vm_make_disks(&req->env, journal, def, &res->vm, err) == 0) {
 		if (redefine(req, conn, def, old_xml, err) == 0) {
 			work_stage(WORK_STAGE_DONE);
 			return vm_finish(&req->env, conn, journal, &res->warning, err);
@@ -162,7 +206,8 @@ work_vm_update(const void *request, void *result, struct error *err)
 	int r;
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
+	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
 	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
@@ -183,19 +228,24 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (!xml)
 		return -1;
 	model_copy(&vmdef_model, &def, &req->def);
-	r = keep_disks(req, &def, &info.def, err);
+	r = cpu_model_check(conn, req->env.host, &def, &info.def, err);
+	if (r < 0)
+		error_wrap(err, "vmdef.cpudef.model");
+	if (r == 0)
+		r = keep_disks(req, &def, &info.def, err);
 	if (r == 0)
 		r = nets_check(conn, req->env.host, &def, &info.def, err);
 	/* What is refused is refused before the first disk is made. */
 	if (r == 0)
 		r = edit(req, conn, &def, xml, &edited, err);
+	if (r == 0)
+		r = plan(req, &info.def, &journal, err);
 	if (r == 0) {
-		plan(req, &info.def, &journal);
 		work_stage(WORK_STAGE_BEGUN);
 		r = journal_save(req->env.root, req->env.host, &journal, err);
 	}
 	if (r == 0)
-		r = change(req, conn, &def, &info.def, xml, &journal, res, err);
+		r = change(req, conn, &def, xml, &journal, res, err);
 	model_clear(&vmdef_model, &def);
 	return r < 0 ? -1 : hypervisor_report(domain, req->env.root, &res->vm, err);
 }

@@ -7,6 +7,7 @@
 
 #include "disk/nvram.h"
 #include "proto/log.h"
+#include "work/oplog.h"
 
 bool
 vm_variables_are_local(const struct work_env *env, const struct domain_info *info)
@@ -20,6 +21,39 @@ vm_variables_are_local(const struct work_env *env, const struct domain_info *inf
 		   (strncmp(info->variables, env->root, n) != 0 || info->variables[n] != '/'));
 }
 
+static bool
+is_missing(const char *path)
+{
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+bool
+vm_variables_are_lost(const struct work_env *env, const struct domain_info *info)
+{
+	_free_ char *shared = nvram_path(env->root, info->uuid);
+	_free_ char *local = nvram_local_path(info->uuid);
+	const char *named = info->variables ? info->variables : local;
+
+	return info->def.firmware == FIRMWARE_TYPE_UEFI && !info->foreign && named[0] == '/' &&
+	       oplog_was_on(&info->oplog) && is_missing(named) && is_missing(shared);
+}
+
+int
+vm_variables_check(const struct work_env *env, const struct domain_info *info, struct error *err)
+{
+	_free_ char *shared = nvram_path(env->root, info->uuid);
+	_free_ char *local = nvram_local_path(info->uuid);
+	const char *named = info->variables ? info->variables : local;
+
+	if (info->def.firmware != FIRMWARE_TYPE_UEFI || named[0] != '/' ||
+	    nvram_check(is_missing(named) ? shared : named, err) == 0)
+		return 0;
+	error_wrap(err, "the UEFI variables of VM '%s'", info->uuid);
+	error_append(
+	    err, "put a copy of them there, or remove the file, and the VM starts with new ones");
+	return -1;
+}
+
 void
 vm_forget_local_variables(const char *uuid)
 {
@@ -27,6 +61,15 @@ vm_forget_local_variables(const char *uuid)
 
 	if (unlink(local) < 0 && errno != ENOENT)
 		log_warning("job", "cannot remove '%s': %s", local, strerror(errno));
+}
+
+void
+vm_forget_moved_variables(const struct work_env *env, const char *uuid)
+{
+	_free_ char *shared = nvram_path(env->root, uuid);
+
+	if (access(shared, F_OK) == 0)
+		vm_forget_local_variables(uuid);
 }
 
 int

@@ -10,9 +10,17 @@
 
 /* Whether the VM has UEFI variables, in a file of this host. */
 bool vm_variables_are_local(const struct work_env *env, const struct domain_info *info);
+/* Whether it has run with UEFI variables, and the file of them is not where it was, nor on the
+ * storage. */
+bool vm_variables_are_lost(const struct work_env *env, const struct domain_info *info);
+/* 422, with what to do, for a file that is too short to be the VM's variables. */
+int vm_variables_check(
+    const struct work_env *env, const struct domain_info *info, struct error *err);
 /* The VM is deleted: its variables go with it, wherever they are. */
 int vm_forget_variables(const struct work_env *env, const char *uuid, struct error *err);
 /* The VM is on another host, with its variables: those that libvirt kept here go. */
 void vm_forget_local_variables(const char *uuid);
+/* The same where the shared storage has them. */
+void vm_forget_moved_variables(const struct work_env *env, const char *uuid);
 
 #endif

@@ -18,9 +18,11 @@ enum work_id {
 	WORK_INSPECT,
 	WORK_RECONCILE,
 	WORK_STORAGE_CHECK,
+	WORK_STORAGE_LOOK,
 	WORK_STORAGE_INIT,
 	WORK_LOCKSPACE,
 	WORK_LOCKSPACE_WATCH,
+	WORK_WATCHDOG,
 	WORK_VM_CHECK,
 	WORK_VM_CREATE,
 	WORK_VM_UPDATE,
@@ -30,6 +32,7 @@ enum work_id {
 	WORK_VM_PAUSE,
 	WORK_VM_RESUME,
 	WORK_VM_MIGRATE,
+	WORK_VM_STAYS,
 	WORK_MIGRATION_INFO,
 	WORK_MIGRATION_CONTROL,
 	WORK_VM_HEAL,
@@ -70,5 +73,9 @@ enum work_stage {
 };
 /* Called by the running work before what it does, and after what it has undone. */
 void work_stage(enum work_stage stage);
+/* The running work calls what may never return: after that many seconds the process ends with err
+ * (copied), as if it had been killed. work_waited says that it did return. */
+void work_wait(int seconds, const struct error *err);
+void work_waited(void);
 
 #endif

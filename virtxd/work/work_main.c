@@ -61,6 +61,34 @@ work_stage(enum work_stage stage)
 	write_frame("stage", text, strlen(text));
 }
 
+static struct buffer late; /* what is told when a call does not return */
+
+static void
+on_alarm(int signum)
+{
+	(void)!write(frames, late.data, late.len);
+	_exit(1);
+}
+
+void
+work_wait(int seconds, const struct error *err)
+{
+	_free_ char *text = NULL;
+	size_t len;
+
+	text = error_to_json(err, &len);
+	buffer_clear(&late);
+	buffer_printf(&late, "error %s\n", text);
+	signal(SIGALRM, on_alarm);
+	alarm((unsigned int)seconds);
+}
+
+void
+work_waited(void)
+{
+	alarm(0);
+}
+
 /*
  * Keeps the frames apart from what a library prints and a helper inherits: those get stderr as
  * their stdout.

@@ -13,6 +13,7 @@
 
 MISSING(virConnectCompareCPU)
 MISSING(virConnectCompareHypervisorCPU)
+MISSING(virConnectGetCPUModelNames)
 MISSING(virDomainAbortJob)
 MISSING(virDomainAttachDeviceFlags)
 MISSING(virDomainCreate)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "disk/watchdog.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <wdmd.h>
+
+#include "disk/command.h"
+#include "scratch.h"
+
+#define USED   "daemon 4f-b1.h1\n    our_host_name=h1\n    use_watchdog=1\n    high_priority=0\n"
+#define UNUSED "daemon 4f-b1.h1\n    our_host_name=h1\n    use_watchdog=0\n    high_priority=0\n"
+
+/* What the daemons answer. */
+static struct {
+	const char *status; /* sanlock's, NULL: it does not */
+	int con;	    /* to wdmd: 0 or -errno */
+	int fire;	    /* 0: its connection ends instead */
+	bool asked;	    /* sanlock was */
+} world;
+
+int __wrap_command_run(const struct command *command, struct buffer *out, struct error *err);
+int __wrap_wdmd_connect(void);
+int __wrap_wdmd_status(int con, int *interval, int *fire, uint64_t *last);
+
+int
+__wrap_command_run(const struct command *command, struct buffer *out, struct error *err)
+{
+	world.asked = true;
+	if (!world.status)
+		return error_set(err, 507, "sanlock took more than 5 seconds");
+	buffer_add(out, world.status, strlen(world.status));
+	return 0;
+}
+
+int
+__wrap_wdmd_connect(void)
+{
+	return world.con < 0 ? world.con : open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+int
+__wrap_wdmd_status(int con, int *interval, int *fire, uint64_t *last)
+{
+	*fire = world.fire;
+	return 0;
+}
+
+static int
+setup(void **state)
+{
+	world.status = USED;
+	world.con = 0;
+	world.fire = 60;
+	world.asked = false;
+	return scratch_setup(state);
+}
+
+static void
+make_device(const char *dir, const char *name, const char *status, const char *identity)
+{
+	_free_ char *status_file = xasprintf("%s/state", name);
+	_free_ char *identity_file = xasprintf("%s/identity", name);
+
+	scratch_mkdir(dir, name);
+	if (status)
+		scratch_write(dir, status_file, status);
+	if (identity)
+		scratch_write(dir, identity_file, identity);
+}
+
+static void
+expect(const char *dir, bool sanlock, const char *what)
+{
+	_free_ char *why = NULL;
+	struct error err = { 0 };
+
+	if (watchdog_look(dir, sanlock, &why, &err) < 0)
+		fail_msg("not told: %s", err.detail);
+	assert_string_equal(why, what);
+}
+
+static void
+expect_untold(const char *dir, bool sanlock, const char *what)
+{
+	char *why = NULL;
+	struct error err = { 0 };
+
+	assert_int_equal(watchdog_look(dir, sanlock, &why, &err), -1);
+	assert_null(why);
+	assert_int_equal(err.status, 503);
+	assert_string_equal(err.detail, what);
+}
+
+static void
+test_on(void **state)
+{
+	make_device(*state, "watchdog0", "inactive\n", "iTCO_wdt\n");
+	make_device(*state, "watchdog1", "active\n", "Software Watchdog\n");
+	expect(*state, true, "");
+	assert_true(world.asked);
+}
+
+/* A kernel without these attributes leaves it to wdmd, which does not start without a device. */
+static void
+test_no_attributes(void **state)
+{
+	make_device(*state, "watchdog0", NULL, NULL);
+	expect(*state, true, "");
+}
+
+static void
+test_devices(void **state)
+{
+	_free_ char *nowhere = scratch_path(*state, "nowhere");
+
+	expect(*state, true, "the host has no watchdog device");
+	expect(nowhere, true, "the host has no watchdog device");
+	make_device(*state, "watchdog0", "inactive\n", "Software Watchdog\n");
+	expect(*state, true, "no watchdog device is active: watchdog0 (Software Watchdog)");
+}
+
+static void
+test_sanlock(void **state)
+{
+	make_device(*state, "watchdog0", "active\n", "Software Watchdog\n");
+	world.status = UNUSED;
+	expect(*state, true, "sanlock does not use a watchdog: it runs with -w 0");
+}
+
+static void
+test_wdmd(void **state)
+{
+	make_device(*state, "watchdog0", "active\n", "Software Watchdog\n");
+	world.con = -ECONNREFUSED;
+	expect(*state, true, "wdmd does not run: Connection refused");
+}
+
+/* All that is missing is told, whether or not the others answer. */
+static void
+test_all(void **state)
+{
+	world.status = UNUSED;
+	world.con = -ENOENT;
+	expect(*state, true,
+	    "sanlock does not use a watchdog: it runs with -w 0; wdmd does not run: No such file "
+	    "or directory; the host has no watchdog device");
+	world.status = NULL;
+	expect(*state, true,
+	    "wdmd does not run: No such file or directory; the host has no watchdog device; "
+	    "sanlock does not say whether it uses a watchdog: sanlock took more than 5 seconds");
+	world.asked = false;
+	world.con = world.fire = 0;
+	expect(*state, false,
+	    "the host has no watchdog device; sanlock does not say whether it uses a watchdog; "
+	    "wdmd does not answer");
+	assert_false(world.asked);
+}
+
+static void
+test_untold(void **state)
+{
+	make_device(*state, "watchdog0", "active\n", "Software Watchdog\n");
+	expect_untold(*state, false, "sanlock does not say whether it uses a watchdog");
+	world.status = NULL;
+	expect_untold(*state, true,
+	    "sanlock does not say whether it uses a watchdog: sanlock took more than 5 seconds");
+	world.status = "daemon 4f-b1.h1\n    renew_watchdog=1\n";
+	expect_untold(*state, true,
+	    "sanlock does not say whether it uses a watchdog: its status has no use_watchdog");
+	world.status = USED;
+	world.fire = 0;
+	expect_untold(*state, true, "wdmd does not answer");
+}
+
+static void
+test_use(void **state)
+{
+	_buffer_ struct buffer why = { 0 };
+
+	assert_int_equal(watchdog_check_use("", &why), -1);
+	assert_int_equal(watchdog_check_use("use_watchdog=", &why), -1);
+	assert_int_equal(watchdog_check_use("use_watchdog=yes", &why), -1);
+	assert_int_equal(watchdog_check_use("use_watchdog=1", &why), 0);
+	assert_int_equal(why.len, 0);
+	assert_int_equal(watchdog_check_use("x use_watchdog=0", &why), 0);
+	assert_true(why.len > 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_on, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_no_attributes, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_devices, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_sanlock, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_wdmd, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_all, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_untold, setup, scratch_teardown),
+		cmocka_unit_test(test_use),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/bare_disks.h"
+
+#include "disk/image.h"
+#include "disk/lease.h"
+#include "domain/domain_xml.h"
+#include "proto/vmdef.h"
+#include "work/hypervisor.h"
+#include "work/orphans.h"
+
+#define LEVELS_MAX 32 /* of images that stand on one another: they may do so in a circle */
+
+char *
+bare_disks_base(const struct work_env *env, virDomainPtr domain, const char *uuid, const char *path)
+{
+	_free_ char *above = xstrdup(path);
+
+	for (int i = 0; i < LEVELS_MAX; i++) {
+		_free_ char *base = NULL;
+		char name[LEASE_NAME_SIZE], owner[37];
+		struct error ignored = { 0 };
+		struct disk disk = { .man = DISK_MAN_MODE_MANAGED };
+		bool named;
+
+		if (image_base(env->root, above, &base, &ignored) < 0 || !base)
+			return NULL;
+		disk.path = base;
+		if (disk_resource_name(&disk, env->root, name, &ignored) == 0 &&
+		    lease_owner(env->root, name, owner, &ignored) == 0 && str_equal(owner, uuid) &&
+		    orphans_is_named(domain, name, &named, &ignored) == 0 && named)
+			return steal_ptr(base);
+		free(above);
+		above = steal_ptr(base);
+	}
+	return NULL;
+}
+
+static char *
+heal_snapshot(const struct bare_disk *disk, const char *base, const char *uuid, bool on)
+{
+	if (on)
+		return xasprintf("it is a snapshot of '%s' that VirtX did not make: while the VM "
+				 "is on, 'virsh blockcommit %s %s --active --pivot' puts it back",
+		    base, uuid, disk->target);
+	return xasprintf("it is a snapshot of '%s' that VirtX did not make: while the VM is off, "
+			 "'qemu-img commit -f qcow2 -b %s %s' puts it back, and then the path of "
+			 "its disk '%s' with 'virsh edit %s'",
+	    base, base, disk->path, disk->target, uuid);
+}
+
+/* What heals it, as the VM is; the caller's. */
+static char *
+heal(
+    const struct work_env *env, virDomainPtr domain, const struct bare_disk *disk, const char *uuid)
+{
+	const bool on = virDomainIsActive(domain) == 1;
+	_free_ char *found = disk->base ? NULL : bare_disks_base(env, domain, uuid, disk->path);
+
+	if (disk->base || found)
+		return heal_snapshot(disk, disk->base ? disk->base : found, uuid, on);
+	if (disk->ours && on)
+		return xasprintf("another program has put it in the place of a disk: copy it back "
+				 "to that one's path with 'virsh blockcopy %s %s --pivot'",
+		    uuid, disk->target);
+	if (disk->ours)
+		return xasprintf("another program has put it in the place of a disk, and it may "
+				 "have what the VM has written since: while the VM is off, copy it "
+				 "over that one's image ('qemu-img convert -n'), and put that path "
+				 "back with 'virsh edit %s', where its disk '%s' is",
+		    uuid, disk->target);
+	return xasprintf("VirtX did not attach it: take it out with 'virsh detach-disk %s %s', and "
+			 "add it with 'virtx update vm' while the VM is off",
+	    uuid, disk->target);
+}
+
+void
+bare_disks_explain(
+    const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	struct bare_disk *disks = NULL;
+	struct error ignored = { 0 };
+	size_t n = 0, i = 0;
+
+	if (xml)
+		(void)domain_bare_disks_read(xml, env->root, &disks, &n, &ignored);
+	while (i < n && !disks[i].ours)
+		i++;
+	if (i < n) {
+		_free_ char *what = heal(env, domain, &disks[i], uuid);
+
+		error_set(
+		    err, 507, "disk '%s' of VM '%s' has no lease: %s", disks[i].path, uuid, what);
+	}
+	domain_bare_disks_free(disks, n);
+}
+
+int
+bare_disks_find(const struct work_env *env, virDomainPtr domain, struct reconcile_result *res,
+    struct error *err)
+{
+	_free_ char *xml = virDomainGetXMLDesc(domain, 0);
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	struct bare_disk *disks = NULL;
+	size_t n = 0;
+	int r;
+
+	if (!xml || virDomainGetUUIDString(domain, uuid) < 0)
+		return hypervisor_error(
+		    err, 424, "cannot read the disks of VM '%s'", virDomainGetName(domain));
+	r = domain_bare_disks_read(xml, env->root, &disks, &n, err);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *what = heal(env, domain, &disks[i], uuid);
+		struct host_problem *problem = model_append(&res->problems, &res->n_problems);
+
+		problem->kind = xstrdup(BARE_DISK_PROBLEM);
+		problem->vm = xstrdup(uuid);
+		problem->path = xstrdup(disks[i].path);
+		problem->detail = xasprintf("disk '%s' has no lease, so that nothing keeps another "
+					    "VM from using it: %s",
+		    disks[i].path, what);
+	}
+	domain_bare_disks_free(disks, n);
+	return r;
+}

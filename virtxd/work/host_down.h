@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lockspace of a host that goes down: sanlock, its watchdog and the storage can only be stopped
+ * once the host is out of it. A file in the run directory keeps virtxd from joining again; the run
+ * directory is empty after a boot.
+ */
+#ifndef WORK_HOST_DOWN_H
+#define WORK_HOST_DOWN_H
+
+#include "proto/error.h"
+
+/* Leaves the lockspace once no process of this host holds a lease in it, for which it waits so many
+ * seconds; 0 also where the host is not in it. 503 where leases are still held then, or where
+ * sanlock does not answer; virtxd does not join in any case. Blocks while the storage hangs. */
+int host_down_leave(const char *root, const char *run_dir, int seconds, struct error *err);
+/* The host stays up: virtxd may join. */
+int host_down_allow(const char *run_dir, struct error *err);
+/* 503 between the two. */
+int host_down_check(const char *run_dir, struct error *err);
+
+#endif
