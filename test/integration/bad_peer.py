@@ -3,6 +3,8 @@
 """A host that answers as no virtxd does, and clients that keep on asking; both run on a lab host.
 
 usage: bad_peer.py serve ADDR PORT KIND
+       bad_peer.py vms ADDR PORT HOST NUMBER [SIZE]    each VM is off, and the list goes on for as many; with a
+                                                       name of so many bytes each has a page of its own
        bad_peer.py ask ADDR PORT METHOD PATH CLIENTS [BODY]    until it is killed
 """
 
@@ -11,6 +13,7 @@ import json
 import socket
 import sys
 import threading
+from urllib.parse import parse_qs, urlsplit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -61,11 +64,35 @@ def answer(sock, kind):
     sock.close()
 
 
-def serve(addr, port, kind):
+def serve(addr, port, kind, answered=answer):
     listener = socket.create_server((addr, int(port)), backlog=256)
     while True:
         sock, _ = listener.accept()
-        threading.Thread(target=answer, args=(sock, kind), daemon=True).start()
+        threading.Thread(target=answered, args=(sock, kind), daemon=True).start()
+
+
+def vms(addr, port, host, number, size=4):
+    """A host that has so many VMs, which it lists in pages to who asks for them."""
+    called = "many" if size == 4 else "n" * int(size)
+    names = [f"00000000-0000-4000-8000-{i:012x}" for i in range(int(number))]
+    fields = {"name": "many", "cstate": 1, "ts": 1}
+
+    def listed(sock, _):
+        with sock, sock.makefile("rb") as file:
+            while line := file.readline():
+                query = parse_qs(urlsplit(line.split()[1].decode()).query)
+                while file.readline().strip():
+                    pass
+                after, limit = query.get("after", [""])[0], int(query.get("limit", [number])[0])
+                limit = limit if size == 4 else 1
+                first = names.index(after) + 1 if after else 0
+                page = [{"uuid": name, "host": host, "name": called, "runstate": 2, "ts": 1}
+                        for name in names[first:first + limit]]
+                body = json.dumps({"host": host, "fields": fields, "digest": 7, "items": page, "next": page[-1]["uuid"]
+                                   if first + limit < len(names) else ""}, separators=(",", ":")).encode()
+                sock.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    serve(addr, port, None, listed)
 
 
 def client(addr, port, request):
@@ -92,4 +119,4 @@ def ask(addr, port, method, path, clients, body=""):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "ask": ask}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "vms": vms, "ask": ask}[sys.argv[1]](*sys.argv[2:])

@@ -2,8 +2,11 @@
 """Labs that the tests share, and what most tests do with a VM."""
 
 import contextlib
+import glob
 import os
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,32 +17,53 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from lab import Lab, wait_for  # noqa: E402
+from lab.vms import (RUNSTATES, create, delete, disk, net, runstate, vmdef, wait_joined,  # noqa: E402, F401
+                     wait_ready, wait_runstate)
 
 PREFIX = os.environ.get("VIRTX_LAB_PREFIX", "it")  # of the labs' names: two runs at once need two
 
 BUILD = os.path.abspath(os.environ.get("VIRTX_BUILD", os.path.join(ROOT, "build")))
 
-RUNSTATES = ("none", "deleted", "poweroff", "startup", "running", "paused", "migrating",
-             "terminating", "pmsuspended", "crashed")
+
+BY_ID = "/dev/disk/by-id"
 
 
-def wait_ready(host, timeout=60):
-    """Wait until virtxd has libvirt, serf and the lockspace."""
-    wait_for(f"{host.name} to be ready", lambda: host.api("GET", "/readyz").status == 200, timeout)
+def know_wwid(host, device, serial, *others):
+    """What udev of the host would write down of a SCSI disk, with other names of it."""
+    number = os.stat(device).st_rdev
+    data = pathlib.Path(host.path(f"/run/udev/data/b{os.major(number)}:{os.minor(number)}"))
+    data.parent.mkdir(parents=True, exist_ok=True)
+    links = "".join(f"S:disk/by-id/{name}\n" for name in (f"scsi-{serial}", *others))
+    data.write_text(f"{links}E:ID_BUS=scsi\nE:ID_SERIAL={serial}\n")
 
 
-def disk(path, **fields):
-    """A managed, thin disk of 64 MiB unless told otherwise."""
-    return {"path": path, "device": 0, "bus": 0, "man": 1, "prov": 1, "size": 64, **fields}
+@contextlib.contextmanager
+def loop_lun(folder, size):
+    """A block device of so many MiB, which all hosts see under the name of a LUN; that path, and the device."""
+    file = folder / "lun"
+    with open(file, "wb") as backing:
+        backing.truncate(size << 20)
+    link = f"{BY_ID}/scsi-virtxtest{os.getpid()}"
+    missing = [path for path in ("/dev/disk", BY_ID) if not os.path.isdir(path)]
+    os.makedirs(BY_ID, exist_ok=True)
+    device = subprocess.run(["losetup", "-f", "--show", file], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    mode = os.stat(device).st_mode & 0o7777
+    os.chmod(device, 0o666)
+    try:
+        os.symlink(device, link)
+        yield link, device
+    finally:
+        if os.path.islink(link):
+            os.unlink(link)
+        os.chmod(device, mode)
+        subprocess.run(["losetup", "-d", device], check=True)
+        for path in reversed(missing):
+            os.rmdir(path)
 
 
-def vmdef(name, **fields):
-    """A VM that starts under software emulation."""
-    return {"name": name, "cpudef": {"model": "maximum", "nodes": 1, "sockets": 1, "cores": 1,
-                                     "threads": 1},
-            "memory": {"total": 64, "hp": False}, "numa": {"placement": False},
-            "osdisk": disk(f"/vms/ds/{name}.qcow2"), "disks": [], "nets": [], "vlanid": 0,
-            "firmware": 0, "genid": "", "custom": [], **fields}
+def image_names(lab):
+    """What is in the folder of the images beside the storage's marker."""
+    return sorted(name for name in os.listdir(f"{lab.vms}/ds") if name != ".virtx-storage")
 
 
 @contextlib.contextmanager
@@ -66,46 +90,22 @@ def network(host, name):
         host.virsh("net-undefine", name)
 
 
-def net(name, nettype):
-    """A network device: 0 for a libvirt network, 1 for a bridge."""
-    return {"name": name, "nettype": nettype, "model": 0, "mac": ""}
-
-
-def create(host, definition):
-    """Create a VM on the host; its uuid."""
-    answer = host.api("POST", "/vms", {"vmdef": definition, "host": host.uuid})
-    assert answer.status == 201, answer.text
-    return answer.json()
-
-
-def delete(host, uuid, storage=True):
-    """Delete a VM that is off."""
-    answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": storage})
-    assert answer.status == 204, answer.text
-
-
 def clear(host):
     """Delete the host's VMs with their storage, whatever a failed test has left them in the middle of."""
     def gone(uuid):
         host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
-        return host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True}).status in (204, 404)
+        answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})
+        print(f"DELETE /vms/{uuid}: {answer.status} {answer.text}")
+        return answer.status in (204, 404)
 
     listed = wait_for("a list of the VMs", lambda: (answer := host.api("GET", f"/vms?host={host.uuid}")).status == 200 and
                       answer, 60)
     for item in listed.json()["items"]:
         wait_for(f"VM {item['uuid']} to be deleted", lambda: gone(item["uuid"]), 60)
-
-
-def runstate(host, uuid):
-    """The run state in words."""
-    answer = host.api("GET", f"/vms/{uuid}/runstate")
-    assert answer.status == 200, answer.text
-    return RUNSTATES[answer.json()["runstate"]]
-
-
-def wait_runstate(host, uuid, wanted, timeout=60):
-    """Wait until the API says so."""
-    wait_for(f"VM {uuid} to be {wanted}", lambda: runstate(host, uuid) == wanted, timeout)
+    # What a delete could not do at once is tried again.
+    registry = f"{host.lab.vms}/xml/{host.uuid}"
+    wait_for("the end of all deletes", lambda: os.path.isdir(registry) and
+             not [name for name in os.listdir(registry) if name.endswith(".journal")], 60)
 
 
 def oplog(host, uuid):
@@ -114,15 +114,16 @@ def oplog(host, uuid):
     return {item["op"]: item for item in items}
 
 
-def save(host, uuid):
-    """Boot the VM and save its memory; QEMU refuses that while there is the agent's channel."""
+def save(host, uuid, path=None):
+    """Boot the VM and save its memory, to that file or where libvirt keeps it; QEMU refuses that while there is the
+    agent's channel."""
     xml = host.virsh("dumpxml", "--inactive", "--security-info", uuid).stdout
     host.run(["tee", "/run/save.xml"],
              input=re.sub(r"<channel type='qemu-vdagent'>.*?</channel>", "", xml, flags=re.S))
     host.virsh("define", "/run/save.xml")
     answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
     assert answer.status == 204, answer.text
-    host.virsh("managedsave", uuid)
+    host.virsh(*(("save", uuid, path) if path else ("managedsave", uuid)))
     wait_runstate(host, uuid, "poweroff")
 
 
@@ -143,12 +144,24 @@ def lab3():
         yield lab
 
 
+def on_storage(lab):
+    """What VMs have on the lab's storage: images, leases, which are folders, and variables."""
+    files = {path for path in glob.glob(f"{lab.vms}/ds/**", recursive=True) if os.path.isfile(path)}
+    return files.union(*(glob.glob(f"{lab.vms}/{folder}/[!_]*") for folder in ("lock", "nvram")))
+
+
 @pytest.fixture
 def host(lab1):
-    """The one host, with its daemons alive as the last test found them."""
+    """The one host, with its daemons alive as the last test found them; what a test leaves on the storage is its error,
+    and no other test's."""
+    before = on_storage(lab1)
     yield lab1.hosts[0]
     if lab1.hosts[0].alive("virtxd"):
         clear(lab1.hosts[0])
+        left = on_storage(lab1) - before
+        for path in left:
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        assert not left
 
 
 @pytest.fixture(scope="session")

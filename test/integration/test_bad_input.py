@@ -2,10 +2,11 @@
 """Bad input gets a 400 that names the field, and changes nothing."""
 
 import copy
+import json
 import os
 
 import pytest
-from conftest import disk, vmdef
+from conftest import RUNSTATES, create, delete, disk, vmdef
 
 FULL = {
     "vmdef": vmdef("bad", disks=[disk("/vms/ds/bad-data.qcow2")],
@@ -16,7 +17,7 @@ FULL = {
 
 OUT_OF_RANGE = {
     "host": ["x", "zz000000-0000-4000-8000-000000000000"],
-    "vmdef.name": ["", "x" * 33, "a\nb"],
+    "vmdef.name": ["", "x" * 33, "a\nb", " bad", "bad ", "bad\u3000", "\u0301", ".", ".."],
     "vmdef.cpudef.model": ["", "m" * 33, "a\tb"],
     "vmdef.cpudef.sockets": [0, -1, 32768],
     "vmdef.cpudef.cores": [0, -1, 32768],
@@ -138,3 +139,36 @@ def test_other_requests(host):
         assert answer.json()["status"] == status and answer.json()["detail"]
         if status == 405:
             assert "GET" in answer.headers["Allow"]
+
+
+def test_parameters(lab1, host):
+    """One that the route does not take, or that is there twice, is refused before anything is done."""
+    uuid = create(host, vmdef("asked"))
+    boot = f"/vms/{uuid}/runstate/boot"
+    for method, path, words in (
+            ("POST", f"{boot}?if_neded=true", "'if_neded', did you mean 'if_needed'?"),
+            ("POST", f"{boot}?if_needed=true&if_needed=false", "'if_needed': it is there twice"),
+            ("DELETE", f"/vms/{uuid}?dry_run=true", "'dry_run'; there are none here"),
+            ("POST", "/vms?dryrun=true", "'dryrun', did you mean 'dry_run'?"),
+            ("GET", "/vms?limit=1&limit=2", "'limit': it is there twice")):
+        answer = host.api(method, path, FULL if path.startswith("/vms?dry") else None)
+        assert answer.status == 400 and words in answer.json()["detail"], (method, path, answer.text)
+    assert host.api("GET", f"/vms/{uuid}/runstate").json()["runstate"] == RUNSTATES.index("poweroff")
+    delete(host, uuid)
+    nothing_exists(lab1, host)
+
+
+def test_doubled_keys(lab1, host):
+    """What of two was meant is not guessed; those of fields that are not known are ignored with them."""
+    uuid = create(host, vmdef("doubled"))
+    body = json.dumps(FULL)
+    for path, text in (("vmdef.name", body.replace('"name": "bad"', '"name": "bad", "name": "bad2"')),
+                       ("host", body.replace('"host": ""', f'"host": "", "host": "{host.uuid}"'))):
+        answer = host.api("POST", "/vms", text)
+        assert answer.status == 400 and f"{path}: the key is there twice" in answer.json()["detail"], answer.text
+    answer = host.api("DELETE", f"/vms/{uuid}", '{"deletestorage": false, "deletestorage": true}')
+    assert answer.status == 400 and "deletestorage: the key is there twice" in answer.json()["detail"]
+    answer = host.api("GET", "/vms", '{"filter": {"name": "a", "name": "b"}}')
+    assert answer.status == 400 and "filter.name: the key is there twice" in answer.json()["detail"]
+    assert host.api("DELETE", f"/vms/{uuid}", '{"deletestorage": true, "x": 1, "x": 2}').status == 204
+    nothing_exists(lab1, host)

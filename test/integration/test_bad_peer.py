@@ -11,6 +11,7 @@ import pytest
 from bad_peer import ANSWERS
 from conftest import BUILD, PREFIX, vmdef, wait_ready
 from lab import Lab, wait_for
+from test_gossip import host_info, send_events
 
 SECONDS = float(os.environ.get("VIRTX_WORST_SECONDS", "2"))
 PATIENCE = float(os.environ.get("VIRTX_PATIENCE", "1"))
@@ -20,6 +21,7 @@ GROWTH_KIB = 32 * 1024
 # The bar; in a few seconds one pause of the machine is more than one in a hundred.
 HEALTHZ_S = 0.050 if SECONDS >= 60 else 0.200
 LOG_LINES = 200  # however long it lasts
+MANY_VMS = 50000
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +83,18 @@ def worst(times):
     return sorted(times)[int(len(times) * 0.99)]
 
 
+def wait_listens(h1, h2):
+    wait_for("the bad peer", lambda: h1.run(
+        ["python3", "-c", f"import socket; socket.create_connection(('{h2.addr}', 8080))"],
+        check=False).returncode == 0, 20)
+
+
 def run(h1, h2, kind, *words):
     """Have clients ask h1 for what h2 answers; the growth in KiB and how long /healthz takes."""
     server = start(h2, "serve", h2.addr, "8080", kind)
     clients = None
     try:
-        wait_for("the bad peer", lambda: h1.run(
-            ["python3", "-c", f"import socket; socket.create_connection(('{h2.addr}', 8080))"],
-            check=False).returncode == 0, 20)
+        wait_listens(h1, h2)
         healthz = Healthz(h1)
         before = most = rss_kib(h1)
         log = len(h1.log("virtxd").splitlines())
@@ -119,7 +125,66 @@ def test_answers(lab2, kind):
 
 def test_refuses_for_ever(lab2):
     h1, h2 = lab2.hosts
+    server = start(h2, "serve", h2.addr, "8080", "refuses")
+    try:
+        wait_listens(h1, h2)
+        # It is given up, and says who did not want it.
+        answer = h1.api("POST", "/vms", {"vmdef": vmdef("refused")}, timeout=20)
+        assert answer.status == 422 and "h2: it refused: never" in answer.json()["detail"], answer.text
+    finally:
+        server.kill()
+        server.wait()
     body = json.dumps({"vmdef": vmdef("refused")})
     growth, slowest, lines = run(h1, h2, "refuses", "POST", "/vms", "4", body)
     assert growth <= GROWTH_KIB and slowest < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
     assert h1.alive("virtxd")
+
+
+def test_more_vms_than_there_are(lab2):
+    """A host that lists VMs without end: so many of one host are taken, and not all at once."""
+    h1, h2 = lab2.hosts
+    h2.serf("tags", "-set", "virtx=1", "-set", "api=8080/http")
+    server = start(h2, "vms", h2.addr, "8080", h2.uuid, str(MANY_VMS))
+    try:
+        wait_listens(h1, h2)
+        healthz = Healthz(h1)
+        before = most = rss_kib(h1)
+        end = time.monotonic() + max(SECONDS, 10)
+        for n in range(1, 1000):
+            send_events(h2, [host_info(h2, int(time.time() * 1000), n)])
+            for _ in range(50):
+                healthz.ask()
+                time.sleep(0.01)
+            most = max(most, rss_kib(h1))
+            if time.monotonic() > end:
+                break
+        listed = len(h1.api("GET", f"/vms?host={h2.uuid}").json()["items"])
+        print(f"\n{listed} VMs of {MANY_VMS}: {most - before:+} KiB, /healthz at most {max(healthz.times) * 1000:.1f} ms")
+        assert listed == 2000 and most - before <= GROWTH_KIB and max(healthz.times) < 0.200 * PATIENCE
+    finally:
+        server.kill()
+        server.wait()
+        h2.serf("tags", "-delete", "virtx", "-delete", "api")
+
+
+def test_large_pages_without_end(lab2):
+    """What a host lists is bounded in bytes, too: here a page has one VM of 4 MiB."""
+    h1, h2 = lab2.hosts
+    h2.serf("tags", "-set", "virtx=1", "-set", "api=8080/http")
+    server = start(h2, "vms", h2.addr, "8080", h2.uuid, str(MANY_VMS), str(4 << 20))
+    try:
+        wait_listens(h1, h2)
+        before = most = rss_kib(h1)
+        end = time.monotonic() + 60 * PATIENCE
+        for n in range(MANY_VMS):
+            send_events(h2, [host_info(h2, int(time.time() * 1000), n)])
+            time.sleep(0.2)
+            most = max(most, rss_kib(h1))
+            if "its list takes more than" in h1.log("virtxd") or time.monotonic() > end:
+                break
+        print(f"\n{most - before:+} KiB")
+        assert "its list takes more than" in h1.log("virtxd") and most - before <= 3 * GROWTH_KIB
+    finally:
+        server.kill()
+        server.wait()
+        h2.serf("tags", "-delete", "virtx", "-delete", "api")

@@ -20,6 +20,8 @@ from lab import PATIENCE, wrapped
 VIRTX = wrapped([os.path.join(BUILD, "virtx", "virtx")])
 UUID = "11111111-2222-3333-4444-55555555555a"
 HOST = "99999999-2222-3333-4444-555555555555"
+OPERATION = "0be7a710-2222-3333-4444-555555555555"
+LATER = (202, b"", {"Location": f"/operations/{OPERATION}"})
 
 
 class StandIn(http.server.ThreadingHTTPServer):
@@ -163,7 +165,7 @@ def test_list_host_filters(server):
              "-H", "5", server=server)
     assert out.splitlines()[1].split() == [
         HOST, "h1", "active", "x86_64", "AMD", "EPYC", "32", "2048", "MiB", "0", "MiB", "debian",
-        "12", "+0.0", "s", "-"]
+        "12", "+0.0", "s", "unknown", "-"]
     sent = server.requests[0].json["filter"]
     assert sent["name"] == "h" and sent["cpuarch"] == {"arch": "x86_64", "vendor": "AMD"}
     assert (sent["cstate"], sent["memoryavailable"], sent["hpavailable"]) == (1, 1024, 5)
@@ -408,11 +410,88 @@ def test_an_answer_of_another_type_is_no_success(server, tmp_path, args):
 
 
 def test_an_empty_answer_is_no_list(server):
-    for answer in ((200, b""), (204, b"")):
-        server.answer(answer)
-        for args in (["list", "vm"], ["get", "vm", UUID], ["get", "runstate", "vm", UUID],
-                     ["migrate", "vm", UUID, "-n"], ["maintain", "host", HOST, "-n"]):
-            assert f"the server's answer is empty (status {answer[0]})" in fails(1, *args, server=server)
+    server.answer((200, b""))
+    for args in (["list", "vm"], ["get", "vm", UUID], ["get", "runstate", "vm", UUID],
+                 ["migrate", "vm", UUID, "-n"], ["maintain", "host", HOST, "-n"]):
+        assert "the server's answer is empty (status 200)" in fails(1, *args, server=server)
+
+
+READ = [["list", "vm"], ["list", "host"], ["list", "operation"], ["get", "vm", UUID], ["get", "host", HOST],
+        ["get", "runstate", "vm", UUID], ["get", "operation", OPERATION], ["get", "migrate", "vm", UUID],
+        ["get", "maintain", "host", HOST], ["repair"], ["repair", "-h", HOST], ["storage", "init"],
+        ["migrate", "vm", UUID, "-n"], ["create", "vm", "FILE", "-n"], ["maintain", "host", HOST, "-n"], ["watch"]]
+DONE = [["boot", "vm", UUID], ["pause", "vm", UUID], ["resume", "vm", UUID], ["delete", "vm", UUID],
+        ["update", "vm", UUID, "FILE"], ["abort", "migrate", "vm", UUID], ["shutdown", "vm", UUID, "-f"],
+        ["shutdown", "vm", UUID, "-ff"], ["maintain", "host", HOST, "-e"], ["forget", "host", HOST]]
+PUT_OFF = [["shutdown", "vm", UUID], ["migrate", "vm", UUID], ["maintain", "host", HOST]]
+NEITHER = [["create", "vm", "FILE"], ["register", "vm", UUID]]
+
+
+def other_statuses():
+    """What a proxy may answer, with each command that has not done it then."""
+    for commands, answers in (
+            (READ, [(201, {}), (202, {}), LATER, (204, b""), (206, {})]),
+            (DONE, [(200, b""), (200, {}), (201, {}), (202, b""), (202, {}), (205, b""), (206, {})]),
+            (PUT_OFF, [(200, b""), (200, {}), (201, {}), (205, b"")]),
+            (NEITHER, [(202, b""), (202, {}), (203, {}), (206, {})]),
+            (NEITHER[:1], [(200, {}), (204, b"")])):
+        for args in commands:
+            for answer in answers:
+                yield pytest.param(args, answer, id=f"{'-'.join(args)}-{answer[0]}-{len(answer[1])}")
+
+
+@pytest.mark.parametrize("args,answer", list(other_statuses()))
+def test_an_answer_of_another_status_is_no_success(server, tmp_path, args, answer):
+    (tmp_path / "vm.json").write_text('{"name": "web"}')
+    healthy = [(200, b"ok\n", {"Content-Type": "text/plain"})] if "-n" in args and "host" not in args else []
+    server.answer(*healthy, answer)
+    error = fails(1, *[tmp_path / "vm.json" if arg == "FILE" else arg for arg in args], server=server)
+    assert f"the answer is no success of virtxd: status {answer[0]} with " in error
+
+
+@pytest.mark.parametrize("args,answer", [
+    (["shutdown", "vm", UUID], (204, b"")),
+    (["register", "vm", UUID], (200, b"")),
+    (["register", "vm", UUID], (201, b"")),
+    (["register", "vm", UUID], (204, b"")),
+    (["migrate", "vm", UUID], (202, b"")),
+    (["migrate", "vm", UUID], LATER),
+    (["maintain", "host", HOST, "-e"], LATER),
+])
+def test_each_status_of_a_success(server, args, answer):
+    """Ours, and that of a Go virtx, which names no operation."""
+    server.answer(answer)
+    ok(*args, server=server)
+
+
+def test_what_cannot_be_waited_for_is_told(server):
+    server.answer((202, b""))
+    result = virtx("migrate", "vm", UUID, "-w", server=server)
+    assert result.returncode == 0
+    assert result.stderr == (
+        "virtx: warning: the server names no operation, so that its end is not waited for\n")
+
+
+@pytest.mark.parametrize("args", [["delete", "vm", UUID], ["shutdown", "vm", UUID], ["shutdown", "vm", "-f", UUID],
+                                  ["forget", "host", HOST], ["boot", "vm", UUID]])
+def test_a_warning_is_a_success(server, args):
+    server.answer((200, b"", {"Warning": '299 VirtX "left"'}))
+    result = virtx(*args, server=server)
+    assert (result.returncode, result.stderr) == (0, "virtx: warning: left\n")
+
+
+@pytest.mark.parametrize("location", [
+    "/operations/../../vms", f"/vms/{UUID}/operations/{OPERATION}", f"/operations/{OPERATION}/", "/operations/",
+    f"/operations/{OPERATION}?x", "/operations/..", f"http://example.com/operations/{OPERATION}", "", "/operations/op-1",
+])
+def test_a_location_that_is_no_operation_is_not_followed(server, location):
+    server.answer((202, b"", {"Location": location}), (200, {"id": "x", "state": "completed"}))
+    for args in (["boot", "vm", UUID], ["migrate", "vm", UUID]):
+        error = fails(1, *args, server=server)
+        assert f"its Location is '{location}' instead of '/operations/UUID'" in error
+        server.answer((202, b"", {"Location": location}), (200, {"id": "x", "state": "completed"}))
+    assert {request.path for request in server.requests} == {
+        f"/vms/{UUID}/runstate/boot", f"/vms/{UUID}/runstate/migrate"}
 
 
 def test_what_a_terminal_must_not_have(server):
@@ -444,19 +523,18 @@ def test_warnings(server):
 def test_put_off_work_is_waited_for(server, tmp_path):
     file = tmp_path / "vm.json"
     file.write_text('{"name": "web"}')
-    later = (202, b"", {"Location": "/operations/op-1"})
-    operation = {"id": "op-1", "state": "started", "vm": UUID}
-    server.answer(later, (200, operation), (200, {**operation, "state": "completed"}))
+    operation = {"id": OPERATION, "state": "started", "vm": UUID}
+    server.answer(LATER, (200, operation), (200, {**operation, "state": "completed"}))
     assert ok("create", "vm", str(file), server=server) == UUID + "\n"
-    assert [r.path for r in server.requests] == ["/vms"] + 2 * ["/operations/op-1"]
-    server.answer(later, (200, {**operation, "state": "failed", "msg": "no space"}))
+    assert [r.path for r in server.requests] == ["/vms"] + 2 * [f"/operations/{OPERATION}"]
+    server.answer(LATER, (200, {**operation, "state": "failed", "msg": "no space"}))
     assert fails(1, "boot", "vm", UUID, server=server) == (
-        f"virtx: cannot boot vm '{UUID}': operation 'op-1' failed: no space\n")
-    server.answer(later, (200, operation))
+        f"virtx: cannot boot vm '{UUID}': operation '{OPERATION}' failed: no space\n")
+    server.answer(LATER, (200, operation))
     assert "goes on: not ended within 1 s" in fails(
         1, "boot", "vm", UUID, "--timeout", "1", server=server)
     # A graceful shutdown is up to the guest.
-    server.answer(later, (500, b"asked"))
+    server.answer(LATER, (500, b"asked"))
     ok("shutdown", "vm", UUID, server=server)
 
 
@@ -487,12 +565,11 @@ def shown(seen):
 def test_progress_on_a_terminal(server, tmp_path):
     file = tmp_path / "vm.json"
     file.write_text('{"name": "web"}')
-    later = (202, b"", {"Location": "/operations/op-1"})
-    operation = {"id": "op-1", "op": "VmCreate", "state": "started", "vm": UUID, "progress": -1}
+    operation = {"id": OPERATION, "op": "VmCreate", "state": "started", "vm": UUID, "progress": -1}
     steps = [(200, {**operation, "progress": percent}) for percent in
              (-1, -1, -1, -1, 0, 50, 100, 1000)]
     end = (200, {**operation, "state": "completed", "progress": 100})
-    server.answer(later, *steps, end)
+    server.answer(LATER, *steps, end)
     code, out, seen = on_terminal("create", "vm", str(file), server=server)
     assert (code, out) == (0, UUID + "\n")
     assert server.requests[0].headers["Prefer"] == "respond-async"
@@ -503,17 +580,17 @@ def test_progress_on_a_terminal(server, tmp_path):
     assert shown(seen) == [""]
 
     # An operation that ends at once is not drawn, and what is left undone is told.
-    server.answer(later, (200, {**operation, "state": "completed", "msg": "left \x1b[2J"}))
+    server.answer(LATER, (200, {**operation, "state": "completed", "msg": "left \x1b[2J"}))
     code, out, seen = on_terminal("delete", "vm", UUID, server=server)
     assert (code, seen) == (0, "virtx: warning: left ?[2J\r\n")
 
     # Without figures there is a time; a failure stands on a line of its own.
-    server.answer(later, *5 * [(200, {**operation, "op": "Vm\x1bBoot"})],
+    server.answer(LATER, *5 * [(200, {**operation, "op": "Vm\x1bBoot"})],
                   (200, {**operation, "state": "failed", "msg": "no space"}))
     code, out, seen = on_terminal("boot", "vm", UUID, server=server)
     assert code == 1 and "\rVm?Boot 0 s\x1b[K" in seen
     assert shown(seen) == [
-        f"virtx: cannot boot vm '{UUID}': operation 'op-1' failed: no space", ""]
+        f"virtx: cannot boot vm '{UUID}': operation '{OPERATION}' failed: no space", ""]
 
 
 def test_no_progress(server):
@@ -534,12 +611,11 @@ def test_no_progress(server):
 
 
 def test_one_that_gets_on_is_not_given_up(server):
-    later = (202, b"", {"Location": "/operations/op-1"})
-    operation = {"id": "op-1", "op": "VmUpdate", "state": "started", "vm": UUID}
+    operation = {"id": OPERATION, "op": "VmUpdate", "state": "started", "vm": UUID}
     steps = [(200, {**operation, "progress": percent}) for percent in range(12)]
-    server.answer(later, *steps, (200, {**operation, "state": "completed"}))
+    server.answer(LATER, *steps, (200, {**operation, "state": "completed"}))
     assert on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)[0] == 0
-    server.answer(later, *steps[:1])
+    server.answer(LATER, *steps[:1])
     code, _, seen = on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)
     assert code == 1 and "goes on: not ended within 1 s" in shown(seen)[-2]
 

@@ -7,6 +7,7 @@ import signal
 
 from conftest import RUNSTATES, create, delete, runstate, vmdef, wait_ready, wait_runstate
 from lab import wait_for
+from test_events import Watch
 
 UUID = "00000000-1111-4222-8333-0000000f0e16"
 XML = f"""<domain type='qemu'><name>strange</name><uuid>{UUID}</uuid>
@@ -20,6 +21,7 @@ def test_foreign(lab1, host):
     image = f"{lab1.vms}/ds/strange.img"
     with open(image, "wb") as file:
         file.truncate(1 << 20)
+    os.chmod(image, 0o666)
     host.run(["tee", "/run/strange.xml"], input=XML)
     host.virsh("define", "/run/strange.xml")
     wait_for("it to be listed", lambda: host.api("GET", f"/vms/{UUID}").status == 200, 10)
@@ -121,8 +123,11 @@ def test_unreadable_metadata_never_fails_a_listing(host):
     wait_for("it to be gone", lambda: host.api("GET", f"/vms/{UUID}").status == 404, 20)
 
 
-def test_reasons(lab1, host):
+def test_reasons(lab1, host, tmp_path):
     """Why a VM stands still."""
+    lines = Watch(host, tmp_path / "text")
+    lines.wait("reset")
+
     def is_told(uuid, state, reason):
         def told():
             answer = host.api("GET", f"/vms/{uuid}/runstate").json()
@@ -136,6 +141,9 @@ def test_reasons(lab1, host):
     assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     is_told(uuid, "paused", "it was paused by VmPause")
     assert host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == "it was paused by VmPause"
+    lines.wait(f"vm {uuid} 'reasons' is paused on host {host.uuid}: it was paused by VmPause$")
+    for args in ("runstate", "vm"), ("vm",):
+        assert re.search("^reason: +it was paused by VmPause$", host.virtx("get", *args, uuid).stdout, re.M), args
     assert host.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
     assert host.api("DELETE", boot, {"force": 2}).status == 204
     is_told(uuid, "poweroff", "it was ended by force by VmShutdown")
@@ -153,3 +161,4 @@ def test_reasons(lab1, host):
             assert runstate(host, uuid) in ("poweroff", "crashed")
     os.rename(image + ".away", image)
     delete(host, uuid)
+    lines.close()

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Any host answers for all."""
 
+import hashlib
+import os
+
 import conftest
 from lab import wait_for
 
@@ -24,6 +27,47 @@ def wait_members(lab):
         return [item["fields"]["cstate"] for item in items] == [1] * len(lab.hosts)
     for host in lab.hosts:
         wait_for(f"{host.name} to see all hosts", lambda h=host: complete(h), 60)
+
+
+def test_repair_by_another(lab3):
+    """All that a repair may do arrives at the host that does it, and what no repair knows is refused."""
+    wait_members(lab3)
+    asked, owner = lab3.hosts[:2]
+    path = f"/hosts/{owner.uuid}/repair"
+    uuid = conftest.create(owner, conftest.vmdef("lost"))
+    owner.virsh("undefine", uuid)
+
+    def found(**options):
+        """What is done about the VM that libvirt has lost."""
+        answer = asked.api("POST", path, options, timeout=120)
+        assert answer.status == 200, answer.text
+        return [(i["kind"], i["action"], i["done"]) for i in answer.json()["items"] if i["vm"] == uuid]
+
+    for host in (asked, owner):
+        for typed, meant in (("aply", "apply"), ("delete_storage", "deletestorage"), ("defines", "define")):
+            answer = host.api("POST", path, {typed: True})
+            assert answer.status == 400, answer.text
+            assert f"unknown key '{typed}', did you mean '{meant}'?" in answer.json()["detail"], answer.text
+        answer = host.api("DELETE", f"/hosts/{owner.uuid}/maintenance", {"bak": True})
+        assert answer.status == 400 and "unknown key 'bak'" in answer.json()["detail"], answer.text
+        answer = host.api("POST", f"/hosts/{owner.uuid}/maintenance", {"dryrun": True})
+        assert answer.status == 400 and "unknown key 'dryrun'" in answer.json()["detail"], answer.text
+    assert found() == found(apply=True) == [("not-in-libvirt", "none", False)]
+    assert found(define=True) == [("not-in-libvirt", "define", False)]
+    assert found(apply=True, define=True) == [("not-in-libvirt", "define", True)]
+    assert uuid in owner.virsh("list", "--all", "--uuid").stdout
+
+    # And an image is deleted by that option alone.
+    image, lock = f"{lab3.vms}/ds/lost.qcow2", f"{lab3.vms}/lock/{hashlib.md5(b'lost.qcow2').hexdigest()}"
+    owner.virsh("undefine", uuid)
+    os.unlink(f"{lab3.vms}/xml/{owner.uuid}/{uuid}.xml")
+    wait_for("the API to forget it", lambda: owner.api("GET", f"/vms/{uuid}").status == 404, 60)
+    os.utime(lock, (0, 0))
+    assert ("image-without-vm", "none", False) in found(apply=False)
+    assert ("image-without-vm", "delete-image", False) in found(deletestorage=True)
+    assert os.path.exists(image) and os.path.exists(lock)
+    assert ("image-without-vm", "delete-image", True) in found(apply=True, deletestorage=True)
+    assert not os.path.exists(image) and not os.path.exists(lock)
 
 
 def test_every_host_for_every_vm(lab3):
@@ -111,6 +155,7 @@ def test_failed_host_is_503(lab3):
         for item in h1.api("GET", "/hosts").json()["items"]), 60)
     answer = h3.api("GET", "/gossip/vms", addr=h1.addr)
     assert answer.status == 403 and h3.addr in answer.json()["detail"], answer.text
+    assert answer.json()["type"] == "/problems/not-a-member", answer.text
     assert h1.api("GET", "/gossip/vms").status == 200
     answer = h1.api("GET", f"/vms/{uuid}")
     assert answer.status == 503, answer.text

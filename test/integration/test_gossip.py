@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import struct
 import time
 
@@ -14,7 +15,7 @@ from lab import PATIENCE, Lab, LabError, wait_for
 PARTITION = float(os.environ.get("VIRTX_PARTITION", "20"))  # seconds
 CHANGES = int(os.environ.get("VIRTX_CHANGES", "100"))
 FLOOD = float(os.environ.get("VIRTX_FLOOD", "10"))  # seconds
-RUNNING, PAUSED = 4, 5
+DELETED, RUNNING, PAUSED = 1, 4, 5
 
 
 def vms(host):
@@ -164,12 +165,13 @@ def test_tags_go_with_virtxd(lab):
         members = json.loads(h1.serf("members", "-format=json").stdout)["members"]
         return next(member["tags"] for member in members if member["name"] == h3.name)
 
-    assert tags() == {"uuid": h3.uuid, "api": "8080/http", "virtx": tags()["virtx"]}
+    wait_for("the tags", lambda: tags() == {"uuid": h3.uuid, "api": "8080/http", "virtx": tags()["virtx"],
+                                            "watchdog": "off"}, 30)
     h3.stop("virtxd")
     wait_for("the tags to be gone", lambda: tags() == {"uuid": h3.uuid}, 20)
     h3.start("virtxd")
     wait_ready(h3)
-    wait_for("the tags", lambda: set(tags()) == {"uuid", "api", "virtx"}, 20)
+    wait_for("the tags", lambda: set(tags()) == {"uuid", "api", "virtx", "watchdog"}, 30)
     wait_equal(lab, 30)
 
 
@@ -366,6 +368,12 @@ def text(value):
     return struct.pack("<H", len(value)) + value.encode()
 
 
+def host_info(host, ts, digest):
+    """What a host tells of itself, and the digest of its VMs."""
+    return ("HI", text(host.uuid) + text(host.name) + 3 * text("") + struct.pack("<5h2i", 1, 1, 1, 1, 1, 1024, 0) +
+            2 * text("") + struct.pack("<q", ts) + struct.pack("<hiq", 1, 1, digest))
+
+
 def test_malformed_flood(lab):
     h1, h2, h3 = lab.hosts
     uuid = create(h1, vmdef("steady"))
@@ -400,9 +408,9 @@ def test_forged_claims(lab):
     uuid = create(h1, vmdef("mine"))
     wait_equal(lab, 5)
 
-    def claim(ahead, runstate=RUNNING):
+    def claim(ahead, runstate=RUNNING, name=h2):
         now = int(time.time() * 1000)
-        send_events(h3, [("VE", text(uuid) + text(h2.uuid) + struct.pack("<hq", runstate, now + ahead))])
+        send_events(h3, [("VE", text(uuid) + text(name.uuid) + struct.pack("<hq", runstate, now + ahead))])
 
     def owners():
         return {vms(host).get(uuid, {"host": None})["host"] for host in lab.hosts}
@@ -413,6 +421,10 @@ def test_forged_claims(lab):
             assert owners() == {h1.uuid}
             time.sleep(0.1)
     assert "more than 300 s ahead" in h1.log("virtxd")
+    # In its host's own name it is answered at once, and not by the next digest.
+    claim(1000, DELETED, h1)
+    wait_for("the host to know", lambda: "it tells anew" in h1.log("virtxd"), 5)
+    wait_for("the VM to be there again", lambda: owners() == {h1.uuid}, 3)
     power(h3, "POST", uuid, "boot")
     assert {state(host, uuid) for host in (h1, h3)} == {RUNNING}
     claim(250000)
@@ -422,6 +434,45 @@ def test_forged_claims(lab):
     wait_for("the VM to be gone for all", lambda: owners() == {None}, 30)
     time.sleep(2)
     assert owners() == {None}
+
+
+def test_clock_is_told(lab):
+    """What another host's clock is ahead."""
+    h1, _, h3 = lab.hosts
+    assert h1.api("GET", "/readyz").json()["clock"] == ""
+    h3.kill("virtxd")
+    try:
+        send_events(h3, [host_info(h3, int(time.time() * 1000) + 60000, 1)])
+        told = wait_for("the clock", lambda: h1.api("GET", "/readyz").json()["clock"], 10)
+        assert re.fullmatch(r"the clock of host 'h3' is (60\.0|5\d\.\d) s ahead", told), told
+        skew, = [item["skew"] for item in h1.api("GET", "/hosts").json()["items"] if item["uuid"] == h3.uuid]
+        assert 50000 < skew <= 60000
+        line, = [line for line in h1.virtx("list", "host").stdout.splitlines() if h3.uuid in line]
+        assert f"{skew / 1000:+.1f} s" in line
+    finally:
+        h3.start("virtxd")
+    wait_ready(h3)
+    wait_for("it to be right again", lambda: h1.api("GET", "/readyz").json()["clock"] == "", 30)
+    wait_equal(lab, 30)
+
+
+def test_address_of_no_other_host(lab):
+    """A member that says that it is where only this host itself can be is not asked there."""
+    h1, _, h3 = lab.hosts
+    uuid = "00000000-0000-4000-8000-00000000000c"
+    agent = h3.popen(["serf", "agent", "-node=inside", "-bind=0.0.0.0:7960", "-advertise=127.0.0.1:7960",
+                      "-rpc-addr=127.0.0.1:7410", f"-join={h1.addr}:7946", f"-tag=uuid={uuid}", "-tag=virtx=1",
+                      "-tag=api=8080/http"], stdout=open(os.devnull, "w"))
+    try:
+        wait_for("it to be a host", lambda: hosts(h1).get(uuid, (None, None))[1] == 1, 30)
+        answer = h1.api("GET", f"/hosts/{uuid}")
+        assert answer.status == 502 and "a loopback address" in answer.json()["detail"], answer.text
+    finally:
+        agent.kill()
+        agent.wait()
+    wait_for("it to be away", lambda: all(hosts(host)[uuid][1] != 1 for host in lab.hosts), 60)
+    assert h1.api("DELETE", f"/hosts/{uuid}").status == 204
+    wait_equal(lab, 30)
 
 
 def test_forget_host(lab):
@@ -447,6 +498,45 @@ def test_forget_host(lab):
     wait_equal(lab, 5)
 
 
+def test_failed_host_is_no_empty_truth(lab):
+    """Of a host that was down when virtxd started no VM is known: no list and no 404 pretends that it has none."""
+    h1, h2, h3 = lab.hosts
+    mine = create(h3, vmdef("unheard"))
+    wait_equal(lab, 30)
+    h3.kill("virtxd")
+    h3.kill("serf")
+    wait_for("the others to see it", lambda: hosts(h1)[h3.uuid][1] == hosts(h2)[h3.uuid][1] == 3, 60)
+    h1.restart("virtxd")
+    wait_ready(h1)
+    # serf still has the members of other tests.
+    for stranger in set(hosts(h1)) - {host.uuid for host in lab.hosts}:
+        assert h1.api("DELETE", f"/hosts/{stranger}").status == 204
+    # So it has the former name of a host that was renamed: of two members that failed nothing tells which was last.
+    name = hosts(h1)[h3.uuid][0]
+    assert name in ("h3", "renamed")
+    for method, path in (("GET", f"/vms/{mine}"), ("GET", f"/vms/{mine}/runstate"),
+                         ("POST", f"/vms/{mine}/runstate/boot"), ("DELETE", f"/vms/{mine}")):
+        answer = h1.api(method, path)
+        assert answer.status == 503 and f"'{name}' (failed)" in answer.json()["detail"], (path, answer.text)
+        assert answer.headers["Retry-After"] and answer.json()["vm"] == mine
+    answer = h1.api("GET", "/vms")
+    assert answer.status == 200 and f"'{name}' (failed)" in answer.headers["Warning"], answer.headers
+    assert f"'{name}' (failed)" in h1.api("GET", "/readyz").json()["vms"]
+    # Who has heard of it before still knows.
+    assert mine in vms(h2) and "'h3'" not in h2.api("GET", "/vms").headers.get("Warning", "")
+    assert h1.virtx("forget", "host", h3.uuid).returncode == 0
+    # Members of other tests may still be unheard.
+    answer = h1.api("GET", f"/vms/{mine}")
+    assert answer.status in (404, 503) and f"'{name}'" not in answer.json()["detail"], answer.text
+    assert f"'{name}'" not in h1.api("GET", "/vms").headers.get("Warning", "")
+    h3.start("serf")
+    h3.start("virtxd")
+    wait_ready(h3)
+    wait_equal(lab, 60)
+    delete(h3, mine)
+    wait_equal(lab, 30)
+
+
 def test_strange_members(lab):
     h1, h2, h3 = lab.hosts
     before = hosts(h1)
@@ -470,3 +560,26 @@ def test_strange_members(lab):
     wait_equal(lab, 20)
     assert hosts(h1) == before
     wait_for("no twins", lambda: h1.api("GET", "/readyz").json()["members"] == "", 30)
+
+
+def test_member_with_other_uuid(lab):
+    """A member that takes another UUID is another host, and of the one that it was nothing is left."""
+    h1, h2, h3 = lab.hosts
+    before = hosts(h1)
+    uuids = [f"00000000-0000-4000-8000-00000000010{n}" for n in range(5)]
+    agent = h3.popen(["serf", "agent", "-node=changeling", f"-bind={h3.addr}:7960", "-rpc-addr=127.0.0.1:7460",
+                      f"-join={h1.addr}:7946", f"-tag=uuid={uuids[0]}"], stdout=open(os.devnull, "w"))
+    try:
+        for uuid in uuids:
+            if uuid != uuids[0]:
+                h3.run(["serf", "tags", "-rpc-addr=127.0.0.1:7460", "-set", f"uuid={uuid}"])
+            for host in h1, h2:
+                wait_for("the host", lambda host=host, uuid=uuid: hosts(host).keys() - before == {uuid}, 20)
+        assert f"({uuids[0]}) is forgotten with its 0 VMs: its member has another uuid" in h1.log("virtxd")
+    finally:
+        agent.kill()
+        agent.wait()
+    for host in lab.hosts:
+        wait_for("it to have failed", lambda host=host: hosts(host)[uuids[-1]][1] == 3, 30)
+    assert h1.virtx("forget", "host", uuids[-1]).returncode == 0
+    assert [hosts(host) for host in lab.hosts] == [before] * 3

@@ -2,8 +2,11 @@
 """A VM's whole life through the API: create, boot, pause, resume, shut down, delete."""
 
 import os
+import re
+import time
 
-from conftest import (create, delete, disk, oplog, runstate, vmdef, wait_runstate)
+import pytest
+from conftest import create, delete, disk, oplog, runstate, save, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 
 
@@ -100,6 +103,36 @@ def test_read_your_writes(host):
         assert host.api("GET", f"/vms/{uuid}").status == 404
 
 
+def test_restored_paused(host):
+    """A VM whose memory was restored, and that waits, is paused, and goes on; not where its disk was used meanwhile."""
+    uuid = create(host, vmdef("kept"))
+    save(host, uuid, "/run/kept.save")
+    host.virsh("restore", "--paused", "/run/kept.save")
+    wait_runstate(host, uuid, "paused")
+    for again in (False, True):
+        if again:
+            host.restart("virtxd")
+            wait_ready(host)
+        ts = host.api("GET", f"/hosts/{host.uuid}").json()["ts"]
+        wait_for("the VMs to be collected", lambda: host.api("GET", f"/hosts/{host.uuid}").json()["ts"] > ts, 60)
+        assert runstate(host, uuid) == "paused"
+        assert host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == "its memory was restored"
+    answer = host.api("DELETE", f"/vms/{uuid}/runstate/pause")
+    assert answer.status == 204, answer.text
+    assert runstate(host, uuid) == "running"
+
+    host.virsh("save", uuid, "/run/kept.save")
+    wait_runstate(host, uuid, "poweroff")
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    host.virsh("restore", "--paused", "/run/kept.save")
+    wait_runstate(host, uuid, "paused")
+    answer = host.api("DELETE", f"/vms/{uuid}/runstate/pause")
+    assert answer.status == 409 and "was taken by another since" in answer.text, answer.text
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(host, uuid)
+
+
 def test_respond_async(host):
     body = {"vmdef": vmdef("async"), "host": ""}
     answer = host.api("POST", "/vms", body, headers={"Prefer": "respond-async"})
@@ -111,3 +144,52 @@ def test_respond_async(host):
     assert host.api("GET", f"/vms/{operation['vm']}").status == 200
     assert operation in host.api("GET", "/operations").json()["items"]
     delete(host, operation["vm"])
+
+
+def test_shutdown_is_over_when_it_is_told(host):
+    """Who sees that a forced shutdown has completed can begin the next operation."""
+    prefer = {"Prefer": "respond-async"}
+    uuid = create(host, vmdef("over"))
+    for force in (1, 2) * 3:
+        assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        answer = host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": force}, headers=prefer)
+        location = answer.headers["Location"]
+        due = time.monotonic() + 30
+        # Without a pause between two looks, as the moment after the end is what counts.
+        while (operation := host.api("GET", location).json())["state"] == "started":
+            assert time.monotonic() < due
+        assert operation["state"] == "completed", operation
+    delete(host, uuid)
+
+
+def test_hugepages_that_are_not_there(host):
+    """A boot for which there are too few is refused with the figures, and nothing is started."""
+    definition = vmdef("huge", memory={"total": 3001, "hp": True})
+    uuid = create(host, definition)
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    found = re.search(rf"host '{host.uuid}' has (\d+) MiB of free hugepages \((\d+) of 2048 KiB\), and the VM needs 3002 MiB$",
+                      answer.json()["detail"])
+    assert answer.status == 422 and found and int(found[1]) == 2 * int(found[2]), answer.text
+    assert runstate(host, uuid) == "poweroff" and host.sanlock_status()["resources"] == []
+    # One that somebody has given a size of its own.
+    definition["memory"]["total"] = 64
+    assert host.api("PUT", f"/vms/{uuid}", {"vmdef": definition}).status == 204
+    xml = host.virsh("dumpxml", "--inactive", uuid).stdout
+    assert "<hugepages/>" in xml
+    host.run(["tee", "/run/huge.xml"], input=xml.replace(
+        "<hugepages/>", "<hugepages><page size='1' unit='GiB'/></hugepages>"))
+    host.virsh("define", "/run/huge.xml")
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 422, answer.text
+    assert f"a hugepage of host '{host.uuid}' has 1024 MiB, and the VM has 64 MiB" in answer.json()["detail"]
+    delete(host, uuid)
+
+
+@pytest.mark.skipif(os.path.exists("/usr/bin/numad"), reason="numad is installed")
+def test_numad_that_is_not_there(host):
+    """libvirt's own words do not say that it is missing."""
+    uuid = create(host, vmdef("placed", numa={"placement": True}))
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 422 and f"is not installed on host '{host.uuid}'" in answer.json()["detail"], answer.text
+    assert runstate(host, uuid) == "poweroff" and host.sanlock_status()["resources"] == []
+    delete(host, uuid)

@@ -3,10 +3,11 @@
 is killed meanwhile. VIRTX_MAINTENANCE_VMS=20 empties a host of so many; VIRTX_MAINTENANCE_KILLS=10 kills more often."""
 
 import os
+import shutil
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, bridge, clear, create, delete, net, vmdef, wait_ready
+from conftest import BUILD, PREFIX, bridge, clear, create, delete, net, vmdef, wait_joined, wait_ready
 from lab import Lab, wait_for
 from test_migrate import COLD, LIVE, check_place, domains, migrate, operation, refused
 
@@ -18,9 +19,7 @@ KILLS = int(os.environ.get("VIRTX_MAINTENANCE_KILLS", "1"))
 def lab2():
     """Two hosts."""
     with Lab(2, build_dir=BUILD, name=f"{PREFIX}v") as lab:
-        for host in lab.hosts:
-            wait_ready(host)
-            wait_for("both hosts", lambda: len(host.api("GET", "/hosts?cstate=active").json()["items"]) == 2, 30)
+        wait_joined(lab)
         wait_told(lab)
         yield lab
 
@@ -182,6 +181,8 @@ def test_local_file(lab2, hosts, linked):
     for host in hosts:
         host.run(["mkdir", "-p", "/var/lib/libvirt/images", "/vms/ds"])
         host.run(["qemu-img", "create", "-q", "-f", "qcow2", local, "4M"])
+        # virtxd gives QEMU what is a VM's own alone.
+        host.run(["chmod", "0666", local])
     if linked:
         one.run(["ln", "-s", local, path])
     one.run(["tee", "/run/local.xml"], input=LOCAL % path)
@@ -201,6 +202,51 @@ def test_local_file(lab2, hosts, linked):
         one.virsh("destroy", LOCAL_UUID, check=False)
         one.virsh("undefine", LOCAL_UUID, check=False)
         one.run(["rm", "-f", path, local])
+
+
+KEPT = {
+    "tpm": ("<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>",
+            ["the state of its TPM is in '/var/lib/libvirt/swtpm/", "boot it and migrate it live"]),
+    "folder": ("<filesystem type='mount'><source dir='/srv'/><target dir='data'/></filesystem>",
+               ["its folder 'data' is '/srv'", "not under '/vms'"]),
+    "usb": ("<hostdev mode='subsystem' type='usb'><source><vendor id='0x1234'/><product id='0x5678'/></source></hostdev>",
+            ["its host device is of the type 'usb'"]),
+    "snapshot": ("", ["libvirt knows of its snapshots (1) would be lost", "virsh snapshot-delete"]),
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_what_stays_behind(lab2, hosts, what):
+    """A VM that is off does not leave without what this host alone has of it, and maintenance says why."""
+    one, two = hosts
+    device, words = KEPT[what]
+    if what == "tpm" and not shutil.which("swtpm"):
+        pytest.skip("libvirt defines no TPM without swtpm")
+    uuid = create(one, vmdef(f"kept{what}"))
+    before = one.virsh("dumpxml", "--inactive", uuid).stdout
+    one.run(["tee", "/run/kept.xml"], input=before.replace("</devices>", f"{device}</devices>"))
+    one.virsh("define", "/run/kept.xml")
+    if what == "snapshot":
+        one.virsh("snapshot-create-as", uuid, "kept")
+    with_it = one.virsh("dumpxml", "--inactive", uuid).stdout
+    wait_for("the other host to know it", lambda: two.api("GET", f"/vms/{uuid}").status == 200, 20)
+    plan = two.api("POST", f"/hosts/{one.uuid}/maintenance?dry_run=true").json()["items"]
+    dry = two.api("POST", f"/vms/{uuid}/runstate/migrate?dry_run=true", {"host": two.uuid, "migration_type": COLD}).json()
+    for item in (plan[0], dry):
+        assert (item["vm"], item["host"]) == (uuid, "") and all(word in item["reason"] for word in words), item
+    refused(migrate(one, uuid, two, COLD), 422, f"VM '{uuid}' cannot leave this host", *words)
+    done = ended(one, begin(one).headers["Location"])
+    assert done["state"] == "failed" and words[0] in done["msg"], done
+    told = {item["vm"]: item for item in one.api("GET", f"/hosts/{one.uuid}/maintenance").json()["vms"]}
+    assert words[0] in told[uuid]["reason"], told
+    assert one.virsh("dumpxml", "--inactive", uuid).stdout == with_it and domains(two) == set()
+    assert end(one).status == 204
+    if what == "snapshot":
+        one.virsh("snapshot-delete", uuid, "kept")
+    one.run(["tee", "/run/kept.xml"], input=before)
+    one.virsh("define", "/run/kept.xml")
+    moved = operation(one, migrate(one, uuid, two, COLD))
+    assert moved["state"] == "completed", moved
 
 
 @pytest.mark.parametrize("who", ["the host's own", "another's"])
@@ -277,6 +323,35 @@ def test_target_starts(lab2, hosts):
         two.start("libvirtd")
     assert ended(one, answer.headers["Location"])["state"] == "completed"
     check_place(lab2, uuid, two, "poweroff")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_malformed(lab2, hosts, ends):
+    """What is kept is no maintenance: that is told with what to do, and whoever begins or ends one has written it anew."""
+    one, two = hosts
+    path = f"{lab2.vms}/xml/{one.uuid}/maintenance"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write('{"since": 1, "vms": [{"vm": "guest"}]}')
+    one.restart("virtxd")
+    why = f"'/vms/xml/{one.uuid}/maintenance' is malformed: vms[0].vm: 'guest' is no UUID; "
+    told = wait_for("it to be told", lambda: (answer := one.api("GET", f"/hosts/{one.uuid}/maintenance")).status == 503
+                    and why in answer.text and answer, 30).json()["detail"]
+    assert f"`virtx maintain host -e {one.uuid}`" in told
+    refused(one.api("POST", "/vms", {"vmdef": vmdef("new"), "host": one.uuid}), 503, why)
+    assert why in wait_for("the problem", lambda: next(
+        (item["detail"] for item in one.api("GET", f"/hosts/{one.uuid}").json()["problems"]
+         if item["kind"] == "maintenance-damaged"), None), 30)
+    refused(end(one, back=True), 422, why)
+    if ends:
+        assert end(one).status == 204
+        assert not os.path.exists(path)
+    else:
+        assert ended(one, begin(one).headers["Location"])["state"] == "completed"
+        assert kept(lab2, one)
+        wait_for("all to know it", lambda: maintained(lab2) == {one.uuid}, 10)
+        assert end(one).status == 204
+    delete(one, create(one, vmdef("new")))
 
 
 def virtx(host, *args, status=0):

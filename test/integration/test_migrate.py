@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import signal
 import struct
@@ -11,8 +12,8 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, net, network, oplog, save, vmdef,
-                      wait_ready)
+from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, know_wwid, loop_lun, net, network, oplog,
+                      save, vmdef, wait_joined, wait_ready)
 from lab import PATIENCE, Lab, LabError, wait_for
 from test_gossip import send_events, text
 from test_kill import jobs
@@ -26,9 +27,7 @@ ABORTS = int(os.environ.get("VIRTX_MIGRATE_ABORTS", "1"))
 def lab2():
     """Two hosts."""
     with Lab(2, build_dir=BUILD, name=f"{PREFIX}m") as lab:
-        for host in lab.hosts:
-            wait_ready(host)
-            wait_for("both hosts", lambda: len(host.api("GET", "/hosts?cstate=active").json()["items"]) == 2, 30)
+        wait_joined(lab)
         yield lab
 
 
@@ -95,10 +94,15 @@ def test_to_go(lab2, kind):
     two.stop("virtxd")
     host = (text(two.uuid) + b"".join(text(word) for word in (two.name, "x86_64", "v", "m"))
             + struct.pack("<5h2i", 1, 1, 4, 1, 1, 8192, 0) + text("debian") + text("12"))
-    send_events(one, [("HI", host + struct.pack("<q", int(time.time() * 1000)))])
-    wait_for("it to be a Go virtx", lambda: any(
-        item["uuid"] == two.uuid and item["fields"]["memoryavailable"] == 8192
-        for item in one.api("GET", "/hosts").json()["items"]), 20)
+
+    def is_go():
+        """Its HIs are believed once the last of the virtxd before it was a while ago."""
+        send_events(one, [("HI", host + struct.pack("<q", int(time.time() * 1000)))])
+        time.sleep(1)
+        return any(item["uuid"] == two.uuid and item["fields"]["memoryavailable"] == 8192
+                   for item in one.api("GET", "/hosts").json()["items"])
+
+    wait_for("it to be a Go virtx", is_go, 60)
     done = operation(one, migrate(one, uuid, two, kind))
     assert done["state"] == "completed", done
     for inactive in ([], ["--inactive"])[kind == COLD:]:
@@ -211,6 +215,25 @@ def test_saved(lab2):
     delete(two, uuid)
 
 
+def test_restored_paused(lab2):
+    """A VM that was restored and has not run since can leave, and goes on where it is then."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("restored"))
+    save(one, uuid, "/run/restored.save")
+    one.virsh("restore", "--paused", "/run/restored.save")
+    wait_for("it to be paused", lambda: one.api("GET", f"/vms/{uuid}/runstate").json()["runstate"] ==
+             RUNSTATES.index("paused"), 30)
+    done = operation(one, migrate(one, uuid, two, LIVE))
+    assert done["state"] == "completed", done
+    check_place(lab2, uuid, two, "paused")
+    answer = two.api("DELETE", f"/vms/{uuid}/runstate/pause")
+    assert answer.status == 204, answer.text
+    check_place(lab2, uuid, two, "running")
+    assert two.virsh("qemu-monitor-command", "--hmp", uuid, "info status").stdout.split()[-1] == "running"
+    assert two.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    delete(two, uuid)
+
+
 def test_refused(lab2):
     """Each reason by itself; nothing has changed after it."""
     one, two = lab2.hosts
@@ -234,7 +257,8 @@ def test_refused(lab2):
     refused(migrate(one, uuid, two, COLD), 422, "virtxnone")
     delete(one, uuid)
 
-    uuid = create(one, vmdef("big", memory={"total": 1 << 28, "hp": False}))
+    total = one.api("GET", f"/hosts/{one.uuid}").json()["resources"]["memory"]["total"]
+    uuid = create(one, vmdef("big", memory={"total": total, "hp": False}))
     refused(migrate(one, uuid, two, COLD), 422, two.uuid, "MiB of memory")
     delete(one, uuid)
 
@@ -244,6 +268,24 @@ def test_refused(lab2):
     assert domains(one) == {uuid} and domains(two) == set()
     off(one, uuid)
     delete(one, uuid)
+
+
+def test_lun_that_the_target_lacks(lab2, tmp_path):
+    """The target looks before the VM is sent: a LUN that it does not have, or not as that one, keeps the VM here."""
+    one, two = lab2.hosts
+    with loop_lun(tmp_path, 4) as (link, device):
+        serial = os.path.basename(link).removeprefix("scsi-")
+        know_wwid(one, device, serial)
+        uuid = create(one, vmdef("lun", disks=[disk(link, device=2, bus=1, prov=0, size=4)]))
+        refused(migrate(one, uuid, two, COLD), 422, two.uuid, f"lun '{link}' cannot be told from others")
+        know_wwid(two, device, f"{serial}2")
+        refused(migrate(one, uuid, two, COLD), 422, two.uuid, f"use '{link}2'")
+        check_place(lab2, uuid, one, "poweroff")
+        know_wwid(two, device, serial)
+        done = operation(one, migrate(one, uuid, two, COLD))
+        assert done["state"] == "completed", done
+        check_place(lab2, uuid, two, "poweroff")
+        delete(two, uuid, storage=False)
 
 
 def test_busy(lab2):
@@ -321,6 +363,41 @@ def test_kinds(lab2, request, kind):
     delete(one, uuid)
     if kind == "unmanaged iso":
         os.unlink(f"{lab2.vms}/ds/cd.iso")
+
+
+def affinities(host, uuid):
+    """The CPUs that each vCPU of a VM may be on, by the kernel."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{host.qemu_pid(uuid)}/task").iterdir():
+        vcpu = re.match(r"CPU (\d+)/", (task / "comm").read_text())
+        if vcpu:
+            found[int(vcpu[1])] = os.sched_getaffinity(int(task.name))
+    return found
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason="there is one CPU")
+def test_tuning(lab2):
+    """Where somebody has pinned vCPUs they are on the other host, too, and the definition says so."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("tuned", cpudef={"model": "qemu64", "nodes": 1, "sockets": 2, "cores": 1, "threads": 1}))
+    for args in (("vcpupin", uuid, "0", "1"), ("vcpupin", uuid, "1", "0"), ("emulatorpin", uuid, "0")):
+        one.virsh(*args, "--config")
+    tuned = re.search(r"<cputune>.*?</cputune>", one.virsh("dumpxml", "--inactive", uuid).stdout, re.S)[0]
+    assert tuned.count("<vcpupin") == 2
+    assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    for source, target in ((one, two), (two, one)):
+        assert affinities(source, uuid) == {0: {1}, 1: {0}}
+        done = operation(source, migrate(source, uuid, target, LIVE))
+        assert done["state"] == "completed", done
+        check_place(lab2, uuid, target, "running")
+        assert affinities(target, uuid) == {0: {1}, 1: {0}}
+        for inactive in ([], ["--inactive"]):
+            assert tuned in target.virsh("dumpxml", uuid, *inactive).stdout
+    off(one, uuid)
+    done = operation(one, migrate(one, uuid, two, COLD))
+    assert done["state"] == "completed", done
+    assert tuned in two.virsh("dumpxml", "--inactive", uuid).stdout
+    delete(two, uuid)
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,14 @@ VIRTX_MIGRATE_FAULTS=all runs the whole table."""
 import contextlib
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 from conftest import RUNSTATES, create, disk, vmdef, wait_ready
 from lab import LabError, wait_for
 from test_kill import jobs
-from test_migrate import COLD, LIVE, domains, lab2, migrate, operation  # noqa: F401
+from test_migrate import COLD, LIVE, check_place, domains, lab2, migrate, operation  # noqa: F401
 
 ALL = os.environ.get("VIRTX_MIGRATE_FAULTS") == "all"
 
@@ -213,4 +214,76 @@ def test_fault(lab2, took, cell):  # noqa: F811
     if kind == COLD or not survives:
         assert found.api("POST", f"/vms/{uuid}/runstate/boot").status == 204 or state == "running"
     print(name_of(cell), "->", "target" if found is target else "source", state)
+    remove(lab2, uuid)
+
+
+# Passes on what comes to a port of this machine to the one of libvirtd, and back, each time a while later.
+SLOW = """
+import socket, threading, time
+
+def pass_on(source, target):
+    try:
+        while data := source.recv(65536):
+            time.sleep(0.4)
+            target.sendall(data)
+    except OSError:
+        pass
+    target.close()
+
+listener = socket.create_server(("", 16510))
+print("ready", flush=True)
+while True:
+    client = listener.accept()[0]
+    daemon = socket.create_connection(("127.0.0.1", 16509))
+    for pair in (client, daemon), (daemon, client):
+        threading.Thread(target=pass_on, args=pair, daemon=True).start()
+"""
+
+
+@contextlib.contextmanager
+def far_away(host, other):
+    """The other host's libvirtd is far from this one."""
+    proxy = other.popen(["python3", "-c", SLOW], stdout=subprocess.PIPE, text=True)
+    rule = ["OUTPUT", "-p", "tcp", "-d", other.addr, "--dport", "16509", "-j", "DNAT",
+            "--to-destination", f"{other.addr}:16510"]
+    try:
+        assert proxy.stdout.readline() == "ready\n"
+        host.run(["iptables", "-t", "nat", "-A", *rule])
+        yield
+    finally:
+        host.run(["iptables", "-t", "nat", "-D", *rule], check=False)
+        proxy.kill()
+        proxy.wait()
+
+
+def test_libvirtd_dies_as_the_target_takes_a_vm_in(lab2):  # noqa: F811
+    """The source's libvirtd ends between two steps of a cold migration: nothing is left of it on either host."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("between"))
+    with far_away(one, two):
+        begun = migrate(one, uuid, two, COLD)
+        wait_for("the VM on the target", lambda: uuid in domains(two), 30, 0.01)
+        one.kill("libvirtd")
+        one.start("libvirtd")
+        assert operation(one, begun)["state"] == "completed"
+    wait_ready(one)
+    wait_for("what is left on the source to go", lambda: uuid not in domains(one), 60)
+    check_place(lab2, uuid, two, "poweroff")
+    assert two.virsh("list", "--all", "--transient", "--uuid").stdout.strip() == ""
+    remove(lab2, uuid)
+
+
+def test_target_libvirt_does_not_answer(lab2):  # noqa: F811
+    """A job does not wait for ever for another host: nothing is changed, and the VM can be used."""
+    one, two = lab2.hosts
+    uuid = create(one, vmdef("mute"))
+    two.signal("libvirtd", signal.SIGSTOP)
+    try:
+        answer = one.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": two.uuid, "migration_type": COLD}, timeout=100)
+        done = operation(one, answer) if answer.status == 202 else answer.json()
+        assert f"host '{two.uuid}': its libvirt at" in str(done) and "did not answer within" in str(done), done
+        assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    finally:
+        two.signal("libvirtd", signal.SIGCONT)
+    wait_ready(two)
     remove(lab2, uuid)

@@ -135,9 +135,10 @@ def test_healed_meanwhile(home):
 
 
 def may_fault():
-    """Whether this machine lets QEMU handle page faults, without which there is no post-copy."""
+    """Whether this machine lets QEMU's user handle page faults, without which there is no post-copy."""
     return subprocess.run(["/usr/bin/python3", "-c", "import ctypes, sys; "
-                           "sys.exit(ctypes.CDLL(None).syscall(323, 0) < 0)"]).returncode == 0
+                           "sys.exit(ctypes.CDLL(None).syscall(323, 0) < 0)"],
+                          user="libvirt-qemu", group="libvirt-qemu", extra_groups=[]).returncode == 0
 
 
 @pytest.mark.parametrize("by", ["user", "timeout"])

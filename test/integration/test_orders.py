@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, create, disk, vmdef, wait_ready
+from conftest import BUILD, PREFIX, create, disk, vmdef, wait_joined, wait_ready
 from lab import Lab, LabError, net, wait_for
 from test_migrate import COLD, LIVE
 
@@ -27,9 +27,7 @@ ENDED = ("completed", "failed")
 def lab2():
     """Two hosts that look often."""
     with Lab(2, build_dir=BUILD, name=f"{PREFIX}o", config={"jobs": {"collect_period": 2}}) as lab:
-        for host in lab.hosts:
-            wait_ready(host)
-            wait_for("both hosts", lambda: len(host.api("GET", "/hosts?cstate=active").json()["items"]) == 2, 30)
+        wait_joined(lab)
         yield lab
 
 

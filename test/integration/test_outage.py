@@ -67,3 +67,49 @@ def test_stopped(lab1, host, daemon):
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_for("the VM to be off", lambda: runstate(host, uuid) == "poweroff")
     delete(host, uuid)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return len(file.read().split())
+
+
+def test_many_look(lab1, host):
+    """What many ask at once of a libvirt that is silent is not a process for each of them."""
+    uuid = create(host, vmdef("looked"))
+    socks, plan = [host.connect() for _ in range(120)], host.connect()
+    host.signal("libvirtd", signal.SIGSTOP)
+    try:
+        most = 0
+        for sock in socks:
+            sock.sendall(f"GET /vms/{uuid}/runstate/migrate HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            most = max(most, children(host.pid("virtxd")))
+        # Those who ask for something else are not kept from it.
+        plan.sendall(f"POST /hosts/{host.uuid}/maintenance?dry_run=true HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        refused = 0
+        for sock in socks[40:]:
+            sock.settimeout(10)
+            refused += answer(sock).startswith(b"HTTP/1.1 503")
+        most = max(most, children(host.pid("virtxd")))
+    finally:
+        host.signal("libvirtd", signal.SIGCONT)
+    assert refused == len(socks) - 40 and most <= 48, (refused, most)
+    plan.settimeout(60)
+    assert answer(plan).startswith(b"HTTP/1.1 200")
+    for sock in socks[:32]:
+        sock.settimeout(60)
+        answer(sock)
+        sock.close()
+    wait_ready(host)
+    assert host.api("GET", f"/vms/{uuid}/runstate/migrate").status == 200
+    delete(host, uuid)
+
+
+def test_libvirt_is_late(host):
+    """A libvirtd that takes long for its first answer, as when the host boots, is waited for, and said to be awaited."""
+    host.stop("virtxd")
+    host.signal("libvirtd", signal.SIGSTOP)
+    host.start("virtxd")
+    wait_for("virtxd to miss libvirt", lambda: "does not answer" in host.api("GET", "/readyz").json()["libvirt"], 30)
+    host.signal("libvirtd", signal.SIGCONT)
+    wait_ready(host)

@@ -145,6 +145,51 @@ def test_networks(hosts):
     assert answer.status == 422 and "no bridge 'vxplmore'" in answer.json()["detail"], answer.text
 
 
+def test_cpu_model(hosts):
+    """One that libvirt does not know is refused before anything is made, and the answer has those that it knows."""
+    one, two, three = hosts
+    definition = small("odd")
+    definition["cpudef"]["model"] = "Pentium-9000"
+
+    def check(detail, host):
+        assert f"host '{host.uuid}' knows no CPU model 'Pentium-9000'" in detail, detail
+        assert "maximum, " in detail and ", EPYC" in detail, detail
+
+    answer = two.api("POST", "/vms", {"vmdef": definition, "host": one.uuid})
+    assert answer.status == 422 and answer.json()["detail"].startswith("vmdef.cpudef.model: "), answer.text
+    check(answer.json()["detail"], one)
+    assert post(one, definition).status == 422
+    plan = post(one, definition, "?dry_run=1").json()
+    assert plan["host"] == "" and len(plan["candidates"]) == 3, plan
+    for item in plan["candidates"]:
+        assert "knows no CPU model 'Pentium-9000'" in item["reason"], plan
+    assert counts(hosts) == [0, 0, 0]
+    assert not os.path.exists(one.path("/vms/ds/odd.qcow2"))
+
+    definition["cpudef"]["model"] = "qemu64"
+    answer = post(two, definition, "?dry_run=1")
+    assert [item["feasible"] for item in answer.json()["candidates"]] == [True] * 3, answer.text
+    uuid = create(three, definition)
+    answer = three.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "cpudef": {
+        **definition["cpudef"], "model": "Pentium-9000"}}})
+    assert answer.status == 422 and answer.json()["detail"].startswith("vmdef.cpudef.model: "), answer.text
+    check(answer.json()["detail"], three)
+    assert three.api("GET", f"/vms/{uuid}").json()["def"]["cpudef"]["model"] == "qemu64"
+    # One that it has, of whatever origin, is no reason not to change the rest.
+    xml = three.virsh("dumpxml", "--inactive", uuid).stdout
+    assert ">qemu64</model>" in xml
+    three.run(["tee", "/run/odd.xml"], input=xml.replace(">qemu64</model>", ">Pentium-9000</model>"))
+    three.virsh("define", "/run/odd.xml")
+    wait_for("it to have that model", lambda: three.api("GET", f"/vms/{uuid}").json()["def"]["cpudef"]["model"] ==
+             "Pentium-9000", 20)
+    definition["cpudef"]["model"] = "Pentium-9000"
+    assert three.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "memory": {"total": 80, "hp": False}}}).status == 204
+    answer = three.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": one.uuid, "migration_type": COLD})
+    assert answer.status == 422, answer.text
+    check(answer.json()["detail"], one)
+    assert counts(hosts) == [0, 0, 1]
+
+
 def test_dry_run(hosts):
     """Explains, and changes nothing."""
     h1, h2, h3 = hosts
@@ -202,10 +247,40 @@ def test_migrate(hosts):
     assert done["msg"].startswith(f"placed on {h3.name}: "), done
     assert counts(hosts) == [0, 1, 1]
 
-    huge = create(h1, {**small("huge"), "memory": {"total": 1 << 28, "hp": False}})
+    total = h1.api("GET", f"/hosts/{h1.uuid}").json()["resources"]["memory"]["total"]
+    huge = create(h1, {**small("huge"), "memory": {"total": total, "hp": False}})
     answer = h1.api("POST", f"/vms/{huge}/runstate/migrate", {"host": "", "migration_type": COLD})
     assert answer.status == 422 and f"{h2.name}: it has " in answer.json()["detail"], answer.text
     assert "the VM is there" in answer.json()["detail"]
+
+
+def test_more_than_the_host_has(hosts):
+    """A host that is named need not have the memory free, but it must have it: to create, change and boot a VM."""
+    h1, h2, _ = hosts
+    memory = {"total": 1 << 28, "hp": False}
+    words = f"host '{h2.name}' ({h2.uuid}) has ", " MiB of memory, and VM 'big' needs 268435456 MiB"
+    for hp in (False, True):
+        answer = h1.api("POST", "/vms", {"vmdef": {**small("big"), "memory": {**memory, "hp": hp}}, "host": h2.uuid})
+        assert answer.status == 422 and all(word in answer.json()["detail"] for word in words), answer.text
+    dry = post(h1, {**small("big"), "memory": memory}, "?dry_run=1")
+    assert dry.status == 200 and not dry.json()["host"], dry.text
+
+    uuid = create(h2, small("big"))
+    answer = h2.api("PUT", f"/vms/{uuid}", {"vmdef": {**small("big"), "memory": memory}, "deletestorage": False})
+    assert answer.status == 422 and words[0] in answer.json()["detail"], answer.text
+    xml = h2.virsh("dumpxml", "--inactive", uuid).stdout
+    xml = re.sub(r"<(memory|currentMemory) unit=.KiB.>\d+", rf"<\1 unit='MiB'>{1 << 28}", xml)
+    h2.run(["tee", "/run/big.xml"], input=xml)
+    h2.virsh("define", "/run/big.xml")
+    wait_for("the memory to be seen",
+             lambda: h2.api("GET", f"/vms/{uuid}").json()["def"]["memory"]["total"] == 1 << 28, 20)
+    answer = h1.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 422 and words[0] in answer.json()["detail"], answer.text
+    # What else it is can be changed.
+    definition = h2.api("GET", f"/vms/{uuid}").json()["def"]
+    answer = h2.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "name": "bigger"}, "deletestorage": False})
+    assert answer.status == 204, answer.text
+    delete(h2, uuid)
 
 
 def test_host_away(hosts):

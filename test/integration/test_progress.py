@@ -15,20 +15,21 @@ from conftest import BUILD, delete, disk, vmdef
 
 @pytest.fixture
 def slow(lab1, host):
-    """ROOT/ds on a file system that cannot reserve blocks."""
+    """A folder in ROOT/ds on a file system that cannot reserve blocks."""
     image = f"{lab1.state}/slow.img"
-    os.makedirs(f"{lab1.vms}/ds", exist_ok=True)
+    os.makedirs(f"{lab1.vms}/ds/slow", exist_ok=True)
     with open(image, "wb") as file:
         file.truncate(3 << 30)
     subprocess.run(["mkfs.ext4", "-q", "-O", "^extent,^64bit,^metadata_csum", image], check=True)
-    host.run(["mount", "-o", "loop", image, "/vms/ds"])
+    host.run(["mount", "-o", "loop", image, "/vms/ds/slow"])
     yield
-    host.run(["umount", "/vms/ds"])
+    host.run(["umount", "/vms/ds/slow"])
+    os.rmdir(f"{lab1.vms}/ds/slow")
     os.unlink(image)
 
 
 def test_operation(host, slow):
-    body = {"vmdef": vmdef("slow", osdisk=disk("/vms/ds/slow.raw", prov=2, size=2048)), "host": ""}
+    body = {"vmdef": vmdef("slow", osdisk=disk("/vms/ds/slow/slow.raw", prov=2, size=2048)), "host": ""}
     answer = host.api("POST", "/vms", body, headers={"Prefer": "respond-async"})
     assert answer.status == 202
     seen = []
@@ -49,7 +50,7 @@ def test_operation(host, slow):
 
 def test_bar(lab1, host, slow, tmp_path):
     file = tmp_path / "vm.json"
-    file.write_text(json.dumps(vmdef("slow", osdisk=disk("/vms/ds/slow.raw", prov=2, size=1024))))
+    file.write_text(json.dumps(vmdef("slow", osdisk=disk("/vms/ds/slow/slow.raw", prov=2, size=1024))))
     master, slave = pty.openpty()
     process = host.popen([os.path.join(BUILD, "virtx", "virtx"), "create", "vm", str(file)],
                          stdout=subprocess.PIPE, stderr=slave, text=True,

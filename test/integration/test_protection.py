@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """sanlock that dies, stops, starts again or is taken out of the lockspace while VMs run."""
 
+import os
 import signal
 import threading
 
@@ -169,6 +170,39 @@ def reason(host, uuid):
     told = host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"]
     wait_for("the same reason", lambda: host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == told, 1)
     return told
+
+
+HOOK = """#!/bin/sh
+[ "$2" = started ] && kill -KILL %d
+exit 0
+"""
+
+
+def test_leases_not_recorded(lab):
+    """sanlock dies as the VM begins to run: it runs, and the answer says what that is without."""
+    host = lab.hosts[0]
+    uuid = create(host, vmdef("norecord"))
+    hook = host.path("/etc/libvirt/hooks/qemu")
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w") as file:
+        file.write(HOOK % host.pid("sanlock"))
+    os.chmod(hook, 0o755)
+    try:
+        host.restart("libvirtd")
+        wait_ready(host)
+        answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+        assert answer.status == 200, answer.text
+        assert f"VM '{uuid}' runs, and its leases are not recorded" in answer.headers["Warning"]
+        assert "cannot ask sanlock" in answer.headers["Warning"]
+        assert runstate(host, uuid) == "running"
+    finally:
+        os.unlink(hook)
+        host.restart("libvirtd")
+        host.virsh("destroy", uuid, check=False)
+        host.start("sanlock")
+    wait_ready(host)
+    wait_runstate(host, uuid, "poweroff")
+    delete(host, uuid)
 
 
 def test_lease_not_held(lab):

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, RUNSTATES, disk, vmdef, wait_ready
+from conftest import BUILD, PREFIX, RUNSTATES, disk, image_names, vmdef, wait_ready
 from lab import PATIENCE, Lab, LabError, wait_for
 from lab.net import pids
 from test_kill import jobs
@@ -352,8 +352,8 @@ def left(lab, views):
     wanted = {f"ds/{name}.qcow2" for name in names}
     wanted |= {f"lock/{hashlib.md5(f'{name}.qcow2'.encode()).hexdigest()}" for name in names}
     wanted |= {f"xml/{host}/{uuid}.xml" for uuid, (_, host, _) in views.items()}
-    found = {f"{folder}/{name}" for folder in ("ds", "lock") for name in os.listdir(f"{lab.vms}/{folder}")
-             if name != "__VIRTX__DISKS__"}
+    found = {f"ds/{name}" for name in image_names(lab)}
+    found |= {f"lock/{name}" for name in os.listdir(f"{lab.vms}/lock") if name != "__VIRTX__DISKS__"}
     for host in lab.hosts:
         found |= {f"xml/{host.uuid}/{name}" for name in os.listdir(f"{lab.vms}/xml/{host.uuid}")
                   if name.endswith((".xml", ".journal"))}

@@ -6,30 +6,27 @@ import os
 import re
 import subprocess
 
+import pytest
 from conftest import BUILD, ROOT
 from lab import wait_for, wrapped
+from lab.readme import block
 from lab.util import write
 
 
-def blocks():
-    """The indented blocks of the cluster by hand."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        text = file.read()
-    section = re.search(r"^## A first cluster by hand\n(.*?)^## ", text, re.S | re.M).group(1)
-    return [re.sub(r"^ {7}", "", block, flags=re.M).strip("\n") + "\n"
-            for block in re.findall(r"\n\n((?: {7}.*\n|\n)+)", section)]
+def from_readme():
+    return block("allow_plain") + block("migrate_uri")
 
 
-def block(word):
-    """The one that has the word in it."""
-    found = [text for text in blocks() if word in text]
-    assert len(found) == 1, word
-    return found[0]
+def from_manual():
+    with open(os.path.join(ROOT, "virtxd", "virtxd.conf.5"), encoding="utf-8") as file:
+        return re.search(r"^\.Sh EXAMPLES\n.*?^\.Bd.*?\n(.*?)^\.Ed", file.read(), re.S | re.M).group(1)
 
 
-def test_virtxd_reads_its_configuration(tmp_path):
+@pytest.mark.parametrize("given", [from_readme, from_manual])
+def test_virtxd_reads_its_configuration(tmp_path, given):
     path = tmp_path / "virtxd.conf"
-    path.write_text(block("allow_plain"))
+    (tmp_path / "serf.key").write_text("key")
+    path.write_text(given().replace("/etc/virtx/serf.key", f"{tmp_path}/serf.key"))
     result = subprocess.run([*wrapped([os.path.join(BUILD, "virtxd", "virtxd")]), "--check-config", "-c", str(path)],
                             text=True, capture_output=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")

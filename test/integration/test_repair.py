@@ -9,7 +9,7 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import create, delete, disk, runstate, vmdef, wait_runstate
+from conftest import create, delete, disk, runstate, save, vmdef, wait_runstate
 from lab import PATIENCE, wait_for
 
 OLD = 3600  # seconds; what is younger than some minutes is not left behind yet
@@ -313,14 +313,23 @@ def test_delete_without_lease(lab1, host, loss):
         os.unlink(image)
 
 
+def make_image(host, path, base=None):
+    """An empty image, or an overlay, as large as a disk of vmdef() and open to QEMU, which is not root."""
+    over = ["-u", "-b", base, "-F", "qcow2"] if base else []
+    host.run(["qemu-img", "create", "-q", "-f", "qcow2", *over, path, "64M"])
+    host.run(["chmod", "0666", path])
+
+
 def test_snapshot(lab1, host):
     """The lease of a snapshot's backing file stays its VM's, and so does the file; the snapshot gets none."""
     uuid = create(host, vmdef("sp"))
     base, overlay = "/vms/ds/sp.qcow2", "/vms/ds/sp-snap.qcow2"
     locks = [f"{lab1.vms}/lock/{resource(path)}" for path in (base, overlay)]
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    make_image(host, overlay, base)
     try:
-        host.virsh("snapshot-create-as", uuid, "s1", "--disk-only", "--diskspec", f"vda,snapshot=external,file={overlay}")
+        host.virsh("snapshot-create-as", uuid, "s1", "--disk-only", "--reuse-external", "--diskspec",
+                   f"vda,snapshot=external,file={overlay}")
         assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
         wait_runstate(host, uuid, "poweroff")
         age(locks[0])
@@ -342,6 +351,164 @@ def test_snapshot(lab1, host):
                 os.unlink(f"{lab1.vms}/ds/{os.path.basename(path)}")
         for lock in locks:
             shutil.rmtree(lock, ignore_errors=True)
+
+
+def snapshot_off(lab, host, name):
+    """A VM that is off, and that libvirt has made a snapshot of: its uuid and the paths of both images."""
+    uuid = create(host, vmdef(name))
+    base, overlay = f"/vms/ds/{name}.qcow2", f"/vms/ds/{name}.s1"
+    host.virsh("snapshot-create-as", uuid, "s1", "--disk-only")
+    assert os.path.exists(f"{lab.vms}{overlay.removeprefix('/vms')}")
+    return uuid, base, overlay
+
+
+def test_snapshot_off(lab1, host):
+    """What heals a snapshot of a VM that is off is told where it is met, and does."""
+    uuid, base, overlay = snapshot_off(lab1, host, "so")
+    host.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", overlay])
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+    command = f"qemu-img commit -f qcow2 -b {base} {overlay}"
+    assert answer.status == 507 and f"disk '{overlay}'" in answer.text and f"snapshot of '{base}'" in answer.text, answer.text
+    assert f"'{command}'" in answer.text and f"'virsh edit {uuid}'" in answer.text, answer.text
+    problem = wait_problem(host, "disk-without-lease", uuid)[0]
+    assert problem["path"] == overlay and f"'{command}'" in problem["detail"], problem
+    host.run(command.split())
+    host.run(["env", f"EDITOR=sed -i s:{overlay}:{base}:", "virsh", "-c", "qemu:///system", "edit", uuid])
+    wait_for("the problem to be gone", lambda: not problems(host, "disk-without-lease"), 60)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    host.run(["qemu-io", "-f", "qcow2", "-r", "-c", "read -P 7 0 64k", base])
+    os.unlink(f"{lab1.vms}/ds/so.s1")
+    delete(host, uuid)
+    assert not os.path.exists(f"{lab1.vms}/ds/so.qcow2")
+
+
+def test_stands_on_anothers(lab1, host):
+    """An image that stands on another VM's disk boots with none of the two changed under the other; a template is fine."""
+    other = create(host, vmdef("under"))
+    uuid = create(host, vmdef("over"))
+    os.unlink(f"{lab1.vms}/ds/over.qcow2")
+    make_image(host, "/vms/ds/middle.qcow2", "/vms/ds/under.qcow2")
+    make_image(host, "/vms/ds/over.qcow2", "/vms/ds/middle.qcow2")
+    try:
+        answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
+        assert answer.status == 422, answer.text
+        assert f"'/vms/ds/over.qcow2' stands on '/vms/ds/under.qcow2', which is managed for VM '{other}'" in answer.text
+        assert host.api("POST", f"/vms/{other}/runstate/boot").status == 204
+        assert host.api("DELETE", f"/vms/{other}/runstate/boot", {"force": 2}).status == 204
+        wait_runstate(host, other, "poweroff")
+        delete(host, other, storage=False)
+        assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+        wait_runstate(host, uuid, "poweroff")
+        delete(host, uuid)
+    finally:
+        for path in ("under.qcow2", "middle.qcow2"):
+            os.unlink(f"{lab1.vms}/ds/{path}")
+
+
+def test_loose_snapshot(lab1, host):
+    """Nobody is told to delete what a VM runs on, nor what that stands on."""
+    uuid = create(host, vmdef("ls"))
+    top, middle, base = "/vms/ds/ls-2.qcow2", "/vms/ds/ls-1.qcow2", "/vms/ds/ls.qcow2"
+    for n, path in enumerate((middle, top), 1):
+        host.virsh("snapshot-create-as", uuid, f"s{n}", "--disk-only", "--diskspec", f"vda,snapshot=external,file={path}")
+        age(f"{lab1.vms}{path.removeprefix('/vms')}")
+    items = host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": True, "deletestorage": True}, timeout=120).json()["items"]
+    told = {item["path"]: item for item in items if item["kind"] == "image-without-lease"}
+    assert f"it stands on '{middle}', and may be a snapshot" in told[top]["detail"], told
+    assert f"image '{top}' stands on it" in told[middle]["detail"], told
+    assert base not in told and not any("by hand" in item["detail"] for item in told.values())
+    delete(host, uuid, storage=False)
+    for path in (top, middle, base):
+        os.unlink(f"{lab1.vms}{path.removeprefix('/vms')}")
+
+
+@pytest.mark.parametrize("storage", [True, False])
+def test_snapshot_delete(lab1, host, storage):
+    """A snapshot and its base stay, and no repair takes what was to be kept; where they were to go, all that is told."""
+    uuid, base, overlay = snapshot_off(lab1, host, "sd")
+    lock = f"{lab1.vms}/lock/{resource(base)}"
+    answer = host.api("DELETE", f"/vms/{uuid}", {"deletestorage": storage})
+    try:
+        assert answer.status == (200 if storage else 204), answer.text
+        assert os.path.exists(lock) is storage
+        if storage:
+            told = answer.headers["Warning"]
+            assert f"image '{base}', of which disk '{overlay}' is a snapshot, is left with its lease" in told
+            assert "image '/vms/ds/sd.s1' is left" in told
+            age(lock)
+            told = {item["path"] for item in repair(host).values()}
+            assert {base, f"/vms/lock/{resource(base)}/{resource(base)}"} <= told, told
+        else:
+            age(f"{lab1.vms}/ds/sd.qcow2")
+            assert not any(item["done"] for item in repair(host, apply=True, deletestorage=True).values())
+        assert os.path.exists(f"{lab1.vms}/ds/sd.qcow2") and os.path.exists(f"{lab1.vms}/ds/sd.s1")
+    finally:
+        for path in ("sd.qcow2", "sd.s1"):
+            os.unlink(f"{lab1.vms}/ds/{path}")
+        shutil.rmtree(lock, ignore_errors=True)
+
+
+def shell(host, uuid, *words):
+    host.virsh(words[0], uuid, *words[1:])
+
+
+WAYS = {
+    "snapshot": (("snapshot-create-as", "s1", "--disk-only", "--reuse-external", "--diskspec",
+                  "vda,snapshot=external,file={path}"),
+                 ("blockcommit", "vda", "--active", "--pivot"), "it is a snapshot of '{base}'"),
+    "copy": (("blockcopy", "vda", "{path}", "--reuse-external", "--transient-job", "--wait", "--pivot"),
+             ("blockcopy", "vda", "{base}", "--reuse-external", "--transient-job", "--wait", "--pivot"),
+             "in the place of a disk"),
+    "attached": (("attach-disk", "{path}", "sdq", "--targetbus", "scsi", "--driver", "qemu", "--subdriver", "qcow2",
+                  "--live"), ("detach-disk", "sdq", "--live"), "VirtX did not attach it"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_disk_without_lease(lab1, host, way):
+    """What others have put into a VM without a lease is told, with what heals it, and is gone after that."""
+    begin, heal, why = WAYS[way]
+    uuid = create(host, vmdef("bare"))
+    names = {"base": "/vms/ds/bare.qcow2", "path": "/vms/ds/bare-more.qcow2"}
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    make_image(host, names["path"], names["base"] if way == "snapshot" else None)
+    try:
+        shell(host, uuid, *(word.format(**names) for word in begin))
+        problem = wait_problem(host, "disk-without-lease", uuid)[0]
+        assert problem["path"] == names["path"] and why.format(**names) in problem["detail"], problem
+        assert f"virsh {heal[0]} {uuid} {heal[1]}" in problem["detail"], problem
+        item = repair(host, apply=True)["disk-without-lease", uuid]
+        assert (item["action"], item["done"]) == ("none", False)
+        shell(host, uuid, *(word.format(**names) for word in heal))
+        wait_for("the problem to be gone", lambda: not problems(host, "disk-without-lease"), 60)
+    finally:
+        host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
+        wait_runstate(host, uuid, "poweroff")
+        host.virsh("snapshot-delete", uuid, "s1", "--metadata", check=False)
+        os.unlink(f"{lab1.vms}/ds/bare-more.qcow2")
+    delete(host, uuid)
+
+
+def test_restored_after_delete(lab1, host):
+    """A VM that was deleted, and restored from what was saved of it, on the disk of the one that has its path now."""
+    gone = create(host, vmdef("ghost"))
+    save(host, gone, "/run/ghost.save")
+    delete(host, gone)
+    uuid = create(host, vmdef("ghost"))
+    host.virsh("restore", "/run/ghost.save")
+    told = wait_problem(host, "transient", gone)[0]
+    assert f"disk '/vms/ds/ghost.qcow2' of VM '{gone}' belongs to VM '{uuid}'" in told["detail"], told
+    assert "end it with force" in told["detail"]
+    assert not repair(host, apply=True, define=True)["transient", gone]["done"]
+    assert host.api("DELETE", f"/vms/{gone}/runstate/boot", {"force": 2}).status == 204
+    wait_for("it to be gone", lambda: host.api("GET", f"/vms/{gone}").status == 404, 30)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    delete(host, uuid)
 
 
 def register(at, uuid, **options):
@@ -435,3 +602,48 @@ def test_repair_refused(host):
     assert host.api("POST", f"/hosts/{uuids.uuid4()}/repair", {}).status == 404
     assert host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": 1}).status == 400
     assert host.virtx("repair", "--host", "x", check=False).returncode == 2
+
+
+def test_registry_damaged(lab1, host):
+    """A registry's file that tells nothing is told, and written anew."""
+    uuid = create(host, vmdef("damaged"))
+    path = f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml"
+    with open(path, "rb") as file:
+        before = file.read()
+    image = f"{lab1.vms}/ds/claimed.raw"
+    with open(image, "wb") as file:
+        file.truncate(1 << 20)
+    claim = {"vmdef": vmdef("claim", osdisk=disk("/vms/ds/claimed.raw", prov=0)), "host": host.uuid}
+    for text in (b"", before[:len(before) // 2], bytes(4096)):
+        with open(path, "wb") as file:
+            file.write(text)
+        wait_problem(host, "registry-damaged", uuid)
+        answer = host.api("POST", "/vms", claim)
+        assert answer.status == 507 and uuid in answer.json()["detail"], answer.text
+        assert "virtx repair -y" in answer.json()["detail"]
+        assert repair(host)["registry-damaged", uuid]["action"] == "register"
+        assert repair(host, apply=True)["registry-damaged", uuid]["done"]
+        with open(path, "rb") as file:
+            assert file.read() == before
+        assert ("registry-damaged", uuid) not in repair(host)
+    delete(host, create(host, claim["vmdef"]))
+    delete(host, uuid)
+
+
+def test_journal_damaged(lab1, host):
+    """What an operation was about to do is lost: that is told, with what a human has to do."""
+    uuid = create(host, vmdef("noted"))
+    path = f"{lab1.vms}/xml/{host.uuid}/{uuid}.journal"
+    for text in ("", '{"op":"VmUpdate"'):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        told = wait_problem(host, "journal-damaged", uuid)
+        answer = host.api("PUT", f"/vms/{uuid}", {"vmdef": vmdef("noted", vlanid=3)})
+        assert answer.status == 507 and "removed by hand" in answer.json()["detail"], answer.text
+        item = repair(host, apply=True)["journal-damaged", uuid]
+        assert item["action"] == "none" and "removed by hand" in item["detail"]
+        assert told[0]["path"] == item["path"] and item["path"].endswith(f"/{uuid}.journal")
+    os.unlink(path)
+    assert host.api("PUT", f"/vms/{uuid}", {"vmdef": vmdef("noted", vlanid=3)}).status == 204
+    assert ("journal-damaged", uuid) not in repair(host)
+    delete(host, uuid)

@@ -2,6 +2,7 @@
 """The storage under /vms: known by its marker, made once, and nothing is made or started without it."""
 
 import os
+import re
 import shutil
 import signal
 import uuid as uuids
@@ -67,6 +68,39 @@ def test_not_mounted_at_start(lab):
     delete(host, uuid)
 
 
+def test_read_only(lab):
+    """It could be joined only by writing to it."""
+    host = lab.hosts[0]
+    host.stop("virtxd")
+    host.kill("sanlock")
+    host.run(["mount", "-o", "remount,bind,ro", "/vms"])
+    host.start("sanlock")
+    host.start("virtxd")
+    try:
+        expect_refusals(host, "Read-only file system")
+    finally:
+        host.run(["mount", "-o", "remount,bind,rw", "/vms"])
+    wait_ready(host)
+
+
+def test_silent_at_start(lab):
+    """A virtxd that is started while the storage is silent says so as one that knew it before."""
+    host = lab.hosts[0]
+    server = remount(host, ["bindfs", "-f", "--forward-odirect=512", "-o", "direct_io", "-o", "dev,suid",
+                            lab.vms, "/vms"])
+    try:
+        server.send_signal(signal.SIGSTOP)
+        host.kill("virtxd")
+        host.start("virtxd")
+        wait_for("the silence to be told", lambda: "does not answer" in ready(host)["storage"], 45)
+        server.send_signal(signal.SIGCONT)
+        wait_ready(host)
+    finally:
+        server.kill()
+        server.wait()
+        remount(host, ["mount", "--bind", lab.vms, "/vms"]).wait()
+
+
 def test_another_storage(lab):
     """Another one in the place of that which was joined is no storage for this host."""
     host = lab.hosts[0]
@@ -91,6 +125,62 @@ def test_another_storage(lab):
     os.rename(f"{marker}.own", marker)
     wait_ready(host)
     delete(host, uuid)
+
+
+@pytest.mark.parametrize("way", ["init", "copy", "another virtxd"])
+def test_lost_marker(lab, way):
+    """A registry that has lost its marker is the storage that it was, with all that is on it, and no host has to go."""
+    host = lab.hosts[0]
+    marker = f"{lab.vms}/{MARKER}"
+    with open(marker) as file:
+        own = file.read()
+    uuid = create(host, vmdef("marked"))
+    os.unlink(marker)
+    expect_refusals(host, "has lost that file", uuid)
+    if way == "init":
+        done = host.virtx("storage", "init")
+        assert (done.returncode, done.stdout.strip()) == (0, own.strip()), done
+    elif way == "copy":
+        host.run(["cp", "/vms/ds/.virtx-storage", "/vms/xml/"])
+    else:  # one that knows of the lockspace alone, as of a host that was started
+        host.stop("virtxd")
+        for kept in ("storage", "storage.ds"):
+            os.unlink(host.path(f"/run/virtx/{kept}"))
+        host.start("virtxd")
+    wait_for("the storage", lambda: ready(host)["storage"] == "", 30)
+    with open(marker) as file:
+        assert file.read() == own
+    wait_ready(host)
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    delete(host, uuid)
+
+
+def test_another_registry(lab):
+    """The same marker in another folder, which is a copy of the registry."""
+    host = lab.hosts[0]
+    host.run(["cp", "-a", "/vms/xml", "/vms/copy"])
+    host.run(["mount", "--bind", "/vms/copy", "/vms/xml"])
+    try:
+        expect_refusals(host, "another one than that which was joined")
+    finally:
+        host.run(["umount", "/vms/xml"])
+        shutil.rmtree(f"{lab.vms}/copy")
+    wait_ready(host)
+
+
+def test_kept_by_an_earlier_virtxd(lab):
+    """What it has kept in other words is the storage that it was."""
+    host = lab.hosts[0]
+    path = host.path("/run/virtx/storage")
+    with open(path) as file:
+        kept = file.read()
+    host.stop("virtxd")
+    with open(path, "w") as file:
+        file.write(re.sub(r"registry [0-9a-f]+:\d+", "marker 1:2", kept))
+    host.start("virtxd")
+    wait_ready(host)
 
 
 def test_another_lockspace(lab):
@@ -150,12 +240,17 @@ def test_server_hangs_and_dies(lab):
 def test_lockspace_in_use(lab):
     """A storage that hosts used before there were markers gets one from the first that knows of them."""
     host = lab.hosts[0]
+    uuid = create(host, vmdef("before"))
     host.stop("virtxd")
-    os.unlink(f"{lab.vms}/{MARKER}")
-    os.unlink(host.path("/run/virtx/storage"))
+    for folder in ("xml", "ds"):
+        os.unlink(f"{lab.vms}/{folder}/.virtx-storage")
+    for kept in ("storage", "storage.ds"):
+        os.unlink(host.path(f"/run/virtx/{kept}"))
     host.start("virtxd")
     wait_ready(host)
-    assert os.path.exists(f"{lab.vms}/{MARKER}")
+    with open(f"{lab.vms}/xml/.virtx-storage") as own, open(f"{lab.vms}/ds/.virtx-storage") as images:
+        assert own.read() == images.read()
+    delete(host, uuid)
 
 
 def test_lockspace_never_used(lab):

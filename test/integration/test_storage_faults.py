@@ -10,7 +10,8 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, clear, create, disk, vmdef, wait_ready, wait_runstate
+from conftest import (BUILD, PREFIX, clear, create, disk, image_names, vmdef, wait_ready,
+                      wait_runstate)
 from lab import Lab, wait_for
 from test_kill import jobs
 
@@ -84,10 +85,10 @@ def left(lab, keep=()):
     locks = {hashlib.md5(f"{name}.qcow2".encode()).hexdigest() for name in keep}
     found = [f"lock/{name}" for name in os.listdir(f"{lab.vms}/lock")
              if name != "__VIRTX__DISKS__" and name not in locks]
-    found += [f"ds/{name}" for name in os.listdir(f"{lab.vms}/ds")
+    found += [f"ds/{name}" for name in image_names(lab)
               if name not in [f"{kept}.qcow2" for kept in keep]]
     found += [name for name in os.listdir(f"{lab.vms}/xml/{lab.hosts[0].uuid}")
-              if name != "lockid" and not name.endswith(".xml")]
+              if name not in ("lockid", "seen") and not name.endswith(".xml")]
     return found
 
 

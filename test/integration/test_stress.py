@@ -9,7 +9,7 @@ import re
 import threading
 
 import pytest
-from conftest import BUILD, PREFIX, disk, vmdef, wait_ready
+from conftest import BUILD, PREFIX, disk, image_names, vmdef, wait_ready
 from lab import Lab, wait_for
 
 ROUNDS = int(os.environ.get("VIRTX_STRESS_ROUNDS", "20"))
@@ -167,12 +167,12 @@ def account(lab, workers, history):
     assert sum(len(disks) for worker in workers for disks in worker.vms.values()) == len(expected)
     names = {hashlib.md5(path.removeprefix("/vms/ds/").encode()).hexdigest() for path in expected}
     assert set(os.listdir(f"{lab.vms}/lock")) == {"__VIRTX__DISKS__"} | names
-    images = {f"/vms/ds/{name}" for name in os.listdir(f"{lab.vms}/ds")}
+    images = {f"/vms/ds/{name}" for name in image_names(lab)}
     assert images == set(expected) | set(history.left())
     for path, mark in history.left().items():
         assert workers[0].read(path) == mark, path
     for worker in workers:
-        assert set(os.listdir(f"{lab.vms}/xml/{worker.host.uuid}")) == {"lockid"} | {
+        assert set(os.listdir(f"{lab.vms}/xml/{worker.host.uuid}")) == {"lockid", "seen"} | {
             f"{uuid}.xml" for uuid in worker.vms}
         assert set(worker.host.virsh("list", "--all", "--uuid").stdout.split()) == set(worker.vms)
         for uuid in worker.vms:

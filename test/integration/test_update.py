@@ -7,10 +7,19 @@ import os
 import re
 import time
 
-from conftest import create, delete, disk, save, vmdef, wait_runstate
+import pytest
+from conftest import create, delete, disk, image_names, save, vmdef, wait_runstate
 from lab import wait_for
 
 UPDATES = 100
+
+
+@pytest.fixture(autouse=True)
+def open_to_qemu():
+    """QEMU is not root: what a test itself puts on the storage is open to it."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
 
 
 def update(host, uuid, definition, storage=False):
@@ -120,6 +129,75 @@ def test_warning(lab1, host):
     delete(host, uuid)
 
 
+def not_busy(host, uuid, definition):
+    """Update once no other job has the VM."""
+    return wait_for("the VM to be free", lambda: (answer := update(host, uuid, definition)).status != 409 and answer, 60)
+
+
+def test_adopted(lab1, host):
+    """A disk that the VM could not let go of can be added again; where that fails, its lease and its image stay."""
+    goes = disk("/vms/ds/goes.raw", size=1)
+    definition = vmdef("adopt", disks=[goes])
+    uuid = create(host, definition)
+    image, lock = f"{lab1.vms}/ds/goes.raw", f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
+    with open(image, "r+b") as file:
+        file.write(b"mine")
+    again = {**definition, "disks": [{**goes, "prov": 0}]}
+    with open(f"{lab1.vms}/ds/in-the-way.raw", "wb"):
+        pass
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        leave(host, uuid, definition)
+        before = os.stat(lock).st_ino
+        for more, why in ((disk("/vms/ds/in-the-way.raw", size=1), "is there already"),
+                          (disk("/vms/ds/not-there.raw", prov=0), "not-there.raw")):
+            answer = not_busy(host, uuid, {**again, "disks": again["disks"] + [more]})
+            assert answer.status >= 400 and why in answer.json()["detail"], answer.text
+            assert os.stat(lock).st_ino == before and os.path.exists(image)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+    os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
+    # An image that is there is not made.
+    answer = not_busy(host, uuid, definition)
+    assert answer.status == 507 and "is there already" in answer.json()["detail"], answer.text
+    assert os.stat(lock).st_ino == before and os.path.exists(image)
+    answer = not_busy(host, uuid, again)
+    assert answer.status == 204, answer.text
+    with open(image, "rb") as file:
+        assert os.stat(lock).st_ino == before and file.read(4) == b"mine"
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    wait_runstate(host, uuid, "poweroff")
+    delete(host, uuid)
+    assert not os.path.exists(lock)
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+def test_killed_after_adoption(lab1, host, adopted):
+    """What a job has begun that was killed is undone by what its journal says was there before."""
+    goes = disk("/vms/ds/goes.raw", size=1, prov=0)
+    uuid = create(host, vmdef("adopt", disks=[{**goes, "prov": 1}]))
+    image, lock = f"{lab1.vms}/ds/goes.raw", f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
+    journal = f"{lab1.vms}/xml/{host.uuid}/{uuid}.journal"
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        leave(host, uuid, vmdef("adopt"))
+    finally:
+        wait_for("the job to be over", lambda: not_busy(host, uuid, vmdef("adopt")).status in (200, 204), 60)
+        with open(f"{journal}.test", "w", encoding="utf-8") as file:
+            json.dump({"op": "VmUpdate", "uuid": uuid, "made": [goes], "adopted": [goes] if adopted else [],
+                       "ts": int(time.time() * 1000)}, file)
+        os.rename(f"{journal}.test", journal)
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+    wait_for("it to be undone", lambda: not os.path.exists(journal), 60)
+    assert os.path.exists(lock) == adopted and os.path.exists(image)
+    if adopted:
+        assert not_busy(host, uuid, vmdef("adopt", disks=[goes])).status == 204
+    else:
+        os.unlink(image)
+    delete(host, uuid)
+
+
 def test_undone(lab1, host):
     """One of several new disks fails: all are undone, and the definition is as it was."""
     uuid = create(host, vmdef("undone"))
@@ -131,7 +209,7 @@ def test_undone(lab1, host):
     answer = update(host, uuid, new)
     assert answer.status == 507 and "is there already" in answer.json()["detail"], answer.text
     assert host.api("GET", f"/vms/{uuid}").json()["def"] == before
-    assert not [n for n in os.listdir(f"{lab1.vms}/ds") if n.startswith(("new", "."))]
+    assert not [n for n in image_names(lab1) if n.startswith(("new", "."))]
     assert len(os.listdir(f"{lab1.vms}/lock")) == 2
     os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
     assert update(host, uuid, new).status == 204
@@ -233,3 +311,32 @@ def test_saved(lab1, host):
     save(host, uuid)
     delete(host, uuid)
     assert os.listdir(host.path("/var/lib/libvirt/qemu/save")) == []
+    for name in ("extra", "other"):
+        os.unlink(f"{lab1.vms}/ds/{name}.raw")
+
+
+def test_kept_disks_keep_their_size(lab1, host):
+    """Another size or provisioning of a disk that is kept is refused; what GET shows goes back as it came."""
+    uuid = create(host, vmdef("sized", osdisk=disk("/vms/ds/sized.qcow2", size=8),
+                              disks=[disk("/vms/ds/sized.raw", size=4, bus=1)]))
+    shown = wait_for("the sizes", lambda: (found := host.api("GET", f"/vms/{uuid}").json()["def"]) and
+                     found["osdisk"]["size"] == 8 and found["disks"][0]["size"] == 4 and found, 20)
+    for field, value, where in (("size", 16, "vmdef.osdisk.size"), ("size", 1, "vmdef.osdisk.size"),
+                                ("prov", 2, "vmdef.osdisk.prov")):
+        wrong = {**shown, "vlanid": 7, "osdisk": {**shown["osdisk"], field: value}}
+        answer = update(host, uuid, wrong)
+        assert answer.status == 422 and answer.json()["detail"].startswith(where), answer.text
+    wrong = {**shown, "disks": [{**shown["disks"][0], "size": 5}]}
+    answer = update(host, uuid, wrong)
+    assert answer.status == 422 and answer.json()["detail"].startswith("vmdef.disks[0].size"), answer.text
+    assert host.api("GET", f"/vms/{uuid}").json()["def"] == shown
+
+    assert update(host, uuid, {**shown, "vlanid": 8}).status == 204
+    unsaid = {**shown, "osdisk": {**shown["osdisk"], "size": 0, "prov": 0}}
+    assert update(host, uuid, unsaid).status == 204
+    assert host.api("GET", f"/vms/{uuid}").json()["def"] == shown
+    # Grown by another program: what was shown before goes back all the same.
+    with open(f"{lab1.vms}/ds/sized.raw", "r+b") as file:
+        file.truncate(6 << 20)
+    assert update(host, uuid, {**shown, "vlanid": 9}).status == 204
+    delete(host, uuid)

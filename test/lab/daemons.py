@@ -24,8 +24,6 @@ host_uuid = "{uuid}"
 """
 
 QEMU_CONF = """\
-user = "root"
-group = "root"
 dynamic_ownership = 0
 security_driver = "none"
 cgroup_controllers = [ ]
