@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NFS as it is: a server that is restarted or gone, answers that get lost, files that are open when they are removed, the
+locks of a dead host, no room. VIRTX_OUTAGES="30 120 600" are the seconds for which the server is gone."""
+
+import hashlib
+import os
+import re
+import shlex
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import TIMES
+from lab import wait_for
+from lab.vms import create, delete, disk, runstate, vmdef, wait_runstate
+from test_boot import expect_ready
+from vmlab import PATIENCE, each, guest
+from vmlab.sample import Counts, Latency
+
+OUTAGES = [float(word) for word in os.environ.get("VIRTX_OUTAGES", "30").split()]
+SANLOCK = 80  # seconds without the storage after which sanlock ends a host's VMs
+SRV = "/srv/vms"
+
+
+def tell(text):
+    TIMES.append(f"          {text}\n")
+
+
+def the_vm(host):
+    """The uuid of the only VM."""
+    item, = host.api("GET", "/vms").json()["items"]
+    return item["uuid"]
+
+
+def resource(name):
+    """The name of the lease of an image in /vms/ds."""
+    return hashlib.md5(name.encode()).hexdigest()
+
+
+def on_server(lab, *folders):
+    """What is in these folders of the storage, without markers and what each host keeps there."""
+    found = lab.storage.shell(f"cd {SRV}; find {' '.join(folders)} -mindepth 1 | sort").stdout.split()
+    return [path for path in found if not re.search(r"/(\.virtx-storage|lockid|seen|__VIRTX__DISKS__.*)$", path) and
+            not re.fullmatch(r"xml/[0-9a-f-]{36}", path)]
+
+
+# The server is restarted, or gone
+
+def test_restarted(running):
+    """VMs run on, and a VM that is created meanwhile is there in the end."""
+    h1, h2 = running.hosts
+    uuid = the_vm(h1)
+    with Latency(h1, h2) as latency, Counts(running, "guest") as counts:
+        time.sleep(5)
+        latency.phase = "restart"
+        running.storage.restart("nfs-server")
+        with running.timed("create a VM after the server was restarted"):
+            other = create(h1, vmdef("after", osdisk=disk("/vms/ds/after.qcow2", size=1)))
+        guest.wait_counting(running, "guest")
+    tell(f"the guest stood still for {counts.pause():.1f} s while the server was restarted")
+    for host in running.hosts:
+        tell(latency.tell(host, "restart"))
+        expect_ready(host)
+        assert runstate(host, uuid) == "running"
+    assert counts.restarts() == 0
+    delete(h1, other)
+
+
+# Writes a sector again and again to a mount of its own, and tells of each write how it ended.
+WRITER = """\
+mkdir -p /mnt/{name}
+mount -t nfs -o vers=4.2,nosharecache,{options} nfs:/srv/vms /mnt/{name}
+systemd-run -q --unit=writer-{name} bash -c 'while :; do
+    dd if=/dev/zero of=/mnt/{name}/probe-{name} bs=512 count=1 oflag=direct conv=notrunc 2>/dev/null
+    echo "$EPOCHREALTIME $?" >> /run/writer-{name}
+    sleep 0.5
+done'
+"""
+OPTIONS = {"hard": "hard", "soft": "soft,timeo=50,retrans=1"}
+
+
+def writes(host, name):
+    """How many writes of a writer went well, and how many failed; and the longest time between two that ended."""
+    words = [line.split() for line in host.read(f"/run/writer-{name}").splitlines()]
+    times = [float(when) for when, _ in words]
+    pause = max(b - a for a, b in zip(times, times[1:], strict=False))
+    return sum(rc == "0" for _, rc in words), sum(rc != "0" for _, rc in words), pause
+
+
+@pytest.mark.parametrize("seconds", OUTAGES)
+def test_gone(running, seconds):
+    """A guest that writes stands still and goes on; where sanlock had to end it, the host comes back by itself, and the
+    VM can be booted again. On a soft mount writes fail meanwhile."""
+    h1, h2 = running.hosts
+    uuid = the_vm(h1)
+    boots = [host.boot_id() for host in running.hosts]
+    lives = seconds < SANLOCK - 20
+    if lives:
+        for name, options in OPTIONS.items():
+            h1.shell(WRITER.format(name=name, options=options))
+    with Latency(h1, h2) as latency, Counts(running, "guest") as counts:
+        time.sleep(5)
+        latency.phase = "gone"
+        running.storage.cut("storage")
+        time.sleep(seconds)
+        running.storage.cut("storage", False)
+        began = time.monotonic()
+        latency.phase = "back"
+        if lives:
+            wait_for("the guest to count on", lambda: counts.seen[-1][0] > time.time() - 2, 90)
+            tell(f"the guest went on {time.monotonic() - began:.1f} s after an outage of {seconds:g} s")
+        each(lambda host: host.wait_ready(300), running.hosts)
+    tell(f"both hosts were ready {time.monotonic() - began:.1f} s after an outage of {seconds:g} s")
+    for host in running.hosts:
+        tell(latency.tell(host, "gone"))
+        assert latency.figures(host, "gone")[1] < min(5, seconds / 4)
+    if lives:
+        assert counts.restarts() == 0 and [host.boot_id() for host in running.hosts] == boots
+        for host in running.hosts:
+            assert runstate(host, uuid) == "running"
+        soft, hard = writes(h1, "soft"), writes(h1, "hard")
+        tell(f"writes that failed: {soft[1]} of {sum(soft[:2])} on {OPTIONS['soft']}, {hard[1]} of {sum(hard[:2])} on hard, "
+             f"which took up to {hard[2]:.1f} s")
+        assert hard[1] == 0 and soft[1] > 0 and soft[0] > 0 and hard[0] > 0
+        return
+    was_reset = [host.name for host, boot in zip(running.hosts, boots, strict=True) if host.boot_id() != boot]
+    tell(f"reset by the watchdog in an outage of {seconds:g} s: {' '.join(was_reset) or 'none'}")
+    for host in running.hosts:
+        wait_for("the VM to be off", lambda host=host: runstate(host, uuid) in ("poweroff", "crashed"), 60)
+    guest.boot(h2, uuid)
+    guest.wait_counting(running, "guest")
+
+
+# Answers that get lost
+
+# Answers take a while; as soon as the server has done it, they get lost, and it is restarted: so it is asked again, and
+# does not know that it was it who did.
+LOSE = """\
+cd {srv}
+trap 'tc qdisc del dev eth1 root || :; ip link set eth1 up' EXIT
+tc qdisc replace dev eth1 root netem delay 250ms
+touch /run/armed
+SECONDS=0
+until {done}; do [ $SECONDS -lt 100 ]; done
+ip link set eth1 down
+systemctl restart nfs-server
+"""
+
+
+def retransmissions(host):
+    """Of each NFS operation how often it was sent again, by what the kernel tells."""
+    found = {}
+    for line in host.read("/proc/self/mountstats").splitlines():
+        words = line.split()
+        if re.fullmatch(r"[A-Z_]+:", words[0] if words else ""):
+            found[words[0][:-1]] = found.get(words[0][:-1], 0) + int(words[2]) - int(words[1])
+    return found
+
+
+def lose(lab, host, operation, done, request):
+    """Make the request while the answer to the operation that brings about `done` on the server is lost; its answer."""
+    before = retransmissions(host)
+    lab.storage.shell("rm -f /run/armed")
+    with ThreadPoolExecutor(2) as pool:
+        loses = pool.submit(lab.storage.shell, LOSE.format(srv=SRV, done=done), timeout=150)
+        wait_for("the server to be slow", lambda: lab.storage.run(["test", "-e", "/run/armed"], check=False).returncode == 0)
+        answer = pool.submit(request)
+        loses.result()
+        answer = answer.result()
+    after = retransmissions(host)
+    again = [name for name in after if after[name] > before.get(name, 0)]
+    tell(f"{done}: {answer.status}; asked again: {' '.join(again)}")
+    assert operation in again, f"no answer to {operation} was lost, but to {again}"
+    return answer
+
+
+NAME = "lost.qcow2"
+HASH = resource(NAME)
+CREATES = [("CREATE", f"compgen -G 'lock/.{HASH}.*' >/dev/null"),  # the folder of the lease is made,
+           ("RENAME", f"[ -e lock/{HASH} ]"),                      # and gets its name;
+           ("LINK", f"[ -e ds/{NAME} ]"),                          # so does the image,
+           ("RENAME", "compgen -G 'xml/*/*-*.xml' >/dev/null")]    # and the definition
+DELETES = [("REMOVE", "! compgen -G 'xml/*/*-*.xml' >/dev/null"),
+           ("REMOVE", f"[ ! -e ds/{NAME} ]"),
+           ("RENAME", f"[ ! -e lock/{HASH} ]")]
+
+
+def lost_grace(lab):
+    """The server's time of grace is not what these tests are about."""
+    lab.storage.write("/etc/nfs.conf.d/test.conf", "[nfsd]\ngrace-time=15\nlease-time=15\n")
+    lab.storage.restart("nfs-server")
+
+
+def test_lost_answers(lab):
+    """All is done, and only once, and who asked is told so: create, move, delete."""
+    h1, h2 = lab.hosts
+    lost_grace(lab)
+    definition = vmdef("lost", osdisk=disk(f"/vms/ds/{NAME}", size=1))
+    for operation, done in CREATES:
+        answer = lose(lab, h1, operation, done, lambda: h1.api(
+            "POST", "/vms", {"vmdef": definition, "host": h1.uuid}, timeout=200))
+        assert answer.status == 201, answer.text
+        uuid = answer.json()
+        assert sorted(on_server(lab, "ds", "lock", "xml")) == sorted(
+            [f"ds/{NAME}", f"lock/{HASH}", f"lock/{HASH}/{HASH}", f"xml/{h1.uuid}/{uuid}.xml"])
+        delete(h1, uuid)
+    uuid = create(h1, definition)
+    answer = lose(lab, h1, "RENAME", f"[ -e xml/{h2.uuid}/{uuid}.xml ]", lambda: h1.api(
+        "POST", f"/vms/{uuid}/runstate/migrate", {"host": h2.uuid, "migration_type": 0}, timeout=200))
+    assert answer.status == 202, answer.text
+    for host in lab.hosts:
+        wait_for("it to be known to have moved", lambda host=host: host.api("GET", f"/vms/{uuid}/runstate").json().get(
+            "host") == h2.uuid, 60)
+    delete(h2, uuid)
+    for operation, done in DELETES:
+        uuid = create(h1, definition)
+        answer = lose(lab, h1, operation, done, lambda uuid=uuid: h1.api(
+            "DELETE", f"/vms/{uuid}", {"deletestorage": True}, timeout=200))
+        assert answer.status == 204, answer.text
+        assert on_server(lab, "ds", "lock", "xml") == []
+
+
+# Files that are open when they are removed
+
+def hold(host, path):
+    """A process of the host has the file open until the unit 'holder' is stopped."""
+    host.shell(f"systemd-run -q --unit=holder bash -c {shlex.quote(f'exec 9< {path}; touch /run/held; sleep 600')}; "
+               "until [ -e /run/held ]; do sleep 0.05; done; rm /run/held")
+
+
+@pytest.mark.parametrize("what", ["image", "lease"])
+def test_open_when_removed(lab, what):
+    """What somebody on the host has open stays on the server under another name until it is closed: that is nobody's
+    VM, hinders no new one of the same name, and is gone then."""
+    h1 = lab.hosts[0]
+    definition = vmdef("open", osdisk=disk("/vms/ds/open.qcow2", size=1))
+    lease = resource("open.qcow2")
+    uuid = create(h1, definition)
+    hold(h1, "/vms/ds/open.qcow2" if what == "image" else f"/vms/lock/{lease}/{lease}")
+    answer = h1.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})
+    tell(f"{what} open: {answer.status} {answer.headers.get('Warning')}; left {on_server(lab, 'ds', 'lock', 'xml')}")
+    assert answer.status in (200, 204), answer.text
+    assert any("/.nfs" in path for path in on_server(lab, "ds", "lock"))
+    again = create(h1, definition)
+    assert h1.api("GET", f"/vms/{uuid}").status == 404
+    h1.stop("holder")
+    own = sorted(["ds/open.qcow2", f"lock/{lease}", f"lock/{lease}/{lease}", f"xml/{h1.uuid}/{again}.xml"])
+    wait_for("the rest to go", lambda: sorted(on_server(lab, "ds", "lock", "xml")) == own, 90, 0.5)
+    delete(h1, again)
+    assert on_server(lab, "ds", "lock", "xml") == []
+    assert not h1.api("GET", f"/hosts/{h1.uuid}").json().get("problems")
+
+
+# Who has an image open
+
+IS_OPEN = 'Failed to get shared "write" lock'
+
+
+def test_locks_of_a_dead_host(running):
+    """How long QEMU's own lock of an image keeps others from it when its host is dead."""
+    h1, h2 = running.hosts
+
+    def info(image):
+        return h1.run(["qemu-img", "info", f"/vms/ds/{image}"], check=False)
+
+    images = ["guest.qcow2", "guest-count.raw"]
+    for image in images:
+        assert IS_OPEN in info(image).stderr
+    h2.power("off")
+    died = time.monotonic()
+    for image in images:
+        wait_for(f"{image} to be free", lambda image=image: info(image).returncode == 0, 150 / PATIENCE, 1)
+        tell(f"{image} could be opened {time.monotonic() - died:.0f} s after its host's death")
+    assert time.monotonic() - died < 110
+
+
+def test_open_elsewhere(running):
+    """A VM whose image somebody has open on another host is not started, which is told, and leaves nothing held."""
+    h1, h2 = running.hosts
+    uuid = the_vm(h1)
+    assert h2.virtx("shutdown", "vm", uuid).returncode == 0
+    wait_runstate(h2, uuid, "poweroff")
+    h1.shell("systemd-run -q --unit=holder bash -c 'sleep 600 | qemu-io /vms/ds/guest.qcow2'")
+    wait_for("the image to be open", lambda: h2.run(["qemu-img", "info", "/vms/ds/guest.qcow2"], check=False).returncode, 30)
+    answer = h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60)
+    assert answer.status == 424 and 'Failed to get "write" lock' in answer.json()["detail"], answer.text
+    assert runstate(h1, uuid) == "poweroff"
+    assert [host.sanlock_status()["resources"] for host in running.hosts] == [[], []]
+    h1.stop("holder")
+    guest.boot(h2, uuid)
+    guest.wait_counting(running, "guest")
+
+
+# No room
+
+def grows(lab, host):
+    """A VM that is off, whose second disk grows when its guest counts."""
+    return create(host, guest.definition(lab, "grows", disks=[disk("/vms/ds/grows-count.qcow2")]))
+
+
+def test_full(lab):
+    """The server has no room: a guest stands still, which is told, none is created, one can be deleted."""
+    h1, h2 = lab.hosts
+    uuid = grows(lab, h2)
+    other = create(h1, vmdef("other", osdisk=disk("/vms/ds/other.qcow2", size=8)))
+    # What only root may take of the file system is taken, too.
+    lab.storage.shell(f"for size in 1G 64M 1M 4K; do n=0; while fallocate -l $size {SRV}/../ballast.$size.$n; "
+                      "do n=$((n + 1)); done 2>/dev/null; done")
+    assert h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60).status == 204
+    wait_runstate(h1, uuid, "paused", 120)
+    wait_for("the reason", lambda: h1.api("GET", f"/vms/{uuid}/runstate").json()["reason"] ==
+             "I/O error on disk 'vdb': no space left", 30)
+    answer = h1.api("POST", "/vms", {"vmdef": vmdef("more", osdisk=disk("/vms/ds/more.qcow2", size=8)), "host": h1.uuid})
+    assert answer.status == 507 and "No space left on device" in answer.json()["detail"], answer.text
+    delete(h1, other)
+    assert not [path for path in on_server(lab, "ds", "lock") if "more" in path or "other" in path]
+    for host in lab.hosts:
+        assert host.readyz()[0] == 200, host.readyz()
+    lab.storage.shell(f"rm {SRV}/../ballast.*")
+    answer = h2.api("DELETE", f"/vms/{uuid}/runstate/pause", timeout=60)
+    assert answer.status == 204, answer.text
+    wait_runstate(h1, uuid, "running", 30)
+
+
+# The folder of the images is a file system of its own, with a quota for QEMU's group.
+QUOTA_SERVER = """\
+truncate -s 256M /srv/ds.img
+mke2fs -q -t ext4 -O quota -E quotatype=grpquota /srv/ds.img
+mkdir /srv/ds
+mount -o loop,grpquota /srv/ds.img /srv/ds
+chown --reference=/srv/vms/ds /srv/ds
+chmod --reference=/srv/vms/ds /srv/ds
+cp -a /srv/vms/ds/.virtx-storage /srv/ds
+echo '/srv/ds 10.78.1.0/24(rw,sync,no_root_squash,no_subtree_check)' >> /etc/exports
+exportfs -ra
+"""
+QUOTA_HOST = """\
+systemctl stop virtxd virtx-lockspace
+mount -t nfs -o vers=4.2,hard nfs:/srv/ds /vms/ds
+systemctl start virtx-lockspace virtxd
+"""
+# A group has as much as it has now, and as little more as is said: quotactl(2).
+SET_QUOTA = """\
+import ctypes, struct, sys
+path, gid, more = sys.argv[1].encode(), int(sys.argv[2]), int(sys.argv[3])
+libc = ctypes.CDLL(None, use_errno=True)
+limits = ctypes.create_string_buffer(72)
+def call(command):
+    if libc.syscall(179, command << 8 | 1, path, gid, limits) < 0:
+        sys.exit(f"quotactl: errno {ctypes.get_errno()}")
+call(0x800007)
+used = struct.unpack_from("<Q", limits, 16)[0]
+hard = used // 1024 + more
+struct.pack_into("<QQ", limits, 0, hard, hard)
+struct.pack_into("<I", limits, 64, 1)
+call(0x800008)
+"""
+
+
+def test_quota(lab):
+    """With a quota on the server the guest's writes fail, and it runs on: QEMU stops it for a full file system alone."""
+    h1, h2 = lab.hosts
+    lab.storage.shell(QUOTA_SERVER)
+    each(lambda host: host.shell(QUOTA_HOST, timeout=120), lab.hosts)
+    for host in lab.hosts:
+        host.wait_ready()
+    boot = "/vms/ds/grows.qcow2"
+    uuid = grows(lab, h2)
+    group = h2.run(["stat", "-c", "%g", boot]).stdout.strip()
+    device = lab.storage.run(["findmnt", "-no", "SOURCE", "/srv/ds"]).stdout.strip()
+    lab.storage.run(["python3", "-c", SET_QUOTA, device, group, "0"])
+    guest.boot(h2, uuid)
+    log = f"/var/log/libvirt/qemu/{h2.virsh('domname', uuid).stdout.strip()}.log"
+    time.sleep(60)
+    tell(f"with a quota: {h1.api('GET', f'/vms/{uuid}/runstate').text} {h2.run(['tail', '-n', '3', log]).stdout}")
+    tell(h2.virsh("domblkerror", uuid, check=False).stdout)
