@@ -442,6 +442,13 @@ test_hostile(void **state)
 			     "a b.qcow2", "-F", "qcow2", at("ds/vm.s1"), "1M"),
 	    0);
 	check_base("ds/vm.s1", xstrdup(at("ds/a b.qcow2")));
+	/* By its own name, whatever links lead there. */
+	write_file(at("ds/target.qcow2"), "", 0);
+	assert_int_equal(symlink("target.qcow2", at("ds/a b.qcow2")), 0);
+	check_base("ds/vm.s1", xstrdup(at("ds/target.qcow2")));
+	assert_int_equal(unlink(at("ds/a b.qcow2")), 0);
+	assert_int_equal(symlink("/etc/passwd", at("ds/a b.qcow2")), 0);
+	check_base("ds/vm.s1", xstrdup(at("ds/a b.qcow2")));
 	assert_int_equal(run_program("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b",
 			     "nbd://h/x", "-F", "raw", at("ds/net.qcow2"), "1M"),
 	    0);

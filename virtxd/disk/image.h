@@ -46,7 +46,8 @@ int image_check(
     const char *root, const struct disk *disk, struct image_info *ret, struct error *err);
 
 /* What a qcow2 image stands on, by its header and whatever its own name: a path, where it names
- * one, the caller's; NULL for nothing. */
+ * one, with symbolic links followed where they lead to a file under root, the caller's; NULL for
+ * nothing. */
 int image_base(const char *root, const char *path, char **ret, struct error *err);
 /* 409 when a process has the image open for a guest, on any host where the storage tells of locks;
  * one that is not there is fine. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -276,6 +277,20 @@ image_check(const char *root, const struct disk *disk, struct image_info *ret, s
 	return 0;
 }
 
+/* QEMU follows symbolic links: *path becomes the name under root of the file that it leads to, if
+ * it leads to one there. */
+static void
+follow(const char *root, char **path)
+{
+	_free_ char *real_root = realpath(root, NULL), *real = realpath(*path, NULL);
+	size_t len = real_root ? strlen(real_root) : 0;
+
+	if (!real || len == 0 || strncmp(real, real_root, len) != 0 || real[len] != '/')
+		return;
+	free(*path);
+	*path = xasprintf("%s%s", root, real + len);
+}
+
 int
 image_base(const char *root, const char *path, char **ret, struct error *err)
 {
@@ -296,6 +311,8 @@ image_base(const char *root, const char *path, char **ret, struct error *err)
 		*ret = xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
 	else
 		*ret = steal_ptr(name);
+	if (*ret)
+		follow(root, ret);
 	return 0;
 }
 
