@@ -389,7 +389,8 @@ def test_stands_on_anothers(lab1, host):
     other = create(host, vmdef("under"))
     uuid = create(host, vmdef("over"))
     os.unlink(f"{lab1.vms}/ds/over.qcow2")
-    make_image(host, "/vms/ds/middle.qcow2", "/vms/ds/under.qcow2")
+    os.symlink("under.qcow2", f"{lab1.vms}/ds/link.qcow2")
+    make_image(host, "/vms/ds/middle.qcow2", "/vms/ds/link.qcow2")
     make_image(host, "/vms/ds/over.qcow2", "/vms/ds/middle.qcow2")
     try:
         answer = host.api("POST", f"/vms/{uuid}/runstate/boot")
@@ -404,16 +405,17 @@ def test_stands_on_anothers(lab1, host):
         wait_runstate(host, uuid, "poweroff")
         delete(host, uuid)
     finally:
-        for path in ("under.qcow2", "middle.qcow2"):
+        for path in ("link.qcow2", "under.qcow2", "middle.qcow2"):
             os.unlink(f"{lab1.vms}/ds/{path}")
 
 
 def test_loose_snapshot(lab1, host):
     """Nobody is told to delete what a VM runs on, nor what that stands on."""
     uuid = create(host, vmdef("ls"))
-    top, middle, base = "/vms/ds/ls-2.qcow2", "/vms/ds/ls-1.qcow2", "/vms/ds/ls.qcow2"
-    for n, path in enumerate((middle, top), 1):
-        host.virsh("snapshot-create-as", uuid, f"s{n}", "--disk-only", "--diskspec", f"vda,snapshot=external,file={path}")
+    top, middle, base = "/vms/ds/ls-1.s2", "/vms/ds/ls-1.qcow2", "/vms/ds/ls.qcow2"
+    named = ["--diskspec", f"vda,snapshot=external,file={middle}"]
+    for name, path, spec in (("s1", middle, named), ("s2", top, [])):
+        host.virsh("snapshot-create-as", uuid, name, "--disk-only", *spec)
         age(f"{lab1.vms}{path.removeprefix('/vms')}")
     items = host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": True, "deletestorage": True}, timeout=120).json()["items"]
     told = {item["path"]: item for item in items if item["kind"] == "image-without-lease"}

@@ -67,12 +67,17 @@ use_files(struct search *search, const struct registry_entry *entry, struct erro
 	return 0;
 }
 
+/* libvirt gives a snapshot that is not named the snapshot's name for a suffix: it is known by what
+ * it stands on. */
 static bool
-is_image(const char *path)
+is_image(const char *root, const char *path)
 {
 	const char *dot = strrchr(path, '.');
+	_free_ char *base = NULL;
+	struct error ignored = { 0 };
 
-	return dot && (strcmp(dot, ".qcow2") == 0 || strcmp(dot, ".raw") == 0);
+	return (dot && (strcmp(dot, ".qcow2") == 0 || strcmp(dot, ".raw") == 0)) ||
+	       (image_base(root, path, &base, &ignored) == 0 && base);
 }
 
 static bool
@@ -137,9 +142,10 @@ look_at(const char *path, void *arg)
 	struct error ignored = { 0 };
 	struct stat st;
 
-	if (!is_image(path) || is_leased(search, path) || search->n_found == FOUND_MAX ||
+	if (search->n_found == FOUND_MAX || is_leased(search, path) ||
 	    (search->n_used > 0 && bsearch(&path, search->used, search->n_used,
-				       sizeof(search->used[0]), compare_paths)))
+				       sizeof(search->used[0]), compare_paths)) ||
+	    !is_image(search->env->root, path))
 		return;
 	if (image_stat(search->env->root, path, &st, &ignored) < 0 ||
 	    now_ms() - ((int64_t)st.st_mtim.tv_sec * 1000) < AGE_MS)
