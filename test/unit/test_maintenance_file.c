@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "domain/maintenance_file.h"
+#include "domain/store.h"
 #include "scratch.h"
 
 #define HOST1 "11111111-1111-4111-8111-111111111111"
@@ -96,6 +98,26 @@ test_bad_files(void **state)
 	assert_int_equal(err.status, 507);
 }
 
+static void
+test_what_is_not_ours(void **state)
+{
+	_free_ char *path = scratch_path(*state, FILE1),
+		    *text = xasprintf("%*s", STORE_FILE_MAX + 1, "");
+	struct maintenance got = { 0 };
+	struct error err = { 0 };
+
+	scratch_mkdir(*state, "xml/" HOST1);
+	scratch_mkdir(*state, FILE1);
+	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_non_null(strstr(err.detail, "is no regular file: move it away"));
+	assert_int_equal(rmdir(path), 0);
+	scratch_write(*state, FILE1, text);
+	assert_int_equal(maintenance_file_load(*state, HOST1, &got, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_non_null(strstr(err.detail, "move it away"));
+}
+
 int
 main(void)
 {
@@ -104,6 +126,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_save_load_remove),
 		TEST(test_bad_files),
+		TEST(test_what_is_not_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

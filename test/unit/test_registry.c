@@ -256,7 +256,7 @@ test_size_is_capped(void **state)
 	expect_error(&err, 507, "is longer than 1048576 bytes");
 	scratch_write(*state, "xml/" HOST1 "/" VM2 ".xml", xml);
 	assert_int_equal(registry_load(*state, HOST1, VM2, &text, &err), -1);
-	expect_error(&err, 507, "File too large");
+	expect_error(&err, 507, "is longer than 1048576 bytes, and not what was saved");
 }
 
 static void

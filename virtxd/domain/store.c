@@ -157,8 +157,13 @@ store_load(int dir, const char *name, const char *path, char **ret, size_t *len,
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return error_errno(err, 507, errno, "cannot open '%s'", path);
 	if (!S_ISREG(status.st_mode))
-		return error_set(err, 507, "'%s' is no regular file", path);
+		return error_set(err, 507, "'%s' is no regular file: move it away", path);
 	result = read_all(fd, &buffer, STORE_FILE_MAX);
+	if (result == -EFBIG)
+		return error_set(err, 507,
+		    "'%s' is longer than %d bytes, and not what was saved: "
+		    "move it away",
+		    path, STORE_FILE_MAX);
 	if (result < 0)
 		return error_errno(err, 507, -result, "cannot read '%s'", path);
 	*ret = buffer_steal(&buffer, len);
