@@ -4,7 +4,6 @@ says what is wrong with its storage while it is. VIRTX_ORDERS=20 tries so many o
 
 import os
 import random
-import threading
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from lab import LabError, wait_for
 from lab.vms import vmdef
 from test_smoke import host_state
 from vmlab import each, net
+from vmlab.sample import Latency
 
 SEED = int(os.environ.get("VIRTX_SEED", "1"))
 ORDERS = int(os.environ.get("VIRTX_ORDERS", "3"))
@@ -43,37 +43,10 @@ def below_mount(host):
     return host.shell("mkdir -p /run/below; mount --bind / /run/below; ls -A /run/below/vms; umount /run/below").stdout
 
 
-class Prober:
-    """Asks what is answered from memory, all the time: how long the slowest answer took."""
-
-    def __init__(self, *hosts):
-        self.hosts, self.slowest, self.count, self.stop = hosts, 0.0, 0, threading.Event()
-        self.threads = [threading.Thread(target=self.probe, args=[host]) for host in hosts]
-
-    def probe(self, host):
-        while not self.stop.wait(0.5):
-            for path in ("/readyz", "/healthz", "/hosts", "/operations"):
-                begin = time.monotonic()
-                try:
-                    host.api("GET", path, timeout=60)
-                except OSError:
-                    continue  # it is being started
-                self.slowest = max(self.slowest, time.monotonic() - begin)
-                self.count += 1
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exc):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def tell(self, what):
-        TIMES.append(f"{self.slowest:6.3f} s  the slowest of {self.count} answers while {what}\n")
-        assert self.count and self.slowest < 5
+def expect_prompt(latency, what):
+    slowest, count = latency.slowest()
+    TIMES.append(f"{slowest:6.3f} s  the slowest of {count} answers while {what}\n")
+    assert slowest < 5
 
 
 # Orders of starting
@@ -139,7 +112,7 @@ def test_boot(lab):
     h1.cut("storage")
     each(lambda host: host.power("reset"), lab.hosts)
     each(lambda host: expect_without_storage(lab, host), lab.hosts)
-    with Prober(*lab.hosts) as prober:
+    with Latency(*lab.hosts) as latency:
         for host in lab.hosts:
             wait_for("the hosts to see each other", lambda host=host: host_state(lab, h1, host) ==
                      host_state(lab, h2, host) == "active", 60, 0.5)
@@ -147,7 +120,7 @@ def test_boot(lab):
         h1.cut("storage", False)
         with lab.timed("have both ready when the storage came after their boot"):
             each(lambda host: host.wait_ready(300), lab.hosts)
-    prober.tell("the storage came after the boot")
+    expect_prompt(latency, "the storage came after the boot")
     for host in lab.hosts:
         assert below_mount(host) == ""
         assert host.wait_system() == "running", host.run(["systemctl", "--failed"]).stdout
@@ -229,7 +202,7 @@ def test_export_gone_and_server_silent(lab):
     h1, h2 = lab.hosts
     exports(lab, None, WELL)
     h2.cut("storage")
-    with Prober(*lab.hosts) as prober:
+    with Latency(*lab.hosts) as latency:
         each(lambda case: expect_words(lab, *case), [(h1, "Stale file handle"), (h2, "does not answer")])
         exports(lab, WELL, WELL)
         with lab.timed("restart virtxd while the storage hangs"):
@@ -237,4 +210,4 @@ def test_export_gone_and_server_silent(lab):
         expect_words(lab, h2, "does not answer")
         h2.cut("storage", False)
         each(expect_ready, lab.hosts)
-    prober.tell("the export was gone, or the server silent")
+    expect_prompt(latency, "the export was gone, or the server silent")

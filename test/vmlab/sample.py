@@ -66,6 +66,11 @@ class Latency(Sampler):
         took = self._took.get((host.name, phase), [])
         return (statistics.median(took), max(took), len(took)) if took else (0, 0, 0)
 
+    def slowest(self):
+        """The slowest of all answers, and their number."""
+        took = [seconds for answers in self._took.values() for seconds in answers]
+        return max(took), len(took)
+
     def tell(self, host, phase):
         """The figures in words, the median as ratio to that of the first phase, too."""
         median, slowest, count = self.figures(host, phase)
