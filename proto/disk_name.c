@@ -52,8 +52,9 @@ lun_name(const char *path, char out[RESOURCE_NAME_MAX + 1], struct error *err)
 	len = snprintf(out, RESOURCE_NAME_MAX + 1, "%s%s", before, name);
 	if (len > RESOURCE_NAME_MAX)
 		return error_set(err, 400,
-		    "'%s' gives its lease a name of %d bytes, and sanlock allows %d", path, len,
-		    RESOURCE_NAME_MAX);
+		    "'%s' gives its lease a name of %d bytes, and sanlock allows %d: name the LUN "
+		    "by its WWID ('/dev/disk/by-id/wwn-...' or 'scsi-...')",
+		    path, len, RESOURCE_NAME_MAX);
 	return 0;
 }
 
