@@ -480,6 +480,25 @@ on_got(void *arg, const struct peer_answer *answer, const struct error *err)
 	on_done(arg, answer, err);
 }
 
+/* connect() itself fails, as where there is no route: nobody is called back before he has the call.
+ */
+static void
+test_connect_fails_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct peer_request request = request_to(f);
+
+	request.addr = "255.255.255.255";
+	assert_fails(f, &request, "cannot connect to host 'h2' at 255.255.255.255 port");
+	assert_non_null(strstr(f->err.detail, "Network is unreachable"));
+	f->done = 0;
+	assert_non_null(peer_get(f->peers, "255.255.255.255", f->port, "/vms", 2000, on_got, f));
+	assert_int_equal(f->done, 0);
+	turn(f, true);
+	assert_int_equal(f->done, 1);
+	assert_int_equal(f->err.status, 502);
+}
+
 static void
 test_get(void **state)
 {
@@ -545,6 +564,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connect_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connect_fails_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_get, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_address, setup, teardown),

@@ -41,6 +41,7 @@ struct wire {
 	const struct wire_ops *ops;
 	void *call;
 	const struct evhttp_request *http; /* evhttp's, until it is answered */
+	bool sending; /* evhttp may answer meanwhile: where connect() fails at once */
 	size_t held;
 };
 
@@ -314,15 +315,20 @@ wire_send(struct wire *wire, struct evhttp_request *http, enum evhttp_cmd_type t
 {
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(wire->evcon);
 	void *ignored;
+	int r;
 
 	wire_limit(wire, answer_max);
 	wire->http = http;
 	wire->held = 0;
+	wire->sending = true;
 	errno = 0;
-	if (evhttp_make_request(wire->evcon, http, type, path) < 0) {
+	r = evhttp_make_request(wire->evcon, http, type, path);
+	wire->sending = false;
+	if (r < 0 || !wire->http) {
+		if (!wire->errnum)
+			wire->errnum = r < 0 && errno ? errno : ECONNABORTED;
 		wire->http = NULL;
-		if (!errno)
-			errno = ECONNABORTED;
+		errno = wire->errnum;
 		return -1;
 	}
 	if (wire->connected)
@@ -349,6 +355,8 @@ void
 wire_answered(struct wire *wire)
 {
 	wire->http = NULL;
+	if (wire->sending)
+		wire->errnum = errno;
 }
 
 bool
@@ -362,7 +370,7 @@ wire_has_more(const struct wire *wire)
 void *
 wire_call(const struct wire *wire)
 {
-	return wire->call;
+	return wire->sending ? NULL : wire->call;
 }
 
 bool

@@ -40,7 +40,8 @@ void wire_hold(struct wire *wire, size_t len);
 void wire_answered(struct wire *wire);
 /* Whether something came behind the answer. */
 bool wire_has_more(const struct wire *wire);
-/* Whose it is; NULL once it was given back: evhttp's callbacks are of no concern then. */
+/* Whose it is; NULL once it was given back, and while wire_send() is under way, which then tells of
+ * the failure itself: evhttp's callbacks are of no concern then. */
 void *wire_call(const struct wire *wire);
 /* It has carried a request before this one. */
 bool wire_was_used(const struct wire *wire);
