@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/gossip.h"
 
+#include <string.h>
+
 #include "proto/binary.h"
+
+#define NAME_BYTES_MAX 256 /* libvirt's own names are shorter: they are those of files */
 
 static const struct field vm_event_fields[] = {
 	FIELD("uuid", struct vm_event, uuid),
@@ -91,14 +95,55 @@ static const struct field vm_content_fields[] = {
 static const struct model vm_content_model = { "VmContent", sizeof(struct vm_info),
 	vm_content_fields, ARRAY_SIZE(vm_content_fields) };
 
+static bool
+is_kept(const struct custom_field *field)
+{
+	return strlen(str_or_empty(field->name)) <= VMDEF_CUSTOM_BYTES_MAX &&
+	       strlen(str_or_empty(field->value)) <= VMDEF_CUSTOM_BYTES_MAX;
+}
+
+size_t
+vm_info_custom(const struct vm_info *info, struct custom_field fit[VMDEF_CUSTOM_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < info->n_custom && n < VMDEF_CUSTOM_MAX; i++) {
+		if (is_kept(&info->custom[i]))
+			fit[n++] = info->custom[i];
+	}
+	return n;
+}
+
+void
+vm_info_trim(struct vm_info *info)
+{
+	size_t n = 0;
+
+	if (strlen(str_or_empty(info->name)) > NAME_BYTES_MAX)
+		str_set(&info->name, "");
+	for (size_t i = 0; i < info->n_custom; i++) {
+		if (n < VMDEF_CUSTOM_MAX && is_kept(&info->custom[i]))
+			info->custom[n++] = info->custom[i];
+		else
+			model_clear(&custom_field_model, &info->custom[i]);
+	}
+	if (n < info->n_custom)
+		info->custom = xrealloc(info->custom, n + 1, sizeof(*info->custom));
+	info->n_custom = n;
+}
+
 uint64_t
 vm_info_digest(const struct vm_info *info)
 {
 	_buffer_ struct buffer bytes = { 0 };
+	struct custom_field fit[VMDEF_CUSTOM_MAX];
+	struct vm_info content = *info;
 	uint64_t hash = 0xcbf29ce484222325;
 
+	content.custom = fit;
+	content.n_custom = vm_info_custom(info, fit);
 	/* What is too long for it has no part in the digest. */
-	if (binary_encode(&vm_content_model, info, &bytes) < 0)
+	if (binary_encode(&vm_content_model, &content, &bytes) < 0)
 		return 0;
 	for (size_t i = 0; i < bytes.len; i++)
 		hash = (hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3;

@@ -4,6 +4,7 @@
 #define PROTO_GOSSIP_H
 
 #include "proto/model.h"
+#include "proto/vmdef.h"
 
 /* The names of the events. */
 #define GOSSIP_VM_EVENT	 "VE"
@@ -74,10 +75,18 @@ struct host_news {
 };
 extern const struct model host_news_model;
 
+/* The custom fields that hosts keep of others' VMs: the first VMDEF_CUSTOM_MAX that are no longer
+ * than a request's may be. fit borrows; returns their number. */
+size_t vm_info_custom(const struct vm_info *info, struct custom_field fit[VMDEF_CUSTOM_MAX]);
+/* Frees of what a host told whatever is not kept: other custom fields, and a name of over 256
+ * bytes.
+ */
+void vm_info_trim(struct vm_info *info);
+
 /*
  * A VM's part in the digest of its host's set: FNV-1a (64 bit) of the bytes of uuid, name,
- * runstate, vlanid, custom and vcpus as the gossip has them, stirred by MurmurHash3's finalizer.
- * The set's digest is the sum of its VMs' parts.
+ * runstate, vlanid, custom (what is kept of it) and vcpus as the gossip has them, stirred by
+ * MurmurHash3's finalizer. The set's digest is the sum of its VMs' parts.
  */
 uint64_t vm_info_digest(const struct vm_info *info);
 

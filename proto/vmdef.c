@@ -13,8 +13,6 @@
 #define VLANID_MAX	  4094
 #define RESOURCE_NAME_MAX 48 /* SANLK_NAME_LEN */
 #define MAC_LENGTH	  17
-#define CUSTOM_MAX	  32
-#define CUSTOM_BYTES_MAX  256 /* of a name, and of a value */
 
 /* A string of min..max bytes. */
 static int
@@ -454,16 +452,16 @@ check_word(const char *text, const char *where, const char *field, struct error 
 static int
 check_custom(const struct vmdef *def, const char *prefix, struct error *err)
 {
-	if (def->n_custom > CUSTOM_MAX)
+	if (def->n_custom > VMDEF_CUSTOM_MAX)
 		return error_set(err, 400, "%s.custom: %zu fields are more than %d", prefix,
-		    def->n_custom, CUSTOM_MAX);
+		    def->n_custom, VMDEF_CUSTOM_MAX);
 	for (size_t i = 0; i < def->n_custom; i++) {
 		_free_ char *where = xasprintf("%s.custom[%zu]", prefix, i);
 
-		if (check_length(def->custom[i].name, 0, CUSTOM_BYTES_MAX, where, "name", err) <
-			0 ||
-		    check_length(def->custom[i].value, 0, CUSTOM_BYTES_MAX, where, "value", err) <
-			0)
+		if (check_length(
+			def->custom[i].name, 0, VMDEF_CUSTOM_BYTES_MAX, where, "name", err) < 0 ||
+		    check_length(
+			def->custom[i].value, 0, VMDEF_CUSTOM_BYTES_MAX, where, "value", err) < 0)
 			return -1;
 		if (check_word(def->custom[i].name, where, "name", err) < 0 ||
 		    check_word(def->custom[i].value, where, "value", err) < 0)

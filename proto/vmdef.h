@@ -6,8 +6,10 @@
 #include "proto/error.h"
 #include "proto/model.h"
 
-#define VMDEF_DISKS_MAX 20
-#define VMDEF_NETS_MAX	8
+#define VMDEF_DISKS_MAX	       20
+#define VMDEF_NETS_MAX	       8
+#define VMDEF_CUSTOM_MAX       32
+#define VMDEF_CUSTOM_BYTES_MAX 256 /* of a name, and of a value */
 /* One less than sanlock's SANLK_MAX_RESOURCES: libvirt starts no VM that has all 8 and a disk,
  * since it looks for room before it sees that a disk needs none. The cloud-init CD takes one, too.
  */

@@ -16,6 +16,7 @@
 #define PULL_MS	   5000	      /* for a page */
 #define LISTED_MS  60000      /* for all of them */
 #define LISTED_MAX (32 << 20) /* bytes of all of them */
+#define PAGE_MAX   (2 << 20)  /* ours end after 256 KiB, written out in full */
 #define PAGE_VMS   250	      /* a millisecond or so each, here and there */
 #define REJOIN_MS  3000	      /* between looks for a host that failed and may be back */
 #define KNOCK_MS   2000	      /* for it to answer */
@@ -101,6 +102,10 @@ read_page(struct pull *pull, const struct peer_answer *answer, struct error *err
 {
 	struct vm_info_list page = { 0 };
 
+	if (answer->len > PAGE_MAX) {
+		error_set(err, 502, "a page of its list has more than %d bytes", PAGE_MAX);
+		return;
+	}
 	pull->len += answer->len;
 	if (pull->len > LISTED_MAX || monotonic_ms() - pull->began > LISTED_MS) {
 		error_set(err, 502, "its list takes more than %d bytes, or than %d s", LISTED_MAX,
@@ -116,6 +121,8 @@ read_page(struct pull *pull, const struct peer_answer *answer, struct error *err
 		model_clear(&vm_info_list_model, &page);
 		return;
 	}
+	for (size_t i = 0; i < page.n_items; i++)
+		vm_info_trim(&page.items[i]);
 	add_page(&pull->list, &page);
 }
 
@@ -276,8 +283,10 @@ static void
 on_host(void *arg, const struct member_host *host)
 {
 	struct cluster *cluster = arg;
+	const struct host *known = inventory_find_host(cluster->inventory, host->uuid);
 
-	if (host->cstate != CSTATE_INVALID)
+	/* A member changes its tags at will. */
+	if (host->cstate != CSTATE_INVALID && (!known || known->cstate != host->cstate))
 		log_info("serf", "host '%s' ('%s', %s) is %s", host->uuid, host->name, host->addr,
 		    enum_word(&cstate_enum, host->cstate));
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);

@@ -280,6 +280,38 @@ test_ahead(void **state)
 	expect(cluster, 1, owner, VMRUNSTATE_RUNNING);
 }
 
+/* A host that is asked lists another's VM as of long after now, or long before: the owner's own
+ * clock stays what it is, and what it tells next is taken. */
+static void
+test_listed_ahead(void **state)
+{
+	static const int64_t lies[] = { INT64_MAX, 4000000000000, INT64_MIN };
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *liar = &cluster->sides[1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct vm_info_list list = { .host = xstrdup(liar->uuid) };
+		struct vm_info *item = model_append(&list.items, &list.n_items);
+
+		*item = (struct vm_info){ .uuid = xstrdup(vm_uuid(1)),
+			.host = xstrdup(liar->uuid),
+			.runstate = VMRUNSTATE_POWEROFF,
+			.ts = lies[i] };
+		for (size_t side = 0; side < cluster->n; side++)
+			inventory_take_list(cluster->sides[side].inventory,
+			    inventory_mark(cluster->sides[side].inventory), &list);
+		model_clear(&vm_info_list_model, &list);
+		report_vm(owner, 1, VMRUNSTATE_RUNNING, "web");
+		pass(cluster, 20000, false);
+		assert_in_range(inventory_find_vm(owner->inventory, vm_uuid(1))->vm.ts,
+		    now_ms() - 60000, now_ms() + 60000);
+		report_vm(owner, 1, VMRUNSTATE_PAUSED, "web");
+		pass(cluster, 1000, false);
+		expect(cluster, 1, owner, VMRUNSTATE_PAUSED);
+	}
+	assert_int_equal(stats_of(&cluster->sides[2]).ahead, 0);
+}
+
 /* The other host runs it before the first one has done with it. */
 static void
 test_live_migration(void **state)
@@ -420,6 +452,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_forged_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_live_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration_to_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cold_migration, setup, teardown),

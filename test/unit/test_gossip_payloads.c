@@ -139,6 +139,34 @@ test_trailer(void **state)
 	cluster_free(cluster);
 }
 
+/* What a host tells beyond what a request may have is not kept, and has no part in the digest. */
+static void
+test_trimmed(void **state)
+{
+	_free_ char *large = xasprintf("%*s", VMDEF_CUSTOM_BYTES_MAX + 1, "");
+	struct vm_info info = { .uuid = xstrdup(vm_uuid(1)), .name = xasprintf("%*s", 5000, "") };
+	struct custom_field fit[VMDEF_CUSTOM_MAX];
+	uint64_t digest;
+
+	for (int i = 0; i < 3 * VMDEF_CUSTOM_MAX; i++)
+		*(struct custom_field *)model_append(&info.custom, &info.n_custom) =
+		    (struct custom_field){ xasprintf("%d", i),
+			    xstrdup(i % 2 == 0 ? large : large + 1) };
+	assert_int_equal(vm_info_custom(&info, fit), VMDEF_CUSTOM_MAX);
+	assert_string_equal(fit[VMDEF_CUSTOM_MAX - 1].name, "63");
+	str_set(&info.name, "web");
+	digest = vm_info_digest(&info);
+	vm_info_trim(&info);
+	assert_int_equal(info.n_custom, VMDEF_CUSTOM_MAX);
+	assert_string_equal(info.custom[0].name, "1");
+	assert_string_equal(info.name, "web");
+	assert_int_equal(vm_info_digest(&info), digest);
+	str_set(&info.name, large);
+	vm_info_trim(&info);
+	assert_string_equal(info.name, "");
+	model_clear(&vm_info_model, &info);
+}
+
 int
 main(void)
 {
@@ -147,6 +175,7 @@ main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_trailer),
+		cmocka_unit_test(test_trimmed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

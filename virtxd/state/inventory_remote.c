@@ -20,6 +20,14 @@ is_ahead(int64_t ts)
 	return ts > now_ms() + INVENTORY_AHEAD_MS;
 }
 
+/* What is kept of a time that a host told: what is ahead would keep the VM's later news out, here
+ * and, told on by its owner, everywhere. */
+static int64_t
+believed(int64_t ts)
+{
+	return is_ahead(ts) ? now_ms() : ts < 0 ? 0 : ts;
+}
+
 /* The host that told something: NULL for this one, and for one that is no member. */
 static struct host_entry *
 teller(const struct inventory *inventory, const char *uuid)
@@ -94,7 +102,7 @@ set_fields(struct host *host, const struct host_list_fields *fields)
 static void
 note_skew(struct host_entry *host, int64_t ts, bool asked)
 {
-	int64_t ms = ts - now_ms();
+	int64_t ms = (ts < 0 ? 0 : ts) - now_ms();
 
 	if (!asked && host->skew_known && ms < host->skew && ms > host->skew - SKEW_DELAY_MS)
 		return;
@@ -203,16 +211,17 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 {
 	struct vm *vm = &entry->view.vm;
 	struct vm_info before = index_vm_info(entry);
+	struct custom_field custom[VMDEF_CUSTOM_MAX];
 	struct vmdef from = { .name = info->name,
 		.vlanid = info->vlanid,
-		.custom = info->custom,
-		.n_custom = info->n_custom };
+		.custom = custom,
+		.n_custom = vm_info_custom(info, custom) };
 	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
 
 	entry->data_clock = ++inventory->clock;
 	entry->partial = false;
 	/* Of a host whose clock is wrong, which was asked. */
-	vm->ts = is_ahead(info->ts) ? now_ms() : info->ts;
+	vm->ts = believed(info->ts);
 	if (same)
 		return;
 	index_trim_vm(entry);
@@ -422,7 +431,7 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 			set_info(inventory, entry, host, info);
 		return;
 	}
-	if (claim_make(inventory, entry, host, info->runstate, info->ts, true))
+	if (claim_make(inventory, entry, host, info->runstate, believed(info->ts), true))
 		return;
 	if (entry->host != host || info->ts > entry->view.vm.ts || entry->data_clock <= mark)
 		set_info(inventory, entry, host, info);
@@ -518,7 +527,7 @@ take_news_item(struct inventory *inventory, struct host_entry *host, const struc
 		return;
 	if (info->runstate <= VMRUNSTATE_DELETED) {
 		if (entry && entry->host == host)
-			index_bury_vm(inventory, entry, info->ts);
+			index_bury_vm(inventory, entry, believed(info->ts));
 		return;
 	}
 	/* It speaks for its own VMs, and for those that have left it. */
