@@ -95,23 +95,12 @@ claim_grant(struct inventory *inventory, struct vm_entry *entry)
 	index_tell_vm(inventory, entry);
 }
 
-/* How surely a host in that state has the VM's lease. */
-static int
-weight(enum vmrunstate runstate)
+/* Whether a host that has it in that state holds its leases, by what the host says. */
+static bool
+runs_in(enum vmrunstate runstate)
 {
-	switch (runstate) {
-	case VMRUNSTATE_STARTUP:
-	case VMRUNSTATE_RUNNING:
-	case VMRUNSTATE_TERMINATING:
-	case VMRUNSTATE_PMSUSPENDED:
-		return 3;
-	case VMRUNSTATE_MIGRATING:
-		return 2;
-	case VMRUNSTATE_PAUSED:
-		return 1;
-	default:
-		return 0;
-	}
+	return runstate == VMRUNSTATE_STARTUP || runstate == VMRUNSTATE_RUNNING ||
+	       runstate == VMRUNSTATE_TERMINATING || runstate == VMRUNSTATE_PMSUSPENDED;
 }
 
 static bool
@@ -119,7 +108,7 @@ is_proven(const struct vm_entry *entry)
 {
 	const struct claim *claim = &entry->claim;
 	enum vmrunstate here = entry->view.vm.runinfo.runstate;
-	bool runs = weight(claim->runstate) == 3;
+	bool runs = runs_in(claim->runstate);
 
 	if (entry->view.local || claim->claimant == TESTIMONY_NONE)
 		return false;
@@ -128,9 +117,10 @@ is_proven(const struct vm_entry *entry)
 	case TESTIMONY_MUTE:
 		return true;
 	case TESTIMONY_HAS:
-		/* Of what nobody can ask only what is expected is believed. */
-		return claim->claimant == TESTIMONY_HAS ? weight(claim->runstate) > weight(here)
-							: runs && here == VMRUNSTATE_MIGRATING;
+		/* A host says of itself what it likes: it gets no VM from one that lists it, but for
+		 * what is expected. Who has the leases takes the VM over in the registry, and the
+		 * other one lists it no more. */
+		return runs && here == VMRUNSTATE_MIGRATING;
 	case TESTIMONY_NONE:
 	default:
 		return claim->claimant == TESTIMONY_HAS && runs &&
