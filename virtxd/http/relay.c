@@ -15,6 +15,8 @@
 #define LOOK_MS	   500	 /* between looks for readers and hosts */
 #define RETRY_MS   5000	 /* after a host did not answer */
 #define SILENCE_MS 40000 /* two heartbeats of the other host */
+#define FEED_MAX   500	 /* of one host between two looks: then it is read no further */
+#define RESET_MS   3000	 /* between two resets for what one host has missed */
 #define CHUNK_MAX  (2 * SSE_EVENT_MAX)
 #define ID_MAX	   63	      /* bytes; longer ones are not ours */
 #define WHOLE_MAX  (64 << 10) /* of an answer that is no stream, bytes */
@@ -28,6 +30,9 @@ struct feed {
 	int64_t retry;		/* monotonic ms */
 	bool wanted;		/* the host is there, and somebody reads */
 	bool told;		/* something came since it was connected */
+	bool gap;		/* it may have missed something, which is still to be told */
+	int64_t reset_due;	/* monotonic ms */
+	unsigned int n_events;	/* since the last look */
 	struct sse sse;
 };
 
@@ -38,7 +43,6 @@ struct relay {
 	struct events *events;
 	struct operations *operations;
 	struct event *timer;
-	bool gap; /* something may have been missed since the last look */
 	LIST_HEAD(, feed) feeds;
 };
 
@@ -60,7 +64,8 @@ on_event(void *arg, const struct sse_event *event)
 	struct error ignored = { 0 };
 
 	feed->told = true;
-	feed->relay->gap |= str_equal(event->type, "reset");
+	feed->n_events++;
+	feed->gap |= str_equal(event->type, "reset");
 	if (str_equal(event->type, "operation") &&
 	    json_decode(&operation_model, event->data, strlen(event->data), &operation, &ignored) ==
 		0 &&
@@ -84,8 +89,11 @@ on_data(void *arg, const void *data, size_t len)
 {
 	struct feed *feed = arg;
 
-	if (sse_feed(&feed->sse, data, len, on_event, feed))
+	if (sse_feed(&feed->sse, data, len, on_event, feed)) {
+		if (feed->n_events > FEED_MAX)
+			peer_pause(feed->call, true);
 		return;
+	}
 	log_debug("events", "host '%s' sends no events", feed->host);
 	peer_cancel(steal_ptr(feed->call));
 	feed->retry = monotonic_ms() + RETRY_MS;
@@ -156,11 +164,29 @@ each_host(void *arg, const struct member_host *host)
 		start(feed, host);
 }
 
+/* Whether a reset is due for what it may have missed. */
+static bool
+look_at(struct feed *feed)
+{
+	int64_t now = monotonic_ms();
+	bool due = feed->gap && now >= feed->reset_due;
+
+	feed->n_events = 0;
+	if (feed->call)
+		peer_pause(feed->call, false);
+	if (!due)
+		return false;
+	feed->gap = false;
+	feed->reset_due = now + RESET_MS;
+	return true;
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct relay *relay = arg;
 	struct feed *feed, *next;
+	bool reset = false;
 
 	LIST_FOREACH (feed, &relay->feeds, link)
 		feed->wanted = false;
@@ -168,13 +194,13 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		members_each(relay->members, each_host, relay);
 	for (feed = LIST_FIRST(&relay->feeds); feed; feed = next) {
 		next = LIST_NEXT(feed, link);
+		reset |= look_at(feed) || (feed->gap && !feed->wanted);
 		if (!feed->wanted)
 			feed_free(feed);
 	}
 	/* One for all that came since the last look. */
-	if (relay->gap)
+	if (reset)
 		events_add_reset(relay->events);
-	relay->gap = false;
 }
 
 struct relay *
