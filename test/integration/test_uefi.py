@@ -227,6 +227,30 @@ def test_short_variables(lab2, size):
     delete(one, uuid)
 
 
+def test_variables_of_another(lab2):
+    """A definition that names another VM's variables does not write to them, nor takes them along when it goes."""
+    one, _ = lab2.hosts
+    owner, copy = create(one, uefi("owner")), create(one, uefi("copy"))
+    boot(one, owner)
+    stop(one, owner)
+    shared = f"{lab2.vms}/nvram/{owner}_VARS.fd"
+    xml = one.virsh("dumpxml", "--inactive", "--security-info", copy).stdout
+    for path in (f"/vms/nvram/{owner}_VARS.fd", f"{LOCAL}/{owner}_VARS.fd"):
+        one.run(["tee", "/run/copy.xml"], input=xml.replace(f"/vms/nvram/{copy}_VARS.fd", path))
+        one.virsh("define", "/run/copy.xml")
+        assert f"{owner}_VARS.fd" in one.virsh("dumpxml", copy).stdout
+        if path.startswith("/vms/"):
+            refused(one.api("POST", f"/vms/{copy}/runstate/boot"), 422, f"names '{path}' for its UEFI variables",
+                    "which are another's")
+    kept = local(one, owner)
+    shutil.copy(shared, kept)
+    delete(one, copy)
+    assert os.path.exists(kept) and os.path.exists(shared)
+    os.unlink(kept)
+    delete(one, owner)
+    assert not os.path.exists(shared)
+
+
 FOREIGN_UUID = "0be7a710-0000-4000-8000-0000000000ff"
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 
 import pytest
@@ -110,6 +111,83 @@ def test_stale_definition(lab2, two):
     assert os.path.exists(image) and os.path.exists(lease) and registered(lab2, uuid) == [there]
     assert not os.path.exists(f"{lab2.vms}/xml/{here.uuid}/{uuid}.journal")
     assert uuid not in domains(here) and uuid in domains(there)
+
+
+def test_registered_twice(lab2, two):
+    """While two hosts have a VM's file nobody goes on with what one of them had begun."""
+    here, there = two
+    uuid = create(here, vmdef("twice"))
+    image = f"{lab2.vms}/ds/twice.qcow2"
+    here.stop("virtxd")
+    with open(f"{lab2.vms}/xml/{here.uuid}/{uuid}.journal", "w", encoding="utf-8") as file:
+        json.dump({"op": "VmDelete", "uuid": uuid, "deletestorage": True, "ts": int(time.time() * 1000),
+                   "dropped": [disk("/vms/ds/twice.qcow2")]}, file)
+    shutil.copy(f"{lab2.vms}/xml/{here.uuid}/{uuid}.xml", f"{lab2.vms}/xml/{there.uuid}/{uuid}.xml")
+    status, detail = job(here, "vm-heal", uuid)
+    assert status == 409 and "registered under two hosts" in detail, detail
+    assert os.path.exists(image) and uuid in domains(here)
+    os.unlink(f"{lab2.vms}/xml/{there.uuid}/{uuid}.xml")
+    assert job(here, "vm-heal", uuid) is None
+    assert not os.path.exists(image) and uuid not in domains(here) and registered(lab2, uuid) == []
+
+
+def late_journal(lab, host, op, uuid, made):
+    """As a job leaves it that was killed before it tidied up: what it made has the name that it was made under, too."""
+    for item in made:
+        staged = f".{resource(item['path'])}.{uuid}.new"
+        if item["man"] == 1:
+            os.link(f"{lab.vms}{item['path'].removeprefix('/vms')}", f"{lab.vms}/ds/{staged}")
+    with open(f"{lab.vms}/xml/{host.uuid}/{uuid}.journal", "w", encoding="utf-8") as file:
+        json.dump({"op": op, "uuid": uuid, "made": made, "ts": int(time.time() * 1000)}, file)
+
+
+@pytest.mark.parametrize("op", ["VmCreate", "VmUpdate"])
+def test_changed_before_it_was_healed(lab2, two, op):
+    """A VM that was made is used before what made it has tidied up, and others change its disks: it stays, with them."""
+    here, _ = two
+    path = lab2.vms + "/ds/"
+    iso = disk("/vms/ds/late.iso", device=1, bus=2, man=0, prov=0)
+    with open(path + "late.iso", "wb") as file:
+        file.truncate(1 << 20)
+    os.chmod(path + "late.iso", 0o666)
+    second = disk(f"/vms/ds/late-{op}.qcow2")
+    new = vmdef("late", disks=[second, iso])
+    uuid = create(here, new)
+    here.stop("virtxd")
+    late_journal(lab2, here, op, uuid, [new["osdisk"], second, iso] if op == "VmCreate" else [second, iso])
+    here.virsh("change-media", uuid, iso["path"], "--eject", "--config")
+    here.virsh("snapshot-create-as", uuid, "s1", "--disk-only", "--no-metadata", "--diskspec",
+               f"{new['osdisk']['path']},snapshot=no", "--diskspec", f"{second['path']},snapshot=external")
+    assert job(here, "vm-heal", uuid) is None
+    assert os.path.exists(path + "late.qcow2") and os.path.exists(f"{path}late-{op}.qcow2") and uuid in domains(here)
+    assert registered(lab2, uuid) == [here]
+    assert not os.path.exists(f"{lab2.vms}/xml/{here.uuid}/{uuid}.journal")
+    assert not [name for name in os.listdir(path) if name.endswith(".new")]
+    here.start("virtxd")
+    wait_ready(here)
+    clear(here)
+    # The snapshot is not VirtX's, and what it stands on stays.
+    shutil.rmtree(f"{lab2.vms}/lock/{resource(second['path'])}")
+    for name in os.listdir(path):
+        if name.startswith("late"):
+            os.unlink(path + name)
+
+
+def test_lease_is_not_in_the_definition(lab2, two):
+    """libvirt would start it, and another host could as well: it is refused, and an update puts the lease back."""
+    here, _ = two
+    uuid = create(here, vmdef("unleased"))
+    xml = definition(here, uuid)
+    without = re.sub(r"<lease>.*?</lease>", "", xml, flags=re.S)
+    assert without != xml
+    define(here, without)
+    answer = here.api("POST", f"/vms/{uuid}/runstate/boot")
+    assert answer.status == 507 and "the VM's definition has lost it: `virtx update vm" in answer.text, answer.text
+    assert here.sanlock_status()["resources"] == []
+    shown = here.api("GET", f"/vms/{uuid}").json()["def"]
+    assert here.api("PUT", f"/vms/{uuid}", {"vmdef": shown}).status == 204
+    assert here.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    assert held(here) == [resource("/vms/ds/unleased.qcow2")]
 
 
 def views(hosts, uuid):

@@ -10,6 +10,18 @@
 
 #define LEVELS_MAX 32 /* of images that stand on one another: they may do so in a circle */
 
+/* Whether the image has a lease of the VM's; its name is left in name. */
+static bool
+has_lease(const struct work_env *env, char *path, const char *uuid, char name[LEASE_NAME_SIZE])
+{
+	const struct disk disk = { .man = DISK_MAN_MODE_MANAGED, .path = path };
+	struct error ignored = { 0 };
+	char owner[37];
+
+	return disk_resource_name(&disk, env->root, name, &ignored) == 0 &&
+	       lease_owner(env->root, name, owner, &ignored) == 0 && str_equal(owner, uuid);
+}
+
 char *
 bare_disks_base(const struct work_env *env, virDomainPtr domain, const char *uuid, const char *path)
 {
@@ -17,16 +29,13 @@ bare_disks_base(const struct work_env *env, virDomainPtr domain, const char *uui
 
 	for (int i = 0; i < LEVELS_MAX; i++) {
 		_free_ char *base = NULL;
-		char name[LEASE_NAME_SIZE], owner[37];
+		char name[LEASE_NAME_SIZE];
 		struct error ignored = { 0 };
-		struct disk disk = { .man = DISK_MAN_MODE_MANAGED };
 		bool named;
 
 		if (image_base(env->root, above, &base, &ignored) < 0 || !base)
 			return NULL;
-		disk.path = base;
-		if (disk_resource_name(&disk, env->root, name, &ignored) == 0 &&
-		    lease_owner(env->root, name, owner, &ignored) == 0 && str_equal(owner, uuid) &&
+		if (has_lease(env, base, uuid, name) &&
 		    orphans_is_named(domain, name, &named, &ignored) == 0 && named)
 			return steal_ptr(base);
 		free(above);
@@ -55,7 +64,12 @@ heal(
 {
 	const bool on = virDomainIsActive(domain) == 1;
 	_free_ char *found = disk->base ? NULL : bare_disks_base(env, domain, uuid, disk->path);
+	char name[LEASE_NAME_SIZE];
 
+	if (disk->ours && has_lease(env, disk->path, uuid, name))
+		return xasprintf("the VM's definition has lost it: `virtx update vm %s`, with what "
+				 "`virtx get vm` shows of it, puts it back while the VM is off",
+		    uuid);
 	if (disk->base || found)
 		return heal_snapshot(disk, disk->base ? disk->base : found, uuid, on);
 	if (disk->ours && on)
@@ -73,17 +87,18 @@ heal(
 	    uuid, disk->target);
 }
 
-void
-bare_disks_explain(
+int
+bare_disks_check(
     const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err)
 {
 	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
 	struct bare_disk *disks = NULL;
-	struct error ignored = { 0 };
 	size_t n = 0, i = 0;
 
-	if (xml)
-		(void)domain_bare_disks_read(xml, env->root, &disks, &n, &ignored);
+	if (!xml)
+		return hypervisor_error(err, 424, "cannot read the XML of VM '%s'", uuid);
+	if (domain_bare_disks_read(xml, env->root, &disks, &n, err) < 0)
+		return -1;
 	while (i < n && !disks[i].ours)
 		i++;
 	if (i < n) {
@@ -93,6 +108,7 @@ bare_disks_explain(
 		    err, 507, "disk '%s' of VM '%s' has no lease: %s", disks[i].path, uuid, what);
 	}
 	domain_bare_disks_free(disks, n);
+	return i < n ? -1 : 0;
 }
 
 int

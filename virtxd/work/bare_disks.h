@@ -24,9 +24,9 @@ int bare_disks_find(const struct work_env *env, virDomainPtr domain, struct reco
  */
 char *bare_disks_base(
     const struct work_env *env, virDomainPtr domain, const char *uuid, const char *path);
-/* Says of a VM whose disk has no lease (507) what else is in the place of its disk, and what heals
- * that, where it is so: a lease that is made anew would be of no use. */
-void bare_disks_explain(
+/* Refuses (507) a VM of whose disks one has no lease in its definition, with what heals that:
+ * libvirt would start it, and nothing would keep another host from starting it as well. */
+int bare_disks_check(
     const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);
 
 #endif

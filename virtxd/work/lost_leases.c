@@ -209,7 +209,7 @@ lost_lease_make(const struct work_env *env, virConnectPtr conn, const struct hos
 	if (owner[0] && strcmp(owner, uuid) != 0)
 		return error_set(
 		    err, 409, "disk '%s' belongs to VM '%s' by now", disk->path, owner);
-	if (lease_discard(env->root, name, uuid, err) < 0 ||
+	if ((health == LEASE_DAMAGED && lease_discard(env->root, name, uuid, err) < 0) ||
 	    lease_undo(env->root, name, uuid, err) < 0 ||
 	    lease_create(env->root, name, uuid, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);

@@ -8,6 +8,7 @@
 #include "disk/seed.h"
 #include "domain/registry.h"
 #include "proto/log.h"
+#include "work/bare_disks.h"
 #include "work/cloud_init.h"
 #include "work/hugepages.h"
 #include "work/hypervisor.h"
@@ -146,6 +147,7 @@ check_needs(const struct vm_boot_request *req, virDomainPtr domain, const struct
     struct error *err)
 {
 	if (storage_check_boot(&req->env, req->uuid, &info->def, err) < 0 ||
+	    bare_disks_check(&req->env, domain, req->uuid, err) < 0 ||
 	    vm_variables_check(&req->env, info, err) < 0 ||
 	    hugepages_check(domain, req->env.host, info, err) < 0)
 		return error_wrap(err, "cannot boot VM '%s'", req->uuid);

@@ -65,9 +65,10 @@ work_vm_create(const void *request, void *result, struct error *err)
 	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
-	if (make(req, conn, &journal, &res->vm, err) == 0 &&
-	    vm_finish(&req->env, conn, &journal, &res->warning, err) == 0)
-		return 0;
+	if (make(req, conn, &journal, &res->vm, err) == 0) {
+		work_stage(WORK_STAGE_DONE);
+		return vm_finish(&req->env, conn, &journal, &res->warning, err);
+	}
 	if (vm_undo(&req->env, conn, &journal, &left) == 0)
 		work_stage(WORK_STAGE_NONE);
 	else

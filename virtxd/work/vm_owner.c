@@ -168,18 +168,24 @@ check_nowhere(const struct vm_owner *owner, const char *uuid, bool foreign, enum
 	    uuid);
 }
 
+int
+vm_owner_check_one(
+    const struct work_env *env, const struct vm_owner *owner, const char *uuid, struct error *err)
+{
+	if (owner->place != VM_PLACE_HERE || !owner->host[0])
+		return 0;
+	return error_set(err, 409,
+	    "VM '%s' is registered under two hosts, '%s' and '%s': one of the two files must go",
+	    uuid, env->host, owner->host);
+}
+
 static int
 check_place(const struct work_env *env, const struct vm_owner *owner, const char *uuid,
     bool foreign, enum vm_want want, struct error *err)
 {
 	switch (owner->place) {
 	case VM_PLACE_HERE:
-		if (!owner->host[0])
-			return 0;
-		return error_set(err, 409,
-		    "VM '%s' is registered under two hosts, '%s' and '%s': one of the two files "
-		    "must go",
-		    uuid, env->host, owner->host);
+		return vm_owner_check_one(env, owner, uuid, err);
 	case VM_PLACE_NOWHERE:
 		return check_nowhere(owner, uuid, foreign, want, err);
 	case VM_PLACE_COMING:
@@ -260,6 +266,7 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
     struct error *err)
 {
 	_domain_info_ struct domain_info info = { 0 };
+	struct error bare = { 0 };
 	struct vm_owner owner;
 
 	if (hypervisor_info(domain, env->root, &info, err) < 0 ||
@@ -272,7 +279,9 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
 		return 0;
 	if (vm_owner_check_disks(env, uuid, &info.def, want, err) == 0)
 		return 0;
-	if (err->status == 507)
-		bare_disks_explain(env, domain, uuid, err);
+	/* What has taken the disk's place says more. */
+	if (err->status == 507 && bare_disks_check(env, domain, uuid, &bare) < 0 &&
+	    bare.status == 507)
+		*err = bare;
 	return -1;
 }

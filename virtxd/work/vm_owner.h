@@ -33,6 +33,9 @@ struct vm_owner {
 /* Looks through registry and journals; holds nothing, so that a VM that moves may have moved on. */
 int vm_owner_find(
     const struct work_env *env, const char *uuid, struct vm_owner *ret, struct error *err);
+/* 409 where two hosts have its file: one of them must go before anything is done to the VM. */
+int vm_owner_check_one(
+    const struct work_env *env, const struct vm_owner *owner, const char *uuid, struct error *err);
 
 /* What a job is about to do. */
 enum vm_want {

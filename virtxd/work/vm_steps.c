@@ -3,6 +3,7 @@
 
 #include <libvirt/virterror.h>
 
+#include "disk/nvram.h"
 #include "domain/domain_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
@@ -10,6 +11,7 @@
 #include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/migration.h"
+#include "work/orphans.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
 #include "work/vm_leases.h"
@@ -24,16 +26,20 @@ journal_clear(struct journal *journal)
 	model_clear(&journal_model, journal);
 }
 
-/* Variables on the shared storage are the VM's, wherever it is. */
+/* Variables on the shared storage are the VM's, wherever it is; those that libvirt did not name
+ * after the domain may be another's. */
 static unsigned int
-undefine_flags(const struct work_env *env, const struct domain_info *info)
+undefine_flags(const struct work_env *env, virDomainPtr domain, const struct domain_info *info)
 {
+	_free_ char *own = nvram_local_path(virDomainGetName(domain));
 	unsigned int flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
 			     VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 			     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
 
-	return flags | (vm_variables_are_local(env, info) ? VIR_DOMAIN_UNDEFINE_NVRAM
-							  : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
+	if (vm_variables_are_local(env, info) &&
+	    (!info->variables || str_equal(info->variables, own)))
+		return flags | VIR_DOMAIN_UNDEFINE_NVRAM;
+	return flags | VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
 }
 
 int
@@ -53,7 +59,7 @@ vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, st
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", uuid);
 	if (hypervisor_info(domain, env->root, &info, err) < 0)
 		return -1;
-	if (virDomainUndefineFlags(domain, undefine_flags(env, &info)) < 0)
+	if (virDomainUndefineFlags(domain, undefine_flags(env, domain, &info)) < 0)
 		return hypervisor_error(err, 424, "cannot undefine VM '%s'", uuid);
 	return 0;
 }
@@ -288,10 +294,28 @@ vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *jo
 	return journal_remove(env->root, env->host, journal->uuid, err);
 }
 
+/* Whether the domain has a disk that an update gave it: under its own name, or under that of a
+ * snapshot or of what another program has put in its place, which leave it its lease. What is not
+ * managed an update neither makes nor undoes. */
+static int
+has_made(const struct work_env *env, virDomainPtr domain, const struct vmdef *def,
+    const struct disk *disk, bool *ret, struct error *err)
+{
+	char name[LEASE_NAME_SIZE];
+
+	*ret = disk->man != DISK_MAN_MODE_MANAGED || vmdef_find_disk(def, disk->path);
+	if (*ret)
+		return 0;
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	return orphans_is_named(domain, name, ret, err);
+}
+
 /*
  * Whether the change that the journal intends has been committed. A create is when libvirt and the
- * registry have the VM, or somebody has booted it; an update when libvirt's definition has what it
- * makes and lacks what it drops; a delete always goes on to its end.
+ * registry have the VM, or somebody has booted it: whatever became of its disks since is somebody's
+ * will. An update is when libvirt's definition has what it makes and lacks what it drops; a delete
+ * always goes on to its end.
  */
 static int
 is_committed(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
@@ -315,8 +339,12 @@ is_committed(const struct work_env *env, virConnectPtr conn, const struct journa
 		return -1;
 	}
 	*ret = true;
-	for (size_t i = 0; i < journal->n_made; i++)
-		*ret = *ret && vmdef_find_disk(&info.def, journal->made[i].path);
+	if (str_equal(journal->op, "VmCreate"))
+		return 0;
+	for (size_t i = 0; *ret && i < journal->n_made; i++) {
+		if (has_made(env, domain, &info.def, &journal->made[i], ret, err) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < journal->n_dropped; i++)
 		*ret = *ret && !vmdef_find_disk(&info.def, journal->dropped[i].path);
 	return 0;
@@ -333,13 +361,15 @@ register_again(const struct work_env *env, virConnectPtr conn, const char *uuid,
 	return vm_register(env, domain, uuid, err);
 }
 
-/* Whether another host has the VM by now: then what this one was about to do to it is over. */
+/* Whether another host has the VM by now: then what this one was about to do to it is over. While
+ * two have it nobody knows. */
 static int
 is_taken(const struct work_env *env, const char *uuid, bool *ret, struct error *err)
 {
 	struct vm_owner owner;
 
-	if (vm_owner_find(env, uuid, &owner, err) < 0)
+	if (vm_owner_find(env, uuid, &owner, err) < 0 ||
+	    vm_owner_check_one(env, &owner, uuid, err) < 0)
 		return -1;
 	*ret = owner.place == VM_PLACE_ELSEWHERE || owner.place == VM_PLACE_COMING;
 	return 0;

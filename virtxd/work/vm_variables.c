@@ -7,6 +7,7 @@
 
 #include "disk/nvram.h"
 #include "proto/log.h"
+#include "proto/uuid.h"
 #include "work/oplog.h"
 
 bool
@@ -38,6 +39,16 @@ vm_variables_are_lost(const struct work_env *env, const struct domain_info *info
 	       oplog_was_on(&info->oplog) && is_missing(named) && is_missing(shared);
 }
 
+/* Named after another VM, beside where this one's are. */
+static bool
+is_anothers(const char *path, const char *own)
+{
+	size_t at = (size_t)(strrchr(own, '/') + 1 - own), suffix = at + UUID_TEXT_SIZE - 1;
+
+	return strlen(path) == strlen(own) && strncmp(path, own, at) == 0 &&
+	       strcmp(path + suffix, own + suffix) == 0 && strcmp(path, own) != 0;
+}
+
 int
 vm_variables_check(const struct work_env *env, const struct domain_info *info, struct error *err)
 {
@@ -45,8 +56,14 @@ vm_variables_check(const struct work_env *env, const struct domain_info *info, s
 	_free_ char *local = nvram_local_path(info->uuid);
 	const char *named = info->variables ? info->variables : local;
 
-	if (info->def.firmware != FIRMWARE_TYPE_UEFI || named[0] != '/' ||
-	    nvram_check(is_missing(named) ? shared : named, err) == 0)
+	if (info->def.firmware != FIRMWARE_TYPE_UEFI || named[0] != '/')
+		return 0;
+	if (is_anothers(named, shared))
+		return error_set(err, 422,
+		    "VM '%s' names '%s' for its UEFI variables, which are another's: take the "
+		    "element <nvram> out with 'virsh edit %s', and the VM starts with new ones",
+		    info->uuid, named, info->uuid);
+	if (nvram_check(is_missing(named) ? shared : named, err) == 0)
 		return 0;
 	error_wrap(err, "the UEFI variables of VM '%s'", info->uuid);
 	error_append(

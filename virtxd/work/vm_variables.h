@@ -13,7 +13,8 @@ bool vm_variables_are_local(const struct work_env *env, const struct domain_info
 /* Whether it has run with UEFI variables, and the file of them is not where it was, nor on the
  * storage. */
 bool vm_variables_are_lost(const struct work_env *env, const struct domain_info *info);
-/* 422, with what to do, for a file that is too short to be the VM's variables. */
+/* 422, with what to do, for a file of the shared storage that is another VM's, and for one that is
+ * too short to be the VM's variables. */
 int vm_variables_check(
     const struct work_env *env, const struct domain_info *info, struct error *err);
 /* The VM is deleted: its variables go with it, wherever they are. */
