@@ -129,6 +129,28 @@ def test_warning(lab1, host):
     delete(host, uuid)
 
 
+def test_given_up(lab1, host):
+    """What the next update would let go of in another way is not said to be tried again: it is left, and told."""
+    definition = vmdef("given", disks=[disk("/vms/ds/goes.raw", size=1)])
+    uuid = create(host, definition)
+    host.run(["chattr", "+i", "/vms/ds/goes.raw"])
+    try:
+        leave(host, uuid, definition)
+        answer = wait_for("the VM to be free", lambda: (answer := update(
+            host, uuid, {**definition, "disks": [], "vlanid": 7}, storage=False)).status != 409 and answer, 60)
+    finally:
+        host.run(["chattr", "-i", "/vms/ds/goes.raw"])
+    assert answer.status == 200 and "it is tried again" not in answer.headers["Warning"]
+    assert "disk '/vms/ds/goes.raw', which an update took from the VM, could not be let go of yet, and is left: " \
+        "'virtx repair' shows it" in answer.headers["Warning"]
+    lock = f"{lab1.vms}/lock/{hashlib.md5(b'goes.raw').hexdigest()}"
+    os.utime(lock, (0, 0))
+    assert [item["kind"] for item in repair(host, apply=False)] == ["lease-without-disk"]
+    wait_for("the repair", lambda: [i["done"] for i in repair(host, apply=True)] == [True], 30)
+    os.unlink(f"{lab1.vms}/ds/goes.raw")
+    delete(host, uuid)
+
+
 def not_busy(host, uuid, definition):
     """Update once no other job has the VM."""
     return wait_for("the VM to be free", lambda: (answer := update(host, uuid, definition)).status != 409 and answer, 60)

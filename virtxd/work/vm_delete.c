@@ -50,6 +50,7 @@ plan(const struct vm_delete_request *req, virDomainPtr domain, const struct doma
 	journal->uuid = xstrdup(req->uuid);
 	journal->deletestorage = req->deletestorage;
 	journal->ts = now_ms();
+	vm_carry_over(&req->env, journal, NULL, warning);
 	for (size_t i = 0; !info->foreign && (disk = vmdef_disk(&info->def, i)); i++) {
 		struct error ignored = { 0 };
 		char owner[37];
@@ -61,7 +62,6 @@ plan(const struct vm_delete_request *req, virDomainPtr domain, const struct doma
 			drop_disk(journal, disk);
 		drop_base(req, domain, disk, journal, warning);
 	}
-	vm_carry_over(&req->env, journal, NULL);
 }
 
 int

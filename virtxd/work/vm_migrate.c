@@ -217,6 +217,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	int64_t ts;
 	int r;
 
+	vm_carry_over(&req->env, &journal, NULL, &res->warning);
 	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;

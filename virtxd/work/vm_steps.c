@@ -249,15 +249,32 @@ vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *
 	return journal_remove(env->root, env->host, journal->uuid, err);
 }
 
+/* Nobody remembers it any more; what is said of its being tried again is so no longer. */
+static void
+tell_given_up(const struct journal *old, char **warning)
+{
+	str_set(warning, NULL);
+	for (size_t i = 0; i < old->n_dropped; i++)
+		vm_add_warning(warning,
+		    "disk '%s', which an update took from the VM, could not be let go of yet, and "
+		    "is left: 'virtx repair' shows it",
+		    old->dropped[i].path);
+}
+
 void
-vm_carry_over(const struct work_env *env, struct journal *journal, const struct vmdef *def)
+vm_carry_over(
+    const struct work_env *env, struct journal *journal, const struct vmdef *def, char **warning)
 {
 	_journal_ struct journal old = { 0 };
 	struct error ignored = { 0 };
 
 	if (journal_load(env->root, env->host, journal->uuid, &old, &ignored) < 0 ||
-	    !str_equal(old.op, "VmUpdate") || old.deletestorage != journal->deletestorage)
+	    !str_equal(old.op, "VmUpdate") || old.n_dropped == 0)
 		return;
+	if (str_equal(journal->op, "VmMigrate") || old.deletestorage != journal->deletestorage) {
+		tell_given_up(&old, warning);
+		return;
+	}
 	for (size_t i = 0; i < old.n_dropped; i++) {
 		if (!def || !vmdef_find_disk(def, old.dropped[i].path))
 			model_copy(&disk_model,

@@ -50,8 +50,10 @@ char *vm_xml(virDomainPtr domain, const char *uuid, struct error *err);
 int vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     char **warning, struct error *err);
 /* What an earlier update could not let go of becomes the matter of this journal, but for what def
- * has (NULL: nothing), and for what would be let go of in another way: that a repair finds. */
-void vm_carry_over(const struct work_env *env, struct journal *journal, const struct vmdef *def);
+ * has (NULL: nothing). What would be let go of in another way, or not by this host, is left for a
+ * repair, which *warning says instead of what it said before. */
+void vm_carry_over(
+    const struct work_env *env, struct journal *journal, const struct vmdef *def, char **warning);
 /* Undoes a create or the new disks of an update, as far as they came. The journal goes last, so
  * that what fails is tried again. */
 int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *journal,

@@ -106,7 +106,7 @@ keep_disks(const struct vm_update_request *req, struct vmdef *def, const struct 
 
 static int
 plan(const struct vm_update_request *req, const struct vmdef *old, struct journal *journal,
-    struct error *err)
+    char **warning, struct error *err)
 {
 	const struct disk *disk;
 
@@ -124,7 +124,7 @@ plan(const struct vm_update_request *req, const struct vmdef *old, struct journa
 			model_copy(&disk_model,
 			    model_append(&journal->dropped, &journal->n_dropped), disk);
 	}
-	vm_carry_over(&req->env, journal, &req->def);
+	vm_carry_over(&req->env, journal, &req->def, warning);
 	return 0;
 }
 
@@ -239,7 +239,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (r == 0)
 		r = edit(req, conn, &def, xml, &edited, err);
 	if (r == 0)
-		r = plan(req, &info.def, &journal, err);
+		r = plan(req, &info.def, &journal, &res->warning, err);
 	if (r == 0) {
 		work_stage(WORK_STAGE_BEGUN);
 		r = journal_save(req->env.root, req->env.host, &journal, err);
