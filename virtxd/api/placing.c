@@ -20,8 +20,9 @@
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
-#define HOSTS_MAX     8	  /* that may refuse for good until the request is given up */
-#define STALE_MAX     24  /* refusals by news; after these the host is asked to overlook them */
+#define HOSTS_MAX     8	 /* that may refuse for good until the request is given up */
+#define STALE_MAX     24 /* refusals by news; after these the host is asked to overlook them */
+#define FIGURE_MAX    (INT64_C(1) << 40)
 #define ATTEMPTS_MAX  32  /* all together, whoever refuses and however */
 #define STALE_PERCENT 1	  /* so much less memory of all is news */
 #define WHY_MAX	      500 /* bytes of a reason that is passed on */
@@ -115,13 +116,22 @@ exclude(struct placing *placing, const char *host, const char *why)
 	    (struct placement_excluded){ xstrdup(host), xstrdup(why) };
 }
 
+/* More than any host has of anything; what is reckoned with such figures does not overflow. */
+static bool
+is_figure(int64_t figure)
+{
+	return figure >= -FIGURE_MAX && figure <= FIGURE_MAX;
+}
+
 void
 placing_take_refusal(struct api *api, const char *host, const char *refused)
 {
 	struct host_figures figures;
 
 	if (sscanf(refused, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &figures.vms,
-		&figures.vcpus, &figures.memory, &figures.hp) == 4)
+		&figures.vcpus, &figures.memory, &figures.hp) == 4 &&
+	    is_figure(figures.vms) && is_figure(figures.vcpus) && is_figure(figures.memory) &&
+	    is_figure(figures.hp))
 		inventory_take_figures(api->inventory, host, &figures);
 }
 
