@@ -182,8 +182,9 @@ class Machine:
         try:
             return qemu.agent(self.path("agent"), command, timeout, **arguments)
         except (OSError, ValueError) as error:
-            raise LabError(f"{self.name}: the agent does not answer to {command}: {error!r}; its console ends with\n"
-                           + tail(self.path("console"))) from None
+            said = "its console" if self.process() else "its QEMU is gone, whose log"
+            raise LabError(f"{self.name}: the agent does not answer to {command}: {error!r}; {said} ends with\n"
+                           + tail(self.path("console" if self.process() else "log"))) from None
 
     def answers(self):
         """Whether commands can be run in the machine."""

@@ -74,7 +74,8 @@ def command(machine, image, now, incoming):
             "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
             "-chardev", f"file,path={machine.path('console')},append=on,id=console", "-serial", "chardev:console",
             "-qmp", f"unix:{machine.path('monitor')},server=on,wait=off",
-            "-pidfile", machine.path("pid"), "-daemonize"]
+            # With a log for something QEMU keeps its stderr, and writes there what it dies of.
+            "-d", "unimp", "-D", machine.path("log"), "-pidfile", machine.path("pid"), "-daemonize"]
     for i, network in enumerate(net.NETWORKS):
         argv += ["-netdev", f"tap,id={network},ifname={net.tap(machine.n, network)},script=no,downscript=no",
                  "-device", f"virtio-net-pci,netdev={network},mac=52:54:00:78:{i:02x}:{machine.n:02x},romfile="]
