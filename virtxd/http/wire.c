@@ -108,6 +108,18 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		wire->ops->late(wire, wire->call);
 }
 
+/* Whether closing it aborts it. Whoever ends a connection in an orderly way keeps its port for a
+ * minute: where a peer's answers are of no use, again and again, connect() would have none left,
+ * and take milliseconds to find one. */
+static void
+set_abortive(const struct wire *wire, bool on)
+{
+	const struct linger linger = { .l_onoff = on, .l_linger = 0 };
+
+	(void)setsockopt(bufferevent_getfd(evhttp_connection_get_bufferevent(wire->evcon)),
+	    SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 /* evhttp tells neither that a connection stands nor why it does not. */
 static void
 on_connecting(struct bufferevent *bev, short what, void *arg)
@@ -118,6 +130,7 @@ on_connecting(struct bufferevent *bev, short what, void *arg)
 		wire->errnum = errno;
 	if (what & BEV_EVENT_CONNECTED) {
 		wire->connected = true;
+		set_abortive(wire, true);
 		event_del(wire->timer);
 	}
 	wire->on_event(bev, what, wire->evcon);
@@ -299,6 +312,7 @@ wire_get(struct wires *wires, const char *addr, uint16_t port, bool fresh, int c
 
 	if (wire) {
 		set_state(wire, WIRE_BUSY);
+		set_abortive(wire, true);
 		event_del(wire->timer);
 	} else {
 		wire = wire_new(wires, addr, port);
@@ -415,6 +429,7 @@ wire_done(struct wire *wire)
 		set_state(wire, WIRE_DEAD);
 		return;
 	}
+	set_abortive(wire, false);
 	set_state(wire, WIRE_IDLE);
 	event_add(wire->timer, &idle);
 }
