@@ -227,6 +227,38 @@ test_stream(void **state)
 	assert_int_equal(event_streams_count(f->streams), 1);
 }
 
+/* What is wanted is sent, whatever comes behind it in the same turn. */
+static void
+test_filtered(void **state)
+{
+	struct fixture *f = *state;
+	_free_ char *first = id_text(f, 0);
+	struct kept *k = &f->kept[0];
+
+	*k = (struct kept){ .req = { .send = kept_send,
+				.stream = &kept_stream,
+				.client = "10.0.0.1",
+				.query = "type=operation",
+				.last_event_id = "" } };
+	event_streams_add(f->streams, &k->req);
+	make_operations(f, 1);
+	inventory_set_host(f->inventory, HOST, "h2", CSTATE_ACTIVE);
+	turn(f);
+	assert_non_null(strstr(str_or_empty(k->out.data), "event: operation"));
+	assert_null(strstr(k->out.data, "event: host"));
+
+	/* The same of what is sent again. */
+	k = &f->kept[1];
+	*k = (struct kept){ .req = { .send = kept_send,
+				.stream = &kept_stream,
+				.client = "10.0.0.1",
+				.query = "type=operation",
+				.last_event_id = first } };
+	event_streams_add(f->streams, &k->req);
+	turn(f);
+	assert_non_null(strstr(str_or_empty(k->out.data), "event: operation"));
+}
+
 static void
 test_reset(void **state)
 {
@@ -328,6 +360,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_filtered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),

@@ -86,6 +86,9 @@ stream_flush(struct stream *stream)
 		stream->full = request_write(stream->req, out.data, out.len) > UNSENT_MAX;
 		buffer_clear(&out);
 	}
+	/* The last ones were not wanted. */
+	if (out.len > 0)
+		stream->full = request_write(stream->req, out.data, out.len) > UNSENT_MAX;
 	return true;
 }
 
