@@ -16,6 +16,7 @@
 #include "api/context.h"
 #include "api/events.h"
 #include "api/lag.h"
+#include "api/listing.h"
 #include "api/maintainer.h"
 #include "api/metrics.h"
 #include "cluster.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct events *events;
 	struct event_streams *streams;
 	struct lag *lag;
+	struct listings *listings;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
@@ -439,6 +441,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->events = events_new(daemon->inventory, daemon->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = lag_new(daemon->base);
+	daemon->listings = listings_new(daemon->base, daemon->inventory);
 	daemon->peers = peers_new(daemon->base, address_refusal);
 	daemon->forwarder = forwarder_new(
 	    daemon->peers, config, daemon->inventory, daemon->operations, find_address, daemon);
@@ -454,6 +457,7 @@ start(struct daemon *daemon, struct error *err)
 		.keeper = daemon->keeper,
 		.streams = daemon->streams,
 		.lag = daemon->lag,
+		.listings = daemon->listings,
 		.outside = on_metrics,
 		.outside_arg = daemon,
 		.ready = on_ready,
@@ -494,6 +498,7 @@ stop(struct daemon *daemon)
 	relay_free(daemon->relay);
 	event_streams_free(daemon->streams);
 	lag_free(daemon->lag);
+	listings_free(daemon->listings);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
 	forwarder_free(daemon->forwarder);

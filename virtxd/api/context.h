@@ -20,6 +20,7 @@ struct event_base;
 struct maintainer;
 struct event_streams;
 struct lag;
+struct listings;
 struct metrics_outside;
 struct request;
 struct room;
@@ -43,6 +44,7 @@ struct api {
 	struct keeper *keeper;
 	struct event_streams *streams;
 	struct lag *lag;
+	struct listings *listings;
 	/* Fills in what those above know. */
 	void (*outside)(void *arg, struct metrics_outside *ret);
 	void *outside_arg;

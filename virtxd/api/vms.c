@@ -26,7 +26,6 @@ void
 api_vm_list(struct api *api, struct request *req)
 {
 	struct vm_list_options options = { 0 };
-	struct vm_list list = { 0 };
 	_free_ char *missing = NULL;
 	struct list_page page = { 0 };
 	struct error err = { 0 };
@@ -36,10 +35,8 @@ api_vm_list(struct api *api, struct request *req)
 	} else if (known_check(api, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
-		inventory_list_vms(api->inventory, &options.filter, &page, &list);
-		listing_reply(api->base, req, &vm_list_model, &list, missing);
+		listing_reply(api->listings, req, &options, &page, missing);
 	}
-	model_clear(&vm_list_model, &list);
 	model_clear(&vm_list_options_model, &options);
 }
 
