@@ -531,6 +531,36 @@ test_written_off(void **state)
 	assert_int_equal(errno, ESRCH);
 }
 
+/* A user's job that waits for one of virtxd's own is told when that is written off, and is not done
+ * whenever that ends. */
+static void
+test_waits_for_written_off(void **state)
+{
+	_close_ int note = open(fixture->fifo, O_RDWR | O_CLOEXEC);
+	struct jobs_stats stats;
+	struct error err;
+	pid_t pid;
+
+	assert_true(note >= 0);
+	assert_non_null(start_for("", 0, WORK_VM_PAUSE, fixture->fifo, VM, &err));
+	assert_non_null(start(1, WORK_VM_BOOT, "", VM, &err));
+	wait_done(1);
+	assert_int_equal(fixture->out[1].err.status, 409);
+	assert_non_null(strstr(fixture->out[1].err.detail, "was killed and is still there"));
+	wait_done(0);
+	jobs_get_stats(fixture->jobs, &stats);
+	assert_int_equal(stats.queued, 0);
+	assert_null(start(2, WORK_VM_BOOT, "", VM, &err));
+	assert_int_equal(err.status, 409);
+
+	assert_int_equal(read(note, &pid, sizeof(pid)), sizeof(pid));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	wait_stuck(0);
+	assert_int_equal(fixture->out[1].calls, 1);
+	while (kill(pid, 0) == 0)
+		event_base_loop(fixture->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 static void
 test_flood(void **state)
 {
@@ -657,6 +687,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_leaves_helper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_eof_before_exit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_written_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_for_written_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue, setup, teardown),

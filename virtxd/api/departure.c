@@ -243,6 +243,8 @@ on_room(void *arg, const struct error *cause)
 		pass_over(departure, cause);
 	} else if (start_job(departure, &err) < 0) {
 		departure->idle = true;
+		/* It is this host's fault, not the target's. */
+		departure->target[0] = '\0';
 		action_fail(departure->action, &err);
 	}
 }
@@ -273,6 +275,8 @@ on_refused(void *arg, const struct error *err)
 	if (!departure->chosen || !str_equal(err->host, departure->target) ||
 	    (err->status != 422 && err->status != 503)) {
 		departure->idle = true;
+		if (err->status == 503 && str_empty(err->host))
+			departure->target[0] = '\0';
 		return false;
 	}
 	room_end(steal_ptr(departure->room), true);

@@ -325,6 +325,19 @@ next(struct maintainer *maintainer)
 
 /* The record is kept */
 
+/* An earlier change that was accepted, and had still to wait for the one before it. */
+static void
+end_overtaken(struct maintainer *maintainer, const char *operation)
+{
+	struct error err = { 0 };
+
+	if (str_empty(operation) || str_equal(operation, maintainer->record.now.operation) ||
+	    (maintainer->phase != PHASE_IDLE && str_equal(operation, maintainer->operation)))
+		return;
+	error_set(&err, 424, "it was overtaken before it began");
+	operations_finish(maintainer->api->operations, operation, NULL, &err);
+}
+
 static void
 transition_done(struct maintainer *maintainer, const struct error *err)
 {
@@ -347,6 +360,7 @@ transition_done(struct maintainer *maintainer, const struct error *err)
 			request_reply_error(change.req, err);
 		return;
 	}
+	end_overtaken(maintainer, change.before.operation);
 	model_clear(&maintenance_model, &change.before);
 	log_info("api", "this host is %s maintenance", is_on(maintainer) ? "in" : "out of");
 	announce(maintainer);

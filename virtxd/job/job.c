@@ -102,6 +102,56 @@ job_on_progress(void *arg, int percent, enum work_stage stage)
 		job->progress(job->arg, percent, stage);
 }
 
+/* The started job of this VM, NULL for none. */
+static struct job *
+jobs_find_started(const struct jobs *jobs, const char *vm)
+{
+	struct job *job;
+
+	TAILQ_FOREACH (job, &jobs->started, link) {
+		if (vm[0] && strcmp(job->vm, vm) == 0)
+			return job;
+	}
+	return NULL;
+}
+
+/* Says that a job which was written off is in the way. */
+static int
+refuse_stuck(const struct job *stuck, struct error *err)
+{
+	error_set(err, 409, "the VM is busy: process %d of job '%s' was killed and is still there",
+	    (int)child_pid(stuck->child), stuck->work->name);
+	snprintf(err->vm, sizeof(err->vm), "%s", stuck->vm);
+	snprintf(err->operation, sizeof(err->operation), "%s", stuck->operation);
+	return -1;
+}
+
+/* A user's job that waits for one that may never end is not done when nobody expects it any more.
+ */
+static void
+jobs_fail_waiting(struct jobs *jobs, const struct job *stuck)
+{
+	struct job *job, *next;
+
+	for (job = TAILQ_FIRST(&jobs->waiting); stuck->vm[0] && job; job = next) {
+		job_done done = job->done;
+		void *arg = job->arg;
+		struct error err = { 0 };
+
+		next = TAILQ_NEXT(job, link);
+		if (strcmp(job->vm, stuck->vm) != 0)
+			continue;
+		refuse_stuck(stuck, &err);
+		TAILQ_REMOVE(&jobs->waiting, job, link);
+		jobs->stats.queued--;
+		jobs->stats.failed++;
+		job_free(job);
+		done(arg, NULL, &err);
+		/* Anything may have happened in there. */
+		next = TAILQ_FIRST(&jobs->waiting);
+	}
+}
+
 static void
 job_on_stuck(void *arg)
 {
@@ -113,6 +163,7 @@ job_on_stuck(void *arg)
 	job->stuck = true;
 	job->jobs->stats.stuck++;
 	job->jobs->stats.killed++;
+	jobs_fail_waiting(job->jobs, job);
 	job_tell(job, job->child, job->done, job->arg);
 }
 
@@ -127,6 +178,7 @@ job_on_ended(void *arg)
 		log_info("job", "process %d of job '%s', which was written off, is gone",
 		    (int)child_pid(job->child), job->work->name);
 		jobs->stats.stuck--;
+		event_active(jobs->kick, EV_TIMEOUT, 1);
 		job_free(job);
 		return;
 	}
@@ -157,19 +209,6 @@ job_spawn(struct job *job, struct error *err)
 	jobs->stats.running++;
 	jobs->stats.started++;
 	return 0;
-}
-
-/* The started job of this VM, NULL for none. */
-static struct job *
-jobs_find_started(const struct jobs *jobs, const char *vm)
-{
-	struct job *job;
-
-	TAILQ_FOREACH (job, &jobs->started, link) {
-		if (vm[0] && strcmp(job->vm, vm) == 0)
-			return job;
-	}
-	return NULL;
 }
 
 /* The first that waits for nothing but room. */
@@ -326,15 +365,14 @@ jobs_check_vm(const struct jobs *jobs, const char *vm, struct error *err)
 {
 	const struct job *other = str_empty(vm) ? NULL : jobs_find_vm(jobs, vm);
 
-	if (!other || job_is_internal(other))
+	if (!other)
 		return 0;
 	if (other->stuck)
-		error_set(err, 409,
-		    "the VM is busy: process %d of job '%s' was killed and is still there",
-		    (int)child_pid(other->child), other->work->name);
-	else
-		error_set(err, 409, "another operation on this VM is under way: job '%s'",
-		    other->work->name);
+		return refuse_stuck(other, err);
+	if (job_is_internal(other))
+		return 0;
+	error_set(
+	    err, 409, "another operation on this VM is under way: job '%s'", other->work->name);
 	snprintf(err->vm, sizeof(err->vm), "%s", vm);
 	snprintf(err->operation, sizeof(err->operation), "%s", other->operation);
 	return -1;

@@ -277,11 +277,13 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 {
 	struct keeper *keeper = arg;
 
-	if (!vm->local)
-		return;
-	if (gone || is_off(vm->vm.runinfo.runstate))
+	/* A shutdown goes on where the VM has moved meanwhile. */
+	if (is_off(vm->vm.runinfo.runstate) || (gone && vm->local))
 		operations_finish_vm(keeper->operations, vm->vm.uuid, "the VM is off");
-	if (!gone)
+	else if (gone)
+		operations_finish_vm(
+		    keeper->operations, vm->vm.uuid, "no host has the VM any more");
+	if (vm->local && !gone)
 		suspect(keeper, vm);
 }
 

@@ -37,7 +37,7 @@ const struct work works[WORK_N] = {
 	[WORK_VM_UPDATE] = { "vm-update", "change a VM, and make and drop its disks",
 	    &vm_update_request_model, &vm_result_model, 6 * 3600, false, work_vm_update },
 	[WORK_VM_DELETE] = { "vm-delete", "delete a VM, and its storage where asked",
-	    &vm_delete_request_model, &vm_result_model, 3600, false, work_vm_delete },
+	    &vm_delete_request_model, &vm_result_model, 6 * 3600, false, work_vm_delete },
 	[WORK_VM_BOOT] = { "vm-boot", "start a VM", &vm_boot_request_model, &vm_result_model, 600,
 	    false, work_vm_boot },
 	[WORK_VM_SHUTDOWN] = { "vm-shutdown", "ask a VM to shut down, or end it",
