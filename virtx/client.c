@@ -29,6 +29,7 @@ struct attempt {
 	struct event *timer;
 	int64_t deadline; /* monotonic_ms() */
 	enum evhttp_request_error failure;
+	bool interim; /* a 1xx came */
 	bool connected;
 	bool done;
 	bool failed;
@@ -153,12 +154,15 @@ static int
 on_head(struct evhttp_request *request, void *arg)
 {
 	struct attempt *attempt = arg;
-
+	int status = evhttp_request_get_response_code(request);
 	const char *type =
 	    evhttp_find_header(evhttp_request_get_input_headers(request), "Content-Type");
 
-	if (evhttp_request_get_response_code(request) != 200 ||
-	    !answer_is_of_type(type, ROUTE_EVENTS))
+	/* evhttp would go on to the next head without end. */
+	attempt->interim = status < 200;
+	if (attempt->interim)
+		return -1;
+	if (!attempt->stream || status != 200 || !answer_is_of_type(type, ROUTE_EVENTS))
 		return 0;
 	attempt->stream->begun = true;
 	arm_silence(attempt);
@@ -186,6 +190,19 @@ on_connect(struct bufferevent *bev, short what, void *arg)
 	else if (what & BEV_EVENT_CONNECTED)
 		attempt->connected = true;
 	attempt->on_connect(bev, what, attempt->connection);
+}
+
+/* evhttp bounds the head and the body, but not what announces a piece of it. */
+static void
+on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (attempt->done || evbuffer_get_length(input) <= CLIENT_ANSWER_MAX + CLIENT_HEADERS_MAX)
+		return;
+	attempt->failure = EVREQ_HTTP_DATA_TOO_LONG;
+	attempt->failed = attempt->done = true;
+	event_base_loopbreak(attempt->base);
 }
 
 static void
@@ -218,6 +235,10 @@ attempt_error(const struct attempt *attempt, const char *address, struct error *
 		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: no %s within %d s", address,
 		    client->server.port, attempt->connected ? "answer" : "connection",
 		    client->timeout);
+	if (attempt->interim)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "%s port %u: the server sends what is no answer (HTTP 1xx)", address,
+		    client->server.port);
 	if (!attempt->connected) {
 		if (attempt->errnum > 0)
 			return error_errno(err, CLIENT_ERROR_STATUS, attempt->errnum,
@@ -250,11 +271,9 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	evhttp_add_header(headers, "Connection", "close");
 	if (client->async && route->method != METHOD_GET)
 		evhttp_add_header(headers, "Prefer", "respond-async");
-	if (attempt->stream) {
-		evhttp_request_set_header_cb(request, on_head);
-		if (!str_empty(attempt->stream->last_event_id))
-			evhttp_add_header(headers, "Last-Event-ID", attempt->stream->last_event_id);
-	}
+	evhttp_request_set_header_cb(request, on_head);
+	if (attempt->stream && !str_empty(attempt->stream->last_event_id))
+		evhttp_add_header(headers, "Last-Event-ID", attempt->stream->last_event_id);
 	if (len > 0)
 		evhttp_add_header(headers, "Content-Type", "application/json");
 	if (len > 0 || route->method != METHOD_GET)
@@ -315,6 +334,8 @@ call_address(struct attempt *attempt, const char *address, const struct route *r
 		bev = evhttp_connection_get_bufferevent(attempt->connection);
 		bufferevent_getcb(bev, NULL, NULL, &attempt->on_connect, NULL);
 		bufferevent_setcb(bev, NULL, NULL, on_connect, attempt);
+		if (!evbuffer_add_cb(bufferevent_get_input(bev), on_input, attempt))
+			abort();
 		event_base_dispatch(attempt->base);
 	}
 	evhttp_connection_free(attempt->connection);

@@ -154,6 +154,8 @@ def test_warnings(server):
     (b"SSH-2.0-OpenSSH\r\n\r\n", "too long or not HTTP"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 67108865\r\n\r\n", "the answer is too long"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000, "too long"),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "sends what is no answer (HTTP 1xx)"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * (65 << 20), "the answer is too long"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[1,2", "the server's answer"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"items\": [{}, 1]", "the server's answer"),
 ])
