@@ -115,12 +115,17 @@ def run(h1, h2, kind, *words):
     return most - before, worst(healthz.times), lines
 
 
+def closing(h1, h2):
+    """The connections to h2 whose ports h1 cannot use yet for others."""
+    return len(h1.run(["ss", "-Htan", "state", "time-wait", "dst", h2.addr]).stdout.splitlines())
+
+
 @pytest.mark.parametrize("kind", [kind for kind in ANSWERS if kind != "refuses"])
 def test_answers(lab2, kind):
     h1, h2 = lab2.hosts
     growth, slowest, lines = run(h1, h2, kind, "GET", f"/hosts/{h2.uuid}", str(CLIENTS))
     assert growth <= GROWTH_KIB and slowest < HEALTHZ_S * PATIENCE and lines <= LOG_LINES
-    assert h1.alive("virtxd")
+    assert h1.alive("virtxd") and closing(h1, h2) < 200
 
 
 def test_refuses_for_ever(lab2):
@@ -168,10 +173,10 @@ def test_more_vms_than_there_are(lab2):
 
 
 def test_large_pages_without_end(lab2):
-    """What a host lists is bounded in bytes, too: here a page has one VM of 4 MiB."""
+    """What a host lists is bounded in bytes, too: here a page has one VM of 1 MiB."""
     h1, h2 = lab2.hosts
     h2.serf("tags", "-set", "virtx=1", "-set", "api=8080/http")
-    server = start(h2, "vms", h2.addr, "8080", h2.uuid, str(MANY_VMS), str(4 << 20))
+    server = start(h2, "vms", h2.addr, "8080", h2.uuid, str(MANY_VMS), str(1 << 20))
     try:
         wait_listens(h1, h2)
         before = most = rss_kib(h1)
@@ -183,7 +188,7 @@ def test_large_pages_without_end(lab2):
             if "its list takes more than" in h1.log("virtxd") or time.monotonic() > end:
                 break
         print(f"\n{most - before:+} KiB")
-        assert "its list takes more than" in h1.log("virtxd") and most - before <= 3 * GROWTH_KIB
+        assert "its list takes more than" in h1.log("virtxd") and most - before <= GROWTH_KIB
     finally:
         server.kill()
         server.wait()

@@ -326,7 +326,8 @@ check_news(struct api *api, const struct request *req, const struct vmdef *def,
 	int64_t memory = def->memory.hp ? figures->hp : figures->memory;
 	int64_t vms, mib;
 
-	if (sscanf(req->placed, "%" SCNd64 " %" SCNd64, &vms, &mib) != 2)
+	if (sscanf(req->placed, "%" SCNd64 " %" SCNd64, &vms, &mib) != 2 || !is_figure(vms) ||
+	    !is_figure(mib))
 		return 0;
 	if (figures->vms <= vms && memory >= mib - total * STALE_PERCENT / 100)
 		return 0;

@@ -137,7 +137,7 @@ walk_table(const struct walk *walk, uint64_t offset, struct error *err)
 
 	if (check_end(walk, offset, "it has a table", err) < 0)
 		return -1;
-	if (now_ms() > walk->deadline)
+	if (monotonic_ms() > walk->deadline)
 		return error_set(
 		    err, 422, "its tables take more than %d s to look at", WALK_MS / 1000);
 	n = pread(walk->fd, walk->table, size, (off_t)offset);
@@ -183,7 +183,7 @@ qcow2_check_whole(int fd, struct error *err)
 {
 	struct header header = { 0 };
 	_free_ uint64_t *table = NULL;
-	struct walk walk = { .fd = fd, .deadline = now_ms() + WALK_MS };
+	struct walk walk = { .fd = fd, .deadline = monotonic_ms() + WALK_MS };
 	uint64_t features;
 	struct stat st;
 

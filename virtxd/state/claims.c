@@ -117,9 +117,9 @@ is_proven(const struct vm_entry *entry)
 	case TESTIMONY_MUTE:
 		return true;
 	case TESTIMONY_HAS:
-		/* A host says of itself what it likes: it gets no VM from one that lists it, but for
-		 * what is expected. Who has the leases takes the VM over in the registry, and the
-		 * other one lists it no more. */
+		/* A host says of itself what it likes: it gets no VM from one that lists it, but
+		 * for what is expected. Who has the leases takes the VM over in the registry, and
+		 * the other one lists it no more. */
 		return runs && here == VMRUNSTATE_MIGRATING;
 	case TESTIMONY_NONE:
 	default:
