@@ -79,14 +79,16 @@ __wrap_job_start(struct jobs *jobs, enum work_id id, const void *request, const 
 }
 
 static bool
-able(void *arg)
+able(void *arg, uint64_t *mark)
 {
+	*mark = 7;
 	return fixture.able;
 }
 
 static void
-healed(void *arg, void *result, const struct error *err)
+healed(void *arg, uint64_t mark, void *result, const struct error *err)
 {
+	assert_int_equal(mark, 7);
 	fixture.n_healed++;
 }
 

@@ -19,6 +19,7 @@ struct inquiry {
 	struct event *timer;
 	int64_t due;	     /* monotonic ms */
 	bool running;	     /* vm-heal is */
+	uint64_t mark;	     /* the point in time from which it looks */
 	struct error last;   /* why it is not known yet */
 	inquiry_found found; /* NULL once it was called: vm-heal is still at it */
 	void *arg;
@@ -79,7 +80,7 @@ heal_done(void *arg, void *result, const struct error *err)
 
 	inquiry->running = false;
 	event_del(inquiry->timer);
-	inquiry->owner->ops->healed(inquiry->owner->arg, result, err);
+	inquiry->owner->ops->healed(inquiry->owner->arg, inquiry->mark, result, err);
 	if (result || !inquiry->found) {
 		tell(inquiry, result);
 		inquiry_free(inquiry);
@@ -107,7 +108,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		tell(inquiry, NULL);
 		return;
 	}
-	if (!owner->ops->able(owner->arg)) {
+	if (!owner->ops->able(owner->arg, &inquiry->mark)) {
 		error_set(&inquiry->last, 503, "libvirt or the storage is not there");
 		try_again(inquiry);
 		return;

@@ -16,10 +16,11 @@ struct inquiries;
 typedef void (*inquiry_found)(void *arg, struct vm_result *res, const struct error *err);
 
 struct inquiry_ops {
-	/* Whether libvirt and the storage are there to be asked. */
-	bool (*able)(void *arg);
-	/* Told of each run of vm-heal that has ended, before who asked. */
-	job_done healed;
+	/* Whether libvirt and the storage are there to be asked; and the point in time from which
+	 * a job looks that is started now. */
+	bool (*able)(void *arg, uint64_t *mark);
+	/* Told of each run of vm-heal that has ended, before who asked, with that point. */
+	void (*healed)(void *arg, uint64_t mark, void *result, const struct error *err);
 };
 /* All are borrowed. */
 struct inquiries *inquiries_new(struct event_base *base, struct jobs *jobs,

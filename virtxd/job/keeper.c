@@ -2,6 +2,7 @@
 #include "job/keeper.h"
 
 #include <event2/event.h>
+#include <sys/queue.h>
 
 #include "job/guard.h"
 #include "job/newcomers.h"
@@ -35,6 +36,7 @@ struct keeper {
 	struct guard *guard;
 	struct newcomers *newcomers;
 	struct inquiries *inquiries;
+	LIST_HEAD(, heal) heals; /* runs of vm-heal that nobody asked for */
 	bool vms_known;
 	struct slot probe, collect, refresh, inspect, reconcile;
 	struct uuid_set changed, wounded;
@@ -170,7 +172,7 @@ is_wounded(const struct inventory_vm *view)
 }
 
 static void
-heal_done(void *arg, void *result, const struct error *err)
+healed(void *arg, uint64_t mark, void *result, const struct error *err)
 {
 	struct keeper *keeper = arg;
 	static struct log_limit limit;
@@ -187,11 +189,30 @@ heal_done(void *arg, void *result, const struct error *err)
 		return; /* libvirt's event or the next collection tells, or it never was */
 	/* What is still wounded waits for the next collection, not for itself. */
 	keeper->healing = true;
-	inventory_report_vm(keeper->inventory, UINT64_MAX, true, &res->vm);
+	inventory_report_vm(keeper->inventory, mark, true, &res->vm);
 	keeper->healing = false;
 	view = inventory_find_vm(keeper->inventory, res->vm.uuid);
 	if (view && !is_wounded(view))
 		log_info("job", "VM '%s' healed", res->vm.uuid);
+}
+
+/* A run of vm-heal. */
+struct heal {
+	LIST_ENTRY(heal) link;
+	struct keeper *keeper;
+	uint64_t mark; /* the point in time from which it looks */
+};
+
+static void
+heal_done(void *arg, void *result, const struct error *err)
+{
+	struct heal *heal = arg;
+	struct keeper *keeper = heal->keeper;
+	uint64_t mark = heal->mark;
+
+	LIST_REMOVE(heal, link);
+	free(heal);
+	healed(keeper, mark, result, err);
 }
 
 /* Those whose job has ended, and left them wounded. */
@@ -213,14 +234,38 @@ sort_suspects(struct keeper *keeper)
 }
 
 static bool
-can_heal(void *arg)
+can_heal(const struct keeper *keeper)
 {
-	const struct keeper *keeper = arg;
-
 	return keeper->connected && has_storage(keeper);
 }
 
-static const struct inquiry_ops inquiry_ops = { .able = can_heal, .healed = heal_done };
+static bool
+can_inquire(void *arg, uint64_t *mark)
+{
+	struct keeper *keeper = arg;
+
+	*mark = inventory_mark(keeper->inventory);
+	return can_heal(keeper);
+}
+
+static const struct inquiry_ops inquiry_ops = { .able = can_inquire, .healed = healed };
+
+static void
+start_heal(struct keeper *keeper, const char *uuid)
+{
+	struct vm_heal_request req = { .env = keeper->env, .uuid = (char *)uuid };
+	struct heal *heal = xcalloc(1, sizeof(*heal));
+	struct error err = { 0 };
+
+	heal->keeper = keeper;
+	heal->mark = inventory_mark(keeper->inventory);
+	LIST_INSERT_HEAD(&keeper->heals, heal, link);
+	if (job_start(keeper->jobs, WORK_VM_HEAL, &req, uuid, "", NULL, heal_done, heal, &err))
+		return;
+	LIST_REMOVE(heal, link);
+	free(heal);
+	failed(WORK_VM_HEAL, &err);
+}
 
 static void
 heal_due(evutil_socket_t fd, short what, void *arg)
@@ -233,16 +278,11 @@ heal_due(evutil_socket_t fd, short what, void *arg)
 	while (uuid_set_take(&keeper->wounded, uuid)) {
 		bool free = !jobs_busy(keeper->jobs, uuid) &&
 			    !inquiry_is_under_way(keeper->inquiries, uuid);
-		struct vm_heal_request req = { .env = keeper->env, .uuid = uuid };
-		struct error err = { 0 };
 
-		if (free && can_heal(keeper)) {
-			if (!job_start(keeper->jobs, WORK_VM_HEAL, &req, uuid, "", NULL, heal_done,
-				keeper, &err))
-				failed(WORK_VM_HEAL, &err);
-		} else {
+		if (free && can_heal(keeper))
+			start_heal(keeper, uuid);
+		else
 			uuid_set_add(&busy, uuid);
-		}
 	}
 	keeper->wounded = busy;
 	if (!uuid_set_is_empty(&keeper->wounded) || !uuid_set_is_empty(&keeper->suspects))
@@ -632,8 +672,14 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 void
 keeper_free(struct keeper *keeper)
 {
+	struct heal *heal;
+
 	if (!keeper)
 		return;
+	while ((heal = LIST_FIRST(&keeper->heals))) {
+		LIST_REMOVE(heal, link);
+		free(heal);
+	}
 	inventory_unobserve(keeper->inventory, &observer, keeper);
 	inquiries_free(keeper->inquiries);
 	event_free(keeper->period);
