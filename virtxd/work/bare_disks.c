@@ -12,9 +12,10 @@
 
 /* Whether the image has a lease of the VM's; its name is left in name. */
 static bool
-has_lease(const struct work_env *env, char *path, const char *uuid, char name[LEASE_NAME_SIZE])
+has_lease(
+    const struct work_env *env, const char *path, const char *uuid, char name[LEASE_NAME_SIZE])
 {
-	const struct disk disk = { .man = DISK_MAN_MODE_MANAGED, .path = path };
+	const struct disk disk = { .man = DISK_MAN_MODE_MANAGED, .path = (char *)path };
 	struct error ignored = { 0 };
 	char owner[37];
 
