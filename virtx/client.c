@@ -12,6 +12,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/util.h>
 
@@ -23,7 +24,8 @@ struct attempt {
 	const struct client *client;
 	struct event_base *base;
 	struct evhttp_connection *connection;
-	bufferevent_event_cb on_connect; /* evhttp's own */
+	const struct evhttp_request *request; /* evhttp's, until it is answered */
+	bufferevent_event_cb on_connect;      /* evhttp's own */
 	struct answer *answer;
 	struct client_stream *stream; /* NULL for an answer in one piece */
 	struct event *timer;
@@ -87,6 +89,7 @@ on_answer(struct evhttp_request *request, void *arg)
 	struct evkeyval *header;
 	struct evbuffer *body;
 
+	attempt->request = NULL;
 	attempt->done = true;
 	event_base_loopbreak(attempt->base);
 	if (!request || evhttp_request_get_response_code(request) == 0) {
@@ -198,7 +201,11 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (attempt->done || evbuffer_get_length(input) <= CLIENT_ANSWER_MAX + CLIENT_HEADERS_MAX)
+	const struct evhttp_request *request = attempt->request;
+	bool in_line = request && request->chunked && request->ntoread < 0;
+
+	/* What was there before was looked at, and is no line yet. */
+	if (attempt->done || !in_line || info->orig_size <= CLIENT_LINE_MAX)
 		return;
 	attempt->failure = EVREQ_HTTP_DATA_TOO_LONG;
 	attempt->failed = attempt->done = true;
@@ -263,6 +270,7 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 
 	if (!request)
 		abort();
+	attempt->request = request;
 	evhttp_request_set_error_cb(request, on_error);
 	headers = evhttp_request_get_output_headers(request);
 	evhttp_add_header(headers, "Host", host);

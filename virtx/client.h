@@ -9,6 +9,7 @@
 #define CLIENT_TIMEOUT	   360		      /* seconds; virtxd itself gives up after 300 */
 #define CLIENT_ANSWER_MAX  (64 * 1024 * 1024) /* bytes */
 #define CLIENT_HEADERS_MAX (64 * 1024)	      /* bytes */
+#define CLIENT_LINE_MAX	   (4 * 1024)	      /* bytes of what announces a piece */
 
 struct client {
 	struct server server;
