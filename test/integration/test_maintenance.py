@@ -47,9 +47,11 @@ def wait_told(lab):
 
 
 def maintained(lab):
-    """The hosts that all take for being in maintenance, None while they disagree."""
-    found = [frozenset(item["uuid"] for item in host.api("GET", "/hosts").json()["items"] if item["maintenance"])
-             for host in lab.hosts]
+    """The hosts that all take for being in maintenance, None while they disagree, or one does not know its cluster."""
+    answers = [host.api("GET", "/hosts") for host in lab.hosts]
+    if any(answer.status != 200 for answer in answers):
+        return None
+    found = [frozenset(item["uuid"] for item in answer.json()["items"] if item["maintenance"]) for answer in answers]
     return set(found[0]) if len(set(found)) == 1 else None
 
 
