@@ -180,6 +180,7 @@ on_error(enum evhttp_request_error failure, void *arg)
 	struct attempt *attempt = arg;
 
 	attempt->failure = failure;
+	attempt->request = NULL;
 }
 
 /* Stands before evhttp's own callback, which forgets why a connection failed. */
@@ -202,10 +203,11 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	struct attempt *attempt = arg;
 
 	const struct evhttp_request *request = attempt->request;
-	bool in_line = request && request->chunked && request->ntoread < 0;
 
-	/* What was there before was looked at, and is no line yet. */
-	if (attempt->done || !in_line || info->orig_size <= CLIENT_LINE_MAX)
+	/* What was there before was looked at, and is no line yet. What is taken out may be so
+	 * because the request is over. */
+	if (info->n_added == 0 || attempt->done || !request || !request->chunked ||
+	    request->ntoread >= 0 || info->orig_size <= CLIENT_LINE_MAX)
 		return;
 	attempt->failure = EVREQ_HTTP_DATA_TOO_LONG;
 	attempt->failed = attempt->done = true;
