@@ -5,7 +5,6 @@
 #include "state/claims.h"
 #include "state/index.h"
 
-#define PAGE_BYTES    (256 << 10)
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
 #define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
 #define RETELL_MS     1000  /* until a VM is told again that somebody told in our name */
@@ -561,114 +560,6 @@ inventory_take_news(struct inventory *inventory, const struct host_news *news)
 		take_news_item(inventory, host, &news->items[i]);
 	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
 	return INVENTORY_TAKEN;
-}
-
-bool
-inventory_get_news(const struct inventory *inventory, const char *vm, struct host_news *ret)
-{
-	const struct host_entry *self = index_find_host(inventory, inventory->self);
-	const struct vm_entry *entry = index_find_vm(inventory, vm);
-	const struct tombstone *tombstone = index_find_tombstone(inventory, vm);
-	struct vm_info info;
-
-	if (!self)
-		return false;
-	ret->host = xstrdup(inventory->self);
-	ret->ts = now_ms();
-	ret->maintenance = self->host.maintenance;
-	if (entry)
-		info = index_vm_info(entry);
-	else if (tombstone)
-		info = (struct vm_info){ .uuid = (char *)tombstone->uuid,
-			.host = ret->host,
-			.runstate = VMRUNSTATE_DELETED,
-			.ts = tombstone->ts };
-	else
-		return true;
-	ret->items = xcalloc(1, sizeof(*ret->items));
-	ret->n_items = 1;
-	model_copy(&vm_info_model, ret->items, &info);
-	return true;
-}
-
-static int64_t
-latest(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int
-compare_uuids(const void *a, const void *b)
-{
-	return strcmp(
-	    (*(const struct vm_entry *const *)a)->uuid, (*(const struct vm_entry *const *)b)->uuid);
-}
-
-/* What a VM takes in a page, about: bytes. */
-static size_t
-size_of(const struct vm_info *info)
-{
-	size_t size = sizeof(*info) + strlen(str_or_empty(info->name));
-
-	for (size_t i = 0; i < info->n_custom; i++)
-		size += strlen(str_or_empty(info->custom[i].name)) +
-			strlen(str_or_empty(info->custom[i].value));
-	return size;
-}
-
-void
-inventory_get_list(const struct inventory *inventory, const char *host, const char *after,
-    size_t limit, struct vm_info_list *ret)
-{
-	const struct host_entry *entry = index_find_host(inventory, host);
-	_free_ const struct vm_entry **found = NULL;
-	struct host_list_fields fields;
-	const struct vm_entry *vm;
-	size_t n = 0, bytes = 0;
-
-	ret->host = xstrdup(host);
-	ret->next = xstrdup("");
-	if (!entry)
-		return;
-	fields = index_host_fields(&entry->host);
-	model_copy(&host_list_fields_model, &ret->fields, &fields);
-	ret->fields.ts = latest(now_ms(), latest(entry->told_ts, entry->news_ts));
-	ret->digest = (int64_t)entry->digest;
-	found = xcalloc(entry->n_vms + 1, sizeof(*found));
-	LIST_FOREACH (vm, &entry->vms, link) {
-		if (strcmp(vm->uuid, after) > 0)
-			found[n++] = vm;
-	}
-	qsort(found, n, sizeof(*found), compare_uuids);
-	ret->items = xcalloc(n + 1, sizeof(*ret->items));
-	for (size_t i = 0; i < n; i++) {
-		struct vm_info info = index_vm_info(found[i]);
-
-		bytes += size_of(&info);
-		if (limit > 0 && i > 0 && (i == limit || bytes > PAGE_BYTES)) {
-			str_set(&ret->next, found[i - 1]->uuid);
-			break;
-		}
-		model_copy(&vm_info_model, &ret->items[i], &info);
-		ret->items[i].left = index_has_left(inventory, found[i]);
-		ret->n_items++;
-	}
-}
-
-bool
-inventory_get_self(
-    struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest)
-{
-	struct host_entry *entry = index_find_host(inventory, inventory->self);
-
-	if (!entry)
-		return false;
-	entry->told_ts = latest(now_ms(), latest(entry->told_ts + 1, entry->news_ts));
-	*ret_info = (struct host_info){ entry->host.uuid, index_host_fields(&entry->host) };
-	ret_info->fields.ts = entry->told_ts;
-	*ret_digest = (struct host_digest){ HOST_DIGEST_VERSION, (int32_t)entry->n_vms,
-		(int64_t)entry->digest };
-	return true;
 }
 
 bool
