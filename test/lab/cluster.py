@@ -113,7 +113,9 @@ class Lab:
             wait_for(f"{self.n} serf members at {host.name}", all_alive, timeout)
 
     def down(self):
-        """Take everything down, whatever state it is in; nothing to do is no error."""
+        """Take everything down, whatever state it is in; nothing to do is no error.
+
+        LabError, at its end, where something was made at /vms while the storage was not mounted."""
         self._take_lock()
         storage.thaw_leftover(self.vms)
         for namespace in net.namespaces(self.name):
@@ -121,9 +123,12 @@ class Lab:
         for host in self.hosts:
             host.reap()
         storage.destroy(self.vms)
+        stray = [name for host in self.hosts for name in host.on_local_disk()]
         if os.path.isdir(self.state):
             shutil.rmtree(self.state)
         self._drop_lock()
+        if stray:
+            raise LabError(f"made at /vms on a local disk, not on the storage: {', '.join(stray)}")
 
     # Two processes with one lab would take it down under each other.
 

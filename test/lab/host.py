@@ -21,6 +21,8 @@ OWN = {
     "lib-libvirt": "/var/lib/libvirt",
     "cache-libvirt": "/var/cache/libvirt",
     "log": "/var/log",
+    # Below the storage: what is seen, and could be written to, while that is not mounted.
+    "local-vms": "/vms",
 }
 
 NAMESPACE = uuid.UUID("6d7c1c5e-7a0b-4f0e-9f39-0c1d5b9e77aa")
@@ -88,7 +90,7 @@ class Host:
         for file in ("hosts", "hostname"):
             lines.append(f"touch /etc/{file}; mount --bind {quote(self.state)}/{file} /etc/{file}")
         lines += [
-            f"mkdir -p /vms; mount --bind {quote(self.lab.vms)} /vms",
+            f"mount --bind {quote(self.lab.vms)} /vms",
             "for node in /sys/devices/system/node/node*/meminfo; do"
             f" [ ! -e $node ] || mount --bind {quote(self.state)}/meminfo $node; done",
             # A copy of any lab's storage mount in here would keep it busy for that lab's teardown.
@@ -302,6 +304,13 @@ class Host:
     def drop(self, other, drop=True):
         """Silently lose what this host sends to the other one; drop=False ends it."""
         net.set_drop(self.lab.name, self.n, other.n, drop)
+
+    def on_local_disk(self):
+        """What was made at /vms while the storage was not mounted there."""
+        try:
+            return [f"{self.name}: {name}" for name in os.listdir(f"{self.state}/local-vms")]
+        except FileNotFoundError:
+            return []
 
     def reap(self):
         """Collect the exit statuses of what this process started; all of it is dead."""
