@@ -49,11 +49,13 @@ def unmounted(lab, host):
 
 @contextlib.contextmanager
 def covered(host, folder, *files):
-    """Another mount is over it, with copies of files in it."""
-    host.run(["mount", "-t", "tmpfs", "tmpfs", folder])
+    """Another mount is over it, with copies of files in it: never seen without them."""
+    host.run(["mkdir", "-p", "/run/cover"])
+    host.run(["mount", "-t", "tmpfs", "tmpfs", "/run/cover"])
+    for file in files:
+        host.run(["cp", file, "/run/cover/"])
+    host.run(["mount", "--move", "/run/cover", folder])
     try:
-        for file in files:
-            host.run(["cp", file, f"{folder}/"])
         yield
     finally:
         host.run(["umount", "-l", folder])
@@ -121,9 +123,9 @@ def test_another_mount(lab2):
     with covered(one, "/vms/ds", image, f"{image_folder(lab2)}/{MARKER}"):
         expect_refusals(one, uuid, "another one than that which this host has used")
     expect_healed(one)
-    with covered(one, "/vms/ds"):
-        other = str(uuids.uuid4())
-        one.run(["tee", f"/vms/ds/{MARKER}"], input=f"{other}\n")
+    other = str(uuids.uuid4())
+    one.run(["tee", f"/run/{MARKER}"], input=f"{other}\n")
+    with covered(one, "/vms/ds", f"/run/{MARKER}"):
         expect_refusals(one, uuid, f"is of storage '{other}'")
     expect_healed(one)
     delete(one, uuid)
