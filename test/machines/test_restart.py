@@ -97,7 +97,10 @@ def test_restart(several):
         wait_runstate(host, uuid, "poweroff")
     before = {daemon: processes(host, daemon) for daemon in STAY}
     host.stop("virtx-lockspace")
+    # Each has refused a restart above.
     host.run(["sanlock", "client", "shutdown", "-w", "1"])
+    host.run(["systemctl", "kill", "wdmd"])
+    wait_for("them to end", lambda: not any(processes(host, daemon) for daemon in STAY), 20)
     host.run(["systemctl", "restart", "wdmd", "sanlock"], timeout=120)
     host.start("virtx-lockspace")
     host.wait_ready()
