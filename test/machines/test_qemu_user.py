@@ -40,12 +40,12 @@ def given(lab, *names):
 def full(lab, name):
     """A VM with all that QEMU opens for it on the storage, whose boot disk and folder were made by root, for root."""
     lab.hosts[0].shell(f"umask 027; mkdir /vms/ds/{name}; "
-                       f"qemu-img convert -O qcow2 /root/guest-uefi.raw /vms/ds/{name}/os.qcow2")
+                       f"qemu-img convert -O qcow2 /root/guest-bios.raw /vms/ds/{name}/os.qcow2")
     assert given(lab, f"ds/{name}/os.qcow2")[0].split()[2] != "660"
     return create(lab.hosts[0], vmdef(
         name, osdisk={"path": f"/vms/ds/{name}/os.qcow2", "man": 1}, disks=[disk(f"/vms/ds/{name}/sub/count.raw", size=1)],
         cpudef={"model": "host-passthrough", "nodes": 1, "sockets": 1, "cores": 1, "threads": 1},
-        memory={"total": 192, "hp": False}, firmware=1))
+        memory={"total": 192, "hp": False}))
 
 
 def boot(lab, host, uuid, name):
@@ -79,9 +79,9 @@ def shut_down(host, uuid):
 def check_files(lab, uuid, name):
     """They are root's and QEMU's group's; leases and the registry are none of QEMU's."""
     files = [f"ds/{name}", f"ds/{name}/os.qcow2", f"ds/{name}/sub", f"ds/{name}/sub/count.raw", f"ds/ci/{uuid}",
-             f"ds/ci/{uuid}/seed.iso", "nvram", f"nvram/{uuid}_VARS.fd"]
+             f"ds/ci/{uuid}/seed.iso"]
     assert dict(zip(files, given(lab, *files), strict=True)) == dict(zip(files, [
-        f"0 {USER} {mode}" for mode in ("2770", "660", "2770", "660", "2770", "640", "2770", "660")], strict=True))
+        f"0 {USER} {mode}" for mode in ("2770", "660", "2770", "660", "2770", "640")], strict=True))
     others = lab.storage.run(["find", "/srv/vms/xml", "/srv/vms/lock", "-group", USER]).stdout
     assert others == "", others
 
@@ -92,12 +92,12 @@ def check_denials(lab):
 
 
 def test_files_and_apparmor(confined):
-    """A VM with UEFI and a CD of cloud-init's: boot, live migration there and back, shutdown, deletion; nothing of QEMU's is
+    """A VM with a CD of cloud-init's: boot, live migration there and back, shutdown, deletion; nothing of QEMU's is
     root's, and AppArmor has nothing to refuse. What it does refuse is seen."""
     lab = confined
     h1, h2 = lab.hosts
     uuid = full(lab, "user")
-    with lab.timed("boot a VM with UEFI and a CD"):
+    with lab.timed("boot a VM with a CD"):
         boot(lab, h1, uuid, "user")
     check_files(lab, uuid, "user")
     with lab.timed("migrate it live"):
@@ -118,7 +118,7 @@ def test_files_and_apparmor(confined):
     delete(h1, uuid)
     assert len(h1.denials()) == 1 and h2.denials() == []
     assert (leases(h1), leases(h2)) == (0, 0)
-    assert lab.storage.run(["find", "/srv/vms/ds", "/srv/vms/nvram", "-type", "f", "!", "-name", ".virtx-storage"]).stdout == ""
+    assert lab.storage.run(["find", "/srv/vms/ds", "-type", "f", "!", "-name", ".virtx-storage"]).stdout == ""
 
 
 def test_ownership_by_libvirt(confined):
@@ -130,7 +130,7 @@ def test_ownership_by_libvirt(confined):
     uuid = full(lab, "moves")
     boot(lab, h1, uuid, "moves")
     move(lab, h1, h2, uuid, "moves")
-    TIMES.append(f"on h2: {given(lab, 'ds/moves/os.qcow2', f'nvram/{uuid}_VARS.fd', f'ds/ci/{uuid}/seed.iso')}\n")
+    TIMES.append(f"on h2: {given(lab, 'ds/moves/os.qcow2', f'ds/ci/{uuid}/seed.iso')}\n")
     shut_down(h2, uuid)
     boot(lab, h2, uuid, "moves")
     move(lab, h2, h1, uuid, "moves")
