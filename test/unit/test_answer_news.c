@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 
 #define FRONT "aaaaaaaa-0000-4000-8000-000000000000"
 #define BACK  "bbbbbbbb-0000-4000-8000-000000000000"
@@ -60,7 +60,7 @@ static void
 answer(struct inventory *back, enum route_id route, bool looped)
 {
 	struct operations *operations = operations_new();
-	struct api api = { .inventory = back, .operations = operations };
+	struct context ctx = { .inventory = back, .operations = operations };
 	const char *id = operations_start(operations, "VmBoot", VM, BACK, "me");
 	struct request req = { .route = &routes[route], .looped = looped, .send = on_send };
 
@@ -71,7 +71,7 @@ answer(struct inventory *back, enum route_id route, bool looped)
 		    route == ROUTE_OPERATION_GET      ? id
 		    : routes[route].scope == SCOPE_VM ? VM
 						      : BACK);
-	answer_news_attach(&api, &req);
+	answer_news_attach(&ctx, &req);
 	request_reply(&req, 204);
 	operations_free(operations);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "api/finding.h"
+#include "ops/finding.h"
 
 #define CAUSE "job 'vm-boot' was killed by signal 9 (Killed)"
 

@@ -9,7 +9,7 @@
 
 #include <event2/event.h>
 
-#include "job/inquiry.h"
+#include "ops/inquiry.h"
 
 #define VM "11111111-0000-4000-8000-000000000000"
 

@@ -12,15 +12,15 @@
 
 #include <cmocka.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/events.h"
-#include "api/lag.h"
+#include "api/loop_lag.h"
 
 #define SELF "00000000-0000-4000-8000-000000000001"
 
 struct fixture {
 	struct config config;
-	struct api api;
+	struct context ctx;
 	struct events *events;
 };
 
@@ -35,30 +35,32 @@ on_ready(void *arg, struct ready *ret)
 	str_set(&ret->serf, "away");
 }
 
+static const struct host_ops host_ops = { .ready = on_ready };
+
 static int
 setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
 	struct jobs_limits limits = { .running_max = 1, .queue_max = 1, .stuck_max = 1 };
-	struct api *api = &f->api;
+	struct context *ctx = &f->ctx;
 	char self[] = SELF;
 	struct host_report host = { .uuid = self };
 
 	config_init(&f->config);
-	api->base = event_base_new();
-	api->config = &f->config;
-	api->inventory = inventory_new();
-	api->operations = operations_new();
-	api->jobs = jobs_new(api->base, &limits);
-	api->keeper = keeper_new(
-	    api->base, &f->config, api->jobs, api->inventory, api->operations, on_probed, NULL);
-	f->events = events_new(api->inventory, api->operations);
-	api->streams = event_streams_new(api->base, f->events);
-	api->lag = lag_new(api->base);
-	api->ready = on_ready;
-	inventory_report_host(api->inventory, &host);
+	ctx->base = event_base_new();
+	ctx->config = &f->config;
+	ctx->inventory = inventory_new();
+	ctx->operations = operations_new();
+	ctx->jobs = jobs_new(ctx->base, &limits);
+	ctx->keeper = keeper_new(
+	    ctx->base, &f->config, ctx->jobs, ctx->inventory, ctx->operations, on_probed, NULL);
+	f->events = events_new(ctx->inventory, ctx->operations);
+	ctx->streams = event_streams_new(ctx->base, f->events);
+	ctx->lag = loop_lag_new(ctx->base);
+	ctx->host_ops = &host_ops;
+	inventory_report_host(ctx->inventory, &host);
 	inventory_set_host(
-	    api->inventory, "00000000-0000-4000-8000-000000000002", "h2", CSTATE_FAILED);
+	    ctx->inventory, "00000000-0000-4000-8000-000000000002", "h2", CSTATE_FAILED);
 	*state = f;
 	return 0;
 }
@@ -67,16 +69,16 @@ static int
 teardown(void **state)
 {
 	struct fixture *f = *state;
-	struct api *api = &f->api;
+	struct context *ctx = &f->ctx;
 
-	lag_free(api->lag);
-	event_streams_free(api->streams);
+	loop_lag_free(ctx->lag);
+	event_streams_free(ctx->streams);
 	events_free(f->events);
-	keeper_free(api->keeper);
-	jobs_free(api->jobs);
-	operations_free(api->operations);
-	inventory_free(api->inventory);
-	event_base_free(api->base);
+	keeper_free(ctx->keeper);
+	jobs_free(ctx->jobs);
+	operations_free(ctx->operations);
+	inventory_free(ctx->inventory);
+	event_base_free(ctx->base);
 	config_clear(&f->config);
 	free(f);
 	return 0;
@@ -109,12 +111,12 @@ test_text(void **state)
 	_free_ char *text = NULL;
 	size_t len;
 
-	inventory_report_vm(f->api.inventory, inventory_mark(f->api.inventory), true, &report);
-	operations_start(f->api.operations, "VmBoot", vm, SELF, "u");
+	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
+	operations_start(f->ctx.operations, "VmBoot", vm, SELF, "u");
 	error_set(&err, 500, "x");
-	operations_finish(f->api.operations,
-	    operations_start(f->api.operations, "VmPause", vm, SELF, "u"), NULL, &err);
-	text = metrics_format(&f->api, &outside, &len);
+	operations_finish(f->ctx.operations,
+	    operations_start(f->ctx.operations, "VmPause", vm, SELF, "u"), NULL, &err);
+	text = metrics_format(&f->ctx, &outside, &len);
 	assert_int_equal(strlen(text), len);
 	assert_line(text, "virtx_build_info{version=\"" VIRTX_VERSION "\",host=\"" SELF "\"} 1");
 	assert_line(text, "virtx_up{part=\"libvirt\"} 1");
@@ -152,28 +154,28 @@ static void
 test_lag(void **state)
 {
 	struct event_base *base = event_base_new();
-	struct lag *lag = lag_new(base);
+	struct loop_lag *lag = loop_lag_new(base);
 	struct event *block = evtimer_new(base, on_block, base);
 	struct timeval soon = { 0, 30000 }, end = { 0, 50000 };
-	struct lag_stats stats = { 0 };
+	struct loop_lag_stats stats = { 0 };
 
 	event_add(block, &soon);
 	event_base_dispatch(base);
 	event_base_loopexit(base, &end);
 	event_base_dispatch(base);
-	lag_get_stats(lag, &stats);
+	loop_lag_get_stats(lag, &stats);
 	assert_in_range(stats.total, 1, 2);
 	assert_in_range(stats.max_us, 100000, 2000000);
 	event_free(block);
-	lag_free(lag);
+	loop_lag_free(lag);
 	event_base_free(base);
 
-	stats = (struct lag_stats){ 0 };
-	lag_stats_add(&stats, 0);
-	lag_stats_add(&stats, 1000);
-	lag_stats_add(&stats, 1001);
-	lag_stats_add(&stats, 5000000);
-	lag_stats_add(&stats, 5000001);
+	stats = (struct loop_lag_stats){ 0 };
+	loop_lag_stats_add(&stats, 0);
+	loop_lag_stats_add(&stats, 1000);
+	loop_lag_stats_add(&stats, 1001);
+	loop_lag_stats_add(&stats, 5000000);
+	loop_lag_stats_add(&stats, 5000001);
 	assert_int_equal(stats.counts[0], 2);
 	assert_int_equal(stats.counts[1], 1);
 	assert_int_equal(stats.counts[LAG_BUCKETS - 1], 1);

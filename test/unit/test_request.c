@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/request.h"
+#include "ops/request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/utf8.h"
@@ -34,7 +34,7 @@ to_ascii(const char *json, size_t len)
 
 /* The VM that the request is about, "" for none; NULL where its answer is no news at all. */
 static const char *
-subject(const struct api *api, const struct request *req)
+subject(const struct context *ctx, const struct request *req)
 {
 	const struct operation *operation;
 
@@ -44,7 +44,7 @@ subject(const struct api *api, const struct request *req)
 	case SCOPE_BODY:
 		return req->vm;
 	case SCOPE_OPERATION:
-		operation = operations_find(api->operations, req->param);
+		operation = operations_find(ctx->operations, req->param);
 		return operation ? str_or_empty(operation->vm) : NULL;
 	case SCOPE_HOST:
 		return "";
@@ -57,14 +57,14 @@ subject(const struct api *api, const struct request *req)
 static char *
 make_news(void *arg, const struct request *req)
 {
-	const struct api *api = arg;
-	const char *vm = subject(api, req);
+	const struct context *ctx = arg;
+	const char *vm = subject(ctx, req);
 	struct host_news news = { 0 };
 	_free_ char *json = NULL;
 	char *value = NULL;
 	size_t len;
 
-	if (vm && inventory_get_news(api->inventory, vm, &news)) {
+	if (vm && inventory_get_news(ctx->inventory, vm, &news)) {
 		json = json_encode(&host_news_model, &news, &len);
 		value = to_ascii(json, len);
 	}
@@ -73,12 +73,12 @@ make_news(void *arg, const struct request *req)
 }
 
 void
-answer_news_attach(struct api *api, struct request *req)
+answer_news_attach(struct context *ctx, struct request *req)
 {
 	if (!req->looped)
 		return;
 	req->news = make_news;
-	req->news_arg = api;
+	req->news_arg = ctx;
 }
 
 void

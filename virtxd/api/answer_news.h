@@ -4,13 +4,13 @@
 #ifndef API_ANSWER_NEWS_H
 #define API_ANSWER_NEWS_H
 
-#include "api/request.h"
+#include "ops/request.h"
 
-struct api;
+struct context;
 struct inventory;
 
 /* Has the answer of a request that was forwarded to this host carry the news. */
-void answer_news_attach(struct api *api, struct request *req);
+void answer_news_attach(struct context *ctx, struct request *req);
 /* Takes the header's value in an answer of that host. What cannot be read is passed over. */
 void answer_news_take(struct inventory *inventory, const char *host, const char *value);
 

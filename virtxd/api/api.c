@@ -2,10 +2,15 @@
 #include "api/api.h"
 
 #include "api/answer_news.h"
-#include "api/context.h"
+#include "ops/context.h"
+#include "ops/dry_run.h"
+#include "ops/migration.h"
+#include "ops/migration_follower.h"
+#include "ops/reservation_client.h"
+#include "ops/task.h"
 #include "api/handlers.h"
 #include "api/parameters.h"
-#include "api/target.h"
+#include "api/request_owner.h"
 
 static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_HOST_LIST] = api_host_list,
@@ -44,16 +49,27 @@ static const api_handler handlers[ROUTE_N] = {
 };
 
 void
-api_handle(struct api *api, struct request *req)
+api_handle(struct context *ctx, struct request *req)
 {
 	char host[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
-	answer_news_attach(api, req);
-	if (parameters_check(req, &err) < 0 || target_find(api, req, host, &err) < 0)
+	answer_news_attach(ctx, req);
+	if (parameters_check(req, &err) < 0 || request_owner_find(ctx, req, host, &err) < 0)
 		request_reply_error(req, &err);
 	else if (!str_empty(host))
-		api->forward(api->forward_arg, req, host);
+		ctx->host_ops->forward(ctx->host, req, host);
 	else
-		handlers[req->route->id](api, req);
+		handlers[req->route->id](ctx, req);
+}
+
+void
+api_stop(struct context *ctx)
+{
+	migration_followers_free(ctx);
+	migrations_free(ctx);
+	reservation_clients_free(ctx);
+	forgettings_free(ctx);
+	dry_runs_free(ctx);
+	tasks_free(ctx);
 }

@@ -3,13 +3,16 @@
 #ifndef API_API_H
 #define API_API_H
 
-#include "api/request.h"
+#include "ops/request.h"
 
-struct api;
-typedef void (*api_handler)(struct api *api, struct request *req);
+struct context;
+typedef void (*api_handler)(struct context *ctx, struct request *req);
 
 /* Runs the handler of req->route, here or on the host that the request is for. It replies now or
  * later, once. */
-void api_handle(struct api *api, struct request *req);
+void api_handle(struct context *ctx, struct request *req);
+/* virtxd stops: what is under way goes on by itself, and whoever waits for it is told. After
+ * jobs_free and peers_free. */
+void api_stop(struct context *ctx);
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 #include "proto/log.h"
 #include "state/address.h"
@@ -322,7 +322,7 @@ event_streams_add(struct event_streams *streams, struct request *req)
 }
 
 void
-api_events(struct api *api, struct request *req)
+api_events(struct context *ctx, struct request *req)
 {
-	event_streams_add(api->streams, req);
+	event_streams_add(ctx->streams, req);
 }

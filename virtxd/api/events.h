@@ -3,7 +3,7 @@
 #ifndef API_EVENTS_H
 #define API_EVENTS_H
 
-#include "api/request.h"
+#include "ops/request.h"
 #include "state/events.h"
 
 struct event_base;

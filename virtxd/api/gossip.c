@@ -2,7 +2,7 @@
 /* What other hosts ask when their view of this one's VMs is not what its digest says. */
 #include <errno.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 
 #define PAGE_MAX 1000
@@ -32,7 +32,7 @@ read_page(const struct request *req, char after[UUID_TEXT_SIZE], size_t *limit, 
 }
 
 void
-api_gossip_vms(struct api *api, struct request *req)
+api_gossip_vms(struct context *ctx, struct request *req)
 {
 	struct vm_info_list list = { 0 };
 	char after[UUID_TEXT_SIZE];
@@ -40,7 +40,7 @@ api_gossip_vms(struct api *api, struct request *req)
 	size_t limit = 0;
 
 	/* Nothing known yet is not the same as no VMs. */
-	if (!keeper_knows_vms(api->keeper))
+	if (!keeper_knows_vms(ctx->keeper))
 		error_set(&err, 503, "libvirt has not told this host's VMs yet");
 	else
 		read_page(req, after, &limit, &err);
@@ -48,7 +48,7 @@ api_gossip_vms(struct api *api, struct request *req)
 		request_reply_error(req, &err);
 		return;
 	}
-	inventory_get_list(api->inventory, inventory_self(api->inventory), after, limit, &list);
+	inventory_get_list(ctx->inventory, inventory_self(ctx->inventory), after, limit, &list);
 	request_reply_model(req, 200, &vm_info_list_model, &list);
 	model_clear(&vm_info_list_model, &list);
 }

@@ -2,11 +2,11 @@
 /* A host is forgotten by this one and, asked by it, by all others that are active. */
 #include <string.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 
 struct asked {
-	struct api_ask ask;
+	struct peer_ask ask;
 	struct forgetting *forgetting;
 	char *name;
 };
@@ -66,7 +66,7 @@ note_failure(struct forgetting *forgetting, const char *name, const struct error
 
 static void
 on_answered(
-    struct api_ask *ask, int status, const char *body, size_t len, const struct error *cause)
+    struct peer_ask *ask, int status, const char *body, size_t len, const struct error *cause)
 {
 	struct asked *asked = ask->arg;
 	struct forgetting *forgetting = asked->forgetting;
@@ -86,13 +86,13 @@ on_answered(
 }
 
 static void
-ask_others(struct api *api, struct forgetting *forgetting, const char *path, const char *user)
+ask_others(struct context *ctx, struct forgetting *forgetting, const char *path, const char *user)
 {
 	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
-	const char *self = inventory_self(api->inventory);
+	const char *self = inventory_self(ctx->inventory);
 	struct host_list list = { 0 };
 
-	inventory_list_hosts(api->inventory, &active, NULL, &list);
+	inventory_list_hosts(ctx->inventory, &active, NULL, &list);
 	forgetting->asked = xcalloc(list.n_items + 1, sizeof(*forgetting->asked));
 	for (size_t i = 0; i < list.n_items; i++) {
 		const struct host_list_item *item = &list.items[i];
@@ -101,14 +101,14 @@ ask_others(struct api *api, struct forgetting *forgetting, const char *path, con
 
 		/* The Go virtx forgets nobody. */
 		if (str_equal(item->uuid, self) ||
-		    !inventory_tells_digest(api->inventory, item->uuid))
+		    !inventory_tells_digest(ctx->inventory, item->uuid))
 			continue;
 		*asked = (struct asked){ .ask = { .answered = on_answered, .arg = asked },
 			.forgetting = forgetting,
 			.name = xstrdup(item->fields.name) };
 		forgetting->n++;
-		if (api->ask(api->ask_arg, &asked->ask, item->uuid, METHOD_DELETE, path, user, NULL,
-			&err) == 0)
+		if (ctx->host_ops->ask(ctx->host, &asked->ask, item->uuid, METHOD_DELETE, path,
+			user, NULL, &err) == 0)
 			forgetting->n_open++;
 		else
 			note_failure(forgetting, asked->name, &err);
@@ -117,25 +117,25 @@ ask_others(struct api *api, struct forgetting *forgetting, const char *path, con
 }
 
 void
-api_host_forget(struct api *api, struct request *req)
+api_host_forget(struct context *ctx, struct request *req)
 {
 	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
 	struct forgetting *forgetting;
 	struct error err = { 0 };
 
-	if (inventory_forget_host(api->inventory, req->param, &err) < 0) {
+	if (inventory_forget_host(ctx->inventory, req->param, &err) < 0) {
 		request_reply_error(req, &err);
 		return;
 	}
-	api->forgotten(api->forgotten_arg, req->param);
+	ctx->host_ops->forgotten(ctx->host, req->param);
 	if (req->looped) {
 		request_reply(req, 204);
 		return;
 	}
 	forgetting = xcalloc(1, sizeof(*forgetting));
 	forgetting->req = req;
-	LIST_INSERT_HEAD(&api->forgettings, forgetting, link);
-	ask_others(api, forgetting, path, req->user);
+	LIST_INSERT_HEAD(&ctx->forgettings, forgetting, link);
+	ask_others(ctx, forgetting, path, req->user);
 	if (forgetting->n_open > 0) {
 		request_set_watch(req, &watch, forgetting);
 		return;
@@ -145,11 +145,11 @@ api_host_forget(struct api *api, struct request *req)
 }
 
 void
-forgettings_free(struct api *api)
+forgettings_free(struct context *ctx)
 {
 	struct forgetting *forgetting;
 
-	while ((forgetting = LIST_FIRST(&api->forgettings))) {
+	while ((forgetting = LIST_FIRST(&ctx->forgettings))) {
 		reply(forgetting);
 		forgetting_free(forgetting);
 	}

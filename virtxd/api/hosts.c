@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
-#include "api/known.h"
+#include "ops/known.h"
 #include "api/query.h"
 
 void
-api_host_list(struct api *api, struct request *req)
+api_host_list(struct context *ctx, struct request *req)
 {
 	struct host_list_options options = { 0 };
 	struct host_list list = { 0 };
@@ -15,10 +15,10 @@ api_host_list(struct api *api, struct request *req)
 
 	if (query_read(req, &host_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (known_check(api, &missing, &err) < 0) {
+	} else if (known_check(ctx, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
-		inventory_list_hosts(api->inventory, &options.filter, &page, &list);
+		inventory_list_hosts(ctx->inventory, &options.filter, &page, &list);
 		request_reply_model(req, 200, &host_list_model, &list);
 	}
 	model_clear(&host_list_model, &list);
@@ -26,9 +26,9 @@ api_host_list(struct api *api, struct request *req)
 }
 
 void
-api_host_get(struct api *api, struct request *req)
+api_host_get(struct context *ctx, struct request *req)
 {
-	const struct host *host = inventory_find_host(api->inventory, req->param);
+	const struct host *host = inventory_find_host(ctx->inventory, req->param);
 	struct error err = { 0 };
 
 	if (host) {

@@ -4,7 +4,7 @@
 #ifndef API_LISTING_H
 #define API_LISTING_H
 
-#include "api/request.h"
+#include "ops/request.h"
 #include "proto/model.h"
 #include "state/filter.h"
 #include "state/inventory.h"

@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/events.h"
 #include "api/handlers.h"
-#include "api/lag.h"
+#include "api/loop_lag.h"
 
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,27 +32,27 @@ sample(struct buffer *out, const char *name, const char *label, const char *word
 }
 
 static void
-add_up(struct api *api, struct buffer *out)
+add_up(struct context *ctx, struct buffer *out)
 {
 	struct ready ready = { 0 };
 
-	api->ready(api->ready_arg, &ready);
+	ctx->host_ops->ready(ctx->host, &ready);
 	family(out, "up", "gauge", "Whether a part is joined: 1, or 0.");
 	sample(out, "up", "part", "libvirt", str_empty(ready.libvirt));
 	sample(out, "up", "part", "serf", str_empty(ready.serf));
-	sample(out, "up", "part", "lockspace", str_empty(keeper_lockspace_why(api->keeper)));
-	sample(out, "up", "part", "storage", str_empty(keeper_storage_why(api->keeper)));
+	sample(out, "up", "part", "lockspace", str_empty(keeper_lockspace_why(ctx->keeper)));
+	sample(out, "up", "part", "storage", str_empty(keeper_storage_why(ctx->keeper)));
 	single(out, "watchdog", "gauge", "Whether a watchdog protects this host: 1, or 0.",
-	    str_empty(keeper_watchdog_why(api->keeper)));
+	    str_empty(keeper_watchdog_why(ctx->keeper)));
 	model_clear(&ready_model, &ready);
 }
 
 static void
-add_inventory(struct api *api, struct buffer *out)
+add_inventory(struct context *ctx, struct buffer *out)
 {
 	struct inventory_counts counts;
 
-	inventory_count(api->inventory, &counts);
+	inventory_count(ctx->inventory, &counts);
 	family(out, "hosts", "gauge", "Hosts of the cluster by the state that serf sees.");
 	for (unsigned int i = 0; i < cstate_enum.n_words; i++)
 		sample(out, "hosts", "cstate", cstate_enum.words[i], counts.hosts[i]);
@@ -70,18 +70,18 @@ add_inventory(struct api *api, struct buffer *out)
 }
 
 static void
-add_work(struct api *api, struct buffer *out)
+add_work(struct context *ctx, struct buffer *out)
 {
 	struct operations_stats operations;
 	struct jobs_stats jobs;
 
-	operations_get_stats(api->operations, &operations);
+	operations_get_stats(ctx->operations, &operations);
 	family(out, "operations", "gauge", "Operations of this host that are kept, by state.");
 	sample(out, "operations", "state", "started", operations.started);
 	sample(out, "operations", "state", "completed", operations.completed);
 	sample(out, "operations", "state", "failed", operations.failed);
 
-	jobs_get_stats(api->jobs, &jobs);
+	jobs_get_stats(ctx->jobs, &jobs);
 	family(out, "jobs", "gauge", "Jobs: children, or waiting to be; stuck ones outlived KILL.");
 	sample(out, "jobs", "state", "running", jobs.running);
 	sample(out, "jobs", "state", "queued", jobs.queued);
@@ -137,14 +137,14 @@ add_requests(const struct metrics_outside *outside, struct buffer *out)
 }
 
 static void
-add_http(struct api *api, const struct metrics_outside *outside, struct buffer *out)
+add_http(struct context *ctx, const struct metrics_outside *outside, struct buffer *out)
 {
 	add_requests(outside, out);
 	single(out, "http_connections", "gauge", "Open connections.", outside->connections);
 	single(out, "http_connections_refused_total", "counter",
 	    "Connections that were over the bound.", outside->refused);
 	single(out, "event_streams", "gauge", "Readers of GET /events.",
-	    event_streams_count(api->streams));
+	    event_streams_count(ctx->streams));
 	single(out, "peer_calls", "gauge", "Requests to other hosts that are under way.",
 	    outside->peer_calls);
 	single(out, "peer_connections", "gauge", "Connections to other hosts.",
@@ -156,17 +156,17 @@ add_http(struct api *api, const struct metrics_outside *outside, struct buffer *
 }
 
 static void
-add_lag(struct api *api, struct buffer *out)
+add_lag(struct context *ctx, struct buffer *out)
 {
-	struct lag_stats lag;
+	struct loop_lag_stats lag;
 	uint64_t n = 0;
 
-	lag_get_stats(api->lag, &lag);
+	loop_lag_get_stats(ctx->lag, &lag);
 	family(out, "loop_lag_seconds", "histogram", "How late a timer of the main loop runs.");
 	for (size_t i = 0; i < LAG_BUCKETS; i++) {
 		n += lag.counts[i];
 		buffer_printf(out, "virtx_loop_lag_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
-		    lag_bounds[i] / 1000.0, n);
+		    loop_lag_bounds[i] / 1000.0, n);
 	}
 	buffer_printf(out,
 	    "virtx_loop_lag_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
@@ -179,30 +179,30 @@ add_lag(struct api *api, struct buffer *out)
 }
 
 char *
-metrics_format(struct api *api, const struct metrics_outside *outside, size_t *len)
+metrics_format(struct context *ctx, const struct metrics_outside *outside, size_t *len)
 {
 	struct buffer out = { 0 };
 
 	family(&out, "build_info", "gauge", "Always 1; the labels say what runs.");
 	buffer_printf(&out, "virtx_build_info{version=\"" VIRTX_VERSION "\",host=\"%s\"} 1\n",
-	    inventory_self(api->inventory));
-	add_up(api, &out);
-	add_inventory(api, &out);
-	add_work(api, &out);
+	    inventory_self(ctx->inventory));
+	add_up(ctx, &out);
+	add_inventory(ctx, &out);
+	add_work(ctx, &out);
 	add_gossip(outside, &out);
-	add_http(api, outside, &out);
-	add_lag(api, &out);
+	add_http(ctx, outside, &out);
+	add_lag(ctx, &out);
 	return buffer_steal(&out, len);
 }
 
 void
-api_metrics(struct api *api, struct request *req)
+api_metrics(struct context *ctx, struct request *req)
 {
 	struct metrics_outside outside = { 0 };
 	size_t len;
 	char *text;
 
-	api->outside(api->outside_arg, &outside);
-	text = metrics_format(api, &outside, &len);
+	ctx->host_ops->outside(ctx->host, &outside);
+	text = metrics_format(ctx, &outside, &len);
 	request_reply_text(req, 200, TYPE, text, len);
 }

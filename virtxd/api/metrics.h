@@ -3,7 +3,7 @@
 #ifndef API_METRICS_H
 #define API_METRICS_H
 
-#include "api/request.h"
+#include "ops/request.h"
 #include "serf/gossip.h"
 
 #define METRICS_CLASSES 6 /* of HTTP statuses, by their first digit */
@@ -20,8 +20,8 @@ struct metrics_outside {
 	unsigned int members; /* that serf knows */
 };
 
-struct api;
+struct context;
 /* The whole text; the caller frees. */
-char *metrics_format(struct api *api, const struct metrics_outside *outside, size_t *len);
+char *metrics_format(struct context *ctx, const struct metrics_outside *outside, size_t *len);
 
 #endif

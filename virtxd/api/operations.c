@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 #include "api/query.h"
 
@@ -18,7 +18,7 @@ check_state(const char *state, struct error *err)
 }
 
 void
-api_operation_list(struct api *api, struct request *req)
+api_operation_list(struct context *ctx, struct request *req)
 {
 	struct operation_list_options options = { 0 };
 	struct operation_list list = { 0 };
@@ -29,7 +29,7 @@ api_operation_list(struct api *api, struct request *req)
 	    check_state(options.filter.state, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
-		operations_list(api->operations, &options.filter, &page, &list);
+		operations_list(ctx->operations, &options.filter, &page, &list);
 		request_reply_model(req, 200, &operation_list_model, &list);
 	}
 	free(list.items);
@@ -37,9 +37,9 @@ api_operation_list(struct api *api, struct request *req)
 }
 
 void
-api_operation_get(struct api *api, struct request *req)
+api_operation_get(struct context *ctx, struct request *req)
 {
-	const struct operation *operation = operations_find(api->operations, req->param);
+	const struct operation *operation = operations_find(ctx->operations, req->param);
 	struct error err = { 0 };
 
 	if (operation) {

@@ -3,7 +3,7 @@
 #ifndef API_PARAMETERS_H
 #define API_PARAMETERS_H
 
-#include "api/request.h"
+#include "ops/request.h"
 
 /*
  * Refuses (400) a parameter that the route does not take, telling the nearest that it does, and one

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 
 /* What the type of a problem leads to. */
 void
-api_problem_get(struct api *api, struct request *req)
+api_problem_get(struct context *ctx, struct request *req)
 {
 	enum error_type type = error_type_find(req->param);
 	const struct error_type_info *info = &error_types[type];

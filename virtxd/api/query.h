@@ -3,7 +3,7 @@
 #ifndef API_QUERY_H
 #define API_QUERY_H
 
-#include "api/request.h"
+#include "ops/request.h"
 #include "state/filter.h"
 
 /*

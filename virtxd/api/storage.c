@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/action.h"
-#include "api/context.h"
+#include "ops/task.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 
 void
-api_storage_init(struct api *api, struct request *req)
+api_storage_init(struct context *ctx, struct request *req)
 {
-	struct storage_request request = { .env = *keeper_env(api->keeper) };
+	struct storage_request request = { .env = *keeper_env(ctx->keeper) };
 
-	action_start(api, req, WORK_STORAGE_INIT, &request, "", 200);
+	task_start(ctx, req, WORK_STORAGE_INIT, &request, "", 200);
 }

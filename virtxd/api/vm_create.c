@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/action.h"
-#include "api/context.h"
-#include "api/dry_run.h"
+#include "ops/task.h"
+#include "ops/admission.h"
+#include "ops/context.h"
+#include "ops/dry_run.h"
 #include "api/handlers.h"
-#include "api/maintainer.h"
-#include "api/placing.h"
+#include "ops/host_maintenance.h"
+#include "ops/scheduler.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
 /* Empty or this one: with another one that is known only a dry run is here. */
 static int
-check_host(struct api *api, const char *wanted, bool dry_run, struct error *err)
+check_host(struct context *ctx, const char *wanted, bool dry_run, struct error *err)
 {
 	char host[UUID_TEXT_SIZE];
 
@@ -18,113 +19,114 @@ check_host(struct api *api, const char *wanted, bool dry_run, struct error *err)
 		return 0;
 	if (uuid_normalize(wanted, host) < 0)
 		return error_set(err, 400, "host: '%s' is no UUID", wanted);
-	if (str_equal(host, inventory_self(api->inventory)) ||
-	    (dry_run && inventory_find_host(api->inventory, host)))
+	if (str_equal(host, inventory_self(ctx->inventory)) ||
+	    (dry_run && inventory_find_host(ctx->inventory, host)))
 		return 0;
 	return error_set(err, 404, "no host '%s' is known", host);
 }
 
 static void
-create_here(
-    struct api *api, struct request *req, const struct vm_create_options *options, const char *why)
+create_here(struct context *ctx, struct request *req, const struct vm_create_options *options,
+    const char *why)
 {
 	struct vm_create_request create = { 0 };
-	struct action_place place = { .why = why };
+	struct task_place place = { .why = why };
 	char uuid[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
-	if (maintainer_check_open(api, &err) < 0 ||
-	    placing_check_total(
-		api, str_or_empty(options->vmdef.name), &options->vmdef.memory, &err) < 0) {
+	if (host_maintenance_check_open(ctx, &err) < 0 ||
+	    admission_check_total(
+		ctx, str_or_empty(options->vmdef.name), &options->vmdef.memory, &err) < 0) {
 		request_reply_error(req, &err);
 		return;
 	}
-	if (action_check_ready(api, req, action_need_of(vmdef_leases(&options->vmdef))) < 0)
+	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&options->vmdef))) < 0)
 		return;
 	uuid_make(uuid);
-	create.env = *keeper_env(api->keeper);
+	create.env = *keeper_env(ctx->keeper);
 	create.uuid = uuid;
 	create.def = options->vmdef;
 	place.reservation =
-	    reservation_add(api->inventory, inventory_self(api->inventory), uuid, &options->vmdef);
-	action_start_placed(api, req, WORK_VM_CREATE, &create, uuid, 201, &place);
+	    reservation_add(ctx->inventory, inventory_self(ctx->inventory), uuid, &options->vmdef);
+	task_start_placed(ctx, req, WORK_VM_CREATE, &create, uuid, 201, &place);
 }
 
 /* lack is why this host cannot have it, NULL where it can. */
 static void
-create(struct api *api, struct request *req, const struct vm_create_options *options, bool dry_run,
-    const struct error *lack)
+create(struct context *ctx, struct request *req, const struct vm_create_options *options,
+    bool dry_run, const struct error *lack)
 {
 	if (dry_run)
-		dry_run_start(api, req, options, lack);
+		dry_run_start(ctx, req, options, lack);
 	else if (str_empty(options->host) && !req->looped)
-		placing_create(api, req, options, create_here, lack);
+		scheduler_create(ctx, req, options, create_here, lack);
 	else if (lack && str_empty(options->host))
-		placing_refuse(api, req, lack);
+		admission_refuse(ctx, req, lack);
 	else if (lack)
 		request_reply_error(req, lack);
 	else if (!str_empty(options->host))
-		create_here(api, req, options, "");
-	else if (placing_accept(api, req, &options->vmdef) == 0)
-		create_here(api, req, options, req->placement);
+		create_here(ctx, req, options, "");
+	else if (admission_accept(ctx, req, &options->vmdef) == 0)
+		create_here(ctx, req, options, req->placement);
 }
 
 /* Whether this host may be the one, and has to be looked at for that. A create sees by itself
  * whether libvirt knows the CPU model. */
 static bool
-must_look(struct api *api, const struct vm_create_options *options, bool dry_run)
+must_look(struct context *ctx, const struct vm_create_options *options, bool dry_run)
 {
 	char host[UUID_TEXT_SIZE] = "";
 	struct error ignored = { 0 };
 
 	if ((options->vmdef.n_nets == 0 && !(dry_run && vmdef_names_model(&options->vmdef))) ||
-	    action_ready(api, ACTION_NEEDS_LIBVIRT, &ignored) < 0)
+	    task_ready(ctx, TASK_NEEDS_LIBVIRT, &ignored) < 0)
 		return false;
 	uuid_normalize(str_or_empty(options->host), host);
-	return str_empty(options->host) || str_equal(host, inventory_self(api->inventory));
+	return str_empty(options->host) || str_equal(host, inventory_self(ctx->inventory));
 }
 
 /* Reads and checks the request; 0, or -1 after the 400 or 404 was sent. */
 static int
-read_request(struct api *api, struct request *req, struct vm_create_options *options, bool *dry_run)
+read_request(
+    struct context *ctx, struct request *req, struct vm_create_options *options, bool *dry_run)
 {
 	struct error err = { 0 };
 
-	if (action_read(req, options) < 0)
+	if (task_read(req, options) < 0)
 		return -1;
 	if (request_flag(req, "dry_run", dry_run, &err) == 0 &&
-	    vmdef_check(&options->vmdef, api->config->storage_root, "vmdef", &err) == 0 &&
-	    check_host(api, options->host, *dry_run, &err) == 0)
+	    vmdef_check(&options->vmdef, ctx->config->storage_root, "vmdef", &err) == 0 &&
+	    check_host(ctx, options->host, *dry_run, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);
 	return -1;
 }
 
 static void
-on_looked(struct api *api, struct request *req, const void *result, const struct error *err)
+on_looked(struct context *ctx, struct request *req, const void *result, const struct error *err)
 {
 	struct vm_create_options options = { 0 };
 	bool dry_run;
 
-	if (read_request(api, req, &options, &dry_run) == 0)
-		create(api, req, &options, dry_run, err);
+	if (read_request(ctx, req, &options, &dry_run) == 0)
+		create(ctx, req, &options, dry_run, err);
 	model_clear(&vm_create_options_model, &options);
 }
 
 void
-api_vm_create(struct api *api, struct request *req)
+api_vm_create(struct context *ctx, struct request *req)
 {
 	struct vm_create_options options = { 0 };
 	struct vm_check_request look = { 0 };
 	bool dry_run;
 
-	if (read_request(api, req, &options, &dry_run) == 0) {
-		look.env = *keeper_env(api->keeper);
+	if (read_request(ctx, req, &options, &dry_run) == 0) {
+		look.env = *keeper_env(ctx->keeper);
 		look.def = options.vmdef;
-		if (must_look(api, &options, dry_run))
-			action_look(api, req, WORK_VM_CHECK, &look, on_looked);
+		if (must_look(ctx, &options, dry_run))
+			task_look(ctx, req, WORK_VM_CHECK, &look, on_looked);
 		else
-			create(api, req, &options, dry_run, NULL);
+			create(ctx, req, &options, dry_run, NULL);
 	}
 	model_clear(&vm_create_options_model, &options);
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/action.h"
-#include "api/context.h"
+#include "ops/task.h"
+#include "ops/context.h"
 #include "api/handlers.h"
 #include "proto/uuid.h"
 
 /* Registering is of this host's records, whoever has the VM: so the host must be this one, and the
  * VM not another's. */
 static int
-check_host(struct api *api, const char *wanted, const char *vm, struct error *err)
+check_host(struct context *ctx, const char *wanted, const char *vm, struct error *err)
 {
-	const struct inventory_vm *view = inventory_find_vm(api->inventory, vm);
-	const char *self = inventory_self(api->inventory);
+	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, vm);
+	const char *self = inventory_self(ctx->inventory);
 	char host[UUID_TEXT_SIZE];
 
 	if (!str_empty(wanted)) {
 		if (uuid_normalize(wanted, host) < 0)
 			return error_set(err, 400, "host: '%s' is no UUID", wanted);
-		if (!str_equal(host, self) && inventory_find_host(api->inventory, host))
+		if (!str_equal(host, self) && inventory_find_host(ctx->inventory, host))
 			return error_set(err, 503, "host '%s' is another one: ask it itself", host);
 		if (!str_equal(host, self))
 			return error_set(err, 404, "no host '%s' is known", host);
@@ -28,20 +28,20 @@ check_host(struct api *api, const char *wanted, const char *vm, struct error *er
 }
 
 void
-api_vm_register(struct api *api, struct request *req)
+api_vm_register(struct context *ctx, struct request *req)
 {
 	struct vm_register_options options = { 0 };
 	struct vm_request request = { 0 };
 	struct error err = { 0 };
 
-	if (action_read(req, &options) < 0)
+	if (task_read(req, &options) < 0)
 		return;
-	if (check_host(api, options.host, req->param, &err) < 0) {
+	if (check_host(ctx, options.host, req->param, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (action_check_ready(api, req, ACTION_NEEDS_STORAGE) == 0) {
-		request.env = *keeper_env(api->keeper);
+	} else if (task_check_ready(ctx, req, TASK_NEEDS_STORAGE) == 0) {
+		request.env = *keeper_env(ctx->keeper);
 		request.uuid = req->param;
-		action_start(api, req, WORK_VM_REGISTER, &request, req->param, 200);
+		task_start(ctx, req, WORK_VM_REGISTER, &request, req->param, 200);
 	}
 	model_clear(&vm_register_options_model, &options);
 }

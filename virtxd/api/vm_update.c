@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "api/action.h"
-#include "api/context.h"
+#include "ops/task.h"
+#include "ops/admission.h"
+#include "ops/context.h"
 #include "api/handlers.h"
-#include "api/placing.h"
+#include "ops/scheduler.h"
 #include "proto/vmdef.h"
 
-static enum action_need
+static enum task_need
 need_of(const struct vmdef *def, const struct inventory_vm *view)
 {
-	return action_need_of(vmdef_leases(def) + vmdef_leases(&view->vm.def));
+	return task_need_of(vmdef_leases(def) + vmdef_leases(&view->vm.def));
 }
 
 /* Memory that it has already is no reason not to change the rest. */
 static int
-check_memory(
-    struct api *api, const struct vmdef *def, const struct inventory_vm *view, struct error *err)
+check_memory(struct context *ctx, const struct vmdef *def, const struct inventory_vm *view,
+    struct error *err)
 {
 	if (def->memory.total <= view->vm.def.memory.total)
 		return 0;
-	return placing_check_total(api, view->vm.uuid, &def->memory, err);
+	return admission_check_total(ctx, view->vm.uuid, &def->memory, err);
 }
 
 /* Sizes that GET shows go back as they came, whatever became of the images meanwhile. */
@@ -35,29 +36,29 @@ forget_shown_sizes(struct vmdef *def, const struct vmdef *shown)
 }
 
 void
-api_vm_update(struct api *api, struct request *req)
+api_vm_update(struct context *ctx, struct request *req)
 {
 	struct vm_update_options options = { 0 };
 	struct vm_update_request update = { 0 };
 	const struct inventory_vm *view;
 	struct error err = { 0 };
 
-	if (action_read(req, &options) < 0)
+	if (task_read(req, &options) < 0)
 		return;
-	if (action_find_vm(api, req) == 0) {
-		view = inventory_find_vm(api->inventory, req->param);
-		if (vmdef_check_update(&options.vmdef, &view->vm.def, api->config->storage_root,
+	if (task_find_vm(ctx, req) == 0) {
+		view = inventory_find_vm(ctx->inventory, req->param);
+		if (vmdef_check_update(&options.vmdef, &view->vm.def, ctx->config->storage_root,
 			"vmdef", &err) < 0 ||
-		    check_memory(api, &options.vmdef, view, &err) < 0) {
+		    check_memory(ctx, &options.vmdef, view, &err) < 0) {
 			request_reply_error(req, &err);
-		} else if (action_check_ready(api, req, need_of(&options.vmdef, view)) == 0) {
+		} else if (task_check_ready(ctx, req, need_of(&options.vmdef, view)) == 0) {
 			forget_shown_sizes(&options.vmdef, &view->vm.def);
-			update.env = *keeper_env(api->keeper);
+			update.env = *keeper_env(ctx->keeper);
 			update.uuid = req->param;
 			update.def = options.vmdef;
 			update.deletestorage = options.deletestorage;
 			update.force = options.force;
-			action_start(api, req, WORK_VM_UPDATE, &update, req->param, 204);
+			task_start(ctx, req, WORK_VM_UPDATE, &update, req->param, 204);
 		}
 	}
 	model_clear(&vm_update_options_model, &options);

@@ -3,9 +3,9 @@
 
 #include <event2/event.h>
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "api/handlers.h"
-#include "api/known.h"
+#include "ops/known.h"
 #include "api/listing.h"
 #include "api/query.h"
 
@@ -16,14 +16,14 @@
 
 /* A question for a VM of which not all is known yet. */
 struct early {
-	struct api *api;
+	struct context *ctx;
 	struct request *req;
 	struct event *look;
 	int64_t due; /* monotonic ms */
 };
 
 void
-api_vm_list(struct api *api, struct request *req)
+api_vm_list(struct context *ctx, struct request *req)
 {
 	struct vm_list_options options = { 0 };
 	_free_ char *missing = NULL;
@@ -32,22 +32,22 @@ api_vm_list(struct api *api, struct request *req)
 
 	if (query_read(req, &vm_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
-	} else if (known_check(api, &missing, &err) < 0) {
+	} else if (known_check(ctx, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
-		listing_reply(api->listings, req, &options, &page, missing);
+		listing_reply(ctx->listings, req, &options, &page, missing);
 	}
 	model_clear(&vm_list_options_model, &options);
 }
 
 /* NULL after the error was sent. */
 static const struct inventory_vm *
-find(struct api *api, struct request *req)
+find(struct context *ctx, struct request *req)
 {
-	const struct inventory_vm *view = inventory_find_vm(api->inventory, req->param);
+	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, req->param);
 
 	if (!view)
-		known_reply_no_vm(api, req);
+		known_reply_no_vm(ctx, req);
 	return view;
 }
 
@@ -94,12 +94,12 @@ early_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct early *early = arg;
 	struct request *req = early->req;
-	const struct inventory_vm *view = inventory_find_vm(early->api->inventory, req->param);
+	const struct inventory_vm *view = inventory_find_vm(early->ctx->inventory, req->param);
 
 	if (view && !is_known(view) && monotonic_ms() < early->due)
 		return;
 	if (!view)
-		(void)find(early->api, req);
+		(void)find(early->ctx, req);
 	else if (view->whole)
 		request_reply_model(req, 200, &vm_model, &view->vm);
 	else
@@ -108,9 +108,9 @@ early_look(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-api_vm_get(struct api *api, struct request *req)
+api_vm_get(struct context *ctx, struct request *req)
 {
-	const struct inventory_vm *view = find(api, req);
+	const struct inventory_vm *view = find(ctx, req);
 	struct timeval tv = { .tv_usec = READ_LOOK_MS * 1000 };
 	struct early *early;
 
@@ -121,18 +121,18 @@ api_vm_get(struct api *api, struct request *req)
 		return;
 	}
 	early = xcalloc(1, sizeof(*early));
-	early->api = api;
+	early->ctx = ctx;
 	early->req = req;
 	early->due = monotonic_ms() + READ_MS;
-	early->look = event_new(api->base, -1, EV_PERSIST, early_look, early);
+	early->look = event_new(ctx->base, -1, EV_PERSIST, early_look, early);
 	event_add(early->look, &tv);
 	request_set_watch(req, &early_watch, early);
 }
 
 void
-api_vm_runstate_get(struct api *api, struct request *req)
+api_vm_runstate_get(struct context *ctx, struct request *req)
 {
-	const struct inventory_vm *view = find(api, req);
+	const struct inventory_vm *view = find(ctx, req);
 
 	if (view)
 		request_reply_model(req, 200, &vmruninfo_model, &view->vm.runinfo);

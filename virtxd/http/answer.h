@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/request.h"
+#include "ops/request.h"
 
 struct evhttp_request;
 

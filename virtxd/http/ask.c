@@ -11,7 +11,7 @@
 static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
-	struct api_ask *ask = arg;
+	struct peer_ask *ask = arg;
 
 	ask->refused = answer ? answer_header(answer, "X-VirtX-Refused") : NULL;
 	if (answer)
@@ -23,7 +23,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 static const struct peer_ops ops = { .done = on_done };
 
 int
-ask_start(struct peers *peers, struct api_ask *ask, const struct forward_address *address,
+ask_start(struct peers *peers, struct peer_ask *ask, const struct forward_address *address,
     const char *host, enum method method, const char *path, const char *user, const char *body,
     int deadline_ms, struct error *err)
 {

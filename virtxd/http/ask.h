@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the api asks another host by itself, see struct api_ask. */
+/* What the api asks another host by itself, see struct peer_ask. */
 #ifndef HTTP_ASK_H
 #define HTTP_ASK_H
 
-#include "api/context.h"
+#include "ops/context.h"
 #include "http/forward.h"
 
 /*
  * Asks the host, which must answer itself. ask is borrowed until it is answered, or the peers are
  * freed. deadline_ms is for the whole answer. 0, or -1 with err when it cannot be tried.
  */
-int ask_start(struct peers *peers, struct api_ask *ask, const struct forward_address *address,
+int ask_start(struct peers *peers, struct peer_ask *ask, const struct forward_address *address,
     const char *host, enum method method, const char *path, const char *user, const char *body,
     int deadline_ms, struct error *err);
 

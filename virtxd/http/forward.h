@@ -3,7 +3,7 @@
 #ifndef HTTP_FORWARD_H
 #define HTTP_FORWARD_H
 
-#include "api/request.h"
+#include "ops/request.h"
 #include "state/config.h"
 
 struct forwarder;

@@ -5,7 +5,7 @@
 #define HTTP_SERVER_H
 
 #include "api/metrics.h"
-#include "api/request.h"
+#include "ops/request.h"
 #include "http/guard.h"
 #include "state/config.h"
 

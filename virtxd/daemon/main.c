@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtxd's command line: it serves, runs one job, or does what systemd asks for. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "daemon/daemon.h"
+#include "proto/log.h"
+#include "work/host_down.h"
+#include "work/work.h"
+
+#define LEASES_S 60 /* for the leases of what still ends on a host that goes down */
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: virtxd [-d] [-c FILE]\n"
+	      "       virtxd --check-config [-c FILE]\n"
+	      "       virtxd --lockspace leave|allow [-c FILE]\n"
+	      "       virtxd --job NAME|list\n"
+	      "\n"
+	      "  -c, --config FILE   read FILE instead of " CONFIG_FILE "\n"
+	      "      --check-config  read the configuration, say what is wrong, and exit\n"
+	      "  -d, --debug         log at level debug\n"
+	      "      --lockspace leave\n"
+	      "                      leave sanlock's lockspace, as this host goes down\n"
+	      "      --lockspace allow\n"
+	      "                      virtxd may join it again\n"
+	      "      --job NAME      run one job: its request as JSON on stdin\n"
+	      "      --job list      list the jobs with their requests\n"
+	      "  -h, --help          print this\n"
+	      "  -V, --version       print the version\n",
+	    out);
+}
+
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* What systemd has done as the host goes down, and when it is up. */
+static int
+lockspace(const struct config *config, const char *what)
+{
+	struct error err = { 0 };
+	int r;
+
+	log_init((enum log_level)config->log_level, NULL);
+	if (str_equal(what, "leave"))
+		r = host_down_leave(config->storage_root, config->run_dir, LEASES_S, &err);
+	else
+		r = host_down_allow(config->run_dir, &err);
+	if (r < 0)
+		fprintf(stderr, "virtxd: %s\n", err.detail);
+	return r < 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "job", required_argument, NULL, OPT_JOB },
+		{ "lockspace", required_argument, NULL, OPT_LOCKSPACE },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	struct daemon_options given = { .config_file = CONFIG_FILE };
+	struct config config;
+	const char *lockspace_to = NULL;
+	bool check_config = false;
+	struct error err = { 0 };
+	int opt, rc;
+
+	while ((opt = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			given.config_file = optarg;
+			given.config_given = true;
+			break;
+		case 'd':
+			given.debug = true;
+			break;
+		case OPT_CHECK_CONFIG:
+			check_config = true;
+			break;
+		case OPT_JOB:
+			if (strcmp(optarg, "list") != 0)
+				return work_main(optarg);
+			work_print_list();
+			return 0;
+		case OPT_LOCKSPACE:
+			lockspace_to = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("virtxd " VIRTX_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc || (lockspace_to && !str_equal(lockspace_to, "leave") &&
+				 !str_equal(lockspace_to, "allow"))) {
+		usage(stderr);
+		return 2;
+	}
+	config_init(&config);
+	if (config_load(&config, given.config_file, given.config_given, &err) < 0) {
+		fprintf(stderr, "virtxd: %s\n", err.detail);
+		config_clear(&config);
+		return 1;
+	}
+	if (check_config || lockspace_to) {
+		rc = lockspace_to ? lockspace(&config, lockspace_to) : 0;
+		config_clear(&config);
+		return rc;
+	}
+	log_init(given.debug ? LOG_LEVEL_DEBUG : (enum log_level)config.log_level, NULL);
+	raise_file_limit();
+	return daemon_run(&given, &config) < 0;
+}

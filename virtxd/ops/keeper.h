@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What keeps the inventory true by jobs of its own: the collection every few seconds, refreshes of
+ * what an event named, the sizes of disks, the comparison with the registry, the lockspace, and the
+ * healing of what was interrupted.
+ */
+#ifndef OPS_KEEPER_H
+#define OPS_KEEPER_H
+
+#include "ops/inquiry.h"
+#include "job/job.h"
+#include "state/config.h"
+#include "state/inventory.h"
+#include "state/operations.h"
+#include "work/requests.h"
+
+struct keeper;
+
+/* A probe's outcome: libvirt answers and told the host's uuid, or it is NULL and err says why. */
+typedef void (*keeper_probed)(void *arg, const char *host, const struct error *err);
+
+/* All are borrowed and outlive the keeper. Observes the inventory's VMs. */
+struct keeper *keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
+    struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg);
+void keeper_free(struct keeper *keeper);
+/* SIGHUP: the period may have changed. */
+void keeper_reload(struct keeper *keeper);
+
+/* Asks in a child whether libvirt answers; probed tells. */
+void keeper_probe(struct keeper *keeper);
+/* The event connection is up (collect at once), or lost (collections rest). */
+void keeper_set_libvirt(struct keeper *keeper, bool connected);
+/* libvirt's event: a VM is in this state now (VMRUNSTATE_NONE: look at it). */
+void keeper_vm_changed(
+    struct keeper *keeper, const char *uuid, enum vmrunstate runstate, bool migrated);
+/* The operation's job has asked the VM to shut down, and is over: it ends when the VM is off. */
+void keeper_end_when_off(struct keeper *keeper, const char *uuid, const char *operation);
+/* Undo or finish what an interrupted job left of this VM, as soon as it is free. */
+void keeper_heal(struct keeper *keeper, const char *uuid);
+/* The same for the operation op whose end is not known: see inquiry_start. */
+void keeper_find_out(struct keeper *keeper, const char *vm, const char *op, const char *target,
+    inquiry_found found, void *arg);
+
+/* Something was done to the registry or the storage: compare them with libvirt again. */
+void keeper_reconcile(struct keeper *keeper);
+
+/* For the requests of jobs; borrowed. The host is "" until libvirt has told it. */
+const struct work_env *keeper_env(const struct keeper *keeper);
+/* "" once the lockspace is joined, else why it is not. */
+const char *keeper_lockspace_why(const struct keeper *keeper);
+/* "" while a watchdog protects this host, else what is missing. */
+const char *keeper_watchdog_why(const struct keeper *keeper);
+/* Whether all VMs that libvirt has here have been told to the inventory once. */
+bool keeper_knows_vms(struct keeper *keeper);
+/* Whether a job that asks sanlock something gets an answer, as far as that is known. */
+bool keeper_sanlock_answers(const struct keeper *keeper);
+/* "" while the shared storage is there, and the one that was joined; else what is wrong. */
+const char *keeper_storage_why(const struct keeper *keeper);
+
+#endif

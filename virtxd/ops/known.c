@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/known.h"
+
+#include <stdio.h>
+
+#include "ops/context.h"
+
+int
+known_check(const struct context *ctx, char **ret_missing, struct error *err)
+{
+	return ctx->host_ops->known(ctx->host, ret_missing, err);
+}
+
+void
+known_refuse(struct request *req, const struct error *err)
+{
+	static const struct request_header later = { "Retry-After", "1" };
+
+	request_reply_error_full(req, err, &later, 1);
+}
+
+void
+known_reply_no_vm(const struct context *ctx, struct request *req)
+{
+	_free_ char *missing = NULL;
+	struct error err = { 0 };
+
+	if (known_check(ctx, &missing, &err) < 0) {
+		known_refuse(req, &err);
+		return;
+	}
+	if (!str_empty(missing)) {
+		error_set(&err, 503, "VM '%s' is not known; %s", req->param, missing);
+		snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
+		known_refuse(req, &err);
+		return;
+	}
+	error_set(&err, 404, "no VM '%s' is known", req->param);
+	request_reply_error(req, &err);
+}

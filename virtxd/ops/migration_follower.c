@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/migration_follower.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "ops/context.h"
+#include "proto/log.h"
+#include "proto/uuid.h"
+
+#define WATCH_SECONDS 1
+#define AGAIN_MS      5000
+
+/* Follows a migration from its start to its end: its progress, and its timeout. */
+struct migration_follower {
+	LIST_ENTRY(migration_follower) link;
+	struct context *ctx;
+	struct event *timer;
+	char vm[UUID_TEXT_SIZE];
+	char operation[UUID_TEXT_SIZE];
+	int64_t due; /* monotonic ms, 0 for never */
+	enum migration_timeout action;
+	bool asking; /* a job reads how far it is */
+};
+
+static void
+follower_free(struct migration_follower *follower)
+{
+	LIST_REMOVE(follower, link);
+	event_free(follower->timer);
+	free(follower);
+}
+
+void
+migration_followers_free(struct context *ctx)
+{
+	struct migration_follower *follower;
+
+	while ((follower = LIST_FIRST(&ctx->migration_followers)))
+		follower_free(follower);
+}
+
+static struct migration_follower *
+find(struct context *ctx, const char *operation)
+{
+	struct migration_follower *follower;
+
+	LIST_FOREACH (follower, &ctx->migration_followers, link) {
+		if (str_equal(follower->operation, operation))
+			return follower;
+	}
+	return NULL;
+}
+
+/* Jobs outlive what asked for them. */
+struct asked {
+	struct context *ctx;
+	char operation[UUID_TEXT_SIZE];
+};
+
+static void
+on_info(void *arg, void *result, const struct error *err)
+{
+	struct asked *asked = arg;
+	struct migration_follower *follower = find(asked->ctx, asked->operation);
+	const struct migration_info *info = result;
+	const struct transfer_progress *progress = info ? &info->progress : NULL;
+
+	if (follower)
+		follower->asking = false;
+	/* What the guest changes is sent again: the share that is left tells more than what was
+	 * sent. */
+	if (follower && info && info->state == MIGRATION_STATE_ACTIVE && progress->total > 0 &&
+	    progress->remaining <= progress->total)
+		operations_progress(asked->ctx->operations, asked->operation,
+		    (int)((progress->total - progress->remaining) * 99 / progress->total));
+	free(asked);
+}
+
+static void
+on_control(void *arg, void *result, const struct error *err)
+{
+	struct asked *asked = arg;
+	struct migration_follower *follower = find(asked->ctx, asked->operation);
+
+	if (!result) {
+		log_warning("api", "migration %s took too long: %s", asked->operation, err->detail);
+		/* Its job may not have begun yet. */
+		if (follower)
+			follower->due = monotonic_ms() + AGAIN_MS;
+	}
+	free(asked);
+}
+
+static struct asked *
+ask(const struct migration_follower *follower)
+{
+	struct asked *asked = xcalloc(1, sizeof(*asked));
+
+	asked->ctx = follower->ctx;
+	memcpy(asked->operation, follower->operation, sizeof(asked->operation));
+	return asked;
+}
+
+static void
+start_action(struct migration_follower *follower)
+{
+	struct migration_control_request req = {
+		.env = *keeper_env(follower->ctx->keeper),
+		.uuid = follower->vm,
+		.action = follower->action,
+	};
+	struct asked *asked = ask(follower);
+	struct error err = { 0 };
+
+	log_info("api", "the migration of VM '%s' takes too long: %s", follower->vm,
+	    enum_word(&migration_timeout_enum, follower->action));
+	follower->due = 0;
+	if (!job_start(follower->ctx->jobs, WORK_MIGRATION_CONTROL, &req, NULL, "", NULL,
+		on_control, asked, &err))
+		on_control(asked, NULL, &err);
+}
+
+static void
+start_info(struct migration_follower *follower)
+{
+	struct vm_request req = { .env = *keeper_env(follower->ctx->keeper),
+		.uuid = follower->vm };
+	struct asked *asked = ask(follower);
+	struct error err = { 0 };
+
+	follower->asking = true;
+	if (!job_start(follower->ctx->jobs, WORK_MIGRATION_INFO, &req, NULL, "", NULL, on_info,
+		asked, &err))
+		on_info(asked, NULL, &err);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct migration_follower *follower = arg;
+	const struct operation *operation =
+	    operations_find(follower->ctx->operations, follower->operation);
+
+	if (!operation || !str_equal(operation->state, "started")) {
+		follower_free(follower);
+		return;
+	}
+	if (follower->due && monotonic_ms() >= follower->due)
+		start_action(follower);
+	else if (!follower->asking)
+		start_info(follower);
+}
+
+void
+migration_follow(struct context *ctx, const char *vm, const char *operation,
+    const struct vm_migrate_options *options)
+{
+	struct timeval tv = { .tv_sec = WATCH_SECONDS };
+	struct migration_follower *follower;
+
+	if (find(ctx, operation))
+		return;
+	follower = xcalloc(1, sizeof(*follower));
+	follower->ctx = ctx;
+	snprintf(follower->vm, sizeof(follower->vm), "%s", vm);
+	snprintf(follower->operation, sizeof(follower->operation), "%s", operation);
+	follower->action = options->timeout_action;
+	if (options->timeout > 0)
+		follower->due = monotonic_ms() + options->timeout * INT64_C(1000);
+	follower->timer = event_new(ctx->base, -1, EV_PERSIST, on_timer, follower);
+	evtimer_add(follower->timer, &tv);
+	LIST_INSERT_HEAD(&ctx->migration_followers, follower, link);
+}
+

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/newcomers.h"
+
+#include "ops/uuid_set.h"
+#include "proto/log.h"
+
+struct newcomers {
+	struct jobs *jobs;
+	struct inventory *inventory;
+	const struct work_env *env;
+	int64_t patience;
+	newcomers_taken taken;
+	void *arg;
+	struct uuid_set waiting;
+	bool running, failed;
+	int64_t since; /* monotonic ms, of the job that runs */
+	uint64_t mark; /* of the inventory, when it began to look */
+};
+
+static void ask(struct newcomers *newcomers);
+
+static bool
+is_known_elsewhere(const struct newcomers *newcomers, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(newcomers->inventory, uuid);
+
+	return view && !view->local;
+}
+
+static void
+take(struct newcomers *newcomers, const struct vm_report *report)
+{
+	inventory_report_vm(newcomers->inventory, newcomers->mark, false, report);
+}
+
+static void
+asked(void *arg, void *result, const struct error *err)
+{
+	struct newcomers *newcomers = arg;
+	struct whose_result *res = result;
+	static struct log_limit limit;
+
+	newcomers->running = false;
+	newcomers->failed = !res;
+	if (!res) {
+		log_limited(&limit, 10, "job", "cannot tell whose VMs are: %s", err->detail);
+		return;
+	}
+	for (size_t i = 0; i < res->n_vms; i++)
+		take(newcomers, &res->vms[i]);
+	for (size_t i = 0; i < res->n_unregistered; i++) {
+		if (!is_known_elsewhere(newcomers, res->unregistered[i].uuid))
+			take(newcomers, &res->unregistered[i]);
+	}
+	newcomers->taken(newcomers->arg);
+	ask(newcomers);
+}
+
+static void
+ask(struct newcomers *newcomers)
+{
+	struct whose_request req = { .env = *newcomers->env };
+	struct error err = { 0 };
+	char uuid[37];
+
+	if (newcomers->running || uuid_set_is_empty(&newcomers->waiting))
+		return;
+	while (uuid_set_take(&newcomers->waiting, uuid))
+		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
+	newcomers->mark = inventory_mark(newcomers->inventory);
+	newcomers->since = monotonic_ms();
+	newcomers->running = job_start(newcomers->jobs, WORK_WHOSE, &req, NULL, "", NULL, asked,
+				 newcomers, &err) != NULL;
+	if (!newcomers->running)
+		log_warning("job", "cannot start %s: %s", works[WORK_WHOSE].name, err.detail);
+	req.env = (struct work_env){ 0 };
+	model_clear(&whose_request_model, &req);
+}
+
+static bool
+is_newcomer(const struct newcomers *newcomers, const struct vm_report *report)
+{
+	const struct inventory_vm *view = inventory_find_vm(newcomers->inventory, report->uuid);
+
+	return !(view && view->local) &&
+	       (report->runstate == VMRUNSTATE_POWEROFF || report->runstate == VMRUNSTATE_CRASHED);
+}
+
+static bool
+must_wait(const struct newcomers *newcomers, const char *uuid)
+{
+	bool stalled =
+	    newcomers->failed ||
+	    (newcomers->running && monotonic_ms() - newcomers->since > newcomers->patience);
+
+	return !stalled || is_known_elsewhere(newcomers, uuid);
+}
+
+bool
+newcomers_are_waiting(const struct newcomers *newcomers)
+{
+	return newcomers->running || !uuid_set_is_empty(&newcomers->waiting);
+}
+
+void
+newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		bool is_new = is_newcomer(newcomers, &reports[i]);
+
+		if (is_new)
+			uuid_set_add(&newcomers->waiting, reports[i].uuid);
+		if (is_new && must_wait(newcomers, reports[i].uuid))
+			model_clear(&vm_report_model, &reports[i]);
+		else
+			reports[kept++] = reports[i];
+	}
+	*n = kept;
+	ask(newcomers);
+}
+
+struct newcomers *
+newcomers_new(struct jobs *jobs, struct inventory *inventory, const struct work_env *env,
+    int64_t patience, newcomers_taken taken, void *arg)
+{
+	struct newcomers *newcomers = xcalloc(1, sizeof(*newcomers));
+
+	*newcomers = (struct newcomers){
+		.jobs = jobs,
+		.inventory = inventory,
+		.env = env,
+		.patience = patience,
+		.taken = taken,
+		.arg = arg,
+	};
+	return newcomers;
+}
+
+void
+newcomers_free(struct newcomers *newcomers)
+{
+	if (!newcomers)
+		return;
+	uuid_set_clear(&newcomers->waiting);
+	free(newcomers);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/uuid_set.h"
+
+#include <string.h>
+
+#include <uthash.h>
+
+#include "proto/uuid.h"
+
+struct uuid_entry {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+};
+
+void
+uuid_set_add(struct uuid_set *set, const char *uuid)
+{
+	struct uuid_entry *entry;
+	char text[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(uuid, text) < 0)
+		return;
+	HASH_FIND_STR(set->entries, text, entry);
+	if (entry)
+		return;
+	entry = xcalloc(1, sizeof(*entry));
+	memcpy(entry->uuid, text, sizeof(text));
+	HASH_ADD_STR(set->entries, uuid, entry);
+}
+
+bool
+uuid_set_is_empty(const struct uuid_set *set)
+{
+	return !set->entries;
+}
+
+bool
+uuid_set_take(struct uuid_set *set, char uuid[37])
+{
+	struct uuid_entry *entry = set->entries;
+
+	if (!entry)
+		return false;
+	memcpy(uuid, entry->uuid, UUID_TEXT_SIZE);
+	HASH_DEL(set->entries, entry);
+	free(entry);
+	return true;
+}
+
+void
+uuid_set_clear(struct uuid_set *set)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	while (uuid_set_take(set, uuid))
+		;
+}
