@@ -84,11 +84,6 @@ enum error_type error_get_type(const struct error *err);
 enum error_type error_type_find(const char *name);
 /* The reason phrase of an HTTP status ("Not Found"); "Error" for one we never send. */
 const char *error_title(int status);
-/* The RFC 9457 problem document as JSON; the caller frees. */
-char *error_to_json(const struct error *err, size_t *len);
-/* Reads a problem document back (from a job or a peer); what is no problem document becomes the
- * detail itself, cut to fit. */
-void error_from_json(struct error *err, int status, const char *text, size_t len);
 
 #if defined(__clang_analyzer__) && !defined(ERROR_C)
 /* Tells clang's analyzer, which looks into one file at a time, what they return. */

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "proto/json.h"
+#include "proto/problem.h"
 #include "proto/uuid.h"
 
 void
@@ -45,7 +46,7 @@ static int
 server_error(const struct answer *answer, struct error *err)
 {
 	*err = (struct error){ 0 };
-	error_from_json(err, answer->status, answer->body, answer->len);
+	problem_decode(err, answer->status, answer->body, answer->len);
 	if (!err->detail[0])
 		error_set(err, answer->status, "%s", error_title(answer->status));
 	if (err->operation[0])

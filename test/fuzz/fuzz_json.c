@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/problem.h"
 #include "proto/vmdef.h"
 #include "test/unit/models.h"
 
@@ -82,6 +83,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	model_clear(m, obj);
 	try_string(text, size - 1);
-	error_from_json(&err, 0, text, size - 1);
+	problem_decode(&err, 0, text, size - 1);
 	return 0;
 }

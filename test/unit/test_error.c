@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "proto/error.h"
+#include "proto/problem.h"
 #include "proto/utf8.h"
 
 static void
@@ -87,19 +88,19 @@ test_json_round_trip(void **state)
 	error_set(&err, 409, "busy: \"x\"");
 	snprintf(err.vm, sizeof(err.vm), "5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b");
 	snprintf(err.operation, sizeof(err.operation), "op-1");
-	text = error_to_json(&err, &len);
+	text = problem_encode(&err, &len);
 	assert_int_equal(strlen(text), len);
 	assert_string_equal(text,
 	    "{\"type\":\"/problems/busy\",\"title\":\"Another operation is in the way\","
 	    "\"status\":409,"
 	    "\"detail\":\"busy: \\\"x\\\"\",\"vm\":\"5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b\","
 	    "\"host\":\"\",\"operation\":\"op-1\"}");
-	error_from_json(&back, 0, text, len);
+	problem_decode(&back, 0, text, len);
 	assert_memory_equal(&back.status, &err.status, sizeof(err.status));
 	assert_string_equal(back.detail, err.detail);
 	assert_string_equal(back.vm, err.vm);
 	assert_string_equal(back.operation, err.operation);
-	error_from_json(&back, 502, text, len);
+	problem_decode(&back, 502, text, len);
 	assert_int_equal(back.status, 502);
 }
 
@@ -127,9 +128,9 @@ test_types(void **state)
 	assert_string_equal(err.detail, "VM 'web' is off");
 	error_wrap(&err, "cannot");
 	assert_int_equal(error_get_type(&err), ERROR_ALREADY_OFF);
-	text = error_to_json(&err, &len);
+	text = problem_encode(&err, &len);
 	assert_non_null(strstr(text, "\"type\":\"/problems/already-off\""));
-	error_from_json(&back, 0, text, len);
+	problem_decode(&back, 0, text, len);
 	assert_int_equal(error_get_type(&back), ERROR_ALREADY_OFF);
 	/* What is said with another status is of another type. */
 	back.status = 503;
@@ -138,7 +139,7 @@ test_types(void **state)
 	assert_int_equal(error_get_type(&err), ERROR_FAILED);
 	error_set(&err, 418, "none of ours");
 	assert_int_equal(error_get_type(&err), ERROR_BY_STATUS);
-	other = error_to_json(&err, &len);
+	other = problem_encode(&err, &len);
 	assert_non_null(strstr(other, "\"type\":\"about:blank\""));
 	assert_int_equal(error_set_type(NULL, ERROR_BUSY, "nobody listens"), -1);
 }
@@ -149,21 +150,21 @@ test_from_what_is_no_problem(void **state)
 	struct error err = { 0 };
 	char big[5000];
 
-	error_from_json(&err, 422, "VM is running\n", 14);
+	problem_decode(&err, 422, "VM is running\n", 14);
 	assert_int_equal(err.status, 422);
 	assert_string_equal(err.detail, "VM is running");
-	error_from_json(&err, 503, "", 0);
+	problem_decode(&err, 503, "", 0);
 	assert_string_equal(err.detail, "Service Unavailable");
-	error_from_json(&err, 0, "{\"status\":70000}", 16);
+	problem_decode(&err, 0, "{\"status\":70000}", 16);
 	assert_int_equal(err.status, 500);
 	assert_string_equal(err.detail, "{\"status\":70000}");
-	error_from_json(&err, 0, "{\"status\":7,\"title\":\"t\"}", 24);
+	problem_decode(&err, 0, "{\"status\":7,\"title\":\"t\"}", 24);
 	assert_int_equal(err.status, 500);
 	assert_string_equal(err.detail, "t");
 	memset(big, 'a', sizeof(big));
-	error_from_json(&err, 500, big, sizeof(big));
+	problem_decode(&err, 500, big, sizeof(big));
 	assert_int_equal(strlen(err.detail), ERROR_DETAIL_MAX - 1);
-	error_from_json(&err, 0, "\"text\"", 6);
+	problem_decode(&err, 0, "\"text\"", 6);
 	assert_string_equal(err.detail, "\"text\"");
 }
 

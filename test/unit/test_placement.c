@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "state/inventory.h"
+#include "state/reservation.h"
 
 #define TOTAL 16384 /* MiB of each host */
 

@@ -10,6 +10,7 @@
 
 #include "proto/json.h"
 #include "proto/model.h"
+#include "proto/problem.h"
 
 /* A request whose reply is kept. */
 struct kept {
@@ -124,7 +125,7 @@ test_replies(void **state)
 	request_reply_error(&k.req, &err);
 	assert_int_equal(k.status, 409);
 	assert_string_equal(k.type, "application/problem+json");
-	error_from_json(&read, 0, k.body, k.len);
+	problem_decode(&read, 0, k.body, k.len);
 	assert_int_equal(read.status, 409);
 	assert_string_equal(read.detail, err.detail);
 	assert_string_equal(read.operation, "op-1");

@@ -15,6 +15,7 @@
 
 #include "ops/context.h"
 #include "proto/json.h"
+#include "proto/problem.h"
 
 #define HOST "a0000000-0000-4000-8000-000000000001"
 #define VM   "10000000-0000-4000-8000-000000000001"
@@ -122,7 +123,7 @@ answer(struct fixture *f, int status, const char *detail)
 
 	assert_non_null(waiting);
 	error_set(&err, status ? status : 502, "%s", detail);
-	body = error_to_json(&err, &len);
+	body = problem_encode(&err, &len);
 	waiting->answered(
 	    waiting, status, status ? body : "", status ? len : 0, status ? NULL : &err);
 }

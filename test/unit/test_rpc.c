@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "serf/rpc.h"
+#include "serf/serf.h"
 
 #include <setjmp.h>
 #include <string.h>

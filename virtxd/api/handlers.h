@@ -3,7 +3,9 @@
 #ifndef API_HANDLERS_H
 #define API_HANDLERS_H
 
-#include "api/api.h"
+#include "ops/request.h"
+
+struct context;
 
 void api_host_list(struct context *ctx, struct request *req);
 void api_host_get(struct context *ctx, struct request *req);

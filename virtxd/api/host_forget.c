@@ -4,6 +4,7 @@
 
 #include "ops/context.h"
 #include "api/handlers.h"
+#include "proto/problem.h"
 
 struct asked {
 	struct peer_ask ask;
@@ -76,7 +77,7 @@ on_answered(
 	if (cause)
 		err = *cause;
 	else if (status / 100 != 2 && status != 404)
-		error_from_json(&err, status, body, len);
+		problem_decode(&err, status, body, len);
 	if (err.status)
 		note_failure(forgetting, asked->name, &err);
 	if (--forgetting->n_open > 0)

@@ -8,6 +8,7 @@
 #include "ops/scheduler.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
+#include "state/reservation.h"
 
 /* Empty or this one: with another one that is known only a dry run is here. */
 static int

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Room on this host for VMs that other hosts send to it, see ops/reservation_client.h for their side. */
+/* Room on this host for VMs that other hosts send to it, see ops/reservation_client.h for their
+ * side. */
 #include "ops/task.h"
 #include "ops/admission.h"
 #include "ops/context.h"
@@ -8,6 +9,7 @@
 #include "ops/scheduler.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
+#include "state/reservation.h"
 
 /* What is asked for is of this host alone. Not a 404: that says that this is not known here. */
 static int

@@ -10,6 +10,7 @@
 
 #include "proto/json.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 #include "proto/routes.h"
 #include "state/address.h"
 
@@ -137,7 +138,7 @@ on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause
 	if (!answer)
 		err = *cause;
 	else if (answer->status != 200)
-		error_from_json(&err, answer->status, answer->body, answer->len);
+		problem_decode(&err, answer->status, answer->body, answer->len);
 	else
 		read_page(pull, answer, &err);
 	/* More than is taken of a host is not asked for. */
@@ -159,7 +160,7 @@ read_list(const struct peer_answer *answer, struct vm_list *ret, struct error *e
 	static const char none[] = "null"; /* how the Go virtx writes an empty list */
 
 	if (answer->status != 200) {
-		error_from_json(err, answer->status, answer->body, answer->len);
+		problem_decode(err, answer->status, answer->body, answer->len);
 		return -1;
 	}
 	if (answer->len >= strlen(none) && memcmp(answer->body, none, strlen(none)) == 0)

@@ -14,6 +14,7 @@
 #include "http/drain.h"
 #include "proto/error.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 
 #define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
 #define REPLY_BYTES_MIN 16384	    /* a second that a client must take of its reply */
@@ -162,7 +163,7 @@ format_problem(int status, const char *headers, const char *detail, size_t *len)
 	char *text;
 
 	error_set(&err, status, "%s", detail);
-	json = error_to_json(&err, &json_len);
+	json = problem_encode(&err, &json_len);
 	text = xasprintf("HTTP/1.1 %d %s\r\n"
 			 "Content-Type: application/problem+json\r\n"
 			 "Content-Length: %zu\r\n"

@@ -7,7 +7,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
-#include "http/connections.h"
+#include "http/connection_limits.h"
 #include "state/address.h"
 
 struct bufferevent;

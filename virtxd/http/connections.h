@@ -8,6 +8,7 @@
 #ifndef HTTP_CONNECTIONS_H
 #define HTTP_CONNECTIONS_H
 
+#include "http/connection_limits.h"
 #include "proto/util.h"
 
 struct connection;
@@ -15,13 +16,6 @@ struct connections;
 struct event_base;
 struct evhttp;
 struct evhttp_connection;
-
-struct connections_limits {
-	int max;	     /* connections */
-	int request_timeout; /* seconds */
-	int idle_timeout;    /* seconds */
-	size_t max_input;    /* bytes of one request, with its headers */
-};
 
 struct connections_stats {
 	unsigned int open;

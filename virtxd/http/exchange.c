@@ -13,6 +13,7 @@
 #include "http/connection.h"
 #include "http/headers.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 
 #define USER_MAX      64
 #define PLACEMENT_MAX 500
@@ -309,7 +310,7 @@ refuse(struct exchange *ex, const struct error *err, const struct request_header
     size_t n_headers)
 {
 	size_t len;
-	char *json = error_to_json(err, &len);
+	char *json = problem_encode(err, &len);
 
 	ex->req.replied = true;
 	exchange_send(

@@ -3,11 +3,15 @@
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
-#include "http/server.h"
+#include "api/metrics.h"
+#include "http/guard.h"
+#include "ops/request.h"
 
 struct connection;
 struct evhttp_request;
 struct evkeyvalq;
+
+typedef void (*http_handler)(void *arg, struct request *req);
 
 /* What was answered, by route (ROUTE_N: none) and the first digit of the status. */
 struct exchange_counts {

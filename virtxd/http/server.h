@@ -4,9 +4,7 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include "api/metrics.h"
-#include "ops/request.h"
-#include "http/guard.h"
+#include "http/exchange.h"
 #include "state/config.h"
 
 struct event_base;
@@ -18,8 +16,6 @@ struct http_stats {
 	/* Replies by route (ROUTE_N: none) and class; of the server. */
 	const uint64_t (*replies)[METRICS_CLASSES];
 };
-
-typedef void (*http_handler)(void *arg, struct request *req);
 
 /* Binds all listeners of config (borrowed, must outlive the server) or fails naming the one. */
 struct http_server *http_server_new(struct event_base *base, const struct config *config,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/log.h"
+#include "proto/problem.h"
 
 #define OUTPUT_MAX (16 << 20) /* all that a child may write to its stdout */
 
@@ -433,7 +434,7 @@ child_result(const struct child *child, size_t *len, struct error *err)
 		return child->text;
 
 	if (child->frame == FRAME_ERROR)
-		error_from_json(err, 0, child->text, child->text_len);
+		problem_decode(err, 0, child->text, child->text_len);
 	else if (child->flooded)
 		error_set(err, 500, "job '%s' wrote more than %d MiB", name, OUTPUT_MAX >> 20);
 	else if (child->state == CHILD_WRITTEN_OFF)

@@ -6,6 +6,7 @@
 
 #include "ops/known.h"
 #include "proto/json.h"
+#include "proto/problem.h"
 
 #define FOLLOW_MS 1000
 #define TOLD_MS	  10000 /* until the other hosts must know that this one takes VMs again */
@@ -67,7 +68,7 @@ on_followed(
 	else if (cause)
 		err = *cause;
 	else
-		error_from_json(&err, status, body, len);
+		problem_decode(&err, status, body, len);
 	if (arrived || str_equal(operation.state, "completed"))
 		move_done(move, move->host);
 	else if (status == 404) /* Its virtxd was started anew: the migration may go on. */
@@ -128,7 +129,7 @@ on_asked(struct peer_ask *ask, int status, const char *body, size_t len, const s
 	if (cause)
 		err = *cause;
 	else if (status != 202)
-		error_from_json(&err, status, body, len);
+		problem_decode(&err, status, body, len);
 	else if (json_decode(&operation_model, body, len, &operation, &err) == 0 &&
 		 str_empty(operation.id))
 		error_set(

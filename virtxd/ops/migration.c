@@ -12,6 +12,7 @@
 #include "ops/reservation_client.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
+#include "state/reservation.h"
 
 #define HOSTS_MAX 8 /* that may refuse until it is given up */
 

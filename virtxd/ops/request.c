@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/problem.h"
 
 #define TYPE_JSON    "application/json"
 #define TYPE_PROBLEM "application/problem+json"
@@ -164,7 +165,7 @@ request_reply_error_full(struct request *req, const struct error *err,
     const struct request_header *headers, size_t n_headers)
 {
 	size_t len;
-	char *json = error_to_json(err, &len);
+	char *json = problem_encode(err, &len);
 
 	reply(req, err->status, TYPE_PROBLEM, json, len, headers, n_headers);
 }

@@ -10,6 +10,7 @@
 #include "ops/scheduler.h"
 #include "proto/json.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
@@ -55,7 +56,8 @@ is_go(const struct reservation_client *client)
 	const struct inventory *inventory = client->ctx->inventory;
 	const struct host *host = inventory_find_host(inventory, client->host);
 
-	return host && host->def.cpudef.nodes > 0 && !inventory_tells_digest(inventory, client->host);
+	return host && host->def.cpudef.nodes > 0 &&
+	       !inventory_tells_digest(inventory, client->host);
 }
 
 static int
@@ -107,7 +109,7 @@ judge(struct reservation_client *client, int status, const char *body, size_t le
 	client->knows = false;
 	if (status == 404 || status == 405 || status == 501)
 		return 0;
-	error_from_json(err, status, body, len);
+	problem_decode(err, status, body, len);
 	return -1;
 }
 
@@ -161,8 +163,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	struct reservation_client *client = arg;
 
 	if (!client->told)
-		on_answered(
-		    &client->ask, is_go(client) ? 501 : 0, "", 0, client->err.status ? &client->err : NULL);
+		on_answered(&client->ask, is_go(client) ? 501 : 0, "", 0,
+		    client->err.status ? &client->err : NULL);
 	else if (!is_go(client))
 		put(client);
 }

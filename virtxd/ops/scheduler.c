@@ -18,8 +18,10 @@
 #include "ops/context.h"
 #include "proto/json.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
+#include "state/reservation.h"
 
 #define HOSTS_MAX    8	 /* that may refuse for good until the request is given up */
 #define STALE_MAX    24	 /* refusals by news; after these the host is asked to overlook them */
@@ -131,7 +133,7 @@ take_refusal(struct scheduling *run, const struct request_answer *answer)
 	_free_ char *why = NULL;
 
 	scheduler_take_refusal(run->ctx, run->host, answer->refused);
-	error_from_json(&run->last, answer->status, answer->body, answer->len);
+	problem_decode(&run->last, answer->status, answer->body, answer->len);
 	log_debug("api", "host '%s' refuses a VM: %s", run->host, run->last.detail);
 	if (answer->status == 409 && !run->overlooks) {
 		run->stale++;

@@ -7,7 +7,8 @@
 #define SERF_RPC_H
 
 #include "proto/error.h"
-#include "serf/serf.h"
+#include "proto/util.h"
+#include "serf/member.h"
 
 #define RPC_OBJECT_MAX (1 << 20) /* bytes of one incoming object */
 

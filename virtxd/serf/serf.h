@@ -5,26 +5,12 @@
 #define SERF_SERF_H
 
 #include "proto/error.h"
-#include "proto/model.h"
+#include "serf/member.h"
 
 struct event_base;
 struct serf;
 
 #define SERF_PAYLOAD_MAX 1024 /* name and payload of a user event together, bytes */
-
-struct serf_tag {
-	char *key;
-	char *value; /* NULL, of one that is to be set: it is deleted */
-};
-
-struct serf_member {
-	char *name;
-	char addr[46]; /* text of the IP address */
-	uint16_t port;
-	enum cstate cstate; /* active, left or failed */
-	struct serf_tag *tags;
-	size_t n_tags;
-};
 
 /* serf_free is not to be called from these. */
 struct serf_ops {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "state/inventory_index.h"
+
 #define SILENT_MS     10000  /* after which an owner that does not answer is not waited for */
 #define ANSWER_MS     30000  /* until a claim is answered again */
 #define ANSWER_MAX_MS 900000 /* it doubles up to this */
@@ -25,7 +27,7 @@ claim_make(struct inventory *inventory, struct vm_entry *entry, const struct hos
 			  (!can_be_asked(entry->host) && (listed || !can_be_asked(host)))))
 		return false;
 	if (!str_equal(claim->host, host->uuid)) {
-		claim_drop(entry);
+		index_drop_claim(entry);
 		claim->since = monotonic_ms();
 		claim->clock = ++inventory->clock;
 		claim->owner =
@@ -44,15 +46,6 @@ claim_make(struct inventory *inventory, struct vm_entry *entry, const struct hos
 }
 
 void
-claim_drop(struct vm_entry *entry)
-{
-	if (!entry->claim.host[0])
-		return;
-	LIST_REMOVE(entry, claim_link);
-	entry->claim = (struct claim){ 0 };
-}
-
-void
 claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint64_t mark,
     bool (*lists)(void *arg, const char *vm), void *arg)
 {
@@ -63,7 +56,7 @@ claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint6
 		if (!str_equal(entry->claim.host, host->uuid) || entry->claim.clock > mark ||
 		    (lists && lists(arg, entry->uuid)))
 			continue;
-		claim_drop(entry);
+		index_drop_claim(entry);
 		/* It has gone from here, and not to where it was said to be. */
 		if (lists && index_has_left(inventory, entry))
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
@@ -83,7 +76,7 @@ claim_grant(struct inventory *inventory, struct vm_entry *entry)
 	struct claim claim = entry->claim;
 	struct host_entry *host = index_find_host(inventory, claim.host);
 
-	claim_drop(entry);
+	index_drop_claim(entry);
 	if (!host)
 		return;
 	entry->data_clock = ++inventory->clock;

@@ -8,14 +8,13 @@
 #ifndef STATE_CLAIMS_H
 #define STATE_CLAIMS_H
 
-#include "state/index.h"
+#include "state/inventory_entries.h"
 
 /* The host says so by an event, or (listed) when it was asked. Takes note of it, unless a later
  * event came before this one; false where nobody has to be asked first, and the VM may be taken for
  * that host's. */
 bool claim_make(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
     enum vmrunstate runstate, int64_t ts, bool listed);
-void claim_drop(struct vm_entry *entry);
 /* Those of this host that are not newer than the mark, of VMs that are not among its own. */
 void claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint64_t mark,
     bool (*lists)(void *arg, const char *vm), void *arg);

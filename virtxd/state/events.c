@@ -2,7 +2,7 @@
 #include "state/events.h"
 
 #include "proto/json.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
 
 struct events {
 	struct inventory *inventory;

@@ -4,7 +4,7 @@
 
 #include "proto/log.h"
 #include "state/claims.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
 
 #define STORAGE	       "storage" /* a kind of problem */
 #define CONFLICT_MS    30000	 /* longer than any migration has a VM on two hosts */
@@ -31,7 +31,7 @@ forget(struct inventory *inventory, struct host_entry *entry)
 	for (vm = LIST_FIRST(&inventory->claimed); vm; vm = next) {
 		next = LIST_NEXT(vm, claim_link);
 		if (str_equal(vm->claim.host, entry->uuid))
-			claim_drop(vm);
+			index_drop_claim(vm);
 	}
 	entry->host.cstate = CSTATE_INVALID;
 	index_tell_host(inventory, entry);

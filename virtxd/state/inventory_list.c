@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "state/filter.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
 
 static int
 compare_names(const char *name_a, const char *uuid_a, const char *name_b, const char *uuid_b)

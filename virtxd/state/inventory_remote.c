@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "state/claims.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
+#include "state/reservation.h"
 
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
 #define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
@@ -242,7 +243,7 @@ take_end(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 
 	if (entry->view.local) {
 		if (host && str_equal(entry->claim.host, host->uuid))
-			claim_drop(entry);
+			index_drop_claim(entry);
 		return INVENTORY_OLD;
 	}
 	if (!untimed && ts < entry->view.vm.ts)

@@ -2,7 +2,7 @@
 /* What this host tells others of itself and its VMs. */
 #include <string.h>
 
-#include "state/index.h"
+#include "state/inventory_index.h"
 
 #define PAGE_BYTES (256 << 10)
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "proto/vmdef.h"
-#include "state/placement_hosts.h"
+#include "state/planner_hosts.h"
 
 #define NEAR_PERCENT 5	/* so much more memory that is left does not make a host better */
 #define REASONS_MAX  10 /* hosts that an error names */

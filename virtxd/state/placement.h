@@ -12,14 +12,7 @@
 
 #include "proto/error.h"
 #include "proto/model.h"
-#include "state/reservation.h"
-
-struct inventory;
-struct planner;
-
-/* The names of the custom fields that keep VMs of one value apart or together. */
-#define PLACEMENT_APART "apart"
-#define PLACEMENT_GROUP "group"
+#include "state/planner.h"
 
 /* A host that is not considered, and why, as a clause: "it is not ready". */
 struct placement_excluded {
@@ -38,20 +31,10 @@ struct placement_need {
 	bool brief; /* no candidates are wanted: saves the time to explain them */
 };
 
-/*
- * The hosts and VMs of the inventory as they are now, with what was reserved lately. Plans many
- * moves one after the other: what was placed counts for the next. The inventory may change
- * meanwhile; the planner does not follow.
- */
-struct planner *planner_new(const struct inventory *inventory);
-void planner_free(struct planner *planner);
 /* Chooses, and reserves on the host that it chose (and frees on the one that the VM leaves). ret
  * must be zero; the caller clears it. 0, or -1 with 422 where no host is feasible (ret then says
  * why of each). */
 int planner_place(struct planner *planner, const struct placement_need *need, struct placement *ret,
     struct error *err);
-/* What a host has, as the planner counts it; false for one that is not known or has told nothing.
- */
-bool planner_figures(const struct planner *planner, const char *host, struct host_figures *ret);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "state/index.h"
+#include "state/inventory_index.h"
 
 static void
 drop(struct inventory *inventory, struct reservation *reservation)

@@ -12,6 +12,7 @@
 
 #include "proto/error.h"
 #include "proto/model.h"
+#include "state/figures.h"
 
 struct inventory;
 
@@ -48,15 +49,20 @@ bool reservation_is_held(
 /* No more for this operation; NULL for whichever. */
 void reservation_release(struct inventory *inventory, const char *vm, const char *operation);
 
-/* What a host has, reservations and all. */
-struct host_figures {
-	int64_t vms, vcpus;
-	int64_t memory, hp; /* MiB that are left for VMs */
-};
 /* Another host has just told it itself; it counts for a moment, or until the host tells of itself
  * anew. */
 void inventory_take_figures(
     struct inventory *inventory, const char *host, const struct host_figures *figures);
+
+/* How much of a reservation is not among what the host is known to have. */
+enum reservation_counts {
+	RESERVATION_GONE,   /* all is */
+	RESERVATION_MEMORY, /* the VM is, but the host's figures are older */
+	RESERVATION_WHOLE,
+};
+struct reservation;
+enum reservation_counts reservation_counts(
+    const struct inventory *inventory, const struct reservation *reservation);
 
 /* The inventory ends. */
 void reservations_clear(struct inventory *inventory);

@@ -13,6 +13,7 @@
 #include "work/hugepages.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
+#include "work/recover.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
 #include "work/vm_already.h"
@@ -185,7 +186,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
 	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
-	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
+	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)

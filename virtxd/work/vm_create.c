@@ -67,9 +67,9 @@ work_vm_create(const void *request, void *result, struct error *err)
 		return -1;
 	if (make(req, conn, &journal, &res->vm, err) == 0) {
 		work_stage(WORK_STAGE_DONE);
-		return vm_finish(&req->env, conn, &journal, &res->warning, err);
+		return vm_roll_forward(&req->env, conn, &journal, &res->warning, err);
 	}
-	if (vm_undo(&req->env, conn, &journal, &left) == 0)
+	if (vm_roll_back(&req->env, conn, &journal, &left) == 0)
 		work_stage(WORK_STAGE_NONE);
 	else
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);

@@ -4,6 +4,7 @@
 #include "proto/vmdef.h"
 #include "work/bare_disks.h"
 #include "work/hypervisor.h"
+#include "work/recover.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
 #include "work/vm_lock.h"
@@ -78,7 +79,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0)
 		return -1;
-	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
+	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
@@ -99,5 +100,5 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	    !storage_is_full(&req->env))
 		return -1;
 	res->gone = true;
-	return vm_finish(&req->env, conn, &journal, &res->warning, err);
+	return vm_roll_forward(&req->env, conn, &journal, &res->warning, err);
 }

@@ -7,6 +7,7 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/oplog.h"
+#include "work/recover.h"
 #include "work/vm_leases.h"
 #include "work/vm_lock.h"
 #include "work/vm_steps.h"
@@ -124,7 +125,7 @@ work_vm_heal(const void *request, void *result, struct error *err)
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
-	finished = vm_settle(&req->env, conn, req->uuid, &res->warning, err);
+	finished = vm_recover(&req->env, conn, req->uuid, &res->warning, err);
 	if (finished < 0 || heal(req, conn, res, err) < 0)
 		return -1;
 	return vm_verdict(req, finished > 0, res, err);

@@ -22,7 +22,7 @@ int vm_plan_disk(const struct work_env *env, struct journal *journal, const stru
     struct error *err);
 /*
  * Makes all disks of def that the journal plans, telling the report; fills def's sizes. A failure
- * leaves what was made to vm_undo.
+ * leaves what was made to vm_roll_back.
  */
 int vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
     struct vm_report *report, struct error *err);
@@ -47,7 +47,7 @@ char *vm_xml(virDomainPtr domain, const char *uuid, struct error *err);
  * is dropped goes, and a VM that is deleted is undefined and unregistered. Storage that cannot be
  * let go of is told in *warning, and stays in the journal for some minutes, to be tried again.
  */
-int vm_finish(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+int vm_roll_forward(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     char **warning, struct error *err);
 /* What an earlier update could not let go of becomes the matter of this journal, but for what def
  * has (NULL: nothing). What would be let go of in another way, or not by this host, is left for a
@@ -56,15 +56,7 @@ void vm_carry_over(
     const struct work_env *env, struct journal *journal, const struct vmdef *def, char **warning);
 /* Undoes a create or the new disks of an update, as far as they came. The journal goes last, so
  * that what fails is tried again. */
-int vm_undo(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
-    struct error *err);
-/*
- * Finishes or undoes what an earlier operation has left half done: the VM's journal, if there is
- * one. Fails when that cannot be done now. A VM that was migrating may be gone after it; of one
- * that another host has in its registry by then nothing is undone or finished here. 1 where a
- * change was carried to its end, else 0.
- */
-int vm_settle(const struct work_env *env, virConnectPtr conn, const char *uuid, char **warning,
+int vm_roll_back(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     struct error *err);
 
 #endif

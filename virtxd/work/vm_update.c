@@ -11,6 +11,7 @@
 #include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/nets.h"
+#include "work/recover.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
 #include "work/vm_files.h"
@@ -177,14 +178,14 @@ change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *de
 	if (vm_make_disks(&req->env, journal, def, &res->vm, err) == 0) {
 		if (redefine(req, conn, def, old_xml, err) == 0) {
 			work_stage(WORK_STAGE_DONE);
-			return vm_finish(&req->env, conn, journal, &res->warning, err);
+			return vm_roll_forward(&req->env, conn, journal, &res->warning, err);
 		}
 		if (restore(req, conn, old_xml, &left) < 0) {
 			error_append(err, "%s", left.detail);
 			return -1;
 		}
 	}
-	if (vm_undo(&req->env, conn, journal, &left) == 0)
+	if (vm_roll_back(&req->env, conn, journal, &left) == 0)
 		work_stage(WORK_STAGE_NONE);
 	else
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);
@@ -209,7 +210,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
 	    vm_files_for(&req->env, conn, err) < 0)
 		return -1;
-	if (vm_settle(&req->env, conn, req->uuid, &res->warning, err) < 0)
+	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)

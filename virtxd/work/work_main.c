@@ -9,6 +9,7 @@
 
 #include "proto/json.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 #include "work/work.h"
 
 #define REQUEST_MAX (4 << 20)
@@ -76,7 +77,7 @@ work_wait(int seconds, const struct error *err)
 	_free_ char *text = NULL;
 	size_t len;
 
-	text = error_to_json(err, &len);
+	text = problem_encode(err, &len);
 	buffer_clear(&late);
 	buffer_printf(&late, "error %s\n", text);
 	signal(SIGALRM, on_alarm);
@@ -178,7 +179,7 @@ work_main(const char *name)
 	if (rc != 0) {
 		if (err.status == 0)
 			error_set(&err, 500, "job '%s' failed without a reason", name);
-		text = error_to_json(&err, &len);
+		text = problem_encode(&err, &len);
 		write_frame("error", text, len);
 	}
 	log_init(log_get_level(), NULL);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "state/placement_hosts.h"
+#include "state/planner.h"
 
 #include <string.h>
 
 #include "proto/vmdef.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
+#include "state/planner_hosts.h"
+#include "state/reservation.h"
 
 /* What a host answered is overtaken by what it tells of its VMs; until then it would be asked in
  * vain again. */

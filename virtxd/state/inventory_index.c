@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "state/index.h"
+#include "state/inventory_index.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "proto/vmdef.h"
-#include "state/claims.h"
-
-struct inventory *
-inventory_new(void)
-{
-	struct inventory *inventory = xcalloc(1, sizeof(*inventory));
-
-	TAILQ_INIT(&inventory->reservations);
-	LIST_INIT(&inventory->claimed);
-	return inventory;
-}
 
 static void
 free_vm(struct vm_entry *entry)
@@ -36,15 +24,12 @@ index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone)
 }
 
 void
-inventory_free(struct inventory *inventory)
+index_clear(struct inventory *inventory)
 {
 	struct vm_entry *vm, *next_vm;
 	struct tombstone *tombstone, *next_tombstone;
 	struct host_entry *host, *next_host;
 
-	if (!inventory)
-		return;
-	reservations_clear(inventory);
 	HASH_ITER (hh, inventory->vms, vm, next_vm) {
 		HASH_DEL(inventory->vms, vm);
 		free_vm(vm);
@@ -57,31 +42,6 @@ inventory_free(struct inventory *inventory)
 		free(host->twin);
 		free(host);
 	}
-	free(inventory->loss);
-	free(inventory->storage);
-	free(inventory);
-}
-
-void
-inventory_observe(struct inventory *inventory, const struct inventory_observer *observer, void *arg)
-{
-	assert(inventory->n_observers < OBSERVERS_MAX);
-	inventory->observers[inventory->n_observers++] = (struct observer){ observer, arg };
-}
-
-void
-inventory_unobserve(
-    struct inventory *inventory, const struct inventory_observer *observer, void *arg)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < inventory->n_observers; i++) {
-		struct observer *o = &inventory->observers[i];
-
-		if (o->observer != observer || o->arg != arg)
-			inventory->observers[n++] = *o;
-	}
-	inventory->n_observers = n;
 }
 
 static void
@@ -194,6 +154,15 @@ index_note_news(struct host_entry *host, int64_t ts)
 }
 
 void
+index_drop_claim(struct vm_entry *entry)
+{
+	if (!entry->claim.host[0])
+		return;
+	LIST_REMOVE(entry, claim_link);
+	entry->claim = (struct claim){ 0 };
+}
+
+void
 index_place_vm(struct vm_entry *entry, struct host_entry *host)
 {
 	if (entry->host) {
@@ -207,7 +176,7 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 		struct vm_info info = index_vm_info(entry);
 
 		if (str_equal(entry->claim.host, host->uuid))
-			claim_drop(entry);
+			index_drop_claim(entry);
 		index_note_news(host, info.ts);
 		entry->part = vm_info_digest(&info);
 		host->digest += entry->part;
@@ -242,21 +211,6 @@ index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
 	return !entry->view.local && entry->host && str_equal(entry->host->uuid, inventory->self);
 }
 
-bool
-index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
-{
-	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
-
-	for (size_t i = 0; i < oplog->n_items; i++) {
-		const struct oplog_item *item = &oplog->items[i];
-
-		/* All that is left after a restart of virtxd. */
-		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
-			return !str_equal(item->msg, inventory->self);
-	}
-	return reservation_leads_away(inventory, entry->uuid);
-}
-
 /* The table has them in the order in which they were buried. */
 static void
 add_tombstone(struct inventory *inventory, const char *uuid, int64_t ts)
@@ -280,7 +234,7 @@ void
 index_drop_vm(struct inventory *inventory, struct vm_entry *entry)
 {
 	index_place_vm(entry, NULL);
-	claim_drop(entry);
+	index_drop_claim(entry);
 	HASH_DEL(inventory->vms, entry);
 	tell_vm(inventory, entry, true);
 	free_vm(entry);

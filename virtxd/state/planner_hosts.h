@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The hosts as the planner counts them: figures, and which labels their VMs bear. */
-#ifndef STATE_PLACEMENT_HOSTS_H
-#define STATE_PLACEMENT_HOSTS_H
+#ifndef STATE_PLANNER_HOSTS_H
+#define STATE_PLANNER_HOSTS_H
 
 #include <uthash.h>
 
+#include "proto/model.h"
 #include "proto/uuid.h"
-#include "state/placement.h"
+#include "state/figures.h"
 
 struct placement_host {
 	char uuid[UUID_TEXT_SIZE];
@@ -38,6 +39,8 @@ struct planner {
 	struct placement_label *labels;
 	int64_t memory_total, hp_total; /* of this host */
 };
+
+/* For placement.c. */
 
 /* NULL where it is not known. */
 struct placement_host *placement_find_host(const struct planner *planner, const char *uuid);

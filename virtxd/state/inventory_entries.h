@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inventory's tables, for its own files: VMs by uuid and by host, hosts by uuid, and what is
- * buried. */
-#ifndef STATE_INDEX_H
-#define STATE_INDEX_H
+/* What the inventory is made of, for its own files. */
+#ifndef STATE_INVENTORY_ENTRIES_H
+#define STATE_INVENTORY_ENTRIES_H
 
 #include <sys/queue.h>
 
@@ -11,8 +10,8 @@
 #include "proto/gossip.h"
 #include "proto/uuid.h"
 #include "state/accounting.h"
+#include "state/figures.h"
 #include "state/inventory.h"
-#include "state/reservation.h"
 
 #define OBSERVERS_MAX 8 /* the parts of the daemon that want to know */
 
@@ -129,49 +128,5 @@ struct inventory {
 	} observers[OBSERVERS_MAX];
 	size_t n_observers;
 };
-
-struct vm_entry *index_find_vm(const struct inventory *inventory, const char *uuid);
-struct host_entry *index_find_host(const struct inventory *inventory, const char *uuid);
-struct tombstone *index_find_tombstone(const struct inventory *inventory, const char *uuid);
-/* Finds or makes it; uuid is normalised. */
-struct host_entry *index_need_host(struct inventory *inventory, const char *uuid);
-/* A new VM of no host yet. */
-struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
-/* Something was told of the host's VMs that happened then. */
-void index_note_news(struct host_entry *host, int64_t ts);
-/* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
- * be called after each change. */
-void index_place_vm(struct vm_entry *entry, struct host_entry *host);
-/* Drops what is not known of other hosts' VMs. */
-void index_trim_vm(struct vm_entry *entry);
-/* Whether it has left this host, and no other one has told of it yet. */
-bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
-/* Whether a migration of it to another host is under way. */
-bool index_is_leaving(const struct inventory *inventory, const struct vm_entry *entry);
-/* Removes it, and tells the observers. */
-void index_drop_vm(struct inventory *inventory, struct vm_entry *entry);
-/* The same, and remembers that it ended at ts; of INVENTORY_VMS that have ended last. */
-void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
-void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);
-/* All that gossip tells of the VM, borrowed from it. */
-struct vm_info index_vm_info(const struct vm_entry *entry);
-/* The fields of a list item, borrowed from the host. */
-struct host_list_fields index_host_fields(const struct host *host);
-
-/* How much of a reservation is not among what the host is known to have. */
-enum reservation_counts {
-	RESERVATION_GONE,   /* all is */
-	RESERVATION_MEMORY, /* the VM is, but the host's figures are older */
-	RESERVATION_WHOLE,
-};
-enum reservation_counts reservation_counts(
-    const struct inventory *inventory, const struct reservation *reservation);
-
-/* Whether the host may have one more VM: there is room for it, or a host that is away makes some.
- */
-bool index_make_room(struct inventory *inventory, struct host_entry *host);
-
-void index_tell_vm(struct inventory *inventory, const struct vm_entry *entry);
-void index_tell_host(struct inventory *inventory, const struct host_entry *entry);
 
 #endif

@@ -6,24 +6,13 @@
 
 #include "proto/vmdef.h"
 #include "state/claims.h"
-#include "state/index.h"
+#include "state/inventory_index.h"
 #include "state/reason.h"
+#include "state/reservation.h"
 
 #define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
 #define KEEP_RELEASED_MS  60000	  /* until a VM that migrated must have been told by its new host */
 #define LOSS_MS		  5000	  /* from the end of a VM to the news why its leases were lost */
-
-const char *
-inventory_self(const struct inventory *inventory)
-{
-	return inventory->self;
-}
-
-uint64_t
-inventory_mark(struct inventory *inventory)
-{
-	return inventory->clock;
-}
 
 static bool
 buried_after(const struct inventory *inventory, const char *uuid, uint64_t mark)
@@ -179,7 +168,7 @@ take_vm(struct inventory *inventory, struct vm_entry *entry)
 	entry->view.whole = false;
 	entry->def_known = entry->view.measured = false;
 	entry->released_clock = 0;
-	claim_drop(entry);
+	index_drop_claim(entry);
 	if (tombstone && vm->ts < tombstone->ts)
 		vm->ts = tombstone->ts;
 	stamp(vm);
@@ -217,6 +206,22 @@ recount(struct inventory *inventory)
 		index_tell_host(inventory, entry);
 }
 
+/* Whether a migration of it to another host is under way. */
+static bool
+is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
+
+	for (size_t i = 0; i < oplog->n_items; i++) {
+		const struct oplog_item *item = &oplog->items[i];
+
+		/* All that is left after a restart of virtxd. */
+		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
+			return !str_equal(item->msg, inventory->self);
+	}
+	return reservation_leads_away(inventory, entry->uuid);
+}
+
 /* libvirt says that the VM is here, and has been asked after another host said the same. Where it
  * came from there, by the clock of that host the last word from there may be later than our first,
  * and nobody would believe us: ours is told anew. Ever more rarely, as two that both have it would
@@ -224,7 +229,7 @@ recount(struct inventory *inventory)
 static void
 answer_claim(const struct inventory *inventory, uint64_t mark, struct vm_entry *entry)
 {
-	if (!index_is_leaving(inventory, entry) && claim_must_answer(entry, mark))
+	if (!is_leaving(inventory, entry) && claim_must_answer(entry, mark))
 		entry->view.vm.ts = entry->claim.ts + 1;
 }
 
@@ -327,7 +332,7 @@ end(struct inventory *inventory, struct vm_entry *entry)
 static void
 forget(struct inventory *inventory, struct vm_entry *entry)
 {
-	if (entry->claim.host[0] || index_is_leaving(inventory, entry))
+	if (entry->claim.host[0] || is_leaving(inventory, entry))
 		release(inventory, entry);
 	else
 		end(inventory, entry);
@@ -466,22 +471,6 @@ inventory_each_local(struct inventory *inventory, inventory_each each, void *arg
 		if (entry->view.local)
 			each(arg, &entry->view, entry->def_known, entry->view.measured);
 	}
-}
-
-const struct inventory_vm *
-inventory_find_vm(const struct inventory *inventory, const char *uuid)
-{
-	const struct vm_entry *entry = index_find_vm(inventory, uuid);
-
-	return entry ? &entry->view : NULL;
-}
-
-const struct host *
-inventory_find_host(const struct inventory *inventory, const char *uuid)
-{
-	const struct host_entry *entry = index_find_host(inventory, uuid);
-
-	return entry ? &entry->host : NULL;
 }
 
 void

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inventory's tables, for its own files: VMs by uuid and by host, hosts by uuid, and what is
+ * buried. */
+#ifndef STATE_INVENTORY_INDEX_H
+#define STATE_INVENTORY_INDEX_H
+
+#include "state/inventory_entries.h"
+
+struct vm_entry *index_find_vm(const struct inventory *inventory, const char *uuid);
+struct host_entry *index_find_host(const struct inventory *inventory, const char *uuid);
+struct tombstone *index_find_tombstone(const struct inventory *inventory, const char *uuid);
+/* Finds or makes it; uuid is normalised. */
+struct host_entry *index_need_host(struct inventory *inventory, const char *uuid);
+/* A new VM of no host yet. */
+struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
+/* Something was told of the host's VMs that happened then. */
+void index_note_news(struct host_entry *host, int64_t ts);
+/* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
+ * be called after each change. */
+void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* Drops what is not known of other hosts' VMs. */
+void index_trim_vm(struct vm_entry *entry);
+/* Whether it has left this host, and no other one has told of it yet. */
+bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
+/* Nobody claims it any more. */
+void index_drop_claim(struct vm_entry *entry);
+/* All entries. */
+void index_clear(struct inventory *inventory);
+/* Removes it, and tells the observers. */
+void index_drop_vm(struct inventory *inventory, struct vm_entry *entry);
+/* The same, and remembers that it ended at ts; of INVENTORY_VMS that have ended last. */
+void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
+void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);
+/* All that gossip tells of the VM, borrowed from it. */
+struct vm_info index_vm_info(const struct vm_entry *entry);
+/* The fields of a list item, borrowed from the host. */
+struct host_list_fields index_host_fields(const struct host *host);
+
+/* Whether the host may have one more VM: there is room for it, or a host that is away makes some.
+ */
+bool index_make_room(struct inventory *inventory, struct host_entry *host);
+
+void index_tell_vm(struct inventory *inventory, const struct vm_entry *entry);
+void index_tell_host(struct inventory *inventory, const struct host_entry *entry);
+
+#endif
