@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "serf/intake.h"
+#include "serf/gossip_inbox.h"
 
 #define SELF "00000001-1111-4222-8333-000000000000"
 #define VM   "5a1f3c7e-9b52-4d0a-8f3e-0c1d2e3f4a5b"
@@ -20,7 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vm_report vm = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
 	struct vm_info_list list = { 0 };
 	const struct inventory_vm *view;
-	struct intake intake;
+	struct inbox inbox;
 
 	inventory_report_host(inventory, &host);
 	inventory_report_vm(inventory, 0, true, &vm);
@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t len = data[1] < size - 2 ? data[1] : size - 2;
 		struct error err = { 0 };
 
-		intake_take(inventory, names[data[0] % 4], data + 2, len, &intake, &err);
+		inbox_take(inventory, names[data[0] % 4], data + 2, len, &inbox, &err);
 		data += 2 + len;
 		size -= 2 + len;
 	}

@@ -6,10 +6,10 @@
 
 #include "proto/binary.h"
 #include "proto/log.h"
-#include "serf/intake.h"
-#include "serf/news.h"
+#include "serf/gossip_inbox.h"
+#include "serf/gossip_outbox.h"
 #include "serf/pacer.h"
-#include "serf/pulls.h"
+#include "serf/anti_entropy.h"
 
 #define COALESCE_MS 50	 /* changes of one moment are told together */
 #define WAITING_MAX 8	 /* changes; more are told by one digest */
@@ -27,8 +27,8 @@ struct gossip {
 	const struct gossip_ops *ops;
 	void *arg;
 	uint64_t random;
-	struct news *news;
-	struct pulls *pulls;
+	struct outbox *outbox;
+	struct anti_entropy *anti_entropy;
 	struct pacer pacer;
 	bool connected;
 	int64_t wake_at;     /* as asked for */
@@ -86,19 +86,19 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	struct gossip *gossip = arg;
 	int64_t now = now_of(gossip);
 
-	news_add(gossip->news, vm, gone, now);
+	outbox_add(gossip->outbox, vm, gone, now);
 	if (gone) {
-		pulls_make_room(gossip->pulls);
+		anti_entropy_make_room(gossip->anti_entropy);
 		wake(gossip, COALESCE_MS);
 	}
-	if (!vm->local || news_count(gossip->news, NULL) == 0)
+	if (!vm->local || outbox_count(gossip->outbox, NULL) == 0)
 		return;
 	gossip->changed_at = now;
-	if (!gossip->crowded_at && news_count(gossip->news, NULL) > waiting_max(gossip))
+	if (!gossip->crowded_at && outbox_count(gossip->outbox, NULL) > waiting_max(gossip))
 		gossip->crowded_at = now;
 	/* Nobody will be told of these one by one. */
 	if (gossip->crowded_at)
-		news_forget(gossip->news);
+		outbox_forget(gossip->outbox);
 	wake(gossip, COALESCE_MS);
 }
 
@@ -124,8 +124,8 @@ gossip_new(struct inventory *inventory, struct members *members, uint64_t seed,
 	gossip->arg = arg;
 	gossip->random = seed | 1;
 	gossip->wake_at = INT64_MAX;
-	gossip->news = news_new();
-	gossip->pulls = pulls_new(inventory, members, seed, on_ask, gossip);
+	gossip->outbox = outbox_new();
+	gossip->anti_entropy = anti_entropy_new(inventory, members, seed, on_ask, gossip);
 	pacer_init(&gossip->pacer, now_of(gossip));
 	inventory_observe(inventory, &observer, gossip);
 	return gossip;
@@ -148,8 +148,8 @@ gossip_free(struct gossip *gossip)
 		return;
 	inventory_unobserve(gossip->inventory, &observer, gossip);
 	drop_round(gossip);
-	news_free(gossip->news);
-	pulls_free(gossip->pulls);
+	outbox_free(gossip->outbox);
+	anti_entropy_free(gossip->anti_entropy);
 	free(gossip);
 }
 
@@ -199,7 +199,7 @@ send_host(struct gossip *gossip, int64_t now)
 	}
 	gossip->stats.sent_hi++;
 	if (gossip->crowded_at)
-		news_told_all(gossip->news, gossip->inventory);
+		outbox_told_all(gossip->outbox, gossip->inventory);
 	gossip->confirm_digest = gossip->crowded_at != 0;
 	gossip->confirm_at = gossip->crowded_at ? now + jittered(gossip, CONFIRM_MS) : 0;
 	gossip->crowded_at = 0;
@@ -241,16 +241,16 @@ send_first(struct gossip *gossip, int64_t now)
 	enum news_kind kind;
 	int64_t since, wait;
 
-	if (news_count(gossip->news, &since) == 0)
+	if (outbox_count(gossip->outbox, &since) == 0)
 		return INT64_MAX;
 	if (since + COALESCE_MS > now)
 		return since + COALESCE_MS;
-	kind = news_first(gossip->news, gossip->inventory, &info);
+	kind = outbox_first(gossip->outbox, gossip->inventory, &info);
 	if (kind == NEWS_NONE)
 		return now;
 	if (encode_vm(&info, kind, &out) < 0) {
 		/* An event has no room for it; an answer over HTTP has. */
-		news_told(gossip->news, &info);
+		outbox_told(gossip->outbox, &info);
 		gossip->crowded_at = now;
 		return now;
 	}
@@ -259,7 +259,7 @@ send_first(struct gossip *gossip, int64_t now)
 		return now + wait;
 	if (!send_vm(gossip, kind, &out, now))
 		return gossip->retry_at;
-	news_told(gossip->news, &info);
+	outbox_told(gossip->outbox, &info);
 	if (!gossip->confirm_at)
 		gossip->confirm_at = now + jittered(gossip, CONFIRM_MS);
 	return now;
@@ -345,7 +345,7 @@ send_round(struct gossip *gossip, int64_t now)
 	if (vm && vm->local) {
 		_buffer_ struct buffer out = { 0 };
 
-		info = news_info(vm);
+		info = outbox_info(vm);
 		if (encode_vm(&info, NEWS_INFO, &out) == 0 &&
 		    !send_vm(gossip, NEWS_INFO, &out, now) && gossip->retry_at > now)
 			return gossip->retry_at;
@@ -389,7 +389,7 @@ gossip_run(struct gossip *gossip)
 	gossip->running = true;
 	pacer_set_size(&gossip->pacer, members_count(gossip->members),
 	    members_count_active(gossip->members), now);
-	next = pulls_run(gossip->pulls, now);
+	next = anti_entropy_run(gossip->anti_entropy, now);
 	if (gossip->connected)
 		next = earlier(next, send_due(gossip, now));
 	gossip->running = false;
@@ -403,7 +403,7 @@ need_host(void *arg, const struct member_host *host)
 	struct gossip *gossip = arg;
 
 	if (host->cstate == CSTATE_ACTIVE)
-		pulls_welcome(gossip->pulls, host->uuid, now_of(gossip));
+		anti_entropy_welcome(gossip->anti_entropy, host->uuid, now_of(gossip));
 }
 
 void
@@ -428,14 +428,14 @@ gossip_set_member(struct gossip *gossip, const struct member_host *host)
 void
 gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list)
 {
-	pulls_done(gossip->pulls, host, list, now_of(gossip));
+	anti_entropy_done(gossip->anti_entropy, host, list, now_of(gossip));
 	wake(gossip, 0);
 }
 
 void
 gossip_listed(struct gossip *gossip, const char *host, const struct vm_list *list)
 {
-	pulls_listed(gossip->pulls, host, list, now_of(gossip));
+	anti_entropy_listed(gossip->anti_entropy, host, list, now_of(gossip));
 	wake(gossip, 0);
 }
 
@@ -443,7 +443,7 @@ gossip_listed(struct gossip *gossip, const char *host, const struct vm_list *lis
 static void
 tell_anew(struct gossip *gossip, const char *vm)
 {
-	news_tell_whole(gossip->news, vm);
+	outbox_tell_whole(gossip->outbox, vm);
 	if (!gossip->confirm_at)
 		gossip->confirm_at = now_of(gossip) + jittered(gossip, CONFIRM_MS);
 }
@@ -452,10 +452,10 @@ void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
 	static struct log_limit malformed_limit, refused_limit, ahead_limit, forged_limit;
-	struct intake intake;
+	struct inbox inbox;
 	struct error err = { 0 };
 
-	if (!intake_take(gossip->inventory, name, payload, len, &intake, &err))
+	if (!inbox_take(gossip->inventory, name, payload, len, &inbox, &err))
 		return;
 	gossip->stats.received++;
 	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
@@ -465,7 +465,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		    "a %s of %zu bytes is dropped: %s", name, len, err.detail);
 		return;
 	}
-	switch (intake.news) {
+	switch (inbox.news) {
 	case INVENTORY_REFUSED:
 		gossip->stats.refused++;
 		log_limited(&refused_limit, LOG_BURST, "gossip",
@@ -482,27 +482,27 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		log_limited(&ahead_limit, LOG_BURST, "gossip",
 		    "a %s of host '%s' is dropped: its time is more than %d s ahead of this host's "
 		    "clock",
-		    name, intake.host, INVENTORY_AHEAD_MS / 1000);
-		pulls_poll(gossip->pulls, intake.host, now_of(gossip));
+		    name, inbox.host, INVENTORY_AHEAD_MS / 1000);
+		anti_entropy_poll(gossip->anti_entropy, inbox.host, now_of(gossip));
 		break;
 	case INVENTORY_CLAIM:
-		pulls_dispute(gossip->pulls);
+		anti_entropy_dispute(gossip->anti_entropy);
 		break;
 	case INVENTORY_FORGED:
 		log_limited(&forged_limit, LOG_BURST, "gossip",
 		    "a %s in this host's name is later than all that it has told: it tells anew",
 		    name);
-		tell_anew(gossip, intake.vm);
+		tell_anew(gossip, inbox.vm);
 		break;
 	case INVENTORY_DOUBTED:
 	case INVENTORY_MISSING:
-		pulls_doubt(gossip->pulls, intake.host, now_of(gossip));
+		anti_entropy_doubt(gossip->anti_entropy, inbox.host, now_of(gossip));
 		break;
 	case INVENTORY_TAKEN:
-		if (intake.is_host)
-			members_note_trailer(gossip->members, intake.host, intake.has_trailer);
-		if (intake.is_host)
-			pulls_check(gossip->pulls, intake.host, now_of(gossip));
+		if (inbox.is_host)
+			members_note_trailer(gossip->members, inbox.host, inbox.has_trailer);
+		if (inbox.is_host)
+			anti_entropy_check(gossip->anti_entropy, inbox.host, now_of(gossip));
 		break;
 	}
 	wake(gossip, 0);
@@ -511,14 +511,14 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 bool
 gossip_missing(const struct gossip *gossip, struct buffer *out)
 {
-	return pulls_missing(gossip->pulls, out);
+	return anti_entropy_missing(gossip->anti_entropy, out);
 }
 
 void
 gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret)
 {
 	*ret = gossip->stats;
-	ret->pulls = pulls_count(gossip->pulls);
-	ret->pulls_failed = pulls_count_failed(gossip->pulls);
-	ret->waiting = news_count(gossip->news, NULL);
+	ret->pulls = anti_entropy_count(gossip->anti_entropy);
+	ret->pulls_failed = anti_entropy_count_failed(gossip->anti_entropy);
+	ret->waiting = outbox_count(gossip->outbox, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "serf/news.h"
+#include "serf/gossip_outbox.h"
 
 #include <string.h>
 #include <sys/queue.h>
@@ -24,53 +24,53 @@ struct item {
 	int64_t ts; /* of its end */
 };
 
-struct news {
+struct outbox {
 	struct item *items;
 	TAILQ_HEAD(, item) waiting;
 	size_t n_waiting;
 };
 
-struct news *
-news_new(void)
+struct outbox *
+outbox_new(void)
 {
-	struct news *news = xcalloc(1, sizeof(*news));
+	struct outbox *outbox = xcalloc(1, sizeof(*outbox));
 
-	TAILQ_INIT(&news->waiting);
-	return news;
+	TAILQ_INIT(&outbox->waiting);
+	return outbox;
 }
 
 static void
-stop_waiting(struct news *news, struct item *item)
+stop_waiting(struct outbox *outbox, struct item *item)
 {
 	if (!item->waits)
 		return;
-	TAILQ_REMOVE(&news->waiting, item, link);
-	news->n_waiting--;
+	TAILQ_REMOVE(&outbox->waiting, item, link);
+	outbox->n_waiting--;
 	item->waits = false;
 }
 
 static void
-drop(struct news *news, struct item *item)
+drop(struct outbox *outbox, struct item *item)
 {
-	stop_waiting(news, item);
-	HASH_DEL(news->items, item);
+	stop_waiting(outbox, item);
+	HASH_DEL(outbox->items, item);
 	free(item);
 }
 
 void
-news_free(struct news *news)
+outbox_free(struct outbox *outbox)
 {
 	struct item *item, *next;
 
-	if (!news)
+	if (!outbox)
 		return;
-	HASH_ITER (hh, news->items, item, next)
-		drop(news, item);
-	free(news);
+	HASH_ITER (hh, outbox->items, item, next)
+		drop(outbox, item);
+	free(outbox);
 }
 
 struct vm_info
-news_info(const struct inventory_vm *view)
+outbox_info(const struct inventory_vm *view)
 {
 	const struct vm *vm = &view->vm;
 
@@ -107,29 +107,29 @@ kind_of(const struct item *item, const struct vm_info *info)
 }
 
 static struct item *
-find(const struct news *news, const char *uuid)
+find(const struct outbox *outbox, const char *uuid)
 {
 	struct item *item;
 
-	HASH_FIND_STR(news->items, uuid, item);
+	HASH_FIND_STR(outbox->items, uuid, item);
 	return item;
 }
 
 void
-news_add(struct news *news, const struct inventory_vm *vm, bool gone, int64_t now)
+outbox_add(struct outbox *outbox, const struct inventory_vm *vm, bool gone, int64_t now)
 {
-	struct vm_info info = news_info(vm);
-	struct item *item = find(news, info.uuid);
+	struct vm_info info = outbox_info(vm);
+	struct item *item = find(outbox, info.uuid);
 
 	if (!vm->local) {
 		if (item)
-			drop(news, item);
+			drop(outbox, item);
 		return;
 	}
 	if (!item) {
 		item = xcalloc(1, sizeof(*item));
 		memcpy(item->uuid, info.uuid, strnlen(info.uuid, UUID_TEXT_SIZE - 1));
-		HASH_ADD_STR(news->items, uuid, item);
+		HASH_ADD_STR(outbox->items, uuid, item);
 	}
 	if (gone) {
 		memcpy(item->host, info.host, strnlen(info.host, UUID_TEXT_SIZE - 1));
@@ -137,32 +137,32 @@ news_add(struct news *news, const struct inventory_vm *vm, bool gone, int64_t no
 	}
 	item->gone = gone;
 	if (kind_of(item, &info) == NEWS_NONE) {
-		stop_waiting(news, item);
+		stop_waiting(outbox, item);
 	} else if (!item->waits) {
 		item->waits = true;
 		item->since = now;
-		TAILQ_INSERT_TAIL(&news->waiting, item, link);
-		news->n_waiting++;
+		TAILQ_INSERT_TAIL(&outbox->waiting, item, link);
+		outbox->n_waiting++;
 	}
 }
 
 size_t
-news_count(const struct news *news, int64_t *ret_since)
+outbox_count(const struct outbox *outbox, int64_t *ret_since)
 {
-	const struct item *first = TAILQ_FIRST(&news->waiting);
+	const struct item *first = TAILQ_FIRST(&outbox->waiting);
 
 	if (first && ret_since)
 		*ret_since = first->since;
-	return news->n_waiting;
+	return outbox->n_waiting;
 }
 
 enum news_kind
-news_first(struct news *news, const struct inventory *inventory, struct vm_info *ret)
+outbox_first(struct outbox *outbox, const struct inventory *inventory, struct vm_info *ret)
 {
 	const struct inventory_vm *view;
 	struct item *item;
 
-	while ((item = TAILQ_FIRST(&news->waiting))) {
+	while ((item = TAILQ_FIRST(&outbox->waiting))) {
 		if (item->gone) {
 			*ret = (struct vm_info){ .uuid = item->uuid,
 				.host = item->host,
@@ -172,10 +172,10 @@ news_first(struct news *news, const struct inventory *inventory, struct vm_info 
 		}
 		view = inventory_find_vm(inventory, item->uuid);
 		if (view && view->local) {
-			*ret = news_info(view);
+			*ret = outbox_info(view);
 			return kind_of(item, ret);
 		}
-		drop(news, item);
+		drop(outbox, item);
 	}
 	return NEWS_NONE;
 }
@@ -189,24 +189,24 @@ set_told(struct item *item, const struct vm_info *info)
 }
 
 void
-news_told(struct news *news, const struct vm_info *info)
+outbox_told(struct outbox *outbox, const struct vm_info *info)
 {
-	struct item *item = find(news, info->uuid);
+	struct item *item = find(outbox, info->uuid);
 
 	if (!item)
 		return;
 	if (item->gone) {
-		drop(news, item);
+		drop(outbox, item);
 		return;
 	}
 	set_told(item, info);
-	stop_waiting(news, item);
+	stop_waiting(outbox, item);
 }
 
 void
-news_tell_whole(struct news *news, const char *uuid)
+outbox_tell_whole(struct outbox *outbox, const char *uuid)
 {
-	struct item *item = find(news, uuid);
+	struct item *item = find(outbox, uuid);
 
 	if (item)
 		item->told = false;
@@ -215,7 +215,7 @@ news_tell_whole(struct news *news, const char *uuid)
 static void
 tell_one(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
 {
-	struct vm_info info = news_info(vm);
+	struct vm_info info = outbox_info(vm);
 	struct item *item = find(arg, info.uuid);
 
 	if (item)
@@ -223,24 +223,24 @@ tell_one(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_kn
 }
 
 void
-news_forget(struct news *news)
+outbox_forget(struct outbox *outbox)
 {
 	struct item *item, *next;
 
-	HASH_ITER (hh, news->items, item, next) {
+	HASH_ITER (hh, outbox->items, item, next) {
 		if (item->gone) {
-			drop(news, item);
+			drop(outbox, item);
 			continue;
 		}
 		if (item->waits)
 			item->told = false;
-		stop_waiting(news, item);
+		stop_waiting(outbox, item);
 	}
 }
 
 void
-news_told_all(struct news *news, struct inventory *inventory)
+outbox_told_all(struct outbox *outbox, struct inventory *inventory)
 {
-	news_forget(news);
-	inventory_each_local(inventory, tell_one, news);
+	outbox_forget(outbox);
+	inventory_each_local(inventory, tell_one, outbox);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "serf/pulls.h"
+#include "serf/anti_entropy.h"
 
 #include <string.h>
 
@@ -43,11 +43,11 @@ struct target {
 	bool heard;	       /* it has answered once */
 };
 
-struct pulls {
+struct anti_entropy {
 	struct inventory *inventory;
 	const struct members *members;
 	uint64_t random;
-	pulls_ask ask;
+	anti_entropy_ask ask;
 	void *arg;
 	struct target *targets;
 	unsigned int n_running;
@@ -57,119 +57,119 @@ struct pulls {
 	uint64_t n_done, n_failed;
 };
 
-struct pulls *
-pulls_new(struct inventory *inventory, const struct members *members, uint64_t seed, pulls_ask ask,
-    void *arg)
+struct anti_entropy *
+anti_entropy_new(struct inventory *inventory, const struct members *members, uint64_t seed,
+    anti_entropy_ask ask, void *arg)
 {
-	struct pulls *pulls = xcalloc(1, sizeof(*pulls));
+	struct anti_entropy *anti_entropy = xcalloc(1, sizeof(*anti_entropy));
 
-	pulls->inventory = inventory;
-	pulls->members = members;
-	pulls->random = seed | 1;
-	pulls->ask = ask;
-	pulls->arg = arg;
-	return pulls;
+	anti_entropy->inventory = inventory;
+	anti_entropy->members = members;
+	anti_entropy->random = seed | 1;
+	anti_entropy->ask = ask;
+	anti_entropy->arg = arg;
+	return anti_entropy;
 }
 
 void
-pulls_free(struct pulls *pulls)
+anti_entropy_free(struct anti_entropy *anti_entropy)
 {
 	struct target *target, *next;
 
-	if (!pulls)
+	if (!anti_entropy)
 		return;
-	HASH_ITER (hh, pulls->targets, target, next) {
-		HASH_DEL(pulls->targets, target);
+	HASH_ITER (hh, anti_entropy->targets, target, next) {
+		HASH_DEL(anti_entropy->targets, target);
 		free(target);
 	}
-	free(pulls);
+	free(anti_entropy);
 }
 
 /* Xorshift: enough to spread hosts over a moment. */
 static int64_t
-random_below(struct pulls *pulls, int64_t limit)
+random_below(struct anti_entropy *anti_entropy, int64_t limit)
 {
-	pulls->random ^= pulls->random << 13;
-	pulls->random ^= pulls->random >> 7;
-	pulls->random ^= pulls->random << 17;
-	return (int64_t)(pulls->random % (uint64_t)limit);
+	anti_entropy->random ^= anti_entropy->random << 13;
+	anti_entropy->random ^= anti_entropy->random >> 7;
+	anti_entropy->random ^= anti_entropy->random << 17;
+	return (int64_t)(anti_entropy->random % (uint64_t)limit);
 }
 
 static struct target *
-find(const struct pulls *pulls, const char *host)
+find(const struct anti_entropy *anti_entropy, const char *host)
 {
 	struct target *target;
 
-	HASH_FIND_STR(pulls->targets, host, target);
+	HASH_FIND_STR(anti_entropy->targets, host, target);
 	return target;
 }
 
 /* Only hosts that can be asked have a target. */
 static struct target *
-need(struct pulls *pulls, const char *host)
+need(struct anti_entropy *anti_entropy, const char *host)
 {
-	const struct member_host *member = members_find(pulls->members, host);
-	struct target *target = find(pulls, host);
+	const struct member_host *member = members_find(anti_entropy->members, host);
+	struct target *target = find(anti_entropy, host);
 
 	if (!target && member) {
 		target = xcalloc(1, sizeof(*target));
 		memcpy(target->uuid, member->uuid, sizeof(target->uuid));
 		target->due = NEVER;
-		HASH_ADD_STR(pulls->targets, uuid, target);
+		HASH_ADD_STR(anti_entropy->targets, uuid, target);
 	}
 	return target;
 }
 
 static void
-schedule(struct pulls *pulls, struct target *target, int64_t now)
+schedule(struct anti_entropy *anti_entropy, struct target *target, int64_t now)
 {
-	int64_t due = now + 1 + random_below(pulls, MOMENT_MS);
+	int64_t due = now + 1 + random_below(anti_entropy, MOMENT_MS);
 
 	if (due < target->due)
 		target->due = due;
 }
 
 void
-pulls_check(struct pulls *pulls, const char *host, int64_t now)
+anti_entropy_check(struct anti_entropy *anti_entropy, const char *host, int64_t now)
 {
-	struct target *target = find(pulls, host);
-	enum inventory_match match = inventory_match(pulls->inventory, host, NULL);
+	struct target *target = find(anti_entropy, host);
+	enum inventory_match match = inventory_match(anti_entropy->inventory, host, NULL);
 
 	if (match == INVENTORY_MATCH_EQUAL && target)
 		target->pulled = false;
 	if (match != INVENTORY_MATCH_DIFFERS)
 		return;
-	target = need(pulls, host);
+	target = need(anti_entropy, host);
 	if (target)
-		schedule(pulls, target, now);
+		schedule(anti_entropy, target, now);
 }
 
 void
-pulls_need(struct pulls *pulls, const char *host, int64_t now)
+anti_entropy_need(struct anti_entropy *anti_entropy, const char *host, int64_t now)
 {
-	struct target *target = need(pulls, host);
+	struct target *target = need(anti_entropy, host);
 
 	if (!target)
 		return;
 	target->needed = true;
 	target->fails = 0;
-	schedule(pulls, target, now);
+	schedule(anti_entropy, target, now);
 }
 
 void
-pulls_welcome(struct pulls *pulls, const char *host, int64_t now)
+anti_entropy_welcome(struct anti_entropy *anti_entropy, const char *host, int64_t now)
 {
-	struct target *target = need(pulls, host);
+	struct target *target = need(anti_entropy, host);
 
 	if (target)
 		target->welcome = true;
-	pulls_need(pulls, host, now);
+	anti_entropy_need(anti_entropy, host, now);
 }
 
 void
-pulls_poll(struct pulls *pulls, const char *host, int64_t now)
+anti_entropy_poll(struct anti_entropy *anti_entropy, const char *host, int64_t now)
 {
-	struct target *target = need(pulls, host);
+	struct target *target = need(anti_entropy, host);
 	int64_t due;
 
 	if (!target || target->running || target->due != NEVER)
@@ -191,16 +191,16 @@ doubled_wait(unsigned int n)
 }
 
 void
-pulls_doubt(struct pulls *pulls, const char *host, int64_t now)
+anti_entropy_doubt(struct anti_entropy *anti_entropy, const char *host, int64_t now)
 {
-	struct target *target = need(pulls, host);
+	struct target *target = need(anti_entropy, host);
 	int64_t due;
 
 	if (!target || (target->needed && target->due != NEVER))
 		return;
 	if (now - target->asked_at > DOUBT_MS)
 		target->doubts = 0;
-	due = now + 1 + random_below(pulls, MOMENT_MS);
+	due = now + 1 + random_below(anti_entropy, MOMENT_MS);
 	if (target->doubts > 0 && due < target->asked_at + doubled_wait(target->doubts))
 		due = target->asked_at + doubled_wait(target->doubts);
 	target->doubts++;
@@ -211,44 +211,44 @@ pulls_doubt(struct pulls *pulls, const char *host, int64_t now)
 
 /* One that everybody hears of at once is not to be asked by everybody at once. */
 static int64_t
-dispute_wait(struct pulls *pulls, const struct target *target)
+dispute_wait(struct anti_entropy *anti_entropy, const struct target *target)
 {
-	int64_t spread = SPREAD_MS * members_count_active(pulls->members);
+	int64_t spread = SPREAD_MS * members_count_active(anti_entropy->members);
 
 	if (target->disputes == 0)
-		return 1 + random_below(pulls, spread < MOMENT_MS ? spread : MOMENT_MS);
+		return 1 + random_below(anti_entropy, spread < MOMENT_MS ? spread : MOMENT_MS);
 	return doubled_wait(target->disputes);
 }
 
 static void
 dispute(void *arg, const char *host)
 {
-	struct pulls *pulls = arg;
-	struct target *target = need(pulls, host);
+	struct anti_entropy *anti_entropy = arg;
+	struct target *target = need(anti_entropy, host);
 
 	if (target)
 		target->disputed = true;
 }
 
 void
-pulls_dispute(struct pulls *pulls)
+anti_entropy_dispute(struct anti_entropy *anti_entropy)
 {
-	pulls->disputes = true;
+	anti_entropy->disputes = true;
 }
 
 static void
-run_disputes(struct pulls *pulls, int64_t now)
+run_disputes(struct anti_entropy *anti_entropy, int64_t now)
 {
 	struct target *target, *next;
 	int64_t due;
 
-	pulls->disputes = false;
-	inventory_each_dispute(pulls->inventory, dispute, pulls);
-	HASH_ITER (hh, pulls->targets, target, next) {
+	anti_entropy->disputes = false;
+	inventory_each_dispute(anti_entropy->inventory, dispute, anti_entropy);
+	HASH_ITER (hh, anti_entropy->targets, target, next) {
 		if (!target->disputed) {
 			target->disputes = 0;
 		} else if (!target->running && !(target->needed && target->due != NEVER)) {
-			due = now + dispute_wait(pulls, target);
+			due = now + dispute_wait(anti_entropy, target);
 			if (due < target->due)
 				target->due = due;
 			target->needed = true;
@@ -259,13 +259,13 @@ run_disputes(struct pulls *pulls, int64_t now)
 }
 
 void
-pulls_make_room(struct pulls *pulls)
+anti_entropy_make_room(struct anti_entropy *anti_entropy)
 {
-	pulls->room = true;
+	anti_entropy->room = true;
 }
 
 struct room {
-	struct pulls *pulls;
+	struct anti_entropy *anti_entropy;
 	int64_t now;
 };
 
@@ -274,32 +274,33 @@ use_room(void *arg, const char *host)
 {
 	struct room *room = arg;
 
-	pulls_need(room->pulls, host, room->now);
+	anti_entropy_need(room->anti_entropy, host, room->now);
 }
 
 /* Returns when to call again. */
 static int64_t
-run_room(struct pulls *pulls, int64_t now)
+run_room(struct anti_entropy *anti_entropy, int64_t now)
 {
-	struct room room = { pulls, now };
+	struct room room = { anti_entropy, now };
 
-	if (!pulls->room)
+	if (!anti_entropy->room)
 		return NEVER;
-	if (now < pulls->room_at)
-		return pulls->room_at;
-	pulls->room = false;
-	pulls->room_at = now + ROOM_MS;
-	inventory_each_short(pulls->inventory, use_room, &room);
+	if (now < anti_entropy->room_at)
+		return anti_entropy->room_at;
+	anti_entropy->room = false;
+	anti_entropy->room_at = now + ROOM_MS;
+	inventory_each_short(anti_entropy->inventory, use_room, &room);
 	return NEVER;
 }
 
 /* Whether the host's digest calls for a pull at last. */
 static bool
-differs(struct pulls *pulls, struct target *target, int64_t now)
+differs(struct anti_entropy *anti_entropy, struct target *target, int64_t now)
 {
 	uint64_t digest;
 
-	if (inventory_match(pulls->inventory, target->uuid, &digest) != INVENTORY_MATCH_DIFFERS)
+	if (inventory_match(anti_entropy->inventory, target->uuid, &digest) !=
+	    INVENTORY_MATCH_DIFFERS)
 		return false;
 	if (!target->pulled || target->digest != digest) {
 		target->repeat_ms = REPEAT_MS;
@@ -314,104 +315,106 @@ differs(struct pulls *pulls, struct target *target, int64_t now)
 }
 
 static void
-pull(struct pulls *pulls, struct target *target, int64_t now)
+pull(struct anti_entropy *anti_entropy, struct target *target, int64_t now)
 {
-	const struct member_host *member = members_find(pulls->members, target->uuid);
+	const struct member_host *member = members_find(anti_entropy->members, target->uuid);
 
 	target->due = NEVER;
 	if (!member || member->cstate != CSTATE_ACTIVE || !member->addr[0] ||
 	    (member->go && !target->welcome))
 		return;
-	if (!target->needed && !differs(pulls, target, now))
+	if (!target->needed && !differs(anti_entropy, target, now))
 		return;
 	target->needed = false;
 	target->running = true;
 	target->asked_at = now;
-	target->mark = inventory_mark(pulls->inventory);
-	pulls->n_running++;
-	pulls->ask(pulls->arg, member);
+	target->mark = inventory_mark(anti_entropy->inventory);
+	anti_entropy->n_running++;
+	anti_entropy->ask(anti_entropy->arg, member);
 }
 
 static void
-failed(struct pulls *pulls, struct target *target, int64_t now)
+failed(struct anti_entropy *anti_entropy, struct target *target, int64_t now)
 {
-	const struct member_host *member = members_find(pulls->members, target->uuid);
+	const struct member_host *member = members_find(anti_entropy->members, target->uuid);
 	int64_t wait = (int64_t)RETRY_MS << (target->fails < 5 ? target->fails : 5);
 
-	pulls->n_failed++;
+	anti_entropy->n_failed++;
 	target->fails++;
 	if (member && member->go && target->fails >= GO_TRIES)
 		target->welcome = false;
 	target->needed = true;
-	target->due =
-	    now + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS) + random_below(pulls, MOMENT_MS);
+	target->due = now + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS) +
+		      random_below(anti_entropy, MOMENT_MS);
 }
 
 /* What was asked of the host ends; NULL where nothing was. */
 static struct target *
-end(struct pulls *pulls, const char *host)
+end(struct anti_entropy *anti_entropy, const char *host)
 {
-	struct target *target = find(pulls, host);
+	struct target *target = find(anti_entropy, host);
 
 	if (!target || !target->running)
 		return NULL;
 	target->running = false;
-	pulls->n_running--;
+	anti_entropy->n_running--;
 	return target;
 }
 
 static void
-answered(struct pulls *pulls, struct target *target)
+answered(struct anti_entropy *anti_entropy, struct target *target)
 {
-	pulls->n_done++;
+	anti_entropy->n_done++;
 	target->heard = true;
 	target->welcome = false;
 	target->fails = 0;
 }
 
 void
-pulls_listed(struct pulls *pulls, const char *host, const struct vm_list *list, int64_t now)
+anti_entropy_listed(
+    struct anti_entropy *anti_entropy, const char *host, const struct vm_list *list, int64_t now)
 {
-	struct target *target = end(pulls, host);
+	struct target *target = end(anti_entropy, host);
 
 	if (!target)
 		return;
-	answered(pulls, target);
-	if (inventory_take_listed(pulls->inventory, host, list) == INVENTORY_CLAIM)
-		pulls_dispute(pulls);
+	answered(anti_entropy, target);
+	if (inventory_take_listed(anti_entropy->inventory, host, list) == INVENTORY_CLAIM)
+		anti_entropy_dispute(anti_entropy);
 }
 
 void
-pulls_done(struct pulls *pulls, const char *host, const struct vm_info_list *list, int64_t now)
+anti_entropy_done(struct anti_entropy *anti_entropy, const char *host,
+    const struct vm_info_list *list, int64_t now)
 {
 	static struct log_limit limit;
-	struct target *target = end(pulls, host);
+	struct target *target = end(anti_entropy, host);
 
 	if (!target)
 		return;
 	if (!list) {
-		failed(pulls, target, now);
+		failed(anti_entropy, target, now);
 		return;
 	}
 	if (!str_equal(list->host, target->uuid)) {
 		log_limited(&limit, 5, "gossip", "host '%s' answers in the name of host '%.36s'",
 		    target->uuid, str_or_empty(list->host));
-		failed(pulls, target, now);
+		failed(anti_entropy, target, now);
 		return;
 	}
-	answered(pulls, target);
+	answered(anti_entropy, target);
 	if (target->repeat_ms == 0)
 		target->repeat_ms = REPEAT_MS;
 	target->pulled = true;
 	target->digest = (uint64_t)list->digest;
 	target->repeat_at = now + target->repeat_ms;
-	inventory_take_list(pulls->inventory, target->mark, list);
-	pulls_check(pulls, host, now);
-	pulls_dispute(pulls);
+	inventory_take_list(anti_entropy->inventory, target->mark, list);
+	anti_entropy_check(anti_entropy, host, now);
+	anti_entropy_dispute(anti_entropy);
 }
 
 struct missing {
-	const struct pulls *pulls;
+	const struct anti_entropy *anti_entropy;
 	struct buffer *out;
 	bool open;
 };
@@ -420,11 +423,11 @@ static void
 add_missing(void *arg, const struct member_host *host)
 {
 	struct missing *missing = arg;
-	const struct target *target = find(missing->pulls, host->uuid);
+	const struct target *target = find(missing->anti_entropy, host->uuid);
 
 	if ((target && target->heard) ||
 	    (host->go && !(target && target->welcome) &&
-		inventory_has_told(missing->pulls->inventory, host->uuid)))
+		inventory_has_told(missing->anti_entropy->inventory, host->uuid)))
 		return;
 	missing->open |=
 	    host->cstate == CSTATE_ACTIVE && host->addr[0] && (!target || target->fails == 0);
@@ -437,35 +440,35 @@ add_missing(void *arg, const struct member_host *host)
 }
 
 bool
-pulls_missing(const struct pulls *pulls, struct buffer *out)
+anti_entropy_missing(const struct anti_entropy *anti_entropy, struct buffer *out)
 {
-	struct missing missing = { pulls, out, false };
+	struct missing missing = { anti_entropy, out, false };
 
-	members_each(pulls->members, add_missing, &missing);
+	members_each(anti_entropy->members, add_missing, &missing);
 	return missing.open;
 }
 
 int64_t
-pulls_run(struct pulls *pulls, int64_t now)
+anti_entropy_run(struct anti_entropy *anti_entropy, int64_t now)
 {
 	struct target *target, *next;
-	int64_t due = run_room(pulls, now);
+	int64_t due = run_room(anti_entropy, now);
 
-	if (pulls->disputes)
-		run_disputes(pulls, now);
-	HASH_ITER (hh, pulls->targets, target, next) {
+	if (anti_entropy->disputes)
+		run_disputes(anti_entropy, now);
+	HASH_ITER (hh, anti_entropy->targets, target, next) {
 		if (target->running)
 			continue;
-		if (!members_find(pulls->members, target->uuid)) {
-			HASH_DEL(pulls->targets, target);
+		if (!members_find(anti_entropy->members, target->uuid)) {
+			HASH_DEL(anti_entropy->targets, target);
 			free(target);
 			continue;
 		}
 		if (target->due == NEVER)
 			continue;
 		/* What finds no room is looked at again when one of those has ended. */
-		if (target->due <= now && pulls->n_running < RUNNING_MAX)
-			pull(pulls, target, now);
+		if (target->due <= now && anti_entropy->n_running < RUNNING_MAX)
+			pull(anti_entropy, target, now);
 		else if (target->due > now && target->due < due)
 			due = target->due;
 	}
@@ -473,13 +476,13 @@ pulls_run(struct pulls *pulls, int64_t now)
 }
 
 uint64_t
-pulls_count(const struct pulls *pulls)
+anti_entropy_count(const struct anti_entropy *anti_entropy)
 {
-	return pulls->n_done;
+	return anti_entropy->n_done;
 }
 
 uint64_t
-pulls_count_failed(const struct pulls *pulls)
+anti_entropy_count_failed(const struct anti_entropy *anti_entropy)
 {
-	return pulls->n_failed;
+	return anti_entropy->n_failed;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "serf/intake.h"
+#include "serf/gossip_inbox.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ decode(const struct model *model, const void *payload, size_t len, void *obj, st
 }
 
 static enum inventory_news
-take_host(struct inventory *inventory, const char *payload, size_t len, struct intake *ret,
+take_host(struct inventory *inventory, const char *payload, size_t len, struct inbox *ret,
     struct error *err)
 {
 	struct host_info info = { 0 };
@@ -46,7 +46,7 @@ take_host(struct inventory *inventory, const char *payload, size_t len, struct i
 }
 
 static enum inventory_news
-take_event(struct inventory *inventory, const void *payload, size_t len, struct intake *ret,
+take_event(struct inventory *inventory, const void *payload, size_t len, struct inbox *ret,
     struct error *err)
 {
 	struct vm_event event = { 0 };
@@ -62,7 +62,7 @@ take_event(struct inventory *inventory, const void *payload, size_t len, struct 
 }
 
 static enum inventory_news
-take_info(struct inventory *inventory, const void *payload, size_t len, struct intake *ret,
+take_info(struct inventory *inventory, const void *payload, size_t len, struct inbox *ret,
     struct error *err)
 {
 	struct vm_info info = { 0 };
@@ -78,10 +78,10 @@ take_info(struct inventory *inventory, const void *payload, size_t len, struct i
 }
 
 bool
-intake_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
-    struct intake *ret, struct error *err)
+inbox_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
+    struct inbox *ret, struct error *err)
 {
-	*ret = (struct intake){ .news = INVENTORY_OLD };
+	*ret = (struct inbox){ .news = INVENTORY_OLD };
 	if (strcmp(name, GOSSIP_HOST_INFO) == 0)
 		ret->news = take_host(inventory, payload, len, ret, err);
 	else if (strcmp(name, GOSSIP_VM_EVENT) == 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reads the events of other hosts into the inventory. */
-#ifndef SERF_INTAKE_H
-#define SERF_INTAKE_H
+#ifndef SERF_GOSSIP_INBOX_H
+#define SERF_GOSSIP_INBOX_H
 
 #include "proto/error.h"
 #include "proto/uuid.h"
 #include "state/inventory.h"
 
-struct intake {
+struct inbox {
 	enum inventory_news news;
 	bool is_host;		   /* it was an HI: its digest may be another one */
 	bool has_trailer;	   /* that it had: the Go virtx sends none */
@@ -17,7 +17,7 @@ struct intake {
 
 /* False for an event of another name, which is not ours. err is set (400) where the payload is none
  * of that name; ret then tells of nothing new. */
-bool intake_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
-    struct intake *ret, struct error *err);
+bool inbox_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
+    struct inbox *ret, struct error *err);
 
 #endif
