@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "ops/context.h"
 #include "api/events.h"
 #include "api/loop_lag.h"
+#include "ops/context.h"
 
 #define SELF "00000000-0000-4000-8000-000000000001"
 

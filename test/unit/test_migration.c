@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "ops/task.h"
 #include "ops/context.h"
 #include "ops/migration_follower.h"
 #include "ops/reservation_client.h"
+#include "ops/task.h"
 #include "state/reservation.h"
 #include "work/requests.h"
 

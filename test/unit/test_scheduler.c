@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "ops/task.h"
 #include "ops/context.h"
+#include "ops/task.h"
 #include "state/reservation.h"
 
 #define HOSTS 12 /* of the cluster; number 0 is this one */

@@ -2,15 +2,15 @@
 #include "api/api.h"
 
 #include "api/answer_news.h"
+#include "api/handlers.h"
+#include "api/parameters.h"
+#include "api/request_owner.h"
 #include "ops/context.h"
 #include "ops/dry_run.h"
 #include "ops/migration.h"
 #include "ops/migration_follower.h"
 #include "ops/reservation_client.h"
 #include "ops/task.h"
-#include "api/handlers.h"
-#include "api/parameters.h"
-#include "api/request_owner.h"
 
 static const api_handler handlers[ROUTE_N] = {
 	[ROUTE_HOST_LIST] = api_host_list,

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
 #include "proto/log.h"
 #include "state/address.h"
 

@@ -2,8 +2,8 @@
 /* What other hosts ask when their view of this one's VMs is not what its digest says. */
 #include <errno.h>
 
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
 
 #define PAGE_MAX 1000
 

@@ -2,8 +2,8 @@
 /* A host is forgotten by this one and, asked by it, by all others that are active. */
 #include <string.h>
 
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
 #include "proto/problem.h"
 
 struct asked {

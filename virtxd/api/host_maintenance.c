@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "ops/task.h"
+#include "api/handlers.h"
+#include "api/request_owner.h"
 #include "ops/context.h"
 #include "ops/evacuation.h"
-#include "api/handlers.h"
 #include "ops/host_maintenance.h"
-#include "api/request_owner.h"
+#include "ops/task.h"
 
 void
 api_maintenance_get(struct context *ctx, struct request *req)

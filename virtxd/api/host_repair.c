@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
-#include "ops/context.h"
 #include "api/handlers.h"
-#include "ops/known.h"
 #include "api/request_owner.h"
+#include "ops/context.h"
+#include "ops/known.h"
+#include "ops/task.h"
 
 /* The VMs of the other hosts, so that what is theirs is not taken for left behind. */
 static void

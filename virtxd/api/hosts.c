@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/context.h"
 #include "api/handlers.h"
-#include "ops/known.h"
 #include "api/query.h"
+#include "ops/context.h"
+#include "ops/known.h"
 
 void
 api_host_list(struct context *ctx, struct request *req)

@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 
-#include "ops/context.h"
 #include "api/events.h"
 #include "api/handlers.h"
 #include "api/loop_lag.h"
+#include "ops/context.h"
 
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/context.h"
 #include "api/handlers.h"
 #include "api/query.h"
+#include "ops/context.h"
 
 /* What none can have is a mistake. */
 static int

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
 
 /* What the type of a problem leads to. */
 void

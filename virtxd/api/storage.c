@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/task.h"
 
 void
 api_storage_init(struct context *ctx, struct request *req)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
+#include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
 #include "ops/dry_run.h"
-#include "api/handlers.h"
 #include "ops/host_maintenance.h"
 #include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 #include "state/reservation.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/task.h"
 #include "proto/vmdef.h"
 
 void

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Migrating a VM, how far it is, and aborting it. */
-#include "ops/task.h"
+#include "api/handlers.h"
 #include "ops/context.h"
 #include "ops/migration.h"
-#include "api/handlers.h"
 #include "ops/migration_follower.h"
 #include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"

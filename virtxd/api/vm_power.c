@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Boot, shutdown, pause and resume. */
-#include "ops/task.h"
+#include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
-#include "api/handlers.h"
 #include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/vmdef.h"
 
 /* To run, a VM has to hold the leases of its disks. */

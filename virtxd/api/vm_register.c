@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
-#include "ops/context.h"
 #include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/task.h"
 #include "proto/uuid.h"
 
 /* Registering is of this host's records, whoever has the VM: so the host must be this one, and the

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Room on this host for VMs that other hosts send to it, see ops/reservation_client.h for their
  * side. */
-#include "ops/task.h"
+#include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
-#include "api/handlers.h"
 #include "ops/host_maintenance.h"
 #include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 #include "state/reservation.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops/task.h"
+#include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
-#include "api/handlers.h"
 #include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/vmdef.h"
 
 static enum task_need

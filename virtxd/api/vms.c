@@ -3,11 +3,11 @@
 
 #include <event2/event.h>
 
-#include "ops/context.h"
 #include "api/handlers.h"
-#include "ops/known.h"
 #include "api/listing.h"
 #include "api/query.h"
+#include "ops/context.h"
+#include "ops/known.h"
 
 /* How long a VM that has just come may have its definition read, and how often that is looked for.
  */

@@ -12,11 +12,9 @@
 #include <event2/event.h>
 
 #include "api/api.h"
-#include "ops/context.h"
 #include "api/events.h"
-#include "api/loop_lag.h"
 #include "api/listing.h"
-#include "ops/host_maintenance.h"
+#include "api/loop_lag.h"
 #include "api/metrics.h"
 #include "daemon/cluster.h"
 #include "daemon/cluster.h"
@@ -24,6 +22,8 @@
 #include "http/ask.h"
 #include "http/forward.h"
 #include "http/server.h"
+#include "ops/context.h"
+#include "ops/host_maintenance.h"
 #include "proto/log.h"
 #include "state/address.h"
 #include "virt/bridge.h"

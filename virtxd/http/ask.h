@@ -3,8 +3,8 @@
 #ifndef HTTP_ASK_H
 #define HTTP_ASK_H
 
-#include "ops/context.h"
 #include "http/forward.h"
+#include "ops/context.h"
 
 /*
  * Asks the host, which must answer itself. ask is borrowed until it is answered, or the peers are

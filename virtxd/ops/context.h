@@ -5,9 +5,9 @@
 
 #include <sys/queue.h>
 
-#include "ops/request.h"
 #include "job/job.h"
 #include "ops/keeper.h"
+#include "ops/request.h"
 #include "proto/routes.h"
 #include "state/config.h"
 #include "state/events.h"

@@ -6,10 +6,10 @@
 
 #include <event2/event.h>
 
-#include "ops/task.h"
 #include "ops/evacuation.h"
 #include "ops/failback.h"
 #include "ops/maintenance_record.h"
+#include "ops/task.h"
 #include "proto/log.h"
 
 #define TICK_MS	  100
@@ -53,52 +53,50 @@ struct host_maintenance {
 };
 
 static void
-arm(struct host_maintenance *host_maintenance)
+arm(struct host_maintenance *hm)
 {
 	struct timeval tv = { 0, TICK_MS * 1000 };
 
-	if (!evtimer_pending(host_maintenance->timer, NULL))
-		evtimer_add(host_maintenance->timer, &tv);
+	if (!evtimer_pending(hm->timer, NULL))
+		evtimer_add(hm->timer, &tv);
 }
 
 static const char *
-self_of(const struct host_maintenance *host_maintenance)
+self_of(const struct host_maintenance *hm)
 {
-	return inventory_self(host_maintenance->ctx->inventory);
+	return inventory_self(hm->ctx->inventory);
 }
 
 static bool
-is_on(const struct host_maintenance *host_maintenance)
+is_on(const struct host_maintenance *hm)
 {
-	return host_maintenance->record.now.since && !host_maintenance->record.now.leaving;
+	return hm->record.now.since && !hm->record.now.leaving;
 }
 
 const char *
-host_maintenance_why(const struct host_maintenance *host_maintenance)
+host_maintenance_why(const struct host_maintenance *hm)
 {
-	const char *storage = keeper_storage_why(host_maintenance->ctx->keeper);
+	const char *storage = keeper_storage_why(hm->ctx->keeper);
 
-	return str_empty(host_maintenance->record.why) || str_empty(storage)
-		   ? host_maintenance->record.why
-		   : storage;
+	return str_empty(hm->record.why) || str_empty(storage) ? hm->record.why : storage;
 }
 
 const struct maintenance *
-host_maintenance_get(const struct host_maintenance *host_maintenance)
+host_maintenance_get(const struct host_maintenance *hm)
 {
-	return &host_maintenance->record.now;
+	return &hm->record.now;
 }
 
 int
 host_maintenance_check_open(const struct context *ctx, struct error *err)
 {
-	const struct host_maintenance *host_maintenance = ctx->host_maintenance;
+	const struct host_maintenance *hm = ctx->host_maintenance;
 	const struct host *self =
 	    inventory_find_host(ctx->inventory, inventory_self(ctx->inventory));
 
-	if (!str_empty(host_maintenance->record.why))
+	if (!str_empty(hm->record.why))
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    host_maintenance_why(host_maintenance));
+		    host_maintenance_why(hm));
 	if (self && self->maintenance)
 		return error_set(err, 503, "host '%s' (%s) is in maintenance: it takes no VMs",
 		    str_or_empty(self->def.name), self->uuid);
@@ -107,30 +105,29 @@ host_maintenance_check_open(const struct context *ctx, struct error *err)
 
 /* The others shall know, and this host. */
 static void
-announce(struct host_maintenance *host_maintenance)
+announce(struct host_maintenance *hm)
 {
-	struct context *ctx = host_maintenance->ctx;
-	bool on = is_on(host_maintenance);
+	struct context *ctx = hm->ctx;
+	bool on = is_on(hm);
 
 	if (!on)
-		host_maintenance->open_since = monotonic_ms();
-	inventory_set_maintenance(ctx->inventory, self_of(host_maintenance), on);
-	ctx->host_ops->announce(ctx->host, on ? host_maintenance->record.now.since : 0);
+		hm->open_since = monotonic_ms();
+	inventory_set_maintenance(ctx->inventory, self_of(hm), on);
+	ctx->host_ops->announce(ctx->host, on ? hm->record.now.since : 0);
 }
 
 /* The VMs that are here have to leave. */
 static void
-add_vms(struct host_maintenance *host_maintenance)
+add_vms(struct host_maintenance *hm)
 {
 	size_t n;
-	_free_ char(*vms)[UUID_TEXT_SIZE] = evacuation_vms(host_maintenance->ctx, &n);
+	_free_ char(*vms)[UUID_TEXT_SIZE] = evacuation_vms(hm->ctx, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		if (host_maintenance->moves)
-			move_queue_add(host_maintenance->moves, vms[i]);
-		if (!host_maintenance->moves ||
-		    !maintenance_record_find(&host_maintenance->record, vms[i]))
-			maintenance_record_set(&host_maintenance->record, vms[i], "", "");
+		if (hm->moves)
+			move_queue_add(hm->moves, vms[i]);
+		if (!hm->moves || !maintenance_record_find(&hm->record, vms[i]))
+			maintenance_record_set(&hm->record, vms[i], "", "");
 	}
 }
 
@@ -139,28 +136,26 @@ add_vms(struct host_maintenance *host_maintenance)
 static void
 start_move(void *arg, struct move *move)
 {
-	struct host_maintenance *host_maintenance = arg;
-	const char *user = host_maintenance->record.now.user;
+	struct host_maintenance *hm = arg;
+	const char *user = hm->record.now.user;
 
-	if (host_maintenance->phase == PHASE_LEAVING)
-		evacuation_start(host_maintenance->ctx, str_or_empty(user), move);
+	if (hm->phase == PHASE_LEAVING)
+		evacuation_start(hm->ctx, str_or_empty(user), move);
 	else
-		failback_start(
-		    host_maintenance->ctx, str_or_empty(user), host_maintenance->open_since, move);
+		failback_start(hm->ctx, str_or_empty(user), hm->open_since, move);
 }
 
 static void
 follow_move(void *arg, struct move *move)
 {
-	struct host_maintenance *host_maintenance = arg;
+	struct host_maintenance *hm = arg;
 	const struct operation *operation;
 
-	if (host_maintenance->phase == PHASE_RETURNING) {
-		failback_follow(
-		    host_maintenance->ctx, str_or_empty(host_maintenance->record.now.user), move);
+	if (hm->phase == PHASE_RETURNING) {
+		failback_follow(hm->ctx, str_or_empty(hm->record.now.user), move);
 		return;
 	}
-	operation = operations_find(host_maintenance->ctx->operations, move->operation);
+	operation = operations_find(hm->ctx->operations, move->operation);
 	if (operation)
 		move->percent = operation->progress;
 }
@@ -168,59 +163,54 @@ follow_move(void *arg, struct move *move)
 static void
 move_ended(void *arg, struct move *move)
 {
-	struct host_maintenance *host_maintenance = arg;
+	struct host_maintenance *hm = arg;
 
 	if (move->state == MOVE_STAYS)
 		log_info("api", "maintenance: VM '%s' stays: %s", move->vm, move->reason);
 	/* A return that was stopped is of another time. */
-	if (maintenance_record_find(&host_maintenance->record, move->vm))
-		maintenance_record_set(&host_maintenance->record, move->vm,
-		    move->state == MOVE_DONE && host_maintenance->phase == PHASE_LEAVING
-			? move->host
-			: "",
+	if (maintenance_record_find(&hm->record, move->vm))
+		maintenance_record_set(&hm->record, move->vm,
+		    move->state == MOVE_DONE && hm->phase == PHASE_LEAVING ? move->host : "",
 		    move->reason);
-	arm(host_maintenance);
+	arm(hm);
 }
 
 static const struct move_queue_ops move_queue_ops = { start_move, follow_move, move_ended };
 
 /* The operation that was begun for these moves, or one for those that nobody asked for now. */
 static void
-begin_operation(struct host_maintenance *host_maintenance, enum route_id route)
+begin_operation(struct host_maintenance *hm, enum route_id route)
 {
-	struct context *ctx = host_maintenance->ctx;
+	struct context *ctx = hm->ctx;
 	const struct operation *operation =
-	    operations_find(ctx->operations, str_or_empty(host_maintenance->record.now.operation));
+	    operations_find(ctx->operations, str_or_empty(hm->record.now.operation));
 
 	if (!operation || !str_equal(operation->state, "started")) {
-		str_set(&host_maintenance->record.now.operation,
-		    operations_start(ctx->operations, routes[route].op, "",
-			self_of(host_maintenance),
-			host_maintenance->resumed ? host_maintenance->record.now.user : OWN_USER));
-		host_maintenance->record.dirty = true;
+		str_set(&hm->record.now.operation,
+		    operations_start(ctx->operations, routes[route].op, "", self_of(hm),
+			hm->resumed ? hm->record.now.user : OWN_USER));
+		hm->record.dirty = true;
 	}
-	snprintf(host_maintenance->operation, sizeof(host_maintenance->operation), "%s",
-	    host_maintenance->record.now.operation);
-	operations_progress(ctx->operations, host_maintenance->operation, 0);
+	snprintf(hm->operation, sizeof(hm->operation), "%s", hm->record.now.operation);
+	operations_progress(ctx->operations, hm->operation, 0);
 }
 
 static void
-begin_moves(struct host_maintenance *host_maintenance, enum phase phase)
+begin_moves(struct host_maintenance *hm, enum phase phase)
 {
-	host_maintenance->phase = phase;
-	host_maintenance->stopped = false;
-	host_maintenance->began = monotonic_ms();
-	host_maintenance->settled = !host_maintenance->resumed;
-	host_maintenance->moves = move_queue_new(
-	    host_maintenance->ctx->config->evacuations, &move_queue_ops, host_maintenance);
-	begin_operation(host_maintenance,
-	    phase == PHASE_LEAVING ? ROUTE_MAINTENANCE_BEGIN : ROUTE_MAINTENANCE_END);
+	hm->phase = phase;
+	hm->stopped = false;
+	hm->began = monotonic_ms();
+	hm->settled = !hm->resumed;
+	hm->moves = move_queue_new(hm->ctx->config->evacuations, &move_queue_ops, hm);
+	begin_operation(
+	    hm, phase == PHASE_LEAVING ? ROUTE_MAINTENANCE_BEGIN : ROUTE_MAINTENANCE_END);
 	if (phase == PHASE_LEAVING) {
-		host_maintenance->wants_move = false;
-		add_vms(host_maintenance);
+		hm->wants_move = false;
+		add_vms(hm);
 	}
-	for (size_t i = 0; i < host_maintenance->record.now.n_vms && phase == PHASE_RETURNING; i++)
-		move_queue_add(host_maintenance->moves, host_maintenance->record.now.vms[i].vm);
+	for (size_t i = 0; i < hm->record.now.n_vms && phase == PHASE_RETURNING; i++)
+		move_queue_add(hm->moves, hm->record.now.vms[i].vm);
 	log_info("api", "%s",
 	    phase == PHASE_LEAVING ? "maintenance: the VMs of this host move away"
 				   : "maintenance: the VMs of this host come back");
@@ -228,155 +218,149 @@ begin_moves(struct host_maintenance *host_maintenance, enum phase phase)
 
 /* err is set where VMs are left. */
 static void
-sum_up(const struct host_maintenance *host_maintenance, struct error *err)
+sum_up(const struct host_maintenance *hm, struct error *err)
 {
 	_free_ char *reasons = NULL;
-	size_t left, n = move_queue_count(host_maintenance->moves, &left);
+	size_t left, n = move_queue_count(hm->moves, &left);
 
 	*err = (struct error){ 0 };
 	if (left == 0)
 		return;
-	reasons = move_queue_explain(host_maintenance->moves, MSG_MAX);
+	reasons = move_queue_explain(hm->moves, MSG_MAX);
 	error_set(err, 424, "%s%zu of %zu VMs %s: %s",
-	    host_maintenance->stopped ? "it was ended before it was done: " : "", left, n,
-	    host_maintenance->phase == PHASE_LEAVING ? "stay" : "did not come back", reasons);
+	    hm->stopped ? "it was ended before it was done: " : "", left, n,
+	    hm->phase == PHASE_LEAVING ? "stay" : "did not come back", reasons);
 }
 
 static void
-end_moves(struct host_maintenance *host_maintenance)
+end_moves(struct host_maintenance *hm)
 {
-	struct context *ctx = host_maintenance->ctx;
+	struct context *ctx = hm->ctx;
 	struct error err;
 
-	sum_up(host_maintenance, &err);
+	sum_up(hm, &err);
 	log_info("api", "maintenance: %s", err.status ? err.detail : "all VMs have moved");
-	move_queue_free(steal_ptr(host_maintenance->moves));
-	if (host_maintenance->phase == PHASE_RETURNING && !host_maintenance->stopped) {
-		model_clear(&maintenance_model, &host_maintenance->record.now);
-		host_maintenance->closing = host_maintenance->record.dirty = true;
-		host_maintenance->outcome = err;
+	move_queue_free(steal_ptr(hm->moves));
+	if (hm->phase == PHASE_RETURNING && !hm->stopped) {
+		model_clear(&maintenance_model, &hm->record.now);
+		hm->closing = hm->record.dirty = true;
+		hm->outcome = err;
 	} else {
-		operations_finish(
-		    ctx->operations, host_maintenance->operation, NULL, err.status ? &err : NULL);
+		operations_finish(ctx->operations, hm->operation, NULL, err.status ? &err : NULL);
 	}
-	host_maintenance->phase = PHASE_IDLE;
-	host_maintenance->resumed = false;
+	hm->phase = PHASE_IDLE;
+	hm->resumed = false;
 }
 
 static void
-stop_moves(struct host_maintenance *host_maintenance)
+stop_moves(struct host_maintenance *hm)
 {
-	if (!host_maintenance->moves)
+	if (!hm->moves)
 		return;
-	move_queue_stop(host_maintenance->moves);
-	host_maintenance->stopped = true;
+	move_queue_stop(hm->moves);
+	hm->stopped = true;
 }
 
 /* What has to be known before VMs are placed, after a start of virtxd. */
 static bool
-is_settled(struct host_maintenance *host_maintenance)
+is_settled(struct host_maintenance *hm)
 {
-	if (!host_maintenance->settled)
-		host_maintenance->settled = failback_is_settled(host_maintenance->ctx,
-						host_maintenance->phase == PHASE_RETURNING) ||
-					    monotonic_ms() - host_maintenance->began > SETTLE_MS;
-	return host_maintenance->settled;
+	if (!hm->settled)
+		hm->settled = failback_is_settled(hm->ctx, hm->phase == PHASE_RETURNING) ||
+			      monotonic_ms() - hm->began > SETTLE_MS;
+	return hm->settled;
 }
 
 static bool
-is_over(const struct host_maintenance *host_maintenance)
+is_over(const struct host_maintenance *hm)
 {
-	if (!move_queue_over(host_maintenance->moves))
+	if (!move_queue_over(hm->moves))
 		return false;
 	/* What is being created here will have to leave, too. */
-	return host_maintenance->stopped || host_maintenance->phase == PHASE_RETURNING ||
-	       !task_is_under_way(host_maintenance->ctx, ROUTE_VM_CREATE) ||
-	       monotonic_ms() - host_maintenance->began > CREATE_MS;
+	return hm->stopped || hm->phase == PHASE_RETURNING ||
+	       !task_is_under_way(hm->ctx, ROUTE_VM_CREATE) ||
+	       monotonic_ms() - hm->began > CREATE_MS;
 }
 
 static void
-run_moves(struct host_maintenance *host_maintenance)
+run_moves(struct host_maintenance *hm)
 {
 	int percent;
 
 	/* Whether they go on is not known. */
-	if (host_maintenance->change.pending)
+	if (hm->change.pending)
 		return;
-	if (!host_maintenance->stopped) {
-		if (!is_settled(host_maintenance))
+	if (!hm->stopped) {
+		if (!is_settled(hm))
 			return;
-		if (host_maintenance->phase == PHASE_LEAVING)
-			add_vms(host_maintenance);
+		if (hm->phase == PHASE_LEAVING)
+			add_vms(hm);
 	}
 	/* That a VM was here must be known before it leaves. */
-	if (!host_maintenance->record.dirty_vms || host_maintenance->stopped)
-		move_queue_run(host_maintenance->moves, monotonic_ms());
-	percent = move_queue_percent(host_maintenance->moves);
-	operations_progress(host_maintenance->ctx->operations, host_maintenance->operation,
-	    percent < 100 ? percent : 99);
-	if ((!host_maintenance->record.dirty_vms || host_maintenance->stopped) &&
-	    is_over(host_maintenance))
-		end_moves(host_maintenance);
+	if (!hm->record.dirty_vms || hm->stopped)
+		move_queue_run(hm->moves, monotonic_ms());
+	percent = move_queue_percent(hm->moves);
+	operations_progress(hm->ctx->operations, hm->operation, percent < 100 ? percent : 99);
+	if ((!hm->record.dirty_vms || hm->stopped) && is_over(hm))
+		end_moves(hm);
 }
 
 /* Begins what is to be done, when nothing is under way. */
 static void
-next(struct host_maintenance *host_maintenance)
+next(struct host_maintenance *hm)
 {
-	if (host_maintenance->phase != PHASE_IDLE || host_maintenance->change.pending ||
-	    host_maintenance->closing)
+	if (hm->phase != PHASE_IDLE || hm->change.pending || hm->closing)
 		return;
-	if (is_on(host_maintenance) && host_maintenance->wants_move)
-		begin_moves(host_maintenance, PHASE_LEAVING);
-	else if (host_maintenance->record.now.leaving)
-		begin_moves(host_maintenance, PHASE_RETURNING);
+	if (is_on(hm) && hm->wants_move)
+		begin_moves(hm, PHASE_LEAVING);
+	else if (hm->record.now.leaving)
+		begin_moves(hm, PHASE_RETURNING);
 }
 
 /* The record is kept */
 
 /* An earlier change that was accepted, and had still to wait for the one before it. */
 static void
-end_overtaken(struct host_maintenance *host_maintenance, const char *operation)
+end_overtaken(struct host_maintenance *hm, const char *operation)
 {
 	struct error err = { 0 };
 
-	if (str_empty(operation) || str_equal(operation, host_maintenance->record.now.operation) ||
-	    (host_maintenance->phase != PHASE_IDLE &&
-		str_equal(operation, host_maintenance->operation)))
+	if (str_empty(operation) || str_equal(operation, hm->record.now.operation) ||
+	    (hm->phase != PHASE_IDLE && str_equal(operation, hm->operation)))
 		return;
 	error_set(&err, 424, "it was overtaken before it began");
-	operations_finish(host_maintenance->ctx->operations, operation, NULL, &err);
+	operations_finish(hm->ctx->operations, operation, NULL, &err);
 }
 
 static void
-transition_done(struct host_maintenance *host_maintenance, const struct error *err)
+transition_done(struct host_maintenance *hm, const struct error *err)
 {
-	struct transition change = host_maintenance->change;
-	struct operations *operations = host_maintenance->ctx->operations;
+	struct transition change = hm->change;
+	struct operations *operations = hm->ctx->operations;
 
 	_free_ char *damage = change.damage;
 
-	host_maintenance->change = (struct transition){ 0 };
+	hm->change = (struct transition){ 0 };
 	if (err) {
-		model_clear(&maintenance_model, &host_maintenance->record.now);
-		host_maintenance->record.now = change.before;
+		model_clear(&maintenance_model, &hm->record.now);
+		hm->record.now = change.before;
 		/* It may have got there all the same. */
 		if (damage)
-			maintenance_record_reread(&host_maintenance->record, damage);
+			maintenance_record_reread(&hm->record, damage);
 		else
-			maintenance_record_retry(&host_maintenance->record);
+			maintenance_record_retry(&hm->record);
 		operations_finish(operations, change.operation, NULL, err);
 		if (change.req)
 			request_reply_error(change.req, err);
 		return;
 	}
-	end_overtaken(host_maintenance, change.before.operation);
+	end_overtaken(hm, change.before.operation);
 	model_clear(&maintenance_model, &change.before);
-	log_info("api", "this host is %s maintenance", is_on(host_maintenance) ? "in" : "out of");
-	announce(host_maintenance);
-	stop_moves(host_maintenance);
-	host_maintenance->wants_move = is_on(host_maintenance);
-	next(host_maintenance);
+	log_info("api", "this host is %s maintenance", is_on(hm) ? "in" : "out of");
+	announce(hm);
+	stop_moves(hm);
+	hm->wants_move = is_on(hm);
+	next(hm);
 	if (change.at_once)
 		operations_finish(operations, change.operation, NULL, NULL);
 	if (!change.req)
@@ -384,47 +368,44 @@ transition_done(struct host_maintenance *host_maintenance, const struct error *e
 	if (change.at_once)
 		request_reply(change.req, 204);
 	else
-		task_reply_accepted(host_maintenance->ctx, change.req, change.operation);
+		task_reply_accepted(hm->ctx, change.req, change.operation);
 }
 
 static void
-closed(struct host_maintenance *host_maintenance)
+closed(struct host_maintenance *hm)
 {
-	const struct error *err =
-	    host_maintenance->outcome.status ? &host_maintenance->outcome : NULL;
+	const struct error *err = hm->outcome.status ? &hm->outcome : NULL;
 
-	host_maintenance->closing = false;
-	operations_finish(
-	    host_maintenance->ctx->operations, host_maintenance->operation, NULL, err);
+	hm->closing = false;
+	operations_finish(hm->ctx->operations, hm->operation, NULL, err);
 }
 
 static void
 on_saved(void *arg, bool latest, const struct error *err)
 {
-	struct host_maintenance *host_maintenance = arg;
+	struct host_maintenance *hm = arg;
 
-	arm(host_maintenance);
+	arm(hm);
 	/* What has changed meanwhile is saved first. */
 	if (!latest)
 		return;
-	if (host_maintenance->change.pending)
-		transition_done(host_maintenance, err);
-	else if (host_maintenance->closing && !err)
-		closed(host_maintenance);
+	if (hm->change.pending)
+		transition_done(hm, err);
+	else if (hm->closing && !err)
+		closed(hm);
 }
 
 static void
 on_loaded(void *arg)
 {
-	struct host_maintenance *host_maintenance = arg;
-	const struct maintenance *now = &host_maintenance->record.now;
+	struct host_maintenance *hm = arg;
+	const struct maintenance *now = &hm->record.now;
 
-	host_maintenance->resumed = host_maintenance->wants_move = now->since != 0;
+	hm->resumed = hm->wants_move = now->since != 0;
 	if (now->since)
 		log_info("api", "this host %s",
-		    is_on(host_maintenance) ? "is in maintenance"
-					    : "was in maintenance, and its VMs come back");
-	announce(host_maintenance);
+		    is_on(hm) ? "is in maintenance" : "was in maintenance, and its VMs come back");
+	announce(hm);
 }
 
 static const struct maintenance_record_ops record_ops = { on_loaded, on_saved };
@@ -432,37 +413,35 @@ static const struct maintenance_record_ops record_ops = { on_loaded, on_saved };
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct host_maintenance *host_maintenance = arg;
+	struct host_maintenance *hm = arg;
 
-	if (!str_empty(host_maintenance->record.why)) {
-		maintenance_record_run(&host_maintenance->record);
-		arm(host_maintenance);
+	if (!str_empty(hm->record.why)) {
+		maintenance_record_run(&hm->record);
+		arm(hm);
 		return;
 	}
-	next(host_maintenance);
-	if (host_maintenance->phase != PHASE_IDLE)
-		run_moves(host_maintenance);
-	maintenance_record_run(&host_maintenance->record);
-	if (host_maintenance->phase != PHASE_IDLE || host_maintenance->record.dirty ||
-	    host_maintenance->record.now.leaving)
-		arm(host_maintenance);
+	next(hm);
+	if (hm->phase != PHASE_IDLE)
+		run_moves(hm);
+	maintenance_record_run(&hm->record);
+	if (hm->phase != PHASE_IDLE || hm->record.dirty || hm->record.now.leaving)
+		arm(hm);
 }
 
 /* A VM that turns up here has to leave: one that was on its way when the maintenance began. */
 static void
 on_vm(void *arg, const struct inventory_vm *view, bool gone)
 {
-	struct host_maintenance *host_maintenance = arg;
+	struct host_maintenance *hm = arg;
 	const struct maintenance_vm *known;
 
-	if (gone || !view->local || !is_on(host_maintenance) ||
-	    host_maintenance->phase != PHASE_IDLE)
+	if (gone || !view->local || !is_on(hm) || hm->phase != PHASE_IDLE)
 		return;
-	known = maintenance_record_find(&host_maintenance->record, view->vm.uuid);
+	known = maintenance_record_find(&hm->record, view->vm.uuid);
 	if (known && !str_empty(known->reason))
 		return;
-	host_maintenance->wants_move = true;
-	arm(host_maintenance);
+	hm->wants_move = true;
+	arm(hm);
 }
 
 static const struct inventory_observer observer = { .vm = on_vm };
@@ -470,141 +449,138 @@ static const struct inventory_observer observer = { .vm = on_vm };
 /* The requests */
 
 static int
-check_change(struct host_maintenance *host_maintenance, struct error *err)
+check_change(struct host_maintenance *hm, struct error *err)
 {
-	if (!str_empty(host_maintenance->record.why) && !host_maintenance->record.damaged)
+	if (!str_empty(hm->record.why) && !hm->record.damaged)
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
-		    host_maintenance_why(host_maintenance));
-	if (!host_maintenance->change.pending && !host_maintenance->closing)
+		    host_maintenance_why(hm));
+	if (!hm->change.pending && !hm->closing)
 		return 0;
 	error_set(err, 409, "the maintenance of this host is just being changed");
 	snprintf(err->operation, sizeof(err->operation), "%s",
-	    host_maintenance->closing ? host_maintenance->operation
-				      : host_maintenance->change.operation);
+	    hm->closing ? hm->operation : hm->change.operation);
 	return -1;
 }
 
 /* Begins to change the record: the caller does it, and it is kept then. */
 static void
-begin_change(struct host_maintenance *host_maintenance, struct request *req, bool at_once)
+begin_change(struct host_maintenance *hm, struct request *req, bool at_once)
 {
-	struct context *ctx = host_maintenance->ctx;
-	struct transition *change = &host_maintenance->change;
+	struct context *ctx = hm->ctx;
+	struct transition *change = &hm->change;
 
 	change->pending = true;
 	change->req = req;
 	change->at_once = at_once;
-	if (host_maintenance->record.damaged)
-		change->damage = xstrdup(host_maintenance->record.why);
-	maintenance_record_replace(&host_maintenance->record);
-	model_copy(&maintenance_model, &change->before, &host_maintenance->record.now);
+	if (hm->record.damaged)
+		change->damage = xstrdup(hm->record.why);
+	maintenance_record_replace(&hm->record);
+	model_copy(&maintenance_model, &change->before, &hm->record.now);
 	snprintf(change->operation, sizeof(change->operation), "%s",
-	    operations_start(
-		ctx->operations, req->route->op, "", self_of(host_maintenance), req->user));
+	    operations_start(ctx->operations, req->route->op, "", self_of(hm), req->user));
 	if (req->respond_async)
 		task_reply_accepted(ctx, steal_ptr(change->req), change->operation);
 }
 
 static void
-keep_change(struct host_maintenance *host_maintenance)
+keep_change(struct host_maintenance *hm)
 {
-	host_maintenance->record.dirty = true;
-	host_maintenance->record.again = 0;
-	maintenance_record_run(&host_maintenance->record);
-	arm(host_maintenance);
+	hm->record.dirty = true;
+	hm->record.again = 0;
+	maintenance_record_run(&hm->record);
+	arm(hm);
 }
 
 void
-host_maintenance_begin(struct host_maintenance *host_maintenance, struct request *req)
+host_maintenance_begin(struct host_maintenance *hm, struct request *req)
 {
-	struct maintenance *record = &host_maintenance->record.now;
+	struct maintenance *record = &hm->record.now;
 	_free_ char *user = xstrdup(req->user);
 	struct error err = { 0 };
-	bool was_on = is_on(host_maintenance);
+	bool was_on = is_on(hm);
 
-	if (check_change(host_maintenance, &err) < 0) {
+	if (check_change(hm, &err) < 0) {
 		request_reply_error(req, &err);
 		return;
 	}
-	if (was_on && host_maintenance->phase == PHASE_LEAVING && !host_maintenance->stopped) {
-		task_reply_accepted(host_maintenance->ctx, req, host_maintenance->operation);
+	if (was_on && hm->phase == PHASE_LEAVING && !hm->stopped) {
+		task_reply_accepted(hm->ctx, req, hm->operation);
 		return;
 	}
-	begin_change(host_maintenance, req, false);
+	begin_change(hm, req, false);
 	if (!was_on)
 		record->since = now_ms();
 	record->leaving = false;
 	str_set(&record->user, user);
-	str_set(&record->operation, host_maintenance->change.operation);
-	if (!host_maintenance->moves)
-		add_vms(host_maintenance);
-	keep_change(host_maintenance);
+	str_set(&record->operation, hm->change.operation);
+	if (!hm->moves)
+		add_vms(hm);
+	keep_change(hm);
 }
 
 void
-host_maintenance_end(struct host_maintenance *host_maintenance, struct request *req, bool back)
+host_maintenance_end(struct host_maintenance *hm, struct request *req, bool back)
 {
-	struct maintenance *record = &host_maintenance->record.now;
+	struct maintenance *record = &hm->record.now;
 	_free_ char *user = xstrdup(req->user);
 	struct error err = { 0 };
 
-	if (check_change(host_maintenance, &err) < 0) {
+	if (check_change(hm, &err) < 0) {
 		request_reply_error(req, &err);
 		return;
 	}
-	if (host_maintenance->record.damaged && back) {
-		error_set(&err, 422, "what VMs are to come back is not known: %s",
-		    host_maintenance->record.why);
+	if (hm->record.damaged && back) {
+		error_set(&err, 422, "what VMs are to come back is not known: %s", hm->record.why);
 		request_reply_error(req, &err);
 		return;
 	}
-	if (!record->since && !host_maintenance->record.damaged) {
+	if (!record->since && !hm->record.damaged) {
 		request_reply(req, 204);
 		return;
 	}
-	if (record->leaving && back && host_maintenance->phase == PHASE_RETURNING) {
-		task_reply_accepted(host_maintenance->ctx, req, host_maintenance->operation);
+	if (record->leaving && back && hm->phase == PHASE_RETURNING) {
+		task_reply_accepted(hm->ctx, req, hm->operation);
 		return;
 	}
-	begin_change(host_maintenance, req, !back);
+	begin_change(hm, req, !back);
 	if (back) {
 		record->leaving = true;
 		str_set(&record->user, user);
-		str_set(&record->operation, host_maintenance->change.operation);
+		str_set(&record->operation, hm->change.operation);
 	} else {
 		model_clear(&maintenance_model, record);
 	}
-	keep_change(host_maintenance);
+	keep_change(hm);
 }
 
 struct host_maintenance *
 host_maintenance_new(struct context *ctx)
 {
-	struct host_maintenance *host_maintenance = xcalloc(1, sizeof(*host_maintenance));
+	struct host_maintenance *hm = xcalloc(1, sizeof(*hm));
 
-	host_maintenance->ctx = ctx;
-	maintenance_record_init(&host_maintenance->record, ctx, &record_ops, host_maintenance);
-	host_maintenance->timer = evtimer_new(ctx->base, on_tick, host_maintenance);
-	inventory_observe(ctx->inventory, &observer, host_maintenance);
-	arm(host_maintenance);
-	return host_maintenance;
+	hm->ctx = ctx;
+	maintenance_record_init(&hm->record, ctx, &record_ops, hm);
+	hm->timer = evtimer_new(ctx->base, on_tick, hm);
+	inventory_observe(ctx->inventory, &observer, hm);
+	arm(hm);
+	return hm;
 }
 
 void
-host_maintenance_free(struct host_maintenance *host_maintenance)
+host_maintenance_free(struct host_maintenance *hm)
 {
 	struct error err = { 0 };
 
-	if (!host_maintenance)
+	if (!hm)
 		return;
 	error_set(&err, 503, "virtxd stops");
-	if (host_maintenance->change.req)
-		request_reply_error(host_maintenance->change.req, &err);
-	inventory_unobserve(host_maintenance->ctx->inventory, &observer, host_maintenance);
-	event_free(host_maintenance->timer);
-	move_queue_free(host_maintenance->moves);
-	model_clear(&maintenance_model, &host_maintenance->change.before);
-	free(host_maintenance->change.damage);
-	maintenance_record_clear(&host_maintenance->record);
-	free(host_maintenance);
+	if (hm->change.req)
+		request_reply_error(hm->change.req, &err);
+	inventory_unobserve(hm->ctx->inventory, &observer, hm);
+	event_free(hm->timer);
+	move_queue_free(hm->moves);
+	model_clear(&maintenance_model, &hm->change.before);
+	free(hm->change.damage);
+	maintenance_record_clear(&hm->record);
+	free(hm);
 }

@@ -7,8 +7,8 @@
 #ifndef OPS_KEEPER_H
 #define OPS_KEEPER_H
 
-#include "ops/inquiry.h"
 #include "job/job.h"
+#include "ops/inquiry.h"
 #include "state/config.h"
 #include "state/inventory.h"
 #include "state/operations.h"

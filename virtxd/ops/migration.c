@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/task.h"
 #include "ops/admission.h"
 #include "ops/context.h"
 #include "ops/migration_follower.h"
-#include "ops/scheduler.h"
 #include "ops/reservation_client.h"
+#include "ops/scheduler.h"
+#include "ops/task.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "state/reservation.h"

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/task.h"
 #include "ops/admission.h"
 #include "ops/context.h"
+#include "ops/task.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/problem.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is looked at before an action begins. */
-#include "ops/task.h"
 #include "ops/context.h"
 #include "ops/known.h"
+#include "ops/task.h"
 #include "proto/json.h"
 
 int

@@ -6,10 +6,10 @@
 
 #include "proto/binary.h"
 #include "proto/log.h"
+#include "serf/anti_entropy.h"
 #include "serf/gossip_inbox.h"
 #include "serf/gossip_outbox.h"
 #include "serf/pacer.h"
-#include "serf/anti_entropy.h"
 
 #define COALESCE_MS 50	 /* changes of one moment are told together */
 #define WAITING_MAX 8	 /* changes; more are told by one digest */

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "domain/metadata.h"
-#include "virt/runstate.h"
 #include "proto/vmdef.h"
+#include "virt/runstate.h"
 #include "work/hypervisor.h"
 
 /* Where the system's libvirtd keeps what it knows of running VMs. */
