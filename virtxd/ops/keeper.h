@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What keeps the inventory true by jobs of its own: the collection every few seconds, refreshes of
- * what an event named, the sizes of disks, the comparison with the registry, the lockspace, and the
- * healing of what was interrupted.
+ * What keeps the inventory true by jobs of its own: it wires the collector, the reconciler,
+ * recovery and the lockspace monitor together, and takes libvirt's events.
  */
 #ifndef OPS_KEEPER_H
 #define OPS_KEEPER_H

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/collector.h"
+
+#include <event2/event.h>
+
+#include "ops/background.h"
+#include "ops/newcomers.h"
+#include "ops/uuid_set.h"
+#include "proto/log.h"
+
+#define COALESCE_MS   50 /* events of one moment become one refresh */
+#define INSPECT_BATCH 50 /* VMs */
+
+struct collector {
+	const struct config *config;
+	struct jobs *jobs;
+	struct inventory *inventory;
+	const struct work_env *env;
+	const struct collector_ops *ops;
+	void *arg;
+	struct event *period, *coalesce;
+	struct newcomers *newcomers;
+	struct background probe, collect, refresh, inspect;
+	struct uuid_set changed;
+	bool connected;
+	bool host_known; /* what never changes of the host was collected */
+	bool vms_known;
+};
+
+static void
+arm(struct collector *collector)
+{
+	struct timeval tv = { 0, COALESCE_MS * 1000 };
+
+	if (!evtimer_pending(collector->coalesce, NULL))
+		evtimer_add(collector->coalesce, &tv);
+}
+
+static bool
+start(struct collector *collector, struct background *background, enum work_id id,
+    const void *request, job_done done)
+{
+	return background_start(
+	    background, collector->jobs, collector->inventory, id, request, done, collector);
+}
+
+static void
+probe_done(void *arg, void *result, const struct error *err)
+{
+	struct collector *collector = arg;
+	struct probe_result *res = result;
+
+	collector->probe.running = false;
+	collector->ops->probed(collector->arg, res ? res->uuid : NULL, err);
+}
+
+void
+collector_probe(struct collector *collector)
+{
+	struct probe_request req = { .uri = collector->env->uri };
+
+	if (collector->probe.running)
+		return;
+	if (!start(collector, &collector->probe, WORK_PROBE, &req, probe_done)) {
+		struct error err = { 0 };
+
+		error_set(&err, 503, "no probe could be started");
+		collector->ops->probed(collector->arg, NULL, &err);
+	}
+}
+
+static bool
+is_local(const struct collector *collector, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(collector->inventory, uuid);
+
+	return view && view->local;
+}
+
+static void inspect(void *arg);
+
+static void
+inspect_done(void *arg, void *result, const struct error *err)
+{
+	struct collector *collector = arg;
+	struct inspect_result *res = result;
+
+	collector->inspect.running = false;
+	if (!res) {
+		background_failed(WORK_INSPECT, err);
+		return;
+	}
+	for (size_t i = 0; i < res->n_vms; i++) {
+		if (is_local(collector, res->vms[i].uuid))
+			inventory_report_vm(
+			    collector->inventory, collector->inspect.mark, false, &res->vms[i]);
+	}
+	if (res->n_vms == INSPECT_BATCH)
+		inspect(collector);
+}
+
+static void
+add_uninspected(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
+{
+	struct inspect_request *req = arg;
+	const struct vmdef *def = &view->vm.def;
+	struct inspect_vm *vm;
+
+	if (!def_known || disks_known || view->foreign || req->n_vms >= INSPECT_BATCH)
+		return;
+	vm = model_append(&req->vms, &req->n_vms);
+	vm->uuid = xstrdup(view->vm.uuid);
+	model_copy(&disk_model, model_append(&vm->disks, &vm->n_disks), &def->osdisk);
+	for (size_t i = 0; i < def->n_disks; i++)
+		model_copy(&disk_model, model_append(&vm->disks, &vm->n_disks), &def->disks[i]);
+}
+
+static void
+inspect(void *arg)
+{
+	struct collector *collector = arg;
+	struct inspect_request req = { .env = *collector->env };
+
+	inventory_each_local(collector->inventory, add_uninspected, &req);
+	if (req.n_vms > 0 && collector->ops->has_storage(collector->arg))
+		start(collector, &collector->inspect, WORK_INSPECT, &req, inspect_done);
+	req.env = (struct work_env){ 0 };
+	model_clear(&inspect_request_model, &req);
+}
+
+static void
+refresh_done(void *arg, void *result, const struct error *err)
+{
+	struct collector *collector = arg;
+	struct refresh_result *res = result;
+
+	collector->refresh.running = false;
+	if (!uuid_set_is_empty(&collector->changed))
+		arm(collector);
+	if (!res) {
+		background_failed(WORK_REFRESH, err);
+		return;
+	}
+	newcomers_sift(collector->newcomers, res->vms, &res->n_vms);
+	for (size_t i = 0; i < res->n_vms; i++)
+		inventory_report_vm(
+		    collector->inventory, collector->refresh.mark, false, &res->vms[i]);
+	inspect(collector);
+}
+
+static void
+refresh_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct collector *collector = arg;
+	struct refresh_request req = { .env = *collector->env };
+	char uuid[37];
+
+	if (collector->refresh.running || !collector->connected)
+		return;
+	while (uuid_set_take(&collector->changed, uuid))
+		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
+	if (!start(collector, &collector->refresh, WORK_REFRESH, &req, refresh_done)) {
+		for (size_t i = 0; i < req.n_vms; i++)
+			inventory_forget_def(collector->inventory, req.vms[i].uuid);
+	}
+	req.env = (struct work_env){ 0 };
+	model_clear(&refresh_request_model, &req);
+}
+
+static void
+collect_done(void *arg, void *result, const struct error *err)
+{
+	struct collector *collector = arg;
+	struct collect_result *res = result;
+
+	collector->collect.running = false;
+	if (!res) {
+		background_failed(WORK_COLLECT, err);
+		return;
+	}
+	if (str_empty(inventory_self(collector->inventory)))
+		log_info("libvirt", "this is host '%s'", res->host.uuid);
+	inventory_report_host(collector->inventory, &res->host);
+	collector->ops->host_told(collector->arg, inventory_self(collector->inventory));
+	newcomers_sift(collector->newcomers, res->vms, &res->n_vms);
+	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
+	collector->host_known = true;
+
+	inspect(collector);
+	collector->ops->collected(collector->arg);
+}
+
+static void
+add_known(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
+{
+	struct collect_request *req = arg;
+
+	if (def_known)
+		model_append(&req->known, &req->n_known)->uuid = xstrdup(view->vm.uuid);
+}
+
+static void
+collect(struct collector *collector)
+{
+	struct collect_request req = { .env = *collector->env, .host = !collector->host_known };
+
+	if (!collector->connected)
+		return;
+	inventory_each_local(collector->inventory, add_known, &req);
+	start(collector, &collector->collect, WORK_COLLECT, &req, collect_done);
+	req.env = (struct work_env){ 0 };
+	model_clear(&collect_request_model, &req);
+}
+
+static void
+period_due(evutil_socket_t fd, short what, void *arg)
+{
+	collect(arg);
+}
+
+bool
+collector_knows_vms(struct collector *collector)
+{
+	collector->vms_known |=
+	    collector->host_known && !newcomers_are_waiting(collector->newcomers);
+	return collector->vms_known;
+}
+
+void
+collector_refresh(struct collector *collector, const char *uuid)
+{
+	uuid_set_add(&collector->changed, uuid);
+	arm(collector);
+}
+
+void
+collector_set_libvirt(struct collector *collector, bool connected)
+{
+	collector->connected = connected;
+	if (!connected)
+		return;
+	/* What changed while nobody told is found by reading everything again. */
+	collector->host_known = false;
+	inventory_forget_def(collector->inventory, NULL);
+	collect(collector);
+}
+
+void
+collector_reload(struct collector *collector)
+{
+	struct timeval tv = { collector->config->collect_period, 0 };
+
+	event_add(collector->period, &tv);
+}
+
+struct collector *
+collector_new(struct event_base *base, const struct config *config, struct jobs *jobs,
+    struct inventory *inventory, const struct work_env *env, const struct collector_ops *ops,
+    void *arg)
+{
+	struct collector *collector = xcalloc(1, sizeof(*collector));
+
+	*collector = (struct collector){
+		.config = config,
+		.jobs = jobs,
+		.inventory = inventory,
+		.env = env,
+		.ops = ops,
+		.arg = arg,
+	};
+	collector->newcomers = newcomers_new(
+	    jobs, inventory, env, (int64_t)config->answer_timeout * 1000, inspect, collector);
+	collector->period = event_new(base, -1, EV_PERSIST, period_due, collector);
+	collector->coalesce = evtimer_new(base, refresh_due, collector);
+	collector_reload(collector);
+	return collector;
+}
+
+void
+collector_free(struct collector *collector)
+{
+	event_free(collector->period);
+	event_free(collector->coalesce);
+	newcomers_free(collector->newcomers);
+	uuid_set_clear(&collector->changed);
+	free(collector);
+}
