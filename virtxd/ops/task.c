@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/task.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,26 @@
  * process. Clients keep no host from asking for room. */
 #define LOOKS_MAX 32
 
+enum state {
+	STATE_BEGUN,	 /* its job is about to be started */
+	STATE_OPEN,	 /* its owner looks for a host before that */
+	STATE_RUNNING,	 /* its job is under way */
+	STATE_INQUIRING, /* that has ended without a word: how, is being found out */
+	STATE_MOVED,	 /* the VM has left, and its new host is to tell of it */
+	STATE_N,
+};
+
+static const char *const state_names[STATE_N] = { "begun", "open", "running", "inquiring",
+	"moved" };
+
+/* From each state to which others; the end may come in any. */
+static const unsigned int transitions[STATE_N] = {
+	[STATE_BEGUN] = 1 << STATE_OPEN | 1 << STATE_RUNNING,
+	[STATE_OPEN] = 1 << STATE_RUNNING,
+	[STATE_RUNNING] = 1 << STATE_OPEN | 1 << STATE_INQUIRING | 1 << STATE_MOVED,
+	[STATE_INQUIRING] = 1 << STATE_MOVED,
+};
+
 struct task {
 	struct task *next; /* of ctx->tasks */
 	struct context *ctx;
@@ -31,6 +52,7 @@ struct task {
 	task_looked looked; /* NULL: the job's result is the answer */
 	bool looks;	    /* its job does nothing else, and does not queue */
 	struct event *deadline;
+	enum state state;
 	const char *op;
 	const struct route *route;
 	uint64_t mark;
@@ -39,7 +61,6 @@ struct task {
 	bool in_background;   /* answered when the work begins */
 	int64_t told_due;     /* monotonic ms */
 	char *warning;	      /* of a VM that has moved */
-	bool waits;	      /* its job is still to be started */
 	bool acted;	      /* its job does something by now */
 	enum work_stage stage;
 	struct error *cause; /* its job has failed, and how that ended is being found out */
@@ -49,6 +70,15 @@ struct task {
 	char id[UUID_TEXT_SIZE];
 	char vm[UUID_TEXT_SIZE];
 };
+
+static void
+set_state(struct task *task, enum state state)
+{
+	assert(transitions[task->state] & 1U << state);
+	log_debug("ops", "%s of VM '%s': %s, then %s", task->op, task->vm, state_names[task->state],
+	    state_names[state]);
+	task->state = state;
+}
 
 static void
 fill_error(const struct task *task, struct error *err)
@@ -192,6 +222,7 @@ wait_told(struct task *task, const char *warning)
 {
 	struct timeval tv = { .tv_usec = TOLD_LOOK_MS * 1000 };
 
+	set_state(task, STATE_MOVED);
 	inventory_release_vm(task->ctx->inventory, task->vm);
 	task->warning = xstrdup(str_or_empty(warning));
 	task->told_due = monotonic_ms() + TOLD_MS;
@@ -268,7 +299,7 @@ find_out(struct task *task, const struct error *cause)
 	log_warning("api", "%s of VM '%s': %s", task->op, task->vm, msg);
 	task->cause = xcalloc(1, sizeof(*cause));
 	*task->cause = *cause;
-	task->waits = true;
+	set_state(task, STATE_INQUIRING);
 	operations_say(ctx->operations, task->id, msg);
 	if (task->in_background && task->req)
 		reply_accepted(task);
@@ -285,9 +316,11 @@ job_failed(struct task *task, const struct error *err)
 		return;
 	}
 	reservation_cancel(ctx->inventory, task->reservation);
-	task->waits = true;
-	if (!task->acted && task->owner && task->owner->refused(task->owner_arg, err))
-		return;
+	if (!task->acted && task->owner) {
+		set_state(task, STATE_OPEN);
+		if (task->owner->refused(task->owner_arg, err))
+			return;
+	}
 	/* A job that ended without a word may have been killed at any instruction. */
 	if (err->status == 500 || err->status == 503 || err->status == 504)
 		keeper_heal(ctx->keeper, task->vm);
@@ -358,12 +391,14 @@ task_new(struct context *ctx, const struct route *route, struct request *req, co
 	return task;
 }
 
-/* The action on this VM whose job is still to be started, or died; NULL for none. */
+/* The task on this VM whose job is still to be started, or has ended without a word; NULL for none.
+ */
 static const struct task *
 find_waiting(const struct context *ctx, const char *vm)
 {
 	for (const struct task *task = ctx->tasks; task; task = task->next) {
-		if (task->waits && str_equal(task->vm, vm))
+		if ((task->state == STATE_OPEN || task->state == STATE_INQUIRING) &&
+		    str_equal(task->vm, vm))
 			return task;
 	}
 	return NULL;
@@ -377,7 +412,8 @@ check_waiting(const struct context *ctx, const char *vm, struct error *err)
 	if (!other)
 		return 0;
 	error_set(err, 409, "another operation on this VM is under way: %s",
-	    other->cause ? "how it ended is being found out" : "it waits for a host");
+	    other->state == STATE_INQUIRING ? "how it ended is being found out"
+					    : "it waits for a host");
 	snprintf(err->vm, sizeof(err->vm), "%s", vm);
 	snprintf(err->operation, sizeof(err->operation), "%s", other->id);
 	return -1;
@@ -421,7 +457,7 @@ task_work(struct task *task, enum work_id work, const void *request, const struc
 	/* What never queues may run beside what is under way on its VM. */
 	if (job_start(ctx->jobs, work, request, *vm && !works[work].own_lane ? vm : NULL, task->id,
 		progress, task->route->reply ? done_host : done, task, err)) {
-		task->waits = false;
+		set_state(task, STATE_RUNNING);
 		return 0;
 	}
 	reservation_cancel(ctx->inventory, task->reservation);
@@ -483,7 +519,7 @@ task_open(struct context *ctx, enum route_id route, struct request *req, const c
 		abandon(task, err);
 		return NULL;
 	}
-	task->waits = true;
+	set_state(task, STATE_OPEN);
 	task->owner = owner;
 	task->owner_arg = arg;
 	if (req)
