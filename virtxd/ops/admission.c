@@ -107,8 +107,8 @@ admission_refuse(struct context *ctx, struct request *req, const struct error *e
 }
 
 int
-admission_check_memory(
-    struct context *ctx, const char *host, const char *vm, const struct vmdef *def, struct error *err)
+admission_check_memory(struct context *ctx, const char *host, const char *vm,
+    const struct vmdef *def, struct error *err)
 {
 	const struct host *entry = inventory_find_host(ctx->inventory, host);
 	struct host_figures figures;

@@ -14,13 +14,14 @@ int admission_accept(struct context *ctx, struct request *req, const struct vmde
 
 /* Whether the host has the memory that the VM needs, which is all that counts where the user has
  * named it; -1 with a 422. One that has told nothing yet is not judged. */
-int admission_check_memory(
-    struct context *ctx, const char *host, const char *vm, const struct vmdef *def, struct error *err);
+int admission_check_memory(struct context *ctx, const char *host, const char *vm,
+    const struct vmdef *def, struct error *err);
 /* Whether this host can ever have that memory, be it all in hugepages: nobody has to choose it for
  * that. -1 with a 422. */
 int admission_check_total(
     struct context *ctx, const char *vm, const struct vmdef_memory *memory, struct error *err);
-/* Answers a host that has chosen this one: it is wrong, and this is what there is (see scheduler.c).
+/* Answers a host that has chosen this one: it is wrong, and this is what there is (see
+ * scheduler.c).
  */
 void admission_refuse(struct context *ctx, struct request *req, const struct error *err);
 /* Reads the header X-VirtX-Refused of such an answer; false where it is none. */

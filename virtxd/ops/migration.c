@@ -21,7 +21,7 @@ struct migration {
 	struct context *ctx;
 	struct task *task;
 	struct reservation_client *room; /* NULL while none is asked for */
-	uint64_t reservation;		 /* of this host's own, until the action has it */
+	uint64_t reservation;		 /* of this host's own, until the task has it */
 	struct vm_migrate_options options;
 	bool chosen; /* the host was: another one does as well */
 	bool later;  /* one that has refused the VM may take it later */
@@ -326,7 +326,7 @@ migration_new(struct context *ctx, const char *vm, const char *user,
 
 /* Begins the operation; the room is asked for next. */
 static const char *
-open_action(struct migration *migration, struct request *req, struct error *err)
+open_task(struct migration *migration, struct request *req, struct error *err)
 {
 	struct context *ctx = migration->ctx;
 
@@ -352,7 +352,7 @@ migration_start(struct context *ctx, struct request *req, const struct vm_migrat
 		migration_free(migration);
 		return;
 	}
-	open_action(migration, req, &err);
+	open_task(migration, req, &err);
 }
 
 const char *
@@ -367,5 +367,5 @@ migration_begin(struct context *ctx, const char *vm, const struct vm_migrate_opt
 		migration_free(migration);
 		return NULL;
 	}
-	return open_action(migration, NULL, err);
+	return open_task(migration, NULL, err);
 }

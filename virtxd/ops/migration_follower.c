@@ -127,8 +127,7 @@ start_action(struct migration_follower *follower)
 static void
 start_info(struct migration_follower *follower)
 {
-	struct vm_request req = { .env = *keeper_env(follower->ctx->keeper),
-		.uuid = follower->vm };
+	struct vm_request req = { .env = *keeper_env(follower->ctx->keeper), .uuid = follower->vm };
 	struct asked *asked = ask(follower);
 	struct error err = { 0 };
 
@@ -175,4 +174,3 @@ migration_follow(struct context *ctx, const char *vm, const char *operation,
 	evtimer_add(follower->timer, &tv);
 	LIST_INSERT_HEAD(&ctx->migration_followers, follower, link);
 }
-

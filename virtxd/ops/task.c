@@ -75,7 +75,7 @@ static void
 set_state(struct task *task, enum state state)
 {
 	assert(transitions[task->state] & 1U << state);
-	log_debug("ops", "%s of VM '%s': %s, then %s", task->op, task->vm, state_names[task->state],
+	log_debug("api", "%s of VM '%s': %s, then %s", task->op, task->vm, state_names[task->state],
 	    state_names[state]);
 	task->state = state;
 }

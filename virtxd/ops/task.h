@@ -23,9 +23,9 @@ struct context;
  */
 const char *task_start(struct context *ctx, struct request *req, enum work_id work,
     const void *request, const char *vm, int success);
-/* What a VM's new host has to do with an action. */
+/* What a VM's new host has to do with a task. */
 struct task_place {
-	uint64_t reservation; /* ended with the action; 0 for none */
+	uint64_t reservation; /* ended with the task; 0 for none */
 	const char *why;      /* the host was chosen: the operation ends with it; "" for none */
 };
 /* The same, on a host that was chosen, or for one. */
@@ -34,10 +34,10 @@ const char *task_start_placed(struct context *ctx, struct request *req, enum wor
 
 /* Sees to what comes before a job, and after it. */
 struct task_owner {
-	/* The job has failed before it did anything. True: the action is open again for another
+	/* The job has failed before it did anything. True: the task is open again for another
 	 * one, or was ended. */
 	bool (*refused)(void *arg, const struct error *err);
-	/* The operation has ended: err is NULL where it was done. The action is gone. */
+	/* The operation has ended: err is NULL where it was done. The task is gone. */
 	void (*ended)(void *arg, const struct error *err);
 };
 /*
@@ -50,7 +50,7 @@ struct task *task_open(struct context *ctx, enum route_id route, struct request 
     const char *user, const char *vm, const struct task_owner *owner, void *arg, struct error *err);
 /* The operation's id, borrowed. */
 const char *task_operation(const struct task *task);
-/* Starts the job of an open action; 0, or -1 with err: it is open still, and the place's
+/* Starts the job of an open task; 0, or -1 with err: it is open still, and the place's
  * reservation is none any more. */
 int task_work(struct task *task, enum work_id work, const void *request,
     const struct task_place *place, struct error *err);

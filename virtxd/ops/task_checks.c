@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is looked at before an action begins. */
+/* What is looked at before a task begins. */
 #include "ops/context.h"
 #include "ops/known.h"
 #include "ops/task.h"
