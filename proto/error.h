@@ -80,6 +80,9 @@ int error_wrap(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 void error_append(struct error *err, const char *fmt, ...) PRINTF(2, 3);
 /* Its type, which is ERROR_BY_STATUS only for a status that we never send. */
 enum error_type error_get_type(const struct error *err);
+/* Whether it is of this type, or of a special one with the status of this; false where there is no
+ * error. */
+bool error_is(const struct error *err, enum error_type type);
 /* ERROR_BY_STATUS for a name that none has. */
 enum error_type error_type_find(const char *name);
 /* The reason phrase of an HTTP status ("Not Found"); "Error" for one we never send. */

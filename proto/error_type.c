@@ -87,17 +87,28 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	    "the cluster has the address that asks." },
 };
 
+/* That of all failures with this status that are of no special one. */
+static enum error_type
+by_status(int status)
+{
+	for (unsigned int i = ERROR_BY_STATUS + 1; i < ERROR_TYPE_N; i++) {
+		if (error_types[i].status == status)
+			return (enum error_type)i;
+	}
+	return ERROR_BY_STATUS;
+}
+
 enum error_type
 error_get_type(const struct error *err)
 {
 	/* A later status is not that of the type. */
-	if (error_types[err->type].status == err->status)
-		return err->type;
-	for (unsigned int i = ERROR_BY_STATUS + 1; i < ERROR_TYPE_N; i++) {
-		if (error_types[i].status == err->status)
-			return (enum error_type)i;
-	}
-	return ERROR_BY_STATUS;
+	return error_types[err->type].status == err->status ? err->type : by_status(err->status);
+}
+
+bool
+error_is(const struct error *err, enum error_type type)
+{
+	return err->status != 0 && (error_get_type(err) == type || by_status(err->status) == type);
 }
 
 enum error_type

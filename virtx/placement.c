@@ -35,7 +35,7 @@ check_server(const struct client *client, struct error *err)
 
 	if (client_call(client, ROUTE_HEALTHZ, NULL, NULL, &answer, err) == 0)
 		return 0;
-	if (err->status == 404)
+	if (error_is(err, ERROR_NOT_FOUND))
 		return error_set(err, CLIENT_ERROR_STATUS, "the server knows no dry run");
 	return -1;
 }

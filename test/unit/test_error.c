@@ -111,6 +111,7 @@ test_types(void **state)
 	_free_ char *text = NULL, *other = NULL;
 	size_t len;
 
+	assert_false(error_is(&err, ERROR_BY_STATUS));
 	for (unsigned int i = ERROR_BY_STATUS + 1; i < ERROR_TYPE_N; i++) {
 		const struct error_type_info *info = &error_types[i];
 
@@ -128,6 +129,8 @@ test_types(void **state)
 	assert_string_equal(err.detail, "VM 'web' is off");
 	error_wrap(&err, "cannot");
 	assert_int_equal(error_get_type(&err), ERROR_ALREADY_OFF);
+	assert_true(error_is(&err, ERROR_ALREADY_OFF) && error_is(&err, ERROR_FAILED));
+	assert_false(error_is(&err, ERROR_ALREADY_ON) || error_is(&err, ERROR_BUSY));
 	text = problem_encode(&err, &len);
 	assert_non_null(strstr(text, "\"type\":\"/problems/already-off\""));
 	problem_decode(&back, 0, text, len);
@@ -137,6 +140,7 @@ test_types(void **state)
 	assert_int_equal(error_get_type(&back), ERROR_UNAVAILABLE);
 	error_set(&err, 424, "again");
 	assert_int_equal(error_get_type(&err), ERROR_FAILED);
+	assert_false(error_is(&err, ERROR_ALREADY_OFF));
 	error_set(&err, 418, "none of ours");
 	assert_int_equal(error_get_type(&err), ERROR_BY_STATUS);
 	other = problem_encode(&err, &len);

@@ -147,7 +147,7 @@ on_pulled(void *arg, const struct peer_answer *answer, const struct error *cause
 		ask_page(pull);
 		return;
 	}
-	if (err.status && err.status != 503)
+	if (err.status && !error_is(&err, ERROR_UNAVAILABLE))
 		log_limited(&limit, 5, "gossip", "cannot ask host '%s' for its VMs: %s", pull->host,
 		    err.detail);
 	gossip_pulled(cluster->gossip, pull->host, err.status ? NULL : &pull->list);

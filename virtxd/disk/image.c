@@ -253,7 +253,7 @@ open_dir(const char *root, const struct disk *disk, int *dir, const char **base,
 	struct error cause = { 0 };
 
 	if (path_open_dir(root, disk->path, PATH_FIND, dir, base, &cause) == 0 ||
-	    cause.status == 404)
+	    error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	if (err)
 		*err = cause;
@@ -267,7 +267,7 @@ open_staged_dir(
 {
 	struct error cause = { 0 };
 
-	if (open_dir(root, disk, dir, base, &cause) == 0 || cause.status == 422)
+	if (open_dir(root, disk, dir, base, &cause) == 0 || error_is(&cause, ERROR_REFUSED))
 		return 0;
 	if (err)
 		*err = cause;

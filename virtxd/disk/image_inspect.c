@@ -330,7 +330,7 @@ image_check_unused(const char *root, const struct disk *disk, struct error *err)
 	struct stat st;
 
 	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

@@ -137,7 +137,7 @@ image_drop_staged(const char *root, const char *path, struct error *err)
 	if (!image_staged(path, uuid))
 		return error_set(err, 400, "'%s' is no name of an unfinished image", path);
 	if (path_open_dir(root, path, false, &dir, &base, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

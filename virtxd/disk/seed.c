@@ -211,7 +211,8 @@ open_dir(const char *root, const char *path, int *dir, const char **base, struct
 {
 	struct error cause = { 0 };
 
-	if (path_open_dir(root, path, PATH_FIND, dir, base, &cause) == 0 || cause.status == 404)
+	if (path_open_dir(root, path, PATH_FIND, dir, base, &cause) == 0 ||
+	    error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;
@@ -239,7 +240,7 @@ seed_mend(const char *root, const char *uuid, struct error *err)
 	path = seed_path(root, vm);
 	if (path_open_dir(root, path, PATH_MEND, &dir, &base, err) < 0 ||
 	    path_open_file(root, path, O_RDONLY, &fd, &st, err) < 0)
-		return err->status == 404 ? 0 : -1;
+		return error_is(err, ERROR_NOT_FOUND) ? 0 : -1;
 	return access_mend_file(fd, SEED_MODE, err);
 }
 

@@ -91,7 +91,7 @@ maintenance_file_load(
 	if (dir < 0)
 		return -1;
 	if (store_load(dir, NAME, path, &text, &len, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

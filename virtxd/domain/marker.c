@@ -42,7 +42,7 @@ marker_load(const char *root, struct marker *ret, struct error *err)
 	dir = store_open(root, NULL, false, &absent, &cause);
 	if (dir >= 0 && marker_read(dir, folder, ret, &cause) == 0)
 		return 0;
-	if (absent || cause.status == 404)
+	if (absent || error_is(&cause, ERROR_NOT_FOUND))
 		return store_no_marker(root, err);
 	*err = cause;
 	err->status = 503;
@@ -73,7 +73,7 @@ marker_put(int dir, const char *folder, const char *uuid, struct marker *ret, st
 
 	if (marker_read(dir, folder, ret, &cause) == 0)
 		return 0;
-	if (cause.status != 404) {
+	if (!error_is(&cause, ERROR_NOT_FOUND)) {
 		*err = cause;
 		return -1;
 	}

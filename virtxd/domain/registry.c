@@ -265,7 +265,7 @@ registry_load_lockid(const char *root, const char *host, int *ret, struct error 
 	if (dir < 0)
 		return -1;
 	if (store_load(dir, LOCKID, path, &text, NULL, &failure) < 0) {
-		if (failure.status == 404)
+		if (error_is(&failure, ERROR_NOT_FOUND))
 			return 0;
 		if (err)
 			*err = failure;

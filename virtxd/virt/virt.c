@@ -288,7 +288,8 @@ virt_probe_done(struct virt *virt, const struct error *err)
 	if (virt->state != VIRT_PROBING)
 		return;
 	if (err) {
-		virt_fail(virt, err->status == 504 ? silent_text(virt) : xstrdup(err->detail));
+		virt_fail(
+		    virt, error_is(err, ERROR_NOT_OVER) ? silent_text(virt) : xstrdup(err->detail));
 		return;
 	}
 	guard_set(true);

@@ -103,7 +103,7 @@ drop_resource(const struct work_env *env, const char *uuid, char *path, struct e
 	int64_t deadline = monotonic_ms() + RELEASE_MS;
 
 	while (storage_drop(env, uuid, &disk, false, NULL, err) < 0) {
-		if (err->status != 409 || monotonic_ms() >= deadline)
+		if (!error_is(err, ERROR_BUSY) || monotonic_ms() >= deadline)
 			return -1;
 		nanosleep(&pause, NULL);
 	}

@@ -66,7 +66,7 @@ check_lease(
 	char owner[37];
 
 	if (lease_owner(root, name, owner, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return error_wrap(err, "disk '%s'", disk->path);
@@ -172,11 +172,11 @@ load_definition(
 
 	if (registry_load(env->root, entry->host, entry->uuid, ret, &cause) == 0)
 		return 0;
-	if (cause.status == 404 &&
+	if (error_is(&cause, ERROR_NOT_FOUND) &&
 	    registry_find_other(env->root, entry->host, entry->uuid, host, &cause) == 0 &&
 	    registry_load(env->root, host, entry->uuid, ret, &cause) == 0)
 		return 0;
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;

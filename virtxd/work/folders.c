@@ -241,7 +241,7 @@ check(const struct work_env *env, const struct folder *folder, const struct mark
 	if (identity_of_folder(storage, view.dir, &identity, err) < 0)
 		return -1;
 	if (marker_read(view.dir, view.path, &marker, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return !joined && !strict && !view.local
 				   ? 0
 				   : adopt(&view, storage, joined, kept, identity, err);
@@ -336,7 +336,7 @@ mark(const struct work_env *env, const struct folder *folder, const struct marke
 			   : tell_other(&view, storage, &marker, err);
 	if (view.local)
 		return tell_absent(&view, storage, err);
-	if (cause.status == 404 && check_not_bare(&view, err) < 0)
+	if (error_is(&cause, ERROR_NOT_FOUND) && check_not_bare(&view, err) < 0)
 		return -1;
 	(*n)++;
 	return marker_put(view.dir, view.path, storage->uuid, &marker, err);
@@ -366,7 +366,7 @@ find_uuid(const struct work_env *env, const struct folder *folder, char uuid[37]
 	if (view.dir < 0)
 		return 0;
 	if (marker_read(view.dir, view.path, &marker, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		err->status = 503;

@@ -54,7 +54,7 @@ use_files(struct search *search, const struct registry_entry *entry, struct erro
 	size_t n = 0;
 
 	if (registry_load(search->env->root, entry->host, entry->uuid, &xml, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

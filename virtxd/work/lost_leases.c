@@ -153,7 +153,7 @@ check_journal(const struct work_env *env, const char *uuid, struct error *err)
 
 	if (journal_find(env->root, uuid, host, &cause) == 0)
 		return error_set(err, 409, "VM '%s' has an operation that is not over", uuid);
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;

@@ -94,7 +94,7 @@ look(virConnectPtr conn, const char *uuid, virDomainPtr *domain, struct standing
 
 	*ret = (struct standing){ 0 };
 	if (hypervisor_find(conn, uuid, domain, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;
@@ -151,7 +151,7 @@ hand_over(const struct work_env *env, const struct journal *journal, struct erro
 	struct error cause = { 0 };
 
 	if (registry_move(env->root, env->host, journal->target, journal->uuid, &cause) < 0 &&
-	    cause.status != 404) {
+	    !error_is(&cause, ERROR_NOT_FOUND)) {
 		*err = cause;
 		return -1;
 	}
@@ -193,7 +193,7 @@ run_on(const struct work_env *env, virDomainPtr domain, const char *uuid, struct
 	if (hypervisor_info(domain, env->root, &info, err) < 0)
 		return -1;
 	if (vm_leases_let_go(env, domain, &info, &leases, &cause) < 0) {
-		if (cause.status == 409) {
+		if (error_is(&cause, ERROR_BUSY)) {
 			log_warning("job", "VM '%s' has not left, and stays paused: %s", uuid,
 			    cause.detail);
 			return 0;
@@ -279,7 +279,7 @@ is_registered(const struct work_env *env, const char *uuid, bool *ret, struct er
 	struct error cause = { 0 };
 
 	*ret = registry_load(env->root, env->host, uuid, &xml, &cause) == 0;
-	if (*ret || cause.status == 404)
+	if (*ret || error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;

@@ -143,7 +143,7 @@ check_absent(const struct vm_migrate_request *req, virConnectPtr target, struct 
 	if (hypervisor_find(target, req->uuid, &domain, &cause) == 0)
 		return error_set(err, 422, "host '%s' has VM '%s' in its libvirt already",
 		    req->target, req->uuid);
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;

@@ -130,7 +130,7 @@ work_migration_control(const void *request, void *result, struct error *err)
 	if (hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
 	if (hypervisor_find(conn, req->uuid, &domain, err) < 0) {
-		if (err->status != 404)
+		if (!error_is(err, ERROR_NOT_FOUND))
 			return -1;
 		return error_set(
 		    err, 424, "VM '%s' does not migrate: it is on this host no more", req->uuid);

@@ -274,7 +274,7 @@ look_at_lease(struct search *search, const char *name, struct error *err)
 	    find_path(search->res->problems + search->first,
 		search->res->n_problems - search->first, ORPHAN_STALE, path))
 		return 0;
-	if (lease_owner(root, name, owner, &cause) < 0 && cause.status == 404)
+	if (lease_owner(root, name, owner, &cause) < 0 && error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	/* The owner is read before the VM is looked for: see vm_presence(). */
 	if (owner[0] && exists(search, owner, &found, err) < 0)

@@ -75,7 +75,7 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 	if (vm_leases_process(domain, &ret->pid, &cause) < 0) {
 		ret->protection = NO_PROCESS;
 	} else if (lease_held_by(ret->pid, &set, &cause) < 0) {
-		if (cause.status != 404) {
+		if (!error_is(&cause, ERROR_NOT_FOUND)) {
 			*err = cause;
 			return -1;
 		}

@@ -67,7 +67,7 @@ compare_registry(const struct work_env *env, virConnectPtr conn,
 			continue;
 		if (hypervisor_find(conn, entries[i].uuid, &domain, &cause) == 0)
 			continue;
-		if (cause.status != 404) {
+		if (!error_is(&cause, ERROR_NOT_FOUND)) {
 			*err = cause;
 			return -1;
 		}
@@ -171,7 +171,7 @@ add_transient(const struct work_env *env, const struct domain_info *info,
 
 	if (!info->foreign &&
 	    vm_owner_check_disks(env, info->uuid, &info->def, VM_WANT_RUN, &why) < 0 &&
-	    why.status == 409) {
+	    error_is(&why, ERROR_BUSY)) {
 		free(detail);
 		detail =
 		    xasprintf("the VM runs, and libvirt has no definition of it, and %s, which "

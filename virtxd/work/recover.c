@@ -51,7 +51,7 @@ is_committed(const struct work_env *env, virConnectPtr conn, const struct journa
 	    hypervisor_info(domain, env->root, &info, &cause) < 0 ||
 	    (virDomainIsActive(domain) != 1 &&
 		registry_load(env->root, env->host, journal->uuid, &xml, &cause) < 0)) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;
@@ -113,7 +113,7 @@ vm_recover(const struct work_env *env, virConnectPtr conn, const char *uuid, cha
 	bool committed, moved, taken;
 
 	if (journal_load(env->root, env->host, uuid, &journal, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

@@ -19,7 +19,7 @@ work_refresh(const void *request, void *result, struct error *err)
 		struct vm_report report = { 0 };
 
 		if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-			if (cause.status == 404)
+			if (error_is(&cause, ERROR_NOT_FOUND))
 				model_append(&res->gone, &res->n_gone)->uuid = xstrdup(uuid);
 			continue;
 		}

@@ -158,7 +158,7 @@ delete_stale_lease(
 	if (journal_find(env->root, problem->vm, host, &cause) == 0)
 		return error_set(
 		    err, 409, "VM '%s' has an operation that is not over", problem->vm);
-	if (cause.status != 404) {
+	if (!error_is(&cause, ERROR_NOT_FOUND)) {
 		*err = cause;
 		return -1;
 	}

@@ -158,7 +158,8 @@ check_present(const struct work_env *env, const struct disk *disk, struct error 
 	struct stat st = { 0 };
 
 	if (device ? stat(disk->path, &st) < 0 && errno == ENOENT
-		   : image_stat(env->root, disk->path, &st, &why) < 0 && why.status == 404)
+		   : image_stat(env->root, disk->path, &st, &why) < 0 &&
+			 error_is(&why, ERROR_NOT_FOUND))
 		return error_set_type(err, ERROR_MISSING, "disk '%s': there is no such %s",
 		    disk->path, device ? "device" : "file");
 	return device && S_ISBLK(st.st_mode) ? lun_confirm(LUN_HOST, disk, st.st_rdev, err) : 0;
@@ -243,7 +244,7 @@ is_ours(const struct work_env *env, const char *name, const char *uuid, struct e
 
 	if (lease_owner(env->root, name, owner, &cause) == 0)
 		return str_equal(owner, uuid);
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;
@@ -355,7 +356,8 @@ delete_image(const struct work_env *env, const struct disk *disk, char **left, s
 
 	if (image_check_unused(env->root, disk, err) < 0)
 		return -1;
-	absent = image_stat(env->root, disk->path, &st, &cause) < 0 && cause.status == 404;
+	absent =
+	    image_stat(env->root, disk->path, &st, &cause) < 0 && error_is(&cause, ERROR_NOT_FOUND);
 	if (image_delete(env->root, disk, err) < 0)
 		return -1;
 	if (absent && left)
@@ -375,7 +377,7 @@ empty_lun(const struct disk *disk, char **left, struct error *err)
 
 	if (lun_check_path(LUN_HOST, disk, name, &why) == 0)
 		return lun_wipe(disk, tell_progress, NULL, err);
-	if (why.status != 404 && why.status != 422) {
+	if (!error_is(&why, ERROR_NOT_FOUND) && !error_is(&why, ERROR_REFUSED)) {
 		*err = why;
 		return -1;
 	}

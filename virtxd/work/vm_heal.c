@@ -29,7 +29,7 @@ heal_cloud_init(
 	if (state != VIR_DOMAIN_SHUTOFF || reason == VIR_DOMAIN_SHUTOFF_MIGRATED)
 		return 0;
 	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;
@@ -87,7 +87,7 @@ heal(
 	enum migration_end end;
 
 	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
-		res->gone = cause.status == 404;
+		res->gone = error_is(&cause, ERROR_NOT_FOUND);
 		if (!res->gone)
 			*err = cause;
 		return res->gone ? 0 : -1;

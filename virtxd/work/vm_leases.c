@@ -113,7 +113,7 @@ vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct
 	if (!has_leases(env, info))
 		return 0;
 	if (vm_leases_process(domain, &pid, &cause) < 0 || lease_held_by(pid, &set, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;
@@ -234,7 +234,7 @@ find_running(virDomainPtr domain, struct lease_set *ret, struct error *err)
 	if (names.n == 0)
 		return 0;
 	if (vm_leases_process(domain, &pid, &cause) < 0 || lease_held_by(pid, ret, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;
@@ -414,7 +414,7 @@ vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct d
 	if (vm_leases_process(domain, &ret->pid, &cause) < 0 ||
 	    lease_held_by(ret->pid, &ret->set, &cause) < 0) {
 		ret->pid = 0;
-		if (cause.status != 404) {
+		if (!error_is(&cause, ERROR_NOT_FOUND)) {
 			*err = cause;
 			return -1;
 		}

@@ -17,7 +17,7 @@ load(const struct work_env *env, const char *uuid, char **ret, struct error *err
 	if (registry_find(env->root, uuid, host, &cause) == 0 &&
 	    registry_load(env->root, host, uuid, ret, &cause) == 0)
 		return 0;
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;
@@ -41,7 +41,7 @@ vm_luns_check(const struct work_env *env, const char *uuid, struct error *err)
 		    lun_check_path(LUN_HOST, disk, lease, err) == 0)
 			continue;
 		/* 404 would mean the VM. */
-		if (err->status == 404)
+		if (error_is(err, ERROR_NOT_FOUND))
 			err->status = 422;
 		return -1;
 	}

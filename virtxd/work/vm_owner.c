@@ -20,7 +20,7 @@ static int
 found(int r, struct error *cause, bool *found, struct error *err)
 {
 	*found = r == 0;
-	if (r == 0 || cause->status == 404)
+	if (r == 0 || error_is(cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = *cause;
 	return -1;
@@ -103,7 +103,7 @@ vm_owner_of_disk(const struct work_env *env, const char *uuid, const struct disk
 		return -1;
 	if (lease_owner(env->root, name, owner, &cause) == 0)
 		return str_equal(owner, uuid);
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return error_wrap(err, "disk '%s'", disk->path);
@@ -230,7 +230,7 @@ vm_owner_take(const struct work_env *env, virDomainPtr domain, const struct doma
 	if (!proved)
 		return 0;
 	if (registry_move(env->root, owner->host, env->host, info->uuid, &cause) < 0 &&
-	    cause.status != 404) {
+	    !error_is(&cause, ERROR_NOT_FOUND)) {
 		*err = cause;
 		return -1;
 	}
@@ -280,8 +280,8 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
 	if (vm_owner_check_disks(env, uuid, &info.def, want, err) == 0)
 		return 0;
 	/* What has taken the disk's place says more. */
-	if (err->status == 507 && bare_disks_check(env, domain, uuid, &bare) < 0 &&
-	    bare.status == 507)
+	if (error_is(err, ERROR_STORAGE) && bare_disks_check(env, domain, uuid, &bare) < 0 &&
+	    error_is(&bare, ERROR_STORAGE))
 		*err = bare;
 	return -1;
 }

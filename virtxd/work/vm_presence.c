@@ -15,7 +15,7 @@ found(int r, const struct error *cause, struct error *err)
 {
 	if (r == 0)
 		return 1;
-	if (cause->status == 404)
+	if (error_is(cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = *cause;
 	return -1;

@@ -23,7 +23,7 @@ check_journal(const struct vm_request *req, struct error *err)
 		return error_set(err, 409,
 		    "VM '%s' has an operation on host '%s' that is not over: its journal is there",
 		    req->uuid, host);
-	if (cause.status == 404)
+	if (error_is(&cause, ERROR_NOT_FOUND))
 		return 0;
 	*err = cause;
 	return -1;
@@ -38,7 +38,7 @@ find_definition(const struct vm_request *req, virDomainPtr running, struct error
 
 	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) == 0)
 		return steal_ptr(xml);
-	if (cause.status != 404) {
+	if (!error_is(&cause, ERROR_NOT_FOUND)) {
 		*err = cause;
 		return NULL;
 	}
@@ -113,7 +113,7 @@ work_vm_register(const void *request, void *result, struct error *err)
 	    check_journal(req, err) < 0)
 		return -1;
 	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
-		if (cause.status != 404) {
+		if (!error_is(&cause, ERROR_NOT_FOUND)) {
 			*err = cause;
 			return -1;
 		}

@@ -26,7 +26,7 @@ look_at(const struct vm_stays_request *req, virConnectPtr conn, const char *uuid
 	struct vm_stay *stay;
 
 	if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

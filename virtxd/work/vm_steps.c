@@ -46,7 +46,7 @@ vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, st
 	struct error cause = { 0 };
 
 	if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-		if (cause.status == 404)
+		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
 		return -1;

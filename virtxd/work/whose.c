@@ -36,10 +36,10 @@ is_leaving(const struct work_env *env, const char *uuid, bool *ret, struct error
 	*ret = false;
 	if (journal_load(env->root, env->host, uuid, &journal, &cause) == 0)
 		*ret = str_equal(journal.op, "VmMigrate");
-	else if (cause.status != 404)
+	else if (!error_is(&cause, ERROR_NOT_FOUND))
 		*err = cause;
 	model_clear(&journal_model, &journal);
-	return cause.status && cause.status != 404 ? -1 : 0;
+	return cause.status && !error_is(&cause, ERROR_NOT_FOUND) ? -1 : 0;
 }
 
 static int

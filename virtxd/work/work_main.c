@@ -143,7 +143,7 @@ run(const struct work *work, struct error *err)
 	if (rc == 0)
 		rc = work->run(request, result, err);
 	/* Of what a job does not find, only a VM is what was asked for. */
-	if (rc < 0 && err->status == 404 && err->type != ERROR_NOT_FOUND) {
+	if (rc < 0 && error_is(err, ERROR_NOT_FOUND) && err->type != ERROR_NOT_FOUND) {
 		err->status = error_types[ERROR_MISSING].status;
 		err->type = ERROR_MISSING;
 	}
