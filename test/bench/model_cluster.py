@@ -4,7 +4,7 @@
 Of memberlist and serf (lan profile) it has the rounds of 200 ms to 3 random peers, pings that carry
 messages too, packets of 1400 bytes, the number of transmissions, the order of the queue, the window of
 512, and the exchange of everything with one peer now and then; no UDP packet is lost, and no time is
-spent on the network. Of virtxd it has virtxd/serf/gossip.c, pacer.c and pulls.c. Times are ms.
+spent on the network. Of virtxd it has virtxd/serf/gossip.c, pacer.c and anti_entropy.c. Times are ms.
 """
 
 import heapq
@@ -49,7 +49,7 @@ class Host:
         self.changed_at, self.crowded_at = 0, None
         # pacer.c
         self.tokens, self.pool, self.lent_at, self.at = 0, 128, -2000, 0
-        # pulls.c
+        # anti_entropy.c
         self.base, self.extra, self.due, self.pulling = [], {}, set(), 0
 
 

@@ -34,11 +34,11 @@ static struct fixture {
 	char asked_host[37], job_host[37], target_uri[64], data_uri[64], why[256];
 	bool chosen;
 	bool no_job;	      /* it cannot be started */
-	uint64_t reservation; /* the action's */
+	uint64_t reservation; /* the task's */
 	unsigned int given_up, left;
 	const char *address;
 	char lost[37];	     /* the host whose address is none */
-	struct error failed; /* the action was, with this */
+	struct error failed; /* the task was, with this */
 	unsigned int ended;
 	struct error end; /* status 0: it was done */
 	char end_host[37];
@@ -46,10 +46,10 @@ static struct fixture {
 
 struct task *__wrap_task_open(struct context *ctx, enum route_id route, struct request *req,
     const char *user, const char *vm, const struct task_owner *owner, void *arg, struct error *err);
-const char *__wrap_task_operation(const struct task *action);
-int __wrap_task_work(struct task *action, enum work_id work, const void *request,
+const char *__wrap_task_operation(const struct task *task);
+int __wrap_task_work(struct task *task, enum work_id work, const void *request,
     const struct task_place *place, struct error *err);
-void __wrap_task_fail(struct task *action, const struct error *err);
+void __wrap_task_fail(struct task *task, const struct error *err);
 int __wrap_task_ready(struct context *ctx, bool leases, struct error *err);
 struct reservation_client *__wrap_reservation_client_ask(struct context *ctx,
     const struct reservation_client_need *need, reservation_client_answered answered, void *arg);
@@ -82,13 +82,13 @@ __wrap_task_open(struct context *ctx, enum route_id route, struct request *req, 
 }
 
 const char *
-__wrap_task_operation(const struct task *action)
+__wrap_task_operation(const struct task *task)
 {
 	return OP;
 }
 
 int
-__wrap_task_work(struct task *action, enum work_id work, const void *request,
+__wrap_task_work(struct task *task, enum work_id work, const void *request,
     const struct task_place *place, struct error *err)
 {
 	const struct vm_migrate_request *migrate = request;
@@ -121,7 +121,7 @@ end(const struct error *err)
 }
 
 void
-__wrap_task_fail(struct task *action, const struct error *err)
+__wrap_task_fail(struct task *task, const struct error *err)
 {
 	fixture.failed = *err;
 	end(err);

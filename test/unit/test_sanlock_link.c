@@ -14,7 +14,7 @@
 
 #include <event2/event.h>
 
-#include "job/sanlock_link.h"
+#include "ops/sanlock_link.h"
 #include "scratch.h"
 
 #define PATIENCE_MS 10000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the api asks another host by itself, see struct peer_ask. */
+/* What operations and endpoints ask another host by themselves, see struct peer_ask. */
 #ifndef HTTP_ASK_H
 #define HTTP_ASK_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How many connections a server has, and how long each may wait. */
 #ifndef HTTP_CONNECTION_LIMITS_H
 #define HTTP_CONNECTION_LIMITS_H
 

@@ -186,8 +186,8 @@ collect_done(void *arg, void *result, const struct error *err)
 	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
 	collector->host_known = true;
 
-	inspect(collector);
 	collector->ops->collected(collector->arg);
+	inspect(collector);
 }
 
 static void

@@ -17,7 +17,8 @@ struct collector_ops {
 	/* A probe's outcome: libvirt answers and told the host's uuid, or it is NULL and err says
 	 * why. */
 	void (*probed)(void *arg, const char *host, const struct error *err);
-	/* Libvirt has told who this host is; before its VMs are looked at. */
+	/* Libvirt has told who this host is, at each collection: before newcomers are asked about,
+	 * for which the environment of jobs has to name the host. */
 	void (*host_told)(void *arg, const char *host);
 	/* All of it has been read. */
 	void (*collected)(void *arg);

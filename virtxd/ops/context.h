@@ -36,7 +36,7 @@ struct peer_ask {
 
 /* What the daemon does for operations and endpoints; host is context.host. */
 struct host_ops {
-	/* Fills in what it knows of the connections. */
+	/* Fills in what it knows of connections, members and gossip. */
 	void (*outside)(void *host, struct metrics_outside *ret);
 	/* Fills in what is missing of libvirt and serf: "" when it is there. The caller clears ret.
 	 */
@@ -62,8 +62,9 @@ struct host_ops {
 	void (*forgotten)(void *host, const char *other);
 };
 
-/* All are borrowed, and outlive what works with it. */
 struct context {
+	/* Borrowed. As virtxd stops keeper and jobs go before api_stop(), which leaves them alone.
+	 */
 	struct event_base *base;
 	const struct config *config;
 	struct inventory *inventory;
@@ -76,6 +77,7 @@ struct context {
 	const struct host_ops *host_ops;
 	void *host;
 	struct host_maintenance *host_maintenance;
+	/* What is under way. */
 	struct task *tasks; /* under way; tasks_free ends them */
 	LIST_HEAD(, migration_follower)
 	migration_followers; /* that are followed; migration_followers_free ends them */

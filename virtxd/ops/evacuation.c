@@ -98,12 +98,12 @@ evacuation_plan(
 static void
 failed(struct move *move, const struct error *err)
 {
-	bool not_now = err->status == 503 && str_empty(move->host);
+	bool not_now = error_is(err, ERROR_UNAVAILABLE) && str_empty(move->host);
 	_free_ char *both = NULL;
 
 	/* libvirt does not have it: it left unseen, while virtxd was started, say. The inventory
 	 * will know. */
-	if (not_now || err->status == 409 || err->status == 404) {
+	if (not_now || error_is(err, ERROR_BUSY) || error_is(err, ERROR_NOT_FOUND)) {
 		move_wait(move, err->detail);
 	} else if (!move->failure) {
 		snprintf(move->failed, sizeof(move->failed), "%s", move->host);
@@ -185,7 +185,7 @@ start_to(struct context *ctx, const char *user, struct move *move, const struct 
 	operation = migration_begin(ctx, move->vm, &options, why, user, on_moved, move, &err);
 	if (operation)
 		snprintf(move->operation, sizeof(move->operation), "%s", operation);
-	else if (err.status == 503)
+	else if (error_is(&err, ERROR_UNAVAILABLE))
 		move_wait(move, err.detail);
 	else
 		failed(move, &err);

@@ -137,7 +137,7 @@ on_asked(struct peer_ask *ask, int status, const char *body, size_t len, const s
 	if (!err.status)
 		snprintf(
 		    move->operation, sizeof(move->operation), "%.36s", str_or_empty(operation.id));
-	else if (err.status == 504 && !str_empty(err.operation))
+	else if (error_is(&err, ERROR_NOT_OVER) && !str_empty(err.operation))
 		snprintf(move->operation, sizeof(move->operation), "%s", err.operation);
 	else if (may_pass(move, err.status))
 		move_wait(move, err.detail);

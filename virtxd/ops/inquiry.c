@@ -88,7 +88,7 @@ heal_done(void *arg, void *result, const struct error *err)
 	}
 	inquiry->last = *err;
 	/* It is known that it goes on: that may take its time. */
-	if (err->status == 409)
+	if (error_is(err, ERROR_BUSY))
 		inquiry->due = monotonic_ms() + LIMIT_MS;
 	try_again(inquiry);
 }

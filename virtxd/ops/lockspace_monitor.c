@@ -3,7 +3,7 @@
 
 #include <event2/event.h>
 
-#include "job/sanlock_link.h"
+#include "ops/sanlock_link.h"
 #include "proto/log.h"
 
 #define RENEWAL_FAILS 8	   /* io_timeouts after which sanlock calls its host_id lost */
@@ -125,7 +125,7 @@ lockspace_done(void *arg, void *result, const struct error *err)
 
 	lockspace->running = monitor->doubtful = false;
 	if (!res) {
-		if (str_empty(lockspace->why) && err->status == 503)
+		if (str_empty(lockspace->why) && error_is(err, ERROR_UNAVAILABLE))
 			lose(monitor, err->detail);
 		set_why(monitor, &lockspace->why, "lockspace", err->detail);
 		return;
@@ -179,7 +179,7 @@ watch_done(void *arg, void *result, const struct error *err)
 	struct lockspace_monitor *monitor = arg;
 
 	monitor->watch.running = false;
-	if (!result && err->status == 503)
+	if (!result && error_is(err, ERROR_UNAVAILABLE))
 		lose(monitor, err->detail);
 	if (result || !str_empty(monitor->lockspace.why))
 		return;

@@ -219,7 +219,7 @@ pass_over(struct migration *migration, const struct error *cause)
 
 	log_debug("api", "host '%s' refuses VM '%s': %s", migration->target, migration->vm,
 	    cause->detail);
-	migration->later = migration->later || cause->status == 503;
+	migration->later = migration->later || error_is(cause, ERROR_UNAVAILABLE);
 	if (migration->chosen) {
 		exclude(migration, why);
 		if (find_target(migration, &err) == 0) {
@@ -227,7 +227,7 @@ pass_over(struct migration *migration, const struct error *cause)
 			return;
 		}
 		migration->target[0] = '\0';
-		if (err.status == 422 && migration->later)
+		if (error_is(&err, ERROR_REFUSED) && migration->later)
 			err.status = 503;
 	}
 	task_fail(migration->task, &err);
@@ -276,9 +276,9 @@ on_refused(void *arg, const struct error *err)
 
 	/* The job says whose fault it is. */
 	if (!migration->chosen || !str_equal(err->host, migration->target) ||
-	    (err->status != 422 && err->status != 503)) {
+	    (!error_is(err, ERROR_REFUSED) && !error_is(err, ERROR_UNAVAILABLE))) {
 		migration->idle = true;
-		if (err->status == 503 && str_empty(err->host))
+		if (error_is(err, ERROR_UNAVAILABLE) && str_empty(err->host))
 			migration->target[0] = '\0';
 		return false;
 	}
@@ -292,7 +292,8 @@ static bool
 may_come(const struct migration *migration, const struct error *err)
 {
 	return !err || (!migration->idle &&
-			   (err->status == 500 || err->status == 503 || err->status == 504));
+			   (error_is(err, ERROR_INTERNAL) || error_is(err, ERROR_UNAVAILABLE) ||
+			       error_is(err, ERROR_NOT_OVER)));
 }
 
 static void

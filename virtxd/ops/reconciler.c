@@ -8,12 +8,12 @@
 #define DEEP_MS	  600000 /* between two looks through all images */
 
 struct reconciler {
+	const struct config *config;
 	struct jobs *jobs;
 	struct inventory *inventory;
 	const struct work_env *env;
 	const struct lockspace_monitor *monitor;
 	struct recovery *recovery;
-	bool kill;
 	bool (*able)(void *arg);
 	void *arg;
 	struct background job;
@@ -78,7 +78,7 @@ reconciler_run(struct reconciler *reconciler)
 		.limit = RESOURCES,
 		.cursor = reconciler->cursor,
 		.sanlock = lockspace_monitor_sanlock_answers(reconciler->monitor),
-		.kill = reconciler->kill,
+		.kill = reconciler->config->kill_unprotected,
 	};
 
 	reconciler->again = reconciler->job.running;
@@ -105,12 +105,12 @@ reconciler_new(const struct config *config, struct jobs *jobs, struct inventory 
 	struct reconciler *reconciler = xcalloc(1, sizeof(*reconciler));
 
 	*reconciler = (struct reconciler){
+		.config = config,
 		.jobs = jobs,
 		.inventory = inventory,
 		.env = env,
 		.monitor = monitor,
 		.recovery = recovery,
-		.kill = config->kill_unprotected,
 		.able = able,
 		.arg = arg,
 	};

@@ -19,6 +19,7 @@ void reconciler_free(struct reconciler *reconciler);
 
 /* Compares now, or once more after the run that is under way. */
 void reconciler_run(struct reconciler *reconciler);
+/* Whether a run is under way. */
 bool reconciler_is_running(const struct reconciler *reconciler);
 
 #endif

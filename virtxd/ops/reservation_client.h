@@ -33,7 +33,7 @@ struct reservation_client *reservation_client_ask(struct context *ctx,
     const struct reservation_client_need *need, reservation_client_answered answered, void *arg);
 /* It is given up, and the other host told so (tell), or left to it: the VM is there, or may yet
  * come. answered does not run any more. NULL is fine. */
-void reservation_client_end(struct reservation_client *room, bool tell);
+void reservation_client_end(struct reservation_client *client, bool tell);
 
 /* virtxd stops. After peers_free. */
 void reservation_clients_free(struct context *ctx);

@@ -27,7 +27,7 @@ enum state {
 	STATE_BEGUN,	 /* its job is about to be started */
 	STATE_OPEN,	 /* its owner looks for a host before that */
 	STATE_RUNNING,	 /* its job is under way */
-	STATE_INQUIRING, /* that has ended without a word: how, is being found out */
+	STATE_INQUIRING, /* that has died, or left something half done: how it ended is found out */
 	STATE_MOVED,	 /* the VM has left, and its new host is to tell of it */
 	STATE_N,
 };
@@ -322,7 +322,8 @@ job_failed(struct task *task, const struct error *err)
 			return;
 	}
 	/* A job that ended without a word may have been killed at any instruction. */
-	if (err->status == 500 || err->status == 503 || err->status == 504)
+	if (error_is(err, ERROR_INTERNAL) || error_is(err, ERROR_UNAVAILABLE) ||
+	    error_is(err, ERROR_NOT_OVER))
 		keeper_heal(ctx->keeper, task->vm);
 	task_fail(task, err);
 }
@@ -391,14 +392,13 @@ task_new(struct context *ctx, const struct route *route, struct request *req, co
 	return task;
 }
 
-/* The task on this VM whose job is still to be started, or has ended without a word; NULL for none.
+/* The task on this VM whose job is still to be started, or left something half done; NULL for none.
  */
 static const struct task *
 find_waiting(const struct context *ctx, const char *vm)
 {
 	for (const struct task *task = ctx->tasks; task; task = task->next) {
-		if ((task->state == STATE_OPEN || task->state == STATE_INQUIRING) &&
-		    str_equal(task->vm, vm))
+		if ((task->state == STATE_OPEN || task->cause) && str_equal(task->vm, vm))
 			return task;
 	}
 	return NULL;
@@ -412,8 +412,7 @@ check_waiting(const struct context *ctx, const char *vm, struct error *err)
 	if (!other)
 		return 0;
 	error_set(err, 409, "another operation on this VM is under way: %s",
-	    other->state == STATE_INQUIRING ? "how it ended is being found out"
-					    : "it waits for a host");
+	    other->cause ? "how it ended is being found out" : "it waits for a host");
 	snprintf(err->vm, sizeof(err->vm), "%s", vm);
 	snprintf(err->operation, sizeof(err->operation), "%s", other->id);
 	return -1;
@@ -582,7 +581,9 @@ task_look(struct context *ctx, struct request *req, enum work_id work, const voi
 	task = task_new(ctx, req->route, req, req->param, 200);
 	task->looked = looked;
 	task->looks = works[work].own_lane && !full;
-	if (full || !job_start(ctx->jobs, work, request, NULL, "", NULL, answered, task, &err))
+	if (!full && job_start(ctx->jobs, work, request, NULL, "", NULL, answered, task, &err))
+		set_state(task, STATE_RUNNING);
+	else
 		answered(task, NULL, &err);
 }
 

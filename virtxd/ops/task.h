@@ -88,7 +88,7 @@ int task_read(struct request *req, void *obj);
 /* The same of what the Go virtx does not ask: an unknown key is a 400, too. */
 int task_read_exact(struct request *req, void *obj);
 
-/* virtxd stops: forgets the actions under way, whose jobs finish by themselves. After jobs_free. */
+/* virtxd stops: forgets the tasks under way, whose jobs finish by themselves. After jobs_free. */
 void tasks_free(struct context *ctx);
 
 #endif

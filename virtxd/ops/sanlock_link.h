@@ -3,8 +3,8 @@
  * A connection to the sanlock daemon on which nothing is said: its end tells at once that the
  * daemon is gone, and its peer's process whether it is stopped. Nothing of it can block.
  */
-#ifndef JOB_SANLOCK_LINK_H
-#define JOB_SANLOCK_LINK_H
+#ifndef OPS_SANLOCK_LINK_H
+#define OPS_SANLOCK_LINK_H
 
 #include "proto/error.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "job/sanlock_link.h"
+#include "ops/sanlock_link.h"
 
 #include <errno.h>
 #include <fcntl.h>
