@@ -17,7 +17,6 @@
 #include "api/loop_lag.h"
 #include "api/metrics.h"
 #include "daemon/cluster.h"
-#include "daemon/cluster.h"
 #include "daemon/event_relay.h"
 #include "http/ask.h"
 #include "http/forward.h"
@@ -476,8 +475,11 @@ stop(struct daemon *daemon)
 	event_free_if(daemon->term);
 	event_free_if(daemon->interrupt);
 	event_free_if(daemon->hangup);
-	if (daemon->base)
+	if (daemon->base) {
+		/* A callback that libevent has put off holds its connection, until it has run. */
+		event_base_loop(daemon->base, EVLOOP_NONBLOCK);
 		event_base_free(daemon->base);
+	}
 	config_clear(&daemon->config);
 }
 
