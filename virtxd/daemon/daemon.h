@@ -11,8 +11,8 @@ struct daemon_options {
 	bool debug;		 /* the log's level is debug, whatever the file says */
 };
 
-/* Serves until SIGTERM or SIGINT. options is borrowed; config, which was read of that file, is taken
- * over. 0, or -1 where it could not start, which the log says. */
+/* Serves until SIGTERM or SIGINT. options is borrowed; config, which was read of that file, is
+ * taken over. 0, or -1 where it could not start, which the log says. */
 int daemon_run(const struct daemon_options *options, struct config *config);
 
 #endif
