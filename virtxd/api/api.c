@@ -12,7 +12,7 @@
 #include "ops/reservation_client.h"
 #include "ops/task.h"
 
-static const api_handler handlers[ROUTE_N] = {
+const api_handler api_handlers[ROUTE_N] = {
 	[ROUTE_HOST_LIST] = api_host_list,
 	[ROUTE_HOST_GET] = api_host_get,
 	[ROUTE_HOST_FORGET] = api_host_forget,
@@ -60,7 +60,7 @@ api_handle(struct context *ctx, struct request *req)
 	else if (!str_empty(host))
 		ctx->host_ops->forward(ctx->host, req, host);
 	else
-		handlers[req->route->id](ctx, req);
+		api_handlers[req->route->id](ctx, req);
 }
 
 void

@@ -6,7 +6,6 @@
 #include "ops/request.h"
 
 struct context;
-typedef void (*api_handler)(struct context *ctx, struct request *req);
 
 /* Runs the handler of req->route, here or on the host that the request is for. It replies now or
  * later, once. */

@@ -7,6 +7,10 @@
 
 struct context;
 
+typedef void (*api_handler)(struct context *ctx, struct request *req);
+/* By route_id: each route has its own. */
+extern const api_handler api_handlers[ROUTE_N];
+
 void api_host_list(struct context *ctx, struct request *req);
 void api_host_get(struct context *ctx, struct request *req);
 void api_host_forget(struct context *ctx, struct request *req);

@@ -52,7 +52,7 @@ struct work {
 	bool own_lane; /* never queues behind other jobs */
 	int (*run)(const void *request, void *result, struct error *err);
 };
-extern const struct work works[WORK_N];
+extern const struct work works[WORK_N]; /* indexed by work_id, without gaps */
 
 /* The row of that name, or NULL. */
 const struct work *work_find(const char *name);

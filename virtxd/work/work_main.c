@@ -22,6 +22,7 @@ const struct work *
 work_find(const char *name)
 {
 	for (size_t i = 0; i < WORK_N; i++) {
+		/* A table of a test may have gaps. */
 		if (works[i].name && strcmp(works[i].name, name) == 0)
 			return &works[i];
 	}
@@ -230,8 +231,6 @@ work_print_list(void)
 	for (size_t i = 0; i < WORK_N; i++) {
 		const struct work *work = &works[i];
 
-		if (!work->name)
-			continue;
 		printf("%s%s: %s (at most %d s)\n", i ? "\n" : "", work->name, work->summary,
 		    work->deadline);
 		printf("  request\n");
