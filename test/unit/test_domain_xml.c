@@ -191,20 +191,85 @@ test_every_legal_disk(void **state)
 		    .size = 5 });
 }
 
+/* The rows of the tables in which some Vmdef had a value. */
+struct seen {
+	const struct field *rows[128];
+	size_t n;
+};
+
+static bool
+is_seen(const struct seen *seen, const struct field *f)
+{
+	for (size_t i = 0; i < seen->n; i++) {
+		if (seen->rows[i] == f)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_value(const struct field *f, const void *obj)
+{
+	if (f->kind == KIND_STRING)
+		return *field_get_string(f, obj) != '\0';
+	if (f->kind == KIND_FLOAT)
+		return *(const float *)field_member(f, obj) != 0;
+	return field_get_int(f, obj) != 0;
+}
+
+static void
+note_values(struct seen *seen, const struct model *m, const void *obj)
+{
+	for (unsigned int i = 0; i < m->n_fields; i++) {
+		const struct field *f = &m->fields[i];
+		size_t n;
+
+		if (f->kind == KIND_STRUCT) {
+			note_values(seen, f->sub, field_member(f, obj));
+		} else if (f->kind == KIND_ARRAY) {
+			const char *items = field_items(f, obj, &n);
+
+			for (size_t k = 0; k < n; k++)
+				note_values(seen, f->sub, items + k * f->sub->size);
+		} else if (has_value(f, obj) && !is_seen(seen, f)) {
+			assert_true(seen->n < ARRAY_SIZE(seen->rows));
+			seen->rows[seen->n++] = f;
+		}
+	}
+}
+
+/* A field that is empty in each of them would come back as it was even if the XML did not have it.
+ */
+static void
+expect_all_seen(const struct seen *seen, const struct model *m)
+{
+	for (unsigned int i = 0; i < m->n_fields; i++) {
+		const struct field *f = &m->fields[i];
+
+		if (f->sub)
+			expect_all_seen(seen, f->sub);
+		else if (!is_seen(seen, f))
+			fail_msg("random_vmdef() never sets '%s' of a %s", f->name, m->name);
+	}
+}
+
 static void
 test_random_round_trips(void **state)
 {
 	struct random r = { .state = 4711 };
+	struct seen seen = { 0 };
 
 	for (int i = 0; i < 500; i++) {
 		struct vmdef def = { 0 };
 		_free_ char *xml = NULL;
 
 		random_vmdef(&r, "/vms", &def);
+		note_values(&seen, &vmdef_model, &def);
 		check(&def);
 		xml = build(&def, &x86_qemu);
 		expect_back(&def, xml, &x86_qemu);
 	}
+	expect_all_seen(&seen, &vmdef_model);
 }
 
 static void
