@@ -16,7 +16,7 @@ struct vm_event {
 	char *uuid;
 	char *host;
 	enum vmrunstate runstate;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 };
 extern const struct model vm_event_model;
 
@@ -25,13 +25,13 @@ struct vm_info {
 	char *uuid;
 	char *host;
 	enum vmrunstate runstate;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 	char *name;
-	int16_t vlanid;
+	int16_t vlanid; /* VLAN tag, 0 for none */
 	struct custom_field *custom;
 	size_t n_custom;
-	int16_t vcpus;
-	bool left; /* in a list alone: it goes to another host, which has not told of it yet */
+	int16_t vcpus; /* number */
+	bool left;     /* in a list alone: it goes to another host, which has not told of it yet */
 };
 extern const struct model vm_info_model;
 extern const struct model vm_listed_model; /* as JSON has it */
@@ -48,9 +48,9 @@ extern const struct model host_info_model;
 /* What may follow the HI: the set of the host's VMs in short. Its numbers are unsigned on the wire;
  * cast them. */
 struct host_digest {
-	int16_t version;
-	int32_t vms;
-	int64_t digest;
+	int16_t version; /* number of the format */
+	int32_t vms;	 /* number */
+	int64_t digest;	 /* 64 bits: the sum of vm_info_digest() */
 };
 extern const struct model host_digest_model;
 
@@ -58,8 +58,8 @@ extern const struct model host_digest_model;
 struct vm_info_list {
 	char *host;
 	struct host_list_fields fields; /* ts: when it was asked */
-	int64_t digest;
-	struct vm_info *items; /* in pages: by uuid */
+	int64_t digest;			/* 64 bits: the sum of vm_info_digest() */
+	struct vm_info *items;		/* in pages: by uuid */
 	size_t n_items;
 	char *next; /* the uuid after which more come, "" for the end */
 };
@@ -68,7 +68,7 @@ extern const struct model vm_info_list_model;
 /* What an answer of a host has brought about there, for the host that forwarded the request. */
 struct host_news {
 	char *host;
-	int64_t ts; /* when it answered */
+	int64_t ts; /* when it answered, ms since the epoch */
 	bool maintenance;
 	struct vm_info *items; /* deleted: gone. One of another host has left for that one */
 	size_t n_items;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The API model: what travels as JSON between clients, hosts and jobs. Member names are the JSON
- * names. */
+ * names. A number has its unit beside it ("number" where it counts), or above the struct: "All in
+ * UNIT"; test/check_model looks. */
 #ifndef PROTO_MODEL_H
 #define PROTO_MODEL_H
 
@@ -111,15 +112,15 @@ extern const struct model cpuarch_model;
 
 struct cpudef {
 	char *model;
-	int16_t nodes;
-	int16_t sockets;
-	int16_t cores;
-	int16_t threads;
+	int16_t nodes;	 /* NUMA nodes; of hosts only */
+	int16_t sockets; /* number; of a host: per node */
+	int16_t cores;	 /* number per socket */
+	int16_t threads; /* number per core */
 };
 extern const struct model cpudef_model;
 
 struct vmdef_memory {
-	int32_t total;
+	int32_t total; /* MiB */
 	bool hp;
 };
 extern const struct model vmdef_memory_model;
@@ -135,7 +136,7 @@ struct disk {
 	enum disk_bus bus;
 	enum disk_man_mode man;
 	enum disk_prov_mode prov;
-	int32_t size;
+	int32_t size; /* MiB */
 };
 extern const struct model disk_model;
 
@@ -163,7 +164,7 @@ struct vmdef {
 	size_t n_disks;
 	struct net *nets;
 	size_t n_nets;
-	int16_t vlanid;
+	int16_t vlanid; /* VLAN tag, 0 for none */
 	enum firmware_type firmware;
 	char *genid;
 	struct custom_field *custom;
@@ -180,8 +181,8 @@ extern const struct model vmruninfo_model;
 
 struct oplog_item {
 	char *op;
-	int64_t ts;
-	int64_t te;
+	int64_t ts; /* ms since the epoch */
+	int64_t te; /* ms since the epoch, 0 while it goes on */
 	char *status;
 	char *msg;
 };
@@ -194,15 +195,15 @@ struct oplog_list {
 extern const struct model oplog_list_model;
 
 struct vmstats {
-	int32_t cpu_utilization;
-	int32_t mhz_used;
-	int64_t memory_capacity;
-	int64_t memory_used;
-	int64_t disk_capacity;
-	int64_t disk_allocation;
-	int64_t disk_physical;
-	int32_t net_rx_bw;
-	int32_t net_tx_bw;
+	int32_t cpu_utilization; /* per cent of one CPU */
+	int32_t mhz_used;	 /* MHz */
+	int64_t memory_capacity; /* MiB defined */
+	int64_t memory_used;	 /* MiB that its QEMU occupies */
+	int64_t disk_capacity;	 /* MiB that its disks offer */
+	int64_t disk_allocation; /* MiB written on them */
+	int64_t disk_physical;	 /* MiB that they take on the storage */
+	int32_t net_rx_bw;	 /* KiB/s received */
+	int32_t net_tx_bw;	 /* KiB/s sent */
 	struct oplog_list oplog;
 };
 extern const struct model vmstats_model;
@@ -212,7 +213,7 @@ struct vm {
 	struct vmdef def;
 	struct vmruninfo runinfo;
 	struct vmstats stats;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 };
 extern const struct model vm_model;
 
@@ -220,9 +221,9 @@ struct vm_list_fields {
 	char *name;
 	char *host;
 	enum vmrunstate runstate;
-	int16_t vlanid;
+	int16_t vlanid; /* VLAN tag, 0 for none */
 	struct custom_field custom;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 };
 extern const struct model vm_list_fields_model;
 
@@ -275,7 +276,7 @@ struct vm_boot_options {
 extern const struct model vm_boot_options_model;
 
 struct vm_shutdown_options {
-	int16_t force;
+	int16_t force; /* number of the way: 0 ACPI, 1 SIGTERM, 2 SIGKILL */
 };
 extern const struct model vm_shutdown_options_model;
 
@@ -293,7 +294,7 @@ struct vm_migrate_options {
 	int32_t bandwidth; /* MiB/s at most */
 	int32_t downtime;  /* ms that the VM may stand still at the end */
 	bool post_copy;	   /* it may go on on the other host before all its memory is there */
-	int32_t timeout;   /* seconds, then timeout_action */
+	int32_t timeout;   /* s, then timeout_action */
 	enum migration_timeout timeout_action;
 };
 extern const struct model vm_migrate_options_model;
@@ -325,12 +326,12 @@ struct vm_reservation_end {
 extern const struct model vm_reservation_end_model;
 
 struct transfer_progress {
-	int64_t total;
-	int64_t transferred;
-	int64_t remaining;
-	float rate;
+	int64_t total;		   /* MiB */
+	int64_t transferred;	   /* MiB */
+	int64_t remaining;	   /* MiB */
+	float rate;		   /* MiB/s */
 	float dirty_rate;	   /* MiB/s that the guest changes */
-	int32_t iteration;	   /* rounds through the memory */
+	int32_t iteration;	   /* number of rounds through the memory */
 	int32_t expected_downtime; /* ms */
 	int32_t downtime;	   /* ms, of one that is completed */
 };
@@ -342,6 +343,7 @@ struct migration_info {
 };
 extern const struct model migration_info_model;
 
+/* All in MiB, of the cpu in MHz. */
 struct hostresource {
 	int32_t total;
 	int32_t used;
@@ -370,7 +372,7 @@ struct hostdef {
 	char *name;
 	struct cpuarch cpuarch;
 	struct cpudef cpudef;
-	int64_t tscfreq;
+	int64_t tscfreq; /* Hz, 0 where it is not known */
 	struct hostdef_sysinfo sysinfo;
 	char *osid;
 	char *osv;
@@ -412,9 +414,9 @@ struct host {
 	char *uuid;
 	struct hostdef def;
 	enum cstate cstate;
-	int16_t lockid;
+	int16_t lockid; /* number in the lockspace, 1 to 2000; 0 while not joined */
 	struct hostresources resources;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 	struct host_problem *problems;
 	size_t n_problems;
 	bool maintenance; /* no VMs are placed on it */
@@ -427,11 +429,11 @@ struct host_list_fields {
 	struct cpuarch cpuarch;
 	struct cpudef cpudef;
 	enum cstate cstate;
-	int32_t memoryavailable;
-	int32_t hpavailable;
+	int32_t memoryavailable; /* MiB */
+	int32_t hpavailable;	 /* MiB */
 	char *osid;
 	char *osv;
-	int64_t ts;
+	int64_t ts; /* ms since the epoch */
 };
 extern const struct model host_list_fields_model;
 
@@ -440,7 +442,7 @@ struct host_list_item {
 	struct host_list_fields fields;
 	bool maintenance;
 	enum watchdog watchdog;
-	int64_t skew; /* what its clock is ahead of that of the host that lists it, ms */
+	int64_t skew; /* ms that its clock is ahead of that of the host that lists it */
 };
 extern const struct model host_list_item_model;
 
@@ -462,9 +464,9 @@ struct operation {
 	char *host;
 	char *user;
 	char *state;
-	int32_t progress;
-	int64_t ts;
-	int64_t te;
+	int32_t progress; /* per cent, -1 where it is not known */
+	int64_t ts;	  /* ms since the epoch */
+	int64_t te;	  /* ms since the epoch, 0 while it goes on */
 	char *msg;
 };
 extern const struct model operation_model;
@@ -482,7 +484,7 @@ struct operation_list_fields {
 	char *op;
 	char *state;
 	char *user;
-	int64_t since; /* those that began then or later, ms since the epoch */
+	int64_t since; /* ms since the epoch: those that began then or later */
 };
 struct operation_list_options {
 	struct operation_list_fields filter;
@@ -492,7 +494,7 @@ extern const struct model operation_list_fields_model, operation_list_options_mo
 struct problem {
 	char *type;
 	char *title;
-	int32_t status;
+	int32_t status; /* HTTP status */
 	char *detail;
 	char *vm;
 	char *host;
@@ -508,7 +510,7 @@ struct placement_candidate {
 	char *reason;	/* why it is not, or how it would be */
 	int32_t memory; /* MiB of the VM's kind that would be left for VMs */
 	int32_t cpu;	/* per cent: vCPUs of its VMs by CPUs */
-	int32_t vms;
+	int32_t vms;	/* number that it would have */
 };
 extern const struct model placement_candidate_model;
 
@@ -549,7 +551,7 @@ extern const struct model maintenance_vm_model;
 
 /* Of one host; also the file that keeps it. */
 struct maintenance {
-	int64_t since; /* 0: it is not in maintenance */
+	int64_t since; /* ms since the epoch, 0: it is not in maintenance */
 	char *user;
 	bool leaving;	 /* it has ended, and the VMs come back */
 	char *operation; /* the latest that moves VMs */

@@ -25,7 +25,7 @@ struct journal {
 	char *target_uri; /* of its libvirt */
 	bool foreign;	  /* it runs no virtxd of this kind */
 	bool live;	  /* the VM runs meanwhile, so that QEMU sends what it has */
-	int64_t ts;
+	int64_t ts;	  /* ms since the epoch */
 };
 extern const struct model journal_model;
 

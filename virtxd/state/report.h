@@ -6,9 +6,9 @@
 
 #include "proto/model.h"
 
-/* One disk's size, by its place in the Vmdef (0 is the osdisk). */
+/* One disk's size. */
 struct disk_report {
-	int32_t index;
+	int32_t index; /* number in the Vmdef, 0 is the osdisk */
 	enum disk_prov_mode prov;
 	int64_t capacity;   /* bytes */
 	int64_t allocation; /* bytes */
@@ -27,11 +27,11 @@ struct vm_report {
 	char *foreign_why;
 	char *cloud_init; /* path of the CD that it was booted with, "" for none */
 	bool has_stats;	  /* the figures below were read; counters are since the start of the VM */
-	int64_t cpu_ns;
-	int64_t memory_rss;   /* KiB */
-	int64_t memory_total; /* KiB */
-	int64_t rx_bytes;
-	int64_t tx_bytes;
+	int64_t cpu_ns;	  /* ns */
+	int64_t memory_rss;	   /* KiB */
+	int64_t memory_total;	   /* KiB */
+	int64_t rx_bytes;	   /* bytes */
+	int64_t tx_bytes;	   /* bytes */
 	struct disk_report *disks; /* those that were looked at */
 	size_t n_disks;
 };
@@ -41,13 +41,13 @@ struct host_report {
 	char *uuid;
 	bool has_def;
 	struct hostdef def;
-	int32_t mhz;	      /* of one CPU */
+	int32_t mhz;	      /* MHz of one CPU */
 	int32_t load_factor;  /* per cent of a CPU that a vCPU is expected to use */
 	int64_t memory_total; /* KiB, hugepages included */
 	int64_t memory_free;  /* KiB */
 	int64_t hp_total;     /* KiB */
 	int64_t hp_free;      /* KiB */
-	int64_t cpu_ns;	      /* user, kernel and iowait time since boot, summed over CPUs */
+	int64_t cpu_ns;	      /* ns of user, kernel and iowait since boot, summed over CPUs */
 	struct host_problem *problems;
 	size_t n_problems;
 };

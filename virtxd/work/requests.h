@@ -11,8 +11,8 @@ struct work_env {
 	char *root;	    /* of the shared storage */
 	char *run_dir;	    /* local, for locks */
 	char *host;	    /* this host's uuid */
-	int32_t io_timeout; /* sanlock's, seconds */
-	int64_t qemu_group; /* that files get for QEMU, 0: that which libvirt gives it */
+	int32_t io_timeout; /* sanlock's, s */
+	int64_t qemu_group; /* gid that files get for QEMU, 0: that which libvirt gives it */
 };
 extern const struct model work_env_model;
 
@@ -93,7 +93,7 @@ struct reconcile_request {
 	size_t n_known;
 	bool deep;     /* look through all images, too */
 	bool loose;    /* also tell of images that are nobody's */
-	int32_t limit; /* of resources that are looked at, 0 for all */
+	int32_t limit; /* number of resources that are looked at, 0 for all */
 	char *cursor;  /* those after this name, then from the first again */
 	bool sanlock;  /* it answers */
 	bool kill;     /* VMs whose leases it does not keep */
@@ -127,13 +127,13 @@ struct lockspace_request {
 	bool kill; /* VMs whose process sanlock does not know */
 };
 struct lockspace_result {
-	int32_t lockid;
+	int32_t lockid; /* number in the lockspace, 0 while not joined */
 };
 /* Ends when the lockspace is not joined any more (503), or after so many seconds; its progress
  * changes with each look. */
 struct lockspace_watch_request {
 	struct work_env env;
-	int32_t seconds; /* 0: one look */
+	int32_t seconds; /* s, 0: one look */
 };
 extern const struct model lockspace_watch_request_model;
 
@@ -189,18 +189,19 @@ struct vm_boot_request {
 struct vm_shutdown_request {
 	struct work_env env;
 	char *uuid;
-	int16_t force;
+	int16_t force;	/* number of the way: 0 ACPI, 1 SIGTERM, 2 SIGKILL */
 	bool if_needed; /* one that is off is no error */
 };
 struct vm_migrate_request {
 	struct work_env env;
 	char *uuid;
 	bool live;
-	char *target;	  /* uuid of the host */
-	char *target_uri; /* of its libvirt */
-	char *data_uri;	  /* where its QEMU listens: "tcp://10.0.0.2" */
-	bool foreign;	  /* it runs no virtxd of this kind: the source ends the VM's record */
-	int32_t bandwidth, downtime;
+	char *target;	   /* uuid of the host */
+	char *target_uri;  /* of its libvirt */
+	char *data_uri;	   /* where its QEMU listens: "tcp://10.0.0.2" */
+	bool foreign;	   /* it runs no virtxd of this kind: the source ends the VM's record */
+	int32_t bandwidth; /* MiB/s at most, 0 for no limit */
+	int32_t downtime;  /* ms that the VM may stand still at the end, 0 for QEMU's own */
 	bool post_copy;
 };
 /* Which of the VMs a migration would not take away, whatever the target is. */
