@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fake_sanlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sanlock.h>
+#include <sanlock_admin.h>
+#include <sanlock_resource.h>
+#include <sanlock_rv.h>
+
+#include "proto/util.h"
+
+#define MAGIC	 0x12212010u
+#define FILE_MAX (1 << 20)
+
+/* What stands at the front of a lease's file. */
+struct leader {
+	uint32_t magic;
+	uint32_t unused;
+	uint64_t version;
+};
+
+/* A connection of sanlock_register, and the one lease that is taken by it. */
+static struct client {
+	int sock, peer; /* both ends */
+	char name[SANLK_NAME_LEN + 1];
+} clients[16];
+static size_t n_clients;
+static bool stopped;
+static char occupied[SANLK_NAME_LEN + 1];
+
+void
+fake_sanlock_start(void)
+{
+	fake_sanlock_stop();
+	n_clients = 0;
+	stopped = false;
+	occupied[0] = '\0';
+}
+
+void
+fake_sanlock_stop(void)
+{
+	for (size_t i = 0; i < n_clients; i++) {
+		util_close(&clients[i].peer);
+		clients[i].name[0] = '\0';
+	}
+	stopped = true;
+}
+
+void
+fake_sanlock_occupy(const char *name, bool taken)
+{
+	snprintf(occupied, sizeof(occupied), "%s", taken ? name : "");
+}
+
+unsigned int
+fake_sanlock_held(void)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < n_clients; i++)
+		n += clients[i].name[0] != '\0';
+	return n;
+}
+
+static struct client *
+find_client(int sock)
+{
+	for (size_t i = n_clients; i-- > 0;) {
+		if (clients[i].sock == sock && clients[i].peer >= 0)
+			return &clients[i];
+	}
+	return NULL;
+}
+
+static bool
+is_held(const char *name)
+{
+	for (size_t i = 0; i < n_clients; i++) {
+		if (strncmp(clients[i].name, name, SANLK_NAME_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The daemon is this process, and needs no group to open what is made for it. */
+int
+getgrnam_r(const char *name, struct group *grp, char *buf, size_t buflen, struct group **result)
+{
+	*result = NULL;
+	return 0;
+}
+
+int
+sanlock_register(void)
+{
+	struct client *client = &clients[n_clients];
+	int ends[2];
+
+	if (stopped)
+		return -ENOENT;
+	if (n_clients == ARRAY_SIZE(clients) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return -EMFILE;
+	*client = (struct client){ .sock = ends[0], .peer = ends[1] };
+	n_clients++;
+	return client->sock;
+}
+
+static int
+read_leader(const char *path, struct leader *ret)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (pread(fd, ret, sizeof(*ret), 0) != sizeof(*ret) || ret->magic != MAGIC)
+		return SANLK_LEADER_MAGIC;
+	return 0;
+}
+
+static int
+write_leader(const char *path, uint64_t version)
+{
+	const struct leader leader = { .magic = MAGIC, .version = version };
+	_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return pwrite(fd, &leader, sizeof(leader), 0) == sizeof(leader) ? 0 : -EIO;
+}
+
+int
+sanlock_acquire(int sock, int pid, uint32_t flags, int res_count, struct sanlk_resource *res_args[],
+    struct sanlk_options *opt_in)
+{
+	struct sanlk_resource *resource = res_args[0];
+	struct client *client = find_client(sock);
+	struct leader leader;
+	int rv;
+
+	if (stopped || !client)
+		return -ECONNRESET;
+	if (is_held(resource->name))
+		return -EEXIST;
+	if (strncmp(resource->name, occupied, SANLK_NAME_LEN) == 0)
+		return SANLK_ACQUIRE_IDLIVE;
+	rv = read_leader(resource->disks[0].path, &leader);
+	if (rv == 0)
+		rv = write_leader(resource->disks[0].path, leader.version + 1);
+	if (rv == 0)
+		memcpy(client->name, resource->name, SANLK_NAME_LEN);
+	return rv;
+}
+
+int
+sanlock_release(int sock, int pid, uint32_t flags, int res_count, struct sanlk_resource *res_args[])
+{
+	struct client *client = find_client(sock);
+
+	if (!client)
+		return -ECONNRESET;
+	client->name[0] = '\0';
+	util_close(&client->peer);
+	return 0;
+}
+
+int
+sanlock_get_lvb(uint32_t flags, struct sanlk_resource *res, char *lvb, int lvblen)
+{
+	_close_ int fd = open(res->disks[0].path, O_RDONLY | O_CLOEXEC);
+
+	if (!is_held(res->name))
+		return -ENOENT;
+	return pread(fd, lvb, (size_t)lvblen, (off_t)2002 * 512) == lvblen ? 0 : -EIO;
+}
+
+int
+sanlock_write_resource(
+    struct sanlk_resource *res, int max_hosts, int num_hosts, uint32_t write_flags)
+{
+	const char *path = res->disks[0].path;
+
+	if (stopped)
+		return -ENOENT;
+	return truncate(path, FILE_MAX) < 0 ? -errno : write_leader(path, 0);
+}
+
+int
+sanlock_read_resource(struct sanlk_resource *res, uint32_t read_flags)
+{
+	struct leader leader = { 0 };
+	int rv = stopped ? -ENOENT : read_leader(res->disks[0].path, &leader);
+
+	res->lver = leader.version;
+	return rv;
+}
+
+int
+sanlock_read_resource_owners(
+    struct sanlk_resource *res, uint32_t read_flags, struct sanlk_host **hss, int *hss_count)
+{
+	*hss = calloc(1, sizeof(**hss));
+	(*hss)->host_id = 7;
+	*hss_count = 1;
+	return 0;
+}
+
+/* No process but those of sanlock_register is known. */
+int
+sanlock_inquire(int sock, int pid, uint32_t flags, int *res_count, char **res_state)
+{
+	return stopped ? -ENOENT : -ESRCH;
+}
+
+int
+sanlock_get_lockspaces(struct sanlk_lockspace **lss, int *lss_count, uint32_t flags)
+{
+	*lss = NULL;
+	*lss_count = 0;
+	return stopped ? -ENOENT : 0;
+}
+
+int
+sanlock_write_lockspace(
+    struct sanlk_lockspace *ls, int max_hosts, uint32_t flags, uint32_t io_timeout)
+{
+	if (stopped)
+		return -ENOENT;
+	return truncate(ls->host_id_disk.path, FILE_MAX) < 0 ? -errno : 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A sanlock daemon in the test's own process: it takes the place of libsanlock_client. A lease is
+ * a file that sanlock_write_resource has made, one process holds it or another host does, and its
+ * version grows each time that it is taken.
+ */
+#ifndef TEST_UNIT_FAKE_SANLOCK_H
+#define TEST_UNIT_FAKE_SANLOCK_H
+
+#include <stdbool.h>
+
+/* A daemon that has just started: it holds nothing, and this host is in no lockspace. */
+void fake_sanlock_start(void);
+/* It ends: what it held is lost, and each call fails from now on. */
+void fake_sanlock_stop(void);
+/* Another host takes the lease of this name, or gives it back. */
+void fake_sanlock_occupy(const char *name, bool taken);
+/* The number of leases that processes of this host hold. */
+unsigned int fake_sanlock_held(void);
+
+#endif
