@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pause, resume and shutdown: what is done to a VM that is on. */
+#include "work_host.h"
+
+/* A VM that runs, with a disk that is nobody's and so without a lease, or a managed one. */
+static void
+run_vm(bool managed)
+{
+	_domain_ virDomainPtr domain = NULL;
+	struct vmdef def = { 0 };
+
+	small_vm(&def);
+	if (!managed) {
+		write_file(at("ds/os.qcow2"), "x", 1);
+		str_set(&def.osdisk.path, at("ds/os.raw"));
+		assert_int_equal(rename(at("ds/os.qcow2"), at("ds/os.raw")), 0);
+		assert_int_equal(truncate(at("ds/os.raw"), 1 << 20), 0);
+		def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
+		def.osdisk.prov = DISK_PROV_MODE_NONE;
+	}
+	create_vm(&def);
+	model_clear(&vmdef_model, &def);
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(virDomainCreate(domain), 0);
+}
+
+static struct vm_request
+request_of(void)
+{
+	return (struct vm_request){ .env = env, .uuid = (char *)TEST_VM };
+}
+
+/* Runs it, and the VM must be so then. */
+static void
+expect(enum work_id id, const void *request, enum vmrunstate wanted, const char *warning)
+{
+	struct vm_result result = { 0 };
+
+	must_run(id, request, &result);
+	assert_int_equal(result.vm.runstate, wanted);
+	if (*warning ? !strstr(result.warning, warning) : !str_empty(result.warning))
+		fail_msg("the warning is '%s'", str_or_empty(result.warning));
+	model_clear(&vm_result_model, &result);
+}
+
+static void
+test_pause_and_resume(void **state)
+{
+	struct vm_request request = request_of();
+
+	run_vm(false);
+	must_fail(WORK_VM_RESUME, &request, 424, "is running");
+	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_PAUSED);
+	expect_logged("VmPause", "completed");
+	must_fail(WORK_VM_PAUSE, &request, 424, "is paused");
+	request.if_needed = true;
+	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "");
+	expect(WORK_VM_RESUME, &request, VMRUNSTATE_RUNNING, "");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_RUNNING);
+	expect_logged("VmResume", "completed");
+}
+
+/* The test driver has no QEMU process that could hold a lease: a VM is paused all the same, and
+ * resumed only where its leases are held. */
+static void
+test_a_paused_vm_without_its_leases_stays_paused(void **state)
+{
+	struct vm_request request = request_of();
+
+	run_vm(true);
+	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "does not hold its leases");
+	must_fail(WORK_VM_RESUME, &request, 409, "sanlock does not know the process of VM");
+	assert_int_equal(last_stage(), WORK_STAGE_NONE);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_PAUSED);
+	expect_logged("VmResume", "failed");
+}
+
+static void
+test_one_that_is_off_is_not_paused(void **state)
+{
+	struct vm_request request = request_of();
+
+	create_small_vm();
+	must_fail(WORK_VM_PAUSE, &request, 424, "it is poweroff, not running");
+	must_fail(WORK_VM_RESUME, &request, 424, "it is poweroff, not paused");
+	assert_int_equal(last_stage(), -1);
+}
+
+static void
+test_shutdown(void **state)
+{
+	struct vm_shutdown_request request = { .env = env, .uuid = (char *)TEST_VM, .force = 2 };
+
+	run_vm(true);
+	expect(WORK_VM_SHUTDOWN, &request, VMRUNSTATE_POWEROFF, "");
+	assert_int_equal(last_stage(), WORK_STAGE_DONE);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	expect_logged("VmShutdown", "completed");
+	must_fail(WORK_VM_SHUTDOWN, &request, 424, "is off already");
+	request.if_needed = true;
+	expect(WORK_VM_SHUTDOWN, &request, VMRUNSTATE_POWEROFF, "");
+}
+
+/* Nobody knows when the guest obeys: its end is written down by vm-heal. */
+static void
+test_a_guest_that_is_asked(void **state)
+{
+	struct vm_shutdown_request request = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_heal_request heal = { .env = env, .uuid = (char *)TEST_VM };
+
+	run_vm(true);
+	expect(WORK_VM_SHUTDOWN, &request, VMRUNSTATE_POWEROFF, "");
+	expect_logged("VmShutdown", "started");
+	expect(WORK_VM_HEAL, &heal, VMRUNSTATE_POWEROFF, "");
+	expect_logged("VmShutdown", "completed");
+}
+
+/* libvirt forgets one that has no definition. */
+static void
+test_a_transient_one_is_gone(void **state)
+{
+	struct vm_shutdown_request request = { .env = env, .uuid = (char *)TEST_VM, .force = 1 };
+	_domain_ virDomainPtr domain = NULL;
+	struct vm_result result = { 0 };
+
+	run_vm(true);
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(virDomainUndefine(domain), 0);
+	assert_int_equal(virDomainIsPersistent(domain), 0);
+	must_run(WORK_VM_SHUTDOWN, &request, &result);
+	assert_true(result.gone);
+	assert_int_equal(domain_state(TEST_VM), -1);
+	model_clear(&vm_result_model, &result);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORK_TEST(test_pause_and_resume),
+		WORK_TEST(test_a_paused_vm_without_its_leases_stays_paused),
+		WORK_TEST(test_one_that_is_off_is_not_paused),
+		WORK_TEST(test_shutdown),
+		WORK_TEST(test_a_guest_that_is_asked),
+		WORK_TEST(test_a_transient_one_is_gone),
+	};
+
+	return cmocka_run_group_tests_name("vm_power", tests, NULL, NULL);
+}
