@@ -107,6 +107,58 @@ test_what_was_cut_off_is_settled_first(void **state)
 	model_clear(&vm_result_model, &result);
 }
 
+#define SEED "ci/" TEST_VM "/seed.iso"
+
+static void
+test_it_runs_with_a_cd(void **state)
+{
+	struct cloud_init_option option = { (char *)"hostname", (char *)"web" };
+	struct vm_boot_request request = request_of();
+	struct vm_heal_request heal = { .env = env, .uuid = (char *)TEST_VM };
+	_domain_ virDomainPtr domain = NULL;
+	struct vm_result result = { 0 };
+
+	create_small_vm();
+	request.cloud_init = &option;
+	request.n_cloud_init = 1;
+	must_run(WORK_VM_BOOT, &request, &result);
+	assert_int_equal(result.vm.runstate, VMRUNSTATE_RUNNING);
+	assert_string_equal(result.vm.cloud_init, at("ds/" SEED));
+	assert_string_equal(lease_of(SEED), TEST_VM);
+	assert_true(exists("ds/" SEED));
+	model_clear(&vm_result_model, &result);
+
+	/* Once it is off its lease goes, and no later boot has the CD. */
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(virDomainDestroy(domain), 0);
+	must_run(WORK_VM_HEAL, &heal, &result);
+	assert_null(lease_of(SEED));
+	assert_string_equal(str_or_empty(result.vm.cloud_init), "");
+	model_clear(&vm_result_model, &result);
+}
+
+/* Another host holds the lease of the CD. */
+static void
+test_a_cd_goes_when_the_vm_does_not_start(void **state)
+{
+	struct cloud_init_option option = { (char *)"hostname", (char *)"web" };
+	struct vm_boot_request request = request_of();
+	const struct disk seed = { .path = at("ds/" SEED) };
+	_domain_info_ struct domain_info info = { 0 };
+	char lease[LEASE_NAME_SIZE];
+
+	create_small_vm();
+	request.cloud_init = &option;
+	request.n_cloud_init = 1;
+	assert_int_equal(disk_resource_name(&seed, disk_root, lease, &failure), 0);
+	fake_sanlock_occupy(lease, true);
+	must_fail(WORK_VM_BOOT, &request, 409, "is held by host_id 7");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	read_domain(TEST_VM, &info);
+	assert_null(info.cloud_init);
+	assert_false(exists("ds/" SEED));
+}
+
 int
 main(void)
 {
@@ -117,6 +169,8 @@ main(void)
 		WORK_TEST(test_hugepages_that_are_not_there),
 		WORK_TEST(test_it_is_registered_elsewhere),
 		WORK_TEST(test_what_was_cut_off_is_settled_first),
+		WORK_TEST(test_it_runs_with_a_cd),
+		WORK_TEST(test_a_cd_goes_when_the_vm_does_not_start),
 	};
 
 	return cmocka_run_group_tests_name("vm_boot", tests, NULL, NULL);
