@@ -37,6 +37,8 @@ static struct client {
 static size_t n_clients;
 static bool stopped;
 static char occupied[SANLK_NAME_LEN + 1];
+static uint64_t busy_id;
+static struct sanlk_lockspace joined; /* none without a name */
 
 void
 fake_sanlock_start(void)
@@ -45,6 +47,7 @@ fake_sanlock_start(void)
 	n_clients = 0;
 	stopped = false;
 	occupied[0] = '\0';
+	busy_id = 0;
 }
 
 void
@@ -54,7 +57,14 @@ fake_sanlock_stop(void)
 		util_close(&clients[i].peer);
 		clients[i].name[0] = '\0';
 	}
+	joined.name[0] = '\0';
 	stopped = true;
+}
+
+void
+fake_sanlock_use_id(unsigned int host_id)
+{
+	busy_id = host_id;
 }
 
 void
@@ -225,9 +235,48 @@ sanlock_inquire(int sock, int pid, uint32_t flags, int *res_count, char **res_st
 int
 sanlock_get_lockspaces(struct sanlk_lockspace **lss, int *lss_count, uint32_t flags)
 {
-	*lss = NULL;
-	*lss_count = 0;
-	return stopped ? -ENOENT : 0;
+	if (stopped)
+		return -ENOENT;
+	*lss = malloc(sizeof(joined));
+	**lss = joined;
+	*lss_count = joined.name[0] != '\0';
+	return 0;
+}
+
+int
+sanlock_add_lockspace_timeout(struct sanlk_lockspace *ls, uint32_t flags, uint32_t io_timeout)
+{
+	if (stopped)
+		return -ENOENT;
+	if (ls->host_id == busy_id)
+		return SANLK_HOSTID_BUSY;
+	joined = *ls;
+	return 0;
+}
+
+int
+sanlock_rem_lockspace(struct sanlk_lockspace *ls, uint32_t flags)
+{
+	if (stopped)
+		return -ENOENT;
+	if (fake_sanlock_held() > 0)
+		return -EBUSY;
+	joined.name[0] = '\0';
+	return 0;
+}
+
+/* Each host_id is renewed in time. */
+int
+sanlock_get_hosts(
+    const char *ls_name, uint64_t host_id, struct sanlk_host **hss, int *hss_count, uint32_t flags)
+{
+	if (stopped)
+		return -ENOENT;
+	*hss = calloc(1, sizeof(**hss));
+	(*hss)->host_id = host_id;
+	(*hss)->flags = SANLK_HOST_LIVE;
+	*hss_count = 1;
+	return 0;
 }
 
 int

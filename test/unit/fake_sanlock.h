@@ -15,6 +15,8 @@ void fake_sanlock_start(void);
 void fake_sanlock_stop(void);
 /* Another host takes the lease of this name, or gives it back. */
 void fake_sanlock_occupy(const char *name, bool taken);
+/* Another host is in the lockspace with this host_id; 0 for none. */
+void fake_sanlock_use_id(unsigned int host_id);
 /* The number of leases that processes of this host hold. */
 unsigned int fake_sanlock_held(void);
 

@@ -2,8 +2,6 @@
 /* What looks at VMs and changes none: collect, refresh, whose, inspect, probe. */
 #include "work_host.h"
 
-#define CAPS_UUID "f7e028df-813b-5296-be2f-2d5a1596ae98"
-
 static const struct vm_report *
 find_report(const struct vm_report *vms, size_t n, const char *uuid)
 {
@@ -40,7 +38,7 @@ test_probe(void **state)
 	struct probe_result result = { 0 };
 
 	must_run(WORK_PROBE, &request, &result);
-	assert_string_equal(result.uuid, CAPS_UUID);
+	assert_string_equal(result.uuid, HOST1);
 	model_clear(&probe_result_model, &result);
 	request.uri = (char *)"test:///there/is/no/such/file";
 	must_fail(WORK_PROBE, &request, 503, "cannot connect to libvirt at 'test:///there");
@@ -57,7 +55,7 @@ test_collect(void **state)
 	create_small_vm();
 	start(TEST_VM);
 	must_run(WORK_COLLECT, &request, &result);
-	assert_string_equal(result.host.uuid, CAPS_UUID);
+	assert_string_equal(result.host.uuid, HOST1);
 	assert_true(result.host.has_def);
 	assert_string_equal(result.host.def.cpuarch.arch, "x86_64");
 	/* Of the test driver: 3 GiB, 2 nodes, 2 sockets, 2 cores, 2 threads, 1400 MHz. */

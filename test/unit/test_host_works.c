@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The works about a host and its storage: lockspace, making, maintenance, what a VM needs. */
+#include "work_host.h"
+
+#include "work/host_down.h"
+#include "work/identity.h"
+
+/* Joins, and tells with which host_id. */
+static int
+join(void)
+{
+	struct lockspace_request request = { .env = env };
+	struct lockspace_result result = { 0 };
+
+	must_run(WORK_LOCKSPACE, &request, &result);
+	return result.lockid;
+}
+
+static void
+test_join(void **state)
+{
+	struct lockspace_watch_request watch = { .env = env };
+	int first = lockspace_default_id(HOST1), kept;
+	struct lockspace_result result = { 0 };
+
+	must_fail(WORK_LOCKSPACE_WATCH, &watch, 503, "not in the lockspace any more");
+	assert_int_equal(join(), first);
+	assert_int_equal(registry_load_lockid(disk_root, HOST1, &kept, &failure), 0);
+	assert_int_equal(kept, first);
+	assert_true(identity_is_kept(&env, NULL));
+	must_run(WORK_LOCKSPACE_WATCH, &watch, &result);
+	assert_int_equal(result.lockid, first);
+	assert_int_equal(join(), first);
+	fake_sanlock_stop();
+	must_fail(WORK_LOCKSPACE_WATCH, &watch, 503, "sanlock daemon");
+}
+
+/* The next one is taken, and asked for first from then on. */
+static void
+test_an_id_that_is_taken(void **state)
+{
+	int first = lockspace_default_id(HOST1);
+
+	fake_sanlock_use_id((unsigned int)first);
+	assert_int_equal(join(), first % 2000 + 1);
+	fake_sanlock_start();
+	assert_int_equal(join(), first % 2000 + 1);
+}
+
+/* Another storage is mounted there by now. */
+static void
+test_another_storage(void **state)
+{
+	struct storage_request request = { .env = env };
+
+	join();
+	assert_int_equal(rename(at("lock/" LEASE_LOCKSPACE), at("away")), 0);
+	write_file(at("lock/" LEASE_LOCKSPACE), "x", 1);
+	must_fail(WORK_STORAGE_CHECK, &request, 503, "is another one than that which was joined");
+	assert_int_equal(rename(at("away"), at("lock/" LEASE_LOCKSPACE)), 0);
+}
+
+static void
+test_a_vm_that_sanlock_does_not_know(void **state)
+{
+	struct lockspace_request request = { .env = env };
+	_domain_ virDomainPtr domain = NULL;
+
+	create_small_vm();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(virDomainCreate(domain), 0);
+	must_fail(WORK_LOCKSPACE, &request, 503, "1 VM is on whose leases sanlock does not keep");
+	assert_int_equal(virDomainDestroy(domain), 0);
+	join();
+}
+
+static void
+test_a_host_that_goes_down(void **state)
+{
+	struct lockspace_request request = { .env = env };
+	struct error err = { 0 };
+
+	join();
+	assert_int_equal(host_down_leave(disk_root, env.run_dir, 0, &err), 0);
+	must_fail(WORK_LOCKSPACE, &request, 503, "this host goes down");
+	assert_int_equal(host_down_allow(env.run_dir, &err), 0);
+	join();
+}
+
+static void
+test_init(void **state)
+{
+	struct storage_request request = { .env = env };
+	struct storage result = { 0 };
+
+	must_fail(WORK_STORAGE_INIT, &request, 409, "is made already");
+	assert_int_equal(unlink(at("xml/.virtx-storage")), 0);
+	assert_int_equal(unlink(at("ds/.virtx-storage")), 0);
+	assert_int_equal(unlink(at("lock/" LEASE_LOCKSPACE)), 0);
+	assert_int_equal(rmdir(at("lock")), 0);
+	must_run(WORK_STORAGE_INIT, &request, &result);
+	assert_string_equal(result.root, disk_root);
+	assert_true(exists("xml/.virtx-storage"));
+	assert_true(exists("ds/.virtx-storage"));
+	assert_true(exists("lock/" LEASE_LOCKSPACE));
+	model_clear(&storage_model, &result);
+	must_run(WORK_STORAGE_CHECK, &request, &result);
+	assert_string_equal(result.root, disk_root);
+	model_clear(&storage_model, &result);
+}
+
+static void
+test_maintenance(void **state)
+{
+	struct maintenance_vm vm = { (char *)TEST_VM, (char *)HOST2, NULL };
+	struct maintenance_save_request save = { env,
+		{ .since = 4711, .user = (char *)"root", .vms = &vm, .n_vms = 1 } };
+	struct maintenance_load_request load = { env };
+	struct maintenance saved = { 0 }, loaded = { 0 };
+
+	must_run(WORK_MAINTENANCE_LOAD, &load, &loaded);
+	assert_int_equal(loaded.since, 0);
+	must_run(WORK_MAINTENANCE_SAVE, &save, &saved);
+	must_run(WORK_MAINTENANCE_LOAD, &load, &loaded);
+	assert_true(model_equal(&maintenance_model, &save.maintenance, &loaded));
+	assert_true(model_equal(&maintenance_model, &saved, &loaded));
+	model_clear(&maintenance_model, &loaded);
+	model_clear(&maintenance_model, &saved);
+	save.maintenance.since = 0;
+	must_run(WORK_MAINTENANCE_SAVE, &save, &saved);
+	assert_false(exists("xml/" HOST1 "/maintenance"));
+	model_clear(&maintenance_model, &saved);
+}
+
+/* What a VM needs beside memory: its CPU model and its networks. */
+static void
+test_vm_check(void **state)
+{
+	struct vm_check_request request = { .env = env };
+	struct net *net;
+
+	small_vm(&request.def);
+	net = model_append(&request.def.nets, &request.def.n_nets);
+	net->name = xstrdup("default"); /* the test driver's */
+	must_run(WORK_VM_CHECK, &request, NULL);
+	str_set(&net->name, "lan");
+	must_fail(WORK_VM_CHECK, &request, 422, "has no network 'lan'");
+	net->nettype = NET_TYPE_BRIDGE;
+	must_fail(WORK_VM_CHECK, &request, 422, "has no bridge 'lan'");
+	str_set(&net->name, "eth1"); /* the test driver's */
+	must_run(WORK_VM_CHECK, &request, NULL);
+	str_set(&request.def.cpudef.model, "Abacus");
+	must_fail(WORK_VM_CHECK, &request, 422, "knows no CPU model 'Abacus'");
+	model_clear(&vmdef_model, &request.def);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORK_TEST(test_join),
+		WORK_TEST(test_an_id_that_is_taken),
+		WORK_TEST(test_another_storage),
+		WORK_TEST(test_a_vm_that_sanlock_does_not_know),
+		WORK_TEST(test_a_host_that_goes_down),
+		WORK_TEST(test_init),
+		WORK_TEST(test_maintenance),
+		WORK_TEST(test_vm_check),
+	};
+
+	return cmocka_run_group_tests_name("host_works", tests, NULL, NULL);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Migrations between two of libvirt's test drivers. These cannot migrate by themselves: what
+ * libvirt does when it is asked to move a VM that runs is done here, or a part of it.
+ */
+#include "work_host.h"
+
+#define OTHER_URI "test:///other"
+
+/* What becomes of a live migration. */
+static enum {
+	ARRIVES,
+	FAILS,
+	STAYS_PAUSED, /* and the target never had it */
+} outcome;
+
+static virConnectPtr
+open_other(const char *uri)
+{
+	virConnectPtr (*next)(const char *) =
+	    (virConnectPtr(*)(const char *))dlsym(RTLD_NEXT, "virConnectOpen");
+
+	return next(uri);
+}
+
+/* The other host's domains stay while it is kept open. */
+virConnectPtr
+virConnectOpen(const char *uri)
+{
+	if (!other || strcmp(uri, OTHER_URI) != 0)
+		return open_other(uri);
+	virConnectRef(other);
+	return other;
+}
+
+int
+virDomainMigrateToURI3(virDomainPtr domain, const char *uri, virTypedParameterPtr params,
+    unsigned int n, unsigned int flags)
+{
+	_domain_ virDomainPtr there = NULL;
+	const char *xml = NULL;
+
+	assert_string_equal(uri, OTHER_URI);
+	assert_true(flags & VIR_MIGRATE_LIVE);
+	assert_true(flags & VIR_MIGRATE_UNDEFINE_SOURCE);
+	assert_int_equal(
+	    virTypedParamsGetString(params, (int)n, VIR_MIGRATE_PARAM_PERSIST_XML, &xml), 1);
+	if (outcome == STAYS_PAUSED)
+		virDomainSuspend(domain);
+	if (outcome != ARRIVES)
+		return -1;
+	there = virDomainDefineXML(other, xml);
+	assert_non_null(there);
+	assert_int_equal(virDomainCreate(there), 0);
+	assert_int_equal(virDomainDestroy(domain), 0);
+	return virDomainUndefine(domain);
+}
+
+/* No migration is under way. */
+int
+virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
+{
+	*info = (virDomainJobInfo){ .type = VIR_DOMAIN_JOB_NONE };
+	return 0;
+}
+
+/* QEMU lets go of a channel at once. */
+int
+virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
+{
+	return 0;
+}
+
+/* The CPUs of both hosts are alike. */
+int
+virConnectCompareCPU(virConnectPtr conn, const char *xml, unsigned int flags)
+{
+	assert_ptr_equal(strstr(xml, "<cpu>"), xml);
+	return VIR_CPU_COMPARE_IDENTICAL;
+}
+
+static int
+setup(void **state)
+{
+	static const char node[] = "<node><cpu><nodes>1</nodes></cpu></node>";
+	_free_ char *uri = NULL;
+	struct error err = { 0 };
+
+	outcome = ARRIVES;
+	if (work_host_setup(state) < 0)
+		return -1;
+	write_file(at("run/node.xml"), node, strlen(node));
+	uri = xasprintf("test://%s", at("run/node.xml"));
+	other = open_other(uri);
+	return other && mkdir(at("xml/" HOST2), 0750) == 0
+		   ? registry_save_lockid(disk_root, HOST2, 7, &err)
+		   : -1;
+}
+
+static int
+teardown(void **state)
+{
+	virConnectClose(other);
+	other = NULL;
+	return work_host_teardown(state);
+}
+
+static struct vm_migrate_request
+request_of(bool live)
+{
+	return (struct vm_migrate_request){ .env = env,
+		.uuid = (char *)TEST_VM,
+		.live = live,
+		.target = (char *)HOST2,
+		.target_uri = (char *)OTHER_URI,
+		.data_uri = (char *)"tcp://192.0.2.2" };
+}
+
+/* Its state on the other host; -1 for no domain. */
+static int
+state_there(void)
+{
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(other, TEST_VM);
+	int state, reason;
+
+	if (!domain)
+		return -1;
+	assert_int_equal(virDomainGetState(domain, &state, &reason, 0), 0);
+	return state;
+}
+
+/* A VM without the channel of the agent, which the test driver cannot take out. */
+static virDomainPtr
+start(void)
+{
+	_domain_ virDomainPtr domain = NULL;
+	_free_ char *xml = NULL;
+	virDomainPtr fresh;
+	char *begin, *end;
+
+	create_small_vm();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	xml = virDomainGetXMLDesc(domain, 0);
+	begin = strstr(xml, "<channel type='qemu-vdagent'>");
+	end = strstr(begin, "</channel>") + strlen("</channel>");
+	memmove(begin, end, strlen(end) + 1);
+	fresh = virDomainDefineXML(libvirt, xml);
+	assert_non_null(fresh);
+	assert_int_equal(virDomainCreate(fresh), 0);
+	return fresh;
+}
+
+static void
+expect_moved(int state)
+{
+	assert_int_equal(domain_state(TEST_VM), -1);
+	assert_int_equal(state_there(), state);
+	assert_false(is_registered(HOST1, TEST_VM));
+	assert_true(is_registered(HOST2, TEST_VM));
+	assert_false(has_journal(TEST_VM));
+}
+
+static void
+expect_still_here(int state)
+{
+	assert_int_equal(domain_state(TEST_VM), state);
+	assert_int_equal(state_there(), -1);
+	assert_true(is_registered(HOST1, TEST_VM));
+	assert_false(is_registered(HOST2, TEST_VM));
+	assert_false(has_journal(TEST_VM));
+}
+
+static void
+test_cold(void **state)
+{
+	struct vm_migrate_request request = request_of(false);
+	struct vm_result result = { 0 };
+
+	create_small_vm();
+	must_run(WORK_VM_MIGRATE, &request, &result);
+	assert_true(result.moved);
+	assert_string_equal(str_or_empty(result.warning), "");
+	expect_moved(VIR_DOMAIN_SHUTOFF);
+	assert_true(undefined & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
+	model_clear(&vm_result_model, &result);
+}
+
+static void
+test_live(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = start();
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_MIGRATE, &request, &result);
+	assert_true(result.moved);
+	expect_moved(VIR_DOMAIN_RUNNING);
+	model_clear(&vm_result_model, &result);
+}
+
+static void
+test_one_that_fails(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = start();
+
+	outcome = FAILS;
+	must_fail(WORK_VM_MIGRATE, &request, 424, "cannot migrate VM '" TEST_VM "'");
+	assert_int_equal(last_stage(), WORK_STAGE_NONE);
+	expect_still_here(VIR_DOMAIN_RUNNING);
+	expect_logged("VmMigrate", "failed");
+}
+
+/* libvirt stands still at the end of a migration; here nobody can tell whether the disk is still
+ * the VM's, and it stays paused. */
+static void
+test_one_that_fails_at_its_end(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = start();
+
+	outcome = STAYS_PAUSED;
+	must_fail(WORK_VM_MIGRATE, &request, 424, "cannot migrate VM '" TEST_VM "'");
+	expect_still_here(VIR_DOMAIN_PAUSED);
+}
+
+static void
+test_what_does_not_fit(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr there = NULL;
+
+	create_small_vm();
+	must_fail(WORK_VM_MIGRATE, &request, 422, "a live migration needs it running or paused");
+	request.live = false;
+	request.target = (char *)TEST_OTHER;
+	must_fail(WORK_VM_MIGRATE, &request, 422, "does not share the storage");
+	assert_int_equal(registry_save_lockid(disk_root, TEST_OTHER, 8, &failure), 0);
+	must_fail(WORK_VM_MIGRATE, &request, 422, "is host '" HOST2 "', not '" TEST_OTHER "'");
+	assert_string_equal(failure.host, TEST_OTHER);
+	request.target = (char *)HOST2;
+	request.target_uri = (char *)"test:///there/is/no/such/file";
+	must_fail(WORK_VM_MIGRATE, &request, 503, "cannot connect to libvirt at");
+	request.target_uri = (char *)OTHER_URI;
+	there = virDomainDefineXML(other,
+	    "<domain type='test'><name>a</name><uuid>" TEST_VM "</uuid><memory>1024</memory>"
+	    "<os><type>hvm</type></os></domain>");
+	assert_non_null(there);
+	must_fail(WORK_VM_MIGRATE, &request, 422, "has VM '" TEST_VM "' in its libvirt already");
+	assert_int_equal(virDomainUndefine(there), 0);
+	assert_int_equal(last_stage(), -1);
+	expect_still_here(VIR_DOMAIN_SHUTOFF);
+}
+
+static void
+test_what_other_hosts_do_not_have(void **state)
+{
+	struct vm_migrate_request request = request_of(false);
+	_domain_ virDomainPtr domain = NULL;
+	_free_ char *xml = NULL, *with = NULL;
+	char *devices;
+
+	create_small_vm();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	devices = strstr(xml, "</devices>");
+	with = xasprintf("%.*s<disk type='file' device='cdrom'><source file='/etc/hostname'/>"
+			 "<target dev='sdz' bus='sata'/><readonly/></disk>%s",
+	    (int)(devices - xml), xml, devices);
+	virDomainFree(virDomainDefineXML(libvirt, with));
+	must_fail(WORK_VM_MIGRATE, &request, 422, "is '/etc/hostname', which is of this host");
+	expect_still_here(VIR_DOMAIN_SHUTOFF);
+}
+
+static void
+put_journal(const char *host, const char *target, bool live)
+{
+	struct journal journal = { .op = (char *)"VmMigrate",
+		.uuid = (char *)TEST_VM,
+		.target = (char *)target,
+		.target_uri = (char *)OTHER_URI,
+		.live = live,
+		.ts = now_ms() };
+
+	assert_int_equal(journal_save(disk_root, host, &journal, &failure), 0);
+}
+
+/* Heals it after a migration that was cut off. */
+static void
+heal(bool moved)
+{
+	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"VmMigrate",
+		(char *)HOST2 };
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_HEAL, &request, &result);
+	assert_int_equal(result.moved, moved);
+	assert_false(has_journal(TEST_VM));
+	model_clear(&vm_result_model, &result);
+}
+
+static void
+test_cut_off_before_it_began(void **state)
+{
+	create_small_vm();
+	put_journal(HOST1, HOST2, false);
+	heal(false);
+	expect_still_here(VIR_DOMAIN_SHUTOFF);
+}
+
+/* libvirt has moved it, and the registry does not know. */
+static void
+test_cut_off_after_it_went(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = start();
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_MIGRATE, &request, &result);
+	model_clear(&vm_result_model, &result);
+	assert_int_equal(registry_move(disk_root, HOST2, HOST1, TEST_VM, &failure), 0);
+	put_journal(HOST1, HOST2, true);
+	heal(true);
+	expect_moved(VIR_DOMAIN_RUNNING);
+}
+
+/* The other end: it runs here, and is registered where it came from. */
+static void
+test_one_that_arrives(void **state)
+{
+	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"", (char *)"" };
+	_domain_ virDomainPtr domain = start();
+	struct vm_result result = { 0 };
+
+	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
+	must_run(WORK_VM_HEAL, &request, &result);
+	assert_true(is_registered(HOST2, TEST_VM));
+	model_clear(&vm_result_model, &result);
+	/* Its journal proves that it is meant to be here. */
+	put_journal(HOST2, HOST1, true);
+	must_run(WORK_VM_HEAL, &request, &result);
+	assert_int_equal(result.vm.runstate, VMRUNSTATE_RUNNING);
+	assert_true(is_registered(HOST1, TEST_VM));
+	assert_false(is_registered(HOST2, TEST_VM));
+	model_clear(&vm_result_model, &result);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_cold),
+		TEST(test_live),
+		TEST(test_one_that_fails),
+		TEST(test_one_that_fails_at_its_end),
+		TEST(test_what_does_not_fit),
+		TEST(test_what_other_hosts_do_not_have),
+		TEST(test_cut_off_before_it_began),
+		TEST(test_cut_off_after_it_went),
+		TEST(test_one_that_arrives),
+	};
+
+	return cmocka_run_group_tests_name("vm_migrate", tests, NULL, NULL);
+}
