@@ -3,7 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "work/work.h"
@@ -44,6 +47,69 @@ test_each_is_found_by_its_name(void **state)
 	assert_null(work_find(""));
 }
 
+/* Runs a work as a process of its own, as virtxd does; what it writes is the caller's. */
+static char *
+run_job(const char *name, const char *request, int *status)
+{
+	_buffer_ struct buffer out = { 0 };
+	int in[2], from[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(from[1], STDOUT_FILENO);
+		close(in[1]);
+		close(from[0]);
+		close(from[1]);
+		exit(work_main(name));
+	}
+	close(in[0]);
+	close(from[1]);
+	assert_int_equal(write_all(in[1], request, strlen(request)), 0);
+	close(in[1]);
+	assert_int_equal(read_all(from[0], &out, 1 << 20), 0);
+	close(from[0]);
+	assert_int_equal(waitpid(pid, status, 0), pid);
+	assert_true(WIFEXITED(*status));
+	*status = WEXITSTATUS(*status);
+	buffer_add(&out, "", 1);
+	return buffer_steal(&out, NULL);
+}
+
+/* A work that ends writes one line, its result or why there is none. */
+static void
+test_a_process_of_its_own(void **state)
+{
+	static const struct {
+		const char *name, *request, *frame;
+		int status;
+	} rows[] = {
+		{ "inspect", "{\"vms\":[{\"uuid\":\"a\"}]}", "result {\"vms\":[{\"uuid\":\"a\"",
+		    0 },
+		{ "probe", "{\"uri\":\"test:///no/such/file\"}", "error {\"type\":\"", 1 },
+		{ "probe", "{\"uri\":4}", "the request of job 'probe'", 1 },
+		{ "probe", "[", "the request of job 'probe'", 1 },
+		{ "probes", "{}", "there is no job 'probes'; `virtxd --job list` tells", 1 },
+		/* A lock that cannot be made is none of what it was asked for. */
+		{ "vm-boot", "{\"env\":{\"run_dir\":\"/no/such/folder\"},\"uuid\":\"x\"}",
+		    "error {\"type\":\"", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int status;
+		_free_ char *out = run_job(rows[i].name, rows[i].request, &status);
+
+		if (!strstr(out, rows[i].frame) || status != rows[i].status)
+			fail_msg("%s: %d: %s", rows[i].name, status, out);
+		/* One line. */
+		assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
+	}
+}
+
 int
 main(void)
 {
@@ -51,6 +117,7 @@ main(void)
 		cmocka_unit_test(test_each_work_has_its_own_function),
 		cmocka_unit_test(test_each_row_is_complete),
 		cmocka_unit_test(test_each_is_found_by_its_name),
+		cmocka_unit_test(test_a_process_of_its_own),
 	};
 
 	return cmocka_run_group_tests_name("work", tests, NULL, NULL);
