@@ -74,6 +74,14 @@ test_leases(void **state)
 	assert_null(metadata_leases_read(""));
 }
 
+static void
+test_cd(void **state)
+{
+	_free_ char *mark = metadata_cd_build();
+
+	assert_string_equal(mark, "<data-ci/>");
+}
+
 /* The metadata as libvirt would have it, to what is read. */
 static void
 read_metadata(const char *metadata, struct domain_info *info)
@@ -138,6 +146,7 @@ main(void)
 		cmocka_unit_test(test_message_that_is_no_xml),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_leases),
+		cmocka_unit_test(test_cd),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_custom_fields),
 	};

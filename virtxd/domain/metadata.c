@@ -8,6 +8,7 @@
 #include "domain/domain_info.h"
 #include "domain/metadata_xml.h"
 
+#define CD_ELEMENT   "data-ci"
 #define VM_NAMESPACE "virtx-vm"
 #define VLANID_MAX   4094
 #define LEASES_MAX   4096 /* bytes */
@@ -45,6 +46,17 @@ metadata_op_build(const struct oplog_item *item)
 	xml_add_number(&tree, node, "te", item->te);
 	xml_add_text(&tree, node, "status", item->status);
 	xml_add_text(&tree, node, "msg", msg);
+	xml_tree_text(&tree, false, &text, NULL);
+	return text;
+}
+
+char *
+metadata_cd_build(void)
+{
+	_xmltree_ struct xml_tree tree = { 0 };
+	char *text = NULL;
+
+	xml_root(&tree, CD_ELEMENT);
 	xml_tree_text(&tree, false, &text, NULL);
 	return text;
 }
@@ -127,7 +139,7 @@ metadata_xml_cd(const xmlNode *domain)
 {
 	const xmlNode *metadata = xml_child(domain, "metadata");
 
-	return metadata ? (xmlNode *)find_element(metadata->children, "data-ci", METADATA_CD_KEY)
+	return metadata ? (xmlNode *)find_element(metadata->children, CD_ELEMENT, METADATA_CD_KEY)
 			: NULL;
 }
 

@@ -10,8 +10,9 @@
 #define METADATA_OP_PREFIX \
 	"virtx-op-" /* namespace URI and prefix are this and the operation's name */
 
-#define METADATA_CD_KEY	    "virtx-ci" /* namespace URI and prefix */
-#define METADATA_CD_ELEMENT "<data-ci/>"
+#define METADATA_CD_KEY "virtx-ci" /* namespace URI and prefix */
+/* The mark itself, for virDomainSetMetadata; the caller frees. */
+char *metadata_cd_build(void);
 
 /* The element <data-op> of one item, for virDomainSetMetadata; and the key (prefix) and uri for it,
  * which are equal. The caller frees. */

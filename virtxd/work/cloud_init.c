@@ -79,7 +79,7 @@ cloud_init_start(const struct work_env *env, virDomainPtr domain, const char *uu
     const struct cloud_init_option *options, size_t n, struct error *err)
 {
 	_free_ char *path = seed_path(env->root, uuid);
-	_free_ char *old = NULL, *xml = NULL;
+	_free_ char *old = NULL, *xml = NULL, *mark = metadata_cd_build();
 	_domain_ virDomainPtr started = NULL;
 
 	if (make(env, uuid, path, options, n, err) < 0)
@@ -87,8 +87,8 @@ cloud_init_start(const struct work_env *env, virDomainPtr domain, const char *uu
 	old = inactive_xml(domain, uuid, err);
 	if (!old || cloud_init_xml_add(old, env->root, path, &xml, err) < 0)
 		return -1;
-	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, METADATA_CD_ELEMENT,
-		METADATA_CD_KEY, METADATA_CD_KEY, VIR_DOMAIN_AFFECT_CONFIG) < 0)
+	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, mark, METADATA_CD_KEY,
+		METADATA_CD_KEY, VIR_DOMAIN_AFFECT_CONFIG) < 0)
 		return hypervisor_error(err, 424, "cannot mark the CD in VM '%s'", uuid);
 	/* The definition stays beside it. */
 	started = virDomainCreateXML(virDomainGetConnect(domain), xml, 0);
