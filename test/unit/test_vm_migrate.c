@@ -71,12 +71,33 @@ virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int fl
 	return 0;
 }
 
-/* The CPUs of both hosts are alike. */
+/* The CPUs of both hosts are alike; what is compared is kept. */
+static char *compared;
+
 int
 virConnectCompareCPU(virConnectPtr conn, const char *xml, unsigned int flags)
 {
-	assert_ptr_equal(strstr(xml, "<cpu>"), xml);
+	str_set(&compared, xml);
 	return VIR_CPU_COMPARE_IDENTICAL;
+}
+
+int
+virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulator, const char *arch,
+    const char *machine, const char *type, const char *xml, unsigned int flags)
+{
+	str_set(&compared, xml);
+	return VIR_CPU_COMPARE_SUPERSET;
+}
+
+/* The other host has three pages of 1 GiB, and none of 2 MiB. */
+int
+virNodeGetFreePages(virConnectPtr conn, unsigned int n, unsigned int *sizes, int cell,
+    unsigned int cells, unsigned long long *counts, unsigned int flags)
+{
+	assert_ptr_equal(conn, other);
+	assert_int_equal(n, 1);
+	counts[0] = sizes[0] == 1048576 ? 3 : 0;
+	return 1;
 }
 
 static int
@@ -87,6 +108,7 @@ setup(void **state)
 	struct error err = { 0 };
 
 	outcome = ARRIVES;
+	str_set(&compared, NULL);
 	if (work_host_setup(state) < 0)
 		return -1;
 	write_file(at("run/node.xml"), node, strlen(node));
@@ -102,6 +124,7 @@ teardown(void **state)
 {
 	virConnectClose(other);
 	other = NULL;
+	str_set(&compared, NULL);
 	return work_host_teardown(state);
 }
 
@@ -129,25 +152,61 @@ state_there(void)
 	return state;
 }
 
-/* A VM without the channel of the agent, which the test driver cannot take out. */
+/* Puts a text into the XML before another one; both must be there. */
+static void
+insert(char **xml, const char *before, const char *text)
+{
+	char *at = strstr(*xml, before), *whole;
+
+	assert_non_null(at);
+	whole = xasprintf("%.*s%s%s", (int)(at - *xml), *xml, text, at);
+	free(*xml);
+	*xml = whole;
+}
+
+/* Starts the small VM with a text in its XML, and without the channel of the agent, which the test
+ * driver cannot take out. */
 static virDomainPtr
-start(void)
+start_with(const struct vmdef *def, const char *before, const char *text)
 {
 	_domain_ virDomainPtr domain = NULL;
 	_free_ char *xml = NULL;
 	virDomainPtr fresh;
 	char *begin, *end;
 
-	create_small_vm();
+	create_vm(def);
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	xml = virDomainGetXMLDesc(domain, 0);
 	begin = strstr(xml, "<channel type='qemu-vdagent'>");
 	end = strstr(begin, "</channel>") + strlen("</channel>");
 	memmove(begin, end, strlen(end) + 1);
+	insert(&xml, before, text);
 	fresh = virDomainDefineXML(libvirt, xml);
 	assert_non_null(fresh);
 	assert_int_equal(virDomainCreate(fresh), 0);
 	return fresh;
+}
+
+static virDomainPtr
+start(void)
+{
+	struct vmdef def = { 0 };
+	virDomainPtr domain;
+
+	small_vm(&def);
+	domain = start_with(&def, "</domain>", "");
+	model_clear(&vmdef_model, &def);
+	return domain;
+}
+
+static void
+delete_vm(void)
+{
+	struct vm_delete_request request = { env, (char *)TEST_VM, true };
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_DELETE, &request, &result);
+	model_clear(&vm_result_model, &result);
 }
 
 static void
@@ -196,6 +255,81 @@ test_live(void **state)
 	assert_true(result.moved);
 	expect_moved(VIR_DOMAIN_RUNNING);
 	model_clear(&vm_result_model, &result);
+}
+
+/* What stands before its element, and begins like it, is not compared. */
+static void
+test_the_cpu_of_a_pinned_vm(void **state)
+{
+	static const char pins[] = "<cputune><vcpupin vcpu='0' cpuset='0'/></cputune>";
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = NULL;
+	struct vm_result result = { 0 };
+	struct vmdef def = { 0 };
+
+	small_vm(&def);
+	str_set(&def.cpudef.model, "EPYC");
+	domain = start_with(&def, "<os>", pins);
+	model_clear(&vmdef_model, &def);
+	must_run(WORK_VM_MIGRATE, &request, &result);
+	assert_ptr_equal(strstr(compared, "<cpu mode=\"custom\""), compared);
+	assert_non_null(strstr(compared, ">EPYC</model>"));
+	assert_null(strstr(compared, "vcpupin"));
+	expect_moved(VIR_DOMAIN_RUNNING);
+	model_clear(&vm_result_model, &result);
+}
+
+/* A VM with the CPU of the host goes where all of that is. */
+static void
+test_the_cpu_of_the_host(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+	_domain_ virDomainPtr domain = start();
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_MIGRATE, &request, &result);
+	assert_ptr_equal(strstr(compared, "<cpu>"), compared);
+	assert_non_null(strstr(compared, "<model>kvm64</model>"));
+	model_clear(&vm_result_model, &result);
+}
+
+/* The free pages of the size that the VM has are counted, and of each where it says none. */
+static void
+test_pages_of_another_size(void **state)
+{
+	static const struct {
+		int32_t mib;
+		const char *page, *refused;
+	} rows[] = {
+		{ 4096, "<page size='1048576' unit='KiB'/>", "but 3 of 1048576 KiB" },
+		{ 2048, "<page size='2048' unit='KiB'/>", "but 0 of 2048 KiB" },
+		{ 2048, "<page size='1048576' unit='KiB'/>", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm_migrate_request request = request_of(true);
+		_domain_ virDomainPtr domain = NULL;
+		_free_ char *text = xasprintf("<memoryBacking><hugepages>%s</hugepages>"
+					      "</memoryBacking>",
+		    rows[i].page);
+		struct vm_result result = { 0 };
+		struct vmdef def = { 0 };
+
+		small_vm(&def);
+		def.memory.total = rows[i].mib;
+		domain = start_with(&def, "<vcpu", text);
+		model_clear(&vmdef_model, &def);
+		if (!rows[i].refused) {
+			must_run(WORK_VM_MIGRATE, &request, &result);
+			model_clear(&vm_result_model, &result);
+			expect_moved(VIR_DOMAIN_RUNNING);
+			break;
+		}
+		must_fail(WORK_VM_MIGRATE, &request, 422, rows[i].refused);
+		expect_still_here(VIR_DOMAIN_RUNNING);
+		assert_int_equal(virDomainDestroy(domain), 0);
+		delete_vm();
+	}
 }
 
 static void
@@ -257,17 +391,15 @@ test_what_other_hosts_do_not_have(void **state)
 {
 	struct vm_migrate_request request = request_of(false);
 	_domain_ virDomainPtr domain = NULL;
-	_free_ char *xml = NULL, *with = NULL;
-	char *devices;
+	_free_ char *xml = NULL;
 
 	create_small_vm();
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
-	devices = strstr(xml, "</devices>");
-	with = xasprintf("%.*s<disk type='file' device='cdrom'><source file='/etc/hostname'/>"
-			 "<target dev='sdz' bus='sata'/><readonly/></disk>%s",
-	    (int)(devices - xml), xml, devices);
-	virDomainFree(virDomainDefineXML(libvirt, with));
+	insert(&xml, "</devices>",
+	    "<disk type='file' device='cdrom'><source file='/etc/hostname'/>"
+	    "<target dev='sdz' bus='sata'/><readonly/></disk>");
+	virDomainFree(virDomainDefineXML(libvirt, xml));
 	must_fail(WORK_VM_MIGRATE, &request, 422, "is '/etc/hostname', which is of this host");
 	expect_still_here(VIR_DOMAIN_SHUTOFF);
 }
@@ -352,6 +484,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_cold),
 		TEST(test_live),
+		TEST(test_the_cpu_of_a_pinned_vm),
+		TEST(test_the_cpu_of_the_host),
+		TEST(test_pages_of_another_size),
 		TEST(test_one_that_fails),
 		TEST(test_one_that_fails_at_its_end),
 		TEST(test_what_does_not_fit),
