@@ -121,7 +121,7 @@ test_an_update_of_a_vm_that_went_on_is_let_go(void **state)
 
 	create_small_vm();
 	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
-	put_journal("VmUpdate", NULL, &disk);
+	put_journal("VmUpdate", &disk, NULL);
 	result = heal("VmUpdate");
 	assert_true(exists("ds/os.qcow2"));
 	assert_string_equal(lease_of("os.qcow2"), TEST_VM);

@@ -1,132 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Migrations between two of libvirt's test drivers. These cannot migrate by themselves: what
- * libvirt does when it is asked to move a VM that runs is done here, or a part of it.
- */
-#include "work_host.h"
-
-#define OTHER_URI "test:///other"
-
-/* What becomes of a live migration. */
-static enum {
-	ARRIVES,
-	FAILS,
-	STAYS_PAUSED, /* and the target never had it */
-} outcome;
-
-static virConnectPtr
-open_other(const char *uri)
-{
-	virConnectPtr (*next)(const char *) =
-	    (virConnectPtr(*)(const char *))dlsym(RTLD_NEXT, "virConnectOpen");
-
-	return next(uri);
-}
-
-/* The other host's domains stay while it is kept open. */
-virConnectPtr
-virConnectOpen(const char *uri)
-{
-	if (!other || strcmp(uri, OTHER_URI) != 0)
-		return open_other(uri);
-	virConnectRef(other);
-	return other;
-}
-
-int
-virDomainMigrateToURI3(virDomainPtr domain, const char *uri, virTypedParameterPtr params,
-    unsigned int n, unsigned int flags)
-{
-	_domain_ virDomainPtr there = NULL;
-	const char *xml = NULL;
-
-	assert_string_equal(uri, OTHER_URI);
-	assert_true(flags & VIR_MIGRATE_LIVE);
-	assert_true(flags & VIR_MIGRATE_UNDEFINE_SOURCE);
-	assert_int_equal(
-	    virTypedParamsGetString(params, (int)n, VIR_MIGRATE_PARAM_PERSIST_XML, &xml), 1);
-	if (outcome == STAYS_PAUSED)
-		virDomainSuspend(domain);
-	if (outcome != ARRIVES)
-		return -1;
-	there = virDomainDefineXML(other, xml);
-	assert_non_null(there);
-	assert_int_equal(virDomainCreate(there), 0);
-	assert_int_equal(virDomainDestroy(domain), 0);
-	return virDomainUndefine(domain);
-}
-
-/* No migration is under way. */
-int
-virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
-{
-	*info = (virDomainJobInfo){ .type = VIR_DOMAIN_JOB_NONE };
-	return 0;
-}
-
-/* QEMU lets go of a channel at once. */
-int
-virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags)
-{
-	return 0;
-}
-
-/* The CPUs of both hosts are alike; what is compared is kept. */
-static char *compared;
-
-int
-virConnectCompareCPU(virConnectPtr conn, const char *xml, unsigned int flags)
-{
-	str_set(&compared, xml);
-	return VIR_CPU_COMPARE_IDENTICAL;
-}
-
-int
-virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulator, const char *arch,
-    const char *machine, const char *type, const char *xml, unsigned int flags)
-{
-	str_set(&compared, xml);
-	return VIR_CPU_COMPARE_SUPERSET;
-}
-
-/* The other host has three pages of 1 GiB, and none of 2 MiB. */
-int
-virNodeGetFreePages(virConnectPtr conn, unsigned int n, unsigned int *sizes, int cell,
-    unsigned int cells, unsigned long long *counts, unsigned int flags)
-{
-	assert_ptr_equal(conn, other);
-	assert_int_equal(n, 1);
-	counts[0] = sizes[0] == 1048576 ? 3 : 0;
-	return 1;
-}
-
-static int
-setup(void **state)
-{
-	static const char node[] = "<node><cpu><nodes>1</nodes></cpu></node>";
-	_free_ char *uri = NULL;
-	struct error err = { 0 };
-
-	outcome = ARRIVES;
-	str_set(&compared, NULL);
-	if (work_host_setup(state) < 0)
-		return -1;
-	write_file(at("run/node.xml"), node, strlen(node));
-	uri = xasprintf("test://%s", at("run/node.xml"));
-	other = open_other(uri);
-	return other && mkdir(at("xml/" HOST2), 0750) == 0
-		   ? registry_save_lockid(disk_root, HOST2, 7, &err)
-		   : -1;
-}
-
-static int
-teardown(void **state)
-{
-	virConnectClose(other);
-	other = NULL;
-	str_set(&compared, NULL);
-	return work_host_teardown(state);
-}
+#include "two_hosts.h"
 
 static struct vm_migrate_request
 request_of(bool live)
@@ -137,19 +10,6 @@ request_of(bool live)
 		.target = (char *)HOST2,
 		.target_uri = (char *)OTHER_URI,
 		.data_uri = (char *)"tcp://192.0.2.2" };
-}
-
-/* Its state on the other host; -1 for no domain. */
-static int
-state_there(void)
-{
-	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(other, TEST_VM);
-	int state, reason;
-
-	if (!domain)
-		return -1;
-	assert_int_equal(virDomainGetState(domain, &state, &reason, 0), 0);
-	return state;
 }
 
 /* Puts a text into the XML before another one; both must be there. */
@@ -166,12 +26,12 @@ insert(char **xml, const char *before, const char *text)
 
 /* Starts the small VM with a text in its XML, and without the channel of the agent, which the test
  * driver cannot take out. */
-static virDomainPtr
+static void
 start_with(const struct vmdef *def, const char *before, const char *text)
 {
 	_domain_ virDomainPtr domain = NULL;
+	_domain_ virDomainPtr fresh = NULL;
 	_free_ char *xml = NULL;
-	virDomainPtr fresh;
 	char *begin, *end;
 
 	create_vm(def);
@@ -184,27 +44,27 @@ start_with(const struct vmdef *def, const char *before, const char *text)
 	fresh = virDomainDefineXML(libvirt, xml);
 	assert_non_null(fresh);
 	assert_int_equal(virDomainCreate(fresh), 0);
-	return fresh;
-}
-
-static virDomainPtr
-start(void)
-{
-	struct vmdef def = { 0 };
-	virDomainPtr domain;
-
-	small_vm(&def);
-	domain = start_with(&def, "</domain>", "");
-	model_clear(&vmdef_model, &def);
-	return domain;
 }
 
 static void
+start(void)
+{
+	struct vmdef def = { 0 };
+
+	small_vm(&def);
+	start_with(&def, "</domain>", "");
+	model_clear(&vmdef_model, &def);
+}
+
+/* Ends it, and deletes it. */
+static void
 delete_vm(void)
 {
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	struct vm_delete_request request = { env, (char *)TEST_VM, true };
 	struct vm_result result = { 0 };
 
+	assert_int_equal(virDomainDestroy(domain), 0);
 	must_run(WORK_VM_DELETE, &request, &result);
 	model_clear(&vm_result_model, &result);
 }
@@ -248,9 +108,9 @@ static void
 test_live(void **state)
 {
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = start();
 	struct vm_result result = { 0 };
 
+	start();
 	must_run(WORK_VM_MIGRATE, &request, &result);
 	assert_true(result.moved);
 	expect_moved(VIR_DOMAIN_RUNNING);
@@ -263,13 +123,12 @@ test_the_cpu_of_a_pinned_vm(void **state)
 {
 	static const char pins[] = "<cputune><vcpupin vcpu='0' cpuset='0'/></cputune>";
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = NULL;
 	struct vm_result result = { 0 };
 	struct vmdef def = { 0 };
 
 	small_vm(&def);
 	str_set(&def.cpudef.model, "EPYC");
-	domain = start_with(&def, "<os>", pins);
+	start_with(&def, "<os>", pins);
 	model_clear(&vmdef_model, &def);
 	must_run(WORK_VM_MIGRATE, &request, &result);
 	assert_ptr_equal(strstr(compared, "<cpu mode=\"custom\""), compared);
@@ -284,9 +143,9 @@ static void
 test_the_cpu_of_the_host(void **state)
 {
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = start();
 	struct vm_result result = { 0 };
 
+	start();
 	must_run(WORK_VM_MIGRATE, &request, &result);
 	assert_ptr_equal(strstr(compared, "<cpu>"), compared);
 	assert_non_null(strstr(compared, "<model>kvm64</model>"));
@@ -308,7 +167,6 @@ test_pages_of_another_size(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct vm_migrate_request request = request_of(true);
-		_domain_ virDomainPtr domain = NULL;
 		_free_ char *text = xasprintf("<memoryBacking><hugepages>%s</hugepages>"
 					      "</memoryBacking>",
 		    rows[i].page);
@@ -317,7 +175,7 @@ test_pages_of_another_size(void **state)
 
 		small_vm(&def);
 		def.memory.total = rows[i].mib;
-		domain = start_with(&def, "<vcpu", text);
+		start_with(&def, "<vcpu", text);
 		model_clear(&vmdef_model, &def);
 		if (!rows[i].refused) {
 			must_run(WORK_VM_MIGRATE, &request, &result);
@@ -327,7 +185,6 @@ test_pages_of_another_size(void **state)
 		}
 		must_fail(WORK_VM_MIGRATE, &request, 422, rows[i].refused);
 		expect_still_here(VIR_DOMAIN_RUNNING);
-		assert_int_equal(virDomainDestroy(domain), 0);
 		delete_vm();
 	}
 }
@@ -336,8 +193,8 @@ static void
 test_one_that_fails(void **state)
 {
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = start();
 
+	start();
 	outcome = FAILS;
 	must_fail(WORK_VM_MIGRATE, &request, 424, "cannot migrate VM '" TEST_VM "'");
 	assert_int_equal(last_stage(), WORK_STAGE_NONE);
@@ -351,8 +208,8 @@ static void
 test_one_that_fails_at_its_end(void **state)
 {
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = start();
 
+	start();
 	outcome = STAYS_PAUSED;
 	must_fail(WORK_VM_MIGRATE, &request, 424, "cannot migrate VM '" TEST_VM "'");
 	expect_still_here(VIR_DOMAIN_PAUSED);
@@ -445,9 +302,9 @@ static void
 test_cut_off_after_it_went(void **state)
 {
 	struct vm_migrate_request request = request_of(true);
-	_domain_ virDomainPtr domain = start();
 	struct vm_result result = { 0 };
 
+	start();
 	must_run(WORK_VM_MIGRATE, &request, &result);
 	model_clear(&vm_result_model, &result);
 	assert_int_equal(registry_move(disk_root, HOST2, HOST1, TEST_VM, &failure), 0);
@@ -461,9 +318,9 @@ static void
 test_one_that_arrives(void **state)
 {
 	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"", (char *)"" };
-	_domain_ virDomainPtr domain = start();
 	struct vm_result result = { 0 };
 
+	start();
 	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
 	must_run(WORK_VM_HEAL, &request, &result);
 	assert_true(is_registered(HOST2, TEST_VM));
@@ -480,7 +337,7 @@ test_one_that_arrives(void **state)
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, two_hosts_setup, two_hosts_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_cold),
 		TEST(test_live),

@@ -67,6 +67,24 @@ virDomainShutdownFlags(virDomainPtr domain, unsigned int flags)
 	return virDomainShutdown(domain);
 }
 
+/* Of a test that failed, and kept the driver open. */
+static inline void
+forget_domains(void)
+{
+	virDomainPtr *domains = NULL;
+	int n = virConnectListAllDomains(libvirt, &domains, 0);
+
+	for (int i = 0; i < n; i++) {
+		if (strcmp(virDomainGetName(domains[i]), "test") != 0) {
+			if (virDomainIsActive(domains[i]) == 1)
+				virDomainDestroy(domains[i]);
+			virDomainUndefine(domains[i]);
+		}
+		virDomainFree(domains[i]);
+	}
+	free(domains);
+}
+
 static inline int
 work_host_setup(void **state)
 {
@@ -84,7 +102,10 @@ work_host_setup(void **state)
 	env.uri = (char *)"test:///default";
 	env.run_dir = xstrdup(at("run"));
 	libvirt = virConnectOpen(env.uri);
-	return libvirt ? folders_mark(&env, &storage, &marked, &err) : -1;
+	if (!libvirt)
+		return -1;
+	forget_domains();
+	return folders_mark(&env, &storage, &marked, &err);
 }
 
 static inline int
