@@ -35,6 +35,10 @@ static struct client {
 	char name[SANLK_NAME_LEN + 1];
 } clients[16];
 static size_t n_clients;
+/* What the one process holds that others have made known. */
+static struct sanlk_resource *of_process[8];
+static size_t n_of_process;
+static int process;
 static bool stopped;
 static char occupied[SANLK_NAME_LEN + 1];
 static uint64_t busy_id;
@@ -57,8 +61,17 @@ fake_sanlock_stop(void)
 		util_close(&clients[i].peer);
 		clients[i].name[0] = '\0';
 	}
+	fake_sanlock_know(0);
 	joined.name[0] = '\0';
 	stopped = true;
+}
+
+void
+fake_sanlock_know(int pid)
+{
+	while (n_of_process > 0)
+		free(of_process[--n_of_process]);
+	process = pid;
 }
 
 void
@@ -76,7 +89,7 @@ fake_sanlock_occupy(const char *name, bool taken)
 unsigned int
 fake_sanlock_held(void)
 {
-	unsigned int n = 0;
+	unsigned int n = (unsigned int)n_of_process;
 
 	for (size_t i = 0; i < n_clients; i++)
 		n += clients[i].name[0] != '\0';
@@ -93,9 +106,21 @@ find_client(int sock)
 	return NULL;
 }
 
+static size_t
+find_of_process(const char *name)
+{
+	size_t i = 0;
+
+	while (i < n_of_process && strncmp(of_process[i]->name, name, SANLK_NAME_LEN) != 0)
+		i++;
+	return i;
+}
+
 static bool
 is_held(const char *name)
 {
+	if (find_of_process(name) < n_of_process)
+		return true;
 	for (size_t i = 0; i < n_clients; i++) {
 		if (strncmp(clients[i].name, name, SANLK_NAME_LEN) == 0)
 			return true;
@@ -149,27 +174,80 @@ write_leader(const char *path, uint64_t version)
 	return pwrite(fd, &leader, sizeof(leader), 0) == sizeof(leader) ? 0 : -EIO;
 }
 
-int
-sanlock_acquire(int sock, int pid, uint32_t flags, int res_count, struct sanlk_resource *res_args[],
-    struct sanlk_options *opt_in)
+void
+fake_sanlock_use(const char *path)
 {
-	struct sanlk_resource *resource = res_args[0];
-	struct client *client = find_client(sock);
+	struct leader leader;
+
+	if (read_leader(path, &leader) == 0)
+		write_leader(path, leader.version + 1);
+}
+
+/* Takes one lease, and tells in it at which version. */
+static int
+take(struct sanlk_resource *resource)
+{
+	const char *path = resource->disks[0].path;
 	struct leader leader;
 	int rv;
 
-	if (stopped || !client)
-		return -ECONNRESET;
 	if (is_held(resource->name))
 		return -EEXIST;
 	if (strncmp(resource->name, occupied, SANLK_NAME_LEN) == 0)
 		return SANLK_ACQUIRE_IDLIVE;
-	rv = read_leader(resource->disks[0].path, &leader);
-	if (rv == 0)
-		rv = write_leader(resource->disks[0].path, leader.version + 1);
-	if (rv == 0)
-		memcpy(client->name, resource->name, SANLK_NAME_LEN);
+	rv = read_leader(path, &leader);
+	resource->lver = leader.version + 1;
+	return rv == 0 ? write_leader(path, resource->lver) : rv;
+}
+
+/* For the process that libvirt has made known. */
+static int
+take_for(struct sanlk_resource *resource)
+{
+	size_t size = sizeof(*resource) + sizeof(struct sanlk_disk);
+	int rv = n_of_process == ARRAY_SIZE(of_process) ? -E2BIG : take(resource);
+
+	if (rv < 0)
+		return rv;
+	of_process[n_of_process] = malloc(size);
+	memcpy(of_process[n_of_process++], resource, size);
+	return 0;
+}
+
+int
+sanlock_acquire(int sock, int pid, uint32_t flags, int res_count, struct sanlk_resource *res_args[],
+    struct sanlk_options *opt_in)
+{
+	struct client *client = find_client(sock);
+	int rv = 0;
+
+	if (stopped || (sock >= 0 && !client))
+		return -ECONNRESET;
+	if (sock < 0 && (pid != process || pid == 0))
+		return -ESRCH;
+	for (int i = 0; i < res_count && rv == 0; i++)
+		rv = sock < 0 ? take_for(res_args[i]) : take(res_args[i]);
+	if (rv == 0 && client)
+		memcpy(client->name, res_args[0]->name, SANLK_NAME_LEN);
 	return rv;
+}
+
+static int
+release_for(int pid, int n, struct sanlk_resource *resources[])
+{
+	if (stopped)
+		return -ECONNRESET;
+	if (pid != process)
+		return -ESRCH;
+	for (int i = 0; i < n; i++) {
+		size_t found = find_of_process(resources[i]->name);
+
+		if (found == n_of_process)
+			return -ENOENT;
+		free(of_process[found]);
+		of_process[found] = of_process[--n_of_process];
+	}
+	return 0;
 }
 
 int
@@ -177,6 +255,8 @@ sanlock_release(int sock, int pid, uint32_t flags, int res_count, struct sanlk_r
 {
 	struct client *client = find_client(sock);
 
+	if (sock < 0)
+		return release_for(pid, res_count, res_args);
 	if (!client)
 		return -ECONNRESET;
 	client->name[0] = '\0';
@@ -225,11 +305,17 @@ sanlock_read_resource_owners(
 	return 0;
 }
 
-/* No process but those of sanlock_register is known. */
 int
 sanlock_inquire(int sock, int pid, uint32_t flags, int *res_count, char **res_state)
 {
-	return stopped ? -ENOENT : -ESRCH;
+	if (stopped)
+		return -ENOENT;
+	if (pid != process || pid == 0)
+		return -ESRCH;
+	*res_count = (int)n_of_process;
+	*res_state = NULL;
+	return n_of_process > 0 ? sanlock_args_to_state((int)n_of_process, of_process, res_state)
+				: 0;
 }
 
 int

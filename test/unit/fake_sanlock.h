@@ -17,6 +17,11 @@ void fake_sanlock_stop(void);
 void fake_sanlock_occupy(const char *name, bool taken);
 /* Another host is in the lockspace with this host_id; 0 for none. */
 void fake_sanlock_use_id(unsigned int host_id);
+/* Another host takes the lease of that file, and gives it back. */
+void fake_sanlock_use(const char *path);
+/* libvirt makes a process known, which can hold leases from then on; the one of before is not known
+ * any more. 0 for none. */
+void fake_sanlock_know(int pid);
 /* The number of leases that processes of this host hold. */
 unsigned int fake_sanlock_held(void);
 

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "disk/lease.h"
 #include "domain/domain_xml.h"
 #include "proto/log.h"
 #include "state/reason.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
-#include "work/vm_leases.h"
+#include "work/vm_process.h"
 
 #define AGAIN_MS 500 /* what is just being started or moved is looked at twice */
 #define NAMES	 4   /* VMs in a message */
@@ -72,7 +73,7 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 	ret->protection = NO_SANLOCK;
 	if (!answers)
 		return 0;
-	if (vm_leases_process(domain, &ret->pid, &cause) < 0) {
+	if (vm_process_find(domain, &ret->pid, &cause) < 0) {
 		ret->protection = NO_PROCESS;
 	} else if (lease_held_by(ret->pid, &set, &cause) < 0) {
 		if (!error_is(&cause, ERROR_NOT_FOUND)) {

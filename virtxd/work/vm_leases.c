@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/vm_leases.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -10,56 +9,11 @@
 #include "proto/vmdef.h"
 #include "virt/runstate.h"
 #include "work/hypervisor.h"
-
-/* Where the system's libvirtd keeps what it knows of running VMs. */
-#define PID_FILE    "/run/libvirt/qemu/%s.pid"
-#define CMDLINE_MAX (1 << 20)
+#include "work/vm_process.h"
 
 /* Until libvirt has given up its leases of a VM that it has paused. */
 #define HOLD_TRIES 20
 #define HOLD_PAUSE 50 /* ms */
-
-static int
-read_text(const char *path, struct buffer *buffer)
-{
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	int r = fd < 0 ? -1 : read_all(fd, buffer, CMDLINE_MAX);
-
-	if (r == 0)
-		buffer_add(buffer, "", 1);
-	return r;
-}
-
-/* Whether the command line, its words NUL-terminated, has the uuid in it. */
-static bool
-names_uuid(const struct buffer *cmdline, const char *uuid)
-{
-	return memmem(cmdline->data, cmdline->len, uuid, strlen(uuid)) != NULL;
-}
-
-int
-vm_leases_process(virDomainPtr domain, pid_t *ret, struct error *err)
-{
-	_free_ char *path = xasprintf(PID_FILE, virDomainGetName(domain)), *cmdline = NULL;
-	_buffer_ struct buffer text = { 0 }, words = { 0 };
-	char uuid[VIR_UUID_STRING_BUFLEN];
-	char *end;
-	long pid;
-
-	if (virDomainGetUUIDString(domain, uuid) < 0)
-		return hypervisor_error(err, 424, "cannot read a VM's uuid");
-	if (read_text(path, &text) < 0)
-		return error_set(err, 404, "there is no '%s' to read", path);
-	pid = strtol(text.data, &end, 10);
-	cmdline = xasprintf("/proc/%ld/cmdline", pid);
-	/* Its number may have become another's. */
-	if (end == text.data || pid <= 0 || read_text(cmdline, &words) < 0 ||
-	    !names_uuid(&words, uuid))
-		return error_set(
-		    err, 404, "process %ld of '%s' is not the QEMU of VM '%s'", pid, path, uuid);
-	*ret = (pid_t)pid;
-	return 0;
-}
 
 /* The name of the lease of disk number i of the VM's managed disks; false past the last. */
 static bool
@@ -112,7 +66,7 @@ vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct
 	*ret = false;
 	if (!has_leases(env, info))
 		return 0;
-	if (vm_leases_process(domain, &pid, &cause) < 0 || lease_held_by(pid, &set, &cause) < 0) {
+	if (vm_process_find(domain, &pid, &cause) < 0 || lease_held_by(pid, &set, &cause) < 0) {
 		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
@@ -233,7 +187,7 @@ find_running(virDomainPtr domain, struct lease_set *ret, struct error *err)
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_leases_process(domain, &pid, &cause) < 0 || lease_held_by(pid, ret, &cause) < 0) {
+	if (vm_process_find(domain, &pid, &cause) < 0 || lease_held_by(pid, ret, &cause) < 0) {
 		if (error_is(&cause, ERROR_NOT_FOUND))
 			return 0;
 		*err = cause;
@@ -274,7 +228,7 @@ vm_leases_before_pause(virDomainPtr domain, struct vm_leases *ret, struct error 
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_leases_record(domain, err) == 0 && vm_leases_process(domain, &ret->pid, err) == 0 &&
+	if (vm_leases_record(domain, err) == 0 && vm_process_find(domain, &ret->pid, err) == 0 &&
 	    lease_held_by(ret->pid, &ret->set, err) == 0)
 		return 0;
 	ret->pid = 0;
@@ -411,7 +365,7 @@ vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct d
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_leases_process(domain, &ret->pid, &cause) < 0 ||
+	if (vm_process_find(domain, &ret->pid, &cause) < 0 ||
 	    lease_held_by(ret->pid, &ret->set, &cause) < 0) {
 		ret->pid = 0;
 		if (!error_is(&cause, ERROR_NOT_FOUND)) {

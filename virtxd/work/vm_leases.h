@@ -17,8 +17,6 @@
 #include "domain/domain_xml.h"
 #include "work/requests.h"
 
-/* The process id of the VM's QEMU on this host; 404 when that is not known. */
-int vm_leases_process(virDomainPtr domain, pid_t *ret, struct error *err);
 /* Whether the VM's process holds the lease of each managed disk; false where it has none. */
 int vm_leases_are_held(const struct work_env *env, virDomainPtr domain,
     const struct domain_info *info, bool *ret, struct error *err);
