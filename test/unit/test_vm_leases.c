@@ -9,6 +9,7 @@
 #define QEMU 4711
 
 static bool has_process;
+static bool refuses; /* libvirt, to resume a VM */
 
 /* Takes the place of the real one, which looks into libvirt's own files. */
 int
@@ -62,7 +63,7 @@ virDomainResume(virDomainPtr domain)
 {
 	const struct lease_set set = small_set();
 
-	if (lease_acquire_for(disk_root, QEMU, &set, &failure) < 0)
+	if (refuses || lease_acquire_for(disk_root, QEMU, &set, &failure) < 0)
 		return -1;
 	return call_next("virDomainResume", domain);
 }
@@ -77,6 +78,7 @@ run_vm(void)
 	create_small_vm();
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	has_process = true;
+	refuses = false;
 	fake_sanlock_know(QEMU);
 	assert_int_equal(lease_acquire_for(disk_root, QEMU, &set, &failure), 0);
 	assert_int_equal(virDomainCreate(domain), 0);
@@ -184,6 +186,37 @@ test_another_has_used_the_disk(void **state)
 	expect_stays_paused(409, "os.qcow2' was taken by another");
 }
 
+/* The process has the lease again, after another had it: that is no record of what its disk is. */
+static void
+test_a_lease_that_it_takes_again(void **state)
+{
+	const struct lease_set set = small_set();
+
+	run_vm();
+	heal();
+	suspend();
+	use_elsewhere();
+	assert_int_equal(lease_acquire_for(disk_root, QEMU, &set, &failure), 0);
+	heal();
+	expect_stays_paused(409, "was taken by another");
+}
+
+/* Each try takes the lease anew, and nobody else has it in between. */
+static void
+test_a_resume_that_fails_is_tried_again(void **state)
+{
+	run_vm();
+	power(WORK_VM_PAUSE, "");
+	refuses = true;
+	for (int i = 0; i < 3; i++) {
+		expect_stays_paused(424, "cannot resume VM");
+		assert_true(holds());
+	}
+	refuses = false;
+	power(WORK_VM_RESUME, "");
+	assert_true(holds());
+}
+
 static void
 test_nothing_is_recorded(void **state)
 {
@@ -226,12 +259,19 @@ test_another_takes_it_when_it_is_paused(void **state)
 static void
 test_they_prove_whose_it_is(void **state)
 {
+	const struct lease_set set = small_set();
+
 	run_vm();
 	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
 	has_process = false;
 	heal();
 	assert_true(is_registered(HOST2, TEST_VM));
+	/* It holds nothing. */
 	has_process = true;
+	fake_sanlock_know(QEMU);
+	heal();
+	assert_true(is_registered(HOST2, TEST_VM));
+	assert_int_equal(lease_acquire_for(disk_root, QEMU, &set, &failure), 0);
 	heal();
 	assert_true(is_registered(HOST1, TEST_VM));
 	assert_false(is_registered(HOST2, TEST_VM));
@@ -299,6 +339,8 @@ main(void)
 		WORK_TEST(test_it_is_paused_again_and_again),
 		WORK_TEST(test_somebody_else_has_paused_it),
 		WORK_TEST(test_another_has_used_the_disk),
+		WORK_TEST(test_a_lease_that_it_takes_again),
+		WORK_TEST(test_a_resume_that_fails_is_tried_again),
 		WORK_TEST(test_nothing_is_recorded),
 		WORK_TEST(test_a_record_is_not_made_of_a_vm_that_stands_still),
 		WORK_TEST(test_sanlock_does_not_know_the_process),
