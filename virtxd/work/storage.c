@@ -12,6 +12,7 @@
 #include "disk/lun_name.h"
 #include "proto/vmdef.h"
 #include "work/disk_claims.h"
+#include "work/disk_kind.h"
 #include "work/work.h"
 
 #define FULL_BYTES (1 << 20)
@@ -57,31 +58,11 @@ storage_inspect(const struct work_env *env, const struct disk *disk, struct disk
     struct error *err)
 {
 	struct image_info info = { 0 };
-	int r;
 
-	if (disk->device == DISK_DEVICE_LUN)
-		r = lun_inspect(disk, &info, err);
-	else
-		r = image_inspect(env->root, disk, &info, err);
-	if (r == 0)
-		fill_report(&info, report);
-	return r;
-}
-
-/*
- * A file of several names could be taken once by each of them, as their leases differ. One that was
- * made for the VM has its staged name, too; one that is only read may be shared.
- */
-static int
-check_names(const struct disk *disk, const struct image_info *info, struct error *err)
-{
-	if (info->names < 2 || disk->prov != DISK_PROV_MODE_NONE ||
-	    disk->device == DISK_DEVICE_CDROM)
-		return 0;
-	return error_set(err, 422,
-	    "cannot use image '%s': it has %llu names (hard links), by each of which a VM could "
-	    "write to it; remove the others (find -samefile shows them), or copy the image",
-	    disk->path, (unsigned long long)info->names);
+	if (disk_kind_of(disk)->inspect(env->root, disk, &info, err) < 0)
+		return -1;
+	fill_report(&info, report);
+	return 0;
 }
 
 /* The same for a disk that the VM gets now: somebody else may have made it. */
@@ -90,13 +71,8 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
     struct error *err)
 {
 	struct image_info info = { 0 };
-	int r;
 
-	if (disk->device == DISK_DEVICE_LUN)
-		r = lun_inspect(disk, &info, err);
-	else
-		r = image_check(env->root, disk, &info, err);
-	if (r < 0 || check_names(disk, &info, err) < 0)
+	if (disk_kind_of(disk)->take(env->root, disk, &info, err) < 0)
 		return -1;
 	if (info.size >> 20 > INT32_MAX)
 		return error_set(err, 422, "its size of %lld MiB is more than %d",
@@ -105,30 +81,11 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
 	return 0;
 }
 
-/* A LUN is taken whole, whatever is asked for; less than that it must not be. */
-static int
-check_lun_size(const struct disk *disk, struct error *err)
-{
-	struct image_info info = { 0 };
-
-	if (disk->prov == DISK_PROV_MODE_NONE)
-		return 0;
-	if (lun_inspect(disk, &info, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
-	if ((int64_t)disk->size << 20 <= info.size)
-		return 0;
-	return error_set(err, 422, "disk '%s': the LUN has %lld MiB, and %d are asked for",
-	    disk->path, (long long)(info.size >> 20), disk->size);
-}
-
 int
 storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
 {
-	char name[LEASE_NAME_SIZE];
-
-	if (disk->device == DISK_DEVICE_LUN &&
-	    (lun_check_path(LUN_HOST, disk, name, err) < 0 || check_lun_size(disk, err) < 0))
+	if (disk_kind_of(disk)->check(disk, err) < 0)
 		return -1;
 	return disk_claims_check_new(env, uuid, disk, err);
 }
@@ -189,9 +146,7 @@ provision(const struct work_env *env, const char *uuid, const struct disk *disk,
 {
 	if (disk->prov == DISK_PROV_MODE_NONE)
 		return 0;
-	if (disk->device == DISK_DEVICE_LUN)
-		return lun_wipe(disk, tell_progress, NULL, err);
-	return image_create(env->root, uuid, disk, tell_progress, NULL, err);
+	return disk_kind_of(disk)->make(env->root, uuid, disk, tell_progress, err);
 }
 
 int
@@ -230,9 +185,7 @@ int
 storage_commit(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
 {
-	if (!is_managed(disk) || disk->device == DISK_DEVICE_LUN)
-		return 0;
-	return image_commit(env->root, uuid, disk, err);
+	return is_managed(disk) ? disk_kind_of(disk)->commit(env->root, uuid, disk, err) : 0;
 }
 
 /* 1: the resource is this VM's, 0: it is not there or another's, -1: cannot tell. */
@@ -254,9 +207,7 @@ int
 storage_find_adopted(const struct work_env *env, const char *uuid, const struct disk *disk,
     bool *ret, struct error *err)
 {
-	struct error ignored = { 0 };
 	char name[LEASE_NAME_SIZE];
-	struct stat st;
 	int ours;
 
 	*ret = false;
@@ -268,9 +219,7 @@ storage_find_adopted(const struct work_env *env, const char *uuid, const struct 
 	if (ours < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	*ret = ours == 1;
-	if (disk->device != DISK_DEVICE_LUN &&
-	    image_stat(env->root, disk->path, &st, &ignored) == 0 &&
-	    image_commit(env->root, uuid, disk, err) < 0)
+	if (disk_kind_of(disk)->disown(env->root, uuid, disk, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	return 0;
 }
@@ -293,7 +242,7 @@ storage_undo(const struct work_env *env, const char *uuid, const struct disk *di
 	if (ours) {
 		if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
-		if (disk->device != DISK_DEVICE_LUN && image_undo(env->root, uuid, disk, err) < 0)
+		if (disk_kind_of(disk)->undo(env->root, uuid, disk, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
 		if (!adopted && lease_delete(env->root, &lease, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
@@ -303,24 +252,7 @@ storage_undo(const struct work_env *env, const char *uuid, const struct disk *di
 	return 0;
 }
 
-/* What stays of a disk whose lease is gone: nobody can prove whose it is by now. */
-static char *
-left_without_lease(const struct work_env *env, const struct disk *disk, const char *why)
-{
-	struct error ignored = { 0 };
-	struct stat st;
-
-	if (disk->device == DISK_DEVICE_LUN)
-		return xasprintf("lun '%s' is not wiped: %s", disk->path, why);
-	if (image_stat(env->root, disk->path, &st, &ignored) < 0)
-		return NULL;
-	/* A repair looks for images by their names. */
-	return xasprintf("image '%s' is left: %s%s", disk->path, why,
-	    vmdef_disk_format(disk->path) == DISK_FORMAT_INVALID ? ""
-								 : "; 'virtx repair' shows it");
-}
-
-/* A disk whose lease is missing or damaged. */
+/* A disk whose lease is missing or damaged: nobody can prove whose it is by now. */
 static int
 drop_leaseless(const struct work_env *env, const char *uuid, const struct disk *disk,
     const char *name, bool deletestorage, const char *why, char **left, struct error *err)
@@ -329,7 +261,7 @@ drop_leaseless(const struct work_env *env, const char *uuid, const struct disk *
 	    lease_undo(env->root, name, uuid, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (deletestorage && left)
-		*left = left_without_lease(env, disk, why);
+		*left = disk_kind_of(disk)->leave(env->root, disk, why);
 	return 0;
 }
 
@@ -343,46 +275,6 @@ drop_rest(const struct work_env *env, const char *uuid, const struct disk *disk,
 		return error_wrap(err, "disk '%s'", disk->path);
 	if (left)
 		*left = xasprintf("disk '%s' belongs to VM '%s', and is left", disk->path, owner);
-	return 0;
-}
-
-/* Where there is none, its folder may be a storage of its own that is not mounted now. */
-static int
-delete_image(const struct work_env *env, const struct disk *disk, char **left, struct error *err)
-{
-	struct error cause = { 0 };
-	struct stat st;
-	bool absent;
-
-	if (image_check_unused(env->root, disk, err) < 0)
-		return -1;
-	absent =
-	    image_stat(env->root, disk->path, &st, &cause) < 0 && error_is(&cause, ERROR_NOT_FOUND);
-	if (image_delete(env->root, disk, err) < 0)
-		return -1;
-	if (absent && left)
-		*left = xasprintf("there was no image '%s' to delete: one on a storage that is "
-				  "not mounted is left there",
-		    disk->path);
-	return 0;
-}
-
-/* What is not there, and what cannot be told to be the VM's, is left as it is: the VM goes all the
- * same. */
-static int
-empty_lun(const struct disk *disk, char **left, struct error *err)
-{
-	struct error why = { 0 };
-	char name[LEASE_NAME_SIZE];
-
-	if (lun_check_path(LUN_HOST, disk, name, &why) == 0)
-		return lun_wipe(disk, tell_progress, NULL, err);
-	if (!error_is(&why, ERROR_NOT_FOUND) && !error_is(&why, ERROR_REFUSED)) {
-		*err = why;
-		return -1;
-	}
-	if (left)
-		*left = xasprintf("lun '%s' is not wiped: %s", disk->path, why.detail);
 	return 0;
 }
 
@@ -410,10 +302,8 @@ storage_drop(const struct work_env *env, const char *uuid, const struct disk *di
 		return drop_rest(env, uuid, disk, name, owner, left, err);
 	if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
-	if (deletestorage && disk->device == DISK_DEVICE_LUN)
-		r = empty_lun(disk, left, err);
-	else if (deletestorage)
-		r = delete_image(env, disk, left, err);
+	if (deletestorage)
+		r = disk_kind_of(disk)->drop(env->root, disk, tell_progress, left, err);
 	if (r < 0 || lease_delete(env->root, &lease, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
 	return 0;

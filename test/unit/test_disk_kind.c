@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A LUN in the place of an image: no test has one, so that what asks the device has a stand-in. */
+#include "work_host.h"
+
+#include "disk/image.h"
+#include "disk/lun_name.h"
+
+#define LUN "/dev/disk/by-id/scsi-36001405d594360001"
+
+static int64_t lun_mib;
+static int lun_status; /* of who asks whose it is; 0: it is what its path says */
+static int wiped;
+
+int __wrap_lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
+int __wrap_lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
+    struct error *err);
+int __wrap_lun_check_path(
+    const char *host, const struct disk *disk, char lease[LEASE_NAME_SIZE], struct error *err);
+
+int
+__wrap_lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err)
+{
+	*ret = (struct image_info){ .size = lun_mib << 20, .prov = DISK_PROV_MODE_THICK };
+	return 0;
+}
+
+int
+__wrap_lun_wipe(
+    const struct disk *disk, void (*progress)(int percent, void *arg), void *arg, struct error *err)
+{
+	assert_string_equal(disk->path, LUN);
+	progress(100, arg);
+	wiped++;
+	return 0;
+}
+
+int
+__wrap_lun_check_path(
+    const char *host, const struct disk *disk, char lease[LEASE_NAME_SIZE], struct error *err)
+{
+	if (lun_status)
+		return error_set(err, lun_status, "it is another one");
+	return disk_resource_name(disk, disk_root, lease, err);
+}
+
+static int
+setup(void **state)
+{
+	lun_mib = 16;
+	lun_status = 0;
+	wiped = 0;
+	return work_host_setup(state);
+}
+
+/* Fills a zero Vmdef: the small VM with a managed LUN beside its osdisk. */
+static void
+vm_with_lun(struct vmdef *def)
+{
+	struct disk *disk;
+
+	small_vm(def);
+	disk = model_append(&def->disks, &def->n_disks);
+	*disk = (struct disk){ .path = xstrdup(LUN),
+		.device = DISK_DEVICE_LUN,
+		.bus = DISK_BUS_VIRTIO_SCSI,
+		.man = DISK_MAN_MODE_MANAGED,
+		.prov = DISK_PROV_MODE_THIN,
+		.size = 8 };
+}
+
+static void
+create(void)
+{
+	struct vmdef def = { 0 };
+
+	vm_with_lun(&def);
+	create_vm(&def);
+	model_clear(&vmdef_model, &def);
+}
+
+/* Who owns the LUN's lease. */
+static const char *
+lun_owner(void)
+{
+	const struct disk disk = { .path = (char *)LUN, .device = DISK_DEVICE_LUN };
+	static char owner[37];
+	char lease[LEASE_NAME_SIZE];
+
+	assert_int_equal(disk_resource_name(&disk, disk_root, lease, &failure), 0);
+	return lease_owner(disk_root, lease, owner, &failure) == 0 ? owner : NULL;
+}
+
+/* Deletes the VM with its storage; the warning must have these words, or there must be none. */
+static void
+delete_vm(const char *words)
+{
+	struct vm_delete_request request = { env, (char *)TEST_VM, true };
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_DELETE, &request, &result);
+	if (*words ? !strstr(result.warning, words) : !str_empty(result.warning))
+		fail_msg("the warning is '%s'", str_or_empty(result.warning));
+	assert_null(lun_owner());
+	assert_false(exists("ds/os.qcow2"));
+	model_clear(&vm_result_model, &result);
+}
+
+static void
+test_it_is_wiped_before_and_after(void **state)
+{
+	_domain_info_ struct domain_info info = { 0 };
+
+	create();
+	assert_int_equal(wiped, 1);
+	assert_string_equal(lun_owner(), TEST_VM);
+	read_domain(TEST_VM, &info);
+	assert_int_equal(info.def.disks[0].device, DISK_DEVICE_LUN);
+	delete_vm("");
+	assert_int_equal(wiped, 2);
+}
+
+/* The host has another LUN at that path by now. */
+static void
+test_one_of_another_is_left(void **state)
+{
+	create();
+	lun_status = 422;
+	delete_vm("lun '" LUN "' is not wiped: it is another one");
+	assert_int_equal(wiped, 1);
+}
+
+/* Whether it is the VM's cannot be told now: nothing of it goes, and it is tried again. */
+static void
+test_one_that_does_not_answer(void **state)
+{
+	struct vm_delete_request request = { env, (char *)TEST_VM, true };
+	struct vm_heal_request heal = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_result result = { 0 };
+
+	create();
+	lun_status = 507;
+	must_run(WORK_VM_DELETE, &request, &result);
+	assert_non_null(strstr(result.warning, "it is tried again"));
+	assert_string_equal(lun_owner(), TEST_VM);
+	assert_true(has_journal(TEST_VM));
+	model_clear(&vm_result_model, &result);
+	lun_status = 0;
+	must_run(WORK_VM_HEAL, &heal, &result);
+	assert_null(lun_owner());
+	assert_int_equal(wiped, 2);
+	model_clear(&vm_result_model, &result);
+}
+
+/* Its lease is lost, and nobody can prove whose it is. */
+static void
+test_one_without_a_lease_is_left(void **state)
+{
+	const struct disk disk = { .path = (char *)LUN, .device = DISK_DEVICE_LUN };
+	char lease[LEASE_NAME_SIZE], below[LEASE_NAME_SIZE + 8];
+
+	create();
+	assert_int_equal(disk_resource_name(&disk, disk_root, lease, &failure), 0);
+	snprintf(below, sizeof(below), "lock/%s", lease);
+	assert_int_equal(rename(at(below), at("lease-away")), 0);
+	delete_vm("lun '" LUN "' is not wiped: its lease '");
+	assert_int_equal(wiped, 1);
+}
+
+static void
+test_what_is_refused(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM };
+
+	vm_with_lun(&request.def);
+	lun_mib = 7;
+	must_fail(WORK_VM_CREATE, &request, 422, "the LUN has 7 MiB, and 8 are asked for");
+	lun_mib = 8;
+	lun_status = 422;
+	must_fail(WORK_VM_CREATE, &request, 422, "it is another one");
+	assert_int_equal(wiped, 0);
+	assert_false(exists("ds/os.qcow2"));
+	assert_null(lun_owner());
+	model_clear(&vmdef_model, &request.def);
+}
+
+/* What was on it is gone by then, and the LUN itself is nobody's to delete. */
+static void
+test_a_create_that_fails_lets_go_of_it(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM };
+
+	vm_with_lun(&request.def);
+	add_disk(&request.def, "missing.raw", DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_CREATE, &request, 404, "missing.raw");
+	assert_int_equal(last_stage(), WORK_STAGE_NONE);
+	assert_null(lun_owner());
+	assert_int_equal(wiped, 1);
+	model_clear(&vmdef_model, &request.def);
+}
+
+/* By each of its names it would have a lease of its own. */
+static void
+test_an_image_of_two_names(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM };
+	_free_ char *data = xcalloc(1, 1 << 20);
+
+	write_file(at("ds/one.raw"), data, 1 << 20);
+	assert_int_equal(link(at("ds/one.raw"), at("ds/two.raw")), 0);
+	small_vm(&request.def);
+	add_disk(&request.def, "one.raw", DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_CREATE, &request, 422, "it has 2 names (hard links)");
+	assert_true(exists("ds/one.raw"));
+	assert_null(lease_of("one.raw"));
+	model_clear(&vmdef_model, &request.def);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, work_host_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_it_is_wiped_before_and_after),
+		TEST(test_one_of_another_is_left),
+		TEST(test_one_that_does_not_answer),
+		TEST(test_one_without_a_lease_is_left),
+		TEST(test_what_is_refused),
+		TEST(test_a_create_that_fails_lets_go_of_it),
+		TEST(test_an_image_of_two_names),
+	};
+
+	return cmocka_run_group_tests_name("disk_kind", tests, NULL, NULL);
+}
