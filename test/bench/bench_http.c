@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "http/server.h"
+#include "loop/base.h"
 #include "proto/model.h"
 
 #define PATH	    "/vms/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/runstate"
@@ -74,7 +75,7 @@ static void __attribute__((noreturn)) serve(struct event_base *base, int fd, uin
 static void
 serve_ours(int fd, const struct buffer *reply)
 {
-	struct event_base *base = event_base_new();
+	struct event_base *base = base_new();
 	struct http_server *server;
 	struct config config;
 	struct error err;
@@ -104,7 +105,7 @@ handle_bare(struct evhttp_request *req, void *arg)
 static void
 serve_bare(int fd, const struct buffer *reply)
 {
-	struct event_base *base = event_base_new();
+	struct event_base *base = base_new();
 	struct evhttp *http = evhttp_new(base);
 	struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, "127.0.0.1", 0);
 	struct sockaddr_in in;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop/base.h"
 #include "proto/json.h"
 #include "proto/model.h"
 
@@ -102,7 +103,7 @@ fixture_setup(void **state)
 	struct fixture *f = xcalloc(1, sizeof(*f));
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	f->base = event_base_new();
+	f->base = base_new();
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
 	f->config.request_timeout = 1;

@@ -2,6 +2,7 @@
 /* What the server does not put up with: too much, too slowly, too many at once. */
 #include "http_fixture.h"
 
+#include <dirent.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -47,6 +48,51 @@ test_body_limit(void **state)
 	refused(f, "POST /vms HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "", true);
 	refused(f, "POST /vms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 413,
 	    "malformed", true);
+}
+
+static unsigned int
+count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* A socket is kept for what its client still sends, until that ends it; then the next one, which
+ * gets its number, is served. */
+static void
+test_drained(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int before = count_descriptors();
+	struct client c;
+
+	for (int i = 0; i < 3; i++) {
+		client_open(&c, f);
+		client_send(
+		    &c, "POST /vms HTTP/1.1\r\n" JSON "Content-Length: 2000000\r\n\r\nxxxxxxxx");
+		expect_problem(&c, 413, "too large");
+		assert_true(client_wait_closed(&c, 2000));
+		assert_int_equal(count_connections(f), 0);
+		assert_int_equal(count_descriptors(), before + 2);
+		for (int k = 0; k < 20; k++) {
+			client_send(&c, "more of the body");
+			run_for(f, 5);
+		}
+		client_close(&c);
+		run_for(f, 50);
+		assert_int_equal(count_descriptors(), before);
+		client_open(&c, f);
+		client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+		expect(&c, 202);
+		client_close(&c);
+		run_for(f, 50);
+	}
 }
 
 static void
@@ -396,6 +442,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_body_limit),
+		TEST(test_drained),
 		TEST(test_header_limit),
 		TEST(test_slow_client),
 		TEST(test_idle_client),

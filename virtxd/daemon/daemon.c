@@ -21,6 +21,7 @@
 #include "http/ask.h"
 #include "http/forward.h"
 #include "http/server.h"
+#include "loop/base.h"
 #include "ops/context.h"
 #include "ops/host_maintenance.h"
 #include "proto/log.h"
@@ -400,7 +401,7 @@ start(struct daemon *daemon, struct error *err)
 	};
 
 	event_set_log_callback(on_libevent_log);
-	daemon->base = event_base_new();
+	daemon->base = base_new();
 	if (!daemon->base)
 		return error_set(err, 500, "libevent has no event base");
 	signal(SIGPIPE, SIG_IGN);

@@ -120,6 +120,16 @@ connection_free(struct connection *c)
 	free(c);
 }
 
+/* Takes the socket from evhttp, which is about to close it. */
+static void
+keep_socket(struct connection *c)
+{
+	int fd = bufferevent_getfd(c->bev);
+
+	bufferevent_setfd(c->bev, -1);
+	drain_start(c->owner->drains, fd);
+}
+
 /* evhttp closes the connection, for whatever reason. */
 static void
 on_close(struct evhttp_connection *evcon, void *arg)
@@ -128,6 +138,8 @@ on_close(struct evhttp_connection *evcon, void *arg)
 	void (*gone)(void *) = c->gone;
 	void *gone_arg = c->gone_arg;
 
+	if (c->drains)
+		keep_socket(c);
 	connection_free(c);
 	if (gone)
 		gone(gone_arg);
@@ -382,5 +394,5 @@ connection_unsent(const struct connection *c)
 void
 connection_drain(struct connection *c)
 {
-	drain_start(c->owner->drains, bufferevent_getfd(c->bev));
+	c->drains = true;
 }

@@ -42,6 +42,7 @@ struct connection {
 	struct evbuffer_cb_entry *output_cb;
 	struct share *share; /* NULL while fresh, and where there was no room for it */
 	bool watched;	     /* connection_watch has lowered how much is read ahead */
+	bool drains;	     /* its client may still be sending when it is closed */
 	bool error_page;     /* evhttp has put its own error page into the output */
 	int64_t since;	     /* ms, of the state */
 	int64_t deadline;

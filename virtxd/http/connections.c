@@ -91,8 +91,8 @@ static struct bufferevent *
 on_accept(struct event_base *base, void *arg)
 {
 	struct connections *connections = arg;
-	/* Without BEV_OPT_CLOSE_ON_FREE: evhttp closes the socket itself then. */
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	/* The socket is the bufferevent's, so that it can be taken out before evhttp closes it. */
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!bev)
 		abort();

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "proto/util.h"
 
@@ -84,18 +84,16 @@ drain_start(struct drains *drains, int fd)
 {
 	static const struct timeval quiet = { .tv_sec = QUIET_MAX };
 	struct drain *l;
-	int copy;
 
-	if (drains->n >= DRAINS_MAX)
+	if (drains->n >= DRAINS_MAX || shutdown(fd, SHUT_WR) < 0) {
+		close(fd);
 		return;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (copy < 0)
-		return;
+	}
 	l = xcalloc(1, sizeof(*l));
 	l->owner = drains;
-	l->fd = copy;
+	l->fd = fd;
 	l->end = monotonic_ms() + TOTAL_MAX;
-	l->event = event_new(drains->base, copy, EV_READ | EV_PERSIST, on_event, l);
+	l->event = event_new(drains->base, fd, EV_READ | EV_PERSIST, on_event, l);
 	if (!l->event || event_add(l->event, &quiet) < 0)
 		abort();
 	TAILQ_INSERT_TAIL(&drains->list, l, entry);

@@ -13,8 +13,8 @@ struct drains;
 struct drains *drains_new(struct event_base *base);
 /* Closes them all. */
 void drains_free(struct drains *drains);
-/* Keeps the socket open (by a descriptor of its own: fd stays the caller's) until the client ends
- * it, or for some seconds. Best effort: nothing is kept where there are too many already. */
+/* Ends the sending side of the socket fd, which is given away, and keeps it open until the client
+ * ends the other one, or for some seconds. Best effort: it is closed where there are too many. */
 void drain_start(struct drains *drains, int fd);
 
 #endif
