@@ -3,6 +3,7 @@
 #include "http_fixture.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 static void
 test_get(void **state)
@@ -169,6 +170,28 @@ test_big_reply(void **state)
 	client_close(&c);
 }
 
+/* What fits into the socket leaves in the turn of the loop that read the request. */
+static void
+test_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+	char text[1024];
+
+	client_connect(&c, f);
+	run_for(f, 50);
+	for (int i = 0; i < 3; i++) {
+		ssize_t n;
+
+		client_send(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+		event_base_loop(f->base, EVLOOP_ONCE);
+		n = recv(c.fd, text, sizeof(text), MSG_DONTWAIT);
+		assert_true(n > 13);
+		assert_memory_equal(text, "HTTP/1.1 202 ", 13);
+	}
+	client_close(&c);
+}
+
 static void
 test_late_reply(void **state)
 {
@@ -199,6 +222,7 @@ main(void)
 		TEST(test_empty_replies),
 		TEST(test_stream),
 		TEST(test_big_reply),
+		TEST(test_at_once),
 		TEST(test_late_reply),
 	};
 

@@ -18,6 +18,7 @@
 
 #define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
 #define REPLY_BYTES_MIN 16384	    /* a second that a client must take of its reply */
+#define WRITE_MAX	(256 * 1024) /* of a reply in one turn of the loop, once the socket was full */
 
 static void
 set_state(struct connection *c, enum state state)
@@ -89,6 +90,7 @@ connection_new(struct connections *owner, struct bufferevent *bev)
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
 	bufferevent_incref(bev);
 	bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
+	bufferevent_set_max_single_write(bev, WRITE_MAX);
 	c->input_cb = evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
 	c->output_cb = evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
 	if (!c->input_cb || !c->output_cb)
@@ -364,6 +366,23 @@ connection_replied(struct connection *c, struct evhttp_request *req)
 	start_reply(c, len);
 	c->gone = NULL;
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
+}
+
+void
+connection_send(struct connection *c)
+{
+	struct evbuffer *output = bufferevent_get_output(c->bev);
+
+	/* The front is frozen, but for the bufferevent's own writing. */
+	evbuffer_unfreeze(output, 1);
+	(void)evbuffer_write(output, bufferevent_getfd(c->bev));
+	evbuffer_freeze(output, 1);
+	/* The loop sends what is left, or finds out why nothing left. */
+	if (evbuffer_get_length(output) > 0)
+		return;
+	bufferevent_disable(c->bev, EV_WRITE);
+	/* evhttp goes on to the next request, but not inside the callback for this one. */
+	bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 void

@@ -243,6 +243,7 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 		add_body(evhttp_request_get_output_buffer(ex->http), body, len);
 	connection_replied(ex->connection, ex->http);
 	evhttp_send_reply(ex->http, status, error_title(status), NULL);
+	connection_send(ex->connection);
 	exchange_free(ex);
 }
 
