@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Models to JSON and back, on yajl's streaming interfaces: only json.c and json_write.c
- * use yajl. */
+/* Models to JSON and back. What comes from outside is read by yajl's streaming parser, which json.c
+ * alone uses. */
 #ifndef PROTO_JSON_H
 #define PROTO_JSON_H
 
@@ -20,6 +20,8 @@ char *json_encode_pretty(const struct model *m, const void *obj, size_t *len);
 struct json_list *json_list_new(const struct model *m, const void *obj);
 bool json_list_step(struct json_list *list, size_t n);
 char *json_list_end(struct json_list *list, size_t *len);
+/* Adds what json_encode gives to the end of out. */
+void json_append(struct buffer *out, const struct model *m, const void *obj);
 /* A text as a JSON string with its quotes; the caller frees. */
 char *json_quote(const char *text);
 

@@ -1,42 +1,100 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The writing half of json.h. */
+/* The writing half of json.h. Lists are written all the time, so that nothing here is formatted by
+ * printf, and no text is copied twice. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
 
 #include "proto/json.h"
 #include "proto/utf8.h"
 
-static void
-gen_text(yajl_gen g, const char *text)
+#define DIGITS_MAX 20 /* of an int64_t with its sign */
+
+struct writer {
+	struct buffer *out;
+	bool pretty;
+	unsigned int depth;
+};
+
+/* What has to be escaped, or may be no UTF-8. */
+static bool
+is_plain(unsigned char c)
 {
-	_buffer_ struct buffer clean = { 0 };
+	return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+}
+
+static void
+write_escaped(struct buffer *out, char c)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	static const char short_of[] =
+	    "\"\"\\\\b\bf\fn\nr\rt\t"; /* each letter with its character */
+	char text[6] = { '\\', 'u', '0', '0', hex[(unsigned char)c >> 4], hex[c & 15] };
+
+	for (size_t i = 0; i < sizeof(short_of) - 1; i += 2) {
+		if (short_of[i + 1] == c) {
+			text[1] = short_of[i];
+			buffer_add(out, text, 2);
+			return;
+		}
+	}
+	buffer_add(out, text, sizeof(text));
+}
+
+/* The first character of len bytes, which is not plain; returns how many it has. */
+static size_t
+write_odd(struct buffer *out, const char *text, size_t len)
+{
+	size_t n = utf8_char(text, len, NULL);
+
+	if (n == 0)
+		buffer_add(out, "\xef\xbf\xbd", 3);
+	else if (n == 1)
+		write_escaped(out, *text);
+	else
+		buffer_add(out, text, n);
+	return n ? n : 1;
+}
+
+static void
+write_text(struct buffer *out, const char *text)
+{
 	size_t len = strlen(text);
 
-	if (!utf8_valid(text, len)) {
-		while (len > 0) {
-			size_t n = utf8_valid_length(text, len);
+	buffer_add(out, "\"", 1);
+	while (len > 0) {
+		size_t n = 0;
 
-			buffer_add(&clean, text, n);
-			text += n;
-			len -= n;
-			if (len > 0) {
-				buffer_add(&clean, "\xef\xbf\xbd", 3);
-				text++;
-				len--;
-			}
-		}
-		text = clean.data;
-		len = clean.len;
+		while (n < len && is_plain((unsigned char)text[n]))
+			n++;
+		buffer_add(out, text, n);
+		if (n < len)
+			n += write_odd(out, text + n, len - n);
+		text += n;
+		len -= n;
 	}
-	yajl_gen_string(g, (const unsigned char *)text, len);
+	buffer_add(out, "\"", 1);
+}
+
+static void
+write_integer(struct buffer *out, int64_t value)
+{
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char digits[DIGITS_MAX], *p = digits + sizeof(digits);
+
+	do {
+		*--p = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	if (value < 0)
+		*--p = '-';
+	buffer_add(out, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 /* The shortest text that reads back as the same float32; JSON has no words for the others. */
 static void
-gen_float(yajl_gen g, float value)
+write_float(struct buffer *out, float value)
 {
 	char text[32] = "0";
 
@@ -45,105 +103,140 @@ gen_float(yajl_gen g, float value)
 		if (strtof(text, NULL) == value)
 			break;
 	}
-	yajl_gen_number(g, text, strlen(text));
+	buffer_add(out, text, strlen(text));
+}
+
+/* Begins a line, where it is for people. */
+static void
+write_line(const struct writer *w)
+{
+	if (!w->pretty)
+		return;
+	buffer_add(w->out, "\n", 1);
+	for (unsigned int i = 0; i < w->depth; i++)
+		buffer_add(w->out, "  ", 2);
 }
 
 static void
-gen_model(yajl_gen g, const struct model *m, const void *obj)
+write_open(struct writer *w, const char *bracket)
 {
-	yajl_gen_map_open(g);
-	for (unsigned int i = 0; i < m->n_fields; i++) {
-		const struct field *f = &m->fields[i];
-		const char *items;
-		size_t n;
+	buffer_add(w->out, bracket, 1);
+	w->depth++;
+}
 
-		yajl_gen_string(g, (const unsigned char *)f->name, strlen(f->name));
-		switch (f->kind) {
-		case KIND_BOOL:
-			yajl_gen_bool(g, field_get_int(f, obj) != 0);
-			break;
-		case KIND_INT16:
-		case KIND_INT32:
-		case KIND_INT64:
-		case KIND_ENUM:
-			yajl_gen_integer(g, field_get_int(f, obj));
-			break;
-		case KIND_FLOAT:
-			gen_float(g, *(const float *)field_member(f, obj));
-			break;
-		case KIND_STRING:
-			gen_text(g, field_get_string(f, obj));
-			break;
-		case KIND_STRUCT:
-			gen_model(g, f->sub, field_member(f, obj));
-			break;
-		case KIND_ARRAY:
-			items = field_items(f, obj, &n);
-			if (n == 0) {
-				/* Raw: the beautifier would put an empty line inside. */
-				yajl_gen_number(g, "[]", 2);
-				break;
-			}
-			yajl_gen_array_open(g);
-			for (size_t k = 0; k < n; k++)
-				gen_model(g, f->sub, items + k * f->sub->size);
-			yajl_gen_array_close(g);
-			break;
-		}
+static void
+write_close(struct writer *w, const char *bracket)
+{
+	w->depth--;
+	write_line(w);
+	buffer_add(w->out, bracket, 1);
+}
+
+static void
+write_name(const struct writer *w, const char *name)
+{
+	buffer_add(w->out, "\"", 1);
+	buffer_add(w->out, name, strlen(name));
+	buffer_add(w->out, "\": ", w->pretty ? 3 : 2);
+}
+
+static void write_model(struct writer *w, const struct model *m, const void *obj);
+
+static void
+write_array(struct writer *w, const struct field *f, const void *obj)
+{
+	size_t n;
+	const char *items = field_items(f, obj, &n);
+
+	if (n == 0) {
+		buffer_add(w->out, "[]", 2);
+		return;
 	}
-	yajl_gen_map_close(g);
+	write_open(w, "[");
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buffer_add(w->out, ",", 1);
+		write_line(w);
+		write_model(w, f->sub, items + i * f->sub->size);
+	}
+	write_close(w, "]");
 }
 
-static yajl_gen
-gen_new(bool pretty)
+static void
+write_value(struct writer *w, const struct field *f, const void *obj)
 {
-	yajl_gen g = yajl_gen_alloc(NULL);
-
-	if (!g)
-		abort();
-	yajl_gen_config(g, yajl_gen_beautify, (int)pretty);
-	if (pretty)
-		yajl_gen_config(g, yajl_gen_indent_string, "  ");
-	return g;
+	switch (f->kind) {
+	case KIND_BOOL:
+		buffer_add(w->out, field_get_int(f, obj) ? "true" : "false",
+		    field_get_int(f, obj) ? 4 : 5);
+		break;
+	case KIND_INT16:
+	case KIND_INT32:
+	case KIND_INT64:
+	case KIND_ENUM:
+		write_integer(w->out, field_get_int(f, obj));
+		break;
+	case KIND_FLOAT:
+		write_float(w->out, *(const float *)field_member(f, obj));
+		break;
+	case KIND_STRING:
+		write_text(w->out, field_get_string(f, obj));
+		break;
+	case KIND_STRUCT:
+		write_model(w, f->sub, field_member(f, obj));
+		break;
+	case KIND_ARRAY:
+		write_array(w, f, obj);
+		break;
+	}
 }
 
-/* Gives the text away and frees g. */
+static void
+write_model(struct writer *w, const struct model *m, const void *obj)
+{
+	write_open(w, "{");
+	for (unsigned int i = 0; i < m->n_fields; i++) {
+		if (i > 0)
+			buffer_add(w->out, ",", 1);
+		write_line(w);
+		write_name(w, m->fields[i].name);
+		write_value(w, &m->fields[i], obj);
+	}
+	write_close(w, "}");
+}
+
 static char *
-gen_finish(yajl_gen g, size_t *ret_len)
+encode(const struct model *m, const void *obj, bool pretty, size_t *len)
 {
-	const unsigned char *text = NULL;
 	struct buffer out = { 0 };
-	size_t len = 0;
+	struct writer w = { .out = &out, .pretty = pretty };
 
-	yajl_gen_get_buf(g, &text, &len);
-	/* The beautifier ends in a newline. */
-	while (len > 0 && text[len - 1] == '\n')
-		len--;
-	buffer_add(&out, text, len);
-	yajl_gen_free(g);
-	return buffer_steal(&out, ret_len);
+	write_model(&w, m, obj);
+	return buffer_steal(&out, len);
+}
+
+void
+json_append(struct buffer *out, const struct model *m, const void *obj)
+{
+	struct writer w = { .out = out };
+
+	write_model(&w, m, obj);
 }
 
 char *
 json_encode(const struct model *m, const void *obj, size_t *len)
 {
-	yajl_gen g = gen_new(false);
-
-	gen_model(g, m, obj);
-	return gen_finish(g, len);
+	return encode(m, obj, false, len);
 }
 
 char *
 json_encode_pretty(const struct model *m, const void *obj, size_t *len)
 {
-	yajl_gen g = gen_new(true);
-
-	gen_model(g, m, obj);
-	return gen_finish(g, len);
+	return encode(m, obj, true, len);
 }
 
 struct json_list {
-	yajl_gen g;
+	struct buffer out;
 	const struct model *element;
 	const char *items;
 	size_t next, n;
@@ -154,22 +247,26 @@ json_list_new(const struct model *m, const void *obj)
 {
 	struct json_list *list = xcalloc(1, sizeof(*list));
 	const struct field *field = &m->fields[0];
+	struct writer w = { .out = &list->out };
 
 	assert(m->n_fields == 1 && field->kind == KIND_ARRAY);
-	list->g = gen_new(false);
 	list->element = field->sub;
 	list->items = field_items(field, obj, &list->n);
-	yajl_gen_map_open(list->g);
-	yajl_gen_string(list->g, (const unsigned char *)field->name, strlen(field->name));
-	yajl_gen_array_open(list->g);
+	buffer_add(&list->out, "{", 1);
+	write_name(&w, field->name);
+	buffer_add(&list->out, "[", 1);
 	return list;
 }
 
 bool
 json_list_step(struct json_list *list, size_t n)
 {
-	for (; n > 0 && list->next < list->n; n--)
-		gen_model(list->g, list->element, list->items + list->next++ * list->element->size);
+	for (; n > 0 && list->next < list->n; n--) {
+		if (list->next > 0)
+			buffer_add(&list->out, ",", 1);
+		json_append(
+		    &list->out, list->element, list->items + list->next++ * list->element->size);
+	}
 	return list->next < list->n;
 }
 
@@ -178,9 +275,8 @@ json_list_end(struct json_list *list, size_t *len)
 {
 	char *text;
 
-	yajl_gen_array_close(list->g);
-	yajl_gen_map_close(list->g);
-	text = gen_finish(list->g, len);
+	buffer_add(&list->out, "]}", 2);
+	text = buffer_steal(&list->out, len);
 	free(list);
 	return text;
 }
@@ -188,8 +284,8 @@ json_list_end(struct json_list *list, size_t *len)
 char *
 json_quote(const char *text)
 {
-	yajl_gen g = gen_new(false);
+	struct buffer out = { 0 };
 
-	gen_text(g, str_or_empty(text));
-	return gen_finish(g, NULL);
+	write_text(&out, str_or_empty(text));
+	return buffer_steal(&out, NULL);
 }
