@@ -12,14 +12,6 @@
 char *json_encode(const struct model *m, const void *obj, size_t *len);
 /* The same, indented for people; no newline at the end. */
 char *json_encode_pretty(const struct model *m, const void *obj, size_t *len);
-/*
- * json_encode in steps, for a list that would take too long at once: an object of one field, which
- * is an array. m and obj are borrowed until the end. A step writes up to n more elements, and is
- * false once all are written; json_list_end closes the list and gives the text away.
- */
-struct json_list *json_list_new(const struct model *m, const void *obj);
-bool json_list_step(struct json_list *list, size_t n);
-char *json_list_end(struct json_list *list, size_t *len);
 /* Adds what json_encode gives to the end of out. */
 void json_append(struct buffer *out, const struct model *m, const void *obj);
 /* A text as a JSON string with its quotes; the caller frees. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The writing half of json.h. Lists are written all the time, so that nothing here is formatted by
  * printf, and no text is copied twice. */
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -233,52 +232,6 @@ char *
 json_encode_pretty(const struct model *m, const void *obj, size_t *len)
 {
 	return encode(m, obj, true, len);
-}
-
-struct json_list {
-	struct buffer out;
-	const struct model *element;
-	const char *items;
-	size_t next, n;
-};
-
-struct json_list *
-json_list_new(const struct model *m, const void *obj)
-{
-	struct json_list *list = xcalloc(1, sizeof(*list));
-	const struct field *field = &m->fields[0];
-	struct writer w = { .out = &list->out };
-
-	assert(m->n_fields == 1 && field->kind == KIND_ARRAY);
-	list->element = field->sub;
-	list->items = field_items(field, obj, &list->n);
-	buffer_add(&list->out, "{", 1);
-	write_name(&w, field->name);
-	buffer_add(&list->out, "[", 1);
-	return list;
-}
-
-bool
-json_list_step(struct json_list *list, size_t n)
-{
-	for (; n > 0 && list->next < list->n; n--) {
-		if (list->next > 0)
-			buffer_add(&list->out, ",", 1);
-		json_append(
-		    &list->out, list->element, list->items + list->next++ * list->element->size);
-	}
-	return list->next < list->n;
-}
-
-char *
-json_list_end(struct json_list *list, size_t *len)
-{
-	char *text;
-
-	buffer_add(&list->out, "]}", 2);
-	text = buffer_steal(&list->out, len);
-	free(list);
-	return text;
 }
 
 char *

@@ -8,20 +8,20 @@ void
 api_host_list(struct context *ctx, struct request *req)
 {
 	struct host_list_options options = { 0 };
-	struct host_list list = { 0 };
 	_free_ char *missing = NULL;
 	struct list_page page = { 0 };
 	struct error err = { 0 };
+	char *text;
+	size_t len;
 
 	if (query_read(req, &host_list_options_model, &options, &page, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (known_check(ctx, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
-		inventory_list_hosts(ctx->inventory, &options.filter, &page, &list);
-		request_reply_model(req, 200, &host_list_model, &list);
+		text = inventory_hosts_json(ctx->inventory, &options.filter, &page, &len);
+		request_reply_json(req, 200, text, len, NULL, 0);
 	}
-	model_clear(&host_list_model, &list);
 	model_clear(&host_list_options_model, &options);
 }
 

@@ -5,10 +5,7 @@
 
 #include <event2/event.h>
 
-#include "proto/json.h"
-
-#define STEP	   500 /* items in one turn of the loop: a millisecond or so */
-#define ACTIVE_MAX 4   /* that are being written, each with a copy of what it lists */
+#define TURN_VMS 10000 /* to look at before others get a turn of the loop: some milliseconds */
 
 struct listing {
 	TAILQ_ENTRY(listing) entry;
@@ -17,27 +14,21 @@ struct listing {
 	struct vm_list_options options;
 	struct list_page page;
 	char *warning; /* a header, "" for none */
-	struct vm_list list;
-	struct json_list *text; /* NULL while it waits */
 };
 
 TAILQ_HEAD(listing_queue, listing);
 
 struct listings {
-	const struct inventory *inventory;
+	struct inventory *inventory;
 	struct event *turn;
-	struct listing_queue active, waiting;
-	unsigned int n_active;
+	struct listing_queue waiting;
+	size_t looked_at; /* VMs, since the last turn */
 };
 
 static void
 listing_free(struct listing *listing)
 {
-	struct listings *listings = listing->owner;
-
-	TAILQ_REMOVE(listing->text ? &listings->active : &listings->waiting, listing, entry);
-	listings->n_active -= listing->text != NULL;
-	model_clear(&vm_list_model, &listing->list);
+	TAILQ_REMOVE(&listing->owner->waiting, listing, entry);
 	model_clear(&vm_list_options_model, &listing->options);
 	free(listing->warning);
 	free(listing);
@@ -50,8 +41,6 @@ on_gone(void *arg)
 	struct listing *listing = arg;
 	struct request *req = listing->req;
 
-	if (listing->text)
-		free(json_list_end(listing->text, NULL));
 	listing_free(listing);
 	request_reply_error(req, &none);
 }
@@ -59,57 +48,52 @@ on_gone(void *arg)
 static const struct request_watch watch = { .gone = on_gone };
 
 static void
-reply(struct listing *listing)
+reply(struct listings *listings, struct request *req, const struct vm_list_options *options,
+    const struct list_page *page, const char *warning)
 {
 	size_t len;
-	char *text = json_list_end(listing->text, &len);
-	_free_ char *value = request_warning(listing->warning);
+	char *text = inventory_vms_json(listings->inventory, &options->filter, page, &len);
+	_free_ char *value = str_empty(warning) ? NULL : request_warning(warning);
 	struct request_header header = { "Warning", value };
-	size_t n_headers = str_empty(listing->warning) ? 0 : 1;
-	struct request *req = listing->req;
 
-	listing_free(listing);
-	request_reply_json(req, 200, text, len, &header, n_headers);
+	listings->looked_at += inventory_n_vms(listings->inventory) + 1;
+	request_reply_json(req, 200, text, len, &header, value ? 1 : 0);
 }
 
-/* Writes more of the one whose turn it is. */
+static bool
+is_time_left(const struct listings *listings)
+{
+	return listings->looked_at < TURN_VMS;
+}
+
 static void
-step(struct listings *listings)
+wait_for_turn(struct listings *listings)
 {
 	static const struct timeval at_once = { 0 };
-	struct listing *listing = TAILQ_FIRST(&listings->waiting);
 
-	if (listing && listings->n_active < ACTIVE_MAX) {
-		TAILQ_REMOVE(&listings->waiting, listing, entry);
-		inventory_list_vms(
-		    listings->inventory, &listing->options.filter, &listing->page, &listing->list);
-		listing->text = json_list_new(&vm_list_model, &listing->list);
-		TAILQ_INSERT_HEAD(&listings->active, listing, entry);
-		listings->n_active++;
-	}
-	listing = TAILQ_FIRST(&listings->active);
-	if (json_list_step(listing->text, STEP)) {
-		TAILQ_REMOVE(&listings->active, listing, entry);
-		TAILQ_INSERT_TAIL(&listings->active, listing, entry);
-	} else {
-		reply(listing);
-	}
-	if (listings->n_active > 0 || !TAILQ_EMPTY(&listings->waiting))
-		evtimer_add(listings->turn, &at_once);
+	evtimer_add(listings->turn, &at_once);
 }
 
 static void
 on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct listings *listings = arg;
+	struct listing *listing;
 
-	/* All may have gone meanwhile. */
-	if (listings->n_active > 0 || !TAILQ_EMPTY(&listings->waiting))
-		step(listings);
+	listings->looked_at = 0;
+	while (is_time_left(listings) && (listing = TAILQ_FIRST(&listings->waiting))) {
+		struct request *req = listing->req;
+
+		request_set_watch(req, NULL, NULL);
+		reply(listings, req, &listing->options, &listing->page, listing->warning);
+		listing_free(listing);
+	}
+	if (!TAILQ_EMPTY(&listings->waiting))
+		wait_for_turn(listings);
 }
 
 struct listings *
-listings_new(struct event_base *base, const struct inventory *inventory)
+listings_new(struct event_base *base, struct inventory *inventory)
 {
 	struct listings *listings = xcalloc(1, sizeof(*listings));
 
@@ -117,7 +101,6 @@ listings_new(struct event_base *base, const struct inventory *inventory)
 	listings->turn = evtimer_new(base, on_turn, listings);
 	if (!listings->turn)
 		abort();
-	TAILQ_INIT(&listings->active);
 	TAILQ_INIT(&listings->waiting);
 	return listings;
 }
@@ -131,12 +114,11 @@ listings_free(struct listings *listings)
 	free(listings);
 }
 
-void
-listing_reply(struct listings *listings, struct request *req, struct vm_list_options *options,
+static void
+put_off(struct listings *listings, struct request *req, struct vm_list_options *options,
     const struct list_page *page, const char *warning)
 {
 	struct listing *listing = xcalloc(1, sizeof(*listing));
-	bool idle = listings->n_active == 0 && TAILQ_EMPTY(&listings->waiting);
 
 	listing->owner = listings;
 	listing->req = req;
@@ -146,7 +128,15 @@ listing_reply(struct listings *listings, struct request *req, struct vm_list_opt
 	listing->warning = xstrdup(warning);
 	TAILQ_INSERT_TAIL(&listings->waiting, listing, entry);
 	request_set_watch(req, &watch, listing);
-	/* A short one is answered at once. */
-	if (idle)
-		step(listings);
+	wait_for_turn(listings);
+}
+
+void
+listing_reply(struct listings *listings, struct request *req, struct vm_list_options *options,
+    const struct list_page *page, const char *warning)
+{
+	if (is_time_left(listings) && TAILQ_EMPTY(&listings->waiting))
+		reply(listings, req, options, page, warning);
+	else
+		put_off(listings, req, options, page, warning);
 }

@@ -217,11 +217,19 @@ struct inventory_counts {
 };
 void inventory_count(const struct inventory *inventory, struct inventory_counts *ret);
 
+/* Of all hosts. */
+size_t inventory_n_vms(const struct inventory *inventory);
 /* Filtered, sorted by name then uuid; page NULL: all. ret must be zero; the caller clears it.
  */
-void inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
+void inventory_list_vms(struct inventory *inventory, const struct vm_list_fields *filter,
     const struct list_page *page, struct vm_list *ret);
 void inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
     const struct list_page *page, struct host_list *ret);
+/* The same lists as the JSON that tells them, NUL-terminated, len bytes long; the caller frees. It
+ * is joined of what was written when a VM or a host was listed before and has not changed since. */
+char *inventory_vms_json(struct inventory *inventory, const struct vm_list_fields *filter,
+    const struct list_page *page, size_t *len);
+char *inventory_hosts_json(struct inventory *inventory, const struct host_list_fields *filter,
+    const struct list_page *page, size_t *len);
 
 #endif

@@ -36,6 +36,12 @@ struct claim {
 	int64_t answer_due;	 /* and when it may be again, monotonic ms */
 };
 
+/* JSON that was written once and is used until what it tells changes. */
+struct index_text {
+	char *data; /* NULL while it is to be written; not NUL-terminated */
+	size_t len;
+};
+
 struct vm_entry {
 	UT_hash_handle hh;
 	char uuid[UUID_TEXT_SIZE];
@@ -46,6 +52,9 @@ struct vm_entry {
 	uint64_t state_clock;	   /* when the run state was last told by an event or a job */
 	uint64_t data_clock;	   /* when the rest was */
 	bool partial;		   /* custom fields and vcpus are older than ts, or missing */
+	bool moved;		   /* its place in the inventory's order is to be looked at */
+	struct index_text text;	   /* of its list item without custom fields */
+	int64_t text_ts;	   /* the time that is in it */
 	/* Local VMs */
 	bool def_known;
 	struct accounting_vm last;
@@ -107,6 +116,8 @@ struct host_entry {
 	struct host_figures figures; /* as it answered a placement */
 	int64_t figures_at;	     /* monotonic ms, 0 for never */
 	uint64_t figures_clock;	     /* later reservations are not among them */
+	struct index_text text;	     /* of its list item, */
+	struct host_list_item item;  /* as it was then */
 };
 
 struct inventory {
@@ -115,6 +126,7 @@ struct inventory {
 	char *loss;	/* why the leases of its VMs are lost, NULL or "" while they are not */
 	char *storage;	/* what is wrong with the shared storage, NULL or "" for nothing */
 	struct vm_entry *vms;
+	struct vm_entry **order; /* all by name and uuid; NULL where some have come or gone */
 	LIST_HEAD(, vm_entry) claimed;
 	struct tombstone *tombstones;
 	struct host_entry *hosts;

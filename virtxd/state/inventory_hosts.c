@@ -36,8 +36,7 @@ forget(struct inventory *inventory, struct host_entry *entry)
 	entry->host.cstate = CSTATE_INVALID;
 	index_tell_host(inventory, entry);
 	HASH_DEL(inventory->hosts, entry);
-	model_clear(&host_model, &entry->host);
-	free(entry->twin);
+	index_clear_host(entry);
 	free(entry);
 }
 

@@ -13,7 +13,24 @@ free_vm(struct vm_entry *entry)
 	free(entry->view.cloud_init);
 	free(entry->view.told);
 	free(entry->view.loss);
+	free(entry->text.data);
 	free(entry);
+}
+
+void
+index_clear_host(struct host_entry *entry)
+{
+	model_clear(&host_model, &entry->host);
+	model_clear(&host_list_item_model, &entry->item);
+	free(entry->text.data);
+	free(entry->twin);
+}
+
+static void
+forget_order(struct inventory *inventory)
+{
+	free(inventory->order);
+	inventory->order = NULL;
 }
 
 void
@@ -38,10 +55,10 @@ index_clear(struct inventory *inventory)
 		index_drop_tombstone(inventory, tombstone);
 	HASH_ITER (hh, inventory->hosts, host, next_host) {
 		HASH_DEL(inventory->hosts, host);
-		model_clear(&host_model, &host->host);
-		free(host->twin);
+		index_clear_host(host);
 		free(host);
 	}
+	forget_order(inventory);
 }
 
 static void
@@ -122,6 +139,7 @@ index_add_vm(struct inventory *inventory, const char *uuid)
 	memcpy(entry->uuid, uuid, sizeof(entry->uuid));
 	entry->view.vm.uuid = xstrdup(uuid);
 	HASH_ADD_STR(inventory->vms, uuid, entry);
+	forget_order(inventory);
 	return entry;
 }
 
@@ -165,6 +183,9 @@ index_drop_claim(struct vm_entry *entry)
 void
 index_place_vm(struct vm_entry *entry, struct host_entry *host)
 {
+	free(entry->text.data);
+	entry->text = (struct index_text){ 0 };
+	entry->moved = true;
 	if (entry->host) {
 		entry->host->digest -= entry->part;
 		if (entry->host != host) {
@@ -236,6 +257,7 @@ index_drop_vm(struct inventory *inventory, struct vm_entry *entry)
 	index_place_vm(entry, NULL);
 	index_drop_claim(entry);
 	HASH_DEL(inventory->vms, entry);
+	forget_order(inventory);
 	tell_vm(inventory, entry, true);
 	free_vm(entry);
 }

@@ -15,9 +15,11 @@ struct host_entry *index_need_host(struct inventory *inventory, const char *uuid
 struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
 /* Something was told of the host's VMs that happened then. */
 void index_note_news(struct host_entry *host, int64_t ts);
-/* Makes it one of this host's (NULL: of none that is known), and counts it anew in the digest: to
- * be called after each change. */
+/* Makes it one of this host's (NULL: of none that is known), counts it anew in the digest, and
+ * drops its text: to be called after each change of more than its ts. */
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* Frees what a host has. */
+void index_clear_host(struct host_entry *entry);
 /* Drops what is not known of other hosts' VMs. */
 void index_trim_vm(struct vm_entry *entry);
 /* Whether it has left this host, and no other one has told of it yet. */

@@ -2,8 +2,12 @@
 /* The listings: filtered, sorted, paged. */
 #include <string.h>
 
+#include "proto/json.h"
 #include "state/filter.h"
 #include "state/inventory_index.h"
+
+#define LIST_BEGIN "{\"items\":["
+#define LIST_END   "]}"
 
 static int
 compare_names(const char *name_a, const char *uuid_a, const char *name_b, const char *uuid_b)
@@ -16,92 +20,282 @@ compare_names(const char *name_a, const char *uuid_a, const char *name_b, const 
 static int
 compare_vms(const void *a, const void *b)
 {
-	const struct vm *x = *(const struct vm *const *)a, *y = *(const struct vm *const *)b;
+	const struct vm_entry *x = *(struct vm_entry *const *)a, *y = *(struct vm_entry *const *)b;
 
-	return compare_names(x->def.name, x->uuid, y->def.name, y->uuid);
+	return compare_names(x->view.vm.def.name, x->uuid, y->view.vm.def.name, y->uuid);
 }
 
 static int
 compare_hosts(const void *a, const void *b)
 {
-	const struct host *x = *(const struct host *const *)a, *y = *(const struct host *const *)b;
+	const struct host_entry *x = *(struct host_entry *const *)a;
+	const struct host_entry *y = *(struct host_entry *const *)b;
 
-	return compare_names(x->def.name, x->uuid, y->def.name, y->uuid);
+	return compare_names(x->host.def.name, x->uuid, y->host.def.name, y->uuid);
 }
+
+/* What was found, or a part of it; items belong to the inventory. */
+struct found_vms {
+	struct vm_entry **items;
+	size_t n;
+	struct vm_entry **matching; /* what is to be freed */
+};
 
 static const struct list_page all;
 
-/* The end of the page, of n items. */
+/* The part of n items that the page shows: from *first on, so many. */
 static size_t
-page_end(size_t n, const struct list_page *page)
+cut_page(size_t n, const struct list_page *page, size_t *first)
 {
-	return page->limit == 0 || page->offset > n || page->limit > n - page->offset
-		   ? n
-		   : page->offset + page->limit;
+	*first = page->offset < n ? page->offset : n;
+	return page->limit == 0 || page->limit > n - *first ? n - *first : page->limit;
+}
+
+/* Whether this one of n, which may have another name now, is still where it belongs. */
+static bool
+is_in_place(struct vm_entry *const *order, size_t i, size_t n)
+{
+	return (i == 0 || compare_vms(&order[i - 1], &order[i]) < 0) &&
+	       (i + 1 == n || compare_vms(&order[i], &order[i + 1]) < 0);
+}
+
+/* Whether the order is as it should be; afterwards it is to be. */
+static bool
+check_order(struct vm_entry *const *order, size_t n)
+{
+	bool right = true;
+
+	for (size_t i = 0; i < n; i++) {
+		right = right && (!order[i]->moved || is_in_place(order, i, n));
+		order[i]->moved = false;
+	}
+	return right;
+}
+
+static void
+collect(struct inventory *inventory)
+{
+	size_t n = 0;
+	struct vm_entry *entry, *next;
+
+	inventory->order = xcalloc(HASH_COUNT(inventory->vms) + 1, sizeof(struct vm_entry *));
+	HASH_ITER (hh, inventory->vms, entry, next)
+		inventory->order[n++] = entry;
+}
+
+/* Sorts all VMs. What changes mostly keeps its name, so that a look at it is enough. */
+static void
+put_in_order(struct inventory *inventory)
+{
+	size_t n = HASH_COUNT(inventory->vms);
+	bool known = inventory->order;
+
+	if (!known)
+		collect(inventory);
+	if (!check_order(inventory->order, n) || !known)
+		qsort(inventory->order, n, sizeof(struct vm_entry *), compare_vms);
+}
+
+static bool
+wants_all(const struct vm_list_fields *filter)
+{
+	static const struct vm_list_fields none;
+
+	return model_equal(&vm_list_fields_model, filter, &none);
+}
+
+static void
+find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
+    const struct list_page *page, struct found_vms *ret)
+{
+	size_t first, n = HASH_COUNT(inventory->vms);
+
+	put_in_order(inventory);
+	*ret = (struct found_vms){ .items = inventory->order, .n = n };
+	if (!wants_all(filter)) {
+		ret->items = ret->matching = xcalloc(n + 1, sizeof(struct vm_entry *));
+		ret->n = 0;
+		for (size_t i = 0; i < n; i++) {
+			if (filter_vm(&inventory->order[i]->view.vm, filter, page->exact))
+				ret->items[ret->n++] = inventory->order[i];
+		}
+	}
+	ret->n = cut_page(ret->n, page, &first);
+	ret->items += first;
+}
+
+/* Borrowed from the VM. */
+static struct vm_list_item
+vm_item(const struct vm *vm, const struct custom_field *wanted)
+{
+	const struct custom_field *custom = filter_custom(&vm->def, wanted);
+	struct vm_list_item item = { .uuid = vm->uuid };
+
+	item.fields = (struct vm_list_fields){
+		.name = vm->def.name,
+		.host = vm->runinfo.host,
+		.runstate = vm->runinfo.runstate,
+		.vlanid = vm->def.vlanid,
+		.ts = vm->ts,
+	};
+	if (custom)
+		item.fields.custom = *custom;
+	return item;
 }
 
 void
-inventory_list_vms(const struct inventory *inventory, const struct vm_list_fields *filter,
+inventory_list_vms(struct inventory *inventory, const struct vm_list_fields *filter,
     const struct list_page *page, struct vm_list *ret)
 {
-	_free_ const struct vm **found = xcalloc(HASH_COUNT(inventory->vms) + 1, sizeof(*found));
-	struct vm_entry *entry, *next;
-	size_t n = 0, end;
+	struct found_vms found;
 
-	page = page ? page : &all;
-	HASH_ITER (hh, inventory->vms, entry, next) {
-		if (filter_vm(&entry->view.vm, filter, page->exact))
-			found[n++] = &entry->view.vm;
-	}
-	qsort(found, n, sizeof(*found), compare_vms);
-	end = page_end(n, page);
-	ret->items = page->offset < end ? xcalloc(end - page->offset, sizeof(*ret->items)) : NULL;
-	for (size_t i = page->offset; i < end; i++) {
-		const struct vm *vm = found[i];
-		const struct custom_field *custom = filter_custom(&vm->def, &filter->custom);
-		struct vm_list_item *item = &ret->items[ret->n_items++];
+	find_vms(inventory, filter, page ? page : &all, &found);
+	ret->items = found.n > 0 ? xcalloc(found.n, sizeof(*ret->items)) : NULL;
+	for (size_t i = 0; i < found.n; i++) {
+		struct vm_list_item item = vm_item(&found.items[i]->view.vm, &filter->custom);
 
-		item->uuid = xstrdup(vm->uuid);
-		item->fields = (struct vm_list_fields){
-			.name = xstrdup(vm->def.name),
-			.host = xstrdup(vm->runinfo.host),
-			.runstate = vm->runinfo.runstate,
-			.vlanid = vm->def.vlanid,
-			.ts = vm->ts,
-		};
-		if (custom)
-			model_copy(&custom_field_model, &item->fields.custom, custom);
+		model_copy(&vm_list_item_model, &ret->items[ret->n_items++], &item);
 	}
+	free(found.matching);
+}
+
+/* Adds an item, and keeps its text. */
+static void
+write_text(struct buffer *out, const struct model *model, const void *item, struct index_text *text)
+{
+	size_t begin = out->len;
+
+	json_append(out, model, item);
+	free(text->data);
+	text->len = out->len - begin;
+	text->data = xmemdup(out->data + begin, text->len);
+}
+
+static void
+add_vm(struct buffer *out, struct vm_entry *entry, const struct custom_field *wanted)
+{
+	struct vm *vm = &entry->view.vm;
+	struct vm_list_item item;
+
+	if (str_empty(wanted->name) && entry->text.data && entry->text_ts == vm->ts) {
+		buffer_add(out, entry->text.data, entry->text.len);
+		return;
+	}
+	item = vm_item(vm, wanted);
+	if (!str_empty(wanted->name)) {
+		json_append(out, &vm_list_item_model, &item);
+		return;
+	}
+	write_text(out, &vm_list_item_model, &item, &entry->text);
+	entry->text_ts = vm->ts;
+}
+
+char *
+inventory_vms_json(struct inventory *inventory, const struct vm_list_fields *filter,
+    const struct list_page *page, size_t *len)
+{
+	struct buffer out = { 0 };
+	struct found_vms found;
+
+	find_vms(inventory, filter, page ? page : &all, &found);
+	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
+	for (size_t i = 0; i < found.n; i++) {
+		if (i > 0)
+			buffer_add(&out, ",", 1);
+		add_vm(&out, found.items[i], &filter->custom);
+	}
+	buffer_add(&out, LIST_END, strlen(LIST_END));
+	free(found.matching);
+	return buffer_steal(&out, len);
+}
+
+/* Those that match and are on the page, sorted: n from *first on. The caller frees. */
+static struct host_entry **
+find_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
+    const struct list_page *page, size_t *first, size_t *n)
+{
+	struct host_entry **found =
+	    xcalloc(HASH_COUNT(inventory->hosts) + 1, sizeof(struct host_entry *));
+	struct host_entry *entry, *next;
+	size_t matching = 0;
+
+	HASH_ITER (hh, inventory->hosts, entry, next) {
+		struct host_list_fields fields = index_host_fields(&entry->host);
+
+		if (filter_host(&fields, filter, page->exact))
+			found[matching++] = entry;
+	}
+	qsort(found, matching, sizeof(*found), compare_hosts);
+	*n = cut_page(matching, page, first);
+	return found;
+}
+
+/* Borrowed from the host. */
+static struct host_list_item
+host_item(const struct host_entry *entry)
+{
+	return (struct host_list_item){
+		.uuid = entry->host.uuid,
+		.fields = index_host_fields(&entry->host),
+		.maintenance = entry->host.maintenance,
+		.watchdog = entry->host.watchdog,
+		.skew = entry->skew,
+	};
 }
 
 void
 inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
     const struct list_page *page, struct host_list *ret)
 {
-	_free_ const struct host **found =
-	    xcalloc(HASH_COUNT(inventory->hosts) + 1, sizeof(*found));
-	struct host_entry *entry, *next;
-	size_t n = 0, end;
+	size_t first, n;
+	_free_ struct host_entry **found =
+	    find_hosts(inventory, filter, page ? page : &all, &first, &n);
 
-	page = page ? page : &all;
-	HASH_ITER (hh, inventory->hosts, entry, next) {
-		struct host_list_fields fields = index_host_fields(&entry->host);
+	for (size_t i = first; i < first + n; i++) {
+		struct host_list_item item = host_item(found[i]);
 
-		if (filter_host(&fields, filter, page->exact))
-			found[n++] = &entry->host;
+		model_copy(&host_list_item_model, model_append(&ret->items, &ret->n_items), &item);
 	}
-	qsort(found, n, sizeof(*found), compare_hosts);
-	end = page_end(n, page);
-	for (size_t i = page->offset; i < end; i++) {
-		struct host_list_fields fields = index_host_fields(found[i]);
-		struct host_list_item *item = model_append(&ret->items, &ret->n_items);
+}
 
-		item->uuid = xstrdup(found[i]->uuid);
-		model_copy(&host_list_fields_model, &item->fields, &fields);
-		item->maintenance = found[i]->maintenance;
-		item->watchdog = found[i]->watchdog;
-		item->skew = index_find_host(inventory, found[i]->uuid)->skew;
+/* A host has many places that change something of it: so what was written is compared. */
+static void
+add_host(struct buffer *out, struct host_entry *entry)
+{
+	struct host_list_item item = host_item(entry);
+
+	if (entry->text.data && model_equal(&host_list_item_model, &item, &entry->item)) {
+		buffer_add(out, entry->text.data, entry->text.len);
+		return;
 	}
+	write_text(out, &host_list_item_model, &item, &entry->text);
+	model_clear(&host_list_item_model, &entry->item);
+	model_copy(&host_list_item_model, &entry->item, &item);
+}
+
+char *
+inventory_hosts_json(struct inventory *inventory, const struct host_list_fields *filter,
+    const struct list_page *page, size_t *len)
+{
+	size_t first, n;
+	_free_ struct host_entry **found =
+	    find_hosts(inventory, filter, page ? page : &all, &first, &n);
+	struct buffer out = { 0 };
+
+	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
+	for (size_t i = first; i < first + n; i++) {
+		if (i > first)
+			buffer_add(&out, ",", 1);
+		add_host(&out, found[i]);
+	}
+	buffer_add(&out, LIST_END, strlen(LIST_END));
+	return buffer_steal(&out, len);
+}
+
+size_t
+inventory_n_vms(const struct inventory *inventory)
+{
+	return HASH_COUNT(inventory->vms);
 }
 
 void
