@@ -138,7 +138,8 @@ method_parse(const char *word)
 static char *
 decode_segment(const char *raw, size_t len)
 {
-	_buffer_ struct buffer out = { 0 };
+	_free_ char *out = xcalloc(len + 1, 1);
+	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		char c = raw[i];
@@ -154,14 +155,15 @@ decode_segment(const char *raw, size_t len)
 				return NULL;
 			i += 2;
 		}
-		buffer_add(&out, &c, 1);
+		out[n++] = c;
 	}
-	return buffer_steal(&out, NULL);
+	return steal_ptr(out);
 }
 
-/* A path in its decoded parts. */
+/* A path in its decoded parts, in which there is no '/'. */
 struct segments {
 	char *parts[SEGMENTS_MAX];
+	size_t lens[SEGMENTS_MAX];
 	unsigned int n;
 };
 
@@ -186,6 +188,7 @@ segments_split(const char *raw, struct segments *s)
 		s->parts[s->n] = decode_segment(raw, len);
 		if (!s->parts[s->n])
 			return ROUTE_BAD_ENCODING;
+		s->lens[s->n] = strlen(s->parts[s->n]);
 		s->n++;
 		raw += len;
 	}
@@ -200,17 +203,18 @@ pattern_match(const char *pattern, const struct segments *s, const char **ret_pa
 	*ret_param = NULL;
 	*ret_uuid = false;
 	for (unsigned int i = 0; i < s->n; i++) {
-		size_t len;
+		size_t len = s->lens[i];
 
 		if (*pattern++ != '/')
 			return false;
-		len = strcspn(pattern, "/");
 		if (*pattern == '{') {
-			if (s->parts[i][0] == '\0')
+			if (len == 0)
 				return false;
 			*ret_param = s->parts[i];
+			len = strcspn(pattern, "/");
 			*ret_uuid = strncmp(pattern, "{uuid}", len) == 0;
-		} else if (strlen(s->parts[i]) != len || memcmp(s->parts[i], pattern, len) != 0) {
+		} else if (strncmp(s->parts[i], pattern, len) != 0 ||
+			   (pattern[len] != '/' && pattern[len] != '\0')) {
 			return false;
 		}
 		pattern += len;

@@ -17,6 +17,7 @@
 
 #define USER_MAX      64
 #define PLACEMENT_MAX 500
+#define PLACED_MAX    63
 #define COPY_MAX      4096 /* a body up to this is copied into the reply, a larger one handed over */
 
 struct exchange {
@@ -33,9 +34,9 @@ struct exchange {
 	char client[48];
 	char user[USER_MAX + 1];
 	char last_event_id[64];
-	char placement[PLACEMENT_MAX + 1];
-	char placed[64];
-	char path[256]; /* for the log and for messages, cut */
+	char *placement; /* of a looped request, else NULL */
+	char *placed;	 /* likewise */
+	char path[256];	 /* for the log and for messages, cut */
 };
 
 static const char *
@@ -123,13 +124,15 @@ set_user(struct exchange *ex, const struct guard *guard, const struct headers *h
 static void
 set_placement(struct exchange *ex, const struct guard *guard, const struct headers *h)
 {
-	ex->req.placement = ex->placement;
-	ex->req.placed = ex->placed;
+	bool member = h->looped && guard_is_member(guard, ex->client);
+
+	ex->req.placement = ex->req.placed = "";
 	if (!h->looped)
 		return;
-	if (guard_is_member(guard, ex->client))
-		copy_text(ex->placement, sizeof(ex->placement), str_or_empty(h->placement));
-	copy_text(ex->placed, sizeof(ex->placed), str_or_empty(h->placed));
+	ex->placement = xstrndup(member ? str_or_empty(h->placement) : "", PLACEMENT_MAX);
+	ex->placed = xstrndup(str_or_empty(h->placed), PLACED_MAX);
+	ex->req.placement = ex->placement;
+	ex->req.placed = ex->placed;
 	for (char *p = ex->placement; *p; p++) {
 		if (*p < ' ' || *p > '~')
 			*p = '?';
@@ -141,6 +144,8 @@ exchange_free(struct exchange *ex)
 {
 	free(ex->body);
 	free(ex->query);
+	free(ex->placement);
+	free(ex->placed);
 	free(ex);
 }
 
