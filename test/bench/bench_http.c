@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests a second of virtxd's HTTP server (A) against a bare evhttp that answers the same bytes
- * (B), by the same client, in turns. A is a running virtxd, given as http://ADDR:PORT/PATH, or else
- * the server of this tree with a handler that encodes a run state.
+ * Requests a second of virtxd's HTTP server against a bare evhttp that answers the same bytes, by
+ * the same client, in turns. Without arguments: the servers of this tree, each list and number of
+ * connections that has a bar; exits 1 where one does not hold. With options or a URL: that alone.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <event2/http.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,23 +17,45 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "http/server.h"
-#include "loop/base.h"
-#include "proto/model.h"
+#include "bench_servers.h"
 
-#define PATH	    "/vms/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/runstate"
+#define RUNSTATE    "/vms/" BENCH_VM "/runstate"
 #define ROUNDS_MAX  99
-#define REPLY_MAX   65536
-#define STALL_LIMIT 10000 /* ms */
+#define CHUNK	    (256 * 1024) /* bytes of an answer that are read at once */
+#define STALL_LIMIT 10000	 /* ms */
+
+/* What is asked for. */
+struct load {
+	const char *path;
+	unsigned int vms; /* that the inventory has */
+	unsigned int requests;
+	unsigned int connections;
+	unsigned int rounds;
+	double bar; /* of the requests that evhttp answers; 0: none */
+};
+
+/* With enough requests for a round of a tenth of a second or more. */
+static const struct load loads[] = {
+	{ RUNSTATE, 60, 10000, 1, 9, 0 },
+	{ RUNSTATE, 60, 20000, 50, 9, 0 },
+	{ "/vms", 60, 10000, 1, 9, 0.6 },
+	{ "/vms", 60, 10000, 50, 9, 0.6 },
+	{ "/vms", 520, 4000, 1, 9, 0.6 },
+	{ "/vms", 520, 4000, 50, 9, 0.6 },
+	{ "/vms", 10000, 200, 1, 9, 0.5 },
+	{ "/vms", 10000, 200, 50, 9, 0.5 },
+};
 
 /* A server under test. */
 struct target {
 	const char *name;
 	struct sockaddr_in addr;
 	char path[256];
-	pid_t pid; /* 0 where it is not ours */
+	pid_t pid;   /* 0 where it is not ours */
+	size_t size; /* of a whole answer, the same for all */
 	double rates[ROUNDS_MAX];
 };
 
@@ -45,81 +64,17 @@ struct connection {
 	size_t got;
 };
 
+static char chunk[CHUNK + 1];
+
 static void __attribute__((noreturn)) die(const char *what)
 {
 	fprintf(stderr, "bench_http: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
+/* In a process of its own: the bare one, where there is a reply. */
 static void
-handle_runstate(void *arg, struct request *req)
-{
-	struct vmruninfo info = {
-		.runstate = VMRUNSTATE_RUNNING,
-		.host = (char[]){ "6e0f3a52-7d1c-4a88-9a3e-0b6a4f2c9d11" },
-	};
-
-	request_reply_model(req, 200, &vmruninfo_model, &info);
-}
-
-/* Tells the port to the parent, then serves until that ends. */
-static void __attribute__((noreturn)) serve(struct event_base *base, int fd, uint16_t port)
-{
-	if (write(fd, &port, sizeof(port)) != sizeof(port))
-		die("write");
-	close(fd);
-	event_base_dispatch(base);
-	exit(1);
-}
-
-static void
-serve_ours(int fd, const struct buffer *reply)
-{
-	struct event_base *base = base_new();
-	struct http_server *server;
-	struct config config;
-	struct error err;
-
-	config_init(&config);
-	config.listen[0].port = 0;
-	server = http_server_new(base, &config, handle_runstate, NULL, &err);
-	if (!server) {
-		fprintf(stderr, "bench_http: %s\n", err.detail);
-		exit(1);
-	}
-	serve(base, fd, http_server_port(server, 0));
-}
-
-static void
-handle_bare(struct evhttp_request *req, void *arg)
-{
-	const struct buffer *reply = arg;
-	struct evbuffer *output = evhttp_request_get_output_buffer(req);
-
-	evhttp_add_header(
-	    evhttp_request_get_output_headers(req), "Content-Type", "application/json");
-	evbuffer_add(output, reply->data, reply->len);
-	evhttp_send_reply(req, 200, "OK", NULL);
-}
-
-static void
-serve_bare(int fd, const struct buffer *reply)
-{
-	struct event_base *base = base_new();
-	struct evhttp *http = evhttp_new(base);
-	struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, "127.0.0.1", 0);
-	struct sockaddr_in in;
-	socklen_t len = sizeof(in);
-
-	if (!bound || getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&in, &len))
-		die("bind");
-	evhttp_set_gencb(http, handle_bare, (void *)reply);
-	serve(base, fd, ntohs(in.sin_port));
-}
-
-static void
-start_target(
-    struct target *t, void (*run)(int fd, const struct buffer *reply), const struct buffer *reply)
+start_target(struct target *t, const struct load *load, const struct buffer *reply)
 {
 	uint16_t port;
 	int fds[2];
@@ -132,7 +87,9 @@ start_target(
 	if (t->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fds[0]);
-		run(fds[1], reply);
+		if (reply)
+			bench_serve_bare(fds[1], reply);
+		bench_serve_api(fds[1], load->vms);
 	}
 	close(fds[1]);
 	if (read(fds[0], &port, sizeof(port)) != sizeof(port))
@@ -140,7 +97,7 @@ start_target(
 	close(fds[0]);
 	t->addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
 	t->addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	snprintf(t->path, sizeof(t->path), "%s", PATH);
+	snprintf(t->path, sizeof(t->path), "%s", load->path);
 }
 
 static int
@@ -166,60 +123,72 @@ send_request(const struct target *t, int fd)
 		die("send");
 }
 
-/* Asks once: the size of a whole reply, the same for all, and its body. */
+/* Some of an answer, into chunk. */
 static size_t
-learn_reply(const struct target *t, struct buffer *body)
+receive(const struct target *t, int fd, bool begins)
 {
-	int fd = open_connection(t);
-	char text[REPLY_MAX + 1] = "";
-	const char *start = NULL, *length;
-	size_t got = 0, want = SIZE_MAX;
+	ssize_t n = recv(fd, chunk, CHUNK, 0);
 
-	send_request(t, fd);
-	while (got < want) {
-		ssize_t n = recv(fd, text + got, REPLY_MAX - got, 0);
-
-		if (n <= 0)
-			die("recv");
-		got += (size_t)n;
-		text[got] = '\0';
-		start = strstr(text, "\r\n\r\n");
-		length = strcasestr(text, "\r\nContent-Length: ");
-		if (start && length)
-			want = (size_t)(start + 4 - text) + strtoul(length + 18, NULL, 10);
-	}
-	close(fd);
-	if (strncmp(text, "HTTP/1.1 200 ", 13) != 0) {
-		fprintf(stderr, "bench_http: %s answers %s\n", t->name, text);
+	if (n <= 0)
+		die("recv");
+	chunk[n] = '\0';
+	if (begins && strncmp(chunk, "HTTP/1.1 200 ", 13) != 0) {
+		fprintf(stderr, "bench_http: %s answers %s\n", t->name, chunk);
 		exit(1);
 	}
-	if (body)
-		buffer_add(body, start + 4, want - (size_t)(start + 4 - text));
-	return want;
+	return (size_t)n;
 }
 
-/* Requests a second over this many connections, each with one request under way at a time. */
-static double
-run_round(const struct target *t, size_t size, unsigned int requests, unsigned int connections)
+/* Asks once: how large a whole answer is, and its body where it is wanted. */
+static void
+learn_reply(struct target *t, struct buffer *body)
 {
-	struct connection *list = xcalloc(connections, sizeof(*list));
-	unsigned int sent = 0, done = 0;
+	int fd = open_connection(t);
+	_buffer_ struct buffer text = { 0 };
+	const char *start = NULL, *length;
+
+	t->size = SIZE_MAX;
+	send_request(t, fd);
+	while (text.len < t->size) {
+		size_t n = receive(t, fd, text.len == 0);
+
+		buffer_add(&text, chunk, n);
+		start = strstr(text.data, "\r\n\r\n");
+		length = strcasestr(text.data, "\r\nContent-Length: ");
+		if (start && length)
+			t->size = (size_t)(start + 4 - text.data) + strtoul(length + 18, NULL, 10);
+	}
+	close(fd);
+	if (body)
+		buffer_add(body, start + 4, t->size - (size_t)(start + 4 - text.data));
+}
+
+static int
+open_all(const struct target *t, struct connection *list, unsigned int n)
+{
 	int ep = epoll_create1(EPOLL_CLOEXEC);
-	struct timespec begin, end;
 
 	if (ep < 0)
 		die("epoll");
-	for (unsigned int i = 0; i < connections; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.ptr = &list[i] };
 
 		list[i].fd = open_connection(t);
 		if (epoll_ctl(ep, EPOLL_CTL_ADD, list[i].fd, &event) < 0)
 			die("epoll");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	for (unsigned int i = 0; i < connections && sent < requests; i++, sent++)
+	return ep;
+}
+
+/* Each connection has one request under way at a time. */
+static void
+ask_all(const struct target *t, struct connection *list, int ep, const struct load *load)
+{
+	unsigned int sent = 0, done = 0;
+
+	for (unsigned int i = 0; i < load->connections && sent < load->requests; i++, sent++)
 		send_request(t, list[i].fd);
-	while (done < requests) {
+	while (done < load->requests) {
 		struct epoll_event events[64];
 		int n = epoll_wait(ep, events, ARRAY_SIZE(events), STALL_LIMIT);
 
@@ -227,32 +196,35 @@ run_round(const struct target *t, size_t size, unsigned int requests, unsigned i
 			die("no reply");
 		for (int i = 0; i < n; i++) {
 			struct connection *c = events[i].data.ptr;
-			char text[REPLY_MAX];
-			ssize_t got = recv(c->fd, text, sizeof(text), 0);
 
-			if (got <= 0)
-				die("recv");
-			if (c->got == 0 && (got < 13 || memcmp(text, "HTTP/1.1 200 ", 13) != 0)) {
-				fprintf(stderr, "bench_http: bad reply: %.*s\n", (int)got, text);
-				exit(1);
-			}
-			c->got += (size_t)got;
-			if (c->got < size)
+			c->got += receive(t, c->fd, c->got == 0);
+			if (c->got < t->size)
 				continue;
 			c->got = 0;
 			done++;
-			if (sent < requests) {
-				sent++;
-				send_request(t, c->fd);
-			}
+			if (sent == load->requests)
+				continue;
+			sent++;
+			send_request(t, c->fd);
 		}
 	}
+}
+
+/* Requests a second. */
+static double
+run_round(const struct target *t, const struct load *load)
+{
+	_free_ struct connection *list = xcalloc(load->connections, sizeof(*list));
+	int ep = open_all(t, list, load->connections);
+	struct timespec begin, end;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	ask_all(t, list, ep, load);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	for (unsigned int i = 0; i < connections; i++)
+	for (unsigned int i = 0; i < load->connections; i++)
 		close(list[i].fd);
 	close(ep);
-	free(list);
-	return requests /
+	return load->requests /
 	       ((double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
 }
 
@@ -301,61 +273,89 @@ stop_target(struct target *t, unsigned int requests)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / requests;
 }
 
+/* One line; whether the bar holds. Of what else the machine does, the two of a round get about as
+ * much: so the ratio is the median of theirs. */
+static bool
+run_load(const struct load *load, const char *url)
+{
+	struct target a = { .name = "virtxd" }, b = { .name = "evhttp" };
+	_buffer_ struct buffer body = { 0 };
+	double ratios[ROUNDS_MAX], ratio, cpu_a, cpu_b;
+
+	if (url)
+		parse_url(&a, url);
+	else
+		start_target(&a, load, NULL);
+	learn_reply(&a, &body);
+	start_target(&b, load, &body);
+	snprintf(b.path, sizeof(b.path), "%s", a.path);
+	learn_reply(&b, NULL);
+	for (unsigned int i = 0; i < load->rounds; i++) {
+		a.rates[i] = run_round(&a, load);
+		b.rates[i] = run_round(&b, load);
+		ratios[i] = a.rates[i] / b.rates[i];
+	}
+	ratio = median(ratios, load->rounds);
+	cpu_a = stop_target(&a, load->rounds * load->requests);
+	cpu_b = stop_target(&b, load->rounds * load->requests);
+	printf("%7zu bytes, %2u connections: virtxd %6.0f/s, evhttp %6.0f/s, ratio %.2f", body.len,
+	    load->connections, median(a.rates, load->rounds), median(b.rates, load->rounds), ratio);
+	if (cpu_a > 0)
+		printf(", processor time %.1f and %.1f us", cpu_a, cpu_b);
+	if (load->bar > 0)
+		printf("  [bar %.1f: %s]", load->bar, ratio >= load->bar ? "holds" : "FAILS");
+	printf("  %s\n", a.path);
+	fflush(stdout);
+	return ratio >= load->bar;
+}
+
 static void __attribute__((noreturn)) usage(void)
 {
-	fprintf(stderr, "usage: bench_http [-n requests] [-c connections] [-r rounds] "
-			"[http://ADDR:PORT/PATH]\n");
+	fprintf(stderr,
+	    "usage: bench_http [-n requests] [-c connections] [-r rounds] "
+	    "[-l VMs | http://ADDR:PORT/PATH]\n"
+	    "-l lists an inventory of so many VMs; without it, a run state is asked for\n");
 	exit(2);
+}
+
+static void
+read_options(int argc, char **argv, struct load *load)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "n:c:r:l:")) != -1) {
+		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 0;
+
+		if (value == 0 || (option == 'r' && value > ROUNDS_MAX))
+			usage();
+		if (option == 'n') {
+			load->requests = value;
+		} else if (option == 'c') {
+			load->connections = value;
+		} else if (option == 'r') {
+			load->rounds = value;
+		} else if (option == 'l') {
+			load->vms = value;
+			load->path = "/vms";
+		} else {
+			usage();
+		}
+	}
+	if (argc - optind > 1)
+		usage();
 }
 
 int
 main(int argc, char **argv)
 {
-	struct target a = { .name = "virtxd" }, b = { .name = "evhttp" };
-	unsigned int requests = 20000, connections = 16, rounds = 7;
-	_buffer_ struct buffer body = { 0 };
-	size_t size_a, size_b;
-	double rate_a, rate_b, cpu_a, cpu_b;
-	int option;
+	struct load load = { RUNSTATE, 1, 20000, 16, 7, 0 };
+	bool holds = true;
 
-	while ((option = getopt(argc, argv, "n:c:r:")) != -1) {
-		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 0;
-
-		if (value == 0)
-			usage();
-		if (option == 'n')
-			requests = value;
-		else if (option == 'c')
-			connections = value;
-		else if (option == 'r' && value <= ROUNDS_MAX)
-			rounds = value;
-		else
-			usage();
-	}
-	if (argc - optind > 1)
-		usage();
 	(void)signal(SIGPIPE, SIG_IGN);
-
-	if (argc > optind)
-		parse_url(&a, argv[optind]);
-	else
-		start_target(&a, serve_ours, NULL);
-	size_a = learn_reply(&a, &body);
-	start_target(&b, serve_bare, &body);
-	size_b = learn_reply(&b, NULL);
-
-	for (unsigned int i = 0; i < rounds; i++) {
-		a.rates[i] = run_round(&a, size_a, requests, connections);
-		b.rates[i] = run_round(&b, size_b, requests, connections);
-		printf("round %u: virtxd %.0f/s, evhttp %.0f/s\n", i + 1, a.rates[i], b.rates[i]);
-	}
-	rate_a = median(a.rates, rounds);
-	rate_b = median(b.rates, rounds);
-	cpu_a = stop_target(&a, rounds * requests);
-	cpu_b = stop_target(&b, rounds * requests);
-	printf(
-	    "median: virtxd %.0f/s, evhttp %.0f/s, ratio %.2f\n", rate_a, rate_b, rate_a / rate_b);
-	if (cpu_a > 0)
-		printf("processor time a request: virtxd %.1f us, evhttp %.1f us\n", cpu_a, cpu_b);
-	return 0;
+	read_options(argc, argv, &load);
+	if (argc > 1)
+		return !run_load(&load, argv[optind]);
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		holds &= run_load(&loads[i], NULL);
+	return !holds;
 }

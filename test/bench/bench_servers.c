@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "bench_servers.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/listing.h"
+#include "http/server.h"
+#include "loop/base.h"
+#include "ops/context.h"
+
+#define SELF	 "6e0f3a52-7d1c-4a88-9a3e-0b6a4f2c9d11"
+#define HOST_VMS 100
+
+static void __attribute__((noreturn)) die(const char *what)
+{
+	fprintf(stderr, "bench_http: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* Tells the port, then serves until the process ends. */
+static void __attribute__((noreturn)) serve(struct event_base *base, int fd, uint16_t port)
+{
+	if (write(fd, &port, sizeof(port)) != sizeof(port))
+		die("write");
+	close(fd);
+	event_base_dispatch(base);
+	exit(1);
+}
+
+static void
+add_local_vm(struct inventory *inventory)
+{
+	struct vm_report vm = { .uuid = (char[]){ BENCH_VM },
+		.runstate = VMRUNSTATE_RUNNING,
+		.has_def = true,
+		.def.name = (char[]){ "bench" } };
+
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &vm);
+}
+
+static void
+add_vm(struct inventory *inventory, unsigned int i)
+{
+	_free_ char *host = xasprintf("00000001-1111-4222-8333-%012u", i / HOST_VMS);
+	_free_ char *uuid = xasprintf("5a1f3c7e-9b52-4d0a-8f3e-%012u", i);
+	_free_ char *name = xasprintf("customer-vm-%05u", i), *title = NULL;
+	struct vm_info info = { .uuid = uuid,
+		.host = host,
+		.name = name,
+		.runstate = i % 2 ? VMRUNSTATE_RUNNING : VMRUNSTATE_POWEROFF,
+		.vlanid = (int16_t)(i % 4094),
+		.ts = 1763846400000 + i,
+		.vcpus = 4 };
+
+	if (i % HOST_VMS == 0) {
+		title = xasprintf("host%u", i / HOST_VMS);
+		inventory_set_host(inventory, host, title, CSTATE_ACTIVE);
+	}
+	inventory_take_info(inventory, &info);
+}
+
+static struct inventory *
+make_inventory(unsigned int vms)
+{
+	struct host_report self = { .uuid = (char[]){ SELF }, .has_def = true };
+	struct inventory *inventory = inventory_new();
+
+	inventory_report_host(inventory, &self);
+	add_local_vm(inventory);
+	for (unsigned int i = 1; i < vms; i++)
+		add_vm(inventory, i - 1);
+	return inventory;
+}
+
+static int
+know_all(void *arg, char **ret_missing, struct error *err)
+{
+	*ret_missing = xstrdup("");
+	return 0;
+}
+
+static void
+handle_api(void *arg, struct request *req)
+{
+	api_handle(arg, req);
+}
+
+static const struct host_ops host_ops = { .known = know_all };
+
+void
+bench_serve_api(int fd, unsigned int vms)
+{
+	struct event_base *base = base_new();
+	struct inventory *inventory = make_inventory(vms);
+	struct context ctx = { .base = base, .inventory = inventory, .host_ops = &host_ops };
+	struct http_server *server;
+	struct config config;
+	struct error err;
+
+	config_init(&config);
+	config.listen[0].port = 0;
+	ctx.config = &config;
+	ctx.listings = listings_new(base, inventory);
+	server = http_server_new(base, &config, handle_api, &ctx, &err);
+	if (!server) {
+		fprintf(stderr, "bench_http: %s\n", err.detail);
+		exit(1);
+	}
+	serve(base, fd, http_server_port(server, 0));
+}
+
+static void
+handle_bare(struct evhttp_request *req, void *arg)
+{
+	const struct buffer *reply = arg;
+	struct evbuffer *output = evhttp_request_get_output_buffer(req);
+
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(req), "Content-Type", "application/json");
+	evbuffer_add(output, reply->data, reply->len);
+	evhttp_send_reply(req, 200, "OK", NULL);
+}
+
+void
+bench_serve_bare(int fd, const struct buffer *reply)
+{
+	struct event_base *base = base_new();
+	struct evhttp *http = evhttp_new(base);
+	struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, "127.0.0.1", 0);
+	struct sockaddr_in in;
+	socklen_t len = sizeof(in);
+
+	if (!bound || getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&in, &len))
+		die("bind");
+	evhttp_set_gencb(http, handle_bare, (void *)reply);
+	serve(base, fd, ntohs(in.sin_port));
+}
