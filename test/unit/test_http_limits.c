@@ -437,6 +437,29 @@ test_memory_bound(void **state)
 	free(clients);
 }
 
+/* Large replies that nobody reads make room for each other at once, not only at the next tick. */
+static void
+test_replies_are_bounded(void **state)
+{
+	enum { N = 16 };
+	struct fixture *f = *state;
+	struct client clients[N];
+
+	for (int i = 0; i < N; i++) {
+		client_connect(&clients[i], f);
+		client_send(&clients[i], "GET /openapi.json HTTP/1.1\r\n\r\n");
+		for (unsigned int k = 0; k < 100 && f->handled < (unsigned int)i + 1; k++)
+			event_base_loop(f->base, EVLOOP_ONCE);
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+		assert_in_range(count_connections(f), 1, (256 << 20) / (BIG - (8 << 20)));
+	}
+	assert_in_range(count_connections(f), 1, N - 4);
+	for (int i = 0; i < N; i++)
+		client_close(&clients[i]);
+	run_for(f, 50);
+	assert_int_equal(count_connections(f), 0);
+}
+
 int
 main(void)
 {
@@ -454,6 +477,7 @@ main(void)
 		TEST(test_thousands),
 		TEST(test_no_descriptors),
 		TEST(test_memory_bound),
+		TEST(test_replies_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,12 +65,17 @@ on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg
 	c->received += info->n_added;
 }
 
-/* evhttp writes to a connection that waits for a request only to report an error in it. */
+/* Keeps count; and evhttp writes to a connection that waits for a request only to report an error
+ * in it. */
 static void
 on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct connection *c = arg;
 
+	c->owner->unsent += info->n_added;
+	c->owner->unsent -= info->n_deleted;
+	if (info->n_added > 0 && c->owner->unsent > UNSENT_MAX)
+		event_active(c->owner->deferred, 0, 0);
 	if (info->n_added == 0 || info->orig_size != 0 || c->state != STATE_WAITING ||
 	    c->error_page)
 		return;
@@ -115,6 +120,7 @@ connection_free(struct connection *c)
 	}
 	if (c->error_page)
 		owner->n_error_pages--;
+	owner->unsent -= connection_unsent(c);
 	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->input_cb);
 	evbuffer_remove_cb_entry(bufferevent_get_output(c->bev), c->output_cb);
 	if (c->state == STATE_FRESH)

@@ -13,6 +13,8 @@
 struct bufferevent;
 struct evbuffer_cb_entry;
 
+#define UNSENT_MAX (256 << 20) /* bytes of replies: above it the next tick is not waited for */
+
 enum state {
 	STATE_FRESH,   /* accepted in this round of the loop: evhttp has not let us see it yet */
 	STATE_WAITING, /* for a whole request */
@@ -67,6 +69,7 @@ struct connections {
 	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
 	unsigned int n_error_pages;
+	size_t unsent; /* bytes of replies of all connections */
 	uint64_t n_refused;
 };
 

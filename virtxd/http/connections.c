@@ -104,6 +104,19 @@ on_accept(struct event_base *base, void *arg)
 	return bev;
 }
 
+/* Large replies are made faster than their clients take them: some are closed, the oldest first. */
+static void
+relieve(struct connections *connections, struct connection_list *list)
+{
+	struct connection *c, *next;
+
+	for (c = TAILQ_FIRST(list); c && connections->unsent > BUFFERED_MAX; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (connection_buffered(c) >= BUFFERED_SMALL)
+			connection_evict(c);
+	}
+}
+
 static void
 on_deferred(evutil_socket_t fd, short what, void *arg)
 {
@@ -117,6 +130,10 @@ on_deferred(evutil_socket_t fd, short what, void *arg)
 	if (connections->n_fresh >= ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, true);
 	connections->n_fresh = 0;
+	if (connections->unsent > UNSENT_MAX) {
+		relieve(connections, &connections->lists[STATE_REPLYING]);
+		relieve(connections, &connections->lists[STATE_STREAMING]);
+	}
 	/* They have just got input, so they are mostly few, and found late in the list. */
 	for (c = TAILQ_LAST(&connections->lists[STATE_WAITING], connection_list);
 	     c && connections->n_error_pages > 0; c = next) {
