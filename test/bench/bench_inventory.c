@@ -12,12 +12,13 @@
 #define VMS   100
 #define RUNS  20
 
+/* Processor time, ms: what else the machine does is not counted. */
 static double
 now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return (double)ts.tv_sec * 1000 + (double)ts.tv_nsec / 1e6;
 }
 

@@ -391,9 +391,11 @@ test_empty(void **state)
 {
 	struct fixture f = { .inventory = inventory_new() };
 	const struct vm_list_fields none = { 0 };
-	_free_ char *vms = inventory_vms_json(f.inventory, &none, NULL, NULL);
+	size_t len;
+	_free_ char *vms = inventory_vms_json(f.inventory, &none, NULL, &len);
 
 	assert_string_equal(vms, "{\"items\":[]}");
+	assert_int_equal(len, strlen(vms));
 	check_hosts(&f, "");
 	inventory_free(f.inventory);
 }

@@ -159,54 +159,90 @@ inventory_list_vms(struct inventory *inventory, const struct vm_list_fields *fil
 	free(found.matching);
 }
 
-/* Adds an item, and keeps its text. */
 static void
-write_text(struct buffer *out, const struct model *model, const void *item, struct index_text *text)
+keep_text(const struct model *model, const void *item, struct index_text *text)
 {
-	size_t begin = out->len;
+	_free_ char *json = json_encode(model, item, &text->len);
 
-	json_append(out, model, item);
+	/* Without the room that the encoder has left. */
 	free(text->data);
-	text->len = out->len - begin;
-	text->data = xmemdup(out->data + begin, text->len);
+	text->data = xmemdup(json, text->len);
 }
 
-static void
-add_vm(struct buffer *out, struct vm_entry *entry, const struct custom_field *wanted)
+/* The texts as a list. Its length is known, so that no room is taken that it does not need. */
+static char *
+join(const struct index_text *const *texts, size_t n, size_t *ret_len)
 {
+	size_t len = strlen(LIST_BEGIN) + strlen(LIST_END) + n;
+	char *out, *end;
+
+	for (size_t i = 0; i < n; i++)
+		len += texts[i]->len;
+	out = xrealloc(NULL, len + 1, 1);
+	end = mempcpy(out, LIST_BEGIN, strlen(LIST_BEGIN));
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			*end++ = ',';
+		end = mempcpy(end, texts[i]->data, texts[i]->len);
+	}
+	end = mempcpy(end, LIST_END, strlen(LIST_END));
+	*end = '\0';
+	*ret_len = (size_t)(end - out);
+	return out;
+}
+
+static const struct index_text *
+vm_text(struct vm_entry *entry)
+{
+	static const struct custom_field none;
 	struct vm *vm = &entry->view.vm;
 	struct vm_list_item item;
 
-	if (str_empty(wanted->name) && entry->text.data && entry->text_ts == vm->ts) {
-		buffer_add(out, entry->text.data, entry->text.len);
-		return;
+	if (!entry->text.data || entry->text_ts != vm->ts) {
+		item = vm_item(vm, &none);
+		keep_text(&vm_list_item_model, &item, &entry->text);
+		entry->text_ts = vm->ts;
 	}
-	item = vm_item(vm, wanted);
-	if (!str_empty(wanted->name)) {
-		json_append(out, &vm_list_item_model, &item);
-		return;
+	return &entry->text;
+}
+
+/* What tells a custom field is written anew: another query wants another one. */
+static char *
+write_vms(const struct found_vms *found, const struct custom_field *wanted, size_t *ret_len)
+{
+	struct buffer out = { 0 };
+
+	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
+	for (size_t i = 0; i < found->n; i++) {
+		struct vm_list_item item = vm_item(&found->items[i]->view.vm, wanted);
+
+		if (i > 0)
+			buffer_add(&out, ",", 1);
+		json_append(&out, &vm_list_item_model, &item);
 	}
-	write_text(out, &vm_list_item_model, &item, &entry->text);
-	entry->text_ts = vm->ts;
+	buffer_add(&out, LIST_END, strlen(LIST_END));
+	return buffer_steal(&out, ret_len);
 }
 
 char *
 inventory_vms_json(struct inventory *inventory, const struct vm_list_fields *filter,
     const struct list_page *page, size_t *len)
 {
-	struct buffer out = { 0 };
+	_free_ const struct index_text **texts = NULL;
 	struct found_vms found;
+	char *json;
 
 	find_vms(inventory, filter, page ? page : &all, &found);
-	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
-	for (size_t i = 0; i < found.n; i++) {
-		if (i > 0)
-			buffer_add(&out, ",", 1);
-		add_vm(&out, found.items[i], &filter->custom);
+	if (str_empty(filter->custom.name)) {
+		texts = xcalloc(found.n + 1, sizeof(struct index_text *));
+		for (size_t i = 0; i < found.n; i++)
+			texts[i] = vm_text(found.items[i]);
+		json = join(texts, found.n, len);
+	} else {
+		json = write_vms(&found, &filter->custom, len);
 	}
-	buffer_add(&out, LIST_END, strlen(LIST_END));
 	free(found.matching);
-	return buffer_steal(&out, len);
+	return json;
 }
 
 /* Those that match and are on the page, sorted: n from *first on. The caller frees. */
@@ -258,19 +294,18 @@ inventory_list_hosts(const struct inventory *inventory, const struct host_list_f
 	}
 }
 
-/* A host has many places that change something of it: so what was written is compared. */
-static void
-add_host(struct buffer *out, struct host_entry *entry)
+/* Many places change something of a host: so what was written is compared. */
+static const struct index_text *
+host_text(struct host_entry *entry)
 {
 	struct host_list_item item = host_item(entry);
 
-	if (entry->text.data && model_equal(&host_list_item_model, &item, &entry->item)) {
-		buffer_add(out, entry->text.data, entry->text.len);
-		return;
+	if (!entry->text.data || !model_equal(&host_list_item_model, &item, &entry->item)) {
+		keep_text(&host_list_item_model, &item, &entry->text);
+		model_clear(&host_list_item_model, &entry->item);
+		model_copy(&host_list_item_model, &entry->item, &item);
 	}
-	write_text(out, &host_list_item_model, &item, &entry->text);
-	model_clear(&host_list_item_model, &entry->item);
-	model_copy(&host_list_item_model, &entry->item, &item);
+	return &entry->text;
 }
 
 char *
@@ -280,16 +315,11 @@ inventory_hosts_json(struct inventory *inventory, const struct host_list_fields 
 	size_t first, n;
 	_free_ struct host_entry **found =
 	    find_hosts(inventory, filter, page ? page : &all, &first, &n);
-	struct buffer out = { 0 };
+	_free_ const struct index_text **texts = xcalloc(n + 1, sizeof(struct index_text *));
 
-	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
-	for (size_t i = first; i < first + n; i++) {
-		if (i > first)
-			buffer_add(&out, ",", 1);
-		add_host(&out, found[i]);
-	}
-	buffer_add(&out, LIST_END, strlen(LIST_END));
-	return buffer_steal(&out, len);
+	for (size_t i = 0; i < n; i++)
+		texts[i] = host_text(found[first + i]);
+	return join(texts, n, len);
 }
 
 size_t
