@@ -74,6 +74,8 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 
 	c->owner->unsent += info->n_added;
 	c->owner->unsent -= info->n_deleted;
+	if (c->owner->unsent > c->owner->highest)
+		c->owner->highest = c->owner->unsent;
 	if (info->n_added > 0 && c->owner->unsent > UNSENT_MAX)
 		event_active(c->owner->deferred, 0, 0);
 	if (info->n_added == 0 || info->orig_size != 0 || c->state != STATE_WAITING ||

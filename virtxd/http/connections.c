@@ -6,6 +6,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "http/connection_list.h"
@@ -16,6 +17,7 @@
 #define EVICT_MIN_MS   1000	   /* a connection that waited for less is not closed for another */
 #define ACCEPT_MAX     64	   /* in one round of the loop */
 #define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
+#define GIVE_BACK_MIN  (8 << 20)   /* bytes of replies at one time */
 #define BUFFERED_SMALL (32 * 1024) /* closing one that holds less does not help */
 
 /*
@@ -166,6 +168,16 @@ sweep(struct connection_list *list, int64_t now, size_t budget)
 	return total;
 }
 
+/* malloc keeps what many large replies took, in pieces between what is still in use. */
+static void
+give_back(struct connections *connections)
+{
+	if (connections->highest < GIVE_BACK_MIN || connections->unsent > connections->highest / 4)
+		return;
+	malloc_trim(0);
+	connections->highest = connections->unsent;
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -178,6 +190,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	sweep(
 	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
 	connections->accepting(connections->accepting_arg, true);
+	give_back(connections);
 }
 
 struct connections *
