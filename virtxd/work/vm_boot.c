@@ -13,15 +13,14 @@
 #include "work/hugepages.h"
 #include "work/hypervisor.h"
 #include "work/oplog.h"
-#include "work/recover.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
 #include "work/vm_already.h"
 #include "work/vm_files.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/vm_variables.h"
 #include "work/work.h"
@@ -175,46 +174,38 @@ work_vm_boot(const void *request, void *result, struct error *err)
 {
 	const struct vm_boot_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
-	_close_ int lock = -1;
 	bool ended;
 	int64_t ts;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
-	    vm_files_for(&req->env, conn, err) < 0)
+	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
+	    vm_session_settle(&session, &res->warning, err) < 0)
 		return -1;
-	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
-		return error_wrap(
-		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
-		return -1;
-	if (virDomainIsActive(domain) == 1)
-		return is_on(req, domain, res, err);
-	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_RUN, err) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, err) < 0 ||
-	    vm_saved_check_boot(domain, req->uuid, req->env.root, &info.def, err) < 0 ||
-	    check_needs(req, domain, &info, err) < 0 ||
-	    (req->n_cloud_init > 0 && cloud_init_check(domain, &info, err) < 0))
+	if (virDomainIsActive(session.domain) == 1)
+		return is_on(req, session.domain, res, err);
+	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_RUN, err) < 0 ||
+	    hypervisor_info(session.domain, req->env.root, &info, err) < 0 ||
+	    vm_saved_check_boot(session.domain, req->uuid, req->env.root, &info.def, err) < 0 ||
+	    check_needs(req, session.domain, &info, err) < 0 ||
+	    (req->n_cloud_init > 0 && cloud_init_check(session.domain, &info, err) < 0))
 		return -1;
 	work_stage(WORK_STAGE_BEGUN);
-	if (oplog_begin(domain, "VmBoot", "", &ts, err) < 0)
+	if (oplog_begin(session.domain, "VmBoot", "", &ts, err) < 0)
 		return -1;
-	if (boot(req, conn, domain, &info, &res->warning, &ended, err) < 0) {
+	if (boot(req, session.conn, session.domain, &info, &res->warning, &ended, err) < 0) {
 		/* One that is "started" without a job is what vm-heal looks for. */
 		if (ended)
-			oplog_end(domain, "VmBoot", ts, NULL, err);
+			oplog_end(session.domain, "VmBoot", ts, NULL, err);
 		else
-			oplog_begin(domain, "VmBoot", err->detail, &ts, NULL);
+			oplog_begin(session.domain, "VmBoot", err->detail, &ts, NULL);
 		/* What is left then has no part in whether it runs. */
-		if (virDomainIsActive(domain) == 0)
+		if (virDomainIsActive(session.domain) == 0)
 			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
-	vm_record_leases(domain, req->uuid, &res->warning);
-	oplog_end(domain, "VmBoot", ts, "", NULL);
-	register_boot(req, domain, &info);
-	return hypervisor_report(domain, req->env.root, &res->vm, err);
+	vm_record_leases(session.domain, req->uuid, &res->warning);
+	oplog_end(session.domain, "VmBoot", ts, "", NULL);
+	register_boot(req, session.domain, &info);
+	return hypervisor_report(session.domain, req->env.root, &res->vm, err);
 }

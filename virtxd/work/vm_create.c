@@ -4,9 +4,7 @@
 #include "proto/vmdef.h"
 #include "work/cpu_model.h"
 #include "work/hypervisor.h"
-#include "work/storage_check.h"
-#include "work/vm_files.h"
-#include "work/vm_lock.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
@@ -49,27 +47,24 @@ work_vm_create(const void *request, void *result, struct error *err)
 {
 	const struct vm_create_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_journal_ struct journal journal = { 0 };
-	_close_ int lock = -1;
 	struct error left = { 0 };
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
-	    vm_files_for(&req->env, conn, err) < 0)
+	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0)
 		return -1;
-	if (cpu_model_check(conn, req->env.host, &req->def, NULL, err) < 0)
+	if (cpu_model_check(session.conn, req->env.host, &req->def, NULL, err) < 0)
 		return error_wrap(err, "vmdef.cpudef.model");
 	if (plan(req, &journal, err) < 0)
 		return -1;
 	work_stage(WORK_STAGE_BEGUN);
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
-	if (make(req, conn, &journal, &res->vm, err) == 0) {
+	if (make(req, session.conn, &journal, &res->vm, err) == 0) {
 		work_stage(WORK_STAGE_DONE);
-		return vm_roll_forward(&req->env, conn, &journal, &res->warning, err);
+		return vm_roll_forward(&req->env, session.conn, &journal, &res->warning, err);
 	}
-	if (vm_roll_back(&req->env, conn, &journal, &left) == 0)
+	if (vm_roll_back(&req->env, session.conn, &journal, &left) == 0)
 		work_stage(WORK_STAGE_NONE);
 	else
 		error_append(err, "not all is undone yet, which is tried again: %s", left.detail);

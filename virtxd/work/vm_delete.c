@@ -4,11 +4,10 @@
 #include "proto/vmdef.h"
 #include "work/bare_disks.h"
 #include "work/hypervisor.h"
-#include "work/recover.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
@@ -70,29 +69,23 @@ work_vm_delete(const void *request, void *result, struct error *err)
 {
 	const struct vm_delete_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
 	_journal_ struct journal journal = { 0 };
-	_close_ int lock = -1;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0)
+	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
+	    storage_look(&req->env, err) < 0 ||
+	    vm_session_settle(&session, &res->warning, err) < 0)
 		return -1;
-	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
-		return error_wrap(
-		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
-		return -1;
-	if (virDomainIsActive(domain) == 1)
+	if (virDomainIsActive(session.domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
-	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_DELETE, err) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_DELETE, err) < 0 ||
+	    hypervisor_info(session.domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (info.foreign && req->deletestorage)
 		return error_set(err, 422, "VM '%s' is not deleted with its storage: %s", req->uuid,
 		    info.foreign_why);
-	plan(req, domain, &info, &journal, &res->warning);
+	plan(req, session.domain, &info, &journal, &res->warning);
 	work_stage(WORK_STAGE_BEGUN);
 	/* Deleting is the way out of a full disk. What a crash leaves of it then, a repair finds.
 	 */
@@ -100,5 +93,5 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	    !storage_is_full(&req->env))
 		return -1;
 	res->gone = true;
-	return vm_roll_forward(&req->env, conn, &journal, &res->warning, err);
+	return vm_roll_forward(&req->env, session.conn, &journal, &res->warning, err);
 }

@@ -9,7 +9,7 @@
 #include "work/oplog.h"
 #include "work/recover.h"
 #include "work/vm_leases.h"
-#include "work/vm_lock.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/vm_variables.h"
 #include "work/vm_verdict.h"
@@ -118,15 +118,13 @@ work_vm_heal(const void *request, void *result, struct error *err)
 {
 	const struct vm_heal_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	int finished;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0)
+	if (vm_session_open(&session, &req->env, req->uuid, err) < 0)
 		return -1;
-	finished = vm_recover(&req->env, conn, req->uuid, &res->warning, err);
-	if (finished < 0 || heal(req, conn, res, err) < 0)
+	finished = vm_recover(&req->env, session.conn, req->uuid, &res->warning, err);
+	if (finished < 0 || heal(req, session.conn, res, err) < 0)
 		return -1;
 	return vm_verdict(req, finished > 0, res, err);
 }

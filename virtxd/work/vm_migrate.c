@@ -7,13 +7,11 @@
 #include "work/hypervisor.h"
 #include "work/migration.h"
 #include "work/oplog.h"
-#include "work/recover.h"
-#include "work/storage_check.h"
 #include "work/vm_files.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_renew.h"
 #include "work/vm_saved.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 #include "work/works.h"
@@ -248,24 +246,18 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 {
 	const struct vm_migrate_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_caps_ struct domain_caps there = { 0 };
-	_close_ int lock = -1;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
-	    vm_files_for(&req->env, conn, err) < 0)
+	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
+	    vm_session_settle(&session, &res->warning, err) < 0)
 		return -1;
-	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
-		return error_wrap(
-		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
-	    vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
-	    migration_check_state(req, domain, err) < 0 ||
-	    (!req->live && prepare_cold(req, conn, domain, &res->warning, err) < 0) ||
-	    migration_check_files(req, domain, true, err) < 0 ||
-	    migration_check(req, domain, &there, err) < 0)
+	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
+	    migration_check_state(req, session.domain, err) < 0 ||
+	    (!req->live &&
+		prepare_cold(req, session.conn, session.domain, &res->warning, err) < 0) ||
+	    migration_check_files(req, session.domain, true, err) < 0 ||
+	    migration_check(req, session.domain, &there, err) < 0)
 		return -1;
-	return migrate(req, conn, domain, &there, res, err);
+	return migrate(req, session.conn, session.domain, &there, res, err);
 }

@@ -5,8 +5,8 @@
 #include "work/oplog.h"
 #include "work/vm_already.h"
 #include "work/vm_leases.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
@@ -63,37 +63,35 @@ static int
 work(const struct action *action, const struct vm_request *req, struct vm_result *res,
     struct error *err)
 {
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
-	_close_ int lock = -1;
 	enum vmrunstate runstate;
 	int64_t ts;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    hypervisor_find(conn, req->uuid, &domain, err) < 0 ||
-	    hypervisor_runstate(domain, &runstate, err) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
+	    vm_session_find(&session, err) < 0 ||
+	    hypervisor_runstate(session.domain, &runstate, err) < 0 ||
+	    hypervisor_info(session.domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (runstate == action->to)
-		return vm_already(
-		    domain, &req->env, req->uuid, req->if_needed, action->already, res, err);
+		return vm_already(session.domain, &req->env, req->uuid, req->if_needed,
+		    action->already, res, err);
 	if (runstate != action->from)
 		return error_set_type(err, ERROR_NOT_RUNNING, "cannot %s VM '%s': it is %s, not %s",
 		    action->verb, req->uuid, enum_word(&vmrunstate_enum, runstate),
 		    enum_word(&vmrunstate_enum, action->from));
 	work_stage(WORK_STAGE_BEGUN);
-	if (oplog_begin(domain, action->op, "", &ts, err) < 0)
+	if (oplog_begin(session.domain, action->op, "", &ts, err) < 0)
 		return -1;
-	if (action->act(req, domain, &info, &res->warning, err) < 0) {
-		oplog_end(domain, action->op, ts, NULL, err);
-		if (hypervisor_runstate(domain, &runstate, NULL) == 0 && runstate == action->from)
+	if (action->act(req, session.domain, &info, &res->warning, err) < 0) {
+		oplog_end(session.domain, action->op, ts, NULL, err);
+		if (hypervisor_runstate(session.domain, &runstate, NULL) == 0 &&
+		    runstate == action->from)
 			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
-	oplog_end(domain, action->op, ts, "", NULL);
-	return hypervisor_report(domain, req->env.root, &res->vm, err);
+	oplog_end(session.domain, action->op, ts, "", NULL);
+	return hypervisor_report(session.domain, req->env.root, &res->vm, err);
 }
 
 int

@@ -4,7 +4,7 @@
 #include "work/hypervisor.h"
 #include "work/oplog.h"
 #include "work/vm_already.h"
-#include "work/vm_lock.h"
+#include "work/vm_session.h"
 #include "work/work.h"
 
 enum { FORCE_ACPI, FORCE_TERM, FORCE_KILL };
@@ -27,28 +27,25 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 {
 	const struct vm_shutdown_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	const char *msg = req->force == FORCE_ACPI ? "" : "forced shutdown";
 	bool transient;
 	int64_t ts;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
-	    hypervisor_find(conn, req->uuid, &domain, err) < 0)
+	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
+	    vm_session_find(&session, err) < 0)
 		return -1;
-	if (virDomainIsActive(domain) == 0)
-		return vm_already(
-		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_OFF, res, err);
-	transient = virDomainIsPersistent(domain) == 0;
+	if (virDomainIsActive(session.domain) == 0)
+		return vm_already(session.domain, &req->env, req->uuid, req->if_needed,
+		    ERROR_ALREADY_OFF, res, err);
+	transient = virDomainIsPersistent(session.domain) == 0;
 	work_stage(WORK_STAGE_BEGUN);
-	if (oplog_begin(domain, "VmShutdown", msg, &ts, err) < 0)
+	if (oplog_begin(session.domain, "VmShutdown", msg, &ts, err) < 0)
 		return -1;
-	if (act(domain, req->force) < 0) {
+	if (act(session.domain, req->force) < 0) {
 		hypervisor_error(err, 424, "cannot shut down VM '%s'", req->uuid);
-		oplog_end(domain, "VmShutdown", ts, NULL, err);
-		if (virDomainIsActive(domain) == 1)
+		oplog_end(session.domain, "VmShutdown", ts, NULL, err);
+		if (virDomainIsActive(session.domain) == 1)
 			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}
@@ -59,7 +56,7 @@ work_vm_shutdown(const void *request, void *result, struct error *err)
 		res->gone = transient;
 		if (transient)
 			return 0;
-		oplog_end(domain, "VmShutdown", ts, msg, NULL);
+		oplog_end(session.domain, "VmShutdown", ts, msg, NULL);
 	}
-	return hypervisor_report(domain, req->env.root, &res->vm, err);
+	return hypervisor_report(session.domain, req->env.root, &res->vm, err);
 }

@@ -11,13 +11,10 @@
 #include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/nets.h"
-#include "work/recover.h"
 #include "work/storage.h"
-#include "work/storage_check.h"
-#include "work/vm_files.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_saved.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
@@ -197,48 +194,40 @@ work_vm_update(const void *request, void *result, struct error *err)
 {
 	const struct vm_update_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
 	_journal_ struct journal journal = { 0 };
 	_free_ char *xml = NULL, *edited = NULL;
-	_close_ int lock = -1;
 	struct vmdef def;
 	int r;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 || storage_look(&req->env, err) < 0 ||
-	    vm_files_for(&req->env, conn, err) < 0)
+	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
+	    vm_session_settle(&session, &res->warning, err) < 0)
 		return -1;
-	if (vm_recover(&req->env, conn, req->uuid, &res->warning, err) < 0)
-		return error_wrap(
-		    err, "an earlier operation on VM '%s' is not over yet", req->uuid);
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0)
-		return -1;
-	if (virDomainIsActive(domain) == 1)
+	if (virDomainIsActive(session.domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
-	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
-	    vm_saved_refuse(domain, req->uuid, "updated", err) < 0 ||
-	    cloud_init_drop(&req->env, conn, domain, req->uuid, err) < 0 ||
-	    hypervisor_info(domain, req->env.root, &info, err) < 0)
+	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
+	    vm_saved_refuse(session.domain, req->uuid, "updated", err) < 0 ||
+	    cloud_init_drop(&req->env, session.conn, session.domain, req->uuid, err) < 0 ||
+	    hypervisor_info(session.domain, req->env.root, &info, err) < 0)
 		return -1;
 	if (info.foreign)
 		return error_set(
 		    err, 422, "VM '%s' cannot be updated: %s", req->uuid, info.foreign_why);
-	xml = vm_xml(domain, req->uuid, err);
+	xml = vm_xml(session.domain, req->uuid, err);
 	if (!xml)
 		return -1;
 	model_copy(&vmdef_model, &def, &req->def);
-	r = cpu_model_check(conn, req->env.host, &def, &info.def, err);
+	r = cpu_model_check(session.conn, req->env.host, &def, &info.def, err);
 	if (r < 0)
 		error_wrap(err, "vmdef.cpudef.model");
 	if (r == 0)
 		r = keep_disks(req, &def, &info.def, err);
 	if (r == 0)
-		r = nets_check(conn, req->env.host, &def, &info.def, err);
+		r = nets_check(session.conn, req->env.host, &def, &info.def, err);
 	/* What is refused is refused before the first disk is made. */
 	if (r == 0)
-		r = edit(req, conn, &def, xml, &edited, err);
+		r = edit(req, session.conn, &def, xml, &edited, err);
 	if (r == 0)
 		r = plan(req, &info.def, &journal, &res->warning, err);
 	if (r == 0) {
@@ -246,7 +235,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 		r = journal_save(req->env.root, req->env.host, &journal, err);
 	}
 	if (r == 0)
-		r = change(req, conn, &def, xml, &journal, res, err);
+		r = change(req, session.conn, &def, xml, &journal, res, err);
 	model_clear(&vmdef_model, &def);
-	return r < 0 ? -1 : hypervisor_report(domain, req->env.root, &res->vm, err);
+	return r < 0 ? -1 : hypervisor_report(session.domain, req->env.root, &res->vm, err);
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work/vm_session.h"
+
+#include <unistd.h>
+
+#include "work/hypervisor.h"
+#include "work/recover.h"
+#include "work/storage_check.h"
+#include "work/vm_files.h"
+#include "work/vm_lock.h"
+
+int
+vm_session_open(
+    struct vm_session *session, const struct work_env *env, const char *uuid, struct error *err)
+{
+	session->env = env;
+	session->uuid = uuid;
+	if (vm_lock(env->run_dir, uuid, &session->lock, err) < 0)
+		return -1;
+	return hypervisor_open(env->uri, &session->conn, err);
+}
+
+int
+vm_session_open_storage(
+    struct vm_session *session, const struct work_env *env, const char *uuid, struct error *err)
+{
+	if (vm_session_open(session, env, uuid, err) < 0 || storage_look(env, err) < 0)
+		return -1;
+	return vm_files_for(env, session->conn, err);
+}
+
+int
+vm_session_find(struct vm_session *session, struct error *err)
+{
+	return hypervisor_find(session->conn, session->uuid, &session->domain, err);
+}
+
+int
+vm_session_settle(struct vm_session *session, char **warning, struct error *err)
+{
+	if (vm_recover(session->env, session->conn, session->uuid, warning, err) < 0)
+		return error_wrap(
+		    err, "an earlier operation on VM '%s' is not over yet", session->uuid);
+	return vm_session_find(session, err);
+}
+
+void
+vm_session_end(struct vm_session *session)
+{
+	hypervisor_free_domain(&session->domain);
+	hypervisor_close(&session->conn);
+	if (session->lock >= 0)
+		close(session->lock);
+}
