@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/listing.h"
+#include "api/list_reply.h"
 #include "http/server.h"
 #include "loop/base.h"
 #include "ops/context.h"
@@ -110,7 +110,7 @@ bench_serve_api(int fd, unsigned int vms)
 	config_init(&config);
 	config.listen[0].port = 0;
 	ctx.config = &config;
-	ctx.listings = listings_new(base, inventory);
+	ctx.list_replies = list_replies_new(base, inventory);
 	server = http_server_new(base, &config, handle_api, &ctx, &err);
 	if (!server) {
 		fprintf(stderr, "bench_http: %s\n", err.detail);

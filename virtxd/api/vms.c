@@ -4,7 +4,7 @@
 #include <event2/event.h>
 
 #include "api/handlers.h"
-#include "api/listing.h"
+#include "api/list_reply.h"
 #include "api/query.h"
 #include "ops/context.h"
 #include "ops/known.h"
@@ -35,7 +35,7 @@ api_vm_list(struct context *ctx, struct request *req)
 	} else if (known_check(ctx, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
-		listing_reply(ctx->listings, req, &options, &page, missing);
+		list_reply_send(ctx->list_replies, req, &options, &page, missing);
 	}
 	model_clear(&vm_list_options_model, &options);
 }

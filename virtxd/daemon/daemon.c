@@ -13,13 +13,13 @@
 
 #include "api/api.h"
 #include "api/events.h"
-#include "api/listing.h"
+#include "api/list_reply.h"
 #include "api/loop_lag.h"
 #include "api/metrics.h"
 #include "daemon/cluster.h"
 #include "daemon/event_relay.h"
-#include "http/ask.h"
 #include "http/forward.h"
+#include "http/peer_rpc.h"
 #include "http/server.h"
 #include "loop/base.h"
 #include "ops/context.h"
@@ -42,7 +42,7 @@ struct daemon {
 	struct events *events;
 	struct event_streams *streams;
 	struct loop_lag *lag;
-	struct listings *listings;
+	struct list_replies *list_replies;
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct virt *virt;
@@ -314,7 +314,7 @@ on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, co
 
 	if (!find_address(daemon, host, &address))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
-	return ask_start(daemon->peers, ask, &address, host, method, path, user, body,
+	return peer_rpc_start(daemon->peers, ask, &address, host, method, path, user, body,
 	    method == METHOD_POST ? daemon->config.reply_timeout * 1000 + ASK_MS : ASK_MS, err);
 }
 
@@ -417,7 +417,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->events = events_new(daemon->inventory, daemon->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = loop_lag_new(daemon->base);
-	daemon->listings = listings_new(daemon->base, daemon->inventory);
+	daemon->list_replies = list_replies_new(daemon->base, daemon->inventory);
 	daemon->peers = peers_new(daemon->base, address_refusal);
 	daemon->forwarder = forwarder_new(
 	    daemon->peers, config, daemon->inventory, daemon->operations, find_address, daemon);
@@ -433,7 +433,7 @@ start(struct daemon *daemon, struct error *err)
 		.keeper = daemon->keeper,
 		.streams = daemon->streams,
 		.lag = daemon->lag,
-		.listings = daemon->listings,
+		.list_replies = daemon->list_replies,
 		.host_ops = &host_ops,
 		.host = daemon,
 	};
@@ -460,7 +460,7 @@ stop(struct daemon *daemon)
 	event_relay_free(daemon->relay);
 	event_streams_free(daemon->streams);
 	loop_lag_free(daemon->lag);
-	listings_free(daemon->listings);
+	list_replies_free(daemon->list_replies);
 	cluster_free(daemon->cluster);
 	virt_free(daemon->virt);
 	forwarder_free(daemon->forwarder);

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "http/connection_list.h"
-#include "http/drain.h"
+#include "http/lingering_close.h"
 #include "proto/error.h"
 #include "proto/log.h"
 #include "proto/problem.h"
@@ -137,7 +137,7 @@ keep_socket(struct connection *c)
 	int fd = bufferevent_getfd(c->bev);
 
 	bufferevent_setfd(c->bev, -1);
-	drain_start(c->owner->drains, fd);
+	lingering_close_start(c->owner->lingering, fd);
 }
 
 /* evhttp closes the connection, for whatever reason. */
@@ -148,7 +148,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 	void (*gone)(void *) = c->gone;
 	void *gone_arg = c->gone_arg;
 
-	if (c->drains)
+	if (c->lingering)
 		keep_socket(c);
 	connection_free(c);
 	if (gone)
@@ -421,5 +421,5 @@ connection_unsent(const struct connection *c)
 void
 connection_drain(struct connection *c)
 {
-	c->drains = true;
+	c->lingering = true;
 }

@@ -44,7 +44,7 @@ struct connection {
 	struct evbuffer_cb_entry *output_cb;
 	struct share *share; /* NULL while fresh, and where there was no room for it */
 	bool watched;	     /* connection_watch has lowered how much is read ahead */
-	bool drains;	     /* its client may still be sending when it is closed */
+	bool lingering;	     /* its client may still be sending when it is closed */
 	bool error_page;     /* evhttp has put its own error page into the output */
 	int64_t since;	     /* ms, of the state */
 	int64_t deadline;
@@ -63,7 +63,7 @@ struct connections {
 	struct share *shares;
 	struct event *deferred; /* what must not be done inside evhttp's callbacks */
 	struct event *tick;
-	struct drains *drains;
+	struct lingering_closes *lingering;
 	void (*accepting)(void *arg, bool on);
 	void *accepting_arg;
 	unsigned int n;	      /* that have a share */

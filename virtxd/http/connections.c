@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "http/connection_list.h"
-#include "http/drain.h"
+#include "http/lingering_close.h"
 #include "proto/log.h"
 
 #define TICK_MS	       500
@@ -211,7 +211,7 @@ connections_new(struct event_base *base, struct evhttp *http,
 	if (!connections->deferred || !connections->tick ||
 	    event_add(connections->tick, &period) < 0)
 		abort();
-	connections->drains = drains_new(base);
+	connections->lingering = lingering_closes_new(base);
 	evhttp_set_bevcb(http, on_accept, connections);
 	return connections;
 }
@@ -226,7 +226,7 @@ connections_free(struct connections *connections)
 	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH])))
 		connection_free(c);
 	assert(connections->n == 0);
-	drains_free(connections->drains);
+	lingering_closes_free(connections->lingering);
 	event_free(connections->deferred);
 	event_free(connections->tick);
 	free(connections);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The calls: each has a wire of its own until its answer is whole. */
+/* The calls: each has a connection of its own until its answer is whole. */
 #include "http/peer.h"
 
 #include <arpa/inet.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "http/wire.h"
+#include "http/peer_pool.h"
 #include "proto/log.h"
 
 #define CALLS_MAX	  512
@@ -22,7 +22,7 @@
 struct peer_call {
 	TAILQ_ENTRY(peer_call) entry;
 	struct peers *peers;
-	struct wire *wire;
+	struct peer_connection *conn;
 	struct event *deadline;
 	struct event *deferred; /* what evhttp's callbacks must not do, or peer_start */
 	const struct peer_ops *ops;
@@ -54,7 +54,7 @@ struct peer_call {
 struct peers {
 	struct event_base *base;
 	peers_check check;
-	struct wires *wires;
+	struct peer_pool *pool;
 	TAILQ_HEAD(, peer_call) calls;
 	unsigned int n_calls;
 	uint64_t started, failed;
@@ -103,12 +103,12 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 	buffer_clear(&whole);
 }
 
-/* Reports the error of a call, and is done with its wire. */
+/* Reports the error of a call, and is done with its connection. */
 static void
 fail(struct peer_call *call)
 {
-	if (call->wire)
-		wire_drop(steal_ptr(call->wire));
+	if (call->conn)
+		peer_connection_drop(steal_ptr(call->conn));
 	finish(call, NULL);
 }
 
@@ -142,8 +142,8 @@ read_head(struct peer_call *call, const struct evhttp_request *http, struct peer
 static void
 on_piece(struct evhttp_request *http, void *arg)
 {
-	struct wire *wire = arg;
-	struct peer_call *call = wire_call(wire);
+	struct peer_connection *conn = arg;
+	struct peer_call *call = peer_connection_call(conn);
 	struct evbuffer *input = evhttp_request_get_input_buffer(http);
 	size_t len;
 
@@ -155,16 +155,16 @@ on_piece(struct evhttp_request *http, void *arg)
 		else
 			buffer_add(&call->whole, evbuffer_pullup(input, (ssize_t)len), len);
 		evbuffer_drain(input, len);
-		call = wire_call(wire);
+		call = peer_connection_call(conn);
 	}
 	if (!call)
 		return;
-	wire_hold(wire, call->whole.len);
+	peer_connection_hold(conn, call->whole.len);
 	if (!call->in_pieces)
 		return;
 	/* evhttp counts what came in all; a stream has no end. */
 	if (call->stream)
-		wire_limit(wire, call->received + call->answer_max);
+		peer_connection_limit(conn, call->received + call->answer_max);
 	/* evhttp switches reading on again after this. */
 	if (call->paused)
 		event_active(call->deferred, 0, 0);
@@ -176,8 +176,8 @@ on_piece(struct evhttp_request *http, void *arg)
 static int
 on_head(struct evhttp_request *http, void *arg)
 {
-	struct wire *wire = arg;
-	struct peer_call *call = wire_call(wire);
+	struct peer_connection *conn = arg;
+	struct peer_call *call = peer_connection_call(conn);
 	struct peer_answer answer;
 	bool in_pieces = false;
 
@@ -189,13 +189,13 @@ on_head(struct evhttp_request *http, void *arg)
 	if (call->ops && call->ops->begin)
 		in_pieces = call->ops->begin(call->arg, &answer);
 	/* Cancelled in there? */
-	if (!wire_call(wire))
+	if (!peer_connection_call(conn))
 		return -1;
 	call->in_pieces = in_pieces;
 	if (in_pieces)
 		arm_deadline(call);
 	else
-		wire_limit(wire, call->whole_max);
+		peer_connection_limit(conn, call->whole_max);
 	evhttp_request_set_chunked_cb(http, on_piece);
 	return 0;
 }
@@ -223,8 +223,8 @@ failure_text(enum evhttp_request_error error)
 static void
 on_failed(enum evhttp_request_error error, void *arg)
 {
-	struct wire *wire = arg;
-	struct peer_call *call = wire_call(wire);
+	struct peer_connection *conn = arg;
+	struct peer_call *call = peer_connection_call(conn);
 
 	if (call && !call->err.status)
 		error_set(&call->err, 502, "%s %s", call->where, failure_text(error));
@@ -242,7 +242,7 @@ read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answ
 {
 	if (read_head(call, http, answer) < 0)
 		return -1;
-	if (wire_has_more(call->wire))
+	if (peer_connection_has_more(call->conn))
 		return error_set(&call->err, 502, "%s sent more than its answer", call->where);
 	if (call->in_pieces || call->method == METHOD_HEAD)
 		return 0;
@@ -256,24 +256,24 @@ read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answ
 static void
 on_answer(struct evhttp_request *http, void *arg)
 {
-	struct wire *wire = arg;
-	struct peer_call *call = wire_call(wire);
+	struct peer_connection *conn = arg;
+	struct peer_call *call = peer_connection_call(conn);
 	struct peer_answer answer;
 
-	wire_answered(wire);
+	peer_connection_answered(conn);
 	if (!call)
 		return;
 	if (!http || evhttp_request_get_response_code(http) == 0) {
 		/* The other side may close a kept connection just when we use it. */
-		if (!call->begun && wire_was_used(wire) && is_safe(call->method)) {
-			wire_drop(steal_ptr(call->wire));
+		if (!call->begun && peer_connection_was_used(conn) && is_safe(call->method)) {
+			peer_connection_drop(steal_ptr(call->conn));
 			start_call(call, true);
 			return;
 		}
-		call->unsent = !wire_is_connected(wire);
+		call->unsent = !peer_connection_is_connected(conn);
 		if (call->unsent && !call->err.status)
-			error_errno(
-			    &call->err, 502, wire_errno(wire), "cannot connect to %s", call->where);
+			error_errno(&call->err, 502, peer_connection_errno(conn),
+			    "cannot connect to %s", call->where);
 		else if (!call->err.status)
 			error_set(
 			    &call->err, 502, "%s %s", call->where, failure_text(EVREQ_HTTP_EOF));
@@ -284,13 +284,13 @@ on_answer(struct evhttp_request *http, void *arg)
 		fail(call);
 		return;
 	}
-	wire_done(steal_ptr(call->wire));
+	peer_connection_done(steal_ptr(call->conn));
 	finish(call, &answer);
 }
 
 /* More has come than any answer that is allowed. */
 static void
-on_flood(struct wire *wire, void *arg)
+on_flood(struct peer_connection *conn, void *arg)
 {
 	struct peer_call *call = arg;
 
@@ -299,7 +299,7 @@ on_flood(struct wire *wire, void *arg)
 }
 
 static void
-on_connect_timeout(struct wire *wire, void *arg)
+on_connect_timeout(struct peer_connection *conn, void *arg)
 {
 	struct peer_call *call = arg;
 
@@ -309,7 +309,7 @@ on_connect_timeout(struct wire *wire, void *arg)
 	fail(call);
 }
 
-static const struct wire_ops wire_ops = { on_connect_timeout, on_flood };
+static const struct peer_connection_ops peer_connection_ops = { on_connect_timeout, on_flood };
 
 static enum evhttp_cmd_type
 command(enum method method)
@@ -332,7 +332,7 @@ command(enum method method)
 static struct evhttp_request *
 make_request(struct peer_call *call)
 {
-	struct evhttp_request *http = evhttp_request_new(on_answer, call->wire);
+	struct evhttp_request *http = evhttp_request_new(on_answer, call->conn);
 	size_t len = evbuffer_get_length(call->body);
 	struct evkeyvalq *out;
 	char text[80];
@@ -358,15 +358,15 @@ make_request(struct peer_call *call)
 	return http;
 }
 
-/* Finds a wire and sends. fresh: a kept one will not do. What changes something is never sent on a
- * kept one either: when that closes, nobody knows whether the request got through. */
+/* Finds a connection and sends. fresh: a kept one will not do. What changes something is never sent
+ * on a kept one either: when that closes, nobody knows whether the request got through. */
 static void
 start_call(struct peer_call *call, bool fresh)
 {
-	call->wire = wire_get(call->peers->wires, call->addr, call->port,
-	    fresh || !is_safe(call->method), call->connect_ms, &wire_ops, call);
+	call->conn = peer_connection_get(call->peers->pool, call->addr, call->port,
+	    fresh || !is_safe(call->method), call->connect_ms, &peer_connection_ops, call);
 	call->err.status = 0;
-	if (wire_send(call->wire, make_request(call), command(call->method), call->path,
+	if (peer_connection_send(call->conn, make_request(call), command(call->method), call->path,
 		call->answer_max) == 0)
 		return;
 	error_errno(&call->err, 502, errno, "cannot connect to %s", call->where);
@@ -381,8 +381,8 @@ on_deferred(evutil_socket_t fd, short what, void *arg)
 
 	if (call->err.status)
 		fail(call);
-	else if (call->wire && call->begun)
-		wire_read(call->wire, !call->paused);
+	else if (call->conn && call->begun)
+		peer_connection_read(call->conn, !call->paused);
 }
 
 static unsigned int
@@ -478,8 +478,8 @@ peer_cancel(struct peer_call *call)
 {
 	if (!call)
 		return;
-	if (call->wire)
-		wire_drop(call->wire);
+	if (call->conn)
+		peer_connection_drop(call->conn);
 	call_free(call);
 }
 
@@ -522,7 +522,7 @@ peers_new(struct event_base *base, peers_check check)
 
 	peers->base = base;
 	peers->check = check;
-	peers->wires = wires_new(base);
+	peers->pool = peer_pool_new(base);
 	TAILQ_INIT(&peers->calls);
 	return peers;
 }
@@ -530,7 +530,7 @@ peers_new(struct event_base *base, peers_check check)
 void
 peers_set_source(struct peers *peers, const char *addr)
 {
-	wires_set_source(peers->wires, addr);
+	peer_pool_set_source(peers->pool, addr);
 }
 
 void
@@ -542,7 +542,7 @@ peers_free(struct peers *peers)
 		return;
 	while ((call = TAILQ_FIRST(&peers->calls)))
 		peer_cancel(call);
-	wires_free(peers->wires);
+	peer_pool_free(peers->pool);
 	free(peers);
 }
 
@@ -554,5 +554,5 @@ peers_get_stats(const struct peers *peers, struct peers_stats *ret)
 		.started = peers->started,
 		.failed = peers->failed,
 	};
-	wires_get_counts(peers->wires, &ret->connections, &ret->idle);
+	peer_pool_get_counts(peers->pool, &ret->connections, &ret->idle);
 }

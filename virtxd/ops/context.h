@@ -20,7 +20,7 @@ struct event_base;
 struct host_maintenance;
 struct event_streams;
 struct loop_lag;
-struct listings;
+struct list_replies;
 struct metrics_outside;
 struct request;
 struct reservation_client;
@@ -73,7 +73,7 @@ struct context {
 	struct keeper *keeper;
 	struct event_streams *streams;
 	struct loop_lag *lag;
-	struct listings *listings;
+	struct list_replies *list_replies;
 	const struct host_ops *host_ops;
 	void *host;
 	struct host_maintenance *host_maintenance;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lists of VMs, to requests that only keep what they are answered. */
-#include "api/listing.h"
+#include "api/list_reply.h"
 
 #include <event2/event.h>
 #include <setjmp.h>
@@ -26,7 +26,7 @@ struct kept {
 struct fixture {
 	struct event_base *base;
 	struct inventory *inventory;
-	struct listings *listings;
+	struct list_replies *list_replies;
 	struct kept kept[REQUESTS];
 };
 
@@ -82,7 +82,7 @@ setup(void **state)
 
 		inventory_set_host(f->inventory, uuid, "h", CSTATE_ACTIVE);
 	}
-	f->listings = listings_new(f->base, f->inventory);
+	f->list_replies = list_replies_new(f->base, f->inventory);
 	*state = f;
 	return 0;
 }
@@ -92,7 +92,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	listings_free(f->listings);
+	list_replies_free(f->list_replies);
 	inventory_free(f->inventory);
 	event_base_free(f->base);
 	free(f);
@@ -106,7 +106,7 @@ ask(struct fixture *f, int i)
 	struct list_page page = { 0 };
 
 	f->kept[i].req.send = kept_send;
-	listing_reply(f->listings, &f->kept[i].req, &options, &page, "");
+	list_reply_send(f->list_replies, &f->kept[i].req, &options, &page, "");
 }
 
 static unsigned int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "http/ask.h"
+#include "http/peer_rpc.h"
 
 #include <string.h>
 
@@ -23,7 +23,7 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 static const struct peer_ops ops = { .done = on_done };
 
 int
-ask_start(struct peers *peers, struct peer_ask *ask, const struct forward_address *address,
+peer_rpc_start(struct peers *peers, struct peer_ask *ask, const struct forward_address *address,
     const char *host, enum method method, const char *path, const char *user, const char *body,
     int deadline_ms, struct error *err)
 {

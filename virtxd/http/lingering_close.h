@@ -4,17 +4,17 @@
  * input unread would reset it, and the client would lose the reply; so what still comes is thrown
  * away for a while.
  */
-#ifndef HTTP_DRAIN_H
-#define HTTP_DRAIN_H
+#ifndef HTTP_LINGERING_CLOSE_H
+#define HTTP_LINGERING_CLOSE_H
 
 struct event_base;
-struct drains;
+struct lingering_closes;
 
-struct drains *drains_new(struct event_base *base);
+struct lingering_closes *lingering_closes_new(struct event_base *base);
 /* Closes them all. */
-void drains_free(struct drains *drains);
+void lingering_closes_free(struct lingering_closes *lingering);
 /* Ends the sending side of the socket fd, which is given away, and keeps it open until the client
  * ends the other one, or for some seconds. Best effort: it is closed where there are too many. */
-void drain_start(struct drains *drains, int fd);
+void lingering_close_start(struct lingering_closes *lingering, int fd);
 
 #endif
