@@ -7,6 +7,7 @@ import subprocess
 from conftest import BUILD
 
 SIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench/sim")
+CALLS = os.path.join(os.path.dirname(SIM), "calls")
 
 
 def test_small_cluster():
@@ -16,3 +17,9 @@ def test_small_cluster():
     print(f"\n{done.stdout}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("all bars hold\n")
+
+
+def test_system_calls():
+    done = subprocess.run([CALLS, BUILD], capture_output=True, text=True, timeout=120)
+    print(f"\n{done.stdout}")
+    assert done.returncode == 0, done.stdout + done.stderr
