@@ -52,6 +52,12 @@ start_reply(struct connection *c, size_t len)
 	c->unsent = 0;
 }
 
+/* Nothing: the bufferevent reads. */
+static void
+on_hold(evutil_socket_t fd, short what, void *arg)
+{
+}
+
 static void
 on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -63,6 +69,7 @@ on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg
 	if (c->received == 0)
 		c->deadline = monotonic_ms() + INT64_C(1000) * c->owner->limits.request_timeout;
 	c->received += info->n_added;
+	event_add(c->hold, NULL);
 }
 
 /* Keeps count; and evhttp writes to a connection that waits for a request only to report an error
@@ -148,6 +155,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 	void (*gone)(void *) = c->gone;
 	void *gone_arg = c->gone_arg;
 
+	event_free(c->hold);
 	if (c->lingering)
 		keep_socket(c);
 	connection_free(c);
@@ -169,6 +177,9 @@ connection_adopt(struct connection *c)
 	}
 	c->evcon = evcon;
 	evhttp_connection_set_closecb(evcon, on_close, c);
+	c->hold = event_new(connections->base, bufferevent_getfd(c->bev), EV_READ, on_hold, NULL);
+	if (!c->hold)
+		abort();
 	HASH_ADD_PTR(connections->by_evcon, evcon, c);
 	connection_wait(c);
 	bufferevent_decref(c->bev);
@@ -385,6 +396,7 @@ connection_send(struct connection *c)
 	evbuffer_unfreeze(output, 1);
 	(void)evbuffer_write(output, bufferevent_getfd(c->bev));
 	evbuffer_freeze(output, 1);
+	event_del(c->hold);
 	/* The loop sends what is left, or finds out why nothing left. */
 	if (evbuffer_get_length(output) > 0)
 		return;

@@ -40,6 +40,9 @@ struct connection {
 	enum state state;
 	struct bufferevent *bev;	 /* a reference is held while fresh */
 	struct evhttp_connection *evcon; /* the key in by_evcon; NULL while fresh */
+	/* Wants to read, too, from the request to its reply, so that the kernel need not hear of it
+	 * when evhttp stops reading for the one and starts again for the other. NULL while fresh */
+	struct event *hold;
 	struct evbuffer_cb_entry *input_cb;
 	struct evbuffer_cb_entry *output_cb;
 	struct share *share; /* NULL while fresh, and where there was no room for it */

@@ -74,8 +74,7 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	_journal_ struct journal journal = { 0 };
 
 	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
-	    storage_look(&req->env, err) < 0 ||
-	    vm_session_settle(&session, &res->warning, err) < 0)
+	    storage_look(&req->env, err) < 0 || vm_session_settle(&session, &res->warning, err) < 0)
 		return -1;
 	if (virDomainIsActive(session.domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
