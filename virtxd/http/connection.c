@@ -79,8 +79,9 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 {
 	struct connection *c = arg;
 
-	c->owner->unsent += info->n_added;
-	c->owner->unsent -= info->n_deleted;
+	c->owner->unsent += info->n_added - info->n_deleted;
+	if (c->share)
+		c->share->unsent += info->n_added - info->n_deleted;
 	if (c->owner->unsent > c->owner->highest)
 		c->owner->highest = c->owner->unsent;
 	if (info->n_added > 0 && c->owner->unsent > UNSENT_MAX)
@@ -122,6 +123,7 @@ connection_free(struct connection *c)
 		HASH_DEL(owner->by_evcon, c);
 	if (c->share) {
 		owner->n--;
+		c->share->unsent -= connection_unsent(c);
 		if (--c->share->n == 0) {
 			HASH_DEL(owner->shares, c->share);
 			free(c->share);
@@ -141,10 +143,8 @@ connection_free(struct connection *c)
 static void
 keep_socket(struct connection *c)
 {
-	int fd = bufferevent_getfd(c->bev);
-
-	bufferevent_setfd(c->bev, -1);
-	lingering_close_start(c->owner->lingering, fd);
+	if (lingering_close_start(c->owner->lingering, bufferevent_getfd(c->bev)))
+		bufferevent_setfd(c->bev, -1);
 }
 
 /* evhttp closes the connection, for whatever reason. */
@@ -411,6 +411,7 @@ connection_streaming(struct connection *c, struct evhttp_request *req)
 	set_state(c, STATE_STREAMING);
 	c->progress = c->since;
 	c->unsent = 0;
+	event_del(c->hold);
 	limit_pipeline(c);
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 }

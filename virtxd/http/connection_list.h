@@ -31,6 +31,7 @@ struct share {
 	UT_hash_handle hh;
 	uint8_t key[ADDRESS_SHARE_SIZE];
 	unsigned int n;
+	size_t unsent; /* bytes of their replies */
 };
 
 struct connection {
@@ -72,8 +73,9 @@ struct connections {
 	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
 	unsigned int n_error_pages;
-	size_t unsent;	/* bytes of replies of all connections */
-	size_t highest; /* of unsent, since memory was given back */
+	size_t unsent;	       /* bytes of replies of all connections */
+	size_t highest;	       /* of unsent, since memory was given back */
+	int64_t give_back_due; /* monotonic ms */
 	uint64_t n_refused;
 };
 

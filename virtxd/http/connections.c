@@ -18,6 +18,7 @@
 #define ACCEPT_MAX     64	   /* in one round of the loop */
 #define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
 #define GIVE_BACK_MIN  (8 << 20)   /* bytes of replies at one time */
+#define GIVE_BACK_MS   10000	   /* the whole heap is looked through */
 #define BUFFERED_SMALL (32 * 1024) /* closing one that holds less does not help */
 
 /*
@@ -106,16 +107,52 @@ on_accept(struct event_base *base, void *arg)
 	return bev;
 }
 
-/* Large replies are made faster than their clients take them: some are closed, the oldest first. */
-static void
-relieve(struct connections *connections, struct connection_list *list)
+static struct share *
+find_heaviest(const struct connections *connections)
 {
-	struct connection *c, *next;
+	struct share *share, *heaviest = NULL;
 
-	for (c = TAILQ_FIRST(list); c && connections->unsent > BUFFERED_MAX; c = next) {
-		next = TAILQ_NEXT(c, entry);
-		if (connection_buffered(c) >= BUFFERED_SMALL)
-			connection_evict(c);
+	for (share = connections->shares; share; share = share->hh.next) {
+		if (!heaviest || share->unsent > heaviest->unsent)
+			heaviest = share;
+	}
+	return heaviest;
+}
+
+/* The oldest of the client's that holds much. */
+static struct connection *
+find_holder(const struct connections *connections, const struct share *share)
+{
+	static const enum state states[] = { STATE_REPLYING, STATE_STREAMING };
+	struct connection *c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		TAILQ_FOREACH (c, &connections->lists[states[i]], entry) {
+			if (c->share == share && connection_buffered(c) >= BUFFERED_SMALL)
+				return c;
+		}
+	}
+	return NULL;
+}
+
+/* Large replies are made faster than their clients take them: those of the client are closed that
+ * has most. */
+static void
+relieve(struct connections *connections)
+{
+	static struct log_limit limit;
+	struct connection *c;
+
+	while (connections->unsent > BUFFERED_MAX &&
+	       (c = find_holder(connections, find_heaviest(connections)))) {
+		char *address;
+		uint16_t port;
+
+		evhttp_connection_get_peer(c->evcon, &address, &port);
+		log_limited(&limit, 2, "http",
+		    "replies of %zu MiB wait for their clients: a connection of '%s' is closed",
+		    connections->unsent >> 20, address);
+		connection_evict(c);
 	}
 }
 
@@ -132,10 +169,8 @@ on_deferred(evutil_socket_t fd, short what, void *arg)
 	if (connections->n_fresh >= ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, true);
 	connections->n_fresh = 0;
-	if (connections->unsent > UNSENT_MAX) {
-		relieve(connections, &connections->lists[STATE_REPLYING]);
-		relieve(connections, &connections->lists[STATE_STREAMING]);
-	}
+	if (connections->unsent > UNSENT_MAX)
+		relieve(connections);
 	/* They have just got input, so they are mostly few, and found late in the list. */
 	for (c = TAILQ_LAST(&connections->lists[STATE_WAITING], connection_list);
 	     c && connections->n_error_pages > 0; c = next) {
@@ -172,9 +207,13 @@ sweep(struct connection_list *list, int64_t now, size_t budget)
 static void
 give_back(struct connections *connections)
 {
-	if (connections->highest < GIVE_BACK_MIN || connections->unsent > connections->highest / 4)
+	int64_t now = monotonic_ms();
+
+	if (connections->highest < GIVE_BACK_MIN ||
+	    connections->unsent > connections->highest / 4 || now < connections->give_back_due)
 		return;
 	malloc_trim(0);
+	connections->give_back_due = now + GIVE_BACK_MS;
 	connections->highest = connections->unsent;
 }
 

@@ -79,16 +79,14 @@ lingering_closes_free(struct lingering_closes *lingering)
 	free(lingering);
 }
 
-void
+bool
 lingering_close_start(struct lingering_closes *lingering, int fd)
 {
 	static const struct timeval quiet = { .tv_sec = QUIET_MAX };
 	struct lingering_close *l;
 
-	if (lingering->n >= LINGERING_MAX || shutdown(fd, SHUT_WR) < 0) {
-		close(fd);
-		return;
-	}
+	if (lingering->n >= LINGERING_MAX || shutdown(fd, SHUT_WR) < 0)
+		return false;
 	l = xcalloc(1, sizeof(*l));
 	l->owner = lingering;
 	l->fd = fd;
@@ -98,4 +96,5 @@ lingering_close_start(struct lingering_closes *lingering, int fd)
 		abort();
 	TAILQ_INSERT_TAIL(&lingering->list, l, entry);
 	lingering->n++;
+	return true;
 }
