@@ -4,6 +4,7 @@
 #include <msgpack.h>
 
 #include "serf/rpc.h"
+#include "serf/serf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

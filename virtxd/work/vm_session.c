@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/vm_session.h"
 
-#include <unistd.h>
-
 #include "work/hypervisor.h"
 #include "work/recover.h"
 #include "work/storage_check.h"
@@ -49,6 +47,5 @@ vm_session_end(struct vm_session *session)
 {
 	hypervisor_free_domain(&session->domain);
 	hypervisor_close(&session->conn);
-	if (session->lock >= 0)
-		close(session->lock);
+	util_close(&session->lock);
 }
