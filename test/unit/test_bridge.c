@@ -227,7 +227,8 @@ test_timer(void **state)
 	assert_int_equal(always.calls, 2);
 	while (later.calls < 3)
 		event_base_loop(base, EVLOOP_ONCE);
-	assert_true(monotonic_ms() - start >= 59);
+	/* Each may be a millisecond early. */
+	assert_true(monotonic_ms() - start >= 56);
 	assert_int_equal(never.calls, 0);
 
 	later.set_to = -1;
