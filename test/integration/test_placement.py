@@ -274,6 +274,7 @@ def test_more_than_the_host_has(hosts):
     h2.virsh("define", "/run/big.xml")
     wait_for("the memory to be seen",
              lambda: h2.api("GET", f"/vms/{uuid}").json()["def"]["memory"]["total"] == 1 << 28, 20)
+    wait_for(f"{h1.name} to know of it", lambda: h1.api("GET", f"/vms/{uuid}").status == 200, 20)
     answer = h1.api("POST", f"/vms/{uuid}/runstate/boot")
     assert answer.status == 422 and words[0] in answer.json()["detail"], answer.text
     # What else it is can be changed.
