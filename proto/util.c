@@ -161,25 +161,31 @@ hex_digit(char c)
 }
 
 static int64_t
-clock_ms(clockid_t id)
+clock_us(clockid_t id)
 {
 	struct timespec ts;
 
 	if (clock_gettime(id, &ts) < 0)
 		abort();
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t
 now_ms(void)
 {
-	return clock_ms(CLOCK_REALTIME);
+	return clock_us(CLOCK_REALTIME) / 1000;
 }
 
 int64_t
 monotonic_ms(void)
 {
-	return clock_ms(CLOCK_MONOTONIC);
+	return monotonic_us() / 1000;
+}
+
+int64_t
+monotonic_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 /* Makes room for len more bytes and the NUL. */

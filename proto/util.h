@@ -53,8 +53,9 @@ int hex_digit(char c);
 
 /* Milliseconds since the epoch, UTC. */
 int64_t now_ms(void);
-/* Milliseconds of the monotonic clock. */
+/* Milliseconds of the monotonic clock, and microseconds. */
 int64_t monotonic_ms(void);
+int64_t monotonic_us(void);
 
 /* A growing byte buffer; data is always NUL-terminated once something was added. Zero-initialise
  * it. */

@@ -6,12 +6,12 @@
 #include "api/events.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "api/handlers.h"
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "proto/log.h"
 #include "state/address.h"
@@ -32,8 +32,8 @@ struct stream {
 struct event_streams {
 	struct event_base *base;
 	struct events *events;
-	struct event *flush; /* of what came since the last round of the loop */
-	struct event *heartbeat;
+	struct timer *flush; /* of what came since the last round of the loop */
+	struct timer *heartbeat;
 	TAILQ_HEAD(, stream) list;
 	unsigned int n;
 };
@@ -101,7 +101,7 @@ on_drained(void *arg)
 		return;
 	stream->full = false;
 	/* Not from within the writing. */
-	event_active(stream->owner->flush, 0, 0);
+	timer_soon(stream->owner->flush);
 }
 
 static void
@@ -113,7 +113,7 @@ on_gone(void *arg)
 static const struct request_watch watch = { on_gone, on_drained };
 
 static void
-on_flush(evutil_socket_t fd, short what, void *arg)
+on_flush(void *arg)
 {
 	struct event_streams *streams = arg;
 	struct stream *stream, *next;
@@ -130,12 +130,12 @@ on_added(void *arg)
 	struct event_streams *streams = arg;
 
 	if (streams->n > 0)
-		event_active(streams->flush, 0, 0);
+		timer_soon(streams->flush);
 }
 
 /* A comment: whoever is gone is noticed by it, and proxies see that the stream lives. */
 static void
-on_heartbeat(evutil_socket_t fd, short what, void *arg)
+on_heartbeat(void *arg)
 {
 	struct event_streams *streams = arg;
 	struct stream *stream;
@@ -149,16 +149,14 @@ on_heartbeat(evutil_socket_t fd, short what, void *arg)
 struct event_streams *
 event_streams_new(struct event_base *base, struct events *events)
 {
-	static const struct timeval period = { .tv_sec = HEARTBEAT_S };
 	struct event_streams *streams = xcalloc(1, sizeof(*streams));
 
 	streams->base = base;
 	streams->events = events;
 	TAILQ_INIT(&streams->list);
-	streams->flush = event_new(base, -1, 0, on_flush, streams);
-	streams->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, streams);
-	if (!streams->flush || !streams->heartbeat || event_add(streams->heartbeat, &period) < 0)
-		abort();
+	streams->flush = timer_new(base, on_flush, streams);
+	streams->heartbeat = timer_new(base, on_heartbeat, streams);
+	timer_every(streams->heartbeat, HEARTBEAT_S * 1000);
 	events_observe(events, on_added, streams);
 	return streams;
 }
@@ -171,8 +169,8 @@ event_streams_free(struct event_streams *streams)
 	while (!TAILQ_EMPTY(&streams->list))
 		stream_end(TAILQ_FIRST(&streams->list));
 	events_observe(streams->events, NULL, NULL);
-	event_free(streams->flush);
-	event_free(streams->heartbeat);
+	timer_free(streams->flush);
+	timer_free(streams->heartbeat);
 	free(streams);
 }
 

@@ -3,7 +3,7 @@
 
 #include <sys/queue.h>
 
-#include <event2/event.h>
+#include "loop/timer.h"
 
 #define TURN_VMS 10000 /* to look at before others get a turn of the loop: some milliseconds */
 
@@ -20,7 +20,7 @@ TAILQ_HEAD(list_reply_queue, list_reply);
 
 struct list_replies {
 	struct inventory *inventory;
-	struct event *turn;
+	struct timer *turn;
 	struct list_reply_queue waiting;
 	size_t looked_at; /* VMs, since the last turn */
 };
@@ -69,13 +69,11 @@ is_time_left(const struct list_replies *list_replies)
 static void
 wait_for_turn(struct list_replies *list_replies)
 {
-	static const struct timeval at_once = { 0 };
-
-	evtimer_add(list_replies->turn, &at_once);
+	timer_start(list_replies->turn, 0);
 }
 
 static void
-on_turn(evutil_socket_t fd, short what, void *arg)
+on_turn(void *arg)
 {
 	struct list_replies *list_replies = arg;
 	struct list_reply *waiter;
@@ -98,9 +96,7 @@ list_replies_new(struct event_base *base, struct inventory *inventory)
 	struct list_replies *list_replies = xcalloc(1, sizeof(*list_replies));
 
 	list_replies->inventory = inventory;
-	list_replies->turn = evtimer_new(base, on_turn, list_replies);
-	if (!list_replies->turn)
-		abort();
+	list_replies->turn = timer_new(base, on_turn, list_replies);
 	TAILQ_INIT(&list_replies->waiting);
 	return list_replies;
 }
@@ -110,7 +106,7 @@ list_replies_free(struct list_replies *list_replies)
 {
 	if (!list_replies)
 		return;
-	event_free(list_replies->turn);
+	timer_free(list_replies->turn);
 	free(list_replies);
 }
 

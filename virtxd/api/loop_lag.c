@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/loop_lag.h"
 
-#include <event2/event.h>
-#include <time.h>
+#include "loop/timer.h"
+#include "proto/util.h"
 
-#define PERIOD_US 100000
+#define PERIOD_MS 100
 
 struct loop_lag {
-	struct event *timer;
-	uint64_t due; /* us */
+	struct timer *timer;
+	int64_t due; /* us */
 	struct loop_lag_stats stats;
 };
 
 const unsigned int loop_lag_bounds[LAG_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000,
 	5000 };
 
-static uint64_t
-monotonic_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void
 arm(struct loop_lag *lag)
 {
-	static const struct timeval period = { .tv_usec = PERIOD_US };
-
-	lag->due = monotonic_us() + PERIOD_US;
-	event_add(lag->timer, &period);
+	lag->due = monotonic_us() + PERIOD_MS * INT64_C(1000);
+	timer_start(lag->timer, PERIOD_MS);
 }
 
 void
@@ -49,13 +38,13 @@ loop_lag_stats_add(struct loop_lag_stats *stats, uint64_t us)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct loop_lag *lag = arg;
-	uint64_t now = monotonic_us();
+	int64_t now = monotonic_us();
 
 	/* The kernel's clock for timers is coarser than ours. */
-	loop_lag_stats_add(&lag->stats, now > lag->due ? now - lag->due : 0);
+	loop_lag_stats_add(&lag->stats, now > lag->due ? (uint64_t)(now - lag->due) : 0);
 	arm(lag);
 }
 
@@ -64,9 +53,7 @@ loop_lag_new(struct event_base *base)
 {
 	struct loop_lag *lag = xcalloc(1, sizeof(*lag));
 
-	lag->timer = evtimer_new(base, on_timer, lag);
-	if (!lag->timer)
-		abort();
+	lag->timer = timer_new(base, on_timer, lag);
 	arm(lag);
 	return lag;
 }
@@ -76,7 +63,7 @@ loop_lag_free(struct loop_lag *lag)
 {
 	if (!lag)
 		return;
-	event_free(lag->timer);
+	timer_free(lag->timer);
 	free(lag);
 }
 

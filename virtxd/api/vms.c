@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
 
-#include <event2/event.h>
-
 #include "api/handlers.h"
 #include "api/list_reply.h"
 #include "api/query.h"
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/known.h"
 
@@ -18,7 +17,7 @@
 struct early {
 	struct context *ctx;
 	struct request *req;
-	struct event *look;
+	struct timer *look;
 	int64_t due; /* monotonic ms */
 };
 
@@ -73,7 +72,7 @@ reply_too_early(struct request *req)
 static void
 early_free(struct early *early)
 {
-	event_free(early->look);
+	timer_free(early->look);
 	free(early);
 }
 
@@ -90,7 +89,7 @@ early_gone(void *arg)
 static const struct request_watch early_watch = { .gone = early_gone };
 
 static void
-early_look(evutil_socket_t fd, short what, void *arg)
+early_look(void *arg)
 {
 	struct early *early = arg;
 	struct request *req = early->req;
@@ -111,7 +110,6 @@ void
 api_vm_get(struct context *ctx, struct request *req)
 {
 	const struct inventory_vm *view = find(ctx, req);
-	struct timeval tv = { .tv_usec = READ_LOOK_MS * 1000 };
 	struct early *early;
 
 	if (!view)
@@ -124,8 +122,8 @@ api_vm_get(struct context *ctx, struct request *req)
 	early->ctx = ctx;
 	early->req = req;
 	early->due = monotonic_ms() + READ_MS;
-	early->look = event_new(ctx->base, -1, EV_PERSIST, early_look, early);
-	event_add(early->look, &tv);
+	early->look = timer_new(ctx->base, early_look, early);
+	timer_every(early->look, READ_LOOK_MS);
 	request_set_watch(req, &early_watch, early);
 }
 

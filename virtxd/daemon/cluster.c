@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
 #include <sys/random.h>
 #include <uthash.h>
 
+#include "loop/timer.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/problem.h"
@@ -46,10 +46,10 @@ struct cluster {
 	struct serf *serf;
 	struct members *members;
 	struct gossip *gossip;
-	struct event *timer;
+	struct timer *timer;
 	struct pull *pulls;
 	/* serf tries a lost member every 30 s only */
-	struct event *rejoin;
+	struct timer *rejoin;
 	int64_t forget_ms;
 	bool known;		     /* enough was, once */
 	int64_t began, connected_at; /* monotonic ms; the first time, 0 for not yet */
@@ -251,9 +251,8 @@ static void
 on_wake(void *arg, int64_t ms)
 {
 	struct cluster *cluster = arg;
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
-	evtimer_add(cluster->timer, &tv);
+	timer_start(cluster->timer, ms);
 }
 
 static void
@@ -273,7 +272,7 @@ static const struct gossip_ops gossip_ops = {
 };
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct cluster *cluster = arg;
 
@@ -392,7 +391,7 @@ random_number(void)
 
 /* Whether a host that failed answers again: then serf shall look, too. */
 static void
-on_rejoin(evutil_socket_t fd, short what, void *arg)
+on_rejoin(void *arg)
 {
 	struct cluster *cluster = arg;
 	const struct member_host *host;
@@ -460,7 +459,6 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
     struct peers *peers, const char *host)
 {
 	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
-	struct timeval tv = { REJOIN_MS / 1000, REJOIN_MS % 1000 * 1000 };
 	const struct host *self = inventory_find_host(inventory, host);
 
 	cluster->inventory = inventory;
@@ -468,13 +466,13 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	cluster->peers = peers;
 	cluster->began = monotonic_ms();
 	cluster->forget_ms = config->forget_days * INT64_C(86400000);
-	cluster->timer = evtimer_new(base, on_timer, cluster);
+	cluster->timer = timer_new(base, on_timer, cluster);
 	cluster->members = members_new(host, on_host, cluster);
 	cluster->gossip =
 	    gossip_new(inventory, cluster->members, random_number(), &gossip_ops, cluster);
 	cluster->serf = start_serf(cluster, base, config, host);
-	cluster->rejoin = event_new(base, -1, EV_PERSIST, on_rejoin, cluster);
-	event_add(cluster->rejoin, &tv);
+	cluster->rejoin = timer_new(base, on_rejoin, cluster);
+	timer_every(cluster->rejoin, REJOIN_MS);
 	inventory_observe(inventory, &observer, cluster);
 	if (self)
 		on_own_host(cluster, self);
@@ -496,10 +494,10 @@ cluster_free(struct cluster *cluster)
 	}
 	if (cluster->knock)
 		peer_cancel(cluster->knock);
-	event_free(cluster->rejoin);
+	timer_free(cluster->rejoin);
 	gossip_free(cluster->gossip);
 	members_free(cluster->members);
-	event_free(cluster->timer);
+	timer_free(cluster->timer);
 	free(cluster);
 }
 

@@ -4,8 +4,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/sse.h"
@@ -42,7 +41,7 @@ struct event_relay {
 	struct event_streams *streams;
 	struct events *events;
 	struct operations *operations;
-	struct event *timer;
+	struct timer *timer;
 	LIST_HEAD(, feed) feeds;
 };
 
@@ -182,7 +181,7 @@ look_at(struct feed *feed)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct event_relay *relay = arg;
 	struct feed *feed, *next;
@@ -207,7 +206,6 @@ struct event_relay *
 event_relay_new(struct event_base *base, struct peers *peers, const struct members *members,
     struct event_streams *streams, struct events *events, struct operations *operations)
 {
-	static const struct timeval period = { .tv_usec = LOOK_MS * 1000 };
 	struct event_relay *relay = xcalloc(1, sizeof(*relay));
 
 	*relay = (struct event_relay){
@@ -216,9 +214,9 @@ event_relay_new(struct event_base *base, struct peers *peers, const struct membe
 		.streams = streams,
 		.events = events,
 		.operations = operations,
-		.timer = event_new(base, -1, EV_PERSIST, on_timer, relay),
+		.timer = timer_new(base, on_timer, relay),
 	};
-	evtimer_add(relay->timer, &period);
+	timer_every(relay->timer, LOOK_MS);
 	return relay;
 }
 
@@ -229,6 +227,6 @@ event_relay_free(struct event_relay *relay)
 		return;
 	while (!LIST_EMPTY(&relay->feeds))
 		feed_free(LIST_FIRST(&relay->feeds));
-	event_free(relay->timer);
+	timer_free(relay->timer);
 	free(relay);
 }

@@ -12,6 +12,7 @@
 
 #include "http/connection_list.h"
 #include "http/lingering_close.h"
+#include "loop/timer.h"
 #include "proto/error.h"
 #include "proto/log.h"
 #include "proto/problem.h"
@@ -85,13 +86,13 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 	if (c->owner->unsent > c->owner->highest)
 		c->owner->highest = c->owner->unsent;
 	if (info->n_added > 0 && c->owner->unsent > UNSENT_MAX)
-		event_active(c->owner->deferred, 0, 0);
+		timer_soon(c->owner->deferred);
 	if (info->n_added == 0 || info->orig_size != 0 || c->state != STATE_WAITING ||
 	    c->error_page)
 		return;
 	c->error_page = true;
 	c->owner->n_error_pages++;
-	event_active(c->owner->deferred, 0, 0);
+	timer_soon(c->owner->deferred);
 }
 
 struct connection *

@@ -65,8 +65,8 @@ struct connections {
 	struct connection_list lists[STATE_N];
 	struct connection *by_evcon;
 	struct share *shares;
-	struct event *deferred; /* what must not be done inside evhttp's callbacks */
-	struct event *tick;
+	struct timer *deferred; /* what must not be done inside evhttp's callbacks */
+	struct timer *tick;
 	struct lingering_closes *lingering;
 	void (*accepting)(void *arg, bool on);
 	void *accepting_arg;

@@ -4,13 +4,13 @@
 
 #include <assert.h>
 #include <event2/bufferevent.h>
-#include <event2/event.h>
 #include <event2/http.h>
 #include <malloc.h>
 #include <string.h>
 
 #include "http/connection_list.h"
 #include "http/lingering_close.h"
+#include "loop/timer.h"
 #include "proto/log.h"
 
 #define TICK_MS	       500
@@ -103,7 +103,7 @@ on_accept(struct event_base *base, void *arg)
 	/* The listener would go on for as long as others come, and nothing else would run. */
 	if (++connections->n_fresh == ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, false);
-	event_active(connections->deferred, 0, 0);
+	timer_soon(connections->deferred);
 	return bev;
 }
 
@@ -157,7 +157,7 @@ relieve(struct connections *connections)
 }
 
 static void
-on_deferred(evutil_socket_t fd, short what, void *arg)
+on_deferred(void *arg)
 {
 	struct connections *connections = arg;
 	struct connection *c, *next;
@@ -218,7 +218,7 @@ give_back(struct connections *connections)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+on_tick(void *arg)
 {
 	struct connections *connections = arg;
 	int64_t now = monotonic_ms();
@@ -236,7 +236,6 @@ struct connections *
 connections_new(struct event_base *base, struct evhttp *http,
     const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg)
 {
-	static const struct timeval period = { .tv_usec = TICK_MS * 1000 };
 	struct connections *connections = xcalloc(1, sizeof(*connections));
 
 	connections->base = base;
@@ -245,11 +244,9 @@ connections_new(struct event_base *base, struct evhttp *http,
 	connections->accepting_arg = arg;
 	for (int i = 0; i < STATE_N; i++)
 		TAILQ_INIT(&connections->lists[i]);
-	connections->deferred = event_new(base, -1, 0, on_deferred, connections);
-	connections->tick = event_new(base, -1, EV_PERSIST, on_tick, connections);
-	if (!connections->deferred || !connections->tick ||
-	    event_add(connections->tick, &period) < 0)
-		abort();
+	connections->deferred = timer_new(base, on_deferred, connections);
+	connections->tick = timer_new(base, on_tick, connections);
+	timer_every(connections->tick, TICK_MS);
 	connections->lingering = lingering_closes_new(base);
 	evhttp_set_bevcb(http, on_accept, connections);
 	return connections;
@@ -266,8 +263,8 @@ connections_free(struct connections *connections)
 		connection_free(c);
 	assert(connections->n == 0);
 	lingering_closes_free(connections->lingering);
-	event_free(connections->deferred);
-	event_free(connections->tick);
+	timer_free(connections->deferred);
+	timer_free(connections->tick);
 	free(connections);
 }
 

@@ -6,13 +6,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/event.h>
 #include <event2/http.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "http/peer_pool.h"
+#include "loop/timer.h"
 #include "proto/log.h"
 
 #define CALLS_MAX	  512
@@ -23,8 +23,8 @@ struct peer_call {
 	TAILQ_ENTRY(peer_call) entry;
 	struct peers *peers;
 	struct peer_connection *conn;
-	struct event *deadline;
-	struct event *deferred; /* what evhttp's callbacks must not do, or peer_start */
+	struct timer *deadline;
+	struct timer *deferred; /* what evhttp's callbacks must not do, or peer_start */
 	const struct peer_ops *ops;
 	void *arg;
 	peer_got got; /* of peer_get, which has no ops of its own */
@@ -65,8 +65,8 @@ call_free(struct peer_call *call)
 {
 	TAILQ_REMOVE(&call->peers->calls, call, entry);
 	call->peers->n_calls--;
-	event_free(call->deadline);
-	event_free(call->deferred);
+	timer_free(call->deadline);
+	timer_free(call->deferred);
 	evbuffer_free(call->body);
 	buffer_clear(&call->whole);
 	for (size_t i = 0; i < call->n_headers; i++) {
@@ -115,13 +115,11 @@ fail(struct peer_call *call)
 static void
 arm_deadline(struct peer_call *call)
 {
-	struct timeval tv = { call->deadline_ms / 1000, call->deadline_ms % 1000 * 1000 };
-
-	event_add(call->deadline, &tv);
+	timer_start(call->deadline, call->deadline_ms);
 }
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+on_deadline(void *arg)
 {
 	struct peer_call *call = arg;
 
@@ -167,7 +165,7 @@ on_piece(struct evhttp_request *http, void *arg)
 		peer_connection_limit(conn, call->received + call->answer_max);
 	/* evhttp switches reading on again after this. */
 	if (call->paused)
-		event_active(call->deferred, 0, 0);
+		timer_soon(call->deferred);
 	else
 		arm_deadline(call);
 }
@@ -371,11 +369,11 @@ start_call(struct peer_call *call, bool fresh)
 		return;
 	error_errno(&call->err, 502, errno, "cannot connect to %s", call->where);
 	call->unsent = true;
-	event_active(call->deferred, 0, 0);
+	timer_soon(call->deferred);
 }
 
 static void
-on_deferred(evutil_socket_t fd, short what, void *arg)
+on_deferred(void *arg)
 {
 	struct peer_call *call = arg;
 
@@ -455,17 +453,15 @@ peer_start(
 	call->whole_max = request->whole_max && request->whole_max < request->answer_max
 			      ? request->whole_max
 			      : request->answer_max;
-	call->deadline = evtimer_new(peers->base, on_deadline, call);
-	call->deferred = event_new(peers->base, -1, 0, on_deferred, call);
-	if (!call->deadline || !call->deferred)
-		abort();
+	call->deadline = timer_new(peers->base, on_deadline, call);
+	call->deferred = timer_new(peers->base, on_deferred, call);
 	TAILQ_INSERT_TAIL(&peers->calls, call, entry);
 	peers->n_calls++;
 	peers->started++;
 
 	if (check_call(call) < 0) {
 		call->unsent = true;
-		event_active(call->deferred, 0, 0);
+		timer_soon(call->deferred);
 	} else {
 		arm_deadline(call);
 		start_call(call, false);
@@ -490,10 +486,10 @@ peer_pause(struct peer_call *call, bool paused)
 		return;
 	call->paused = paused;
 	if (paused)
-		event_del(call->deadline);
+		timer_stop(call->deadline);
 	else
 		arm_deadline(call);
-	event_active(call->deferred, 0, 0);
+	timer_soon(call->deferred);
 }
 
 struct peer_call *

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "loop/timer.h"
 #include "state/address.h"
 
 #define IDLE_MS	    4000 /* well below what any of our hosts waits between two requests */
@@ -31,7 +32,7 @@ struct peer_connection {
 	struct peer_pool *owner;
 	enum peer_connection_state state;
 	struct evhttp_connection *evcon;
-	struct event *timer; /* to connect in, or to be idle for */
+	struct timer *timer; /* to connect in, or to be idle for */
 	char *addr;
 	uint16_t port;
 	bool connected;
@@ -48,7 +49,7 @@ struct peer_connection {
 struct peer_pool {
 	struct event_base *base;
 	struct peer_connection_list busy, idle, dead;
-	struct event *reaper;
+	struct timer *reaper;
 	unsigned int n, n_idle;
 	char source[ADDRESS_SIZE];
 };
@@ -58,7 +59,7 @@ peer_connection_free(struct peer_connection *conn)
 {
 	evhttp_connection_set_closecb(conn->evcon, NULL, NULL);
 	evhttp_connection_free(conn->evcon);
-	event_free(conn->timer);
+	timer_free(conn->timer);
 	free(conn->addr);
 	free(conn);
 }
@@ -82,12 +83,12 @@ set_state(struct peer_connection *conn, enum peer_connection_state state)
 	TAILQ_INSERT_TAIL(list_of(pool, state), conn, entry);
 	pool->n_idle += state == PEER_CONNECTION_IDLE;
 	if (state == PEER_CONNECTION_DEAD)
-		event_active(pool->reaper, 0, 0);
+		timer_soon(pool->reaper);
 }
 
 /* Where no evhttp is on the stack. */
 static void
-on_reaper(evutil_socket_t fd, short what, void *arg)
+on_reaper(void *arg)
 {
 	struct peer_pool *pool = arg;
 	struct peer_connection *conn;
@@ -100,7 +101,7 @@ on_reaper(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct peer_connection *conn = arg;
 
@@ -133,7 +134,7 @@ on_connecting(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED) {
 		conn->connected = true;
 		set_abortive(conn, true);
-		event_del(conn->timer);
+		timer_stop(conn->timer);
 	}
 	conn->on_event(bev, what, conn->evcon);
 }
@@ -200,9 +201,7 @@ peer_pool_new(struct event_base *base)
 	TAILQ_INIT(&pool->busy);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->dead);
-	pool->reaper = event_new(base, -1, 0, on_reaper, pool);
-	if (!pool->reaper)
-		abort();
+	pool->reaper = timer_new(base, on_reaper, pool);
 	return pool;
 }
 
@@ -213,8 +212,8 @@ peer_pool_free(struct peer_pool *pool)
 
 	while ((conn = TAILQ_FIRST(&pool->idle)))
 		set_state(conn, PEER_CONNECTION_DEAD);
-	on_reaper(-1, 0, pool);
-	event_free(pool->reaper);
+	on_reaper(pool);
+	timer_free(pool->reaper);
 	free(pool);
 }
 
@@ -254,9 +253,9 @@ peer_connection_new(struct peer_pool *pool, const char *addr, uint16_t port)
 	conn->owner = pool;
 	conn->addr = xstrdup(addr);
 	conn->port = port;
-	conn->timer = evtimer_new(pool->base, on_timer, conn);
+	conn->timer = timer_new(pool->base, on_timer, conn);
 	conn->evcon = evhttp_connection_base_new(pool->base, NULL, addr, port);
-	if (!conn->timer || !conn->evcon)
+	if (!conn->evcon)
 		abort();
 	set_source(conn);
 	evhttp_connection_set_timeout(conn->evcon, IO_S);
@@ -309,16 +308,15 @@ struct peer_connection *
 peer_connection_get(struct peer_pool *pool, const char *addr, uint16_t port, bool fresh,
     int connect_ms, const struct peer_connection_ops *ops, void *call)
 {
-	struct timeval tv = { connect_ms / 1000, connect_ms % 1000 * 1000 };
 	struct peer_connection *conn = fresh ? NULL : find_idle(pool, addr, port);
 
 	if (conn) {
 		set_state(conn, PEER_CONNECTION_BUSY);
 		set_abortive(conn, true);
-		event_del(conn->timer);
+		timer_stop(conn->timer);
 	} else {
 		conn = peer_connection_new(pool, addr, port);
-		event_add(conn->timer, &tv);
+		timer_start(conn->timer, connect_ms);
 	}
 	conn->ops = ops;
 	conn->call = call;
@@ -421,7 +419,6 @@ peer_connection_read(struct peer_connection *conn, bool on)
 void
 peer_connection_done(struct peer_connection *conn)
 {
-	static const struct timeval idle = { IDLE_MS / 1000, IDLE_MS % 1000 * 1000 };
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn->evcon);
 
 	conn->call = NULL;
@@ -433,13 +430,13 @@ peer_connection_done(struct peer_connection *conn)
 	}
 	set_abortive(conn, false);
 	set_state(conn, PEER_CONNECTION_IDLE);
-	event_add(conn->timer, &idle);
+	timer_start(conn->timer, IDLE_MS);
 }
 
 void
 peer_connection_drop(struct peer_connection *conn)
 {
 	conn->call = NULL;
-	event_del(conn->timer);
+	timer_stop(conn->timer);
 	set_state(conn, PEER_CONNECTION_DEAD);
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loop/timer.h"
 #include "proto/log.h"
 #include "proto/problem.h"
 
@@ -39,7 +40,7 @@ struct child {
 	void *arg;
 	pid_t pid; /* also the id of its group */
 	int deadline;
-	struct timeval grace;
+	int grace_ms;
 	enum child_state state;
 	bool late;
 	bool flooded;
@@ -64,8 +65,8 @@ struct child {
 
 	struct event *in_event;
 	struct event *out_event;
-	struct event *timer;
-	struct event *end;
+	struct timer *timer;
+	struct timer *end;
 };
 
 static void
@@ -74,9 +75,9 @@ child_check_end(struct child *child)
 	if (child->out >= 0 || !child->gone || child->ended)
 		return;
 	child->ended = true;
-	event_del(child->timer);
+	timer_stop(child->timer);
 	/* From a clean stack: who is told may free this one and others. */
-	event_active(child->end, EV_TIMEOUT, 1);
+	timer_soon(child->end);
 }
 
 /* While any of the group is there, reaped or not, its id cannot belong to somebody else. */
@@ -93,7 +94,7 @@ child_terminate(struct child *child)
 {
 	child_signal(child, SIGTERM);
 	child->state = CHILD_TERMINATED;
-	event_add(child->timer, &child->grace);
+	timer_start(child->timer, child->grace_ms);
 }
 
 static void
@@ -211,7 +212,7 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 	/* One that is gone leaves what is still in the pipe, which must be read before time is up.
 	 */
 	if (child->gone && child->state != CHILD_WRITTEN_OFF)
-		event_add(child->timer, &child->grace);
+		timer_start(child->timer, child->grace_ms);
 
 	buffer_add(output, chunk, (size_t)n);
 	while ((newline = memchr(
@@ -230,7 +231,7 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-child_on_timer(evutil_socket_t fd, short what, void *arg)
+child_on_timer(void *arg)
 {
 	struct child *child = arg;
 
@@ -242,7 +243,7 @@ child_on_timer(evutil_socket_t fd, short what, void *arg)
 	case CHILD_TERMINATED:
 		child_signal(child, SIGKILL);
 		child->state = CHILD_KILLED;
-		event_add(child->timer, &child->grace);
+		timer_start(child->timer, child->grace_ms);
 		break;
 	case CHILD_KILLED:
 		child->state = CHILD_WRITTEN_OFF;
@@ -254,7 +255,7 @@ child_on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-child_on_end(evutil_socket_t fd, short what, void *arg)
+child_on_end(void *arg)
 {
 	struct child *child = arg;
 
@@ -287,7 +288,7 @@ child_reap(struct child *child)
 		child_terminate(child); /* nobody waits for what it left behind */
 	if (child->gone && child->out >= 0 && child->state < CHILD_KILLED) {
 		child->state = CHILD_KILLED;
-		event_add(child->timer, &child->grace);
+		timer_start(child->timer, child->grace_ms);
 	}
 	child_check_end(child);
 }
@@ -359,14 +360,12 @@ child_spawn(struct event_base *base, const char *name, char *request, size_t req
 {
 	struct child *child = xcalloc(1, sizeof(*child));
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc = 0;
-	struct timeval tv = { .tv_sec = deadline };
 
 	child->name = name;
 	child->ops = ops;
 	child->arg = arg;
 	child->deadline = deadline;
-	child->grace.tv_sec = grace_ms / 1000;
-	child->grace.tv_usec = grace_ms % 1000 * 1000;
+	child->grace_ms = grace_ms;
 	child->request = request;
 	child->request_len = request_len;
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || fcntl(in[1], F_SETFL, O_NONBLOCK) ||
@@ -388,10 +387,10 @@ child_spawn(struct event_base *base, const char *name, char *request, size_t req
 	}
 
 	child->out_event = event_new(base, child->out, EV_READ | EV_PERSIST, child_on_out, child);
-	child->timer = evtimer_new(base, child_on_timer, child);
-	child->end = evtimer_new(base, child_on_end, child);
+	child->timer = timer_new(base, child_on_timer, child);
+	child->end = timer_new(base, child_on_end, child);
 	event_add(child->out_event, NULL);
-	event_add(child->timer, &tv);
+	timer_start(child->timer, deadline * INT64_C(1000));
 	if (child->in >= 0) {
 		child->in_event =
 		    event_new(base, child->in, EV_WRITE | EV_PERSIST, child_on_in, child);
@@ -403,18 +402,14 @@ child_spawn(struct event_base *base, const char *name, char *request, size_t req
 void
 child_free(struct child *child)
 {
-	struct event *events[4];
-
 	if (!child)
 		return;
-	events[0] = child->in_event;
-	events[1] = child->out_event;
-	events[2] = child->timer;
-	events[3] = child->end;
-	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
-		if (events[i])
-			event_free(events[i]);
-	}
+	if (child->in_event)
+		event_free(child->in_event);
+	if (child->out_event)
+		event_free(child->out_event);
+	timer_free(child->timer);
+	timer_free(child->end);
 	util_close(&child->in);
 	util_close(&child->out);
 	buffer_clear(&child->output);

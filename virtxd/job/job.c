@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "job/child.h"
+#include "loop/timer.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
@@ -39,7 +40,7 @@ struct jobs {
 	struct event_base *base;
 	struct jobs_limits limits;
 	struct event *sigchld;
-	struct event *kick;
+	struct timer *kick;
 	struct job_list waiting;
 	struct job_list started; /* running or stuck */
 	struct jobs_stats stats;
@@ -62,7 +63,7 @@ job_leave_lane(struct job *job)
 
 	jobs->stats.running--;
 	jobs->in_lane -= job->work->own_lane ? 0 : 1;
-	event_active(jobs->kick, EV_TIMEOUT, 1);
+	timer_soon(jobs->kick);
 }
 
 /* Decodes the outcome and tells it; the last thing to do, since anything may happen in there. */
@@ -178,7 +179,7 @@ job_on_ended(void *arg)
 		log_info("job", "process %d of job '%s', which was written off, is gone",
 		    (int)child_pid(job->child), job->work->name);
 		jobs->stats.stuck--;
-		event_active(jobs->kick, EV_TIMEOUT, 1);
+		timer_soon(jobs->kick);
 		job_free(job);
 		return;
 	}
@@ -226,7 +227,7 @@ jobs_next(const struct jobs *jobs)
 
 /* Starts one that waits, and comes back for the next. */
 static void
-jobs_on_kick(evutil_socket_t fd, short what, void *arg)
+jobs_on_kick(void *arg)
 {
 	struct jobs *jobs = arg;
 	struct job *job = jobs_next(jobs);
@@ -237,7 +238,7 @@ jobs_on_kick(evutil_socket_t fd, short what, void *arg)
 		return;
 	TAILQ_REMOVE(&jobs->waiting, job, link);
 	jobs->stats.queued--;
-	event_active(jobs->kick, EV_TIMEOUT, 1);
+	timer_soon(jobs->kick);
 	if (job_spawn(job, &err) == 0)
 		return;
 	jobs->stats.failed++;
@@ -294,7 +295,7 @@ jobs_new(struct event_base *base, const struct jobs_limits *limits)
 	/* What a dead child leaves of its group becomes ours to wait for. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		log_warning("job", "cannot become the reaper of the children's processes");
-	jobs->kick = evtimer_new(base, jobs_on_kick, jobs);
+	jobs->kick = timer_new(base, jobs_on_kick, jobs);
 	jobs->sigchld = evsignal_new(base, SIGCHLD, jobs_on_sigchld, jobs);
 	event_add(jobs->sigchld, NULL);
 	return jobs;
@@ -319,7 +320,7 @@ jobs_free(struct jobs *jobs)
 	job_list_free(&jobs->waiting);
 	job_list_free(&jobs->started);
 	event_free(jobs->sigchld);
-	event_free(jobs->kick);
+	timer_free(jobs->kick);
 	free(jobs);
 }
 

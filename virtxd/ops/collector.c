@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/collector.h"
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/background.h"
 #include "ops/newcomers.h"
 #include "ops/uuid_set.h"
@@ -18,7 +17,7 @@ struct collector {
 	const struct work_env *env;
 	const struct collector_ops *ops;
 	void *arg;
-	struct event *period, *coalesce;
+	struct timer *period, *coalesce;
 	struct newcomers *newcomers;
 	struct background probe, collect, refresh, inspect;
 	struct uuid_set changed;
@@ -30,10 +29,8 @@ struct collector {
 static void
 arm(struct collector *collector)
 {
-	struct timeval tv = { 0, COALESCE_MS * 1000 };
-
-	if (!evtimer_pending(collector->coalesce, NULL))
-		evtimer_add(collector->coalesce, &tv);
+	if (!timer_is_started(collector->coalesce))
+		timer_start(collector->coalesce, COALESCE_MS);
 }
 
 static bool
@@ -149,7 +146,7 @@ refresh_done(void *arg, void *result, const struct error *err)
 }
 
 static void
-refresh_due(evutil_socket_t fd, short what, void *arg)
+refresh_due(void *arg)
 {
 	struct collector *collector = arg;
 	struct refresh_request req = { .env = *collector->env };
@@ -213,7 +210,7 @@ collect(struct collector *collector)
 }
 
 static void
-period_due(evutil_socket_t fd, short what, void *arg)
+period_due(void *arg)
 {
 	collect(arg);
 }
@@ -248,9 +245,7 @@ collector_set_libvirt(struct collector *collector, bool connected)
 void
 collector_reload(struct collector *collector)
 {
-	struct timeval tv = { collector->config->collect_period, 0 };
-
-	event_add(collector->period, &tv);
+	timer_every(collector->period, collector->config->collect_period * INT64_C(1000));
 }
 
 struct collector *
@@ -270,8 +265,8 @@ collector_new(struct event_base *base, const struct config *config, struct jobs 
 	};
 	collector->newcomers = newcomers_new(
 	    jobs, inventory, env, (int64_t)config->answer_timeout * 1000, inspect, collector);
-	collector->period = event_new(base, -1, EV_PERSIST, period_due, collector);
-	collector->coalesce = evtimer_new(base, refresh_due, collector);
+	collector->period = timer_new(base, period_due, collector);
+	collector->coalesce = timer_new(base, refresh_due, collector);
 	collector_reload(collector);
 	return collector;
 }
@@ -279,8 +274,8 @@ collector_new(struct event_base *base, const struct config *config, struct jobs 
 void
 collector_free(struct collector *collector)
 {
-	event_free(collector->period);
-	event_free(collector->coalesce);
+	timer_free(collector->period);
+	timer_free(collector->coalesce);
 	newcomers_free(collector->newcomers);
 	uuid_set_clear(&collector->changed);
 	free(collector);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/dry_run.h"
 
-#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/scheduler.h"
 #include "proto/json.h"
@@ -28,14 +28,14 @@ struct dry_run {
 		char host[UUID_TEXT_SIZE];
 	} asked[HOSTS_MAX];
 	unsigned int n_waiting;
-	struct event *late;
+	struct timer *late;
 };
 
 static void
 dry_run_free(struct dry_run *run)
 {
 	LIST_REMOVE(run, link);
-	event_free(run->late);
+	timer_free(run->late);
 	for (size_t i = 0; i < run->n_excluded; i++) {
 		free((char *)run->excluded[i].host);
 		free((char *)run->excluded[i].why);
@@ -105,7 +105,7 @@ on_answered(struct peer_ask *ask, int status, const char *body, size_t len, cons
 }
 
 static void
-on_late(evutil_socket_t fd, short what, void *arg)
+on_late(void *arg)
 {
 	explain(arg);
 }
@@ -153,7 +153,6 @@ void
 dry_run_start(struct context *ctx, struct request *req, const struct vm_create_options *options,
     const struct error *lack)
 {
-	static const struct timeval wait = { .tv_sec = WAIT_S };
 	struct dry_run *run = xcalloc(1, sizeof(*run));
 
 	run->ctx = ctx;
@@ -161,14 +160,14 @@ dry_run_start(struct context *ctx, struct request *req, const struct vm_create_o
 	LIST_INSERT_HEAD(&ctx->dry_runs, run, link);
 	model_copy(&vm_create_options_model, &run->options, options);
 	uuid_normalize(str_or_empty(options->host), run->target);
-	run->late = evtimer_new(ctx->base, on_late, run);
+	run->late = timer_new(ctx->base, on_late, run);
 	if (lack)
 		exclude(run, inventory_self(ctx->inventory), lack->detail);
 	/* What a host can see beyond what it has told is its networks, and CPU models. */
 	if (!req->looped && (options->vmdef.n_nets > 0 || vmdef_names_model(&options->vmdef)))
 		ask_hosts(run);
 	if (run->n_waiting > 0) {
-		evtimer_add(run->late, &wait);
+		timer_start(run->late, WAIT_S * 1000);
 		return;
 	}
 	explain(run);

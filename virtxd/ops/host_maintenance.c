@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/evacuation.h"
 #include "ops/failback.h"
 #include "ops/maintenance_record.h"
@@ -36,7 +35,7 @@ struct transition {
 
 struct host_maintenance {
 	struct context *ctx;
-	struct event *timer;
+	struct timer *timer;
 	struct maintenance_record record;
 	bool wants_move; /* VMs are here that have to leave */
 	struct transition change;
@@ -55,10 +54,8 @@ struct host_maintenance {
 static void
 arm(struct host_maintenance *hm)
 {
-	struct timeval tv = { 0, TICK_MS * 1000 };
-
-	if (!evtimer_pending(hm->timer, NULL))
-		evtimer_add(hm->timer, &tv);
+	if (!timer_is_started(hm->timer))
+		timer_start(hm->timer, TICK_MS);
 }
 
 static const char *
@@ -411,7 +408,7 @@ on_loaded(void *arg)
 static const struct maintenance_record_ops record_ops = { on_loaded, on_saved };
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+on_tick(void *arg)
 {
 	struct host_maintenance *hm = arg;
 
@@ -560,7 +557,7 @@ host_maintenance_new(struct context *ctx)
 
 	hm->ctx = ctx;
 	maintenance_record_init(&hm->record, ctx, &record_ops, hm);
-	hm->timer = evtimer_new(ctx->base, on_tick, hm);
+	hm->timer = timer_new(ctx->base, on_tick, hm);
 	inventory_observe(ctx->inventory, &observer, hm);
 	arm(hm);
 	return hm;
@@ -577,7 +574,7 @@ host_maintenance_free(struct host_maintenance *hm)
 	if (hm->change.req)
 		request_reply_error(hm->change.req, &err);
 	inventory_unobserve(hm->ctx->inventory, &observer, hm);
-	event_free(hm->timer);
+	timer_free(hm->timer);
 	move_queue_free(hm->moves);
 	model_clear(&maintenance_model, &hm->change.before);
 	free(hm->change.damage);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/inquiry.h"
 
-#include <event2/event.h>
 #include <stdio.h>
 #include <sys/queue.h>
 
+#include "loop/timer.h"
 #include "proto/uuid.h"
 
 #define LIMIT_MS 60000
@@ -16,7 +16,7 @@ struct inquiry {
 	char vm[UUID_TEXT_SIZE];
 	char *op;
 	char *target;
-	struct event *timer;
+	struct timer *timer;
 	int64_t due;	     /* monotonic ms */
 	bool running;	     /* vm-heal is */
 	uint64_t mark;	     /* the point in time from which it looks */
@@ -38,18 +38,10 @@ static void
 inquiry_free(struct inquiry *inquiry)
 {
 	LIST_REMOVE(inquiry, link);
-	event_free(inquiry->timer);
+	timer_free(inquiry->timer);
 	free(inquiry->op);
 	free(inquiry->target);
 	free(inquiry);
-}
-
-static void
-arm(struct inquiry *inquiry, int64_t ms)
-{
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
-
-	evtimer_add(inquiry->timer, &tv);
 }
 
 /* Tells who asked, once. */
@@ -66,7 +58,7 @@ static void
 try_again(struct inquiry *inquiry)
 {
 	if (monotonic_ms() < inquiry->due) {
-		arm(inquiry, AGAIN_MS);
+		timer_start(inquiry->timer, AGAIN_MS);
 		return;
 	}
 	tell(inquiry, NULL);
@@ -79,7 +71,7 @@ heal_done(void *arg, void *result, const struct error *err)
 	struct inquiry *inquiry = arg;
 
 	inquiry->running = false;
-	event_del(inquiry->timer);
+	timer_stop(inquiry->timer);
 	inquiry->owner->ops->healed(inquiry->owner->arg, inquiry->mark, result, err);
 	if (result || !inquiry->found) {
 		tell(inquiry, result);
@@ -94,7 +86,7 @@ heal_done(void *arg, void *result, const struct error *err)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct inquiry *inquiry = arg;
 	struct inquiries *owner = inquiry->owner;
@@ -116,7 +108,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	inquiry->running = job_start(owner->jobs, WORK_VM_HEAL, &req, inquiry->vm, "", NULL,
 			       heal_done, inquiry, &inquiry->last) != NULL;
 	if (inquiry->running)
-		arm(inquiry, inquiry->due - monotonic_ms());
+		timer_start(inquiry->timer, inquiry->due - monotonic_ms());
 	else
 		try_again(inquiry);
 }
@@ -156,9 +148,9 @@ inquiry_start(struct inquiries *inquiries, const char *vm, const char *op, const
 	inquiry->due = monotonic_ms() + LIMIT_MS;
 	inquiry->found = found;
 	inquiry->arg = arg;
-	inquiry->timer = evtimer_new(inquiries->base, on_timer, inquiry);
+	inquiry->timer = timer_new(inquiries->base, on_timer, inquiry);
 	LIST_INSERT_HEAD(&inquiries->list, inquiry, link);
-	arm(inquiry, 0);
+	timer_start(inquiry->timer, 0);
 }
 
 bool

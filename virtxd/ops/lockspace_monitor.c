@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/lockspace_monitor.h"
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/sanlock_link.h"
 #include "proto/log.h"
 
@@ -32,7 +31,7 @@ struct lockspace_monitor {
 	const struct work_env *env;
 	lockspace_monitor_changed changed;
 	void *arg;
-	struct event *timer;
+	struct timer *timer;
 	struct question storage, lockspace, watchdog;
 	bool watchdog_known; /* it was answered once */
 	struct sanlock_link *link;
@@ -321,7 +320,7 @@ is_due(const struct question *question)
 }
 
 static void
-timer_due(evutil_socket_t fd, short what, void *arg)
+timer_due(void *arg)
 {
 	struct lockspace_monitor *monitor = arg;
 
@@ -379,7 +378,6 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
     void *arg)
 {
 	struct lockspace_monitor *monitor = xcalloc(1, sizeof(*monitor));
-	struct timeval tv = { WATCH_MS / 1000, 0 };
 
 	*monitor = (struct lockspace_monitor){
 		.config = config,
@@ -395,8 +393,8 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
 		.watchdog.since = INT64_MIN / 2,
 	};
 	monitor->link = sanlock_link_new(base, link_ended, monitor);
-	monitor->timer = event_new(base, -1, EV_PERSIST, timer_due, monitor);
-	event_add(monitor->timer, &tv);
+	monitor->timer = timer_new(base, timer_due, monitor);
+	timer_every(monitor->timer, WATCH_MS);
 	ask_storage(monitor);
 	return monitor;
 }
@@ -404,7 +402,7 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
 void
 lockspace_monitor_free(struct lockspace_monitor *monitor)
 {
-	event_free(monitor->timer);
+	timer_free(monitor->timer);
 	sanlock_link_free(monitor->link);
 	free(monitor->link_why);
 	free(monitor->storage.why);

@@ -5,20 +5,19 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 
-#define WATCH_SECONDS 1
-#define AGAIN_MS      5000
+#define WATCH_MS 1000
+#define AGAIN_MS 5000
 
 /* Follows a migration from its start to its end: its progress, and its timeout. */
 struct migration_follower {
 	LIST_ENTRY(migration_follower) link;
 	struct context *ctx;
-	struct event *timer;
+	struct timer *timer;
 	char vm[UUID_TEXT_SIZE];
 	char operation[UUID_TEXT_SIZE];
 	int64_t due; /* monotonic ms, 0 for never */
@@ -30,7 +29,7 @@ static void
 follower_free(struct migration_follower *follower)
 {
 	LIST_REMOVE(follower, link);
-	event_free(follower->timer);
+	timer_free(follower->timer);
 	free(follower);
 }
 
@@ -138,7 +137,7 @@ start_info(struct migration_follower *follower)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct migration_follower *follower = arg;
 	const struct operation *operation =
@@ -158,7 +157,6 @@ void
 migration_follow(struct context *ctx, const char *vm, const char *operation,
     const struct vm_migrate_options *options)
 {
-	struct timeval tv = { .tv_sec = WATCH_SECONDS };
 	struct migration_follower *follower;
 
 	if (find(ctx, operation))
@@ -170,7 +168,7 @@ migration_follow(struct context *ctx, const char *vm, const char *operation,
 	follower->action = options->timeout_action;
 	if (options->timeout > 0)
 		follower->due = monotonic_ms() + options->timeout * INT64_C(1000);
-	follower->timer = event_new(ctx->base, -1, EV_PERSIST, on_timer, follower);
-	evtimer_add(follower->timer, &tv);
+	follower->timer = timer_new(ctx->base, on_timer, follower);
+	timer_every(follower->timer, WATCH_MS);
 	LIST_INSERT_HEAD(&ctx->migration_followers, follower, link);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/recovery.h"
 
-#include <event2/event.h>
 #include <sys/queue.h>
 
+#include "loop/timer.h"
 #include "ops/background.h"
 #include "ops/uuid_set.h"
 #include "proto/log.h"
@@ -16,7 +16,7 @@ struct recovery {
 	const struct work_env *env;
 	bool (*able)(void *arg);
 	void *arg;
-	struct event *timer;
+	struct timer *timer;
 	struct inquiries *inquiries;
 	LIST_HEAD(, heal) heals; /* runs of vm-heal that nobody asked for */
 	struct uuid_set wounded;
@@ -27,10 +27,8 @@ struct recovery {
 static void
 arm(struct recovery *recovery)
 {
-	struct timeval tv = { 0, HEAL_MS * 1000 };
-
-	if (!evtimer_pending(recovery->timer, NULL))
-		evtimer_add(recovery->timer, &tv);
+	if (!timer_is_started(recovery->timer))
+		timer_start(recovery->timer, HEAL_MS);
 }
 
 bool
@@ -149,7 +147,7 @@ start_heal(struct recovery *recovery, const char *uuid)
 }
 
 static void
-heal_due(evutil_socket_t fd, short what, void *arg)
+heal_due(void *arg)
 {
 	struct recovery *recovery = arg;
 	struct uuid_set busy = { 0 };
@@ -202,7 +200,7 @@ recovery_new(struct event_base *base, struct jobs *jobs, struct inventory *inven
 	*recovery = (struct recovery){
 		.jobs = jobs, .inventory = inventory, .env = env, .able = able, .arg = arg
 	};
-	recovery->timer = evtimer_new(base, heal_due, recovery);
+	recovery->timer = timer_new(base, heal_due, recovery);
 	recovery->inquiries = inquiries_new(base, jobs, env, &inquiry_ops, recovery);
 	return recovery;
 }
@@ -217,7 +215,7 @@ recovery_free(struct recovery *recovery)
 		free(heal);
 	}
 	inquiries_free(recovery->inquiries);
-	event_free(recovery->timer);
+	timer_free(recovery->timer);
 	uuid_set_clear(&recovery->wounded);
 	uuid_set_clear(&recovery->suspects);
 	free(recovery);

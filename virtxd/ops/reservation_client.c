@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/scheduler.h"
 #include "proto/json.h"
@@ -17,7 +16,7 @@
 struct reservation_client {
 	LIST_ENTRY(reservation_client) link;
 	struct context *ctx;
-	struct event *timer; /* the next question, or what is to be told at once */
+	struct timer *timer; /* the next question, or what is to be told at once */
 	struct peer_ask ask;
 	bool asking; /* it stays until that is answered */
 	bool told;   /* the first answer was passed on */
@@ -35,7 +34,7 @@ static void
 client_free(struct reservation_client *client)
 {
 	LIST_REMOVE(client, link);
-	event_free(client->timer);
+	timer_free(client->timer);
 	model_clear(&vm_reservation_model, &client->reservation);
 	free(client->user);
 	free(client);
@@ -44,9 +43,7 @@ client_free(struct reservation_client *client)
 static void
 arm(struct reservation_client *client, int ms)
 {
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
-
-	evtimer_add(client->timer, &tv);
+	timer_start(client->timer, ms);
 }
 
 /* Whether the host runs the Go virtx, as far as it has told of itself. */
@@ -158,7 +155,7 @@ put(struct reservation_client *client)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct reservation_client *client = arg;
 
@@ -190,7 +187,7 @@ reservation_client_ask(struct context *ctx, const struct reservation_client_need
 	client->answered = answered;
 	client->arg = arg;
 	client->ask.arg = client;
-	client->timer = evtimer_new(ctx->base, on_timer, client);
+	client->timer = timer_new(ctx->base, on_timer, client);
 	client->user = xstrdup(need->user);
 	snprintf(client->host, sizeof(client->host), "%s", need->host);
 	snprintf(client->vm, sizeof(client->vm), "%s", need->vm);
@@ -211,7 +208,7 @@ reservation_client_end(struct reservation_client *client, bool tell)
 		return;
 	client->ended = true;
 	client->knows = client->knows && tell;
-	evtimer_del(client->timer);
+	timer_stop(client->timer);
 	if (!client->asking)
 		finish(client);
 }

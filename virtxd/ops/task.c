@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/finding.h"
 #include "proto/json.h"
@@ -51,7 +50,7 @@ struct task {
 	void *owner_arg;
 	task_looked looked; /* NULL: the job's result is the answer */
 	bool looks;	    /* its job does nothing else, and does not queue */
-	struct event *deadline;
+	struct timer *deadline;
 	enum state state;
 	const char *op;
 	const struct route *route;
@@ -135,8 +134,7 @@ task_free(struct task *task)
 	while (*link != task)
 		link = &(*link)->next;
 	*link = task->next;
-	if (task->deadline)
-		event_free(task->deadline);
+	timer_free(task->deadline);
 	free(task->cause);
 	free(task->warning);
 	free(task->why);
@@ -199,7 +197,7 @@ complete(struct task *task, const char *warning)
 }
 
 static void
-look_told(evutil_socket_t fd, short what, void *arg)
+look_told(void *arg)
 {
 	struct task *task = arg;
 	struct inventory *inventory = task->ctx->inventory;
@@ -220,16 +218,13 @@ look_told(evutil_socket_t fd, short what, void *arg)
 static void
 wait_told(struct task *task, const char *warning)
 {
-	struct timeval tv = { .tv_usec = TOLD_LOOK_MS * 1000 };
-
 	set_state(task, STATE_MOVED);
 	inventory_release_vm(task->ctx->inventory, task->vm);
 	task->warning = xstrdup(str_or_empty(warning));
 	task->told_due = monotonic_ms() + TOLD_MS;
-	if (task->deadline)
-		event_free(task->deadline);
-	task->deadline = event_new(task->ctx->base, -1, EV_PERSIST, look_told, task);
-	evtimer_add(task->deadline, &tv);
+	timer_free(task->deadline);
+	task->deadline = timer_new(task->ctx->base, look_told, task);
+	timer_every(task->deadline, TOLD_LOOK_MS);
 }
 
 void
@@ -362,7 +357,7 @@ done_host(void *arg, void *result, const struct error *err)
 
 /* The work goes on; the client learns where to look for its end. */
 static void
-out_of_time(evutil_socket_t fd, short what, void *arg)
+out_of_time(void *arg)
 {
 	struct task *task = arg;
 	struct error err = { 0 };
@@ -467,13 +462,11 @@ task_work(struct task *task, enum work_id work, const void *request, const struc
 static void
 answer_later(struct task *task)
 {
-	struct timeval tv = { task->ctx->config->reply_timeout, 0 };
-
 	if (task->req->respond_async) {
 		reply_accepted(task);
 	} else {
-		task->deadline = evtimer_new(task->ctx->base, out_of_time, task);
-		evtimer_add(task->deadline, &tv);
+		task->deadline = timer_new(task->ctx->base, out_of_time, task);
+		timer_start(task->deadline, task->ctx->config->reply_timeout * INT64_C(1000));
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "loop/timer.h"
 #include "serf/rpc.h"
 
 struct pending {
@@ -19,11 +20,11 @@ struct pending {
 
 struct link {
 	struct event_base *base;
-	struct timeval deadline;
+	int deadline_s;
 	const struct link_ops *ops;
 	void *arg;
 	struct bufferevent *bev; /* NULL while down */
-	struct event *timer;
+	struct timer *timer;
 	uint64_t seq;	     /* of the last request */
 	uint64_t stream_seq; /* of the one that records belong to, 0 for none */
 	STAILQ_HEAD(, pending) pending;
@@ -39,9 +40,9 @@ static void
 link_arm(struct link *link)
 {
 	if (STAILQ_EMPTY(&link->pending))
-		event_del(link->timer);
+		timer_stop(link->timer);
 	else
-		event_add(link->timer, &link->deadline);
+		timer_start(link->timer, link->deadline_s * INT64_C(1000));
 }
 
 static void
@@ -147,12 +148,12 @@ link_on_event(struct bufferevent *bev, short what, void *arg)
 }
 
 static void
-link_on_timer(evutil_socket_t fd, short what, void *arg)
+link_on_timer(void *arg)
 {
 	struct link *link = arg;
 	char why[64];
 
-	snprintf(why, sizeof(why), "did not answer for %d seconds", (int)link->deadline.tv_sec);
+	snprintf(why, sizeof(why), "did not answer for %d seconds", link->deadline_s);
 	link_fail(link, why);
 }
 
@@ -162,10 +163,10 @@ link_new(struct event_base *base, int deadline_s, const struct link_ops *ops, vo
 	struct link *link = xcalloc(1, sizeof(*link));
 
 	link->base = base;
-	link->deadline.tv_sec = deadline_s;
+	link->deadline_s = deadline_s;
 	link->ops = ops;
 	link->arg = arg;
-	link->timer = evtimer_new(base, link_on_timer, link);
+	link->timer = timer_new(base, link_on_timer, link);
 	STAILQ_INIT(&link->pending);
 	return link;
 }
@@ -176,7 +177,7 @@ link_free(struct link *link)
 	if (!link)
 		return;
 	link_down(link);
-	event_free(link->timer);
+	timer_free(link->timer);
 	free(link);
 }
 
@@ -202,7 +203,7 @@ link_down(struct link *link)
 	link->bev = NULL;
 	while (!STAILQ_EMPTY(&link->pending))
 		link_shift(link);
-	event_del(link->timer);
+	timer_stop(link->timer);
 	link->stream_seq = 0;
 	link->in_body = false;
 	link->held = false;

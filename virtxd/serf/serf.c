@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "loop/timer.h"
 #include "proto/log.h"
 #include "serf/link.h"
 #include "serf/rpc.h"
@@ -42,16 +43,14 @@ struct serf {
 	unsigned int n_tagging;	 /* settings of tags that have no answer yet */
 	void (*left)(void *arg); /* called after the last of them */
 	void *left_arg;
-	struct event *timer; /* to connect when down, to watch when up */
+	struct timer *timer; /* to connect when down, to watch when up */
 	char *why;
 };
 
 static void
 serf_arm(struct serf *serf, int seconds)
 {
-	struct timeval tv = { .tv_sec = seconds };
-
-	event_add(serf->timer, &tv);
+	timer_start(serf->timer, seconds * INT64_C(1000));
 }
 
 static void
@@ -302,7 +301,7 @@ read_members(struct serf *serf)
 }
 
 static void
-serf_on_timer(evutil_socket_t fd, short what, void *arg)
+serf_on_timer(void *arg)
 {
 	_free_ char *why = NULL;
 	struct serf *serf = arg;
@@ -348,7 +347,7 @@ serf_new(struct event_base *base, const char *addr, uint16_t port, const char *k
 	serf->why = xstrdup("not connected yet");
 	serf->commands = link_new(base, DEADLINE_S, &serf_link_ops, serf);
 	serf->stream = link_new(base, DEADLINE_S, &serf_link_ops, serf);
-	serf->timer = evtimer_new(base, serf_on_timer, serf);
+	serf->timer = timer_new(base, serf_on_timer, serf);
 	serf_arm(serf, 0);
 	return serf;
 }
@@ -360,7 +359,7 @@ serf_free(struct serf *serf)
 		return;
 	link_free(serf->commands);
 	link_free(serf->stream);
-	event_free(serf->timer);
+	timer_free(serf->timer);
 	for (size_t i = 0; i < serf->n_tags; i++) {
 		free(serf->tags[i].key);
 		free(serf->tags[i].value);

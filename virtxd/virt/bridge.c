@@ -12,15 +12,17 @@
 #include <signal.h>
 #include <sys/queue.h>
 
+#include "loop/timer.h"
 #include "proto/util.h"
 
 struct watch {
 	TAILQ_ENTRY(watch) link;
 	int id;
-	struct event *event;
-	int fd;	       /* -1 for a timer */
-	int wants;     /* of a handle: virEventHandleType bits, 0 watches nothing */
-	int frequency; /* of a timer: ms, 0 as often as the loop turns, -1 never */
+	struct event *event; /* of a handle */
+	struct timer *timer; /* of a timer */
+	int fd;		     /* -1 for a timer */
+	int wants;	     /* of a handle: virEventHandleType bits, 0 watches nothing */
+	int frequency;	     /* of a timer: ms, 0 as often as the loop turns, -1 never */
 	virEventHandleCallback handle_cb;
 	virEventTimeoutCallback timer_cb;
 	void *opaque;
@@ -32,7 +34,7 @@ TAILQ_HEAD(watch_list, watch);
 /* libvirt's interface is one for the process and passes no context. */
 static struct {
 	struct event_base *base;
-	struct event *sweep;
+	struct timer *sweep;
 	struct watch_list watches;
 	struct watch_list removed;
 	int last_id;
@@ -70,6 +72,15 @@ watch_new(void *opaque, virFreeCallback ff)
 	return watch;
 }
 
+/* It is never called again. */
+static void
+watch_stop(struct watch *watch)
+{
+	if (watch->event)
+		event_free(watch->event);
+	timer_free(watch->timer);
+}
+
 static int
 watch_remove(int id, bool is_timer)
 {
@@ -77,17 +88,17 @@ watch_remove(int id, bool is_timer)
 
 	if (!watch)
 		return -1;
-	event_free(watch->event);
+	watch_stop(watch);
 	if (watch->fd >= 0 && watch->fd == bridge.newest_fd)
 		bridge.newest_fd = -1;
 	TAILQ_REMOVE(&bridge.watches, watch, link);
 	TAILQ_INSERT_TAIL(&bridge.removed, watch, link);
-	event_active(bridge.sweep, EV_TIMEOUT, 1);
+	timer_soon(bridge.sweep);
 	return 0;
 }
 
 static void
-bridge_on_sweep(evutil_socket_t fd, short what, void *arg)
+bridge_on_sweep(void *arg)
 {
 	struct watch *watch;
 
@@ -179,16 +190,14 @@ remove_handle(int id)
 static void
 timer_arm(struct watch *watch)
 {
-	struct timeval tv = { .tv_sec = watch->frequency / 1000,
-		.tv_usec = watch->frequency % 1000 * 1000 };
-
-	event_del(watch->event);
 	if (watch->frequency >= 0)
-		event_add(watch->event, &tv);
+		timer_start(watch->timer, watch->frequency);
+	else
+		timer_stop(watch->timer);
 }
 
 static void
-timer_on_event(evutil_socket_t fd, short what, void *arg)
+timer_on_event(void *arg)
 {
 	struct watch *watch = arg;
 
@@ -206,7 +215,7 @@ add_timer(int frequency, virEventTimeoutCallback cb, void *opaque, virFreeCallba
 		return -1;
 	watch->frequency = frequency;
 	watch->timer_cb = cb;
-	watch->event = evtimer_new(bridge.base, timer_on_event, watch);
+	watch->timer = timer_new(bridge.base, timer_on_event, watch);
 	timer_arm(watch);
 	return watch->id;
 }
@@ -234,7 +243,7 @@ bridge_register(struct event_base *base)
 	bridge.base = base;
 	TAILQ_INIT(&bridge.watches);
 	TAILQ_INIT(&bridge.removed);
-	bridge.sweep = evtimer_new(base, bridge_on_sweep, NULL);
+	bridge.sweep = timer_new(base, bridge_on_sweep, NULL);
 	virEventRegisterImpl(
 	    add_handle, update_handle, remove_handle, add_timer, update_timer, remove_timer);
 }
@@ -253,12 +262,12 @@ bridge_done(void)
 	if (!bridge.base)
 		return;
 	while ((watch = TAILQ_FIRST(&bridge.watches)) != NULL) {
-		event_free(watch->event);
+		watch_stop(watch);
 		TAILQ_REMOVE(&bridge.watches, watch, link);
 		TAILQ_INSERT_TAIL(&bridge.removed, watch, link);
 	}
-	bridge_on_sweep(-1, 0, NULL);
-	event_free(bridge.sweep);
+	bridge_on_sweep(NULL);
+	timer_free(bridge.sweep);
 	bridge.base = NULL;
 	bridge.newest_fd = -1;
 }

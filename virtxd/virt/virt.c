@@ -6,7 +6,6 @@
  */
 #include "virt/virt.h"
 
-#include <event2/event.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "loop/timer.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
 #include "virt/bridge.h"
@@ -46,7 +46,7 @@ struct virt {
 	const struct virt_ops *ops;
 	void *arg;
 	enum virt_state state;
-	struct event *timer;
+	struct timer *timer;
 	virConnectPtr conn;
 	bool has_close_callback;
 	int callbacks[2];
@@ -89,9 +89,7 @@ virt_on_error(void *arg, virErrorPtr err)
 static void
 virt_arm(struct virt *virt, int seconds)
 {
-	struct timeval tv = { .tv_sec = seconds };
-
-	event_add(virt->timer, &tv);
+	timer_start(virt->timer, seconds * INT64_C(1000));
 }
 
 static struct leaver *
@@ -308,7 +306,7 @@ virt_probe_done(struct virt *virt, const struct error *err)
 }
 
 static void
-virt_on_timer(evutil_socket_t fd, short what, void *arg)
+virt_on_timer(void *arg)
 {
 	struct virt *virt = arg;
 
@@ -345,7 +343,7 @@ virt_new(struct event_base *base, const char *uri, int retry, const struct virt_
 	virt->why = xstrdup("not connected yet");
 	virt->callbacks[0] = virt->callbacks[1] = -1;
 	LIST_INIT(&virt->leavers);
-	virt->timer = evtimer_new(base, virt_on_timer, virt);
+	virt->timer = timer_new(base, virt_on_timer, virt);
 	virt_arm(virt, 0);
 	return virt;
 }
@@ -357,7 +355,7 @@ virt_free(struct virt *virt)
 		return;
 	virt->state = VIRT_WAITING;
 	virt_close(virt);
-	event_free(virt->timer);
+	timer_free(virt->timer);
 	free(virt->uri);
 	free(virt->why);
 	free(virt);
