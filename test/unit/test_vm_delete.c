@@ -133,7 +133,10 @@ test_who_is_refused(void **state)
 	/* Its file is under another host, too. */
 	assert_int_equal(registry_save(disk_root, HOST2, TEST_VM, "<domain/>", &failure), 0);
 	must_fail(WORK_VM_DELETE, &request, 409, "registered under two hosts");
+	assert_int_equal(registry_remove(disk_root, HOST1, TEST_VM, &failure), 0);
+	must_fail(WORK_VM_DELETE, &request, 422, "is registered under host '" HOST2 "'");
 	assert_true(exists("ds/os.qcow2"));
+	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
 }
 
 /* libvirt's test driver has a domain of its own. */

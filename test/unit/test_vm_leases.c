@@ -277,6 +277,21 @@ test_they_prove_whose_it_is(void **state)
 	assert_false(is_registered(HOST2, TEST_VM));
 }
 
+/* Whoever has the file of one that stands still may run it. */
+static void
+test_one_of_another_host_does_not_go_on(void **state)
+{
+	struct vm_request request = { .env = env, .uuid = (char *)TEST_VM };
+
+	run_vm();
+	heal();
+	suspend();
+	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
+	must_fail(WORK_VM_RESUME, &request, 422, "is registered under host '" HOST2 "'");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_PAUSED);
+	assert_false(holds());
+}
+
 static struct reconcile_result
 reconcile(bool kill)
 {
@@ -314,6 +329,24 @@ test_one_that_nobody_protects(void **state)
 	model_clear(&reconcile_result_model, &found);
 }
 
+/* Joined beside it, the lockspace would let another host take its leases at once. */
+static void
+test_the_lockspace_is_not_joined_beside_one(void **state)
+{
+	struct lockspace_request request = { .env = env };
+	struct lockspace_result result = { 0 };
+
+	run_vm();
+	fake_sanlock_know(0);
+	must_fail(WORK_LOCKSPACE, &request, 503, "1 VM is on whose leases sanlock does not keep");
+	assert_non_null(strstr(failure.detail, TEST_VM));
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_RUNNING);
+	request.kill = true;
+	must_run(WORK_LOCKSPACE, &request, &result);
+	assert_int_equal(result.lockid, lockspace_default_id(HOST1));
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+}
+
 /* One that runs unrecorded is vm-heal's. */
 static void
 test_one_that_is_not_recorded_is_found(void **state)
@@ -346,7 +379,9 @@ main(void)
 		WORK_TEST(test_sanlock_does_not_know_the_process),
 		WORK_TEST(test_another_takes_it_when_it_is_paused),
 		WORK_TEST(test_they_prove_whose_it_is),
+		WORK_TEST(test_one_of_another_host_does_not_go_on),
 		WORK_TEST(test_one_that_nobody_protects),
+		WORK_TEST(test_the_lockspace_is_not_joined_beside_one),
 		WORK_TEST(test_one_that_is_not_recorded_is_found),
 	};
 

@@ -91,6 +91,43 @@ test_journal(void **state)
 	expect_place(VM_PLACE_NOWHERE, "", HOST2);
 }
 
+static void
+expect_touched(enum vm_want want, bool foreign, int status, const char *words)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(vm_owner_check_place(&env, TEST_VM, foreign, want, &err), status ? -1 : 0);
+	assert_int_equal(err.status, status);
+	if (!strstr(err.detail, words))
+		fail_msg("'%s' is not in '%s'", words, err.detail);
+}
+
+static void
+test_who_may_touch_it(void **state)
+{
+	static const enum vm_want wants[] = { VM_WANT_RUN, VM_WANT_CHANGE, VM_WANT_DELETE,
+		VM_WANT_REGISTER };
+
+	expect_touched(VM_WANT_RUN, false, 422, "is registered under no host");
+	expect_touched(VM_WANT_CHANGE, false, 422, "is registered under no host");
+	expect_touched(VM_WANT_RUN, true, 0, "");
+	expect_touched(VM_WANT_REGISTER, false, 0, "");
+	expect_touched(VM_WANT_DELETE, false, 0, "");
+	for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
+		put_journal(HOST2, "VmCreate", "");
+		expect_touched(wants[i], false, 409, "has an operation on host '" HOST2 "'");
+		put_file(HOST2);
+		expect_touched(wants[i], false, 422, "is registered under host '" HOST2 "'");
+		put_journal(HOST2, "VmMigrate", HOST1);
+		expect_touched(wants[i], false, 409, "is on its way from host '" HOST2 "'");
+		put_file(HOST1);
+		expect_touched(wants[i], false, 409, "is registered under two hosts");
+		assert_int_equal(unlink(at("xml/" HOST2 "/" TEST_VM ".xml")), 0);
+		expect_touched(wants[i], false, 0, "");
+		assert_int_equal(unlink(at("xml/" HOST1 "/" TEST_VM ".xml")), 0);
+	}
+}
+
 /* What cannot be read is never taken for "nowhere". */
 static void
 test_unreadable(void **state)
@@ -185,6 +222,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_registry, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_elsewhere, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_journal, setup, disk_root_teardown),
+		cmocka_unit_test_setup_teardown(test_who_may_touch_it, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_disks, setup, disk_root_teardown),
 	};

@@ -82,6 +82,27 @@ test_who_is_refused(void **state)
 	must_fail(WORK_VM_REGISTER, &request, 422, "is registered under host '" HOST2 "'");
 }
 
+/* It was deleted elsewhere, and its disk's path is another VM's by now. */
+static void
+test_what_is_left_of_a_deleted_vm(void **state)
+{
+	const struct disk disk = { .path = at("ds/os.qcow2") };
+	struct vm_request request = request_of();
+	_free_ char *path = NULL;
+	char lease[LEASE_NAME_SIZE], owner[512] = TEST_OTHER;
+	int fd;
+
+	create_small_vm();
+	assert_int_equal(disk_resource_name(&disk, disk_root, lease, &failure), 0);
+	path = lease_path(disk_root, lease);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, owner, sizeof(owner), 2002 * 512), sizeof(owner));
+	close(fd);
+	undefine();
+	must_fail(WORK_VM_REGISTER, &request, 409, "belongs to VM '" TEST_OTHER "'");
+	assert_int_equal(domain_state(TEST_VM), -1);
+}
+
 static void
 test_a_file_that_cannot_be_used(void **state)
 {
@@ -111,6 +132,7 @@ main(void)
 		WORK_TEST(test_the_registry_gets_it_from_libvirt),
 		WORK_TEST(test_one_that_runs_without_a_definition),
 		WORK_TEST(test_who_is_refused),
+		WORK_TEST(test_what_is_left_of_a_deleted_vm),
 		WORK_TEST(test_a_file_that_cannot_be_used),
 	};
 
