@@ -113,3 +113,25 @@ def test_libvirt_is_late(host):
     wait_for("virtxd to miss libvirt", lambda: "does not answer" in host.api("GET", "/readyz").json()["libvirt"], 30)
     host.signal("libvirtd", signal.SIGCONT)
     wait_ready(host)
+
+
+def test_start_tells_no_empty_truth(host):
+    """A virtxd that has just started lists no VMs before libvirt has told all of this host's, whatever else is known."""
+    uuid = create(host, vmdef("here"))
+    host.kill("virtxd")
+    host.launch("virtxd")
+    seen = []
+
+    def listed():
+        try:
+            seen.append(host.api("GET", "/vms"))
+        except OSError:
+            return False
+        return seen[-1].status == 200
+
+    wait_for("the VMs", listed, 30, 0.002)
+    assert [item["uuid"] for item in seen[-1].json()["items"]] == [uuid], seen[-1].text
+    for answer in seen[:-1]:
+        assert answer.status == 503 and answer.headers["Retry-After"] == "1", answer.text
+    wait_ready(host)
+    delete(host, uuid)
