@@ -396,6 +396,13 @@ test_headers(void **state)
 	f->answer_len = large.len;
 	assert_refused(f, GET, "too long");
 	assert_healthy(f);
+
+	buffer_clear(&large);
+	buffer_printf(&large, OK JSON "Content-Length: 2\r\nX%064d: 1\r\n\r\n{}", 1);
+	f->answer = large.data;
+	f->answer_len = large.len;
+	assert_refused(f, GET, "a header with a bad name");
+	assert_healthy(f);
 }
 
 /* What is right gets through, but for what a browser would act upon. */

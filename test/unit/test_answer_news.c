@@ -158,6 +158,9 @@ test_speaks_for_its_own(void **state)
 	    "{\"host\":\"" BACK "\",\"items\":[{\"uuid\":\"" VM "\",\"host\":\"" THIRD
 	    "\",\"runstate\":1,\"ts\":9000000000000}]}");
 	expect(front, THIRD, VMRUNSTATE_RUNNING, name);
+	/* Nor does another speak in its name. */
+	answer_news_take(front, THIRD, "{\"host\":\"" BACK "\",\"maintenance\":true,\"items\":[]}");
+	assert_false(inventory_find_host(front, BACK)->maintenance);
 	inventory_free(front);
 	inventory_free(back);
 }
