@@ -31,6 +31,33 @@ own_domain(void)
 	return uuid;
 }
 
+/* QEMU has stopped a VM that runs, as it could not write: what the test driver never does. */
+static bool stopped;
+
+int
+virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
+{
+	int (*next)(virDomainPtr, int *, int *, unsigned int) = (int (*)(
+	    virDomainPtr, int *, int *, unsigned int))dlsym(RTLD_NEXT, "virDomainGetState");
+	int r = next(domain, state, reason, flags);
+
+	if (r == 0 && stopped && *state == VIR_DOMAIN_RUNNING) {
+		*state = VIR_DOMAIN_PAUSED;
+		*reason = VIR_DOMAIN_PAUSED_IOERROR;
+	}
+	return r;
+}
+
+int
+virDomainGetDiskErrors(
+    virDomainPtr domain, virDomainDiskErrorPtr errors, unsigned int max, unsigned int flags)
+{
+	assert_true(max >= 2);
+	errors[0] = (virDomainDiskError){ strdup("vda"), VIR_DOMAIN_DISK_ERROR_UNSPEC };
+	errors[1] = (virDomainDiskError){ strdup("vdb"), VIR_DOMAIN_DISK_ERROR_NO_SPACE };
+	return 2;
+}
+
 static void
 test_probe(void **state)
 {
@@ -101,6 +128,27 @@ test_refresh(void **state)
 	assert_int_equal(result.n_vms, 1);
 	assert_string_equal(result.vms[0].uuid, TEST_VM);
 	assert_int_equal(result.vms[0].runstate, VMRUNSTATE_POWEROFF);
+	model_clear(&refresh_result_model, &result);
+}
+
+static void
+test_why_it_stands_still(void **state)
+{
+	struct work_uuid vm = { (char *)TEST_VM };
+	struct refresh_request request = { env, &vm, 1 };
+	struct refresh_result result = { 0 };
+
+	create_small_vm();
+	start(TEST_VM);
+	must_run(WORK_REFRESH, &request, &result);
+	assert_string_equal(result.vms[0].reason, "");
+	model_clear(&refresh_result_model, &result);
+	stopped = true;
+	must_run(WORK_REFRESH, &request, &result);
+	stopped = false;
+	assert_int_equal(result.vms[0].runstate, VMRUNSTATE_PAUSED);
+	assert_string_equal(
+	    result.vms[0].reason, "I/O error on disk 'vda', disk 'vdb': no space left");
 	model_clear(&refresh_result_model, &result);
 }
 
@@ -194,6 +242,7 @@ main(void)
 		WORK_TEST(test_probe),
 		WORK_TEST(test_collect),
 		WORK_TEST(test_refresh),
+		WORK_TEST(test_why_it_stands_still),
 		WORK_TEST(test_whose),
 		WORK_TEST(test_inspect),
 		WORK_TEST(test_what_keeps_a_vm),
