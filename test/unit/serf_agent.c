@@ -77,6 +77,23 @@ agent_emit(struct agent *agent, const char *body, size_t len)
 	}
 }
 
+void
+agent_answer_members(struct agent *agent)
+{
+	struct peer *peer = agent->members_peer;
+
+	if (agent->script) {
+		peer_send(peer, agent->script, agent->script_len);
+		return;
+	}
+	peer_answer(peer, agent->members_seq, "");
+	peer_send(peer, OBJECT("\x81\xa7Members\x92"
+			       "\x82\xa4Name\xa2h1\xa6Status\xa5"
+			       "alive"
+			       "\x82\xa4Name\xa2h2\xa6Status\xa6"
+			       "failed"));
+}
+
 static bool
 text_is(const msgpack_object *object, const char *text)
 {
@@ -146,16 +163,13 @@ peer_take(struct peer *peer)
 		if (agent->early)
 			agent_emit(agent, agent->early, agent->early_len);
 	} else if (text_is(&command, "members")) {
-		if (agent->script) {
-			peer_send(peer, agent->script, agent->script_len);
-		} else {
-			peer_answer(peer, seq, "");
-			peer_send(peer, OBJECT("\x81\xa7Members\x92"
-					       "\x82\xa4Name\xa2h1\xa6Status\xa5"
-					       "alive"
-					       "\x82\xa4Name\xa2h2\xa6Status\xa6"
-					       "failed"));
-		}
+		agent->members_peer = peer;
+		agent->members_seq = seq;
+		if (!agent->holds_members)
+			agent_answer_members(agent);
+	} else if (text_is(&command, "stats")) {
+		peer_answer(peer, seq, "");
+		peer_send(peer, OBJECT("\x80"));
 	} else if (text_is(&command, "tags")) {
 		agent->n_tags++;
 		if (!agent->mute_tags)

@@ -35,7 +35,10 @@ struct agent {
 	const char *tags_error; /* what `tags` is answered */
 	const char *script;	/* sent as answer to `members`, or NULL */
 	size_t script_len;
-	const char *early; /* sent on the stream right behind its answer */
+	bool holds_members; /* until agent_answer_members() */
+	struct peer *members_peer;
+	uint64_t members_seq; /* of what `members` was asked last */
+	const char *early;    /* sent on the stream right behind its answer */
 	size_t early_len;
 	int n_tags;
 	int n_joins;
@@ -47,6 +50,8 @@ struct agent {
 void agent_start(struct agent *agent, struct event_base *base);
 /* Closes all connections, not the listener. */
 void agent_hang_up(struct agent *agent);
+/* What `members` was asked for last is answered. */
+void agent_answer_members(struct agent *agent);
 /* A record on the stream. */
 void agent_emit(struct agent *agent, const char *body, size_t len);
 void peer_answer(struct peer *peer, uint64_t seq, const char *error);

@@ -236,6 +236,16 @@ test_leave_tags(void **state)
 	wait_for(fixture, &left, 3);
 }
 
+static bool
+is_sending(const struct agent *agent)
+{
+	for (size_t i = 0; i < agent->n_peers; i++) {
+		if (agent->peers[i].out.len > 0)
+			return true;
+	}
+	return false;
+}
+
 /* A change that serf has swallowed is seen when the members are read again; what the stream has
  * meanwhile is the later. */
 static void
@@ -248,9 +258,18 @@ test_read_members(void **state)
 	wait_for(fixture, &seen->connected, 1);
 	serf_read_members(fixture->serf);
 	late_ms = 5000;
+	fixture->agent.holds_members = true;
+	fixture->agent.members_peer = NULL;
 	serf_read_members(fixture->serf);
 	serf_read_members(fixture->serf);
 	agent_emit(&fixture->agent, OBJECT(MEMBER_FAILED));
+	/* It is there before the answer. */
+	while (!fixture->agent.members_peer || is_sending(&fixture->agent))
+		event_base_loop(fixture->base, EVLOOP_ONCE);
+	for (unsigned int i = 0; i < 10; i++)
+		event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+	assert_int_equal(seen->members, 2);
+	agent_answer_members(&fixture->agent);
 	wait_for(fixture, &seen->members, 5);
 	assert_string_equal(
 	    seen->log, "h1:active h2:failed connected h1:active h2:failed h1:failed ");
