@@ -233,6 +233,22 @@ test_forged(void **state)
 	expect_none(cluster, 1);
 }
 
+/* A VM that is leaving is not with whoever says so, but with who lists it, too. */
+static void
+test_forged_in_a_migration(void **state)
+{
+	struct cluster *cluster = *state;
+	struct side *owner = &cluster->sides[0], *other = &cluster->sides[1];
+
+	report_vm(owner, 1, VMRUNSTATE_MIGRATING, "web");
+	pass(cluster, 500, false);
+	forge(cluster, 1, other, VMRUNSTATE_RUNNING, now_ms() + 1000);
+	for (unsigned int i = 0; i < 40; i++) {
+		expect(cluster, 1, owner, VMRUNSTATE_MIGRATING);
+		pass(cluster, 50, false);
+	}
+}
+
 /* An end that no host is named of is not believed either. */
 static void
 test_forged_end(void **state)
@@ -452,6 +468,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_forged_fields, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_in_a_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
