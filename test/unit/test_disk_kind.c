@@ -5,11 +5,13 @@
 #include "disk/image.h"
 #include "disk/lun_name.h"
 
-#define LUN "/dev/disk/by-id/scsi-36001405d594360001"
+#define LUN  "/dev/disk/by-id/scsi-36001405d594360001"
+#define NAME "/dev/mapper/mpatha" /* another one of it */
 
 static int64_t lun_mib;
 static int lun_status; /* of who asks whose it is; 0: it is what its path says */
 static int wiped;
+static bool named; /* this host knows both names */
 
 int __wrap_lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
 int __wrap_lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
@@ -43,9 +45,30 @@ __wrap_lun_check_path(
 	return disk_resource_name(disk, disk_root, lease, err);
 }
 
+int __wrap_lun_leases(const char *host, const struct disk *disk, char (**ret)[LEASE_NAME_SIZE],
+    size_t *n, struct error *err);
+
+int
+__wrap_lun_leases(const char *host, const struct disk *disk, char (**ret)[LEASE_NAME_SIZE],
+    size_t *n, struct error *err)
+{
+	static const char *const paths[] = { LUN, NAME };
+
+	if (!named)
+		return error_set(err, 404, "there is no such device");
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		const struct disk lun = { .path = (char *)paths[i], .device = DISK_DEVICE_LUN };
+
+		if (disk_resource_name(&lun, disk_root, *model_append(ret, n), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 setup(void **state)
 {
+	named = false;
 	lun_mib = 16;
 	lun_status = 0;
 	wiped = 0;
@@ -183,6 +206,32 @@ test_what_is_refused(void **state)
 	model_clear(&vmdef_model, &request.def);
 }
 
+/* Another VM has it by another name: by its lease, and by its definition where that is lost. */
+static void
+test_one_of_another_by_another_name(void **state)
+{
+	struct vm_create_request theirs = { .env = env, .uuid = (char *)TEST_OTHER };
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_result result = { 0 };
+
+	vm_with_lun(&theirs.def);
+	str_set(&theirs.def.name, "theirs");
+	str_set(&theirs.def.osdisk.path, at("ds/theirs.qcow2"));
+	str_set(&theirs.def.disks[0].path, NAME);
+	theirs.def.disks[0].prov = DISK_PROV_MODE_NONE;
+	must_run(WORK_VM_CREATE, &theirs, &result);
+	model_clear(&vm_result_model, &result);
+	model_clear(&vmdef_model, &theirs.def);
+	named = true;
+	vm_with_lun(&request.def);
+	must_fail(WORK_VM_CREATE, &request, 422, "is managed for VM '" TEST_OTHER "'");
+	lose_leases();
+	must_fail(WORK_VM_CREATE, &request, 422, "belongs to VM '" TEST_OTHER "'");
+	assert_int_equal(wiped, 0);
+	assert_null(lun_owner());
+	model_clear(&vmdef_model, &request.def);
+}
+
 /* What was on it is gone by then, and the LUN itself is nobody's to delete. */
 static void
 test_a_create_that_fails_lets_go_of_it(void **state)
@@ -225,6 +274,7 @@ main(void)
 		TEST(test_one_that_does_not_answer),
 		TEST(test_one_without_a_lease_is_left),
 		TEST(test_what_is_refused),
+		TEST(test_one_of_another_by_another_name),
 		TEST(test_a_create_that_fails_lets_go_of_it),
 		TEST(test_an_image_of_two_names),
 	};

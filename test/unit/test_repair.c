@@ -260,9 +260,7 @@ static void
 test_a_lease_that_is_missing(void **state)
 {
 	create_small_vm();
-	assert_int_equal(rename(at("lock"), at("away")), 0);
-	assert_int_equal(mkdir(at("lock"), 0750), 0);
-	assert_int_equal(rename(at("away/" LEASE_LOCKSPACE), at("lock/" LEASE_LOCKSPACE)), 0);
+	lose_leases();
 	age();
 	expect_problem(LOST_MISSING, TEST_VM, "os.qcow2' cannot be used");
 	repair((struct repair_options){ 0 }, LOST_MISSING, "make-lease", false);
@@ -298,6 +296,24 @@ test_a_damaged_lease_of_a_vm_that_is_on(void **state)
 	write_file(small_lease(), "noise", 5);
 	repair((struct repair_options){ .apply = true }, LOST_DAMAGED, "make-lease", false);
 	assert_null(lease_of("os.qcow2"));
+}
+
+/* A QEMU that libvirt knows nothing of has the image open. */
+static void
+test_a_damaged_lease_of_an_image_in_use(void **state)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_start = 101, .l_len = 1 };
+	int fd;
+
+	create_small_vm();
+	write_file(small_lease(), "noise", 5);
+	fd = open(at("ds/os.qcow2"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	repair((struct repair_options){ .apply = true }, LOST_DAMAGED, "make-lease", false);
+	assert_null(lease_of("os.qcow2"));
+	close(fd);
+	repair((struct repair_options){ .apply = true }, LOST_DAMAGED, "make-lease", true);
+	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
 }
 
 static void
@@ -368,6 +384,7 @@ main(void)
 		WORK_TEST(test_a_lease_that_is_missing),
 		WORK_TEST(test_a_lease_that_is_damaged),
 		WORK_TEST(test_a_damaged_lease_of_a_vm_that_is_on),
+		WORK_TEST(test_a_damaged_lease_of_an_image_in_use),
 		WORK_TEST(test_damaged_files),
 		WORK_TEST(test_a_vm_that_runs_unprotected),
 		WORK_TEST(test_a_vm_without_a_definition),

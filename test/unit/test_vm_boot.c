@@ -46,10 +46,77 @@ test_a_lease_that_is_gone(void **state)
 	struct vm_boot_request request = request_of();
 
 	create_small_vm();
-	assert_int_equal(rename(at("lock"), at("away")), 0);
-	assert_int_equal(mkdir(at("lock"), 0750), 0);
-	write_file(at("lock/" LEASE_LOCKSPACE), "x", 1);
+	lose_leases();
 	must_fail(WORK_VM_BOOT, &request, 507, "has no lease");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+}
+
+/* Another VM, with a managed ROOT/ds/aaaa.raw. */
+static void
+create_theirs(void)
+{
+	struct vm_create_request theirs = { .env = env, .uuid = (char *)TEST_OTHER };
+	struct vm_result result = { 0 };
+
+	small_vm(&theirs.def);
+	str_set(&theirs.def.name, "theirs");
+	str_set(&theirs.def.osdisk.path, at("ds/aaaa.raw"));
+	must_run(WORK_VM_CREATE, &theirs, &result);
+	model_clear(&vm_result_model, &result);
+	model_clear(&vmdef_model, &theirs.def);
+}
+
+/* TEST_VM, with ROOT/ds/free.raw, which nobody manages. */
+static void
+create_unmanaged(void)
+{
+	struct vmdef def = { 0 };
+
+	write_file(at("ds/free.raw"), "x", 1);
+	assert_int_equal(truncate(at("ds/free.raw"), 1 << 20), 0);
+	small_vm(&def);
+	str_set(&def.osdisk.path, at("ds/free.raw"));
+	def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
+	def.osdisk.prov = DISK_PROV_MODE_NONE;
+	create_vm(&def);
+	model_clear(&vmdef_model, &def);
+}
+
+/* Its definition was edited by others since; also where the lease of that disk is lost. */
+static void
+test_an_unmanaged_disk_of_another_vm(void **state)
+{
+	struct vm_boot_request request = request_of();
+	_domain_ virDomainPtr domain = NULL, edited = NULL;
+	_free_ char *xml = NULL;
+	char *path;
+
+	create_theirs();
+	create_unmanaged();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	path = strstr(xml, "ds/free.raw");
+	assert_non_null(path);
+	memcpy(path, "ds/aaaa.raw", strlen("ds/aaaa.raw"));
+	edited = virDomainDefineXML(libvirt, xml);
+	assert_non_null(edited);
+	must_fail(WORK_VM_BOOT, &request, 422, "is managed for VM '" TEST_OTHER "'");
+	lose_leases();
+	must_fail(WORK_VM_BOOT, &request, 422, "belongs to VM '" TEST_OTHER "'");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+}
+
+static void
+test_a_link_to_the_disk_of_another_vm(void **state)
+{
+	struct vm_boot_request request = request_of();
+
+	create_theirs();
+	create_unmanaged();
+	assert_int_equal(unlink(at("ds/free.raw")), 0);
+	assert_int_equal(link(at("ds/aaaa.raw"), at("ds/free.raw")), 0);
+	must_fail(WORK_VM_BOOT, &request, 422, "is by another name (a link) disk '");
+	assert_non_null(strstr(failure.detail, "of VM '" TEST_OTHER "'"));
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
 }
 
@@ -117,6 +184,7 @@ test_it_runs_with_a_cd(void **state)
 	struct vm_heal_request heal = { .env = env, .uuid = (char *)TEST_VM };
 	_domain_ virDomainPtr domain = NULL;
 	struct vm_result result = { 0 };
+	_free_ char *xml = NULL;
 
 	create_small_vm();
 	request.cloud_init = &option;
@@ -127,9 +195,12 @@ test_it_runs_with_a_cd(void **state)
 	assert_string_equal(lease_of(SEED), TEST_VM);
 	assert_true(exists("ds/" SEED));
 	model_clear(&vm_result_model, &result);
+	/* Whoever boots it next has no CD in the definition. */
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	assert_null(strstr(xml, SEED));
 
 	/* Once it is off its lease goes, and no later boot has the CD. */
-	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	assert_int_equal(virDomainDestroy(domain), 0);
 	must_run(WORK_VM_HEAL, &heal, &result);
 	assert_null(lease_of(SEED));
@@ -166,6 +237,8 @@ main(void)
 		WORK_TEST(test_it_runs),
 		WORK_TEST(test_a_disk_that_is_gone),
 		WORK_TEST(test_a_lease_that_is_gone),
+		WORK_TEST(test_an_unmanaged_disk_of_another_vm),
+		WORK_TEST(test_a_link_to_the_disk_of_another_vm),
 		WORK_TEST(test_hugepages_that_are_not_there),
 		WORK_TEST(test_it_is_registered_elsewhere),
 		WORK_TEST(test_what_was_cut_off_is_settled_first),

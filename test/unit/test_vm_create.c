@@ -89,6 +89,24 @@ test_the_disk_of_another_vm_is_refused(void **state)
 	model_clear(&vmdef_model, &request.def);
 }
 
+/* Also where its lease is lost, and only the other VM's definition tells. */
+static void
+test_an_unmanaged_disk_of_another_vm_is_refused(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_OTHER };
+
+	create_small_vm();
+	small_vm(&request.def);
+	str_set(&request.def.osdisk.path, at("ds/other.qcow2"));
+	add_disk(&request.def, "os.qcow2", DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_CREATE, &request, 422, "is managed for VM '" TEST_VM "'");
+	lose_leases();
+	must_fail(WORK_VM_CREATE, &request, 422, "belongs to VM '" TEST_VM "'");
+	assert_int_equal(domain_state(TEST_OTHER), -1);
+	assert_null(lease_of("other.qcow2"));
+	model_clear(&vmdef_model, &request.def);
+}
+
 static void
 test_an_image_that_is_there_is_taken_over(void **state)
 {
@@ -126,6 +144,7 @@ main(void)
 		WORK_TEST(test_a_failure_leaves_nothing),
 		WORK_TEST(test_without_sanlock_nothing_is_made),
 		WORK_TEST(test_the_disk_of_another_vm_is_refused),
+		WORK_TEST(test_an_unmanaged_disk_of_another_vm_is_refused),
 		WORK_TEST(test_an_image_that_is_there_is_taken_over),
 		WORK_TEST(test_an_unknown_cpu_model_is_refused),
 	};

@@ -149,6 +149,29 @@ test_a_disk_does_not_change_under_the_vm(void **state)
 }
 
 static void
+test_a_disk_of_another_vm_is_refused(void **state)
+{
+	struct vm_update_request request = begin();
+	struct vm_create_request theirs = { .env = env, .uuid = (char *)TEST_OTHER };
+	struct vm_result result = { 0 };
+	struct disk *disk;
+
+	small_vm(&theirs.def);
+	str_set(&theirs.def.name, "theirs");
+	str_set(&theirs.def.osdisk.path, at("ds/theirs.qcow2"));
+	must_run(WORK_VM_CREATE, &theirs, &result);
+	model_clear(&vm_result_model, &result);
+	disk = add_disk(&request.def, "theirs.qcow2", DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_UPDATE, &request, 422, "is managed for VM '" TEST_OTHER "'");
+	disk->man = DISK_MAN_MODE_MANAGED;
+	must_fail(WORK_VM_UPDATE, &request, 507, "belongs to VM '" TEST_OTHER "'");
+	assert_string_equal(lease_of("theirs.qcow2"), TEST_OTHER);
+	assert_true(exists("ds/theirs.qcow2"));
+	model_clear(&vmdef_model, &theirs.def);
+	end(&request);
+}
+
+static void
 test_who_is_refused(void **state)
 {
 	struct vm_update_request request = begin();
@@ -162,6 +185,9 @@ test_who_is_refused(void **state)
 	request.uuid = (char *)TEST_VM;
 	assert_int_equal(rename(at("xml/" HOST1 "/" TEST_VM ".xml"), at("xml/" HOST1 "/away")), 0);
 	must_fail(WORK_VM_UPDATE, &request, 422, "registered under no host");
+	assert_int_equal(registry_save(disk_root, HOST2, TEST_VM, "<domain/>", &failure), 0);
+	must_fail(WORK_VM_UPDATE, &request, 422, "is registered under host '" HOST2 "'");
+	assert_int_equal(last_stage(), -1);
 	end(&request);
 }
 
@@ -174,6 +200,7 @@ main(void)
 		WORK_TEST(test_a_failure_changes_nothing),
 		WORK_TEST(test_what_cannot_be_let_go_of_is_tried_again),
 		WORK_TEST(test_a_disk_does_not_change_under_the_vm),
+		WORK_TEST(test_a_disk_of_another_vm_is_refused),
 		WORK_TEST(test_who_is_refused),
 	};
 

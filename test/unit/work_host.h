@@ -311,6 +311,15 @@ lease_of(const char *name)
 	return lease_owner(disk_root, lease, owner, &err) == 0 ? owner : NULL;
 }
 
+/* All of them are gone, and the lockspace stays. */
+static inline void
+lose_leases(void)
+{
+	assert_int_equal(rename(at("lock"), at("away")), 0);
+	assert_int_equal(mkdir(at("lock"), 0750), 0);
+	assert_int_equal(rename(at("away/" LEASE_LOCKSPACE), at("lock/" LEASE_LOCKSPACE)), 0);
+}
+
 static inline bool
 exists(const char *below)
 {
