@@ -130,6 +130,32 @@ test_an_update_of_a_vm_that_went_on_is_let_go(void **state)
 	free(disk.path);
 }
 
+/* By whether the definition has what was made for it. */
+static void
+test_an_update_is_finished_or_undone(void **state)
+{
+	static const struct {
+		const char *path;
+		bool done;
+	} rows[] = { { "ds/os.qcow2", true }, { "ds/more.qcow2", false } };
+
+	create_small_vm();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct disk disk = small_disk();
+		struct vm_result result;
+
+		str_set(&disk.path, at(rows[i].path));
+		put_journal("VmUpdate", &disk, NULL);
+		result = heal("VmUpdate");
+		assert_int_equal(result.done, rows[i].done);
+		assert_false(result.gone);
+		assert_true(exists("ds/os.qcow2"));
+		assert_false(has_journal(TEST_VM));
+		model_clear(&vm_result_model, &result);
+		free(disk.path);
+	}
+}
+
 /* Each operation that is "started" in its log has ended, one way or the other. */
 static void
 test_the_log_tells_how_it_ended(void **state)
@@ -201,6 +227,7 @@ main(void)
 		WORK_TEST(test_a_create_before_the_registry_is_undone),
 		WORK_TEST(test_a_delete_goes_on),
 		WORK_TEST(test_an_update_of_a_vm_that_went_on_is_let_go),
+		WORK_TEST(test_an_update_is_finished_or_undone),
 		WORK_TEST(test_the_log_tells_how_it_ended),
 		WORK_TEST(test_a_leftover_is_undefined),
 		WORK_TEST(test_a_vm_that_is_nowhere),

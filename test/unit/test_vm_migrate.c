@@ -243,22 +243,47 @@ test_what_does_not_fit(void **state)
 	expect_still_here(VIR_DOMAIN_SHUTOFF);
 }
 
+/* What libvirt has of another host's VM goes nowhere. */
+static void
+test_one_of_another_host(void **state)
+{
+	struct vm_migrate_request request = request_of(false);
+
+	create_small_vm();
+	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
+	must_fail(WORK_VM_MIGRATE, &request, 422, "is registered under host '" HOST2 "'");
+	assert_int_equal(last_stage(), -1);
+	assert_int_equal(state_there(), -1);
+}
+
 static void
 test_what_other_hosts_do_not_have(void **state)
 {
-	struct vm_migrate_request request = request_of(false);
-	_domain_ virDomainPtr domain = NULL;
-	_free_ char *xml = NULL;
+	static const struct {
+		const char *source, *words;
+	} rows[] = {
+		{ "type='file' device='cdrom'><source file='/etc/hostname'/>",
+		    "is '/etc/hostname', which is of this host" },
+		/* What is no LUN by its id is another thing on another host. */
+		{ "type='block' device='cdrom'><source dev='/dev/null'/>",
+		    "lun '/dev/null' is no block device" },
+	};
 
 	create_small_vm();
-	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
-	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
-	insert(&xml, "</devices>",
-	    "<disk type='file' device='cdrom'><source file='/etc/hostname'/>"
-	    "<target dev='sdz' bus='sata'/><readonly/></disk>");
-	virDomainFree(virDomainDefineXML(libvirt, xml));
-	must_fail(WORK_VM_MIGRATE, &request, 422, "is '/etc/hostname', which is of this host");
-	expect_still_here(VIR_DOMAIN_SHUTOFF);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+		_free_ char *old = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+		_free_ char *disk = xasprintf(
+		    "<disk %s<target dev='sdz' bus='sata'/><readonly/></disk>", rows[i].source);
+		struct vm_migrate_request request = request_of(false);
+		_free_ char *xml = xstrdup(old);
+
+		insert(&xml, "</devices>", disk);
+		virDomainFree(virDomainDefineXML(libvirt, xml));
+		must_fail(WORK_VM_MIGRATE, &request, 422, rows[i].words);
+		expect_still_here(VIR_DOMAIN_SHUTOFF);
+		virDomainFree(virDomainDefineXML(libvirt, old));
+	}
 }
 
 static void
@@ -347,6 +372,7 @@ main(void)
 		TEST(test_one_that_fails),
 		TEST(test_one_that_fails_at_its_end),
 		TEST(test_what_does_not_fit),
+		TEST(test_one_of_another_host),
 		TEST(test_what_other_hosts_do_not_have),
 		TEST(test_cut_off_before_it_began),
 		TEST(test_cut_off_after_it_went),

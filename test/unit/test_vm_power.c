@@ -50,10 +50,12 @@ test_pause_and_resume(void **state)
 
 	run_vm(false);
 	must_fail(WORK_VM_RESUME, &request, 424, "is running");
+	assert_int_equal(error_get_type(&failure), ERROR_ALREADY_RUNNING);
 	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "");
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_PAUSED);
 	expect_logged("VmPause", "completed");
 	must_fail(WORK_VM_PAUSE, &request, 424, "is paused");
+	assert_int_equal(error_get_type(&failure), ERROR_ALREADY_PAUSED);
 	request.if_needed = true;
 	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "");
 	expect(WORK_VM_RESUME, &request, VMRUNSTATE_RUNNING, "");
@@ -98,6 +100,7 @@ test_shutdown(void **state)
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
 	expect_logged("VmShutdown", "completed");
 	must_fail(WORK_VM_SHUTDOWN, &request, 424, "is off already");
+	assert_int_equal(error_get_type(&failure), ERROR_ALREADY_OFF);
 	request.if_needed = true;
 	expect(WORK_VM_SHUTDOWN, &request, VMRUNSTATE_POWEROFF, "");
 }
