@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/migration.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,16 +17,33 @@
 
 #define HOSTS_MAX 8 /* that may refuse until it is given up */
 
+enum state {
+	STATE_CHOOSING, /* a host is looked for */
+	STATE_ASKING,	/* it is asked for room */
+	STATE_MOVING,	/* it has room, and the job is under way */
+	STATE_STAYS,	/* there was no job, or it did nothing: the operation ends */
+	STATE_N,
+};
+
+static const char *const state_names[STATE_N] = { "choosing", "asking", "moving", "stays" };
+
+/* From each state to which others; the end may come in any. */
+static const unsigned int transitions[STATE_N] = {
+	[STATE_CHOOSING] = 1 << STATE_ASKING,
+	[STATE_ASKING] = 1 << STATE_CHOOSING | 1 << STATE_MOVING | 1 << STATE_STAYS,
+	[STATE_MOVING] = 1 << STATE_CHOOSING | 1 << STATE_STAYS,
+};
+
 struct migration {
 	LIST_ENTRY(migration) link;
 	struct context *ctx;
 	struct task *task;
-	struct reservation_client *room; /* NULL while none is asked for */
+	enum state state;
+	struct reservation_client *room; /* NULL while choosing */
 	uint64_t reservation;		 /* of this host's own, until the task has it */
 	struct vm_migrate_options options;
 	bool chosen; /* the host was: another one does as well */
 	bool later;  /* one that has refused the VM may take it later */
-	bool idle;   /* its job did nothing */
 	char vm[UUID_TEXT_SIZE], target[UUID_TEXT_SIZE];
 	char *why;		     /* the target */
 	char *target_uri, *data_uri; /* of it */
@@ -35,6 +53,15 @@ struct migration {
 	migration_ended ended; /* NULL for none */
 	void *arg;
 };
+
+static void
+set_state(struct migration *migration, enum state state)
+{
+	assert(transitions[migration->state] & 1U << state);
+	log_debug("ops", "migration of VM '%s' to '%s': %s, then %s", migration->vm,
+	    migration->target, state_names[migration->state], state_names[state]);
+	migration->state = state;
+}
 
 static void
 migration_free(struct migration *migration)
@@ -202,13 +229,32 @@ start_job(struct migration *migration, struct error *err)
 	migration->reservation = 0;
 	if (task_work(migration->task, WORK_VM_MIGRATE, &request, &place, err) < 0)
 		return -1;
+	set_state(migration, STATE_MOVING);
 	if (request.live)
 		migration_follow(
 		    migration->ctx, migration->vm, task_operation(migration->task), options);
 	return 0;
 }
 
-static void ask_room(struct migration *migration);
+static void on_room(void *arg, const struct error *cause);
+
+static void
+ask_room(struct migration *migration)
+{
+	const struct inventory_vm *view =
+	    inventory_find_vm(migration->ctx->inventory, migration->vm);
+	struct reservation_client_need need = {
+		.host = migration->target,
+		.vm = migration->vm,
+		.operation = task_operation(migration->task),
+		.user = migration->user,
+		.def = &view->vm.def,
+		.chosen = migration->chosen,
+	};
+
+	set_state(migration, STATE_ASKING);
+	migration->room = reservation_client_ask(migration->ctx, &need, on_room, migration);
+}
 
 /* The target refuses, and nothing was done: asks the next one, or ends. */
 static void
@@ -217,7 +263,9 @@ pass_over(struct migration *migration, const struct error *cause)
 	_free_ char *why = xasprintf("it refused: %.300s", cause->detail);
 	struct error err = *cause;
 
-	log_debug("api", "host '%s' refuses VM '%s': %s", migration->target, migration->vm,
+	set_state(migration, STATE_CHOOSING);
+	migration->room = NULL;
+	log_debug("ops", "host '%s' refuses VM '%s': %s", migration->target, migration->vm,
 	    cause->detail);
 	migration->later = migration->later || error_is(cause, ERROR_UNAVAILABLE);
 	if (migration->chosen) {
@@ -240,33 +288,15 @@ on_room(void *arg, const struct error *cause)
 	struct error err = { 0 };
 
 	if (cause) {
-		migration->room = NULL;
 		reservation_cancel(migration->ctx->inventory, migration->reservation);
 		migration->reservation = 0;
 		pass_over(migration, cause);
 	} else if (start_job(migration, &err) < 0) {
-		migration->idle = true;
+		set_state(migration, STATE_STAYS);
 		/* It is this host's fault, not the target's. */
 		migration->target[0] = '\0';
 		task_fail(migration->task, &err);
 	}
-}
-
-static void
-ask_room(struct migration *migration)
-{
-	const struct inventory_vm *view =
-	    inventory_find_vm(migration->ctx->inventory, migration->vm);
-	struct reservation_client_need need = {
-		.host = migration->target,
-		.vm = migration->vm,
-		.operation = task_operation(migration->task),
-		.user = migration->user,
-		.def = &view->vm.def,
-		.chosen = migration->chosen,
-	};
-
-	migration->room = reservation_client_ask(migration->ctx, &need, on_room, migration);
 }
 
 static bool
@@ -277,23 +307,24 @@ on_refused(void *arg, const struct error *err)
 	/* The job says whose fault it is. */
 	if (!migration->chosen || !str_equal(err->host, migration->target) ||
 	    (!error_is(err, ERROR_REFUSED) && !error_is(err, ERROR_UNAVAILABLE))) {
-		migration->idle = true;
+		set_state(migration, STATE_STAYS);
 		if (error_is(err, ERROR_UNAVAILABLE) && str_empty(err->host))
 			migration->target[0] = '\0';
 		return false;
 	}
-	reservation_client_end(steal_ptr(migration->room), true);
+	reservation_client_end(migration->room, true);
 	pass_over(migration, err);
 	return true;
 }
 
-/* Whether the VM may yet come to its target: a job that ended without a word tells nothing. */
+/* Whether the VM is at its target, or may yet come there: a job that ended without a word tells
+ * nothing. */
 static bool
 may_come(const struct migration *migration, const struct error *err)
 {
-	return !err || (!migration->idle &&
-			   (error_is(err, ERROR_INTERNAL) || error_is(err, ERROR_UNAVAILABLE) ||
-			       error_is(err, ERROR_NOT_OVER)));
+	return migration->state == STATE_MOVING &&
+	       (!err || error_is(err, ERROR_INTERNAL) || error_is(err, ERROR_UNAVAILABLE) ||
+		   error_is(err, ERROR_NOT_OVER));
 }
 
 static void
