@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/reservation_client.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,15 +14,35 @@
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
+enum state {
+	STATE_UNASKED,	/* what would be answered is known, and about to be told */
+	STATE_ASKING,	/* the host is asked for the first time */
+	STATE_HELD,	/* that was answered; the host is asked again in a while */
+	STATE_RENEWING, /* it is asked again */
+	STATE_ENDING,	/* given up while the host is asked: it stays until that is answered */
+	STATE_ENDED,	/* given up, which the host is told */
+	STATE_N,
+};
+
+static const char *const state_names[STATE_N] = { "unasked", "asking", "held", "renewing", "ending",
+	"ended" };
+
+/* From each state to which others. */
+static const unsigned int transitions[STATE_N] = {
+	[STATE_UNASKED] = 1 << STATE_ASKING | 1 << STATE_HELD | 1 << STATE_ENDED,
+	[STATE_ASKING] = 1 << STATE_HELD | 1 << STATE_ENDING,
+	[STATE_HELD] = 1 << STATE_RENEWING | 1 << STATE_ENDED,
+	[STATE_RENEWING] = 1 << STATE_HELD | 1 << STATE_ENDING,
+	[STATE_ENDING] = 1 << STATE_ENDED,
+};
+
 struct reservation_client {
 	LIST_ENTRY(reservation_client) link;
 	struct context *ctx;
+	enum state state;
 	struct timer *timer; /* the next question, or what is to be told at once */
 	struct peer_ask ask;
-	bool asking; /* it stays until that is answered */
-	bool told;   /* the first answer was passed on */
-	bool knows;  /* the host keeps it, as far as is known */
-	bool ended;
+	bool knows; /* the host keeps it, as far as is known */
 	reservation_client_answered answered;
 	void *arg;
 	struct error err; /* why the host could not even be asked */
@@ -29,6 +50,15 @@ struct reservation_client {
 	char *user;
 	struct vm_reservation reservation; /* its strings are its own */
 };
+
+static void
+set_state(struct reservation_client *client, enum state state)
+{
+	assert(transitions[client->state] & 1U << state);
+	log_debug("ops", "room for VM '%s' on host '%s': %s, then %s", client->vm, client->host,
+	    state_names[client->state], state_names[state]);
+	client->state = state;
+}
 
 static void
 client_free(struct reservation_client *client)
@@ -57,8 +87,10 @@ is_go(const struct reservation_client *client)
 	       !inventory_tells_digest(inventory, client->host);
 }
 
+/* 0, and the client is in this state then. */
 static int
-ask(struct reservation_client *client, enum route_id route, const void *obj, struct error *err)
+ask(struct reservation_client *client, enum route_id route, const void *obj, enum state state,
+    struct error *err)
 {
 	struct context *ctx = client->ctx;
 	_free_ char *path = route_path(route, client->vm);
@@ -67,7 +99,7 @@ ask(struct reservation_client *client, enum route_id route, const void *obj, str
 	if (ctx->host_ops->ask(ctx->host, &client->ask, client->host, routes[route].method, path,
 		client->user, body, err) < 0)
 		return -1;
-	client->asking = true;
+	set_state(client, state);
 	return 0;
 }
 
@@ -86,7 +118,7 @@ finish(struct reservation_client *client)
 	struct error ignored;
 
 	client->ask.answered = on_given_up;
-	if (!client->knows || ask(client, ROUTE_VM_RESERVE_END, &end, &ignored) < 0)
+	if (!client->knows || ask(client, ROUTE_VM_RESERVE_END, &end, STATE_ENDED, &ignored) < 0)
 		client_free(client);
 }
 
@@ -117,7 +149,7 @@ tell(struct reservation_client *client, const struct error *err)
 	reservation_client_answered answered = client->answered;
 	void *arg = client->arg;
 
-	client->told = client->reservation.renew = true;
+	client->reservation.renew = true;
 	if (err)
 		reservation_client_end(client, true);
 	answered(arg, err);
@@ -128,30 +160,35 @@ on_answered(
     struct peer_ask *asked, int status, const char *body, size_t len, const struct error *cause)
 {
 	struct reservation_client *client = asked->arg;
+	bool renewed = client->state == STATE_RENEWING;
 	struct error err = { 0 };
 	int r = judge(client, status, body, len, cause, &err);
 
-	client->asking = false;
 	if (r < 0 && asked->refused)
 		scheduler_take_refusal(client->ctx, client->host, asked->refused);
-	if (client->ended) {
+	if (client->state == STATE_ENDING) {
 		finish(client);
 		return;
 	}
-	if (r < 0 && client->told)
-		log_info("api", "room for VM '%s' is not kept: %s", client->vm, err.detail);
+	set_state(client, STATE_HELD);
 	arm(client, RESERVATION_RENEW_MS);
-	if (!client->told)
+	if (!renewed)
 		tell(client, r < 0 ? &err : NULL);
+	else if (r < 0)
+		log_info("api", "room for VM '%s' is not kept: %s", client->vm, err.detail);
 }
 
+/* Asks for it, for the first time or again. */
 static void
 put(struct reservation_client *client)
 {
+	bool again = client->state == STATE_HELD;
+
 	client->ask.answered = on_answered;
 	client->knows = true;
-	if (ask(client, ROUTE_VM_RESERVE, &client->reservation, &client->err) < 0)
-		arm(client, client->told ? RESERVATION_RENEW_MS : 0);
+	if (ask(client, ROUTE_VM_RESERVE, &client->reservation,
+		again ? STATE_RENEWING : STATE_ASKING, &client->err) < 0)
+		arm(client, again ? RESERVATION_RENEW_MS : 0);
 }
 
 static void
@@ -159,7 +196,7 @@ on_timer(void *arg)
 {
 	struct reservation_client *client = arg;
 
-	if (!client->told)
+	if (client->state == STATE_UNASKED)
 		on_answered(&client->ask, is_go(client) ? 501 : 0, "", 0,
 		    client->err.status ? &client->err : NULL);
 	else if (!is_go(client))
@@ -206,10 +243,11 @@ reservation_client_end(struct reservation_client *client, bool tell)
 {
 	if (!client)
 		return;
-	client->ended = true;
 	client->knows = client->knows && tell;
 	timer_stop(client->timer);
-	if (!client->asking)
+	if (client->state == STATE_ASKING || client->state == STATE_RENEWING)
+		set_state(client, STATE_ENDING);
+	else
 		finish(client);
 }
 
