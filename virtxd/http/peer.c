@@ -19,9 +19,29 @@
 #define CALLS_PER_ADDRESS 64
 #define CONNECT_MS	  2000
 
+enum state {
+	STATE_ASKED,  /* the answer has not begun */
+	STATE_UNSENT, /* nothing of the request has left, and it fails */
+	STATE_WHOLE,  /* the answer has begun: its body is gathered */
+	STATE_PIECES, /* its body is passed on as it comes */
+	STATE_PAUSED, /* the reader wants no more for now */
+	STATE_N,
+};
+
+static const char *const state_names[STATE_N] = { "asked", "unsent", "whole", "pieces", "paused" };
+
+/* From each state to which others; the end may come in any. */
+static const unsigned int transitions[STATE_N] = {
+	[STATE_ASKED] = 1 << STATE_UNSENT | 1 << STATE_WHOLE,
+	[STATE_WHOLE] = 1 << STATE_PIECES,
+	[STATE_PIECES] = 1 << STATE_PAUSED,
+	[STATE_PAUSED] = 1 << STATE_PIECES,
+};
+
 struct peer_call {
 	TAILQ_ENTRY(peer_call) entry;
 	struct peers *peers;
+	enum state state;
 	struct peer_connection *conn;
 	struct timer *deadline;
 	struct timer *deferred; /* what evhttp's callbacks must not do, or peer_start */
@@ -44,10 +64,6 @@ struct peer_call {
 	size_t received; /* of a stream, bytes */
 
 	struct buffer whole; /* the body, where it is not taken in pieces */
-	bool in_pieces;
-	bool begun;  /* the headers of the answer are there */
-	bool unsent; /* the request has not left */
-	bool paused;
 	struct error err;
 };
 
@@ -59,6 +75,21 @@ struct peers {
 	unsigned int n_calls;
 	uint64_t started, failed;
 };
+
+static void
+set_state(struct peer_call *call, enum state state)
+{
+	assert(transitions[call->state] & 1U << state);
+	log_debug(
+	    "peer", "%s: %s, then %s", call->where, state_names[call->state], state_names[state]);
+	call->state = state;
+}
+
+static bool
+is_in_pieces(const struct peer_call *call)
+{
+	return call->state == STATE_PIECES || call->state == STATE_PAUSED;
+}
 
 static void
 call_free(struct peer_call *call)
@@ -87,7 +118,7 @@ finish(struct peer_call *call, const struct peer_answer *answer)
 	peer_got got = call->got;
 	void *arg = call->arg;
 	struct error err = call->err;
-	bool unsent = !answer && call->unsent;
+	bool unsent = call->state == STATE_UNSENT;
 	struct buffer whole = call->whole; /* the answer may be in it */
 
 	if (!answer)
@@ -124,7 +155,8 @@ on_deadline(void *arg)
 	struct peer_call *call = arg;
 
 	error_set(&call->err, 502, "%s %s within %d ms", call->where,
-	    call->begun ? "sent nothing more of its answer" : "did not answer", call->deadline_ms);
+	    call->state == STATE_ASKED ? "did not answer" : "sent nothing more of its answer",
+	    call->deadline_ms);
 	fail(call);
 }
 
@@ -148,7 +180,7 @@ on_piece(struct evhttp_request *http, void *arg)
 	/* evhttp drains what is left in there. */
 	while (call && (len = evbuffer_get_contiguous_space(input)) > 0) {
 		call->received += len;
-		if (call->in_pieces)
+		if (is_in_pieces(call))
 			call->ops->data(call->arg, evbuffer_pullup(input, (ssize_t)len), len);
 		else
 			buffer_add(&call->whole, evbuffer_pullup(input, (ssize_t)len), len);
@@ -158,13 +190,13 @@ on_piece(struct evhttp_request *http, void *arg)
 	if (!call)
 		return;
 	peer_connection_hold(conn, call->whole.len);
-	if (!call->in_pieces)
+	if (!is_in_pieces(call))
 		return;
 	/* evhttp counts what came in all; a stream has no end. */
 	if (call->stream)
 		peer_connection_limit(conn, call->received + call->answer_max);
 	/* evhttp switches reading on again after this. */
-	if (call->paused)
+	if (call->state == STATE_PAUSED)
 		timer_soon(call->deferred);
 	else
 		arm_deadline(call);
@@ -181,7 +213,7 @@ on_head(struct evhttp_request *http, void *arg)
 
 	if (!call)
 		return -1;
-	call->begun = true;
+	set_state(call, STATE_WHOLE);
 	if (read_head(call, http, &answer) < 0)
 		return -1;
 	if (call->ops && call->ops->begin)
@@ -189,11 +221,12 @@ on_head(struct evhttp_request *http, void *arg)
 	/* Cancelled in there? */
 	if (!peer_connection_call(conn))
 		return -1;
-	call->in_pieces = in_pieces;
-	if (in_pieces)
+	if (in_pieces) {
+		set_state(call, STATE_PIECES);
 		arm_deadline(call);
-	else
+	} else {
 		peer_connection_limit(conn, call->whole_max);
+	}
 	evhttp_request_set_chunked_cb(http, on_piece);
 	return 0;
 }
@@ -242,7 +275,7 @@ read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answ
 		return -1;
 	if (peer_connection_has_more(call->conn))
 		return error_set(&call->err, 502, "%s sent more than its answer", call->where);
-	if (call->in_pieces || call->method == METHOD_HEAD)
+	if (is_in_pieces(call) || call->method == METHOD_HEAD)
 		return 0;
 	if (answer_check_body(answer, call->whole.len, call->where, &call->err) < 0)
 		return -1;
@@ -263,13 +296,15 @@ on_answer(struct evhttp_request *http, void *arg)
 		return;
 	if (!http || evhttp_request_get_response_code(http) == 0) {
 		/* The other side may close a kept connection just when we use it. */
-		if (!call->begun && peer_connection_was_used(conn) && is_safe(call->method)) {
+		if (call->state == STATE_ASKED && peer_connection_was_used(conn) &&
+		    is_safe(call->method)) {
 			peer_connection_drop(steal_ptr(call->conn));
 			start_call(call, true);
 			return;
 		}
-		call->unsent = !peer_connection_is_connected(conn);
-		if (call->unsent && !call->err.status)
+		if (call->state == STATE_ASKED && !peer_connection_is_connected(conn))
+			set_state(call, STATE_UNSENT);
+		if (call->state == STATE_UNSENT && !call->err.status)
 			error_errno(&call->err, 502, peer_connection_errno(conn),
 			    "cannot connect to %s", call->where);
 		else if (!call->err.status)
@@ -303,7 +338,7 @@ on_connect_timeout(struct peer_connection *conn, void *arg)
 
 	error_set(&call->err, 502, "cannot connect to %s: no answer within %d ms", call->where,
 	    call->connect_ms);
-	call->unsent = true;
+	set_state(call, STATE_UNSENT);
 	fail(call);
 }
 
@@ -368,7 +403,7 @@ start_call(struct peer_call *call, bool fresh)
 		call->answer_max) == 0)
 		return;
 	error_errno(&call->err, 502, errno, "cannot connect to %s", call->where);
-	call->unsent = true;
+	set_state(call, STATE_UNSENT);
 	timer_soon(call->deferred);
 }
 
@@ -379,8 +414,8 @@ on_deferred(void *arg)
 
 	if (call->err.status)
 		fail(call);
-	else if (call->conn && call->begun)
-		peer_connection_read(call->conn, !call->paused);
+	else if (call->conn && is_in_pieces(call))
+		peer_connection_read(call->conn, call->state != STATE_PAUSED);
 }
 
 static unsigned int
@@ -460,7 +495,7 @@ peer_start(
 	peers->started++;
 
 	if (check_call(call) < 0) {
-		call->unsent = true;
+		set_state(call, STATE_UNSENT);
 		timer_soon(call->deferred);
 	} else {
 		arm_deadline(call);
@@ -482,9 +517,9 @@ peer_cancel(struct peer_call *call)
 void
 peer_pause(struct peer_call *call, bool paused)
 {
-	if (call->paused == paused)
+	if ((call->state == STATE_PAUSED) == paused)
 		return;
-	call->paused = paused;
+	set_state(call, paused ? STATE_PAUSED : STATE_PIECES);
 	if (paused)
 		timer_stop(call->deadline);
 	else

@@ -60,8 +60,8 @@ struct peer_call *peer_start(
     struct peers *peers, const struct peer_request *request, const struct peer_ops *ops, void *arg);
 /* Drops the call: no callback runs any more. Allowed in begin and data. */
 void peer_cancel(struct peer_call *call);
-/* Stops taking in the body until told otherwise: for a reader that is slower. No deadline runs
- * meanwhile. */
+/* Stops taking in a body that comes in pieces until told otherwise: for a reader that is slower. No
+ * deadline runs meanwhile. */
 void peer_pause(struct peer_call *call, bool paused);
 
 /* As peer_ops.done. */
