@@ -77,20 +77,30 @@ struct tombstone {
 	int64_t buried; /* monotonic ms */
 };
 
+enum reservation_state {
+	RESERVATION_OPEN,    /* what it was made for is under way on this host */
+	RESERVATION_SETTLED, /* that is done: the VM is yet to be told of */
+	RESERVATION_HELD,    /* for another host, which sends the VM */
+	RESERVATION_STATE_N,
+};
+
 /* Room that was given to a VM which its host has not told of yet. */
 struct reservation {
 	TAILQ_ENTRY(reservation) link; /* the oldest first */
 	uint64_t id;
+	enum reservation_state state;
 	char host[UUID_TEXT_SIZE];
-	char vm[UUID_TEXT_SIZE];	/* "" while that is not known */
-	struct vmdef def;		/* name, cpudef, memory and custom alone */
-	char operation[UUID_TEXT_SIZE]; /* of another host that sends the VM, "" for this host's */
-	char from[64];			/* the address of that one */
-	int64_t expires;		/* such a one, monotonic ms; 0 */
-	int64_t made;			/* monotonic ms */
-	int64_t settled;		/* monotonic ms, 0 while it is under way */
-	uint64_t settled_clock;		/* the inventory's */
+	char vm[UUID_TEXT_SIZE]; /* "" while that is not known */
+	struct vmdef def;	 /* name, cpudef, memory and custom alone */
+	int64_t made;		 /* monotonic ms */
 	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
+	/* Once it is settled */
+	int64_t settled;	/* monotonic ms */
+	uint64_t settled_clock; /* the inventory's */
+	/* While it is held for another host */
+	char operation[UUID_TEXT_SIZE]; /* of that one */
+	char from[64];			/* its address */
+	int64_t expires;		/* monotonic ms */
 };
 
 struct host_entry {

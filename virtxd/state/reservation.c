@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/reservation.h"
 
+#include <assert.h>
 #include <stdio.h>
 
+#include "proto/log.h"
 #include "state/inventory_index.h"
+
+static const char *const state_names[RESERVATION_STATE_N] = { "open", "settled", "held" };
+
+/* From each state to which others; the end may come in any. */
+static const unsigned int transitions[RESERVATION_STATE_N] = {
+	[RESERVATION_OPEN] = 1 << RESERVATION_SETTLED | 1 << RESERVATION_HELD,
+};
+
+static void
+set_state(struct reservation *reservation, enum reservation_state state)
+{
+	assert(transitions[reservation->state] & 1U << state);
+	log_debug("reservation", "of VM '%s' on host '%s': %s, then %s", reservation->vm,
+	    reservation->host, state_names[reservation->state], state_names[state]);
+	reservation->state = state;
+}
 
 static void
 drop(struct inventory *inventory, struct reservation *reservation)
 {
 	TAILQ_REMOVE(&inventory->reservations, reservation, link);
 	inventory->n_reservations--;
-	inventory->n_held -= reservation->expires != 0;
+	inventory->n_held -= reservation->state == RESERVATION_HELD;
 	model_clear(&vmdef_model, &reservation->def);
 	free(reservation);
 }
@@ -25,18 +43,20 @@ reservation_counts(const struct inventory *inventory, const struct reservation *
 	    vm ? NULL : index_find_tombstone(inventory, reservation->vm);
 	int64_t seen;
 
-	if (reservation->expires && monotonic_ms() >= reservation->expires)
+	if (reservation->state == RESERVATION_HELD && monotonic_ms() >= reservation->expires)
 		return RESERVATION_GONE;
 	/* It came and went. */
 	if (tombstone && tombstone->buried > reservation->made)
 		return RESERVATION_GONE;
-	if (reservation->settled && monotonic_ms() - reservation->settled > RESERVATION_MS)
+	if (reservation->state == RESERVATION_SETTLED &&
+	    monotonic_ms() - reservation->settled > RESERVATION_MS)
 		return RESERVATION_GONE;
 	if (!host)
 		return RESERVATION_WHOLE;
 	/* What is done was there, and has gone on or back. */
 	if (!str_equal(host->uuid, reservation->host))
-		return reservation->settled ? RESERVATION_GONE : RESERVATION_WHOLE;
+		return reservation->state == RESERVATION_SETTLED ? RESERVATION_GONE
+								 : RESERVATION_WHOLE;
 	if (vm->view.local)
 		return vm->view.vm.def.memory.total ? RESERVATION_GONE : RESERVATION_MEMORY;
 	seen = reservation->seen_ts ? reservation->seen_ts : vm->view.vm.ts;
@@ -53,7 +73,7 @@ purge(struct inventory *inventory)
 		enum reservation_counts counts = reservation_counts(inventory, reservation);
 
 		next = TAILQ_NEXT(reservation, link);
-		if (counts == RESERVATION_GONE && (reservation->settled || reservation->expires))
+		if (counts == RESERVATION_GONE && reservation->state != RESERVATION_OPEN)
 			drop(inventory, reservation);
 		else if (counts == RESERVATION_MEMORY && !reservation->seen_ts)
 			reservation->seen_ts =
@@ -79,7 +99,7 @@ find_held(const struct inventory *inventory, const char *vm)
 	struct reservation *reservation;
 
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
-		if (reservation->expires && str_equal(reservation->vm, vm))
+		if (reservation->state == RESERVATION_HELD && str_equal(reservation->vm, vm))
 			return reservation;
 	}
 	return NULL;
@@ -92,7 +112,7 @@ find_oldest(const struct inventory *inventory)
 	struct reservation *reservation;
 
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
-		if (!reservation->expires)
+		if (reservation->state != RESERVATION_HELD)
 			return reservation;
 	}
 	return NULL;
@@ -141,7 +161,7 @@ check_bounds(const struct inventory *inventory, const char *from,
 	if (inventory->n_held - (replaced != NULL) >= RESERVATIONS_MAX)
 		return error_set(err, 503, "room for %d VMs is reserved already", RESERVATIONS_MAX);
 	TAILQ_FOREACH (reservation, &inventory->reservations, link)
-		n += reservation != replaced && reservation->expires &&
+		n += reservation != replaced && reservation->state == RESERVATION_HELD &&
 		     str_equal(reservation->from, from);
 	if (n < RESERVATIONS_OF_ONE)
 		return 0;
@@ -162,6 +182,7 @@ reservation_hold(struct inventory *inventory, const char *from, const char *vm,
 	if (reservation)
 		drop(inventory, reservation);
 	reservation = add(inventory, inventory->self, vm, def);
+	set_state(reservation, RESERVATION_HELD);
 	reservation->expires = monotonic_ms() + RESERVATION_HELD_MS;
 	inventory->n_held++;
 	snprintf(reservation->operation, sizeof(reservation->operation), "%.36s", operation);
@@ -205,6 +226,7 @@ reservation_settle(struct inventory *inventory, uint64_t id, const char *vm)
 
 	if (!reservation)
 		return;
+	set_state(reservation, RESERVATION_SETTLED);
 	reservation->settled = monotonic_ms();
 	reservation->settled_clock = ++inventory->clock;
 	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
@@ -221,8 +243,9 @@ reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
 
 	for (reservation = TAILQ_FIRST(&inventory->reservations); reservation; reservation = next) {
 		next = TAILQ_NEXT(reservation, link);
-		if (reservation->settled && reservation->settled_clock <= mark &&
-		    reservation->vm[0] && str_equal(reservation->host, host) &&
+		if (reservation->state == RESERVATION_SETTLED &&
+		    reservation->settled_clock <= mark && reservation->vm[0] &&
+		    str_equal(reservation->host, host) &&
 		    !index_find_vm(inventory, reservation->vm) && is_gone(arg, reservation->vm))
 			drop(inventory, reservation);
 	}
@@ -234,7 +257,7 @@ reservation_leads_away(const struct inventory *inventory, const char *vm)
 	struct reservation *reservation;
 
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
-		if (!reservation->settled && str_equal(reservation->vm, vm) &&
+		if (reservation->state != RESERVATION_SETTLED && str_equal(reservation->vm, vm) &&
 		    !str_equal(reservation->host, inventory->self))
 			return true;
 	}
