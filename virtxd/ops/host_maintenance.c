@@ -163,7 +163,7 @@ move_ended(void *arg, struct move *move)
 	struct host_maintenance *hm = arg;
 
 	if (move->state == MOVE_STAYS)
-		log_info("api", "maintenance: VM '%s' stays: %s", move->vm, move->reason);
+		log_info("ops", "maintenance: VM '%s' stays: %s", move->vm, move->reason);
 	/* A return that was stopped is of another time. */
 	if (maintenance_record_find(&hm->record, move->vm))
 		maintenance_record_set(&hm->record, move->vm,
@@ -208,7 +208,7 @@ begin_moves(struct host_maintenance *hm, enum phase phase)
 	}
 	for (size_t i = 0; i < hm->record.now.n_vms && phase == PHASE_RETURNING; i++)
 		move_queue_add(hm->moves, hm->record.now.vms[i].vm);
-	log_info("api", "%s",
+	log_info("ops", "%s",
 	    phase == PHASE_LEAVING ? "maintenance: the VMs of this host move away"
 				   : "maintenance: the VMs of this host come back");
 }
@@ -236,7 +236,7 @@ end_moves(struct host_maintenance *hm)
 	struct error err;
 
 	sum_up(hm, &err);
-	log_info("api", "maintenance: %s", err.status ? err.detail : "all VMs have moved");
+	log_info("ops", "maintenance: %s", err.status ? err.detail : "all VMs have moved");
 	move_queue_free(steal_ptr(hm->moves));
 	if (hm->phase == PHASE_RETURNING && !hm->stopped) {
 		model_clear(&maintenance_model, &hm->record.now);
@@ -353,7 +353,7 @@ transition_done(struct host_maintenance *hm, const struct error *err)
 	}
 	end_overtaken(hm, change.before.operation);
 	model_clear(&maintenance_model, &change.before);
-	log_info("api", "this host is %s maintenance", is_on(hm) ? "in" : "out of");
+	log_info("ops", "this host is %s maintenance", is_on(hm) ? "in" : "out of");
 	announce(hm);
 	stop_moves(hm);
 	hm->wants_move = is_on(hm);
@@ -400,7 +400,7 @@ on_loaded(void *arg)
 
 	hm->resumed = hm->wants_move = now->since != 0;
 	if (now->since)
-		log_info("api", "this host %s",
+		log_info("ops", "this host %s",
 		    is_on(hm) ? "is in maintenance" : "was in maintenance, and its VMs come back");
 	announce(hm);
 }

@@ -83,7 +83,7 @@ load_done(void *arg, void *result, const struct error *err)
 	record->damaged = !result && err->status == MAINTENANCE_FILE_DAMAGED;
 	if (!result) {
 		if (!str_equal(record->why, err->detail))
-			log_warning("api", "whether this host is in maintenance cannot be read: %s",
+			log_warning("ops", "whether this host is in maintenance cannot be read: %s",
 			    err->detail);
 		str_set(&record->why, err->detail);
 		record->again = monotonic_ms() + AGAIN_MS;
@@ -103,7 +103,7 @@ save_done(void *arg, void *result, const struct error *err)
 
 	record->busy = false;
 	if (latest && err) {
-		log_limited(&limit, 5, "api", "the maintenance of this host cannot be kept: %s",
+		log_limited(&limit, 5, "ops", "the maintenance of this host cannot be kept: %s",
 		    err->detail);
 		maintenance_record_retry(record);
 	} else if (latest) {

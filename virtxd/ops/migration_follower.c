@@ -86,7 +86,7 @@ on_control(void *arg, void *result, const struct error *err)
 	struct migration_follower *follower = find(asked->ctx, asked->operation);
 
 	if (!result) {
-		log_warning("api", "migration %s took too long: %s", asked->operation, err->detail);
+		log_warning("ops", "migration %s took too long: %s", asked->operation, err->detail);
 		/* Its job may not have begun yet. */
 		if (follower)
 			follower->due = monotonic_ms() + AGAIN_MS;
@@ -115,7 +115,7 @@ start_action(struct migration_follower *follower)
 	struct asked *asked = ask(follower);
 	struct error err = { 0 };
 
-	log_info("api", "the migration of VM '%s' takes too long: %s", follower->vm,
+	log_info("ops", "the migration of VM '%s' takes too long: %s", follower->vm,
 	    enum_word(&migration_timeout_enum, follower->action));
 	follower->due = 0;
 	if (!job_start(follower->ctx->jobs, WORK_MIGRATION_CONTROL, &req, NULL, "", NULL,

@@ -175,7 +175,7 @@ on_answered(
 	if (!renewed)
 		tell(client, r < 0 ? &err : NULL);
 	else if (r < 0)
-		log_info("api", "room for VM '%s' is not kept: %s", client->vm, err.detail);
+		log_info("ops", "room for VM '%s' is not kept: %s", client->vm, err.detail);
 }
 
 /* Asks for it, for the first time or again. */

@@ -74,7 +74,7 @@ static void
 set_state(struct task *task, enum state state)
 {
 	assert(transitions[task->state] & 1U << state);
-	log_debug("api", "%s of VM '%s': %s, then %s", task->op, task->vm, state_names[task->state],
+	log_debug("ops", "%s of VM '%s': %s, then %s", task->op, task->vm, state_names[task->state],
 	    state_names[state]);
 	task->state = state;
 }
@@ -230,7 +230,7 @@ wait_told(struct task *task, const char *warning)
 void
 task_fail(struct task *task, const struct error *err)
 {
-	log_info("api", "%s of VM '%s' failed: %s", task->op, task->vm, err->detail);
+	log_info("ops", "%s of VM '%s' failed: %s", task->op, task->vm, err->detail);
 	if (str_equal(task->op, "VmBoot")) {
 		inventory_end_startup(task->ctx->inventory, task->vm);
 		keeper_vm_changed(task->ctx->keeper, task->vm, VMRUNSTATE_NONE, false);
@@ -251,9 +251,9 @@ succeed(struct task *task, const struct vm_result *res)
 		inventory_report_vm(ctx->inventory, task->mark, true, &res->vm);
 	reservation_settle(ctx->inventory, task->reservation, task->vm);
 	if (!str_empty(res->warning))
-		log_warning("api", "%s of VM '%s': %s", task->op, task->vm, res->warning);
+		log_warning("ops", "%s of VM '%s': %s", task->op, task->vm, res->warning);
 	else
-		log_info("api", "%s of VM '%s' completed", task->op, task->vm);
+		log_info("ops", "%s of VM '%s' completed", task->op, task->vm);
 	if (task->in_background && task->req)
 		reply_accepted(task);
 	if (res->moved) {
@@ -291,7 +291,7 @@ find_out(struct task *task, const struct error *cause)
 	struct context *ctx = task->ctx;
 	_free_ char *msg = finding_begun(cause);
 
-	log_warning("api", "%s of VM '%s': %s", task->op, task->vm, msg);
+	log_warning("ops", "%s of VM '%s': %s", task->op, task->vm, msg);
 	task->cause = xcalloc(1, sizeof(*cause));
 	*task->cause = *cause;
 	set_state(task, STATE_INQUIRING);
@@ -341,11 +341,11 @@ done_host(void *arg, void *result, const struct error *err)
 	struct task *task = arg;
 
 	if (!result) {
-		log_info("api", "%s failed: %s", task->op, err->detail);
+		log_info("ops", "%s failed: %s", task->op, err->detail);
 		operations_finish(task->ctx->operations, task->id, NULL, err);
 		reply_error(task, err);
 	} else {
-		log_info("api", "%s completed", task->op);
+		log_info("ops", "%s completed", task->op);
 		operations_finish(task->ctx->operations, task->id, NULL, NULL);
 		if (task->req)
 			request_reply_model(
