@@ -20,7 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vm_report vm = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
 	struct vm_info_list list = { 0 };
 	const struct inventory_vm *view;
-	struct inbox inbox;
+	struct inbox_event event;
 
 	inventory_report_host(inventory, &host);
 	inventory_report_vm(inventory, 0, true, &vm);
@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t len = data[1] < size - 2 ? data[1] : size - 2;
 		struct error err = { 0 };
 
-		inbox_take(inventory, names[data[0] % 4], data + 2, len, &inbox, &err);
+		inbox_take(inventory, names[data[0] % 4], data + 2, len, &event, &err);
 		data += 2 + len;
 		size -= 2 + len;
 	}

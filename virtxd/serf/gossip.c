@@ -452,10 +452,10 @@ void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
 	static struct log_limit malformed_limit, refused_limit, ahead_limit, forged_limit;
-	struct inbox inbox;
+	struct inbox_event event;
 	struct error err = { 0 };
 
-	if (!inbox_take(gossip->inventory, name, payload, len, &inbox, &err))
+	if (!inbox_take(gossip->inventory, name, payload, len, &event, &err))
 		return;
 	gossip->stats.received++;
 	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
@@ -465,7 +465,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		    "a %s of %zu bytes is dropped: %s", name, len, err.detail);
 		return;
 	}
-	switch (inbox.news) {
+	switch (event.news) {
 	case INVENTORY_REFUSED:
 		gossip->stats.refused++;
 		log_limited(&refused_limit, LOG_BURST, "gossip",
@@ -482,8 +482,8 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		log_limited(&ahead_limit, LOG_BURST, "gossip",
 		    "a %s of host '%s' is dropped: its time is more than %d s ahead of this host's "
 		    "clock",
-		    name, inbox.host, INVENTORY_AHEAD_MS / 1000);
-		anti_entropy_poll(gossip->anti_entropy, inbox.host, now_of(gossip));
+		    name, event.host, INVENTORY_AHEAD_MS / 1000);
+		anti_entropy_poll(gossip->anti_entropy, event.host, now_of(gossip));
 		break;
 	case INVENTORY_CLAIM:
 		anti_entropy_dispute(gossip->anti_entropy);
@@ -492,17 +492,17 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 		log_limited(&forged_limit, LOG_BURST, "gossip",
 		    "a %s in this host's name is later than all that it has told: it tells anew",
 		    name);
-		tell_anew(gossip, inbox.vm);
+		tell_anew(gossip, event.vm);
 		break;
 	case INVENTORY_DOUBTED:
 	case INVENTORY_MISSING:
-		anti_entropy_doubt(gossip->anti_entropy, inbox.host, now_of(gossip));
+		anti_entropy_doubt(gossip->anti_entropy, event.host, now_of(gossip));
 		break;
 	case INVENTORY_TAKEN:
-		if (inbox.is_host)
-			members_note_trailer(gossip->members, inbox.host, inbox.has_trailer);
-		if (inbox.is_host)
-			anti_entropy_check(gossip->anti_entropy, inbox.host, now_of(gossip));
+		if (event.is_host)
+			members_note_trailer(gossip->members, event.host, event.has_trailer);
+		if (event.is_host)
+			anti_entropy_check(gossip->anti_entropy, event.host, now_of(gossip));
 		break;
 	}
 	wake(gossip, 0);

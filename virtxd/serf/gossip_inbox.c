@@ -20,7 +20,7 @@ decode(const struct model *model, const void *payload, size_t len, void *obj, st
 }
 
 static enum inventory_news
-take_host(struct inventory *inventory, const char *payload, size_t len, struct inbox *ret,
+take_host(struct inventory *inventory, const char *payload, size_t len, struct inbox_event *ret,
     struct error *err)
 {
 	struct host_info info = { 0 };
@@ -46,7 +46,7 @@ take_host(struct inventory *inventory, const char *payload, size_t len, struct i
 }
 
 static enum inventory_news
-take_event(struct inventory *inventory, const void *payload, size_t len, struct inbox *ret,
+take_event(struct inventory *inventory, const void *payload, size_t len, struct inbox_event *ret,
     struct error *err)
 {
 	struct vm_event event = { 0 };
@@ -62,7 +62,7 @@ take_event(struct inventory *inventory, const void *payload, size_t len, struct 
 }
 
 static enum inventory_news
-take_info(struct inventory *inventory, const void *payload, size_t len, struct inbox *ret,
+take_info(struct inventory *inventory, const void *payload, size_t len, struct inbox_event *ret,
     struct error *err)
 {
 	struct vm_info info = { 0 };
@@ -79,9 +79,9 @@ take_info(struct inventory *inventory, const void *payload, size_t len, struct i
 
 bool
 inbox_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
-    struct inbox *ret, struct error *err)
+    struct inbox_event *ret, struct error *err)
 {
-	*ret = (struct inbox){ .news = INVENTORY_OLD };
+	*ret = (struct inbox_event){ .news = INVENTORY_OLD };
 	if (strcmp(name, GOSSIP_HOST_INFO) == 0)
 		ret->news = take_host(inventory, payload, len, ret, err);
 	else if (strcmp(name, GOSSIP_VM_EVENT) == 0)

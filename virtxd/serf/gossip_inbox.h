@@ -7,7 +7,8 @@
 #include "proto/uuid.h"
 #include "state/inventory.h"
 
-struct inbox {
+/* What an event has told. */
+struct inbox_event {
 	enum inventory_news news;
 	bool is_host;		   /* it was an HI: its digest may be another one */
 	bool has_trailer;	   /* that it had: the Go virtx sends none */
@@ -18,6 +19,6 @@ struct inbox {
 /* False for an event of another name, which is not ours. err is set (400) where the payload is none
  * of that name; ret then tells of nothing new. */
 bool inbox_take(struct inventory *inventory, const char *name, const void *payload, size_t len,
-    struct inbox *ret, struct error *err);
+    struct inbox_event *ret, struct error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include "work/cpu_model.h"
 #include "work/hugepages.h"
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 #include "work/nets.h"
 
 /* Both hosts write to the registry: the target's part must be seen from here. */

@@ -10,7 +10,7 @@
 #include "disk/nvram.h"
 #include "domain/domain_files.h"
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 #include "work/vm_variables.h"
 
 #define INSTALLATION "/usr"

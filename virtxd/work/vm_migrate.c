@@ -5,7 +5,7 @@
 #include "proto/vmdef.h"
 #include "work/cloud_init.h"
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 #include "work/oplog.h"
 #include "work/vm_files.h"
 #include "work/vm_owner.h"

@@ -2,7 +2,7 @@
 #include "work/vm_session.h"
 
 #include "work/hypervisor.h"
-#include "work/recover.h"
+#include "work/vm_recover.h"
 #include "work/storage_check.h"
 #include "work/vm_files.h"
 #include "work/vm_lock.h"

@@ -3,7 +3,7 @@
 #include "work/works.h"
 
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 
 static int
 check(const struct vm_migrate_request *req, virDomainPtr domain, struct error *err)

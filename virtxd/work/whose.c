@@ -4,7 +4,7 @@
 #include "domain/journal.h"
 #include "proto/log.h"
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What comes before each operation on a VM: the end of the one before it, where that was cut off.
  */
-#ifndef WORK_RECOVER_H
-#define WORK_RECOVER_H
+#ifndef WORK_VM_RECOVER_H
+#define WORK_VM_RECOVER_H
 
 #include <libvirt/libvirt.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "work/migration.h"
+#include "work/migration_steps.h"
 
 #include <string.h>
 #include <unistd.h>

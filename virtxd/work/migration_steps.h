@@ -4,8 +4,8 @@
  * channel that QEMU cannot move. The journal of a migration is written on the source before its
  * first step; the VM is on the target as soon as it runs there.
  */
-#ifndef WORK_MIGRATION_H
-#define WORK_MIGRATION_H
+#ifndef WORK_MIGRATION_STEPS_H
+#define WORK_MIGRATION_STEPS_H
 
 #include <libvirt/libvirt.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "work/recover.h"
+#include "work/vm_recover.h"
 
 #include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
-#include "work/migration.h"
+#include "work/migration_steps.h"
 #include "work/orphans.h"
 #include "work/storage.h"
 #include "work/storage_check.h"
