@@ -345,7 +345,7 @@ send_round(struct gossip *gossip, int64_t now)
 	if (vm && vm->local) {
 		_buffer_ struct buffer out = { 0 };
 
-		info = outbox_info(vm);
+		info = inventory_vm_info(vm);
 		if (encode_vm(&info, NEWS_INFO, &out) == 0 &&
 		    !send_vm(gossip, NEWS_INFO, &out, now) && gossip->retry_at > now)
 			return gossip->retry_at;

@@ -7,7 +7,6 @@
 #include <uthash.h>
 
 #include "proto/uuid.h"
-#include "proto/vmdef.h"
 
 /* A local VM, or one that ended and waits to be told. */
 struct item {
@@ -69,24 +68,6 @@ outbox_free(struct outbox *outbox)
 	free(outbox);
 }
 
-struct vm_info
-outbox_info(const struct inventory_vm *view)
-{
-	const struct vm *vm = &view->vm;
-
-	return (struct vm_info){
-		.uuid = vm->uuid,
-		.host = vm->runinfo.host,
-		.runstate = vm->runinfo.runstate,
-		.ts = vm->ts,
-		.name = vm->def.name,
-		.vlanid = vm->def.vlanid,
-		.custom = vm->def.custom,
-		.n_custom = vm->def.n_custom,
-		.vcpus = (int16_t)vmdef_vcpus(&vm->def),
-	};
-}
-
 static uint64_t
 content_of(const struct vm_info *info)
 {
@@ -118,7 +99,7 @@ find(const struct outbox *outbox, const char *uuid)
 void
 outbox_add(struct outbox *outbox, const struct inventory_vm *vm, bool gone, int64_t now)
 {
-	struct vm_info info = outbox_info(vm);
+	struct vm_info info = inventory_vm_info(vm);
 	struct item *item = find(outbox, info.uuid);
 
 	if (!vm->local) {
@@ -172,7 +153,7 @@ outbox_first(struct outbox *outbox, const struct inventory *inventory, struct vm
 		}
 		view = inventory_find_vm(inventory, item->uuid);
 		if (view && view->local) {
-			*ret = outbox_info(view);
+			*ret = inventory_vm_info(view);
 			return kind_of(item, ret);
 		}
 		drop(outbox, item);
@@ -215,7 +196,7 @@ outbox_tell_whole(struct outbox *outbox, const char *uuid)
 static void
 tell_one(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
 {
-	struct vm_info info = outbox_info(vm);
+	struct vm_info info = inventory_vm_info(vm);
 	struct item *item = find(arg, info.uuid);
 
 	if (item)

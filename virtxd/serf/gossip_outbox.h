@@ -15,9 +15,6 @@ enum news_kind {
 	NEWS_INFO,  /* it takes a VI */
 };
 
-/* All that gossip tells of a local VM, borrowed from it. */
-struct vm_info outbox_info(const struct inventory_vm *view);
-
 struct outbox *outbox_new(void);
 void outbox_free(struct outbox *outbox);
 /* A VM has changed, or is gone; one on another host is forgotten. */

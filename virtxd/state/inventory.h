@@ -161,6 +161,8 @@ enum inventory_news inventory_take_list(
 enum inventory_news inventory_take_listed(
     struct inventory *inventory, const char *uuid, const struct vm_list *list);
 
+/* All that gossip tells of a VM, borrowed from it. */
+struct vm_info inventory_vm_info(const struct inventory_vm *view);
 /* The VMs of a host as they are known here, with the digest of all: those after this uuid, up to
  * limit (0: all), or fewer where they are large. ret must be zero; the caller clears it. */
 void inventory_get_list(const struct inventory *inventory, const char *host, const char *after,

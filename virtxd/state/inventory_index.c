@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "proto/vmdef.h"
-
 static void
 free_vm(struct vm_entry *entry)
 {
@@ -143,24 +141,6 @@ index_add_vm(struct inventory *inventory, const char *uuid)
 	return entry;
 }
 
-struct vm_info
-index_vm_info(const struct vm_entry *entry)
-{
-	const struct vm *vm = &entry->view.vm;
-
-	return (struct vm_info){
-		.uuid = vm->uuid,
-		.host = vm->runinfo.host,
-		.runstate = vm->runinfo.runstate,
-		.ts = vm->ts,
-		.name = vm->def.name,
-		.vlanid = vm->def.vlanid,
-		.custom = vm->def.custom,
-		.n_custom = vm->def.n_custom,
-		.vcpus = entry->view.local ? (int16_t)vmdef_vcpus(&vm->def) : entry->view.vcpus,
-	};
-}
-
 void
 index_note_news(struct host_entry *host, int64_t ts)
 {
@@ -194,7 +174,7 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 		}
 	}
 	if (host) {
-		struct vm_info info = index_vm_info(entry);
+		struct vm_info info = inventory_vm_info(&entry->view);
 
 		if (str_equal(entry->claim.host, host->uuid))
 			index_drop_claim(entry);

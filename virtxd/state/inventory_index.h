@@ -33,8 +33,6 @@ void index_drop_vm(struct inventory *inventory, struct vm_entry *entry);
 /* The same, and remembers that it ended at ts; of INVENTORY_VMS that have ended last. */
 void index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts);
 void index_drop_tombstone(struct inventory *inventory, struct tombstone *tombstone);
-/* All that gossip tells of the VM, borrowed from it. */
-struct vm_info index_vm_info(const struct vm_entry *entry);
 /* The fields of a list item, borrowed from the host. */
 struct host_list_fields index_host_fields(const struct host *host);
 

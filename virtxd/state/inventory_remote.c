@@ -210,7 +210,7 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
     const struct vm_info *info)
 {
 	struct vm *vm = &entry->view.vm;
-	struct vm_info before = index_vm_info(entry);
+	struct vm_info before = inventory_vm_info(&entry->view);
 	struct custom_field custom[VMDEF_CUSTOM_MAX];
 	struct vmdef from = { .name = info->name,
 		.vlanid = info->vlanid,
@@ -384,7 +384,7 @@ take_listed(
 	if (entry && fields->ts <= entry->view.vm.ts)
 		return false;
 	if (entry) {
-		known = index_vm_info(entry);
+		known = inventory_vm_info(&entry->view);
 		model_copy(&vm_info_model, &info, &known);
 	}
 	str_set(&info.uuid, uuid);

@@ -20,7 +20,7 @@ inventory_get_news(const struct inventory *inventory, const char *vm, struct hos
 	ret->ts = now_ms();
 	ret->maintenance = self->host.maintenance;
 	if (entry)
-		info = index_vm_info(entry);
+		info = inventory_vm_info(&entry->view);
 	else if (tombstone)
 		info = (struct vm_info){ .uuid = (char *)tombstone->uuid,
 			.host = ret->host,
@@ -85,7 +85,7 @@ inventory_get_list(const struct inventory *inventory, const char *host, const ch
 	qsort(found, n, sizeof(*found), compare_uuids);
 	ret->items = xcalloc(n + 1, sizeof(*ret->items));
 	for (size_t i = 0; i < n; i++) {
-		struct vm_info info = index_vm_info(found[i]);
+		struct vm_info info = inventory_vm_info(&found[i]->view);
 
 		bytes += size_of(&info);
 		if (limit > 0 && i > 0 && (i == limit || bytes > PAGE_BYTES)) {
