@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the client of a mutating request is told and when, and what is known when its operation has
+ * ended. */
+#include "ops_host.h"
+
+#include "ops/task.h"
+#include "state/reservation.h"
+
+static int
+setup_up(void **state)
+{
+	ops_setup(state);
+	ops_up();
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	return 0;
+}
+
+#define TASK(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
+
+/* A VM is booted, by a client that waits unless it says otherwise. */
+static const char *
+boot(struct request *req)
+{
+	char vm[] = VM1;
+	struct vm_boot_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+
+	return task_start(&here.ctx, req, WORK_VM_BOOT, &request, VM1, 204);
+}
+
+static struct request *
+boot_request(void)
+{
+	return ops_request(ROUTE_VM_BOOT, VM1, "{}");
+}
+
+static void
+test_done(void **state)
+{
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_RUNNING);
+	const char *operation = boot(boot_request());
+
+	assert_non_null(operation);
+	assert_string_equal(ops_find_job(WORK_VM_BOOT)->vm, VM1);
+	assert_string_equal(ops_find_job(WORK_VM_BOOT)->operation, operation);
+	assert_string_equal(ops_state(operation), "started");
+	ops_progress(WORK_VM_BOOT, 40, WORK_STAGE_BEGUN);
+	assert_int_equal(operations_find(here.ctx.operations, operation)->progress, 40);
+	assert_int_equal(here.replies, 0);
+
+	ops_end_job(WORK_VM_BOOT, &res);
+	/* Who is answered sees what was done. */
+	assert_int_equal(here.status, 204);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
+	assert_string_equal(ops_state(operation), "completed");
+	assert_null(here.ctx.tasks);
+	model_clear(&vm_result_model, &res);
+}
+
+static void
+test_warning(void **state)
+{
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_RUNNING);
+	const char *operation = boot(boot_request());
+
+	res.warning = xstrdup("a lease is left");
+	ops_end_job(WORK_VM_BOOT, &res);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "Warning: "));
+	assert_non_null(strstr(here.headers, "a lease is left"));
+	assert_string_equal(
+	    operations_find(here.ctx.operations, operation)->msg, "a lease is left");
+	model_clear(&vm_result_model, &res);
+}
+
+/* It was so already: nothing is made of it. */
+static void
+test_nothing(void **state)
+{
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_RUNNING);
+	const char *operation = boot(boot_request());
+
+	res.nothing = true;
+	ops_end_job(WORK_VM_BOOT, &res);
+	assert_int_equal(here.status, 204);
+	assert_string_equal(
+	    operations_find(here.ctx.operations, operation)->msg, "it was so already");
+	model_clear(&vm_result_model, &res);
+}
+
+static void
+test_created(void **state)
+{
+	char vm[] = VM2;
+	struct vm_create_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_result res = ops_result(VM2, VMRUNSTATE_POWEROFF);
+	struct task_place place = { .why = "placed on h1: it is the best" };
+	const char *operation;
+
+	place.reservation = reservation_add(here.ctx.inventory, SELF, VM2, &res.vm.def);
+	operation = task_start_placed(&here.ctx, ops_request(ROUTE_VM_CREATE, "", "{}"),
+	    WORK_VM_CREATE, &request, VM2, 201, &place);
+	assert_true(task_is_under_way(&here.ctx, ROUTE_VM_CREATE));
+	assert_false(task_is_under_way(&here.ctx, ROUTE_VM_BOOT));
+	ops_end_job(WORK_VM_CREATE, &res);
+	assert_int_equal(here.status, 201);
+	assert_string_equal(here.body, "\"" VM2 "\"");
+	assert_int_equal(reservation_count(here.ctx.inventory), 0);
+	assert_string_equal(operations_find(here.ctx.operations, operation)->msg, place.why);
+	assert_false(task_is_under_way(&here.ctx, ROUTE_VM_CREATE));
+	model_clear(&vm_result_model, &res);
+}
+
+static void
+test_deleted(void **state)
+{
+	char vm[] = VM1;
+	struct vm_delete_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	const struct vm_result res = { .gone = true };
+
+	task_start(
+	    &here.ctx, ops_request(ROUTE_VM_DELETE, VM1, ""), WORK_VM_DELETE, &request, VM1, 204);
+	ops_end_job(WORK_VM_DELETE, &res);
+	assert_int_equal(here.status, 204);
+	assert_null(inventory_find_vm(here.ctx.inventory, VM1));
+}
+
+static void
+test_registered(void **state)
+{
+	char vm[] = VM1;
+	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_POWEROFF);
+
+	res.defined = true;
+	task_start(&here.ctx, ops_request(ROUTE_VM_REGISTER, VM1, "{}"), WORK_VM_REGISTER, &request,
+	    VM1, 200);
+	ops_end_job(WORK_VM_REGISTER, &res);
+	assert_int_equal(here.status, 201);
+	assert_string_equal(here.body, "");
+	model_clear(&vm_result_model, &res);
+}
+
+/* The job has failed, and changed nothing. */
+static void
+test_refused(void **state)
+{
+	const char *operation = boot(boot_request());
+
+	ops_fail_job(WORK_VM_BOOT, 422, "there is no memory");
+	assert_int_equal(here.status, 422);
+	assert_non_null(strstr(here.body, "there is no memory"));
+	assert_non_null(strstr(here.body, VM1));
+	assert_non_null(strstr(here.body, operation));
+	assert_string_equal(ops_state(operation), "failed");
+	/* Nothing is to be healed. */
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+}
+
+/* A job without a word may have been killed anywhere. */
+static void
+test_died_at_first(void **state)
+{
+	boot(boot_request());
+	ops_fail_job(WORK_VM_BOOT, 500, "it was killed by signal 9");
+	assert_int_equal(here.status, 500);
+	ops_advance(1000);
+	assert_string_equal(
+	    ((const struct vm_heal_request *)ops_request_of(WORK_VM_HEAL))->uuid, VM1);
+}
+
+/* It has left something half done: the client waits until it is known how that ended. */
+static void
+died_in_the_middle(bool done)
+{
+	struct vm_result res = ops_result(VM1, done ? VMRUNSTATE_RUNNING : VMRUNSTATE_POWEROFF);
+	const char *operation = boot(boot_request());
+	const struct vm_heal_request *heal;
+
+	ops_progress(WORK_VM_BOOT, -1, WORK_STAGE_BEGUN);
+	ops_fail_job(WORK_VM_BOOT, 500, "it was killed by signal 9");
+	assert_int_equal(here.replies, 0);
+	assert_non_null(strstr(operations_find(here.ctx.operations, operation)->msg, "found out"));
+
+	/* Nobody begins anything else meanwhile. */
+	boot(boot_request());
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, operation));
+
+	ops_advance(100);
+	heal = ops_request_of(WORK_VM_HEAL);
+	assert_string_equal(heal->op, "VmBoot");
+	res.done = done;
+	ops_end_job(WORK_VM_HEAL, &res);
+	assert_int_equal(here.replies, 2);
+	assert_int_equal(here.status, done ? 204 : 500);
+	if (!done)
+		assert_non_null(strstr(here.body, "it was not done, and the VM is poweroff"));
+	assert_string_equal(ops_state(operation), done ? "completed" : "failed");
+	assert_int_equal(ops_runstate(VM1), res.vm.runstate);
+	model_clear(&vm_result_model, &res);
+}
+
+static void
+test_died_and_done(void **state)
+{
+	died_in_the_middle(true);
+}
+
+static void
+test_died_and_not_done(void **state)
+{
+	died_in_the_middle(false);
+}
+
+/* How it ended cannot be found out within a minute: it is healed later. */
+static void
+test_died_unknown(void **state)
+{
+	const char *operation = boot(boot_request());
+
+	ops_progress(WORK_VM_BOOT, -1, WORK_STAGE_BEGUN);
+	ops_fail_job(WORK_VM_BOOT, 500, "it was killed by signal 9");
+	for (int i = 0; i < 100 && strcmp(ops_state(operation), "started") == 0; i++) {
+		ops_advance(1000);
+		if (ops_find_job(WORK_VM_HEAL))
+			ops_fail_job(WORK_VM_HEAL, 503, "libvirt is away");
+	}
+	assert_string_equal(ops_state(operation), "failed");
+	assert_int_equal(here.replies, 1);
+	assert_int_equal(here.status, 500);
+	assert_non_null(strstr(here.body, "it is not known yet how that ended"));
+	ops_advance(1000);
+	assert_non_null(ops_find_job(WORK_VM_HEAL));
+}
+
+static void
+test_async(void **state)
+{
+	struct request *req = boot_request();
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_RUNNING);
+	const char *operation;
+
+	req->respond_async = true;
+	operation = boot(req);
+	assert_int_equal(here.status, 202);
+	assert_non_null(strstr(here.headers, "Location: /operations/"));
+	assert_non_null(strstr(here.headers, operation));
+	assert_non_null(strstr(here.body, "\"started\""));
+	ops_end_job(WORK_VM_BOOT, &res);
+	assert_int_equal(here.replies, 1);
+	assert_string_equal(ops_state(operation), "completed");
+	model_clear(&vm_result_model, &res);
+}
+
+/* The client has waited for long enough; the work goes on. */
+static void
+test_out_of_time(void **state)
+{
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_RUNNING);
+	const char *operation = boot(boot_request());
+
+	ops_advance((here.config.reply_timeout - 1) * 1000);
+	assert_int_equal(here.replies, 0);
+	ops_advance(1000);
+	assert_int_equal(here.status, 504);
+	assert_non_null(strstr(here.body, operation));
+	assert_string_equal(ops_state(operation), "started");
+	ops_end_job(WORK_VM_BOOT, &res);
+	assert_int_equal(here.replies, 1);
+	assert_string_equal(ops_state(operation), "completed");
+	model_clear(&vm_result_model, &res);
+}
+
+/* The VM is busy, or no job can be started: the operation ends at once. */
+static void
+test_cannot_start(void **state)
+{
+	const char *first = boot(boot_request());
+
+	assert_null(boot(boot_request()));
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, first));
+	assert_string_equal(ops_latest()->state, "failed");
+	assert_string_equal(ops_state(first), "started");
+
+	ops_fail_job(WORK_VM_BOOT, 422, "no");
+	here.no_jobs = true;
+	assert_null(boot(boot_request()));
+	assert_int_equal(here.status, 503);
+	assert_string_equal(ops_latest()->state, "failed");
+	assert_null(here.ctx.tasks);
+}
+
+/* The job has asked the guest; the operation ends when it is off. */
+static void
+test_shutdown(void **state)
+{
+	char vm[] = VM2;
+	struct vm_shutdown_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_result res = ops_result(VM2, VMRUNSTATE_RUNNING);
+	const char *operation;
+
+	ops_add_vm(VM2, VMRUNSTATE_RUNNING);
+	operation = task_start(&here.ctx, ops_request(ROUTE_VM_SHUTDOWN, VM2, "{}"),
+	    WORK_VM_SHUTDOWN, &request, VM2, 202);
+	ops_end_job(WORK_VM_SHUTDOWN, &res);
+	assert_int_equal(here.status, 202);
+	assert_string_equal(ops_state(operation), "started");
+	keeper_vm_changed(here.ctx.keeper, VM2, VMRUNSTATE_POWEROFF, false);
+	assert_string_equal(ops_state(operation), "completed");
+	assert_string_equal(operations_find(here.ctx.operations, operation)->msg, "the VM is off");
+	model_clear(&vm_result_model, &res);
+}
+
+/* Migrations */
+
+static struct owner_log {
+	struct task *task;
+	unsigned int refused, ended;
+	bool again; /* the owner has another host */
+	int status; /* that it ended with */
+} owner_log;
+
+static bool
+on_refused(void *arg, const struct error *err)
+{
+	owner_log.refused++;
+	return owner_log.again;
+}
+
+static void
+on_ended(void *arg, const struct error *err)
+{
+	owner_log.ended++;
+	owner_log.status = err ? err->status : 0;
+}
+
+static const struct task_owner owner = { on_refused, on_ended };
+
+static struct task *
+open_migration(struct request *req)
+{
+	struct error err = { 0 };
+
+	owner_log = (struct owner_log){ 0 };
+	return owner_log.task =
+		   task_open(&here.ctx, ROUTE_VM_MIGRATE, req, "me", VM1, &owner, NULL, &err);
+}
+
+static int
+migrate_to(const char *host)
+{
+	char vm[] = VM1, target[37];
+	struct vm_migrate_request request = {
+		.env = *keeper_env(here.ctx.keeper), .uuid = vm, .target = target
+	};
+	struct task_place place = { .why = "" };
+	struct error err = { 0 };
+
+	snprintf(target, sizeof(target), "%s", host);
+	return task_work(owner_log.task, WORK_VM_MIGRATE, &request, &place, &err);
+}
+
+/* Answered when the work begins, and over when the new host has told. */
+static void
+test_moved(void **state)
+{
+	const struct vm_result res = { .moved = true };
+	char operation[37];
+
+	ops_add_host(H2, "h2", 4096);
+	snprintf(operation, sizeof(operation), "%s",
+	    task_operation(open_migration(ops_request(ROUTE_VM_MIGRATE, VM1, "{}"))));
+	assert_int_equal(migrate_to(H2), 0);
+	assert_int_equal(here.replies, 0);
+	ops_progress(WORK_VM_MIGRATE, 0, WORK_STAGE_BEGUN);
+	assert_int_equal(here.status, 202);
+	ops_end_job(WORK_VM_MIGRATE, &res);
+	ops_advance(1000);
+	assert_string_equal(ops_state(operation), "started");
+	assert_int_equal(owner_log.ended, 0);
+	ops_add_remote(VM1, H2, VMRUNSTATE_POWEROFF);
+	ops_advance(100);
+	assert_string_equal(ops_state(operation), "completed");
+	assert_int_equal(owner_log.ended, 1);
+	assert_int_equal(owner_log.status, 0);
+}
+
+/* The new host says nothing: after half a minute the operation ends all the same. */
+static void
+test_moved_untold(void **state)
+{
+	const struct vm_result res = { .moved = true };
+	char operation[37];
+
+	ops_add_host(H2, "h2", 4096);
+	snprintf(operation, sizeof(operation), "%s", task_operation(open_migration(NULL)));
+	migrate_to(H2);
+	ops_end_job(WORK_VM_MIGRATE, &res);
+	ops_advance(29000);
+	assert_string_equal(ops_state(operation), "started");
+	ops_advance(2000);
+	assert_string_equal(ops_state(operation), "completed");
+	assert_string_equal(operations_find(here.ctx.operations, operation)->msg,
+	    "its new host has not told of it yet");
+}
+
+/* The target refuses before anything was done: the task is open for the next one. */
+static void
+test_next_host(void **state)
+{
+	char operation[37];
+
+	snprintf(operation, sizeof(operation), "%s", task_operation(open_migration(NULL)));
+	owner_log.again = true;
+	migrate_to(H2);
+	ops_fail_job(WORK_VM_MIGRATE, 422, "it is full");
+	assert_int_equal(owner_log.refused, 1);
+	assert_int_equal(owner_log.ended, 0);
+	/* It waits for a host: the VM is not free. */
+	boot(boot_request());
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "it waits for a host"));
+
+	owner_log.again = false;
+	migrate_to(H3);
+	assert_string_equal(
+	    ((const struct vm_migrate_request *)ops_request_of(WORK_VM_MIGRATE))->target, H3);
+	ops_fail_job(WORK_VM_MIGRATE, 422, "it is full, too");
+	assert_int_equal(owner_log.refused, 2);
+	assert_int_equal(owner_log.ended, 1);
+	assert_int_equal(owner_log.status, 422);
+	assert_string_equal(ops_state(operation), "failed");
+}
+
+static void
+test_open_is_busy(void **state)
+{
+	boot(boot_request());
+	assert_null(open_migration(ops_request(ROUTE_VM_MIGRATE, VM1, "{}")));
+	assert_int_equal(here.status, 409);
+	assert_int_equal(owner_log.ended, 0);
+	assert_string_equal(ops_latest()->state, "failed");
+}
+
+static void
+test_open_has_no_job(void **state)
+{
+	struct error err = { 0 };
+
+	open_migration(NULL);
+	here.no_jobs = true;
+	assert_int_equal(migrate_to(H2), -1);
+	error_set(&err, 503, "too many jobs wait");
+	task_fail(owner_log.task, &err);
+	assert_int_equal(owner_log.ended, 1);
+	assert_int_equal(owner_log.status, 503);
+	assert_null(here.ctx.tasks);
+}
+
+/* What is of the host, and what only looks */
+
+static void
+test_of_the_host(void **state)
+{
+	struct storage_request request = { .env = *keeper_env(here.ctx.keeper) };
+	char uuid[] = VM3, root[] = "/vms";
+	const struct storage storage = { uuid, root };
+
+	task_start(&here.ctx, ops_request(ROUTE_STORAGE_INIT, "", "{}"), WORK_STORAGE_INIT,
+	    &request, "", 200);
+	ops_end_job(WORK_STORAGE_INIT, &storage);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.body, VM3));
+	assert_string_equal(ops_latest()->state, "completed");
+	/* Registry and libvirt are compared again. */
+	assert_non_null(ops_find_job(WORK_RECONCILE));
+
+	task_start(&here.ctx, ops_request(ROUTE_STORAGE_INIT, "", "{}"), WORK_STORAGE_INIT,
+	    &request, "", 200);
+	ops_fail_job(WORK_STORAGE_INIT, 409, "there is one");
+	assert_int_equal(here.status, 409);
+	assert_string_equal(ops_latest()->state, "failed");
+}
+
+static void
+look(task_looked looked)
+{
+	char vm[] = VM1;
+	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct request *req = ops_request(ROUTE_MIGRATION_GET, VM1, "");
+
+	if (looked)
+		task_look(&here.ctx, req, WORK_MIGRATION_INFO, &request, looked);
+	else
+		task_ask(&here.ctx, req, WORK_MIGRATION_INFO, &request);
+}
+
+static void
+on_looked(struct context *ctx, struct request *req, const void *result, const struct error *err)
+{
+	const struct migration_info *info = result;
+
+	if (err)
+		request_reply_error(req, err);
+	else
+		request_reply(req, info->state == MIGRATION_STATE_ACTIVE ? 202 : 204);
+}
+
+static void
+test_looks(void **state)
+{
+	const struct migration_info active = { .state = MIGRATION_STATE_ACTIVE };
+
+	look(NULL);
+	ops_end_job(WORK_MIGRATION_INFO, &active);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.body, "\"state\":4"));
+	look(NULL);
+	ops_fail_job(WORK_MIGRATION_INFO, 424, "libvirt says no");
+	assert_int_equal(here.status, 424);
+	look(on_looked);
+	ops_end_job(WORK_MIGRATION_INFO, &active);
+	assert_int_equal(here.status, 202);
+	look(on_looked);
+	ops_fail_job(WORK_MIGRATION_INFO, 424, "libvirt says no");
+	assert_int_equal(here.status, 424);
+	/* None of them is an operation. */
+	assert_null(ops_latest());
+}
+
+/* Each is a process, and none waits: there is a bound. */
+static void
+test_too_many_look(void **state)
+{
+	for (int i = 0; i < 32; i++)
+		look(NULL);
+	assert_int_equal(here.replies, 0);
+	look(NULL);
+	assert_int_equal(here.status, 503);
+	ops_end_job(WORK_MIGRATION_INFO, NULL);
+	here.replies = 0;
+	look(NULL);
+	assert_int_equal(here.replies, 0);
+}
+
+static void
+test_stop(void **state)
+{
+	boot(boot_request());
+	tasks_free(&here.ctx);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "virtxd stops"));
+}
+
+/* What comes before a task */
+
+static int
+find_vm(const char *vm)
+{
+	struct request *req = ops_request(ROUTE_VM_BOOT, vm, "{}");
+	int r = task_find_vm(&here.ctx, req);
+
+	if (r == 0)
+		request_reply(req, 204);
+	return r;
+}
+
+static void
+test_find_vm(void **state)
+{
+	assert_int_equal(find_vm(VM1), 0);
+	assert_int_equal(find_vm(VM2), -1);
+	assert_int_equal(here.status, 404);
+	/* A host is away, whose VMs nobody knows. */
+	here.missing = "the VMs of host 'h9' are not known";
+	assert_int_equal(find_vm(VM2), -1);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "h9"));
+	assert_non_null(strstr(here.headers, "Retry-After: 1"));
+	here.missing = NULL;
+	assert_int_equal(find_vm(VM2), -1);
+	assert_int_equal(here.status, 503);
+	/* It is on its way. */
+	inventory_release_vm(here.ctx.inventory, VM1);
+	assert_int_equal(find_vm(VM1), -1);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "has left this host"));
+}
+
+static int
+check(enum task_need need, const char *word)
+{
+	struct request *req = boot_request();
+
+	if (task_check_ready(&here.ctx, req, need) == 0) {
+		request_reply(req, 204);
+		return 0;
+	}
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, word));
+	return -1;
+}
+
+static void
+test_ready(void **state)
+{
+	assert_int_equal(task_need_of(0), TASK_NEEDS_STORAGE);
+	assert_int_equal(task_need_of(1), TASK_NEEDS_LOCKSPACE);
+	assert_int_equal(check(TASK_NEEDS_LOCKSPACE, ""), 0);
+	here.libvirt = "it does not answer";
+	assert_int_equal(check(TASK_NEEDS_LIBVIRT, "libvirt: it does not answer"), -1);
+	here.libvirt = NULL;
+	here.sanlock = "sanlock is stopped";
+	ops_advance(1000);
+	assert_int_equal(check(TASK_NEEDS_LOCKSPACE, "lockspace: sanlock is stopped"), -1);
+	assert_int_equal(check(TASK_NEEDS_STORAGE, ""), 0);
+}
+
+static void
+test_not_ready_at_first(void **state)
+{
+	assert_int_equal(check(TASK_NEEDS_LIBVIRT, "has not told this host's uuid"), -1);
+}
+
+static void
+test_read(void **state)
+{
+	struct vm_boot_options options = { 0 };
+	struct request *req = ops_request(ROUTE_VM_BOOT, VM1, "{\"nobody\": 1}");
+
+	assert_int_equal(task_read(req, &options), 0);
+	assert_int_equal(task_read_exact(req, &options), -1);
+	assert_int_equal(here.status, 400);
+	assert_non_null(strstr(here.body, "nobody"));
+	assert_int_equal(task_read(ops_request(ROUTE_VM_BOOT, VM1, "{"), &options), -1);
+	assert_int_equal(here.status, 400);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TASK(test_done),
+		TASK(test_warning),
+		TASK(test_nothing),
+		TASK(test_created),
+		TASK(test_deleted),
+		TASK(test_registered),
+		TASK(test_refused),
+		TASK(test_died_at_first),
+		TASK(test_died_and_done),
+		TASK(test_died_and_not_done),
+		TASK(test_died_unknown),
+		TASK(test_async),
+		TASK(test_out_of_time),
+		TASK(test_cannot_start),
+		TASK(test_shutdown),
+		TASK(test_moved),
+		TASK(test_moved_untold),
+		TASK(test_next_host),
+		TASK(test_open_is_busy),
+		TASK(test_open_has_no_job),
+		TASK(test_of_the_host),
+		TASK(test_looks),
+		TASK(test_too_many_look),
+		TASK(test_stop),
+		TASK(test_find_vm),
+		TASK(test_ready),
+		TEST(test_not_ready_at_first),
+		TASK(test_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
