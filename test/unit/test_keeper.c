@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What virtxd looks at by itself, when, and what the inventory is told of it. */
+#include "ops_host.h"
+
+#include "ops/uuid_set.h"
+#include "work/orphans.h"
+
+static int
+setup_up(void **state)
+{
+	ops_setup(state);
+	ops_up();
+	return 0;
+}
+
+#define KEEPER(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
+
+static void
+event(const char *vm, enum vmrunstate runstate)
+{
+	keeper_vm_changed(here.ctx.keeper, vm, runstate, false);
+}
+
+static const struct inventory_vm *
+find(const char *vm)
+{
+	return inventory_find_vm(here.ctx.inventory, vm);
+}
+
+/* What libvirt has: this VM in this state. */
+static void
+collect(const char *vm, enum vmrunstate runstate)
+{
+	struct collect_result res = { .host = { .uuid = xstrdup(SELF) } };
+
+	ops_report(vm, runstate, model_append(&res.vms, &res.n_vms));
+	ops_end_job(WORK_COLLECT, &res);
+	model_clear(&collect_result_model, &res);
+}
+
+static void
+refresh(const char *vm, enum vmrunstate runstate)
+{
+	struct refresh_result res = { 0 };
+
+	ops_report(vm, runstate, model_append(&res.vms, &res.n_vms));
+	ops_end_job(WORK_REFRESH, &res);
+	model_clear(&refresh_result_model, &res);
+}
+
+static void
+test_probe(void **state)
+{
+	char uuid[] = SELF;
+	const struct probe_result res = { uuid };
+
+	keeper_probe(here.ctx.keeper);
+	keeper_probe(here.ctx.keeper);
+	ops_end_job(WORK_PROBE, &res);
+	assert_null(ops_find_job(WORK_PROBE));
+	assert_int_equal(here.probes, 1);
+	assert_string_equal(here.probed, SELF);
+	keeper_probe(here.ctx.keeper);
+	ops_fail_job(WORK_PROBE, 503, "libvirt hangs");
+	assert_int_equal(here.probes, 2);
+	assert_string_equal(here.probed, "");
+	here.no_jobs = true;
+	keeper_probe(here.ctx.keeper);
+	assert_int_equal(here.probes, 3);
+}
+
+/* A VM that runs here is this host's; one that is off may be anybody's. */
+static void
+test_newcomers(void **state)
+{
+	struct whose_result res = { 0 };
+	const struct whose_request *asked;
+
+	assert_true(keeper_knows_vms(here.ctx.keeper));
+	ops_advance(15000);
+	assert_false(((const struct collect_request *)ops_request_of(WORK_COLLECT))->host);
+	collect(VM1, VMRUNSTATE_RUNNING);
+	assert_true(find(VM1)->local);
+	assert_null(ops_find_job(WORK_WHOSE));
+
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM2, VMRUNSTATE_POWEROFF);
+	asked = ops_request_of(WORK_WHOSE);
+	assert_int_equal(asked->n_vms, 1);
+	assert_string_equal(asked->vms[0].uuid, VM2);
+	assert_null(find(VM2));
+	/* It is seen again before that is answered. */
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM2, VMRUNSTATE_POWEROFF);
+	assert_null(find(VM2));
+
+	ops_report(VM2, VMRUNSTATE_POWEROFF, model_append(&res.vms, &res.n_vms));
+	ops_end_job(WORK_WHOSE, &res);
+	assert_true(find(VM2)->local);
+	model_clear(&whose_result_model, &res);
+	assert_non_null(ops_find_job(WORK_WHOSE));
+}
+
+/* No host is said to have them: this one has what no other has told of. */
+static void
+test_unregistered(void **state)
+{
+	struct whose_result res = { 0 };
+
+	ops_add_host(H2, "h2", 4096);
+	ops_add_remote(VM1, H2, VMRUNSTATE_POWEROFF);
+	event(VM1, VMRUNSTATE_NONE);
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, NULL);
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	ops_report(VM1, VMRUNSTATE_POWEROFF, model_append(&res.unregistered, &res.n_unregistered));
+	ops_report(VM2, VMRUNSTATE_POWEROFF, model_append(&res.unregistered, &res.n_unregistered));
+	ops_end_job(WORK_WHOSE, &res);
+	assert_false(find(VM1)->local);
+	assert_true(find(VM2)->local);
+	model_clear(&whose_result_model, &res);
+}
+
+/* The registry cannot be asked: VMs that no other host has are shown rather than none. */
+static void
+test_registry_is_away(void **state)
+{
+	ops_add_host(H2, "h2", 4096);
+	ops_add_remote(VM2, H2, VMRUNSTATE_POWEROFF);
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	ops_fail_job(WORK_WHOSE, 507, "the storage does not answer");
+	assert_null(find(VM1));
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	assert_true(find(VM1)->local);
+	ops_fail_job(WORK_WHOSE, 507, "the storage does not answer");
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM2, VMRUNSTATE_POWEROFF);
+	assert_false(find(VM2)->local);
+}
+
+/* It hangs: the same after a while. */
+static void
+test_registry_hangs(void **state)
+{
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	ops_advance(here.config.answer_timeout * 1000 + 1);
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	assert_true(find(VM1)->local);
+}
+
+static void
+test_period(void **state)
+{
+	const struct collect_request *asked;
+
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	ops_advance(15000);
+	asked = ops_request_of(WORK_COLLECT);
+	/* What is known need not be read again. */
+	assert_int_equal(asked->n_known, 1);
+	assert_string_equal(asked->known[0].uuid, VM1);
+	ops_fail_job(WORK_COLLECT, 424, "libvirt says no");
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
+	ops_advance(15000);
+	collect(VM1, VMRUNSTATE_PAUSED);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_PAUSED);
+
+	here.config.collect_period = 5;
+	keeper_reload(here.ctx.keeper);
+	ops_advance(5000);
+	ops_end_job(WORK_COLLECT, NULL);
+
+	/* It rests while libvirt is away; then all is read again. */
+	keeper_set_libvirt(here.ctx.keeper, false);
+	ops_advance(60000);
+	assert_null(ops_find_job(WORK_COLLECT));
+	keeper_set_libvirt(here.ctx.keeper, true);
+	asked = ops_request_of(WORK_COLLECT);
+	assert_true(asked->host);
+	assert_int_equal(asked->n_known, 0);
+}
+
+static void
+test_events(void **state)
+{
+	const struct refresh_request *asked;
+
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	event(VM1, VMRUNSTATE_POWEROFF);
+	/* Known at once; why, a job finds out, one for what came together. */
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
+	event(VM2, VMRUNSTATE_NONE);
+	event(VM1, VMRUNSTATE_NONE);
+	assert_null(ops_find_job(WORK_REFRESH));
+	ops_advance(50);
+	asked = ops_request_of(WORK_REFRESH);
+	assert_int_equal(asked->n_vms, 2);
+	/* What comes while it runs is for the next one. */
+	event(VM3, VMRUNSTATE_NONE);
+	ops_advance(1000);
+	ops_fail_job(WORK_REFRESH, 424, "libvirt says no");
+	ops_advance(50);
+	asked = ops_request_of(WORK_REFRESH);
+	assert_int_equal(asked->n_vms, 1);
+	assert_string_equal(asked->vms[0].uuid, VM3);
+	ops_end_job(WORK_REFRESH, NULL);
+
+	/* No job is needed where the event tells it all. */
+	event(VM1, VMRUNSTATE_CRASHED);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, NULL);
+	event(VM1, VMRUNSTATE_TERMINATING);
+	ops_advance(50);
+	assert_null(ops_find_job(WORK_REFRESH));
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_TERMINATING);
+}
+
+/* What could not be looked at is read by the next collection. */
+static void
+test_no_refresh(void **state)
+{
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	event(VM1, VMRUNSTATE_NONE);
+	here.no_jobs = true;
+	ops_advance(50);
+	here.no_jobs = false;
+	ops_advance(15000);
+	assert_int_equal(
+	    ((const struct collect_request *)ops_request_of(WORK_COLLECT))->n_known, 0);
+}
+
+/* The sizes of disks are read once the definition is known. */
+static void
+test_inspect(void **state)
+{
+	struct inventory *inventory = here.ctx.inventory;
+	struct disk_report sizes[] = { { 0, DISK_PROV_MODE_THIN, 1 << 30, 4096, 8192 },
+		{ 1, DISK_PROV_MODE_THIN, 1 << 30, 4096, 8192 } };
+	char vm[] = VM1;
+	struct vm_report measured = { .uuid = vm, .disks = sizes, .n_disks = 2 };
+	const struct inspect_result res = { &measured, 1 };
+	const struct inspect_request *asked;
+	struct vm_report report;
+	struct disk *disk;
+
+	ops_report(VM1, VMRUNSTATE_RUNNING, &report);
+	report.def.osdisk = (struct disk){ .path = xstrdup("/vms/ds/os.qcow2"), .size = 1024 };
+	disk = model_append(&report.def.disks, &report.def.n_disks);
+	*disk = (struct disk){ .path = xstrdup("/vms/ds/data.qcow2"), .size = 1024 };
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &report);
+	model_clear(&vm_report_model, &report);
+	assert_false(find(VM1)->measured);
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, NULL);
+
+	asked = ops_request_of(WORK_INSPECT);
+	assert_int_equal(asked->n_vms, 1);
+	assert_int_equal(asked->vms[0].n_disks, 2);
+	assert_string_equal(asked->vms[0].disks[1].path, "/vms/ds/data.qcow2");
+	ops_fail_job(WORK_INSPECT, 507, "the storage does not answer");
+	assert_false(find(VM1)->measured);
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, NULL);
+	ops_end_job(WORK_INSPECT, &res);
+	assert_true(find(VM1)->measured);
+}
+
+/* It has left, or is no more. */
+static void
+test_gone(void **state)
+{
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	ops_add_vm(VM2, VMRUNSTATE_RUNNING);
+	ops_add_vm(VM3, VMRUNSTATE_RUNNING);
+	keeper_vm_changed(here.ctx.keeper, VM1, VMRUNSTATE_POWEROFF, true);
+	/* Its new host is yet to tell of it. */
+	assert_false(find(VM1)->local);
+	operations_start(here.ctx.operations, "VmMigrate", VM2, SELF, "me");
+	event(VM2, VMRUNSTATE_DELETED);
+	assert_false(find(VM2)->local);
+	event(VM3, VMRUNSTATE_DELETED);
+	assert_null(find(VM3));
+}
+
+/* An operation that was left to the guest ends when the VM is off, or is not there any more. */
+static void
+test_ends_when_off(void **state)
+{
+	struct operations *operations = here.ctx.operations;
+	const char *gone, *deleted, *off;
+
+	gone = operations_start(operations, "VmShutdown", VM1, SELF, "me");
+	keeper_end_when_off(here.ctx.keeper, VM1, gone);
+	assert_string_equal(ops_state(gone), "completed");
+
+	ops_add_vm(VM2, VMRUNSTATE_RUNNING);
+	deleted = operations_start(operations, "VmShutdown", VM2, SELF, "me");
+	keeper_end_when_off(here.ctx.keeper, VM2, deleted);
+	assert_string_equal(ops_state(deleted), "started");
+	event(VM2, VMRUNSTATE_DELETED);
+	assert_string_equal(ops_state(deleted), "completed");
+
+	/* It has moved to another host meanwhile, which goes away, and the VM with it. */
+	ops_add_host(H2, "h2", 4096);
+	ops_add_remote(VM3, H2, VMRUNSTATE_RUNNING);
+	off = operations_start(operations, "VmShutdown", VM3, SELF, "me");
+	keeper_end_when_off(here.ctx.keeper, VM3, off);
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_INVALID);
+	assert_string_equal(ops_state(off), "completed");
+	assert_string_equal(operations_find(operations, off)->msg, "no host has the VM any more");
+}
+
+/* Reconciliation */
+
+static void
+test_reconcile(void **state)
+{
+	char orphan[] = ORPHAN_LEASE, other[] = "other", path[] = "/vms/lock/x", text[] = "what",
+	     vm1[] = VM1, vm2[] = VM2, vm3[] = VM3, none[] = "", cursor[] = "x";
+	struct host_problem problems[] = { { orphan, vm1, path, text },
+		{ orphan, none, path, text }, { other, vm1, path, text } };
+	struct work_uuid unfinished = { vm2 }, leftover = { vm3 };
+	struct reconcile_result res = { .problems = problems,
+		.n_problems = 3,
+		.cursor = cursor,
+		.unfinished = &unfinished,
+		.n_unfinished = 1,
+		.leftovers = &leftover,
+		.n_leftovers = 1 };
+	const struct host *self;
+
+	here.unattended = true;
+	ops_add_host(H2, "h2", 4096);
+	ops_add_remote(VM1, H2, VMRUNSTATE_RUNNING);
+	ops_add_vm(VM3, VMRUNSTATE_POWEROFF);
+	keeper_reconcile(here.ctx.keeper);
+	/* Asked for once more while it runs. */
+	keeper_reconcile(here.ctx.keeper);
+	assert_false(((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->deep);
+	ops_end_job(WORK_RECONCILE, &res);
+	self = inventory_find_host(here.ctx.inventory, SELF);
+	assert_int_equal(self->n_problems, 2);
+	assert_string_equal(self->problems[1].kind, "other");
+	assert_null(find(VM3));
+	assert_string_equal(
+	    ((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->cursor, "x");
+	assert_int_equal(
+	    ((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->n_known, 2);
+	ops_fail_job(WORK_RECONCILE, 507, "the storage does not answer");
+	assert_null(ops_find_job(WORK_RECONCILE));
+	/* What was left is healed. */
+	ops_advance(200);
+	assert_non_null(ops_find_job(WORK_VM_HEAL));
+	ops_end_job(WORK_VM_HEAL, NULL);
+	assert_non_null(ops_find_job(WORK_VM_HEAL));
+}
+
+/* All images are looked at every ten minutes. */
+static void
+test_deep(void **state)
+{
+	here.unattended = true;
+	here.now += 600000;
+	keeper_reconcile(here.ctx.keeper);
+	assert_true(((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->deep);
+	ops_end_job(WORK_RECONCILE, NULL);
+	keeper_reconcile(here.ctx.keeper);
+	assert_false(((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->deep);
+}
+
+/* Healing */
+
+/* An operation is "started" in the log of a VM, and no job is at it. */
+static void
+wound(const char *vm, const char *op, enum vmrunstate runstate, struct vm_report *ret)
+{
+	struct oplog_item *item;
+
+	ops_report(vm, runstate, ret);
+	item = model_append(&ret->oplog.items, &ret->oplog.n_items);
+	item->op = xstrdup(op);
+	item->status = xstrdup("started");
+}
+
+static void
+report(struct vm_report *wounded)
+{
+	struct inventory *inventory = here.ctx.inventory;
+
+	inventory_report_vm(inventory, inventory_mark(inventory), false, wounded);
+	model_clear(&vm_report_model, wounded);
+}
+
+static void
+test_heal(void **state)
+{
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_POWEROFF);
+	struct vm_report wounded;
+
+	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &wounded);
+	report(&wounded);
+	ops_advance(200);
+	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM1);
+	res.warning = xstrdup("an image is left");
+	ops_end_job(WORK_VM_HEAL, &res);
+	assert_int_equal(find(VM1)->vm.stats.oplog.n_items, 0);
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	model_clear(&vm_result_model, &res);
+}
+
+/* A job is at it, maybe the one that has written "started". */
+static void
+test_heal_waits(void **state)
+{
+	char vm[] = VM1;
+	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_report wounded;
+	struct error err = { 0 };
+
+	assert_non_null(job_start(NULL, WORK_VM_PAUSE, &request, VM1, "", NULL, NULL, NULL, &err));
+	wound(VM1, "VmPause", VMRUNSTATE_RUNNING, &wounded);
+	report(&wounded);
+	keeper_heal(here.ctx.keeper, VM1);
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	/* Nor without libvirt. */
+	here.jobs->vm[0] = '\0';
+	keeper_set_libvirt(here.ctx.keeper, false);
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	keeper_set_libvirt(here.ctx.keeper, true);
+	ops_advance(200);
+	assert_non_null(ops_find_job(WORK_VM_HEAL));
+}
+
+/* It cannot be healed now: the next collection sees to it again, and not before. */
+static void
+test_heal_again(void **state)
+{
+	struct vm_report wounded;
+	struct vm_result res = { 0 };
+
+	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &wounded);
+	report(&wounded);
+	ops_advance(200);
+	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &res.vm);
+	ops_end_job(WORK_VM_HEAL, &res);
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	model_clear(&vm_result_model, &res);
+	ops_advance(15000);
+	ops_fail_job(WORK_COLLECT, 424, "no");
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	ops_advance(15000);
+	{
+		struct collect_result collected = { .host = { .uuid = xstrdup(SELF) } };
+
+		wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF,
+		    model_append(&collected.vms, &collected.n_vms));
+		ops_end_job(WORK_COLLECT, &collected);
+		model_clear(&collect_result_model, &collected);
+	}
+	ops_advance(200);
+	ops_fail_job(WORK_VM_HEAL, 424, "no");
+	/* No job can be started: it is not forgotten before the next collection. */
+	keeper_heal(here.ctx.keeper, VM1);
+	here.no_jobs = true;
+	ops_advance(200);
+	here.no_jobs = false;
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+}
+
+/* What a shutdown has begun the guest ends; a VM that is off needs no cloud-init CD. */
+static void
+test_what_is_wounded(void **state)
+{
+	struct vm_report shutdown, seeded;
+	const struct vm_result gone = { .gone = true };
+
+	wound(VM1, "VmShutdown", VMRUNSTATE_RUNNING, &shutdown);
+	report(&shutdown);
+	ops_report(VM2, VMRUNSTATE_RUNNING, &seeded);
+	seeded.cloud_init = xstrdup("/vms/ds/seed.iso");
+	report(&seeded);
+	ops_advance(1000);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+	ops_report(VM2, VMRUNSTATE_POWEROFF, &seeded);
+	seeded.cloud_init = xstrdup("/vms/ds/seed.iso");
+	report(&seeded);
+	ops_advance(200);
+	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM2);
+	ops_end_job(WORK_VM_HEAL, &gone);
+	assert_non_null(find(VM2));
+}
+
+/* A VM that no job of ours has started: its leases are to be recorded. */
+static void
+test_starts_by_itself(void **state)
+{
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	event(VM1, VMRUNSTATE_RUNNING);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
+	ops_advance(200);
+	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM1);
+}
+
+/* A set of VMs */
+
+static void
+test_uuid_set(void **state)
+{
+	struct uuid_set set = { 0 };
+	char uuid[37];
+
+	assert_true(uuid_set_is_empty(&set));
+	uuid_set_add(&set, "no uuid");
+	assert_true(uuid_set_is_empty(&set));
+	uuid_set_add(&set, "A0000000-0000-4000-8000-000000000002");
+	uuid_set_add(&set, H2);
+	assert_true(uuid_set_take(&set, uuid));
+	assert_string_equal(uuid, H2);
+	assert_false(uuid_set_take(&set, uuid));
+	uuid_set_add(&set, H3);
+	uuid_set_clear(&set);
+	assert_true(uuid_set_is_empty(&set));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KEEPER(test_probe),
+		KEEPER(test_newcomers),
+		KEEPER(test_unregistered),
+		KEEPER(test_registry_is_away),
+		KEEPER(test_registry_hangs),
+		KEEPER(test_period),
+		KEEPER(test_events),
+		KEEPER(test_no_refresh),
+		KEEPER(test_inspect),
+		KEEPER(test_gone),
+		KEEPER(test_ends_when_off),
+		KEEPER(test_reconcile),
+		KEEPER(test_deep),
+		KEEPER(test_heal),
+		KEEPER(test_heal_waits),
+		KEEPER(test_heal_again),
+		KEEPER(test_what_is_wounded),
+		KEEPER(test_starts_by_itself),
+		cmocka_unit_test(test_uuid_set),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
