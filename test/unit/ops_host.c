@@ -517,7 +517,7 @@ fill_host(struct host_report *report)
 }
 
 void
-ops_up(void)
+ops_start(void)
 {
 	struct collect_result collected = { 0 };
 
@@ -526,11 +526,16 @@ ops_up(void)
 	keeper_set_libvirt(here.ctx.keeper, true);
 	ops_end_job(WORK_COLLECT, &collected);
 	model_clear(&collect_result_model, &collected);
-	ops_advance(1000);
-	ops_end_job(WORK_MAINTENANCE_LOAD, NULL);
-	ops_advance(2000);
+	ops_advance(3000);
 	assert_string_equal(keeper_storage_why(here.ctx.keeper), "");
 	assert_string_equal(keeper_lockspace_why(here.ctx.keeper), "");
+}
+
+void
+ops_up(void)
+{
+	ops_start();
+	ops_end_job(WORK_MAINTENANCE_LOAD, NULL);
 	assert_null(here.jobs);
 }
 
@@ -572,7 +577,7 @@ ops_add_host(const char *uuid, const char *name, int32_t memory)
 		    .cpuarch = { x86, empty },
 		    .cpudef = { empty, 1, 1, 4, 2 },
 		    .memoryavailable = memory,
-		    .ts = EPOCH_MS } };
+		    .ts = EPOCH_MS + here.now } };
 	struct host_digest digest = { 0 };
 
 	snprintf(id, sizeof(id), "%s", uuid);
@@ -588,7 +593,7 @@ ops_add_remote(const char *vm, const char *host, enum vmrunstate runstate)
 	struct vm_info info = { .uuid = uuid,
 		.host = where,
 		.runstate = runstate,
-		.ts = EPOCH_MS + here.now,
+		.ts = EPOCH_MS + here.now + 1, /* after what its host has told */
 		.name = name,
 		.vcpus = 1 };
 

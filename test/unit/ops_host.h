@@ -83,7 +83,9 @@ extern struct ops_host {
  * it, and asserts that no timer is left. */
 int ops_setup(void **state);
 int ops_teardown(void **state);
-/* Libvirt, storage and lockspace are there, and no maintenance. */
+/* Libvirt, storage and lockspace are there; the job that reads the maintenance is under way. */
+void ops_start(void);
+/* And there is no maintenance. */
 void ops_up(void);
 /* Time goes on; what is due runs. Jobs that look at storage, lockspace and watchdog find all well,
  * unless they are left to the test. */
