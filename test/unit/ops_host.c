@@ -545,7 +545,7 @@ ops_report(const char *vm, enum vmrunstate runstate, struct vm_report *ret)
 	*ret = (struct vm_report){ .uuid = xstrdup(vm), .runstate = runstate, .has_def = true };
 	ret->def.name = xstrdup("vm");
 	ret->def.memory.total = 16;
-	ret->def.cpudef = (struct cpudef){ xstrdup(""), 1, 1, 1, 1 };
+	ret->def.cpudef = (struct cpudef){ xstrdup("maximum"), 1, 1, 1, 1 };
 }
 
 void
