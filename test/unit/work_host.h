@@ -283,7 +283,7 @@ is_registered(const char *host, const char *uuid)
 	_free_ char *xml = NULL;
 	struct error err = { 0 };
 
-	return registry_load(disk_root, host, uuid, &xml, &err) == 0;
+	return registry_load(disk_root, host, uuid, &xml, &err) == 0 && xml;
 }
 
 /* Whether an operation on it is not over on this host. */
@@ -293,7 +293,7 @@ has_journal(const char *uuid)
 	_journal_ struct journal journal = { 0 };
 	struct error err = { 0 };
 
-	return journal_load(disk_root, HOST1, uuid, &journal, &err) == 0;
+	return journal_load(disk_root, HOST1, uuid, &journal, &err) == 0 && journal.op;
 }
 
 /* Who owns the lease of a disk below ROOT/ds: a VM, "" for nobody, NULL for no lease. Valid until

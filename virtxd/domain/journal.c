@@ -79,7 +79,7 @@ check(const struct journal *journal, const char *name, const char *path, struct 
 	    str_or_empty(journal->op));
 }
 
-/* The file's text is the caller's. */
+/* The file's text is the caller's, NULL where there is none. */
 static int
 load_text(const char *root, const char *host, const char *uuid, char **name, char **path,
     char **text, size_t *len, struct error *err)
@@ -88,8 +88,9 @@ load_text(const char *root, const char *host, const char *uuid, char **name, cha
 	bool absent;
 
 	dir = open_place(root, host, uuid, false, &absent, name, path, err);
+	*text = NULL;
 	if (absent)
-		return error_set(err, 404, "there is no '%s'", *path);
+		return 0;
 	return dir < 0 ? -1 : store_load(dir, *name, *path, text, len, err);
 }
 
@@ -121,7 +122,7 @@ journal_load(const char *root, const char *host, const char *uuid, struct journa
 
 	if (load_text(root, host, uuid, &name, &path, &text, &len, err) < 0)
 		return -1;
-	return parse(text, len, name, path, journal, err);
+	return text ? parse(text, len, name, path, journal, err) : 0;
 }
 
 bool
@@ -132,9 +133,10 @@ journal_is_damaged(const char *root, const char *host, const char *uuid, struct 
 	struct error ignored = { 0 };
 	size_t len;
 
-	if (load_text(root, host, uuid, &name, &path, &text, &len, &ignored) < 0 ||
-	    parse(text, len, name, path, &journal, err) < 0)
-		return text != NULL;
+	if (load_text(root, host, uuid, &name, &path, &text, &len, &ignored) < 0 || !text)
+		return false;
+	if (parse(text, len, name, path, &journal, err) < 0)
+		return true;
 	model_clear(&journal_model, &journal);
 	return false;
 }
@@ -159,6 +161,7 @@ journal_find(const char *root, const char *uuid, char host[37], struct error *er
 	char name[37 + sizeof(SUFFIX)], normal[37];
 	size_t n = 0;
 
+	host[0] = '\0';
 	if (store_check(uuid, "VM", normal, err) < 0 || registry_hosts(root, &hosts, &n, err) < 0)
 		return -1;
 	snprintf(name, sizeof(name), "%s" SUFFIX, normal);
@@ -180,7 +183,7 @@ journal_find(const char *root, const char *uuid, char host[37], struct error *er
 			return error_errno(err, 507, errno, "cannot look for '%s/xml/%s/%s'", root,
 			    hosts[i], name);
 	}
-	return error_set(err, 404, "the VM '%s' has no journal under any host", normal);
+	return 0;
 }
 
 int

@@ -31,13 +31,13 @@ extern const struct model journal_model;
 
 int journal_save(
     const char *root, const char *host, const struct journal *journal, struct error *err);
-/* 404 when there is none, 507 when it cannot be read or acted on. journal must be zero. */
+/* journal must be zero, and stays so when there is none; 507 when it cannot be read or acted on. */
 int journal_load(const char *root, const char *host, const char *uuid, struct journal *journal,
     struct error *err);
 /* Whether there is one that can be read and not be acted on: err says why, and what heals it. */
 bool journal_is_damaged(const char *root, const char *host, const char *uuid, struct error *err);
 int journal_remove(const char *root, const char *host, const char *uuid, struct error *err);
-/* The host under which the VM has one; 404 when under none. */
+/* The host under which the VM has one, "" for none. */
 int journal_find(const char *root, const char *uuid, char host[37], struct error *err);
 /* The VMs that have one; *ret is an array of n texts of 37 bytes, the caller's. */
 int journal_list(

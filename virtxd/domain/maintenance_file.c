@@ -90,12 +90,10 @@ maintenance_file_load(
 		return 0;
 	if (dir < 0)
 		return -1;
-	if (store_load(dir, NAME, path, &text, &len, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (store_load(dir, NAME, path, &text, &len, err) < 0)
 		return -1;
-	}
+	if (!text)
+		return 0;
 	if (json_decode(&maintenance_model, text, len, ret, &cause) < 0 ||
 	    check_names(ret, &cause) < 0) {
 		model_clear(&maintenance_model, ret);

@@ -21,6 +21,9 @@ marker_read(int dir, const char *folder, struct marker *ret, struct error *err)
 
 	if (store_load(dir, STORE_MARKER, path, &text, NULL, err) < 0)
 		return -1;
+	ret->uuid[0] = '\0';
+	if (!text)
+		return 0;
 	text[strcspn(text, "\n")] = '\0';
 	if (uuid_normalize(text, ret->uuid) < 0)
 		return error_set(err, 507,
@@ -35,18 +38,17 @@ int
 marker_load(const char *root, struct marker *ret, struct error *err)
 {
 	_free_ char *folder = xasprintf(FOLDER, root);
-	struct error cause = { 0 };
 	_close_ int dir = -1;
 	bool absent = false;
 
-	dir = store_open(root, NULL, false, &absent, &cause);
-	if (dir >= 0 && marker_read(dir, folder, ret, &cause) == 0)
-		return 0;
-	if (absent || error_is(&cause, ERROR_NOT_FOUND))
+	dir = store_open(root, NULL, false, &absent, err);
+	if (absent)
 		return store_no_marker(root, err);
-	*err = cause;
-	err->status = 503;
-	return -1;
+	if (dir < 0 || marker_read(dir, folder, ret, err) < 0) {
+		err->status = 503;
+		return -1;
+	}
+	return ret->uuid[0] ? 0 : store_no_marker(root, err);
 }
 
 /* Only a whole one ever appears, and only the first. */
@@ -69,15 +71,15 @@ publish(int dir, const char *folder, const char *uuid, struct error *err)
 int
 marker_put(int dir, const char *folder, const char *uuid, struct marker *ret, struct error *err)
 {
-	struct error cause = { 0 };
-
-	if (marker_read(dir, folder, ret, &cause) == 0)
-		return 0;
-	if (!error_is(&cause, ERROR_NOT_FOUND)) {
-		*err = cause;
+	if (marker_read(dir, folder, ret, err) < 0)
 		return -1;
-	}
-	return publish(dir, folder, uuid, err) < 0 ? -1 : marker_read(dir, folder, ret, err);
+	if (ret->uuid[0])
+		return 0;
+	if (publish(dir, folder, uuid, err) < 0 || marker_read(dir, folder, ret, err) < 0)
+		return -1;
+	if (!ret->uuid[0])
+		return error_set(err, 507, "the marker of '%s' was removed just now", folder);
+	return 0;
 }
 
 int

@@ -19,8 +19,8 @@ int marker_load(const char *root, struct marker *ret, struct error *err);
  * another host is quicker, that one is it. */
 int marker_make(const char *root, const char *uuid, struct marker *ret, struct error *err);
 
-/* The same in another folder, which is opened as dir; its path says in messages which. A 404 where
- * there is none. */
+/* The same in another folder, which is opened as dir; its path says in messages which. uuid is
+ * "" where there is none. */
 int marker_read(int dir, const char *folder, struct marker *ret, struct error *err);
 /* With the uuid of the storage; *ret is what is there then. */
 int marker_put(

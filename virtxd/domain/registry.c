@@ -73,9 +73,10 @@ registry_load(const char *root, const char *host, const char *uuid, char **ret, 
 
 	if (place_init(&place, root, host, uuid, err) < 0)
 		return -1;
+	*ret = NULL;
 	dir = store_open(root, place.host, false, &absent, err);
 	if (absent)
-		return error_set(err, 404, "there is no '%s'", place.path);
+		return 0;
 	return dir < 0 ? -1 : store_load(dir, place.name, place.path, ret, NULL, err);
 }
 
@@ -215,6 +216,7 @@ registry_find_other(
 	char normal[37];
 	bool absent;
 
+	host[0] = '\0';
 	if (store_check(uuid, "VM", normal, err) < 0 || registry_hosts(root, &hosts, &n, err) < 0)
 		return -1;
 	top = store_open(root, NULL, false, &absent, err);
@@ -236,7 +238,7 @@ registry_find_other(
 			return 0;
 		}
 	}
-	return error_set(err, 404, "the VM '%s' is registered under no host", normal);
+	return 0;
 }
 
 int
@@ -249,7 +251,6 @@ int
 registry_load_lockid(const char *root, const char *host, int *ret, struct error *err)
 {
 	_free_ char *path = NULL, *text = NULL;
-	struct error failure = { 0 };
 	_close_ int dir = -1;
 	char normal[37], *end;
 	bool absent;
@@ -264,13 +265,10 @@ registry_load_lockid(const char *root, const char *host, int *ret, struct error 
 		return 0;
 	if (dir < 0)
 		return -1;
-	if (store_load(dir, LOCKID, path, &text, NULL, &failure) < 0) {
-		if (error_is(&failure, ERROR_NOT_FOUND))
-			return 0;
-		if (err)
-			*err = failure;
+	if (store_load(dir, LOCKID, path, &text, NULL, err) < 0)
 		return -1;
-	}
+	if (!text)
+		return 0;
 	/* It is a cache: what is no number of ours is as good as none. */
 	lockid = strtol(text, &end, 10);
 	if (end != text && !end[strspn(end, " \n")] && lockid >= 1 && lockid <= LOCKID_MAX)

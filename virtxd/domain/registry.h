@@ -17,7 +17,7 @@ struct registry_entry {
  * host's directory. */
 int registry_save(
     const char *root, const char *host, const char *uuid, const char *xml, struct error *err);
-/* Reads; *ret is the caller's; 404 when it is not there. Capped at 1 MiB. */
+/* Reads; *ret is the caller's, NULL when it is not there. Capped at 1 MiB. */
 int registry_load(
     const char *root, const char *host, const char *uuid, char **ret, struct error *err);
 /* Removes; a file that is not there is fine. */
@@ -33,7 +33,7 @@ int registry_sweep(const char *root, const char *host, struct error *err);
  * UUID.xml are passed over. */
 int registry_list(
     const char *root, const char *host, struct registry_entry **ret, size_t *n, struct error *err);
-/* The host under which the VM is registered; 404 when under none. */
+/* The host under which the VM is registered, "" for none. */
 int registry_find(const char *root, const char *uuid, char host[37], struct error *err);
 /* The same, passing by one host (NULL: none). */
 int registry_find_other(

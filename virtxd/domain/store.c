@@ -152,8 +152,9 @@ store_load(int dir, const char *name, const char *path, char **ret, size_t *len,
 	struct stat status;
 	int result;
 
+	*ret = NULL;
 	if (fd < 0 && errno == ENOENT)
-		return error_set(err, 404, "there is no '%s'", path);
+		return 0;
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return error_errno(err, 507, errno, "cannot open '%s'", path);
 	if (!S_ISREG(status.st_mode))

@@ -27,7 +27,7 @@ int store_no_marker(const char *root, struct error *err);
  * meant. */
 int store_save(
     int dir, const char *name, const void *data, size_t len, const char *path, struct error *err);
-/* Reads a file, NUL-terminated, the caller's; a 404 when it is not there. */
+/* Reads a file, NUL-terminated, the caller's; *ret is NULL when it is not there. */
 int store_load(
     int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err);
 /* Removes a file for good; one that is not there is fine. */

@@ -26,7 +26,7 @@ damaged_files_check_registry(
 	struct error err = { 0 };
 
 	/* What the storage refuses now may be whole. */
-	if (registry_load(env->root, env->host, uuid, &xml, &err) < 0)
+	if (registry_load(env->root, env->host, uuid, &xml, &err) < 0 || !xml)
 		return;
 	if (domain_xml_read(xml, env->root, &info, &err) == 0) {
 		if (str_equal(info.uuid, uuid))

@@ -167,19 +167,15 @@ static int
 load_definition(
     const struct work_env *env, const struct registry_entry *entry, char **ret, struct error *err)
 {
-	struct error cause = { 0 };
 	char host[37];
 
-	if (registry_load(env->root, entry->host, entry->uuid, ret, &cause) == 0)
+	if (registry_load(env->root, entry->host, entry->uuid, ret, err) < 0)
+		return -1;
+	if (*ret)
 		return 0;
-	if (error_is(&cause, ERROR_NOT_FOUND) &&
-	    registry_find_other(env->root, entry->host, entry->uuid, host, &cause) == 0 &&
-	    registry_load(env->root, host, entry->uuid, ret, &cause) == 0)
-		return 0;
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	if (registry_find_other(env->root, entry->host, entry->uuid, host, err) < 0)
+		return -1;
+	return host[0] ? registry_load(env->root, host, entry->uuid, ret, err) : 0;
 }
 
 /* *ret stays zero for one that has gone meanwhile. */

@@ -165,7 +165,7 @@ count(const struct view *view, struct tally *tally, struct error *err)
 		struct error ignored = { 0 };
 
 		if (registry_load(root, entries[i].host, entries[i].uuid, &xml, &ignored) == 0 &&
-		    domain_xml_read(xml, root, &info, &ignored) == 0)
+		    xml && domain_xml_read(xml, root, &info, &ignored) == 0)
 			view->folder->count(view->env, view->dir, &info, tally);
 	}
 	return 0;
@@ -230,7 +230,6 @@ check(const struct work_env *env, const struct folder *folder, const struct mark
 {
 	bool kept = joined && identity_is_kept(env, folder->name);
 	_free_ char *identity = NULL;
-	struct error cause = { 0 };
 	struct marker marker;
 	_view_ struct view view;
 
@@ -240,15 +239,14 @@ check(const struct work_env *env, const struct folder *folder, const struct mark
 		return folder->at_need && !kept ? 0 : tell_absent(&view, storage, err);
 	if (identity_of_folder(storage, view.dir, &identity, err) < 0)
 		return -1;
-	if (marker_read(view.dir, view.path, &marker, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return !joined && !strict && !view.local
-				   ? 0
-				   : adopt(&view, storage, joined, kept, identity, err);
-		*err = cause;
+	if (marker_read(view.dir, view.path, &marker, err) < 0) {
 		err->status = 503;
 		return -1;
 	}
+	if (!marker.uuid[0])
+		return !joined && !strict && !view.local
+			   ? 0
+			   : adopt(&view, storage, joined, kept, identity, err);
 	if (!str_equal(marker.uuid, storage->uuid))
 		return tell_other(&view, storage, &marker, err);
 	if (kept)
@@ -321,8 +319,9 @@ mark(const struct work_env *env, const struct folder *folder, const struct marke
     size_t *n, struct error *err)
 {
 	_view_ struct view view;
-	struct error cause = { 0 };
+	struct error ignored = { 0 };
 	struct marker marker;
+	bool read;
 
 	if (open_view(env, folder, &view, err) < 0)
 		return -1;
@@ -330,14 +329,16 @@ mark(const struct work_env *env, const struct folder *folder, const struct marke
 		return 0;
 	if (view.dir < 0 && make(&view, storage, err) < 0)
 		return -1;
-	if (marker_read(view.dir, view.path, &marker, &cause) == 0)
+	read = marker_read(view.dir, view.path, &marker, &ignored) == 0;
+	if (read && marker.uuid[0])
 		return str_equal(marker.uuid, storage->uuid)
 			   ? 0
 			   : tell_other(&view, storage, &marker, err);
 	if (view.local)
 		return tell_absent(&view, storage, err);
-	if (error_is(&cause, ERROR_NOT_FOUND) && check_not_bare(&view, err) < 0)
+	if (read && check_not_bare(&view, err) < 0)
 		return -1;
+	/* One that cannot be read is told of by this. */
 	(*n)++;
 	return marker_put(view.dir, view.path, storage->uuid, &marker, err);
 }
@@ -358,20 +359,18 @@ static int
 find_uuid(const struct work_env *env, const struct folder *folder, char uuid[37], struct error *err)
 {
 	_view_ struct view view;
-	struct error cause = { 0 };
 	struct marker marker;
 
 	if (open_view(env, folder, &view, err) < 0 || check_not_bare(&view, err) < 0)
 		return -1;
 	if (view.dir < 0)
 		return 0;
-	if (marker_read(view.dir, view.path, &marker, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (marker_read(view.dir, view.path, &marker, err) < 0) {
 		err->status = 503;
 		return -1;
 	}
+	if (!marker.uuid[0])
+		return 0;
 	if (*uuid && !str_equal(uuid, marker.uuid))
 		return error_set(err, 503,
 		    "'%s/xml' has no marker '.virtx-storage', and the folders beside it are of two "

@@ -79,14 +79,22 @@ hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct
 }
 
 int
-hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err)
+hypervisor_look_up(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err)
 {
 	*ret = virDomainLookupByUUIDString(conn, uuid);
+	if (*ret || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+		return 0;
+	return hypervisor_error(err, 424, "cannot look up VM '%s'", uuid);
+}
+
+int
+hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err)
+{
+	if (hypervisor_look_up(conn, uuid, ret, err) < 0)
+		return -1;
 	if (*ret)
 		return 0;
-	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
-		return error_set_type(err, ERROR_NOT_FOUND, "no VM '%s' on this host", uuid);
-	return hypervisor_error(err, 424, "cannot look up VM '%s'", uuid);
+	return error_set_type(err, ERROR_NOT_FOUND, "no VM '%s' on this host", uuid);
 }
 
 int

@@ -27,7 +27,9 @@ int hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err);
 int hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct error *err);
 /* Sets err to the message and libvirt's last error; returns -1. */
 int hypervisor_error(struct error *err, int status, const char *fmt, ...) PRINTF(3, 4);
-/* 404 when this host has no such VM. */
+/* *ret is NULL when this host has no such VM. */
+int hypervisor_look_up(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err);
+/* The same of one that has to be there: else a 404. */
 int hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err);
 /* The capabilities, read. ret must be zero. */
 int hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err);

@@ -50,15 +50,12 @@ use_files(struct search *search, const struct registry_entry *entry, struct erro
 {
 	_free_ char *xml = NULL;
 	struct domain_file *files = NULL;
-	struct error cause = { 0 };
 	size_t n = 0;
 
-	if (registry_load(search->env->root, entry->host, entry->uuid, &xml, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (registry_load(search->env->root, entry->host, entry->uuid, &xml, err) < 0)
 		return -1;
-	}
+	if (!xml)
+		return 0;
 	if (domain_files_read(xml, &files, &n, err) < 0)
 		return error_wrap(err, "VM '%s' in the registry", entry->uuid);
 	for (size_t i = 0; i < n; i++)

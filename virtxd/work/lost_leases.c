@@ -148,15 +148,13 @@ lost_leases_find(const struct reconcile_request *req, virConnectPtr conn,
 static int
 check_journal(const struct work_env *env, const char *uuid, struct error *err)
 {
-	struct error cause = { 0 };
 	char host[37];
 
-	if (journal_find(env->root, uuid, host, &cause) == 0)
+	if (journal_find(env->root, uuid, host, err) < 0)
+		return -1;
+	if (host[0])
 		return error_set(err, 409, "VM '%s' has an operation that is not over", uuid);
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	return 0;
 }
 
 /* Nobody has the lease, so that the VM's own state, the registry and QEMU's lock on the image are

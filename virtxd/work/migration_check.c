@@ -138,15 +138,13 @@ static int
 check_absent(const struct vm_migrate_request *req, virConnectPtr target, struct error *err)
 {
 	_domain_ virDomainPtr domain = NULL;
-	struct error cause = { 0 };
 
-	if (hypervisor_find(target, req->uuid, &domain, &cause) == 0)
+	if (hypervisor_look_up(target, req->uuid, &domain, err) < 0)
+		return -1;
+	if (domain)
 		return error_set(err, 422, "host '%s' has VM '%s' in its libvirt already",
 		    req->target, req->uuid);
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	return 0;
 }
 
 static int

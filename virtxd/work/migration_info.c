@@ -129,12 +129,11 @@ work_migration_control(const void *request, void *result, struct error *err)
 
 	if (hypervisor_open(req->env.uri, &conn, err) < 0)
 		return -1;
-	if (hypervisor_find(conn, req->uuid, &domain, err) < 0) {
-		if (!error_is(err, ERROR_NOT_FOUND))
-			return -1;
+	if (hypervisor_look_up(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	if (!domain)
 		return error_set(
 		    err, 424, "VM '%s' does not migrate: it is on this host no more", req->uuid);
-	}
 	migrates = read_stats(domain, 0, &stats) == 0 &&
 		   get(&stats, VIR_DOMAIN_JOB_OPERATION) == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
 	virTypedParamsFree(stats.params, stats.n);

@@ -89,16 +89,13 @@ static int
 look(virConnectPtr conn, const char *uuid, virDomainPtr *domain, struct standing *ret,
     struct error *err)
 {
-	struct error cause = { 0 };
 	enum vmrunstate runstate;
 
 	*ret = (struct standing){ 0 };
-	if (hypervisor_find(conn, uuid, domain, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (hypervisor_look_up(conn, uuid, domain, err) < 0)
 		return -1;
-	}
+	if (!*domain)
+		return 0;
 	if (virDomainGetState(*domain, &ret->state, &ret->reason, 0) < 0)
 		return hypervisor_error(err, 424, "cannot read the state of VM '%s'", uuid);
 	runstate = runstate_from_state(ret->state, ret->reason);
@@ -276,13 +273,11 @@ static int
 is_registered(const struct work_env *env, const char *uuid, bool *ret, struct error *err)
 {
 	_free_ char *xml = NULL;
-	struct error cause = { 0 };
 
-	*ret = registry_load(env->root, env->host, uuid, &xml, &cause) == 0;
-	if (*ret || error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	if (registry_load(env->root, env->host, uuid, &xml, err) < 0)
+		return -1;
+	*ret = xml != NULL;
+	return 0;
 }
 
 /* No libvirt of this host knows the VM any more: it has moved, or somebody has undefined it. The

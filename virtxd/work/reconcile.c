@@ -61,16 +61,13 @@ compare_registry(const struct work_env *env, virConnectPtr conn,
 {
 	for (size_t i = 0; i < n; i++) {
 		_domain_ virDomainPtr domain = NULL;
-		struct error cause = { 0 };
 
 		if (!str_equal(entries[i].host, env->host) || is_unfinished(res, entries[i].uuid))
 			continue;
-		if (hypervisor_find(conn, entries[i].uuid, &domain, &cause) == 0)
-			continue;
-		if (!error_is(&cause, ERROR_NOT_FOUND)) {
-			*err = cause;
+		if (hypervisor_look_up(conn, entries[i].uuid, &domain, err) < 0)
 			return -1;
-		}
+		if (domain)
+			continue;
 		add_problem(res, "not-in-libvirt", entries[i].uuid,
 		    xasprintf("%s/xml/%s/%s.xml", env->root, env->host, entries[i].uuid),
 		    "the VM is registered under this host, and its libvirt does not know it");

@@ -18,9 +18,10 @@ work_refresh(const void *request, void *result, struct error *err)
 		struct error cause = { 0 };
 		struct vm_report report = { 0 };
 
-		if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-			if (error_is(&cause, ERROR_NOT_FOUND))
-				model_append(&res->gone, &res->n_gone)->uuid = xstrdup(uuid);
+		if (hypervisor_look_up(conn, uuid, &domain, &cause) < 0)
+			continue;
+		if (!domain) {
+			model_append(&res->gone, &res->n_gone)->uuid = xstrdup(uuid);
 			continue;
 		}
 		if (!hypervisor_counts(domain, req->env.root))

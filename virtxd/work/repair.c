@@ -140,7 +140,6 @@ delete_stale_lease(
 	_lease_ struct lease lease = LEASE_INIT;
 	_domain_info_ struct domain_info info = { 0 };
 	_domain_ virDomainPtr domain = NULL;
-	struct error cause = { 0 };
 	_close_ int lock = -1;
 	char host[37];
 	bool told, expected;
@@ -155,13 +154,11 @@ delete_stale_lease(
 	free(knowledge.expected);
 	if (expected || info.foreign)
 		return error_set(err, 409, "VM '%s' has the disk after all", problem->vm);
-	if (journal_find(env->root, problem->vm, host, &cause) == 0)
+	if (journal_find(env->root, problem->vm, host, err) < 0)
+		return -1;
+	if (host[0])
 		return error_set(
 		    err, 409, "VM '%s' has an operation that is not over", problem->vm);
-	if (!error_is(&cause, ERROR_NOT_FOUND)) {
-		*err = cause;
-		return -1;
-	}
 	if (lease_acquire(env->root, name, problem->vm, &lease, err) < 0)
 		return -1;
 	return lease_delete(env->root, &lease, err);

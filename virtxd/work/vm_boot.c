@@ -102,7 +102,7 @@ register_boot(const struct vm_boot_request *req, virDomainPtr domain, const stru
 	struct error err = { 0 };
 
 	if (now->def.firmware != FIRMWARE_TYPE_UEFI || now->foreign ||
-	    (registry_load(req->env.root, req->env.host, req->uuid, &xml, &err) == 0 &&
+	    (registry_load(req->env.root, req->env.host, req->uuid, &xml, &err) == 0 && xml &&
 		domain_xml_read(xml, req->env.root, &known, &err) == 0 &&
 		oplog_was_on(&known.oplog)))
 		return;

@@ -21,19 +21,16 @@ heal_cloud_init(
     const struct vm_heal_request *req, virConnectPtr conn, virDomainPtr domain, struct error *err)
 {
 	_free_ char *xml = NULL;
-	struct error cause = { 0 };
 	int state, reason;
 
 	if (virDomainGetState(domain, &state, &reason, 0) < 0)
 		return hypervisor_error(err, 424, "cannot read the state of VM '%s'", req->uuid);
 	if (state != VIR_DOMAIN_SHUTOFF || reason == VIR_DOMAIN_SHUTOFF_MIGRATED)
 		return 0;
-	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, err) < 0)
 		return -1;
-	}
+	if (!xml)
+		return 0;
 	return cloud_init_drop(&req->env, conn, domain, req->uuid, err);
 }
 
@@ -83,16 +80,11 @@ heal(
 {
 	_domain_ virDomainPtr domain = NULL;
 	_domain_info_ struct domain_info info = { 0 };
-	struct error cause = { 0 };
 	enum migration_end end;
 
-	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
-		res->gone = error_is(&cause, ERROR_NOT_FOUND);
-		if (!res->gone)
-			*err = cause;
-		return res->gone ? 0 : -1;
-	}
-	if (!hypervisor_counts(domain, req->env.root)) {
+	if (hypervisor_look_up(conn, req->uuid, &domain, err) < 0)
+		return -1;
+	if (!domain || !hypervisor_counts(domain, req->env.root)) {
 		res->gone = true;
 		return 0;
 	}

@@ -11,16 +11,11 @@
 static int
 load(const struct work_env *env, const char *uuid, char **ret, struct error *err)
 {
-	struct error cause = { 0 };
 	char host[37];
 
-	if (registry_find(env->root, uuid, host, &cause) == 0 &&
-	    registry_load(env->root, host, uuid, ret, &cause) == 0)
-		return 0;
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	if (registry_find(env->root, uuid, host, err) < 0)
+		return -1;
+	return host[0] ? registry_load(env->root, host, uuid, ret, err) : 0;
 }
 
 int

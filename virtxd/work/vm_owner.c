@@ -15,33 +15,15 @@
 /* A file that moves between two directories is missed, or seen in both, by one look. */
 #define LOOKS 3
 
-/* 0 also when there is none: *found says which. */
-static int
-found(int r, struct error *cause, bool *found, struct error *err)
-{
-	*found = r == 0;
-	if (r == 0 || error_is(cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = *cause;
-	return -1;
-}
-
 static int
 look(const struct work_env *env, const char *uuid, bool *here, char other[37], struct error *err)
 {
 	_free_ char *xml = NULL;
-	struct error cause = { 0 };
-	bool there;
 
-	other[0] = '\0';
-	if (found(registry_load(env->root, env->host, uuid, &xml, &cause), &cause, here, err) < 0)
+	if (registry_load(env->root, env->host, uuid, &xml, err) < 0 ||
+	    registry_find_other(env->root, env->host, uuid, other, err) < 0)
 		return -1;
-	cause = (struct error){ 0 };
-	if (found(registry_find_other(env->root, env->host, uuid, other, &cause), &cause, &there,
-		err) < 0)
-		return -1;
-	if (!there)
-		other[0] = '\0';
+	*here = xml != NULL;
 	return 0;
 }
 
@@ -51,11 +33,10 @@ is_coming(
     const struct work_env *env, const char *from, const char *uuid, bool *ret, struct error *err)
 {
 	struct journal journal = { 0 };
-	struct error cause = { 0 };
 
-	if (found(journal_load(env->root, from, uuid, &journal, &cause), &cause, ret, err) < 0)
+	if (journal_load(env->root, from, uuid, &journal, err) < 0)
 		return -1;
-	*ret = *ret && str_equal(journal.op, "VmMigrate") && str_equal(journal.target, env->host);
+	*ret = str_equal(journal.op, "VmMigrate") && str_equal(journal.target, env->host);
 	model_clear(&journal_model, &journal);
 	return 0;
 }
@@ -63,7 +44,6 @@ is_coming(
 int
 vm_owner_find(const struct work_env *env, const char *uuid, struct vm_owner *ret, struct error *err)
 {
-	struct error cause = { 0 };
 	bool here = false, yes;
 
 	*ret = (struct vm_owner){ 0 };
@@ -82,9 +62,9 @@ vm_owner_find(const struct work_env *env, const char *uuid, struct vm_owner *ret
 		return 0;
 	}
 	ret->place = VM_PLACE_NOWHERE;
-	if (found(journal_find(env->root, uuid, ret->busy, &cause), &cause, &yes, err) < 0)
+	if (journal_find(env->root, uuid, ret->busy, err) < 0)
 		return -1;
-	if (!yes || str_equal(ret->busy, env->host))
+	if (str_equal(ret->busy, env->host))
 		ret->busy[0] = '\0';
 	return 0;
 }

@@ -42,20 +42,22 @@ is_committed(const struct work_env *env, virConnectPtr conn, const struct journa
 	_domain_ virDomainPtr domain = NULL;
 	_domain_info_ struct domain_info info = { 0 };
 	_free_ char *xml = NULL;
-	struct error cause = { 0 };
+	bool on;
 
 	*ret = str_equal(journal->op, "VmDelete");
 	if (*ret)
 		return 0;
-	if (hypervisor_find(conn, journal->uuid, &domain, &cause) < 0 ||
-	    hypervisor_info(domain, env->root, &info, &cause) < 0 ||
-	    (virDomainIsActive(domain) != 1 &&
-		registry_load(env->root, env->host, journal->uuid, &xml, &cause) < 0)) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (hypervisor_look_up(conn, journal->uuid, &domain, err) < 0)
 		return -1;
-	}
+	if (!domain)
+		return 0;
+	if (hypervisor_info(domain, env->root, &info, err) < 0)
+		return -1;
+	on = virDomainIsActive(domain) == 1;
+	if (!on && registry_load(env->root, env->host, journal->uuid, &xml, err) < 0)
+		return -1;
+	if (!on && !xml)
+		return 0;
 	*ret = true;
 	if (str_equal(journal->op, "VmCreate"))
 		return 0;
@@ -109,15 +111,12 @@ vm_recover(const struct work_env *env, virConnectPtr conn, const char *uuid, cha
     struct error *err)
 {
 	_journal_ struct journal journal = { 0 };
-	struct error cause = { 0 };
 	bool committed, moved, taken;
 
-	if (journal_load(env->root, env->host, uuid, &journal, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (journal_load(env->root, env->host, uuid, &journal, err) < 0)
 		return -1;
-	}
+	if (!journal.op)
+		return 0;
 	if (str_equal(journal.op, "VmMigrate"))
 		return migration_settle(env, conn, &journal, &moved, err);
 	/* What is deleted where it is not mounted stays, with nobody to know whose it is. */

@@ -16,17 +16,15 @@
 static int
 check_journal(const struct vm_request *req, struct error *err)
 {
-	struct error cause = { 0 };
 	char host[37];
 
-	if (journal_find(req->env.root, req->uuid, host, &cause) == 0)
+	if (journal_find(req->env.root, req->uuid, host, err) < 0)
+		return -1;
+	if (host[0])
 		return error_set(err, 409,
 		    "VM '%s' has an operation on host '%s' that is not over: its journal is there",
 		    req->uuid, host);
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	return 0;
 }
 
 /* The registry's file, or what a running domain is, without the CD of its boot; the caller's. */
@@ -34,14 +32,11 @@ static char *
 find_definition(const struct vm_request *req, virDomainPtr running, struct error *err)
 {
 	_free_ char *xml = NULL, *path = NULL, *without = NULL;
-	struct error cause = { 0 };
 
-	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, &cause) == 0)
-		return steal_ptr(xml);
-	if (!error_is(&cause, ERROR_NOT_FOUND)) {
-		*err = cause;
+	if (registry_load(req->env.root, req->env.host, req->uuid, &xml, err) < 0)
 		return NULL;
-	}
+	if (xml)
+		return steal_ptr(xml);
 	if (!running) {
 		error_set_type(err, ERROR_NOT_FOUND,
 		    "no VM '%s' is in libvirt or in the registry of this host", req->uuid);
@@ -105,18 +100,13 @@ work_vm_register(const void *request, void *result, struct error *err)
 	_connect_ virConnectPtr conn = NULL;
 	_domain_ virDomainPtr domain = NULL, running = NULL;
 	_close_ int lock = -1;
-	struct error cause = { 0 };
 
 	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
 	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
 	    vm_owner_check_place(&req->env, req->uuid, false, VM_WANT_REGISTER, err) < 0 ||
-	    check_journal(req, err) < 0)
+	    check_journal(req, err) < 0 || hypervisor_look_up(conn, req->uuid, &domain, err) < 0)
 		return -1;
-	if (hypervisor_find(conn, req->uuid, &domain, &cause) < 0) {
-		if (!error_is(&cause, ERROR_NOT_FOUND)) {
-			*err = cause;
-			return -1;
-		}
+	if (!domain) {
 		if (define(req, conn, NULL, &domain, err) < 0)
 			return -1;
 		res->defined = true;

@@ -25,12 +25,10 @@ look_at(const struct vm_stays_request *req, virConnectPtr conn, const char *uuid
 	struct error cause = { 0 };
 	struct vm_stay *stay;
 
-	if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (hypervisor_look_up(conn, uuid, &domain, err) < 0)
 		return -1;
-	}
+	if (!domain)
+		return 0;
 	if (req->as_it_is)
 		migrate.live = virDomainIsActive(domain) == 1;
 	if (check(&migrate, domain, &cause) == 0)

@@ -43,14 +43,11 @@ vm_undefine(const struct work_env *env, virConnectPtr conn, const char *uuid, st
 {
 	_domain_info_ struct domain_info info = { 0 };
 	_domain_ virDomainPtr domain = NULL;
-	struct error cause = { 0 };
 
-	if (hypervisor_find(conn, uuid, &domain, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (hypervisor_look_up(conn, uuid, &domain, err) < 0)
 		return -1;
-	}
+	if (!domain)
+		return 0;
 	if (virDomainIsActive(domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", uuid);
 	if (hypervisor_info(domain, env->root, &info, err) < 0)

@@ -31,15 +31,13 @@ static int
 is_leaving(const struct work_env *env, const char *uuid, bool *ret, struct error *err)
 {
 	struct journal journal = { 0 };
-	struct error cause = { 0 };
 
 	*ret = false;
-	if (journal_load(env->root, env->host, uuid, &journal, &cause) == 0)
-		*ret = str_equal(journal.op, "VmMigrate");
-	else if (!error_is(&cause, ERROR_NOT_FOUND))
-		*err = cause;
+	if (journal_load(env->root, env->host, uuid, &journal, err) < 0)
+		return -1;
+	*ret = str_equal(journal.op, "VmMigrate");
 	model_clear(&journal_model, &journal);
-	return cause.status && !error_is(&cause, ERROR_NOT_FOUND) ? -1 : 0;
+	return 0;
 }
 
 static int
