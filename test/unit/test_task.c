@@ -17,6 +17,13 @@ setup_up(void **state)
 
 #define TASK(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
 
+/* The id as the operation has it, which outlives its task. */
+static const char *
+kept(const char *operation)
+{
+	return operation ? operations_find(here.ctx.operations, operation)->id : NULL;
+}
+
 /* A VM is booted, by a client that waits unless it says otherwise. */
 static const char *
 boot(struct request *req)
@@ -24,7 +31,7 @@ boot(struct request *req)
 	char vm[] = VM1;
 	struct vm_boot_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
 
-	return task_start(&here.ctx, req, WORK_VM_BOOT, &request, VM1, 204);
+	return kept(task_start(&here.ctx, req, WORK_VM_BOOT, &request, VM1, 204));
 }
 
 static struct request *
@@ -97,8 +104,8 @@ test_created(void **state)
 	const char *operation;
 
 	place.reservation = reservation_add(here.ctx.inventory, SELF, VM2, &res.vm.def);
-	operation = task_start_placed(&here.ctx, ops_request(ROUTE_VM_CREATE, "", "{}"),
-	    WORK_VM_CREATE, &request, VM2, 201, &place);
+	operation = kept(task_start_placed(&here.ctx, ops_request(ROUTE_VM_CREATE, "", "{}"),
+	    WORK_VM_CREATE, &request, VM2, 201, &place));
 	assert_true(task_is_under_way(&here.ctx, ROUTE_VM_CREATE));
 	assert_false(task_is_under_way(&here.ctx, ROUTE_VM_BOOT));
 	ops_end_job(WORK_VM_CREATE, &res);
@@ -302,8 +309,8 @@ test_shutdown(void **state)
 	const char *operation;
 
 	ops_add_vm(VM2, VMRUNSTATE_RUNNING);
-	operation = task_start(&here.ctx, ops_request(ROUTE_VM_SHUTDOWN, VM2, "{}"),
-	    WORK_VM_SHUTDOWN, &request, VM2, 202);
+	operation = kept(task_start(&here.ctx, ops_request(ROUTE_VM_SHUTDOWN, VM2, "{}"),
+	    WORK_VM_SHUTDOWN, &request, VM2, 202));
 	ops_end_job(WORK_VM_SHUTDOWN, &res);
 	assert_int_equal(here.status, 202);
 	assert_string_equal(ops_state(operation), "started");

@@ -246,28 +246,16 @@ image_create(const char *root, const char *uuid, const struct disk *disk,
 	return r;
 }
 
-/* Opens the directory of an image that may be gone with its whole directory: then *dir is -1. */
-static int
-open_dir(const char *root, const struct disk *disk, int *dir, const char **base, struct error *err)
-{
-	struct error cause = { 0 };
-
-	if (path_open_dir(root, disk->path, PATH_FIND, dir, base, &cause) == 0 ||
-	    error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	if (err)
-		*err = cause;
-	return -1;
-}
-
-/* The same for a staged name: what is no directory (422) has none in it, and never had. */
+/* Opens the directory of a staged name: what is no directory (422) has none in it, and never had.
+ * *dir is -1 where there is none. */
 static int
 open_staged_dir(
     const char *root, const struct disk *disk, int *dir, const char **base, struct error *err)
 {
 	struct error cause = { 0 };
 
-	if (open_dir(root, disk, dir, base, &cause) == 0 || error_is(&cause, ERROR_REFUSED))
+	if (path_look_dir(root, disk->path, PATH_FIND, dir, base, &cause) == 0 ||
+	    error_is(&cause, ERROR_REFUSED))
 		return 0;
 	if (err)
 		*err = cause;
@@ -350,7 +338,7 @@ image_delete(const char *root, const struct disk *disk, struct error *err)
 	const char *base;
 	struct stat st;
 
-	if (open_dir(root, disk, &dir, &base, err) < 0)
+	if (path_look_dir(root, disk->path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;

@@ -63,6 +63,8 @@ int image_walk(
 bool image_staged(const char *path, char uuid[37]);
 /* What is at path now, a symlink itself; 404 for nothing. */
 int image_stat(const char *root, const char *path, struct stat *st, struct error *err);
+/* Whether nothing is there, as far as that can be told. */
+bool image_is_absent(const char *root, const char *path);
 /* Removes a staged name for good, and no other; one that is not there is fine. */
 int image_drop_staged(const char *root, const char *path, struct error *err);
 

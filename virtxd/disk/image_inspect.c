@@ -325,16 +325,13 @@ image_check_unused(const char *root, const struct disk *disk, struct error *err)
 	struct flock lock = {
 		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 199
 	};
-	struct error cause = { 0 };
 	_close_ int fd = -1;
 	struct stat st;
 
-	if (path_open_file(root, disk->path, O_RDONLY, &fd, &st, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (path_look_file(root, disk->path, O_RDONLY, &fd, &st, err) < 0)
 		return -1;
-	}
+	if (fd < 0)
+		return 0;
 	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
 		return error_errno(
 		    err, 507, errno, "cannot tell whether image '%s' is in use", disk->path);

@@ -118,7 +118,7 @@ image_stat(const char *root, const char *path, struct stat *st, struct error *er
 	_close_ int dir = -1;
 	const char *base;
 
-	if (path_open_dir(root, path, false, &dir, &base, err) < 0)
+	if (path_open_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
 	if (fstatat(dir, base, st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_errno(
@@ -126,22 +126,32 @@ image_stat(const char *root, const char *path, struct stat *st, struct error *er
 	return 0;
 }
 
+bool
+image_is_absent(const char *root, const char *path)
+{
+	struct error ignored = { 0 };
+	_close_ int dir = -1;
+	const char *base;
+	struct stat st;
+
+	if (path_look_dir(root, path, PATH_FIND, &dir, &base, &ignored) < 0)
+		return false;
+	return dir < 0 || (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT);
+}
+
 int
 image_drop_staged(const char *root, const char *path, struct error *err)
 {
 	_close_ int dir = -1;
-	struct error cause = { 0 };
 	const char *base;
 	char uuid[37];
 
 	if (!image_staged(path, uuid))
 		return error_set(err, 400, "'%s' is no name of an unfinished image", path);
-	if (path_open_dir(root, path, false, &dir, &base, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (path_look_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
-	}
+	if (dir < 0)
+		return 0;
 	if (unlinkat(dir, base, 0) < 0 && errno != ENOENT)
 		return error_errno(err, 507, errno, "cannot remove '%s'", path);
 	if (fsync(dir) < 0)

@@ -99,17 +99,20 @@ lease_parse_owner(const char lvb[SECTOR], char uuid[37])
 	return uuid_normalize(uuid, uuid);
 }
 
-int
-lease_read_lvb(const char *path, char lvb[SECTOR], struct error *err)
+/* *there is false where there is no such file. */
+static int
+read_lvb(const char *path, char lvb[SECTOR], bool *there, struct error *err)
 {
 	__attribute__((aligned(4096))) char sector[SECTOR];
 	_close_ int fd = -1;
 	ssize_t n;
 
 	fd = open(path, O_RDONLY | O_DIRECT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	*there = fd >= 0 || errno != ENOENT;
+	if (!*there)
+		return 0;
 	if (fd < 0)
-		return error_errno(
-		    err, errno == ENOENT ? 404 : 507, errno, "cannot open the lease '%s'", path);
+		return error_errno(err, 507, errno, "cannot open the lease '%s'", path);
 	n = pread(fd, sector, SECTOR, LVB_OFFSET);
 	if (n < 0)
 		return error_errno(
@@ -122,18 +125,45 @@ lease_read_lvb(const char *path, char lvb[SECTOR], struct error *err)
 }
 
 int
-lease_owner(const char *root, const char *name, char uuid[37], struct error *err)
+lease_look_up(const char *root, const char *name, bool *there, char uuid[37], struct error *err)
 {
 	_free_ char *path = lease_path(root, name);
 	char lvb[SECTOR];
 
 	uuid[0] = '\0';
-	if (check_name(name, err) < 0 || lease_read_lvb(path, lvb, err) < 0)
+	if (check_name(name, err) < 0 || read_lvb(path, lvb, there, err) < 0)
 		return -1;
-	if (lease_parse_owner(lvb, uuid) < 0)
+	if (*there && lease_parse_owner(lvb, uuid) < 0)
 		return error_set(
 		    err, 507, "the lease '%s' is damaged: its owner is no uuid; " REPAIR, path);
 	return 0;
+}
+
+static int
+no_lease(const char *path, struct error *err)
+{
+	return error_errno(err, 404, ENOENT, "cannot open the lease '%s'", path);
+}
+
+int
+lease_read_lvb(const char *path, char lvb[SECTOR], struct error *err)
+{
+	bool there;
+
+	if (read_lvb(path, lvb, &there, err) < 0)
+		return -1;
+	return there ? 0 : no_lease(path, err);
+}
+
+int
+lease_owner(const char *root, const char *name, char uuid[37], struct error *err)
+{
+	_free_ char *path = lease_path(root, name);
+	bool there;
+
+	if (lease_look_up(root, name, &there, uuid, err) < 0)
+		return -1;
+	return there ? 0 : no_lease(path, err);
 }
 
 /* Says that there is one already, and whose. */

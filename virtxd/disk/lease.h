@@ -33,6 +33,9 @@ int lease_create(const char *root, const char *name, const char *uuid, struct er
 /* The owner in the LVB, read without the lease by O_DIRECT; "" for none; 404 when there is no such
  * resource. */
 int lease_owner(const char *root, const char *name, char uuid[37], struct error *err);
+/* The same of one that may be missing: *there tells, and the owner is "" then. */
+int lease_look_up(
+    const char *root, const char *name, bool *there, char uuid[37], struct error *err);
 /* Takes the lease (never waits for a dead host: 409 that says who holds it) and checks that the LVB
  * is uuid (409). 404 when there is no such resource, 503 when this host is not in the lockspace. */
 int lease_acquire(

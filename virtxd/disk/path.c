@@ -86,10 +86,10 @@ mend_folder(int dir)
 }
 
 /* Opens the directory name in *dir, and puts it in its place; upto is the length of path with it.
- */
+ * *missing is set where there is none. */
 static int
-descend(
-    int *dir, const char *name, enum path_how how, const char *path, int upto, struct error *err)
+descend(int *dir, const char *name, enum path_how how, const char *path, int upto, bool *missing,
+    struct error *err)
 {
 	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
@@ -107,8 +107,9 @@ descend(
 		if (r == ENOTDIR && fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return error_set(err, 422, "'%.*s' is no directory but %s", upto, path,
 			    path_kind(st.st_mode));
+		*missing = r == ENOENT;
 		return error_errno(
-		    err, r == ENOENT ? 404 : 507, r, "cannot open directory '%.*s'", upto, path);
+		    err, *missing ? 404 : 507, r, "cannot open directory '%.*s'", upto, path);
 	}
 	if (how != PATH_FIND)
 		mend_folder(fd);
@@ -117,9 +118,9 @@ descend(
 	return 0;
 }
 
-int
-path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd, const char **base,
-    struct error *err)
+static int
+open_dir(const char *root, const char *path, enum path_how how, int *ret_fd, const char **base,
+    bool *missing, struct error *err)
 {
 	char name[NAME_MAX + 1];
 	_close_ int dir = -1;
@@ -136,7 +137,7 @@ path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd
 		memcpy(name, at, slash - at);
 		name[slash - at] = '\0';
 		if (descend(&dir, name, ds && how == PATH_MAKE ? PATH_MEND : how, path,
-			(int)(slash - path), err) < 0)
+			(int)(slash - path), missing, err) < 0)
 			return -1;
 	}
 
@@ -149,22 +150,23 @@ path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd
 	return 0;
 }
 
-int
-path_open_file(
-    const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err)
+static int
+open_file(const char *root, const char *path, int flags, int *ret_fd, struct stat *st,
+    bool *missing, struct error *err)
 {
 	_close_ int dir = -1, it = -1;
 	const char *base;
 	char self[32];
 	int fd;
 
-	if (path_open_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
+	if (open_dir(root, path, PATH_FIND, &dir, &base, missing, err) < 0)
 		return -1;
 	/* What it is must be known before it is opened for real: opening a device has effects. */
 	it = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (it < 0 || fstat(it, st) < 0)
-		return error_errno(
-		    err, errno == ENOENT ? 404 : 507, errno, "cannot open '%s'", path);
+	if (it < 0 || fstat(it, st) < 0) {
+		*missing = errno == ENOENT;
+		return error_errno(err, *missing ? 404 : 507, errno, "cannot open '%s'", path);
+	}
 	if (!S_ISREG(st->st_mode))
 		return error_set(
 		    err, 422, "'%s' is no regular file but %s", path, path_kind(st->st_mode));
@@ -175,4 +177,58 @@ path_open_file(
 		return error_errno(err, 507, errno, "cannot open '%s'", path);
 	*ret_fd = fd;
 	return 0;
+}
+
+int
+path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd, const char **base,
+    struct error *err)
+{
+	bool missing = false;
+
+	return open_dir(root, path, how, ret_fd, base, &missing, err);
+}
+
+/* What is missing is no failure. */
+static int
+pass_over(int r, bool missing, int *ret_fd, const struct error *cause, struct error *err)
+{
+	if (r == 0)
+		return 0;
+	*ret_fd = -1;
+	if (missing)
+		return 0;
+	if (err)
+		*err = *cause;
+	return -1;
+}
+
+int
+path_look_dir(const char *root, const char *path, enum path_how how, int *ret_fd, const char **base,
+    struct error *err)
+{
+	struct error cause = { 0 };
+	bool missing = false;
+	int r = open_dir(root, path, how, ret_fd, base, &missing, &cause);
+
+	return pass_over(r, missing, ret_fd, &cause, err);
+}
+
+int
+path_open_file(
+    const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err)
+{
+	bool missing = false;
+
+	return open_file(root, path, flags, ret_fd, st, &missing, err);
+}
+
+int
+path_look_file(
+    const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err)
+{
+	struct error cause = { 0 };
+	bool missing = false;
+	int r = open_file(root, path, flags, ret_fd, st, &missing, &cause);
+
+	return pass_over(r, missing, ret_fd, &cause, err);
 }

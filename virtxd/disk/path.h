@@ -21,11 +21,17 @@ enum path_how {
 };
 int path_open_dir(const char *root, const char *path, enum path_how how, int *ret_fd,
     const char **base, struct error *err);
+/* The same of what may be missing: *ret_fd is -1 then. */
+int path_look_dir(const char *root, const char *path, enum path_how how, int *ret_fd,
+    const char **base, struct error *err);
 /*
  * Opens the regular file itself, O_NOFOLLOW|O_CLOEXEC|flags; refuses (422) what is no regular file
  * naming what it is, without opening it. 404 when it is not there.
  */
 int path_open_file(
+    const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err);
+/* The same of what may be missing: *ret_fd is -1 then. */
+int path_look_file(
     const char *root, const char *path, int flags, int *ret_fd, struct stat *st, struct error *err);
 /* What is not the regular file, directory or block device that was wanted: "a FIFO". */
 const char *path_kind(mode_t mode);

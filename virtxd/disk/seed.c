@@ -205,19 +205,6 @@ seed_build(const char *root, const char *run_dir, const char *uuid,
 	return r < 0 ? error_wrap(err, "cannot build the cloud-init CD '%s'", path) : 0;
 }
 
-/* Opens the directory of the CD; -1 in *dir where there is none. */
-static int
-open_dir(const char *root, const char *path, int *dir, const char **base, struct error *err)
-{
-	struct error cause = { 0 };
-
-	if (path_open_dir(root, path, PATH_FIND, dir, base, &cause) == 0 ||
-	    error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
-}
-
 static int
 drop(int dir, const char *name, const char *path, struct error *err)
 {
@@ -238,10 +225,10 @@ seed_mend(const char *root, const char *uuid, struct error *err)
 	if (check_uuid(uuid, vm, err) < 0)
 		return -1;
 	path = seed_path(root, vm);
-	if (path_open_dir(root, path, PATH_MEND, &dir, &base, err) < 0 ||
-	    path_open_file(root, path, O_RDONLY, &fd, &st, err) < 0)
-		return error_is(err, ERROR_NOT_FOUND) ? 0 : -1;
-	return access_mend_file(fd, SEED_MODE, err);
+	if (path_look_dir(root, path, PATH_MEND, &dir, &base, err) < 0 ||
+	    path_look_file(root, path, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	return fd < 0 ? 0 : access_mend_file(fd, SEED_MODE, err);
 }
 
 int
@@ -256,7 +243,8 @@ seed_undo(const char *root, const char *run_dir, const char *uuid, struct error 
 		return -1;
 	from = sources_path(run_dir, vm);
 	path = seed_path(root, vm);
-	if (sources_remove(from, err) < 0 || open_dir(root, path, &dir, &base, err) < 0)
+	if (sources_remove(from, err) < 0 ||
+	    path_look_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
 	return dir < 0 ? 0 : drop(dir, TEMPORARY, path, err);
 }
@@ -272,14 +260,14 @@ seed_delete(const char *root, const char *uuid, struct error *err)
 	if (check_uuid(uuid, vm, err) < 0)
 		return -1;
 	path = seed_path(root, vm);
-	if (open_dir(root, path, &dir, &base, err) < 0)
+	if (path_look_dir(root, path, PATH_FIND, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;
 	if (drop(dir, base, path, err) < 0 || drop(dir, TEMPORARY, path, err) < 0)
 		return -1;
 	folder = xstrndup(path, base - 1 - path);
-	if (open_dir(root, folder, &parent, &base, err) < 0)
+	if (path_look_dir(root, folder, PATH_FIND, &parent, &base, err) < 0)
 		return -1;
 	if (parent < 0)
 		return 0;

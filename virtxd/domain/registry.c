@@ -110,7 +110,7 @@ registry_move(
 		return -1;
 	source_dir = store_open(root, source.host, false, &absent, err);
 	if (absent)
-		return error_set(err, 404, "there is no '%s'", source.path);
+		return 1;
 	if (source_dir < 0)
 		return -1;
 	target_dir = store_open(root, target.host, true, &absent, err);
@@ -118,7 +118,7 @@ registry_move(
 		return -1;
 	result = rename_at(source_dir, source.name, target_dir, source.name);
 	if (result == -ENOENT)
-		return error_set(err, 404, "there is no '%s'", source.path);
+		return 1;
 	if (result < 0)
 		return error_errno(
 		    err, 507, -result, "cannot rename '%s' to '%s'", source.path, target.path);

@@ -22,8 +22,8 @@ int registry_load(
     const char *root, const char *host, const char *uuid, char **ret, struct error *err);
 /* Removes; a file that is not there is fine. */
 int registry_remove(const char *root, const char *host, const char *uuid, struct error *err);
-/* Moves to another host's directory by one rename, which exactly one mover wins; the others get a
- * 404. Looks at the target before calling ENOENT a failure. */
+/* Moves to another host's directory by one rename, which exactly one mover wins: 1 for the others,
+ * as for a file that is not there. Looks at the target before calling ENOENT a failure. */
 int registry_move(
     const char *root, const char *from, const char *to, const char *uuid, struct error *err);
 /* Removes what saves of this host's own processes, killed on the way, have left in its directory.

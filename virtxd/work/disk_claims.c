@@ -62,16 +62,12 @@ check_lease(
     const struct search *search, const char *name, const struct disk *disk, struct error *err)
 {
 	const char *root = search->env->root;
-	struct error cause = { 0 };
 	char owner[37];
+	bool there;
 
-	if (lease_owner(root, name, owner, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
-		*err = cause;
+	if (lease_look_up(root, name, &there, owner, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
-	}
-	if (is_managed(disk) && str_equal(owner, search->uuid))
+	if (!there || (is_managed(disk) && str_equal(owner, search->uuid)))
 		return 0;
 	return error_set(err, 422, "disk '%s' is managed for VM '%s': its lease is '%s/lock/%s'",
 	    disk->path, *owner ? owner : "nobody", root, name);

@@ -56,13 +56,11 @@ static int
 drop_image(const char *root, const struct disk *disk, disk_progress progress, char **left,
     struct error *err)
 {
-	struct error cause = { 0 };
-	struct stat st;
 	bool absent;
 
 	if (image_check_unused(root, disk, err) < 0)
 		return -1;
-	absent = image_stat(root, disk->path, &st, &cause) < 0 && error_is(&cause, ERROR_NOT_FOUND);
+	absent = image_is_absent(root, disk->path);
 	if (image_delete(root, disk, err) < 0)
 		return -1;
 	if (absent && left)

@@ -147,11 +147,8 @@ hand_over(const struct work_env *env, const struct journal *journal, struct erro
 {
 	struct error cause = { 0 };
 
-	if (registry_move(env->root, env->host, journal->target, journal->uuid, &cause) < 0 &&
-	    !error_is(&cause, ERROR_NOT_FOUND)) {
-		*err = cause;
+	if (registry_move(env->root, env->host, journal->target, journal->uuid, err) < 0)
 		return -1;
-	}
 	if (journal->foreign && end_record(env, journal, &cause) < 0)
 		log_warning("job",
 		    "the record of VM '%s' does not tell that it is on host '%s': %s",

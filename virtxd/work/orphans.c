@@ -267,14 +267,14 @@ look_at_lease(struct search *search, const char *name, struct error *err)
 	struct error cause = { 0 };
 	struct stat st;
 	char owner[37];
-	bool found = false;
+	bool found = false, there;
 
 	if (find_path(search->res->problems + search->first,
 		search->res->n_problems - search->first, ORPHAN_LEASE, path) ||
 	    find_path(search->res->problems + search->first,
 		search->res->n_problems - search->first, ORPHAN_STALE, path))
 		return 0;
-	if (lease_owner(root, name, owner, &cause) < 0 && error_is(&cause, ERROR_NOT_FOUND))
+	if (lease_look_up(root, name, &there, owner, &cause) == 0 && !there)
 		return 0;
 	/* The owner is read before the VM is looked for: see vm_presence(). */
 	if (owner[0] && exists(search, owner, &found, err) < 0)

@@ -111,12 +111,10 @@ static int
 check_present(const struct work_env *env, const struct disk *disk, struct error *err)
 {
 	bool device = strncmp(disk->path, "/dev/", 5) == 0;
-	struct error why = { 0 };
 	struct stat st = { 0 };
 
 	if (device ? stat(disk->path, &st) < 0 && errno == ENOENT
-		   : image_stat(env->root, disk->path, &st, &why) < 0 &&
-			 error_is(&why, ERROR_NOT_FOUND))
+		   : image_is_absent(env->root, disk->path))
 		return error_set_type(err, ERROR_MISSING, "disk '%s': there is no such %s",
 		    disk->path, device ? "device" : "file");
 	return device && S_ISBLK(st.st_mode) ? lun_confirm(LUN_HOST, disk, st.st_rdev, err) : 0;
@@ -192,15 +190,12 @@ storage_commit(
 static int
 is_ours(const struct work_env *env, const char *name, const char *uuid, struct error *err)
 {
-	struct error cause = { 0 };
 	char owner[37];
+	bool there;
 
-	if (lease_owner(env->root, name, owner, &cause) == 0)
-		return str_equal(owner, uuid);
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return -1;
+	if (lease_look_up(env->root, name, &there, owner, err) < 0)
+		return -1;
+	return str_equal(owner, uuid);
 }
 
 int

@@ -73,20 +73,17 @@ int
 vm_owner_of_disk(const struct work_env *env, const char *uuid, const struct disk *disk,
     char owner[37], struct error *err)
 {
-	struct error cause = { 0 };
 	char name[LEASE_NAME_SIZE];
+	bool there;
 
 	owner[0] = '\0';
 	if (disk->man != DISK_MAN_MODE_MANAGED)
 		return 0;
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
-	if (lease_owner(env->root, name, owner, &cause) == 0)
-		return str_equal(owner, uuid);
-	if (error_is(&cause, ERROR_NOT_FOUND))
-		return 0;
-	*err = cause;
-	return error_wrap(err, "disk '%s'", disk->path);
+	if (lease_look_up(env->root, name, &there, owner, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
+	return str_equal(owner, uuid);
 }
 
 /* What it means for what is wanted that the disk's lease names the VM, or else whom. */
@@ -195,7 +192,6 @@ vm_owner_take(const struct work_env *env, virDomainPtr domain, const struct doma
     struct vm_owner *owner, struct error *err)
 {
 	bool proved = owner->place == VM_PLACE_COMING;
-	struct error cause = { 0 };
 	enum vmrunstate runstate;
 
 	if ((owner->place != VM_PLACE_COMING && owner->place != VM_PLACE_ELSEWHERE) ||
@@ -209,11 +205,8 @@ vm_owner_take(const struct work_env *env, virDomainPtr domain, const struct doma
 		return -1;
 	if (!proved)
 		return 0;
-	if (registry_move(env->root, owner->host, env->host, info->uuid, &cause) < 0 &&
-	    !error_is(&cause, ERROR_NOT_FOUND)) {
-		*err = cause;
+	if (registry_move(env->root, owner->host, env->host, info->uuid, err) < 0)
 		return -1;
-	}
 	/* Its former host may have been faster. */
 	return vm_owner_find(env, info->uuid, owner, err);
 }
