@@ -73,7 +73,7 @@ setup(void **state)
 		.base = event_base_new(),
 		.inventory = inventory_new(),
 		.host_ops = &host_ops,
-		.host = f,
+		.host_arg = f,
 	};
 	inventory_set_host(f->ctx.inventory, HOST, "h2", CSTATE_ACTIVE);
 	*state = f;

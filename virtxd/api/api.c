@@ -58,7 +58,7 @@ api_handle(struct context *ctx, struct request *req)
 	if (parameters_check(req, &err) < 0 || request_owner_find(ctx, req, host, &err) < 0)
 		request_reply_error(req, &err);
 	else if (!str_empty(host))
-		ctx->host_ops->forward(ctx->host, req, host);
+		ctx->host_ops->forward(ctx->host_arg, req, host);
 	else
 		api_handlers[req->route->id](ctx, req);
 }

@@ -20,7 +20,7 @@ api_readyz(struct context *ctx, struct request *req)
 	struct ready ready = { 0 };
 	struct error err = { 0 };
 
-	ctx->host_ops->ready(ctx->host, &ready);
+	ctx->host_ops->ready(ctx->host_arg, &ready);
 	if (str_empty(ready.serf) && known_check(ctx, &missing, &err) < 0)
 		str_set(&ready.serf, err.detail);
 	if (str_empty(ready.vms))

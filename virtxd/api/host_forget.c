@@ -108,7 +108,7 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 			.forgetting = forgetting,
 			.name = xstrdup(item->fields.name) };
 		forgetting->n++;
-		if (ctx->host_ops->ask(ctx->host, &asked->ask, item->uuid, METHOD_DELETE, path,
+		if (ctx->host_ops->ask(ctx->host_arg, &asked->ask, item->uuid, METHOD_DELETE, path,
 			user, NULL, &err) == 0)
 			forgetting->n_open++;
 		else
@@ -128,7 +128,7 @@ api_host_forget(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 		return;
 	}
-	ctx->host_ops->forgotten(ctx->host, req->param);
+	ctx->host_ops->forgotten(ctx->host_arg, req->param);
 	if (req->looped) {
 		request_reply(req, 204);
 		return;

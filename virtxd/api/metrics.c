@@ -36,7 +36,7 @@ add_up(struct context *ctx, struct buffer *out)
 {
 	struct ready ready = { 0 };
 
-	ctx->host_ops->ready(ctx->host, &ready);
+	ctx->host_ops->ready(ctx->host_arg, &ready);
 	family(out, "up", "gauge", "Whether a part is joined: 1, or 0.");
 	sample(out, "up", "part", "libvirt", str_empty(ready.libvirt));
 	sample(out, "up", "part", "serf", str_empty(ready.serf));
@@ -202,7 +202,7 @@ api_metrics(struct context *ctx, struct request *req)
 	size_t len;
 	char *text;
 
-	ctx->host_ops->outside(ctx->host, &outside);
+	ctx->host_ops->outside(ctx->host_arg, &outside);
 	text = metrics_format(ctx, &outside, &len);
 	request_reply_text(req, 200, TYPE, text, len);
 }

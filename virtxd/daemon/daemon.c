@@ -435,7 +435,7 @@ start(struct daemon *daemon, struct error *err)
 		.lag = daemon->lag,
 		.list_replies = daemon->list_replies,
 		.host_ops = &host_ops,
-		.host = daemon,
+		.host_arg = daemon,
 	};
 	daemon->maintenance = -1;
 	daemon->host_maintenance = daemon->ctx.host_maintenance =

@@ -34,7 +34,7 @@ struct peer_ask {
 	const char *refused; /* while answered runs: the X-VirtX-Refused header, NULL for none */
 };
 
-/* What the daemon does for operations and endpoints; host is context.host. */
+/* What the daemon does for operations and endpoints; host is context.host_arg. */
 struct host_ops {
 	/* Fills in what it knows of connections, members and gossip. */
 	void (*outside)(void *host, struct metrics_outside *ret);
@@ -75,7 +75,7 @@ struct context {
 	struct loop_lag *lag;
 	struct list_replies *list_replies;
 	const struct host_ops *host_ops;
-	void *host;
+	void *host_arg; /* of these */
 	struct host_maintenance *host_maintenance;
 	/* What is under way. */
 	struct task *tasks; /* under way; tasks_free ends them */

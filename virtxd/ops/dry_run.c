@@ -124,8 +124,8 @@ ask_host(struct dry_run *run, const char *host, const char *user)
 	body = json_encode(&vm_create_options_model, &options, NULL);
 	asked->run = run;
 	asked->ask = (struct peer_ask){ .answered = on_answered, .arg = asked };
-	if (run->ctx->host_ops->ask(
-		run->ctx->host, &asked->ask, host, METHOD_POST, path, user, body, &ignored) == 0)
+	if (run->ctx->host_ops->ask(run->ctx->host_arg, &asked->ask, host, METHOD_POST, path, user,
+		body, &ignored) == 0)
 		run->n_waiting++;
 }
 

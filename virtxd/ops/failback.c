@@ -28,7 +28,7 @@ failback_is_settled(struct context *ctx, bool vms)
 	struct ready ready = { 0 };
 	bool settled;
 
-	ctx->host_ops->ready(ctx->host, &ready);
+	ctx->host_ops->ready(ctx->host_arg, &ready);
 	settled = str_empty(ready.libvirt) && str_empty(ready.serf) && !str_empty(self) &&
 		  str_empty(keeper_lockspace_why(ctx->keeper));
 	model_clear(&ready_model, &ready);
@@ -91,8 +91,8 @@ ask(struct context *ctx, struct move *move, enum method method, const char *path
 
 	move->asking = true;
 	move->ask.arg = ctx;
-	if (ctx->host_ops->ask(ctx->host, &move->ask, move->host, method, path, user, body, &err) <
-	    0)
+	if (ctx->host_ops->ask(
+		ctx->host_arg, &move->ask, move->host, method, path, user, body, &err) < 0)
 		move->ask.answered(&move->ask, 0, "", 0, &err);
 }
 

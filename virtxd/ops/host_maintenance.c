@@ -110,7 +110,7 @@ announce(struct host_maintenance *hm)
 	if (!on)
 		hm->open_since = monotonic_ms();
 	inventory_set_maintenance(ctx->inventory, self_of(hm), on);
-	ctx->host_ops->announce(ctx->host, on ? hm->record.now.since : 0);
+	ctx->host_ops->announce(ctx->host_arg, on ? hm->record.now.since : 0);
 }
 
 /* The VMs that are here have to leave. */

@@ -8,7 +8,7 @@
 int
 known_check(const struct context *ctx, char **ret_missing, struct error *err)
 {
-	return ctx->host_ops->known(ctx->host, ret_missing, err);
+	return ctx->host_ops->known(ctx->host_arg, ret_missing, err);
 }
 
 void

@@ -172,14 +172,14 @@ find_host(
 		uuid_normalize(named, migration->target);
 		if (check_target(ctx, view, migration->target, err) < 0)
 			return -1;
-		if (ctx->host_ops->address(ctx->host, migration->target, addr, err) == 0)
+		if (ctx->host_ops->address(ctx->host_arg, migration->target, addr, err) == 0)
 			return 0;
 		if (!migration->chosen)
 			return -1;
 		exclude(migration, err->detail);
 	}
 	while (choose(migration, view, err) == 0) {
-		if (ctx->host_ops->address(ctx->host, migration->target, addr, err) == 0)
+		if (ctx->host_ops->address(ctx->host_arg, migration->target, addr, err) == 0)
 			return 0;
 		exclude(migration, err->detail);
 	}

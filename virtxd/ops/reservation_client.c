@@ -96,8 +96,8 @@ ask(struct reservation_client *client, enum route_id route, const void *obj, enu
 	_free_ char *path = route_path(route, client->vm);
 	_free_ char *body = json_encode(routes[route].request, obj, NULL);
 
-	if (ctx->host_ops->ask(ctx->host, &client->ask, client->host, routes[route].method, path,
-		client->user, body, err) < 0)
+	if (ctx->host_ops->ask(ctx->host_arg, &client->ask, client->host, routes[route].method,
+		path, client->user, body, err) < 0)
 		return -1;
 	set_state(client, state);
 	return 0;

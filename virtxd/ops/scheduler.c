@@ -203,7 +203,7 @@ ask_host(struct scheduling *run, const struct placement *placement, const char *
 
 	snprintf(run->host, sizeof(run->host), "%s", placement->host);
 	run->reservation = reservation_add(run->ctx->inventory, run->host, "", &run->options.vmdef);
-	run->ctx->host_ops->forward_chosen(run->ctx->host, run->req, run->host, &more);
+	run->ctx->host_ops->forward_chosen(run->ctx->host_arg, run->req, run->host, &more);
 }
 
 /* Whether hosts have refused for long enough. */

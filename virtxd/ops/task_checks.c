@@ -37,7 +37,7 @@ task_ready(struct context *ctx, enum task_need need, struct error *err)
 	struct ready ready = { 0 };
 	int r = 0;
 
-	ctx->host_ops->ready(ctx->host, &ready);
+	ctx->host_ops->ready(ctx->host_arg, &ready);
 	if (!str_empty(ready.libvirt))
 		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
 	else if (str_empty(keeper_env(ctx->keeper)->host))
