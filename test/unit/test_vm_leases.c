@@ -16,7 +16,10 @@ int
 vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err)
 {
 	*ret = QEMU;
-	return has_process ? 0 : error_set(err, 404, "there is no process");
+	if (has_process)
+		return 0;
+	error_set(err, 404, "there is no process");
+	return 1;
 }
 
 /* The lease of the small VM's disk. */

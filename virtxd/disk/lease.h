@@ -77,8 +77,8 @@ struct lease_set {
 	struct lease_held items[8]; /* sanlock's bound */
 	size_t n;
 };
-/* What another process of this host holds, by the local daemon's memory; 404 when the daemon does
- * not know the process. */
+/* What another process of this host holds, by the local daemon's memory; 1 when the daemon does not
+ * know the process, and err says so. */
 int lease_held_by(pid_t pid, struct lease_set *ret, struct error *err);
 /* Takes these leases for a process that the daemon knows: all or none. 409 when one is not free. */
 int lease_acquire_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err);

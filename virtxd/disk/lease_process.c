@@ -53,8 +53,10 @@ lease_held_by(pid_t pid, struct lease_set *ret, struct error *err)
 
 	*ret = (struct lease_set){ 0 };
 	rv = sanlock_inquire(-1, pid, 0, &n, &state);
-	if (rv == -ESRCH)
-		return error_set(err, 404, "sanlock does not know process %d", (int)pid);
+	if (rv == -ESRCH) {
+		error_set(err, 404, "sanlock does not know process %d", (int)pid);
+		return 1;
+	}
 	if (rv < 0)
 		return lockfile_error(
 		    err, 503, rv, "cannot ask sanlock for the leases of process %d", (int)pid);

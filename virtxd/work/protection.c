@@ -58,8 +58,8 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 	_free_ char *xml = virDomainGetXMLDesc(domain, 0);
 	struct error cause = { 0 };
 	struct lease_set set;
-	int active;
-	bool on;
+	int active, r;
+	bool on, known;
 
 	*ret = (struct state){ .protection = PROTECTED };
 	virDomainGetUUIDString(domain, ret->uuid);
@@ -73,13 +73,15 @@ look(virDomainPtr domain, bool answers, struct state *ret, struct error *err)
 	ret->protection = NO_SANLOCK;
 	if (!answers)
 		return 0;
-	if (vm_process_find(domain, &ret->pid, &cause) < 0) {
+	known = vm_process_find(domain, &ret->pid, &cause) == 0;
+	r = known ? lease_held_by(ret->pid, &set, &cause) : 0;
+	if (r < 0) {
+		*err = cause;
+		return -1;
+	}
+	if (!known) {
 		ret->protection = NO_PROCESS;
-	} else if (lease_held_by(ret->pid, &set, &cause) < 0) {
-		if (!error_is(&cause, ERROR_NOT_FOUND)) {
-			*err = cause;
-			return -1;
-		}
+	} else if (r > 0) {
 		ret->protection = UNKNOWN_PROCESS;
 	} else {
 		bool misses = set.n < ret->wanted && on && runs(domain);

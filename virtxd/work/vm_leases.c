@@ -55,6 +55,15 @@ covers(const struct work_env *env, const struct domain_info *info, const struct 
 	return true;
 }
 
+/* What the VM's process holds; 1 where libvirt or sanlock does not know it, and err says who. */
+static int
+find_held(virDomainPtr domain, pid_t *pid, struct lease_set *ret, struct error *err)
+{
+	int r = vm_process_find(domain, pid, err);
+
+	return r == 0 ? lease_held_by(*pid, ret, err) : r;
+}
+
 int
 vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct domain_info *info,
     bool *ret, struct error *err)
@@ -62,17 +71,17 @@ vm_leases_are_held(const struct work_env *env, virDomainPtr domain, const struct
 	struct error cause = { 0 };
 	struct lease_set set;
 	pid_t pid = 0;
+	int r;
 
 	*ret = false;
 	if (!has_leases(env, info))
 		return 0;
-	if (vm_process_find(domain, &pid, &cause) < 0 || lease_held_by(pid, &set, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
+	r = find_held(domain, &pid, &set, &cause);
+	if (r < 0) {
 		*err = cause;
 		return -1;
 	}
-	*ret = covers(env, info, &set);
+	*ret = r == 0 && covers(env, info, &set);
 	return 0;
 }
 
@@ -177,6 +186,7 @@ find_running(virDomainPtr domain, struct lease_set *ret, struct error *err)
 	struct error cause = { 0 };
 	enum vmrunstate runstate;
 	pid_t pid = 0;
+	int r;
 
 	*ret = (struct lease_set){ 0 };
 	if (hypervisor_runstate(domain, &runstate, err) < 0)
@@ -187,13 +197,12 @@ find_running(virDomainPtr domain, struct lease_set *ret, struct error *err)
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_process_find(domain, &pid, &cause) < 0 || lease_held_by(pid, ret, &cause) < 0) {
-		if (error_is(&cause, ERROR_NOT_FOUND))
-			return 0;
+	r = find_held(domain, &pid, ret, &cause);
+	if (r < 0) {
 		*err = cause;
 		return -1;
 	}
-	if (!has_all(&names, ret))
+	if (r > 0 || !has_all(&names, ret))
 		ret->n = 0;
 	return 0;
 }
@@ -228,8 +237,7 @@ vm_leases_before_pause(virDomainPtr domain, struct vm_leases *ret, struct error 
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_leases_record(domain, err) == 0 && vm_process_find(domain, &ret->pid, err) == 0 &&
-	    lease_held_by(ret->pid, &ret->set, err) == 0)
+	if (vm_leases_record(domain, err) == 0 && find_held(domain, &ret->pid, &ret->set, err) == 0)
 		return 0;
 	ret->pid = 0;
 	return -1;
@@ -290,7 +298,7 @@ vm_leases_hold(const struct work_env *env, virDomainPtr domain, const struct vm_
 
 	if (leases->pid == 0 || leases->set.n == 0)
 		return 0;
-	if (acquire(env, leases, err) < 0 || lease_held_by(leases->pid, &held, err) < 0)
+	if (acquire(env, leases, err) < 0 || lease_held_by(leases->pid, &held, err) != 0)
 		return -1;
 	return follow(domain, &held, err);
 }
@@ -359,19 +367,21 @@ vm_leases_let_go(const struct work_env *env, virDomainPtr domain, const struct d
 {
 	_names_ struct names names = { 0 };
 	struct error cause = { 0 };
+	int r;
 
 	*ret = (struct vm_leases){ 0 };
 	if (find_names(domain, &names, err) < 0)
 		return -1;
 	if (names.n == 0)
 		return 0;
-	if (vm_process_find(domain, &ret->pid, &cause) < 0 ||
-	    lease_held_by(ret->pid, &ret->set, &cause) < 0) {
+	r = find_held(domain, &ret->pid, &ret->set, &cause);
+	if (r < 0) {
 		ret->pid = 0;
-		if (!error_is(&cause, ERROR_NOT_FOUND)) {
-			*err = cause;
-			return -1;
-		}
+		*err = cause;
+		return -1;
+	}
+	if (r > 0) {
+		ret->pid = 0;
 		return error_set(err, 409,
 		    "sanlock does not know the process of VM '%s', so that nothing would keep "
 		    "another host from running it, too: end it with force (%s)",

@@ -39,15 +39,19 @@ vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err)
 
 	if (virDomainGetUUIDString(domain, uuid) < 0)
 		return hypervisor_error(err, 424, "cannot read a VM's uuid");
-	if (read_text(path, &text) < 0)
-		return error_set(err, 404, "there is no '%s' to read", path);
+	if (read_text(path, &text) < 0) {
+		error_set(err, 404, "there is no '%s' to read", path);
+		return 1;
+	}
 	pid = strtol(text.data, &end, 10);
 	cmdline = xasprintf("/proc/%ld/cmdline", pid);
 	/* Its number may have become another's. */
 	if (end == text.data || pid <= 0 || read_text(cmdline, &words) < 0 ||
-	    !names_uuid(&words, uuid))
-		return error_set(
+	    !names_uuid(&words, uuid)) {
+		error_set(
 		    err, 404, "process %ld of '%s' is not the QEMU of VM '%s'", pid, path, uuid);
+		return 1;
+	}
 	*ret = (pid_t)pid;
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include "proto/error.h"
 
-/* The process id of the VM's QEMU on this host; 404 when that is not known. */
+/* The process id of the VM's QEMU on this host; 1 when that is not known, and err says why. */
 int vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err);
 
 #endif
