@@ -289,6 +289,7 @@ ops_advance(int64_t ms)
 	int64_t until = here.now + ms;
 	struct event *event;
 
+	event_base_loop(here.ctx.base, EVLOOP_NONBLOCK);
 	attend();
 	while ((event = take_due(until))) {
 		event_get_callback(event)(-1, EV_TIMEOUT, event_get_callback_arg(event));
