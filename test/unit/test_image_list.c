@@ -121,6 +121,10 @@ test_drop(void **state)
 	assert_int_equal(st.st_nlink, 1);
 	assert_int_equal(image_stat(disk_root, at("ds/" STAGED), &st, &err), -1);
 	assert_int_equal(err.status, 404);
+	assert_true(image_is_absent(disk_root, at("ds/" STAGED)));
+	assert_true(image_is_absent(disk_root, at("ds/gone/image.raw")));
+	assert_false(image_is_absent(disk_root, at("ds/image.raw")));
+	assert_false(image_is_absent(disk_root, "/tmp/" STAGED));
 	assert_int_equal(image_drop_staged(disk_root, "/tmp/" STAGED, &err), -1);
 	assert_int_equal(err.status, 400);
 }

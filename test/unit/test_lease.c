@@ -52,11 +52,19 @@ expect_owner(const char *name, const char *owner, int status, const char *words)
 static void
 test_owner(void **state)
 {
-	char upper[] = TEST_VM;
+	char upper[] = TEST_VM, owner[37];
+	struct error err = { 0 };
+	bool there = true;
 
 	expect_owner("none", "", 404, "No such file");
+	assert_int_equal(lease_look_up(disk_root, "none", &there, owner, &err), 0);
+	assert_false(there);
+	assert_string_equal(owner, "");
 	make_resource("mine", TEST_VM, 36);
 	expect_owner("mine", TEST_VM, 0, NULL);
+	assert_int_equal(lease_look_up(disk_root, "mine", &there, owner, &err), 0);
+	assert_true(there);
+	assert_string_equal(owner, TEST_VM);
 	make_resource("free", "", 0);
 	expect_owner("free", "", 0, NULL);
 	for (char *c = upper; *c; c++)

@@ -54,6 +54,38 @@ expect_file(const char *path, int status, const char *words)
 		fail_msg("'%s' is not in '%s'", words, err.detail);
 }
 
+/* What is missing is no failure where it may be; all else is. */
+static void
+test_may_be_missing(void **state)
+{
+	struct error err = { 0 };
+	const char *base;
+	struct stat st;
+	int fd = 7;
+
+	assert_int_equal(path_look_dir(disk_root, at("ds/gone/a"), PATH_FIND, &fd, &base, &err), 0);
+	assert_int_equal(fd, -1);
+	fd = 7;
+	assert_int_equal(path_look_file(disk_root, at("ds/gone/a"), O_RDONLY, &fd, &st, &err), 0);
+	assert_int_equal(fd, -1);
+	fd = 7;
+	assert_int_equal(path_look_file(disk_root, at("ds/gone"), O_RDONLY, &fd, &st, &err), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(err.status, 0);
+
+	assert_int_equal(mkdir(at("ds/folder"), 0750), 0);
+	assert_int_equal(path_look_file(disk_root, at("ds/folder"), O_RDONLY, &fd, &st, &err), -1);
+	assert_int_equal(err.status, 422);
+	assert_int_equal(fd, -1);
+	assert_int_equal(path_look_dir(disk_root, "/etc/passwd", PATH_FIND, &fd, &base, &err), -1);
+	assert_int_equal(err.status, 400);
+	assert_int_equal(
+	    path_look_dir(disk_root, at("ds/folder/a"), PATH_FIND, &fd, &base, &err), 0);
+	assert_string_equal(base, "a");
+	close(fd);
+	assert_int_equal(rmdir(at("ds/folder")), 0);
+}
+
 static void
 test_outside(void **state)
 {
@@ -216,6 +248,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_may_be_missing),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_make),
 		cmocka_unit_test(test_not_mounted),
