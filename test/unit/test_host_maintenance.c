@@ -315,6 +315,28 @@ test_order(void **state)
 	assert_string_equal(here.asked[1].path, "/vms/" VM1 "/reservation");
 }
 
+/* That a VM was here is kept before it leaves: nobody would bring it back. */
+static void
+test_turns_up(void **state)
+{
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	begin();
+	keep();
+	run(200);
+	assert_int_equal(here.n_asked, 1);
+	ops_add_vm(VM2, VMRUNSTATE_POWEROFF);
+	ops_advance(500);
+	assert_int_equal(here.n_asked, 1);
+	assert_int_equal(
+	    ((const struct maintenance_save_request *)ops_request_of(WORK_MAINTENANCE_SAVE))
+		->maintenance.n_vms,
+	    2);
+	keep();
+	ops_advance(100);
+	assert_int_equal(here.n_asked, 2);
+	assert_string_equal(here.asked[1].path, "/vms/" VM2 "/reservation");
+}
+
 /* VMs that have not left yet stay, and those that have are brought back. */
 static void
 test_ended_before_it_was_done(void **state)
@@ -655,6 +677,7 @@ main(void)
 		HOST(test_waits),
 		HOST(test_is_arriving),
 		HOST(test_order),
+		HOST(test_turns_up),
 		HOST(test_ended_before_it_was_done),
 		HOST(test_not_kept),
 		HOST(test_async),
