@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops_host.h"
+#include "ops_time.h"
 
 #include <event2/event.h>
 
@@ -8,121 +9,8 @@
 #include "ops/sanlock_link.h"
 
 #define START_MS 1000000
-#define EPOCH_MS INT64_C(1700000000000)
 
 struct ops_host here;
-
-/* Time */
-
-static struct due {
-	struct due *next;
-	struct event *event;
-	int64_t at, period; /* ms */
-} * timers;
-
-int64_t __wrap_monotonic_ms(void);
-int64_t __wrap_now_ms(void);
-int __wrap_event_add(struct event *event, const struct timeval *tv);
-int __wrap_event_del(struct event *event);
-void __wrap_event_free(struct event *event);
-int __wrap_event_pending(const struct event *event, short events, struct timeval *tv);
-int __real_event_add(struct event *event, const struct timeval *tv);
-int __real_event_del(struct event *event);
-void __real_event_free(struct event *event);
-int __real_event_pending(const struct event *event, short events, struct timeval *tv);
-
-int64_t
-__wrap_monotonic_ms(void)
-{
-	return here.now;
-}
-
-int64_t
-__wrap_now_ms(void)
-{
-	return EPOCH_MS + here.now;
-}
-
-static bool
-stop_timer(const struct event *event)
-{
-	for (struct due **link = &timers; *link; link = &(*link)->next) {
-		struct due *due = *link;
-
-		if (due->event != event)
-			continue;
-		*link = due->next;
-		free(due);
-		return true;
-	}
-	return false;
-}
-
-static void
-start_timer(struct event *event, int64_t ms)
-{
-	struct due *due = xcalloc(1, sizeof(*due));
-
-	stop_timer(event);
-	*due = (struct due){ timers, event, here.now + ms, ms };
-	timers = due;
-}
-
-int
-__wrap_event_add(struct event *event, const struct timeval *tv)
-{
-	if (!tv)
-		return __real_event_add(event, tv);
-	start_timer(event, (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000);
-	return 0;
-}
-
-int
-__wrap_event_del(struct event *event)
-{
-	stop_timer(event);
-	return __real_event_del(event);
-}
-
-void
-__wrap_event_free(struct event *event)
-{
-	stop_timer(event);
-	__real_event_free(event);
-}
-
-int
-__wrap_event_pending(const struct event *event, short events, struct timeval *tv)
-{
-	for (const struct due *due = timers; due; due = due->next) {
-		if (due->event == event)
-			return EV_TIMEOUT;
-	}
-	return __real_event_pending(event, events, tv);
-}
-
-static struct event *
-take_due(int64_t until)
-{
-	const struct due *first = NULL;
-	struct event *event;
-	int64_t period;
-
-	for (const struct due *due = timers; due; due = due->next) {
-		if (due->at <= until && (!first || due->at < first->at))
-			first = due;
-	}
-	if (!first)
-		return NULL;
-	event = first->event;
-	period = first->period;
-	if (first->at > here.now)
-		here.now = first->at;
-	stop_timer(event);
-	if (event_get_events(event) & EV_PERSIST)
-		start_timer(event, period);
-	return event;
-}
 
 /* Jobs */
 
@@ -291,7 +179,7 @@ ops_advance(int64_t ms)
 
 	event_base_loop(here.ctx.base, EVLOOP_NONBLOCK);
 	attend();
-	while ((event = take_due(until))) {
+	while ((event = ops_time_take(until))) {
 		event_get_callback(event)(-1, EV_TIMEOUT, event_get_callback_arg(event));
 		event_base_loop(here.ctx.base, EVLOOP_NONBLOCK);
 		attend();
@@ -495,7 +383,7 @@ ops_teardown(void **state)
 		drop_job(here.jobs);
 	api_stop(ctx);
 	host_maintenance_free(ctx->host_maintenance);
-	assert_null(timers);
+	assert_false(ops_time_has_timers());
 	operations_free(ctx->operations);
 	inventory_free(ctx->inventory);
 	event_base_free(ctx->base);

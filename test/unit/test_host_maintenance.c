@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* VMs leave a host and come back: what is kept first, who is asked, and what is told of those that
  * stay. */
-#include "ops_host.h"
+#include "maintenance_host.h"
 
 #include "domain/maintenance_file.h"
 #include "ops/evacuation.h"
-#include "ops/host_maintenance.h"
-#include "proto/json.h"
-
-#define OP "b0000000-0000-4000-8000-000000000001" /* of another host */
 
 static int
 setup_up(void **state)
@@ -20,72 +16,6 @@ setup_up(void **state)
 }
 
 #define HOST(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
-
-static void
-begin(void)
-{
-	host_maintenance_begin(
-	    here.ctx.host_maintenance, ops_request(ROUTE_MAINTENANCE_BEGIN, SELF, "{}"));
-}
-
-static void
-end(bool back)
-{
-	host_maintenance_end(
-	    here.ctx.host_maintenance, ops_request(ROUTE_MAINTENANCE_END, SELF, "{}"), back);
-}
-
-/* The storage keeps what is to be kept. */
-static void
-keep(void)
-{
-	const struct maintenance_save_request *asked = ops_request_of(WORK_MAINTENANCE_SAVE);
-	struct maintenance kept = { 0 };
-
-	model_copy(&maintenance_model, &kept, &asked->maintenance);
-	ops_end_job(WORK_MAINTENANCE_SAVE, &kept);
-	model_clear(&maintenance_model, &kept);
-}
-
-/* Time goes on; whatever is to be kept is. */
-static void
-run(int64_t ms)
-{
-	for (int64_t at = 0; at < ms; at += 100) {
-		ops_advance(100);
-		if (ops_find_job(WORK_MAINTENANCE_SAVE))
-			keep();
-	}
-}
-
-static const struct maintenance *
-record(void)
-{
-	return host_maintenance_get(here.ctx.host_maintenance);
-}
-
-/* What is kept of the VM; it must be there. */
-static const struct maintenance_vm *
-kept(const char *vm)
-{
-	for (size_t i = 0; i < record()->n_vms; i++) {
-		if (str_equal(record()->vms[i].vm, vm))
-			return &record()->vms[i];
-	}
-	fail_msg("VM '%s' is not kept", vm);
-	return NULL;
-}
-
-static void
-expect_failed(const char *operation, const char *words)
-{
-	const struct operation *found = operations_find(here.ctx.operations, operation);
-
-	assert_non_null(found);
-	assert_string_equal(found->state, "failed");
-	if (!strstr(found->msg, words))
-		fail_msg("no '%s' in '%s'", words, found->msg);
-}
 
 /* The VM that is under way is on the other host. */
 static void
@@ -373,6 +303,30 @@ test_ended_before_it_was_done(void **state)
 	assert_string_equal(ops_latest()->state, "completed");
 }
 
+/* A return that had to wait for the VM that is still leaving, and is not wanted any more. */
+static void
+test_overtaken(void **state)
+{
+	char back[37];
+
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	begin();
+	keep();
+	run(200);
+	end(true);
+	keep();
+	snprintf(back, sizeof(back), "%s", record()->operation);
+	run(500);
+	assert_string_equal(ops_state(back), "started");
+	begin();
+	keep();
+	expect_failed(back, "it was overtaken before it began");
+	arrive(VM1, H2, VMRUNSTATE_POWEROFF);
+	run(1000);
+	assert_string_equal(ops_state(record()->operation), "completed");
+	assert_int_equal(here.announced, record()->since);
+}
+
 /* The storage does not keep it: nothing has changed. */
 static void
 test_not_kept(void **state)
@@ -408,19 +362,6 @@ test_async(void **state)
 }
 
 /* After a start of virtxd */
-
-static void
-load(bool leaving, const char *vm)
-{
-	char user[] = "me", none[] = "", host[] = H2, uuid[37];
-	struct maintenance_vm entry = { uuid, host, none };
-	const struct maintenance kept = { 1600000000000, user, leaving, none, &entry, vm ? 1 : 0 };
-
-	snprintf(uuid, sizeof(uuid), "%s", vm ? vm : "");
-	ops_start();
-	ops_add_host(H2, "h2", 4096);
-	ops_end_job(WORK_MAINTENANCE_LOAD, &kept);
-}
 
 static void
 test_goes_on_leaving(void **state)
@@ -518,134 +459,6 @@ test_stop(void **state)
 	assert_non_null(strstr(here.body, "virtxd stops"));
 }
 
-/* The way back */
-
-/* This host comes out of maintenance, and VM1 is on H2. */
-static void
-start_return(enum vmrunstate runstate)
-{
-	load(true, VM1);
-	ops_add_remote(VM1, H2, runstate);
-	run(500);
-}
-
-static void
-test_return_is_refused(void **state)
-{
-	start_return(VMRUNSTATE_POWEROFF);
-	/* The other host may not have heard yet that this one takes VMs again. */
-	ops_answer(422, "{\"status\":422,\"detail\":\"it is in maintenance\"}");
-	run(2000);
-	assert_int_equal(here.n_asked, 1);
-	run(15000);
-	ops_answer(422, "{\"status\":422,\"detail\":\"it is in maintenance\"}");
-	run(1000);
-	expect_failed(ops_latest()->id, "1 of 1 VMs did not come back");
-	expect_failed(ops_latest()->id, "it is in maintenance");
-	assert_int_equal(record()->since, 0);
-}
-
-static void
-test_return_fails(void **state)
-{
-	start_return(VMRUNSTATE_RUNNING);
-	ops_answer(202, "{\"id\":\"" OP "\",\"state\":\"started\"}");
-	run(1000);
-	ops_answer(200, "{\"id\":\"" OP "\",\"state\":\"failed\",\"msg\":\"no CPU does\"}");
-	run(1000);
-	expect_failed(ops_latest()->id, "no CPU does");
-}
-
-/* What another host says is nothing that moves the VM. */
-static void
-test_return_is_garbled(void **state)
-{
-	start_return(VMRUNSTATE_RUNNING);
-	ops_answer(202, "{\"state\":\"started\"}");
-	run(1000);
-	expect_failed(ops_latest()->id, "did not say which operation");
-}
-
-/* Its virtxd was started anew: it does not know the operation, and the VM is asked for again. */
-static void
-test_sender_restarts(void **state)
-{
-	start_return(VMRUNSTATE_RUNNING);
-	ops_answer(202, "{\"id\":\"" OP "\",\"state\":\"started\"}");
-	run(1000);
-	ops_answer(404, "{\"status\":404,\"detail\":\"no such operation\"}");
-	run(2000);
-	assert_int_equal(here.asked[0].method, METHOD_POST);
-	/* It is under way by an operation that is known. */
-	ops_answer(504, "{\"status\":504,\"detail\":\"it goes on\",\"operation\":\"" OP "\"}");
-	run(1000);
-	assert_string_equal(here.asked[0].path, "/operations/" OP);
-	/* It does not answer, and is active: it is asked again. */
-	ops_answer(0, "no answer");
-	run(1000);
-	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
-	ops_answer(0, "no answer");
-	run(500);
-	assert_string_equal(ops_latest()->state, "completed");
-}
-
-static void
-test_sender_fails(void **state)
-{
-	start_return(VMRUNSTATE_RUNNING);
-	ops_answer(202, "{\"id\":\"" OP "\",\"state\":\"started\"}");
-	run(1000);
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
-	ops_answer(0, "no answer");
-	run(1000);
-	expect_failed(ops_latest()->id, "no answer");
-}
-
-/* Who has the VM cannot be asked, is away, or nobody knows the VM. */
-static void
-test_cannot_return(void **state)
-{
-	here.unreachable = true;
-	start_return(VMRUNSTATE_RUNNING);
-	run(2000);
-	assert_string_equal(ops_latest()->state, "started");
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
-	run(5000);
-	expect_failed(ops_latest()->id, "its host 'h2' (" H2 ") is not active");
-}
-
-static void
-test_passing_state(void **state)
-{
-	start_return(VMRUNSTATE_MIGRATING);
-	run(2000);
-	assert_int_equal(here.n_asked, 0);
-	ops_add_remote(VM1, H2, VMRUNSTATE_RUNNING);
-	run(3000);
-	assert_int_equal(here.n_asked, 1);
-}
-
-static void
-test_unknown(void **state)
-{
-	here.missing = NULL;
-	load(true, VM1);
-	run(2000);
-	assert_string_equal(ops_latest()->state, "started");
-	here.missing = "the VMs of host 'h9' are not known";
-	run(5000);
-	expect_failed(ops_latest()->id, "h9");
-}
-
-static void
-test_deleted_meanwhile(void **state)
-{
-	load(true, VM1);
-	run(1000);
-	assert_string_equal(ops_latest()->state, "completed");
-	assert_int_equal(record()->since, 0);
-}
-
 /* The plan of a dry run: where each would go, and what keeps some here. */
 static void
 test_plan(void **state)
@@ -679,6 +492,7 @@ main(void)
 		HOST(test_order),
 		HOST(test_turns_up),
 		HOST(test_ended_before_it_was_done),
+		HOST(test_overtaken),
 		HOST(test_not_kept),
 		HOST(test_async),
 		TEST(test_goes_on_leaving),
@@ -687,15 +501,6 @@ main(void)
 		TEST(test_damaged),
 		TEST(test_storage_is_away),
 		HOST(test_stop),
-		TEST(test_return_is_refused),
-		TEST(test_return_fails),
-		TEST(test_return_is_garbled),
-		TEST(test_sender_restarts),
-		TEST(test_sender_fails),
-		TEST(test_cannot_return),
-		TEST(test_passing_state),
-		TEST(test_unknown),
-		TEST(test_deleted_meanwhile),
 		HOST(test_plan),
 	};
 

@@ -522,6 +522,23 @@ test_starts_by_itself(void **state)
 	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM1);
 }
 
+/* One that a job of ours starts has them recorded by that. */
+static void
+test_started_by_a_job(void **state)
+{
+	char vm[] = VM1;
+	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct error err = { 0 };
+
+	ops_add_vm(VM1, VMRUNSTATE_PAUSED);
+	assert_non_null(job_start(NULL, WORK_VM_RESUME, &request, VM1, "", NULL, NULL, NULL, &err));
+	event(VM1, VMRUNSTATE_RUNNING);
+	here.jobs->vm[0] = '\0';
+	ops_advance(1000);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
+	assert_null(ops_find_job(WORK_VM_HEAL));
+}
+
 /* A set of VMs */
 
 static void
@@ -565,6 +582,7 @@ main(void)
 		KEEPER(test_heal_again),
 		KEEPER(test_what_is_wounded),
 		KEEPER(test_starts_by_itself),
+		KEEPER(test_started_by_a_job),
 		cmocka_unit_test(test_uuid_set),
 	};
 
