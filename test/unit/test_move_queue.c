@@ -183,7 +183,6 @@ test_stop(void **state)
 	run(f, MOVE_QUEUE_PATIENCE_MS);
 	assert_int_equal(f->started, MAX);
 	assert_false(move_queue_over(f->moves));
-	move_stay(f->last, "no");
 	move_again(f->last, "no");
 	assert_false(move_queue_over(f->moves));
 	why = move_queue_explain(f->moves, 1000);

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/move_queue.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "proto/log.h"
+
+static const char *const state_names[MOVE_STATE_N] = { "waiting", "under way", "done", "stays" };
+
+/* From each state to which others. */
+static const unsigned int transitions[MOVE_STATE_N] = {
+	[MOVE_WAITING] = 1 << MOVE_WAITING | 1 << MOVE_UNDER_WAY | 1 << MOVE_DONE | 1 << MOVE_STAYS,
+	[MOVE_UNDER_WAY] = 1 << MOVE_WAITING | 1 << MOVE_DONE | 1 << MOVE_STAYS,
+};
 
 struct move_queue {
 	const struct move_queue_ops *ops;
@@ -151,10 +162,19 @@ move_queue_explain(const struct move_queue *moves, size_t max)
 	return buffer_steal(&out, NULL);
 }
 
+static void
+set_state(struct move *move, enum move_state state)
+{
+	assert(transitions[move->state] & 1U << state);
+	log_debug("ops", "move of VM '%s': %s, then %s", move->vm, state_names[move->state],
+	    state_names[state]);
+	move->state = state;
+}
+
 void
 move_begin(struct move *move, const char *host)
 {
-	move->state = MOVE_UNDER_WAY;
+	set_state(move, MOVE_UNDER_WAY);
 	move->percent = 0;
 	snprintf(move->host, sizeof(move->host), "%s", host);
 }
@@ -162,7 +182,7 @@ move_begin(struct move *move, const char *host)
 static void
 end(struct move *move, enum move_state state)
 {
-	move->state = state;
+	set_state(move, state);
 	move->moves->ops->ended(move->moves->arg, move);
 }
 
@@ -179,7 +199,7 @@ move_wait(struct move *move, const char *reason)
 		return;
 	}
 	waited = now - (move->due - MOVE_QUEUE_PATIENCE_MS);
-	move->state = MOVE_WAITING;
+	set_state(move, MOVE_WAITING);
 	move->next = now + MOVE_QUEUE_RETRY_MS + waited / 8;
 }
 
@@ -187,7 +207,7 @@ void
 move_again(struct move *move, const char *reason)
 {
 	str_set(&move->reason, reason);
-	move->state = MOVE_WAITING;
+	set_state(move, MOVE_WAITING);
 	move->next = move->moves->now + MOVE_QUEUE_RETRY_MS;
 }
 

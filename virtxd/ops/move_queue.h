@@ -14,6 +14,7 @@ enum move_state {
 	MOVE_UNDER_WAY,
 	MOVE_DONE,
 	MOVE_STAYS,
+	MOVE_STATE_N,
 };
 
 struct move {
