@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/host_maintenance.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,18 @@ enum phase {
 	PHASE_IDLE,
 	PHASE_LEAVING,	 /* VMs leave this host */
 	PHASE_RETURNING, /* they come back */
+	PHASE_CLOSING,	 /* that is over, and told when it is kept */
+	PHASE_N,
+};
+
+static const char *const phase_names[PHASE_N] = { "idle", "leaving", "returning", "closing" };
+
+/* From each phase to which others. */
+static const unsigned int transitions[PHASE_N] = {
+	[PHASE_IDLE] = 1 << PHASE_LEAVING | 1 << PHASE_RETURNING,
+	[PHASE_LEAVING] = 1 << PHASE_IDLE,
+	[PHASE_RETURNING] = 1 << PHASE_IDLE | 1 << PHASE_CLOSING,
+	[PHASE_CLOSING] = 1 << PHASE_IDLE,
 };
 
 /* A change that a client wants, until it is kept. */
@@ -40,16 +53,22 @@ struct host_maintenance {
 	bool wants_move; /* VMs are here that have to leave */
 	struct transition change;
 	enum phase phase;
-	struct move_queue *moves; /* NULL in PHASE_IDLE */
+	struct move_queue *moves; /* while VMs leave or come back */
 	bool stopped;
 	int64_t began;	       /* monotonic ms */
 	int64_t open_since;    /* monotonic ms */
 	bool resumed, settled; /* virtxd was started meanwhile; what has to be known then is */
 	char operation[UUID_TEXT_SIZE]; /* of the moves */
-	/* What the return came to, told when it is kept that it is over. */
-	bool closing;
-	struct error outcome;
+	struct error outcome;		/* of the return that is over */
 };
+
+static void
+set_phase(struct host_maintenance *hm, enum phase phase)
+{
+	assert(transitions[hm->phase] & 1U << phase);
+	log_debug("ops", "maintenance: %s, then %s", phase_names[hm->phase], phase_names[phase]);
+	hm->phase = phase;
+}
 
 static void
 arm(struct host_maintenance *hm)
@@ -195,7 +214,7 @@ begin_operation(struct host_maintenance *hm, enum route_id route)
 static void
 begin_moves(struct host_maintenance *hm, enum phase phase)
 {
-	hm->phase = phase;
+	set_phase(hm, phase);
 	hm->stopped = false;
 	hm->began = monotonic_ms();
 	hm->settled = !hm->resumed;
@@ -240,12 +259,13 @@ end_moves(struct host_maintenance *hm)
 	move_queue_free(steal_ptr(hm->moves));
 	if (hm->phase == PHASE_RETURNING && !hm->stopped) {
 		model_clear(&maintenance_model, &hm->record.now);
-		hm->closing = hm->record.dirty = true;
+		hm->record.dirty = true;
 		hm->outcome = err;
+		set_phase(hm, PHASE_CLOSING);
 	} else {
 		operations_finish(ctx->operations, hm->operation, NULL, err.status ? &err : NULL);
+		set_phase(hm, PHASE_IDLE);
 	}
-	hm->phase = PHASE_IDLE;
 	hm->resumed = false;
 }
 
@@ -306,7 +326,7 @@ run_moves(struct host_maintenance *hm)
 static void
 next(struct host_maintenance *hm)
 {
-	if (hm->phase != PHASE_IDLE || hm->change.pending || hm->closing)
+	if (hm->phase != PHASE_IDLE || hm->change.pending)
 		return;
 	if (is_on(hm) && hm->wants_move)
 		begin_moves(hm, PHASE_LEAVING);
@@ -334,18 +354,15 @@ transition_done(struct host_maintenance *hm, const struct error *err)
 {
 	struct transition change = hm->change;
 	struct operations *operations = hm->ctx->operations;
-
 	_free_ char *damage = change.damage;
 
 	hm->change = (struct transition){ 0 };
 	if (err) {
 		model_clear(&maintenance_model, &hm->record.now);
 		hm->record.now = change.before;
-		/* It may have got there all the same. */
+		/* It may have got there all the same: what holds is saved anew, or read. */
 		if (damage)
 			maintenance_record_reread(&hm->record, damage);
-		else
-			maintenance_record_retry(&hm->record);
 		operations_finish(operations, change.operation, NULL, err);
 		if (change.req)
 			request_reply_error(change.req, err);
@@ -373,7 +390,7 @@ closed(struct host_maintenance *hm)
 {
 	const struct error *err = hm->outcome.status ? &hm->outcome : NULL;
 
-	hm->closing = false;
+	set_phase(hm, PHASE_IDLE);
 	operations_finish(hm->ctx->operations, hm->operation, NULL, err);
 }
 
@@ -388,7 +405,7 @@ on_saved(void *arg, bool latest, const struct error *err)
 		return;
 	if (hm->change.pending)
 		transition_done(hm, err);
-	else if (hm->closing && !err)
+	else if (hm->phase == PHASE_CLOSING && !err)
 		closed(hm);
 }
 
@@ -418,10 +435,10 @@ on_tick(void *arg)
 		return;
 	}
 	next(hm);
-	if (hm->phase != PHASE_IDLE)
+	if (hm->moves)
 		run_moves(hm);
 	maintenance_record_run(&hm->record);
-	if (hm->phase != PHASE_IDLE || hm->record.dirty || hm->record.now.leaving)
+	if (hm->moves || hm->record.dirty || hm->record.now.leaving)
 		arm(hm);
 }
 
@@ -451,11 +468,11 @@ check_change(struct host_maintenance *hm, struct error *err)
 	if (!str_empty(hm->record.why) && !hm->record.damaged)
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
 		    host_maintenance_why(hm));
-	if (!hm->change.pending && !hm->closing)
+	if (!hm->change.pending && hm->phase != PHASE_CLOSING)
 		return 0;
 	error_set(err, 409, "the maintenance of this host is just being changed");
 	snprintf(err->operation, sizeof(err->operation), "%s",
-	    hm->closing ? hm->operation : hm->change.operation);
+	    hm->phase == PHASE_CLOSING ? hm->operation : hm->change.operation);
 	return -1;
 }
 

@@ -64,13 +64,6 @@ maintenance_record_reread(struct maintenance_record *record, const char *why)
 	record->again = monotonic_ms() + AGAIN_MS;
 }
 
-void
-maintenance_record_retry(struct maintenance_record *record)
-{
-	record->dirty = true;
-	record->again = monotonic_ms() + AGAIN_MS;
-}
-
 static void
 load_done(void *arg, void *result, const struct error *err)
 {
@@ -105,7 +98,8 @@ save_done(void *arg, void *result, const struct error *err)
 	if (latest && err) {
 		log_limited(&limit, 5, "ops", "the maintenance of this host cannot be kept: %s",
 		    err->detail);
-		maintenance_record_retry(record);
+		record->dirty = true;
+		record->again = monotonic_ms() + AGAIN_MS;
 	} else if (latest) {
 		record->dirty_vms = false;
 	}

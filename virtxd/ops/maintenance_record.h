@@ -40,8 +40,6 @@ void maintenance_record_set(
 void maintenance_record_replace(struct maintenance_record *record);
 /* That has failed: it is read again. */
 void maintenance_record_reread(struct maintenance_record *record, const char *why);
-/* It is saved again a little later. */
-void maintenance_record_retry(struct maintenance_record *record);
 /* Loads what is not known, or saves what has changed. */
 void maintenance_record_run(struct maintenance_record *record);
 
