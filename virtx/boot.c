@@ -9,10 +9,11 @@
 
 #define CLOUD_INIT_MAX (256 * 1024) /* more the server would not take */
 
-const struct option_row boot_vm_options[] = {
-	{ 'u', "ci-userdata", "FILE", "cloud-init's user-data" },
-	{ 'm', "ci-metadata", "FILE", "cloud-init's meta-data (made by the server if not given)" },
-	{ 'c', "ci-networkconfig", "FILE", "cloud-init's network-config" },
+static const struct option_row boot_vm_options[] = {
+	{ 'u', "ci-userdata", ARG_FILE, "cloud-init's user-data" },
+	{ 'm', "ci-metadata", ARG_FILE,
+	    "cloud-init's meta-data (made by the server if not given)" },
+	{ 'c', "ci-networkconfig", ARG_FILE, "cloud-init's network-config" },
 	{ 0 },
 };
 
@@ -37,7 +38,7 @@ read_text(const char *file, struct error *err)
 	return NULL;
 }
 
-enum command_result
+static enum command_result
 boot_vm(struct command_call *call, struct error *err)
 {
 	struct vm_boot_options options = { 0 };
@@ -72,3 +73,14 @@ boot_vm(struct command_call *call, struct error *err)
 	model_clear(&vm_boot_options_model, &options);
 	return result;
 }
+
+const struct command boot_vm_command = {
+	.words = "boot vm",
+	.operands = { ARG_VM },
+	.options = boot_vm_options,
+	.summary = "Start a VM",
+	.help = "With user-data or network-config the VM gets a cloud-init CD.",
+	.examples = "virtx boot vm UUID\n"
+		    "virtx boot vm -u user-data.yaml UUID\n",
+	.run = boot_vm,
+};

@@ -14,10 +14,12 @@
 #define OPTIONS_MAX 24
 
 const struct option_row command_globals[] = {
-	{ 'A', "api-server", "SERVER",
+	{ 'A', "api-server", ARG_TEXT("SERVER"),
 	    "HOST, HOST:PORT or URL (default: VIRTX_API_SERVER, then localhost)" },
-	{ 'o', "output", "FORMAT", "table (the default) or json" },
-	{ COMMAND_OPTION_TIMEOUT, "timeout", "SECONDS", "how long to wait for an answer (360)" },
+	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
+	    "table (the default) or json" },
+	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),
+	    "how long to wait for an answer (360)" },
 	{ 'D', "debug", NULL, "show the heads of request and answer on stderr" },
 	{ '?', "help", NULL, "show this help" },
 	{ COMMAND_OPTION_VERSION, "version", NULL, "show the version" },
@@ -36,7 +38,7 @@ print_options(const struct option_row *rows)
 {
 	for (; rows->letter; rows++) {
 		_free_ char *left = xasprintf(
-		    "--%s%s%s", rows->name, rows->arg ? " " : "", rows->arg ? rows->arg : "");
+		    "--%s%s%s", rows->name, rows->arg ? " " : "", rows->arg ? rows->arg->name : "");
 		char letter[4] = "   ";
 
 		if (rows->letter >= ' ')
@@ -51,12 +53,9 @@ usage_line(const struct command *command, bool with_options)
 {
 	struct buffer line = { 0 };
 
-	for (size_t i = 0; command->words[i]; i++)
-		buffer_printf(&line, "%s%s", i ? " " : "", command->words[i]);
-	if (with_options)
-		buffer_printf(&line, " [OPTION]...");
+	buffer_printf(&line, "%s%s", command->words, with_options ? " [OPTION]..." : "");
 	for (size_t i = 0; command->operands[i]; i++)
-		buffer_printf(&line, " %s", command->operands[i]);
+		buffer_printf(&line, " %s", command->operands[i]->name);
 	return buffer_steal(&line, NULL);
 }
 
@@ -74,29 +73,66 @@ print_command_help(const struct command *command)
 	}
 	printf("\nOptions of every command:\n");
 	print_options(command_globals);
+	if (command->examples)
+		printf("\nExamples:\n");
+	for (const char *at = str_or_empty(command->examples); *at; at = strchr(at, '\n') + 1)
+		printf("  %.*s\n", (int)strcspn(at, "\n"), at);
 }
 
-/* True where the command starts with these words. */
-static bool
-command_matches(const struct command *command, char *const words[], size_t n_words)
+const char *
+command_word(const struct command *command, size_t at, size_t *len)
 {
-	for (size_t i = 0; i < n_words; i++)
-		if (!command->words[i] || strcmp(command->words[i], words[i]) != 0)
+	const char *word = command->words;
+
+	while (at-- > 0 && word) {
+		word = strchr(word, ' ');
+		word = word ? word + 1 : NULL;
+	}
+	*len = word ? strcspn(word, " ") : 0;
+	return word;
+}
+
+bool
+command_starts_with(const struct command *command, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+		const char *word = command_word(command, i, &len);
+
+		if (!word || strlen(words[i]) != len || memcmp(word, words[i], len) != 0)
 			return false;
+	}
 	return true;
+}
+
+const struct command *
+command_find(const struct command *const *commands, const char *const *words, size_t n, bool *any)
+{
+	const struct command *found = NULL;
+	size_t len;
+
+	*any = false;
+	for (; *commands; commands++) {
+		if (!command_starts_with(*commands, words, n))
+			continue;
+		*any = true;
+		if (!command_word(*commands, n, &len))
+			found = *commands;
+	}
+	return found;
 }
 
 /* Help for the commands that start with these words. */
 static void
-print_help(const struct command *rows, char *const words[], size_t n_words)
+print_help(const struct command *const *commands, const char *const *words, size_t n_words)
 {
 	printf("Usage: virtx [OPTION]... COMMAND\nManages virtual machines and hosts through "
 	       "virtxd.\n\nCommands:\n");
-	for (; rows->words[0]; rows++) {
-		_free_ char *line = usage_line(rows, false);
+	for (; *commands; commands++) {
+		_free_ char *line = usage_line(*commands, false);
 
-		if (command_matches(rows, words, n_words))
-			printf("  %-26s %s\n", line, rows->summary);
+		if (command_starts_with(*commands, words, n_words))
+			printf("  %-26s %s\n", line, (*commands)->summary);
 	}
 	printf("\nOptions of every command ('virtx COMMAND --help' shows its own):\n");
 	print_options(command_globals);
@@ -189,7 +225,7 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 
 	for (; command->operands[n]; n++) {
 		if (n == argc) {
-			error_set(err, 0, "%s is missing", command->operands[n]);
+			error_set(err, 0, "%s is missing", command->operands[n]->name);
 			return usage_error(err);
 		}
 		call->operands[n] = argv[n];
@@ -203,17 +239,17 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 }
 
 enum command_result
-command_parse(
-    const struct command *rows, int argc, char **argv, struct command_call *call, struct error *err)
+command_parse(const struct command *const *commands, int argc, char **argv,
+    struct command_call *call, struct error *err)
 {
-	char *words[COMMAND_WORDS_MAX];
+	const char *words[COMMAND_WORDS_MAX];
 	const struct command *found = NULL;
 	enum command_result result;
 	size_t n_words = 0;
 	bool help = false;
 
 	while (!found) {
-		bool any = false;
+		bool any;
 
 		result = parse_options(NULL, argc, argv, call, &help, err);
 		if (result != COMMAND_OK)
@@ -223,7 +259,7 @@ command_parse(
 			return COMMAND_OK;
 		}
 		if (help) {
-			print_help(rows, words, n_words);
+			print_help(commands, words, n_words);
 			return COMMAND_OK;
 		}
 		if (optind == argc) {
@@ -233,13 +269,7 @@ command_parse(
 		argc -= optind;
 		argv += optind;
 		words[n_words++] = argv[0];
-		for (const struct command *row = rows; row->words[0]; row++) {
-			if (!command_matches(row, words, n_words))
-				continue;
-			any = true;
-			if (!row->words[n_words])
-				found = row;
-		}
+		found = command_find(commands, words, n_words, &any);
 		if (!any) {
 			error_set(err, 0, "unknown command '%s%s%s%s%s'", words[0],
 			    n_words > 1 ? " " : "", n_words > 1 ? words[1] : "",
@@ -267,18 +297,16 @@ command_parse(
 	return result;
 }
 
-/* How the help calls an option. */
-static const char *
-option_name(const struct command_call *call, int letter)
+const struct option_row *
+command_option(const struct command *command, int letter)
 {
-	const struct option_row *tables[] = { call->command ? call->command->options : NULL,
-		command_globals };
+	const struct option_row *tables[] = { command ? command->options : NULL, command_globals };
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		for (const struct option_row *row = tables[i]; row && row->letter; row++)
 			if (row->letter == letter)
-				return row->name;
-	return "?";
+				return row;
+	return NULL;
 }
 
 int
@@ -296,14 +324,15 @@ command_number(
 	if (errno || end == text || *end || *ret < min || *ret > max)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--%s needs a whole number from %ld to %ld, not '%s'",
-		    option_name(call, letter), min, max, text);
+		    command_option(call->command, letter)->name, min, max, text);
 	return 0;
 }
 
 int
-command_enum(const struct command_call *call, int letter, const struct enumdef *e, int *ret,
-    struct error *err)
+command_enum(const struct command_call *call, int letter, int *ret, struct error *err)
 {
+	const struct option_row *row = command_option(call->command, letter);
+	const struct enumdef *e = row->arg->words;
 	const char *text = call->values[letter];
 	_buffer_ struct buffer words = { 0 };
 
@@ -315,8 +344,8 @@ command_enum(const struct command_call *call, int letter, const struct enumdef *
 		return 0;
 	for (unsigned int i = 0; i < e->n_words; i++)
 		buffer_printf(&words, "%s%s", i ? ", " : "", e->words[i]);
-	return error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'",
-	    option_name(call, letter), words.data, text);
+	return error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'", row->name,
+	    words.data, text);
 }
 
 int

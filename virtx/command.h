@@ -17,10 +17,34 @@ enum command_result {
 	COMMAND_USAGE = 2,
 };
 
+/* What an operand or the argument of an option names: what completion offers for it. */
+enum argument_kind {
+	ARGUMENT_TEXT, /* nothing is offered */
+	ARGUMENT_FILE,
+	ARGUMENT_WORD, /* of an enum, or its number */
+	ARGUMENT_VM,
+	ARGUMENT_HOST,
+	ARGUMENT_OPERATION,
+};
+
+struct argument {
+	const char *name; /* in the usage line */
+	enum argument_kind kind;
+	const struct enumdef *words; /* of ARGUMENT_WORD */
+	int first;		     /* of the words that is offered; those before say nothing */
+};
+
+#define ARG_TEXT(text)		     (&(const struct argument){ text, ARGUMENT_TEXT, NULL, 0 })
+#define ARG_WORD(text, words, first) (&(const struct argument){ text, ARGUMENT_WORD, words, first })
+#define ARG_FILE		     (&(const struct argument){ "FILE", ARGUMENT_FILE, NULL, 0 })
+#define ARG_VM			     (&(const struct argument){ "UUID", ARGUMENT_VM, NULL, 0 })
+#define ARG_HOST		     (&(const struct argument){ "UUID", ARGUMENT_HOST, NULL, 0 })
+#define ARG_OPERATION		     (&(const struct argument){ "ID", ARGUMENT_OPERATION, NULL, 0 })
+
 struct option_row {
 	int letter;	  /* an ASCII letter; an upper number for an option without a short form */
 	const char *name; /* the long form */
-	const char *arg;  /* how its argument is called, NULL for an option without one */
+	const struct argument *arg; /* NULL for an option without one */
 	const char *help;
 };
 
@@ -36,13 +60,16 @@ struct command_call {
 /* Does the work; on COMMAND_FAILED and COMMAND_USAGE err says why. */
 typedef enum command_result (*command_run)(struct command_call *call, struct error *err);
 
+/* All that is known of a command: parser, help and completion read it, and tests hold the man page
+ * against it. It stands beside its code; verbs.h has the list. */
 struct command {
-	const char *words[COMMAND_WORDS_MAX + 1]; /* NULL-terminated */
-	const char *operands[COMMAND_OPERANDS_MAX + 1];
+	const char *words; /* at most COMMAND_WORDS_MAX, a space between: "boot vm" */
+	const struct argument *operands[COMMAND_OPERANDS_MAX + 1]; /* NULL-terminated */
 	const struct option_row *options; /* ends with a row of 0; NULL for none */
+	const char *summary;		  /* one line without a full stop */
+	const char *help;		  /* what else the help says, NULL for nothing */
+	const char *examples;		  /* command lines, each with its newline; NULL for none */
 	command_run run;
-	const char *summary; /* one line */
-	const char *help;    /* what else the help says, NULL for nothing */
 };
 
 /* The options that every command has; ends with a row of 0. */
@@ -54,20 +81,30 @@ enum {
 };
 
 /*
- * Finds the command that argv names among rows (which ends with a row without words) and fills
- * call: options may stand anywhere, but those of one command only behind its words. Help and
- * version that were asked for are printed here: then call->command is NULL with COMMAND_OK. On
- * COMMAND_USAGE err says what is wrong.
+ * Finds the command that argv names among the commands (NULL-terminated) and fills call: options
+ * may stand anywhere, but those of one command only behind its words. Help and version that were
+ * asked for are printed here: then call->command is NULL with COMMAND_OK. On COMMAND_USAGE err says
+ * what is wrong.
  */
-enum command_result command_parse(const struct command *rows, int argc, char **argv,
+enum command_result command_parse(const struct command *const *commands, int argc, char **argv,
     struct command_call *call, struct error *err);
+
+/* The word of the command at a place from 0; its length in *len, NULL behind the last. */
+const char *command_word(const struct command *command, size_t at, size_t *len);
+/* Whether its first words are these. */
+bool command_starts_with(const struct command *command, const char *const *words, size_t n);
+/* The command that these words name in full; *any tells whether one starts with them. */
+const struct command *command_find(
+    const struct command *const *commands, const char *const *words, size_t n, bool *any);
+/* The row of an option of the command (NULL for none yet), or of every command; NULL where it has
+ * none. */
+const struct option_row *command_option(const struct command *command, int letter);
 
 /* For command_run: a whole number in min..max; 0 in *ret when the option was not given. */
 int command_number(
     const struct command_call *call, int letter, long min, long max, long *ret, struct error *err);
-/* A word of the enum or its number. */
-int command_enum(const struct command_call *call, int letter, const struct enumdef *e, int *ret,
-    struct error *err);
+/* The same for an option with an ARG_WORD: one of the words, or its number. */
+int command_enum(const struct command_call *call, int letter, int *ret, struct error *err);
 /* Checks a UUID (what says of what) and writes it in lower case. */
 int command_uuid(const char *what, const char *text, char out[37], struct error *err);
 /* The contents of a file, "-" for standard input, at most max bytes; NULL with err set. */

@@ -7,8 +7,8 @@
 #include "virtx/placement.h"
 #include "virtx/verbs.h"
 
-const struct option_row create_vm_options[] = {
-	{ 'h', "host", "UUID", "create it on this host (default: the one that is best for it)" },
+static const struct option_row create_vm_options[] = {
+	{ 'h', "host", ARG_HOST, "create it on this host (default: the one that is best for it)" },
 	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
 	{ 0 },
 };
@@ -32,7 +32,7 @@ show_uuid(struct writer *w, const struct answer *answer, const char *vm, struct 
 	return 0;
 }
 
-enum command_result
+static enum command_result
 create_vm(struct command_call *call, struct error *err)
 {
 	struct vm_create_options options = { 0 };
@@ -57,3 +57,14 @@ create_vm(struct command_call *call, struct error *err)
 	model_clear(&vm_create_options_model, &options);
 	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
 }
+
+const struct command create_vm_command = {
+	.words = "create vm",
+	.operands = { ARG_FILE },
+	.options = create_vm_options,
+	.summary = "Create a VM and print its UUID",
+	.help = "FILE is its definition in JSON, '-' for standard input.",
+	.examples = "virtx create vm web.json\n"
+		    "virtx create vm -n web.json\n",
+	.run = create_vm,
+};

@@ -65,7 +65,7 @@ print_event(FILE *out, const struct label *label, const char *data, size_t len, 
 	return 0;
 }
 
-enum command_result
+static enum command_result
 decode_event(struct command_call *call, struct error *err)
 {
 	const char *name = getenv("SERF_USER_EVENT");
@@ -88,3 +88,12 @@ decode_event(struct command_call *call, struct error *err)
 		return COMMAND_FAILED;
 	return COMMAND_OK;
 }
+
+const struct command decode_event_command = {
+	.words = "decode-event",
+	.summary = "Print a serf event of virtxd as a line of JSON",
+	.help = "For the event handlers of a serf agent: the payload comes on standard input, the\n"
+		"event's name in SERF_USER_EVENT.",
+	.examples = "serf agent -event-handler 'user:VE=virtx decode-event | logger -t virtx'\n",
+	.run = decode_event,
+};

@@ -3,7 +3,7 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-enum command_result
+static enum command_result
 forget_host(struct command_call *call, struct error *err)
 {
 	char uuid[37];
@@ -16,3 +16,11 @@ forget_host(struct command_call *call, struct error *err)
 	error_wrap(err, "cannot forget host '%s'", uuid);
 	return COMMAND_FAILED;
 }
+
+const struct command forget_host_command = {
+	.words = "forget host",
+	.operands = { ARG_HOST },
+	.summary = "Forget a host that has left or failed, and its VMs",
+	.help = "All hosts that are active forget it. It comes back when it is active again.",
+	.run = forget_host,
+};

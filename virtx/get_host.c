@@ -3,7 +3,7 @@
 #include "proto/model.h"
 #include "virtx/verbs.h"
 
-const struct option_row get_host_options[] = {
+static const struct option_row get_host_options[] = {
 	{ 'C', "stat-cpu", NULL, "only the CPU statistics" },
 	{ 'M', "stat-mem", NULL, "only the memory statistics" },
 	{ 0 },
@@ -83,7 +83,7 @@ show_problems(struct writer *w, const struct host *host)
 	writer_end(w);
 }
 
-enum command_result
+static enum command_result
 get_host(struct command_call *call, struct error *err)
 {
 	bool cpu = call->counts['C'], memory = call->counts['M'];
@@ -106,3 +106,13 @@ get_host(struct command_call *call, struct error *err)
 	model_clear(&host_model, &host);
 	return COMMAND_OK;
 }
+
+const struct command get_host_command = {
+	.words = "get host",
+	.operands = { ARG_HOST },
+	.options = get_host_options,
+	.summary = "Show a host",
+	.help = "Several options may be given; without one everything is shown.",
+	.examples = "virtx get host -M UUID\n",
+	.run = get_host,
+};

@@ -4,7 +4,7 @@
 #include "proto/vmdef.h"
 #include "virtx/verbs.h"
 
-const struct option_row get_vm_options[] = {
+static const struct option_row get_vm_options[] = {
 	{ 'k', "disk", NULL, "only the disks" },
 	{ 'n', "net", NULL, "only the networks" },
 	{ 'K', "stat-disk", NULL, "only the disk statistics" },
@@ -122,7 +122,7 @@ show_oplog(struct writer *w, const struct oplog_list *oplog)
 	writer_end(w);
 }
 
-enum command_result
+static enum command_result
 get_vm(struct command_call *call, struct error *err)
 {
 	const int *given = call->counts;
@@ -152,7 +152,20 @@ get_vm(struct command_call *call, struct error *err)
 	return COMMAND_OK;
 }
 
-enum command_result
+const struct command get_vm_command = {
+	.words = "get vm",
+	.operands = { ARG_VM },
+	.options = get_vm_options,
+	.summary = "Show a VM",
+	.help =
+	    "Several options may be given; without one the definition and the latest operations "
+	    "are shown.",
+	.examples = "virtx get vm -kn UUID\n"
+		    "virtx get vm -o json UUID\n",
+	.run = get_vm,
+};
+
+static enum command_result
 get_runstate_vm(struct command_call *call, struct error *err)
 {
 	struct vmruninfo runinfo = { 0 };
@@ -172,3 +185,10 @@ get_runstate_vm(struct command_call *call, struct error *err)
 	model_clear(&vmruninfo_model, &runinfo);
 	return COMMAND_OK;
 }
+
+const struct command get_runstate_vm_command = {
+	.words = "get runstate vm",
+	.operands = { ARG_VM },
+	.summary = "Show the state of a VM and its host",
+	.run = get_runstate_vm,
+};

@@ -4,25 +4,26 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-const struct option_row list_host_options[] = {
-	{ 'n', "name", "NAME", "only with NAME in the name" },
-	{ 'a', "arch", "ARCH", "only of this architecture (x86_64)" },
-	{ 'v', "vendor", "VENDOR", "only of this CPU vendor (Intel, AMD)" },
-	{ 's', "state", "STATE",
+static const struct option_row list_host_options[] = {
+	{ 'n', "name", ARG_TEXT("NAME"), "only with NAME in the name" },
+	{ 'a', "arch", ARG_TEXT("ARCH"), "only of this architecture (x86_64)" },
+	{ 'v', "vendor", ARG_TEXT("VENDOR"), "only of this CPU vendor (Intel, AMD)" },
+	{ 's', "state", ARG_WORD("STATE", &cstate_enum, CSTATE_ACTIVE),
 	    "only in this state: a word (active, left, failed) or its number" },
-	{ 'm', "memory", "MIB", "only with so much memory available for VMs" },
-	{ 'H', "hp", "MIB", "only with so much hugepage memory available for VMs" },
+	{ 'm', "memory", ARG_TEXT("MIB"), "only with so much memory available for VMs" },
+	{ 'H', "hp", ARG_TEXT("MIB"), "only with so much hugepage memory available for VMs" },
 	{ 0 },
 };
 
-const struct option_row list_vm_options[] = {
-	{ 'n', "name", "NAME", "only with NAME in the name" },
-	{ 'h', "host", "UUID", "only on this host" },
-	{ 's', "state", "STATE",
+static const struct option_row list_vm_options[] = {
+	{ 'n', "name", ARG_TEXT("NAME"), "only with NAME in the name" },
+	{ 'h', "host", ARG_HOST, "only on this host" },
+	{ 's', "state", ARG_WORD("STATE", &vmrunstate_enum, VMRUNSTATE_POWEROFF),
 	    "only in this run state: a word (running, poweroff) or its number" },
-	{ 'v', "vlanid", "ID", "only with this VLAN" },
-	{ 'N', "custom-name", "NAME", "only with this custom field, of any value or ..." },
-	{ 'V', "custom-value", "VALUE", "... of this one" },
+	{ 'v', "vlanid", ARG_TEXT("ID"), "only with this VLAN" },
+	{ 'N', "custom-name", ARG_TEXT("NAME"),
+	    "only with this custom field, of any value or ..." },
+	{ 'V', "custom-value", ARG_TEXT("VALUE"), "... of this one" },
 	{ 0 },
 };
 
@@ -32,14 +33,14 @@ fetch(
     struct command_call *call, enum route_id id, const void *options, void *list, struct error *err)
 {
 	if (client_get(call->client, id, NULL, options, list, err) < 0) {
-		error_wrap(err, "cannot list %ss", call->command->words[1]);
+		error_wrap(err, "cannot %ss", call->command->words);
 		return COMMAND_FAILED;
 	}
 	writer_document(call->writer, routes[id].reply, list);
 	return COMMAND_OK;
 }
 
-enum command_result
+static enum command_result
 list_host(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARCH", "VENDOR", "CPU",
@@ -54,7 +55,7 @@ list_host(struct command_call *call, struct error *err)
 	long memory, hp;
 	int cstate;
 
-	if (command_enum(call, 's', &cstate_enum, &cstate, err) < 0 ||
+	if (command_enum(call, 's', &cstate, err) < 0 ||
 	    command_number(call, 'm', 0, INT32_MAX, &memory, err) < 0 ||
 	    command_number(call, 'H', 0, INT32_MAX, &hp, err) < 0)
 		return COMMAND_USAGE;
@@ -96,7 +97,17 @@ list_host(struct command_call *call, struct error *err)
 	return COMMAND_OK;
 }
 
-enum command_result
+const struct command list_host_command = {
+	.words = "list host",
+	.options = list_host_options,
+	.summary = "List hosts",
+	.help = "Options narrow the list; a host must match all of them.",
+	.examples = "virtx list host -s active -m 4096\n"
+		    "virtx list host -o json\n",
+	.run = list_host,
+};
+
+static enum command_result
 list_vm(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "HOST", ">VLAN", "UPDATED",
@@ -111,7 +122,7 @@ list_vm(struct command_call *call, struct error *err)
 	long vlanid;
 	int runstate;
 
-	if (command_enum(call, 's', &vmrunstate_enum, &runstate, err) < 0 ||
+	if (command_enum(call, 's', &runstate, err) < 0 ||
 	    command_number(call, 'v', 0, 4094, &vlanid, err) < 0 ||
 	    (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0))
 		return COMMAND_USAGE;
@@ -149,7 +160,17 @@ list_vm(struct command_call *call, struct error *err)
 	return COMMAND_OK;
 }
 
-enum command_result
+const struct command list_vm_command = {
+	.words = "list vm",
+	.options = list_vm_options,
+	.summary = "List VMs",
+	.help = "Options narrow the list; a VM must match all of them.",
+	.examples = "virtx list vm -s running -n web\n"
+		    "virtx list vm -N owner -V alice\n",
+	.run = list_vm,
+};
+
+static enum command_result
 list_operation(struct command_call *call, struct error *err)
 {
 	struct operation_list list = { 0 };
@@ -160,3 +181,9 @@ list_operation(struct command_call *call, struct error *err)
 	model_clear(&operation_list_model, &list);
 	return result;
 }
+
+const struct command list_operation_command = {
+	.words = "list operation",
+	.summary = "List what the server's host was asked to do",
+	.run = list_operation,
+};

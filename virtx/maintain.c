@@ -4,7 +4,7 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-const struct option_row maintain_host_options[] = {
+static const struct option_row maintain_host_options[] = {
 	{ 'n', "dry-run", NULL, "change nothing, and show where each VM would go" },
 	{ 'w', "wait", NULL, "until each VM has moved, or it is known why it does not" },
 	{ 'e', "end", NULL, "end it: the host takes VMs again" },
@@ -72,7 +72,7 @@ dry_run(struct command_call *call, const char *uuid, struct error *err)
 	return 0;
 }
 
-enum command_result
+static enum command_result
 maintain_host(struct command_call *call, struct error *err)
 {
 	const struct maintenance_end_options end = { .back = call->counts['b'] > 0 };
@@ -104,7 +104,21 @@ maintain_host(struct command_call *call, struct error *err)
 	return COMMAND_FAILED;
 }
 
-enum command_result
+const struct command maintain_host_command = {
+	.words = "maintain host",
+	.operands = { ARG_HOST },
+	.options = maintain_host_options,
+	.summary = "Let a host take no VMs, and move its VMs away",
+	.help =
+	    "The command ends when that has begun: see -w. The host stays in maintenance until\n"
+	    "that is ended with -e.",
+	.examples = "virtx maintain host -n UUID\n"
+		    "virtx maintain host -w UUID\n"
+		    "virtx maintain host -e -b UUID\n",
+	.run = maintain_host,
+};
+
+static enum command_result
 get_maintain_host(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "VM", "NAME", "WENT TO", "REASON" };
@@ -144,3 +158,10 @@ get_maintain_host(struct command_call *call, struct error *err)
 	model_clear(&maintenance_model, &maintenance);
 	return COMMAND_OK;
 }
+
+const struct command get_maintain_host_command = {
+	.words = "get maintain host",
+	.operands = { ARG_HOST },
+	.summary = "Show the maintenance of a host: its VMs, and why some stay",
+	.run = get_maintain_host,
+};

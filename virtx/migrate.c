@@ -12,17 +12,19 @@ enum {
 	OPTION_ACTION = 'a',
 };
 
-const struct option_row migrate_vm_options[] = {
-	{ 'h', "host", "UUID", "the host to go to (default: the one that is best for it)" },
+static const struct option_row migrate_vm_options[] = {
+	{ 'h', "host", ARG_HOST, "the host to go to (default: the one that is best for it)" },
 	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
 	{ 'l', "live", NULL, "the VM goes on meanwhile (default: it is off)" },
 	{ 'w', "wait", NULL, "until the VM is there" },
-	{ OPTION_BANDWIDTH, "bandwidth", "MIB", "send at most so many MiB a second" },
-	{ OPTION_DOWNTIME, "downtime", "MS",
+	{ OPTION_BANDWIDTH, "bandwidth", ARG_TEXT("MIB"), "send at most so many MiB a second" },
+	{ OPTION_DOWNTIME, "downtime", ARG_TEXT("MS"),
 	    "let the VM stand still so many milliseconds at most" },
 	{ 'p', "post-copy", NULL, "it may go on there before all its memory is there" },
-	{ OPTION_TIMEOUT, "migrate-timeout", "SECONDS", "after so many seconds do what -a says" },
-	{ OPTION_ACTION, "timeout-action", "ACTION", "abort (default), pause or post-copy" },
+	{ OPTION_TIMEOUT, "migrate-timeout", ARG_TEXT("SECONDS"),
+	    "after so many seconds do what -a says" },
+	{ OPTION_ACTION, "timeout-action", ARG_WORD("ACTION", &migration_timeout_enum, 0),
+	    "abort (default), pause or post-copy" },
 	{ 0 },
 };
 
@@ -35,7 +37,7 @@ read_numbers(const struct command_call *call, struct vm_migrate_options *options
 	if (command_number(call, OPTION_BANDWIDTH, 1, 1 << 20, &bandwidth, err) < 0 ||
 	    command_number(call, OPTION_DOWNTIME, 1, 2000000, &downtime, err) < 0 ||
 	    command_number(call, OPTION_TIMEOUT, 1, 604800, &timeout, err) < 0 ||
-	    command_enum(call, OPTION_ACTION, &migration_timeout_enum, &action, err) < 0)
+	    command_enum(call, OPTION_ACTION, &action, err) < 0)
 		return -1;
 	options->bandwidth = (int32_t)bandwidth;
 	options->downtime = (int32_t)downtime;
@@ -58,7 +60,7 @@ explain(struct command_call *call, const struct vm_migrate_options *options, str
 	return COMMAND_OK;
 }
 
-enum command_result
+static enum command_result
 migrate_vm(struct command_call *call, struct error *err)
 {
 	struct vm_migrate_options options = {
@@ -78,7 +80,17 @@ migrate_vm(struct command_call *call, struct error *err)
 	    call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0, "cannot migrate vm", err);
 }
 
-enum command_result
+const struct command migrate_vm_command = {
+	.words = "migrate vm",
+	.operands = { ARG_VM },
+	.options = migrate_vm_options,
+	.summary = "Move a VM to another host",
+	.examples = "virtx migrate vm -n -l UUID\n"
+		    "virtx migrate vm -l -w -t 600 -a post-copy -p UUID\n",
+	.run = migrate_vm,
+};
+
+static enum command_result
 get_migrate_vm(struct command_call *call, struct error *err)
 {
 	struct migration_info info = { 0 };
@@ -110,9 +122,23 @@ get_migrate_vm(struct command_call *call, struct error *err)
 	return COMMAND_OK;
 }
 
-enum command_result
+const struct command get_migrate_vm_command = {
+	.words = "get migrate vm",
+	.operands = { ARG_VM },
+	.summary = "Show how far the migration of a VM is",
+	.run = get_migrate_vm,
+};
+
+static enum command_result
 abort_migrate_vm(struct command_call *call, struct error *err)
 {
 	return operation_call_vm(
 	    call, ROUTE_MIGRATION_ABORT, NULL, true, "cannot abort the migration of vm", err);
 }
+
+const struct command abort_migrate_vm_command = {
+	.words = "abort migrate vm",
+	.operands = { ARG_VM },
+	.summary = "Abort the live migration of a VM",
+	.run = abort_migrate_vm,
+};

@@ -147,7 +147,7 @@ operation_show(struct writer *w, const struct operation_list *list)
 	writer_end(w);
 }
 
-enum command_result
+static enum command_result
 get_operation(struct command_call *call, struct error *err)
 {
 	struct operation operation = { 0 };
@@ -174,3 +174,10 @@ get_operation(struct command_call *call, struct error *err)
 	model_clear(&operation_model, &operation);
 	return COMMAND_OK;
 }
+
+const struct command get_operation_command = {
+	.words = "get operation",
+	.operands = { ARG_OPERATION },
+	.summary = "Show an operation",
+	.run = get_operation,
+};

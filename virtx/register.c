@@ -4,12 +4,12 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-const struct option_row register_vm_options[] = {
-	{ 'h', "host", "UUID", "on this host (default: the one that answers)" },
+static const struct option_row register_vm_options[] = {
+	{ 'h', "host", ARG_HOST, "on this host (default: the one that answers)" },
 	{ 0 },
 };
 
-enum command_result
+static enum command_result
 register_vm(struct command_call *call, struct error *err)
 {
 	char host[37] = "";
@@ -20,3 +20,14 @@ register_vm(struct command_call *call, struct error *err)
 	return operation_call_vm(
 	    call, ROUTE_VM_REGISTER, &options, true, "cannot register vm", err);
 }
+
+const struct command register_vm_command = {
+	.words = "register vm",
+	.operands = { ARG_VM },
+	.options = register_vm_options,
+	.summary = "Make registry and libvirt agree about a VM",
+	.help =
+	    "What libvirt has goes to the registry; what only the registry has goes to libvirt.",
+	.examples = "virtx register vm -h UUID UUID\n",
+	.run = register_vm,
+};

@@ -3,8 +3,8 @@
 #include "proto/model.h"
 #include "virtx/verbs.h"
 
-const struct option_row repair_options[] = {
-	{ 'h', "host", "UUID", "only this host (default: all that are active, one by one)" },
+static const struct option_row repair_options[] = {
+	{ 'h', "host", ARG_HOST, "only this host (default: all that are active, one by one)" },
 	{ 'y', "yes", NULL, "do it (default: tell what would be done)" },
 	{ 's', "storage", NULL, "delete the images of VMs that are gone, too" },
 	{ 'd', "define", NULL, "define VMs that are in the registry and not in libvirt" },
@@ -76,7 +76,7 @@ show(struct writer *w, const struct repair_list *list, bool apply)
 	writer_end(w);
 }
 
-enum command_result
+static enum command_result
 repair(struct command_call *call, struct error *err)
 {
 	struct repair_options options = {
@@ -100,3 +100,12 @@ repair(struct command_call *call, struct error *err)
 	model_clear(&repair_list_model, &all);
 	return r < 0 ? COMMAND_FAILED : COMMAND_OK;
 }
+
+const struct command repair_command = {
+	.words = "repair",
+	.options = repair_options,
+	.summary = "Show, or put in order, what failures left behind",
+	.examples = "virtx repair\n"
+		    "virtx repair -y\n",
+	.run = repair,
+};

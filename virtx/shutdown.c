@@ -4,12 +4,12 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-const struct option_row shutdown_vm_options[] = {
+static const struct option_row shutdown_vm_options[] = {
 	{ 'f', "force", NULL, "end the VM's process by SIGTERM; given twice, by SIGKILL" },
 	{ 0 },
 };
 
-enum command_result
+static enum command_result
 shutdown_vm(struct command_call *call, struct error *err)
 {
 	struct vm_shutdown_options options = { .force = (int16_t)call->counts['f'] };
@@ -25,3 +25,15 @@ shutdown_vm(struct command_call *call, struct error *err)
 	return operation_call_vm(
 	    call, ROUTE_VM_SHUTDOWN, &options, options.force > 0, "cannot shut down vm", err);
 }
+
+const struct command shutdown_vm_command = {
+	.words = "shutdown vm",
+	.operands = { ARG_VM },
+	.options = shutdown_vm_options,
+	.summary = "Shut down a VM",
+	.help =
+	    "Without an option the guest is asked by ACPI, and the command does not wait for it.",
+	.examples = "virtx shutdown vm UUID\n"
+		    "virtx shutdown vm -ff UUID\n",
+	.run = shutdown_vm,
+};

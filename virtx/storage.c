@@ -3,7 +3,7 @@
 #include "proto/model.h"
 #include "virtx/verbs.h"
 
-enum command_result
+static enum command_result
 storage_init(struct command_call *call, struct error *err)
 {
 	struct storage storage = { 0 };
@@ -16,3 +16,10 @@ storage_init(struct command_call *call, struct error *err)
 	model_clear(&storage_model, &storage);
 	return COMMAND_OK;
 }
+
+const struct command storage_init_command = {
+	.words = "storage init",
+	.summary = "Make a new storage for a cluster, and print its UUID",
+	.help = "Once for all hosts, when it is mounted on the host of the server.",
+	.run = storage_init,
+};

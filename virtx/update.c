@@ -5,13 +5,13 @@
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
-const struct option_row update_vm_options[] = {
+static const struct option_row update_vm_options[] = {
 	{ 's', "storage", NULL, "delete the managed disks that the new definition has no more" },
 	{ 'f', "force", NULL, "drop what it says beside and cannot keep" },
 	{ 0 },
 };
 
-enum command_result
+static enum command_result
 update_vm(struct command_call *call, struct error *err)
 {
 	struct vm_update_options options = {
@@ -28,3 +28,14 @@ update_vm(struct command_call *call, struct error *err)
 	model_clear(&vm_update_options_model, &options);
 	return result;
 }
+
+const struct command update_vm_command = {
+	.words = "update vm",
+	.operands = { ARG_VM, ARG_FILE },
+	.options = update_vm_options,
+	.summary = "Give a powered-off VM a new definition",
+	.help = "FILE is the definition in JSON, '-' for standard input.",
+	.examples = "virtx get vm -o json UUID | jq .def > web.json\n"
+		    "virtx update vm UUID web.json\n",
+	.run = update_vm,
+};

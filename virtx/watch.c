@@ -118,7 +118,7 @@ on_data(void *arg, const char *data, size_t len)
 	return sse_feed(&watch->sse, data, len, on_event, watch);
 }
 
-enum command_result
+static enum command_result
 watch(struct command_call *call, struct error *err)
 {
 	struct watch watch = { .call = call };
@@ -150,3 +150,11 @@ watch(struct command_call *call, struct error *err)
 	sse_clear(&watch.sse);
 	return COMMAND_FAILED;
 }
+
+const struct command watch_command = {
+	.words = "watch",
+	.summary = "Print the changes of the cluster as they come",
+	.help = "It goes on until it is interrupted, over restarts of the server too.",
+	.examples = "virtx watch -o json | jq .data\n",
+	.run = watch,
+};

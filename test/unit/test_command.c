@@ -12,17 +12,36 @@
 #include "virtx/command.h"
 
 static const struct option_row options[] = {
-	{ 's', "state", "STATE", "a state" },
-	{ 'n', "number", "N", "a number" },
+	{ 's', "state", ARG_WORD("STATE", &vmrunstate_enum, VMRUNSTATE_POWEROFF), "a state" },
+	{ 'n', "number", ARG_TEXT("N"), "a number" },
 	{ 'f', "force", NULL, "counted" },
 	{ 0 },
 };
 
-static const struct command rows[] = {
-	{ { "get", "vm" }, { "UUID" }, options, NULL, "Get", NULL },
-	{ { "get", "runstate", "vm" }, { "UUID" }, NULL, NULL, "State", NULL },
-	{ { "put", "vm" }, { "UUID", "FILE" }, options, NULL, "Put", NULL },
-	{ .words = { NULL } },
+static const struct command get_vm_command = {
+	.words = "get vm",
+	.operands = { ARG_VM },
+	.options = options,
+	.summary = "Get",
+	.help = "More of it.",
+	.examples = "virtx get vm u\nvirtx get vm -f u\n",
+};
+static const struct command get_runstate_vm_command = {
+	.words = "get runstate vm",
+	.operands = { ARG_VM },
+	.summary = "State",
+};
+static const struct command put_vm_command = {
+	.words = "put vm",
+	.operands = { ARG_VM, ARG_FILE },
+	.options = options,
+	.summary = "Put",
+};
+static const struct command *const commands[] = {
+	&get_vm_command,
+	&get_runstate_vm_command,
+	&put_vm_command,
+	NULL,
 };
 
 /* Parses a line of words separated by one space. */
@@ -38,7 +57,7 @@ parse(const char *line, struct command_call *call, struct error *err)
 		argv[argc++] = word;
 	*call = (struct command_call){ 0 };
 	*err = (struct error){ 0 };
-	return command_parse(rows, argc, argv, call, err);
+	return command_parse(commands, argc, argv, call, err);
 }
 
 static void
@@ -48,10 +67,10 @@ test_words_and_operands(void **state)
 	struct error err;
 
 	assert_int_equal(parse("get vm u", &call, &err), COMMAND_OK);
-	assert_ptr_equal(call.command, &rows[0]);
+	assert_ptr_equal(call.command, &get_vm_command);
 	assert_string_equal(call.operands[0], "u");
 	assert_int_equal(parse("get runstate vm u", &call, &err), COMMAND_OK);
-	assert_ptr_equal(call.command, &rows[1]);
+	assert_ptr_equal(call.command, &get_runstate_vm_command);
 	assert_int_equal(parse("put vm u -", &call, &err), COMMAND_OK);
 	assert_string_equal(call.operands[1], "-");
 	assert_int_equal(parse("get vm -- -u", &call, &err), COMMAND_OK);
@@ -143,13 +162,13 @@ test_enum(void **state)
 	int value;
 
 	parse("get vm u -s running", &call, &err);
-	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), 0);
+	assert_int_equal(command_enum(&call, 's', &value, &err), 0);
 	assert_int_equal(value, VMRUNSTATE_RUNNING);
 	parse("get vm u -s 5", &call, &err);
-	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), 0);
+	assert_int_equal(command_enum(&call, 's', &value, &err), 0);
 	assert_int_equal(value, VMRUNSTATE_PAUSED);
 	parse("get vm u -s 10", &call, &err);
-	assert_int_equal(command_enum(&call, 's', &vmrunstate_enum, &value, &err), -1);
+	assert_int_equal(command_enum(&call, 's', &value, &err), -1);
 	assert_non_null(strstr(err.detail, "--state needs one of none, deleted, poweroff"));
 	assert_non_null(strstr(err.detail, "not '10'"));
 }
