@@ -19,13 +19,10 @@ static enum command_result
 configure(
     struct command_call *call, struct client *client, struct writer *writer, struct error *err)
 {
-	const char *server = call->values['A'];
 	long timeout;
 	int format;
 
-	if (!server)
-		server = getenv("VIRTX_API_SERVER");
-	if (server_parse(str_empty(server) ? "localhost" : server, &client->server, err) < 0 ||
+	if (server_choose(call->values['A'], &client->server, err) < 0 ||
 	    command_enum(call, 'o', &format, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
 		return COMMAND_USAGE;

@@ -72,6 +72,14 @@ server_parse(const char *text, struct server *ret, struct error *err)
 }
 
 int
+server_choose(const char *given, struct server *ret, struct error *err)
+{
+	if (!given)
+		given = getenv("VIRTX_API_SERVER");
+	return server_parse(str_empty(given) ? "localhost" : given, ret, err);
+}
+
+int
 server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX], size_t *n,
     struct error *err)
 {

@@ -20,6 +20,9 @@ struct server {
  */
 int server_parse(const char *text, struct server *ret, struct error *err);
 void server_clear(struct server *server);
+/* The one that a command is for: given by its option -A (NULL for none), else by the environment's
+ * VIRTX_API_SERVER, else this host. */
+int server_choose(const char *given, struct server *ret, struct error *err);
 /* The addresses as IP literals, each to be freed by the caller. Blocks where the name service does.
  */
 int server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX], size_t *n,

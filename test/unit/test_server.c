@@ -62,12 +62,37 @@ test_bad_server(void **state)
 	}
 }
 
+static void
+test_choice(void **state)
+{
+	struct server server = { 0 };
+	struct error err = { 0 };
+
+	unsetenv("VIRTX_API_SERVER");
+	assert_int_equal(server_choose(NULL, &server, &err), 0);
+	assert_string_equal(server.host, "localhost");
+	assert_int_equal(server.port, SERVER_PORT);
+	setenv("VIRTX_API_SERVER", "h1:81", 1);
+	assert_int_equal(server_choose(NULL, &server, &err), 0);
+	assert_string_equal(server.host, "h1");
+	assert_int_equal(server_choose("h2:82", &server, &err), 0);
+	assert_string_equal(server.host, "h2");
+	assert_int_equal(server.port, 82);
+	setenv("VIRTX_API_SERVER", "", 1);
+	assert_int_equal(server_choose(NULL, &server, &err), 0);
+	assert_string_equal(server.host, "localhost");
+	setenv("VIRTX_API_SERVER", "https://h1", 1);
+	assert_int_equal(server_choose(NULL, &server, &err), -1);
+	server_clear(&server);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_bad_server),
+		cmocka_unit_test(test_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
