@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "virtx/client.h"
 #include "virtx/command.h"
+#include "virtx/complete.h"
 #include "virtx/verbs.h"
 
 #define VERB_ROW(name) &name##_command,
@@ -32,6 +34,22 @@ configure(
 	return COMMAND_OK;
 }
 
+static void
+give_up(int signo)
+{
+	_exit(COMMAND_OK);
+}
+
+/* For a shell, whose user waits: no name service may take longer than a server. */
+static enum command_result
+complete_in_time(int n, char **words)
+{
+	signal(SIGALRM, give_up);
+	alarm(COMPLETE_DEADLINE);
+	complete(commands, n, words, COMPLETE_DEADLINE, stdout);
+	return COMMAND_OK;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -44,6 +62,8 @@ main(int argc, char **argv)
 
 	setlocale(LC_TIME, "");
 	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0)
+		return complete_in_time(argc - 2, argv + 2);
 	result = command_parse(commands, argc, argv, &call, &err);
 	if (result == COMMAND_OK && call.command) {
 		result = configure(&call, &client, &writer, &err);

@@ -10,10 +10,12 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
-from cli import HOST, LATER, OPERATION, UUID, VIRTX, fails, ok, server, virtx  # noqa: F401
+from cli import HOST, LATER, OPERATION, UUID, VIRTX, fails, ok, raw_server, server, virtx  # noqa: F401
 from conftest import ROOT
+from lab import PATIENCE
 
 VM_LIST = {"items": [
     {"uuid": UUID, "fields": {"name": "web", "host": HOST, "runstate": 4, "vlanid": 12,
@@ -448,6 +450,17 @@ def test_help_and_version():
     assert "--ci-userdata FILE" in out and "--timeout SECONDS" in out
     assert ok("--version").startswith("virtx ")
     assert ok("list", "vm", "--version") == ok("--version")
+
+
+def test_completion(server):
+    server.answer((200, VM_LIST, {"Warning": '299 VirtX "left"'}))
+    result = virtx("__complete", "get", "vm", "we", env={"VIRTX_API_SERVER": f"127.0.0.1:{server.server_port}"})
+    assert (result.returncode, result.stdout) == (0, f"{UUID}\tweb\n")
+    with raw_server(b"", hold=5) as silent:
+        start = time.monotonic()
+        result = virtx("__complete", "-A", f"127.0.0.1:{silent.server_port}", "get", "vm", "")
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        assert time.monotonic() - start < 4 * PATIENCE
 
 
 def test_output_error(server):
