@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "proto/model.h"
 #include "virtx/command.h"
@@ -132,6 +134,94 @@ test_bad_lines(void **state)
 	}
 }
 
+/* What parsing the line prints; it must not find a command to run. The caller frees. */
+static char *
+printed(const char *line)
+{
+	_buffer_ struct buffer out = { 0 };
+	int saved = dup(STDOUT_FILENO), fd = memfd_create("stdout", MFD_CLOEXEC);
+	enum command_result result;
+	struct command_call call;
+	struct error err;
+
+	assert_true(saved >= 0 && fd >= 0);
+	fflush(stdout);
+	dup2(fd, STDOUT_FILENO);
+	result = parse(line, &call, &err);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	assert_int_equal(result, COMMAND_OK);
+	assert_null(call.command);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(read_all(fd, &out, 1 << 16), 0);
+	close(fd);
+	return buffer_steal(&out, NULL);
+}
+
+static void
+test_help_of_all(void **state)
+{
+	static const char *const lines[] = { "--help", "-?", "-h", "-D --help" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_free_ char *out = printed(lines[i]);
+
+		assert_non_null(strstr(out, "Commands:\n"
+					    "  get vm UUID                Get\n"
+					    "  get runstate vm UUID       State\n"
+					    "  put vm UUID FILE           Put\n"
+					    "\n"));
+		assert_non_null(strstr(out, "  -o, --output FORMAT            table"));
+		assert_non_null(strstr(out, "      --version                  show the version\n"));
+	}
+}
+
+static void
+test_help_of_some(void **state)
+{
+	_free_ char *out = printed("get --help");
+
+	assert_non_null(strstr(out, "  get vm UUID "));
+	assert_non_null(strstr(out, "  get runstate vm UUID "));
+	assert_null(strstr(out, "put vm"));
+}
+
+static void
+test_help_of_one(void **state)
+{
+	_free_ char *out = printed("get vm --help u"), *bare = printed("get runstate vm -?");
+
+	assert_non_null(strstr(out, "Usage: virtx get vm [OPTION]... UUID\n"
+				    "Get.\n"
+				    "More of it.\n"
+				    "\n"
+				    "Options:\n"
+				    "  -s, --state STATE              a state\n"
+				    "  -n, --number N                 a number\n"
+				    "  -f, --force                    counted\n"
+				    "\n"
+				    "Options of every command:\n"
+				    "  -A, --api-server SERVER "));
+	assert_non_null(strstr(out, "\n\nExamples:\n"
+				    "  virtx get vm u\n"
+				    "  virtx get vm -f u\n"));
+	assert_non_null(strstr(bare, "State.\n\nOptions of every command:\n"));
+	assert_null(strstr(bare, "Examples"));
+}
+
+static void
+test_version(void **state)
+{
+	static const char *const lines[] = { "--version", "get --version", "get vm --version" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_free_ char *out = printed(lines[i]);
+
+		assert_string_equal(out, "virtx " VIRTX_VERSION "\n");
+	}
+}
+
 static void
 test_number(void **state)
 {
@@ -198,6 +288,10 @@ main(void)
 		cmocka_unit_test(test_words_and_operands),
 		cmocka_unit_test(test_options_anywhere),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_help_of_all),
+		cmocka_unit_test(test_help_of_some),
+		cmocka_unit_test(test_help_of_one),
+		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_enum),
 		cmocka_unit_test(test_read),
