@@ -87,6 +87,7 @@ verb_setup(void **state)
 	(void)signal(SIGPIPE, SIG_IGN);
 	setenv("TZ", "UTC", 1);
 	tzset();
+	f->file = -1;
 	pthread_mutex_init(&f->answering, NULL);
 	verb_answer(f, 204, "", "");
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -115,6 +116,7 @@ verb_teardown(void **state)
 		free(f->requests[i].head);
 		free(f->requests[i].body);
 	}
+	util_close(&f->file);
 	free(f->out);
 	free(f->said);
 	free(f);
@@ -159,6 +161,15 @@ verb_answer_json(struct verb_fixture *f, const char *body)
 	verb_answer(f, 200, "Content-Type: application/json\r\n", body);
 }
 
+void
+verb_file(struct verb_fixture *f, const char *content)
+{
+	util_close(&f->file);
+	f->file = memfd_create("file", MFD_CLOEXEC);
+	assert_true(f->file >= 0);
+	assert_int_equal(write_all(f->file, content, strlen(content)), 0);
+}
+
 /* What the command writes while stderr is a file of memory. */
 static enum command_result
 run_captured(struct verb_fixture *f, struct command_call *call)
@@ -188,6 +199,7 @@ verb_run(struct verb_fixture *f, const char *line)
 	struct writer writer = { 0 };
 	struct command_call call = { .client = &client, .writer = &writer };
 	_free_ char *copy = xasprintf("virtx %s", line);
+	_free_ char *file = xasprintf("/dev/fd/%d", f->file);
 	char *argv[24] = { NULL };
 	enum command_result result;
 	size_t len;
@@ -195,7 +207,7 @@ verb_run(struct verb_fixture *f, const char *line)
 	int argc = 0, format;
 
 	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		argv[argc++] = word;
+		argv[argc++] = strcmp(word, "FILE") == 0 ? file : word;
 	free(steal_ptr(f->out));
 	free(steal_ptr(f->said));
 	f->err = (struct error){ 0 };

@@ -36,6 +36,7 @@ struct verb_fixture {
 	size_t next;
 	struct verb_request requests[REQUESTS_MAX];
 	size_t n_requests;
+	int file; /* what FILE stands for, or -1 */
 	/* Of the last command. */
 	char *out;
 	char *said; /* on stderr */
@@ -55,6 +56,8 @@ void verb_answer(struct verb_fixture *f, int status, const char *headers, const 
 /* Replaces the answers by this one. */
 void verb_answer_json(struct verb_fixture *f, const char *body);
 
+/* The content of the file that the word FILE of a command line stands for. */
+void verb_file(struct verb_fixture *f, const char *content);
 /*
  * Runs a command line, the words of which have a space between: it is parsed by the list of the
  * commands, asks the fixture's server, and has written to f->out and f->said what it had to.
