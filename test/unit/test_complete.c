@@ -9,15 +9,17 @@
 
 #include "virtx/complete.h"
 
-#define VMS                                                                                       \
-	"{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}},"                   \
-	"{\"uuid\":\"22222222-2222-3333-4444-555555555555\",\"fields\":{\"name\":\"data\"}},"     \
-	"{\"uuid\":\"33333333-2222-3333-4444-555555555555\",\"fields\":{\"name\":\"database\"}}," \
-	"{\"uuid\":\"44444444-2222-3333-4444-555555555555\",\"fields\":{\"name\":\"datum; x\"}}," \
-	"{\"uuid\":\"5$(reboot)\",\"fields\":{\"name\":\"evil\"}}]}"
 #define UUID_2 "22222222-2222-3333-4444-555555555555"
 #define UUID_3 "33333333-2222-3333-4444-555555555555"
 #define UUID_4 "44444444-2222-3333-4444-555555555555"
+#define UUID_6 "66666666-2222-3333-4444-555555555555"
+static const char vms[] = "{\"items\":["
+			  "{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}},"
+			  "{\"uuid\":\"" UUID_2 "\",\"fields\":{\"name\":\"data\"}},"
+			  "{\"uuid\":\"" UUID_3 "\",\"fields\":{\"name\":\"database\"}},"
+			  "{\"uuid\":\"" UUID_4 "\",\"fields\":{\"name\":\"datum; x\"}},"
+			  "{\"uuid\":\"" UUID_6 "\",\"fields\":{\"name\":\"2nd\"}},"
+			  "{\"uuid\":\"5$(reboot)\",\"fields\":{\"name\":\"evil\"}}]}";
 
 /* What is offered for a line, the words of which have a space between; one at its end begins a new
  * word. The server has so many seconds. The caller frees. */
@@ -112,12 +114,15 @@ test_known_vms(void **state)
 {
 	struct verb_fixture *f = *state;
 
-	verb_answer_json(f, VMS);
+	verb_answer_json(f, vms);
 	/* What no UUID is, or would be more than a word to a shell, is not offered. */
 	expect(f, "get vm ",
-	    VM_UUID "\tweb\n" UUID_2 "\tdata\n" UUID_3 "\tdatabase\n" UUID_4 "\tdatum; x\n");
+	    VM_UUID "\tweb\n" UUID_2 "\tdata\n" UUID_3 "\tdatabase\n" UUID_4 "\tdatum; x\n" UUID_6
+		    "\t2nd\n");
 	verb_asked(f, 0, "GET /vms", "\"filter\":{\"name\":\"\"");
 	expect(f, "get vm 11", VM_UUID "\tweb\n");
+	expect(f, "get vm 2", UUID_2 "\tdata\n");
+	expect(f, "get vm 2n", UUID_6 "\t2nd\n");
 	expect(f, "get vm -k we", VM_UUID "\tweb\n");
 	expect(f, "get vm datu", UUID_4 "\tdatum; x\n");
 	expect(f, "get vm dat", "data\t" UUID_2 "\ndatabase\t" UUID_3 "\n");

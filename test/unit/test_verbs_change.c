@@ -88,6 +88,12 @@ test_put_off(void **state)
 	assert_string_equal(f->said, "virtx: warning: a lease is left?\n");
 	verb_asked(f, 2, "GET /operations/" OPERATION_UUID, "");
 	assert_int_equal(f->n_requests, 3);
+	/* Where the work itself has another success than to ask for it. */
+	verb_forget(f);
+	verb_answer(f, 202, LATER, "");
+	verb_answer(f, 200, "", "{\"state\":\"completed\"}");
+	verb_ok(f, "shutdown vm -f " VM_UUID);
+	assert_int_equal(f->n_requests, 5);
 
 	verb_forget(f);
 	verb_answer(f, 202, LATER, "");
@@ -316,6 +322,14 @@ test_repair(void **state)
 	verb_ok(f, "repair -yds -h " HOST_UUID);
 	verb_asked(f, 3, "POST /hosts/" HOST_UUID "/repair",
 	    "{\"apply\":true,\"deletestorage\":true,\"define\":true}");
+	assert_says(f->out, "delete-lease  yes   d\n");
+	/* One of them has done what the other could not. */
+	verb_forget(f);
+	verb_answer(f, 200, "", "{\"items\":[{\"uuid\":\"h1\"},{\"uuid\":\"h2\"}]}");
+	verb_answer(f, 200, "", dry);
+	verb_answer(f, 200, "", done);
+	verb_ok(f, "repair -y");
+	assert_says(f->out, "delete-lease  no    d\n");
 	assert_says(f->out, "delete-lease  yes   d\n");
 	/* What was done before a host fails is told. */
 	verb_forget(f);
