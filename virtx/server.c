@@ -76,7 +76,7 @@ server_choose(const char *given, struct server *ret, struct error *err)
 {
 	if (!given)
 		given = getenv("VIRTX_API_SERVER");
-	return server_parse(str_empty(given) ? "localhost" : given, ret, err);
+	return server_parse(given && *given ? given : "localhost", ret, err);
 }
 
 int
