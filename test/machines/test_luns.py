@@ -218,7 +218,7 @@ def test_partition(luns):
 
 def start(luns, host, name="guest"):
     """A VM whose system is on one LUN, and which counts on another."""
-    luns.copy(guest.IMAGE, luns["boot"])
+    luns.copy(guest.LINUX, luns["boot"])
     cpu = {"model": "host-passthrough", "nodes": 1, "sockets": 1, "cores": 1, "threads": 1}
     uuid = create(host, vmdef(name, osdisk=lun_disk(luns["boot"]), disks=[lun_disk(luns["first"])], cpudef=cpu,
                               memory={"total": 128, "hp": False}))

@@ -40,7 +40,7 @@ def given(lab, *names):
 def full(lab, name):
     """A VM with all that QEMU opens for it on the storage, whose boot disk and folder were made by root, for root."""
     lab.hosts[0].shell(f"umask 027; mkdir /vms/ds/{name}; "
-                       f"qemu-img convert -O qcow2 /root/guest-bios.raw /vms/ds/{name}/os.qcow2")
+                       f"qemu-img convert -O qcow2 {guest.COUNTER} /vms/ds/{name}/os.qcow2")
     assert given(lab, f"ds/{name}/os.qcow2")[0].split()[2] != "660"
     return create(lab.hosts[0], vmdef(
         name, osdisk={"path": f"/vms/ds/{name}/os.qcow2", "man": 1}, disks=[disk(f"/vms/ds/{name}/sub/count.raw", size=1)],
@@ -76,12 +76,13 @@ def shut_down(host, uuid):
     wait_runstate(host, uuid, "poweroff", 120)
 
 
-def check_files(lab, uuid, name):
-    """They are root's and QEMU's group's; leases and the registry are none of QEMU's."""
-    files = [f"ds/{name}", f"ds/{name}/os.qcow2", f"ds/{name}/sub", f"ds/{name}/sub/count.raw", f"ds/ci/{uuid}",
-             f"ds/ci/{uuid}/seed.iso"]
-    assert dict(zip(files, given(lab, *files), strict=True)) == dict(zip(files, [
-        f"0 {USER} {mode}" for mode in ("2770", "660", "2770", "660", "2770", "640")], strict=True))
+def check_files(lab, uuid, name, disks_of="0"):
+    """They are root's (the disks may be another's) and QEMU's group's; leases and the registry are none of QEMU's."""
+    expected = {f"ds/{name}": "0 {} 2770", f"ds/{name}/os.qcow2": f"{disks_of} {{}} 660", f"ds/{name}/sub": "0 {} 2770",
+                f"ds/{name}/sub/count.raw": f"{disks_of} {{}} 660", f"ds/ci/{uuid}": "0 {} 2770",
+                f"ds/ci/{uuid}/seed.iso": "0 {} 640"}
+    assert dict(zip(expected, given(lab, *expected), strict=True)) == {
+        path: what.format(USER) for path, what in expected.items()}
     others = lab.storage.run(["find", "/srv/vms/xml", "/srv/vms/lock", "-group", USER]).stdout
     assert others == "", others
 
@@ -122,7 +123,7 @@ def test_files_and_apparmor(confined):
 
 
 def test_ownership_by_libvirt(confined):
-    """On h2 libvirt gives the files to QEMU's user, and to root in the end: a VM goes there, and comes back."""
+    """On h2 libvirt gives the disks to QEMU's user, which a migration to h1 leaves so: a VM goes there, and comes back."""
     lab = confined
     h1, h2 = lab.hosts
     h2.shell("sed -i 's/^dynamic_ownership.*/dynamic_ownership = 1/' /etc/libvirt/qemu.conf; systemctl restart libvirtd")
@@ -136,7 +137,7 @@ def test_ownership_by_libvirt(confined):
     move(lab, h2, h1, uuid, "moves")
     shut_down(h1, uuid)
     boot(lab, h1, uuid, "moves")
-    check_files(lab, uuid, "moves")
+    check_files(lab, uuid, "moves", h2.run(["id", "-u", USER]).stdout.strip())
     check_denials(lab)
 
 

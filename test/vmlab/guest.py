@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A VM on the hosts that really boots, under their own KVM, and counts its seconds on a disk."""
+"""A VM on the hosts that really boots, under their own KVM, and counts its seconds on a disk. There are two of them, which
+test/guest/build makes: COUNTER, which a few instructions are all of, and LINUX, where a test is about what only a system
+does; it takes a minute to boot."""
 
 from lab.util import wait_for
 from lab.vms import create, disk, runstate, vmdef
 
-IMAGE = "/root/guest-bios.raw"  # test/guest/build has made it
+COUNTER = "/root/guest-counter.raw"
+LINUX = "/root/guest-bios.raw"
 
 
-def definition(lab, name, **fields):
+def definition(lab, name, image=COUNTER, **fields):
     """A VM of that name, whose boot disk is put on the storage by this."""
     boot = f"/vms/ds/{name}.qcow2"
-    lab.hosts[0].run(["qemu-img", "convert", "-O", "qcow2", IMAGE, boot])
+    lab.hosts[0].run(["qemu-img", "convert", "-O", "qcow2", image, boot])
     model = "host-passthrough" if lab.hosts[0].run(["test", "-e", "/dev/kvm"], check=False).returncode == 0 else "maximum"
     cpu = {"model": model, "nodes": 1, "sockets": 1, "cores": 1, "threads": 1}
     return vmdef(name, **{"osdisk": {"path": boot, "man": 1}, "disks": [disk(f"/vms/ds/{name}-count.raw", size=1)], "cpudef": cpu,
