@@ -5,7 +5,7 @@ from lab import wait_for
 from lab.vms import delete, runstate, wait_runstate
 from vmlab import guest
 
-CSTATES = ("invalid", "active", "left", "failed")
+CSTATES = ("unknown", "active", "left", "failed")
 
 
 def leases(host):
@@ -14,9 +14,9 @@ def leases(host):
 
 
 def host_state(lab, of, by):
-    """The state of a host in the eyes of another."""
+    """The state of a host in the eyes of another, which may not have heard of it."""
     items = by.api("GET", "/hosts").json()["items"]
-    return CSTATES[next(item["fields"]["cstate"] for item in items if item["uuid"] == of.uuid)]
+    return CSTATES[next((item["fields"]["cstate"] for item in items if item["uuid"] == of.uuid), 0)]
 
 
 def place(host, uuid):
