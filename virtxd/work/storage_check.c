@@ -17,14 +17,14 @@
 /* In the registry's folder of each host: its time is when the host last looked. */
 #define SEEN "seen"
 
-/* Root is refused by a server alone that takes it for somebody else. */
+/* Root is refused by a server alone: one that takes it for somebody else, or that exports this no
+ * more. */
 static int
 refused(struct error *err, int status, int errnum, const char *what, const char *path)
 {
 	return error_errno(err, status, errnum, "cannot %s '%s'%s", what, path,
 	    (errnum == EACCES || errnum == EPERM) && geteuid() == 0
-		? " (is root nobody to its server? It has to be exported with no_root_squash, see "
-		  "virtxd(8))"
+		? " (does its server export it to this host, with no_root_squash? See virtxd(8))"
 		: "");
 }
 
