@@ -34,6 +34,7 @@ static struct fixture {
 	char asked_host[37], job_host[37], target_uri[64], data_uri[64], why[256];
 	bool chosen;
 	bool no_job;	      /* it cannot be started */
+	bool known;	      /* the hosts of the cluster are */
 	uint64_t reservation; /* the task's */
 	unsigned int given_up, left;
 	const char *address;
@@ -180,7 +181,16 @@ address(void *arg, const char *host, char *ret, struct error *err)
 	return 0;
 }
 
-static const struct host_ops host_ops = { .address = address };
+static int
+known(void *arg, char **ret_missing, struct error *err)
+{
+	if (!fixture.known)
+		return error_set(err, 503, "the hosts of the cluster are not known yet");
+	*ret_missing = xstrdup("");
+	return 0;
+}
+
+static const struct host_ops host_ops = { .address = address, .known = known };
 
 static const char *
 host_uuid(int n)
@@ -227,7 +237,7 @@ setup(void **state)
 		.def = { .name = name, .memory = { 16, false }, .cpudef = { empty, 1, 1, 1, 1 } } };
 
 	snprintf(self, sizeof(self), "%s", host_uuid(0));
-	fixture = (struct fixture){ .address = "10.0.0.2" };
+	fixture = (struct fixture){ .address = "10.0.0.2", .known = true };
 	fixture.config.migrate_uri = format;
 	fixture.ctx = (struct context){
 		.inventory = inventory_new(), .config = &fixture.config, .host_ops = &host_ops
@@ -496,6 +506,11 @@ test_bad_target(void **state)
 
 	assert_int_equal(begin("a0000000-0000-4000-8000-0000000000ff", "", &err), -1);
 	assert_int_equal(err.status, 404);
+	/* A host that was just started may hear of it yet. */
+	fixture.known = false;
+	assert_int_equal(begin("a0000000-0000-4000-8000-0000000000ff", "", &err), -1);
+	assert_int_equal(err.status, 503);
+	assert_non_null(strstr(err.detail, "not known yet"));
 	assert_int_equal(begin(host_uuid(0), "", &err), -1);
 	assert_int_equal(err.status, 422);
 	assert_non_null(strstr(err.detail, "already"));

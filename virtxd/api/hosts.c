@@ -35,6 +35,6 @@ api_host_get(struct context *ctx, struct request *req)
 		request_reply_model(req, 200, &host_model, host);
 		return;
 	}
-	error_set(&err, 404, "no host '%s' is known", req->param);
+	known_no_host(ctx, req->param, &err);
 	request_reply_error(req, &err);
 }

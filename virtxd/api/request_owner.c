@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ops/context.h"
+#include "ops/known.h"
 #include "proto/json.h"
 
 /* The host that the body names, "" where it names none or is wrong. */
@@ -104,5 +105,5 @@ request_owner_check_self(const struct context *ctx, const char *host, struct err
 		return 0;
 	if (inventory_find_host(ctx->inventory, host))
 		return error_set(err, 503, "host '%s' is another one: ask it itself", host);
-	return error_set(err, 404, "no host '%s' is known", host);
+	return known_no_host(ctx, host, err);
 }

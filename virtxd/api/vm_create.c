@@ -4,6 +4,7 @@
 #include "ops/context.h"
 #include "ops/dry_run.h"
 #include "ops/host_maintenance.h"
+#include "ops/known.h"
 #include "ops/scheduler.h"
 #include "ops/task.h"
 #include "proto/uuid.h"
@@ -23,7 +24,7 @@ check_host(struct context *ctx, const char *wanted, bool dry_run, struct error *
 	if (str_equal(host, inventory_self(ctx->inventory)) ||
 	    (dry_run && inventory_find_host(ctx->inventory, host)))
 		return 0;
-	return error_set(err, 404, "no host '%s' is known", host);
+	return known_no_host(ctx, host, err);
 }
 
 static void

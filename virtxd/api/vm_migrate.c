@@ -2,6 +2,7 @@
 /* Migrating a VM, how far it is, and aborting it. */
 #include "api/handlers.h"
 #include "ops/context.h"
+#include "ops/known.h"
 #include "ops/migration.h"
 #include "ops/migration_follower.h"
 #include "ops/scheduler.h"
@@ -27,7 +28,7 @@ explain(struct context *ctx, struct request *req, const struct inventory_vm *vie
 
 	if (!str_empty(options->host) && uuid_normalize(options->host, target) == 0 &&
 	    !inventory_find_host(ctx->inventory, target)) {
-		error_set(&err, 404, "no host '%s' is known", target);
+		known_no_host(ctx, target, &err);
 		request_reply_error(req, &err);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/handlers.h"
 #include "ops/context.h"
+#include "ops/known.h"
 #include "ops/task.h"
 #include "proto/uuid.h"
 
@@ -19,7 +20,7 @@ check_host(struct context *ctx, const char *wanted, const char *vm, struct error
 		if (!str_equal(host, self) && inventory_find_host(ctx->inventory, host))
 			return error_set(err, 503, "host '%s' is another one: ask it itself", host);
 		if (!str_equal(host, self))
-			return error_set(err, 404, "no host '%s' is known", host);
+			return known_no_host(ctx, host, err);
 	}
 	if (view && !view->local && !str_equal(view->vm.runinfo.host, self))
 		return error_set(

@@ -38,3 +38,17 @@ known_reply_no_vm(const struct context *ctx, struct request *req)
 	error_set(&err, 404, "no VM '%s' is known", req->param);
 	request_reply_error(req, &err);
 }
+
+int
+known_no_host(const struct context *ctx, const char *uuid, struct error *err)
+{
+	_free_ char *missing = NULL;
+	struct error cause = { 0 };
+
+	if (known_check(ctx, &missing, &cause) < 0)
+		return error_set(err, 503, "host '%s' is not known; %s", uuid, cause.detail);
+	error_set(err, 404, "no host '%s' is known", uuid);
+	if (!str_empty(missing))
+		error_append(err, "%s", missing);
+	return -1;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* After a start not all VMs are known yet: until they are, or some seconds have passed, no list
- * pretends that there are none, and no 404 while there is a host whose VMs are not known. */
+/* After a start not all hosts and VMs are known yet, this host itself neither: until they are, or
+ * some seconds have passed, no list pretends that there are none, and no 404 while there is a host
+ * whose VMs are not known. */
 #ifndef OPS_KNOWN_H
 #define OPS_KNOWN_H
 
@@ -15,5 +16,7 @@ int known_check(const struct context *ctx, char **ret_missing, struct error *err
 void known_refuse(struct request *req, const struct error *err);
 /* Replies that the VM in the path is not known: 404 where all VMs are, else 503. */
 void known_reply_no_vm(const struct context *ctx, struct request *req);
+/* Sets err, and returns -1: the host is not known, 404, or 503 while that may change. */
+int known_no_host(const struct context *ctx, const char *uuid, struct error *err);
 
 #endif

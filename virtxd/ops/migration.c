@@ -7,6 +7,7 @@
 
 #include "ops/admission.h"
 #include "ops/context.h"
+#include "ops/known.h"
 #include "ops/migration_follower.h"
 #include "ops/reservation_client.h"
 #include "ops/scheduler.h"
@@ -97,7 +98,7 @@ check_target(
 	const struct host *host = inventory_find_host(ctx->inventory, uuid);
 
 	if (!host)
-		return error_set(err, 404, "no host '%s' is known", uuid);
+		return known_no_host(ctx, uuid, err);
 	if (str_equal(uuid, inventory_self(ctx->inventory)))
 		return error_set_type(err, ERROR_ALREADY_THERE,
 		    "VM '%s' is on host '%s' (%s) already", view->vm.uuid,
