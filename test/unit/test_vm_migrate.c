@@ -308,7 +308,9 @@ heal(bool moved)
 	struct vm_result result = { 0 };
 
 	must_run(WORK_VM_HEAL, &request, &result);
+	assert_int_equal(result.done, moved);
 	assert_int_equal(result.moved, moved);
+	assert_false(result.gone);
 	assert_false(has_journal(TEST_VM));
 	model_clear(&vm_result_model, &result);
 }
@@ -336,6 +338,17 @@ test_cut_off_after_it_went(void **state)
 	put_journal(HOST1, HOST2, true);
 	heal(true);
 	expect_moved(VIR_DOMAIN_RUNNING);
+}
+
+/* What was found out late: it has moved, and is on its way back by now. */
+static void
+test_cut_off_and_on_its_way_back(void **state)
+{
+	create_small_vm();
+	assert_int_equal(registry_move(disk_root, HOST1, HOST2, TEST_VM, &failure), 0);
+	put_journal(HOST2, HOST1, false);
+	heal(true);
+	assert_true(is_registered(HOST2, TEST_VM));
 }
 
 /* The other end: it runs here, and is registered where it came from. */
@@ -376,6 +389,7 @@ main(void)
 		TEST(test_what_other_hosts_do_not_have),
 		TEST(test_cut_off_before_it_began),
 		TEST(test_cut_off_after_it_went),
+		TEST(test_cut_off_and_on_its_way_back),
 		TEST(test_one_that_arrives),
 	};
 

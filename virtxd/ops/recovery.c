@@ -70,7 +70,7 @@ healed(void *arg, uint64_t mark, void *result, const struct error *err)
 	}
 	if (!str_empty(res->warning))
 		log_limited(&limit, 10, "job", "%s", res->warning);
-	if (res->gone)
+	if (res->gone || res->moved)
 		return; /* libvirt's event or the next collection tells, or it never was */
 	/* What is still wounded waits for the next collection, not for itself. */
 	recovery->healing = true;

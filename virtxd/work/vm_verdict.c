@@ -20,10 +20,13 @@ vm_verdict(
 		return 0;
 	if (vm_owner_find(&req->env, req->uuid, &owner, err) < 0)
 		return -1;
-	if (str_equal(req->op, "VmMigrate"))
+	if (str_equal(req->op, "VmMigrate")) {
+		/* It may be on its way back by now. */
 		res->done = res->moved =
-		    owner.place == VM_PLACE_ELSEWHERE && str_equal(owner.host, req->target);
-	else if (str_equal(req->op, "VmDelete"))
+		    (owner.place == VM_PLACE_ELSEWHERE || owner.place == VM_PLACE_COMING) &&
+		    str_equal(owner.host, req->target);
+		res->gone = res->gone && !res->moved;
+	} else if (str_equal(req->op, "VmDelete"))
 		res->done = res->gone && owner.place == VM_PLACE_NOWHERE;
 	else if (res->gone)
 		res->done = false;
