@@ -351,6 +351,19 @@ test_cut_off_and_on_its_way_back(void **state)
 	assert_true(is_registered(HOST2, TEST_VM));
 }
 
+/* Whoever ends what an earlier one left there would take the VM for that. */
+static void
+test_the_target_has_a_journal_of_it(void **state)
+{
+	struct vm_migrate_request request = request_of(true);
+
+	start();
+	put_journal(HOST2, HOST1, true);
+	must_fail(WORK_VM_MIGRATE, &request, 503, "is not over on host '" HOST2 "'");
+	assert_string_equal(failure.host, HOST2);
+	expect_still_here(VIR_DOMAIN_RUNNING);
+}
+
 /* The other end: it runs here, and is registered where it came from. */
 static void
 test_one_that_arrives(void **state)
@@ -390,6 +403,7 @@ main(void)
 		TEST(test_cut_off_before_it_began),
 		TEST(test_cut_off_after_it_went),
 		TEST(test_cut_off_and_on_its_way_back),
+		TEST(test_the_target_has_a_journal_of_it),
 		TEST(test_one_that_arrives),
 	};
 

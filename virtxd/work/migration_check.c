@@ -3,6 +3,7 @@
 
 #include <libvirt/virterror.h>
 
+#include "domain/journal.h"
 #include "domain/migration_xml.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
@@ -25,6 +26,23 @@ check_storage(const struct vm_migrate_request *req, struct error *err)
 		    "host '%s' does not share the storage: there is no '%s/xml/%s/lockid'",
 		    req->target, req->env.root, req->target);
 	return 0;
+}
+
+/* An earlier migration may have taken the VM away from the target, and what that left is not over:
+ * whoever ends it there would take what arrives for what is left. */
+static int
+check_journal(const struct vm_migrate_request *req, struct error *err)
+{
+	struct journal journal = { 0 };
+	int r = journal_load(req->env.root, req->target, req->uuid, &journal, err);
+
+	if (r == 0 && !str_empty(journal.op))
+		r = error_set(err, 503,
+		    "an earlier operation on VM '%s' is not over on host '%s': its journal is "
+		    "there",
+		    req->uuid, req->target);
+	model_clear(&journal_model, &journal);
+	return r;
 }
 
 static int
@@ -155,7 +173,7 @@ check_target(const struct vm_migrate_request *req, virDomainPtr domain,
 	_connect_to_ virConnectPtr target = NULL;
 	_domain_caps_ struct domain_caps here = { 0 };
 
-	if (check_storage(req, err) < 0)
+	if (check_storage(req, err) < 0 || check_journal(req, err) < 0)
 		return -1;
 	if (hypervisor_open_to(req->target, req->target_uri, &target, err) < 0)
 		return -1;
