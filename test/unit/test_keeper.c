@@ -322,6 +322,8 @@ test_ends_when_off(void **state)
 	off = operations_start(operations, "VmShutdown", VM3, SELF, "me");
 	keeper_end_when_off(here.ctx.keeper, VM3, off);
 	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_INVALID);
+	assert_string_equal(ops_state(off), "started");
+	ops_advance(60000);
 	assert_string_equal(ops_state(off), "completed");
 	assert_string_equal(operations_find(operations, off)->msg, "no host has the VM any more");
 }

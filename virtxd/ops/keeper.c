@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/keeper.h"
 
+#include <stdio.h>
+#include <sys/queue.h>
+
+#include "loop/timer.h"
 #include "ops/collector.h"
 #include "ops/lockspace_monitor.h"
 #include "ops/reconciler.h"
 #include "ops/recovery.h"
+
+/* A VM that no host tells of may be one whose next host has not told of it yet. */
+#define GONE_MS 60000
+
+/* A VM that is to be off, and that no host tells of any more. */
+struct missing {
+	STAILQ_ENTRY(missing) link;
+	char vm[UUID_TEXT_SIZE];
+	int64_t due; /* when that is taken for true, monotonic ms */
+};
 
 struct keeper {
 	struct jobs *jobs;
@@ -18,6 +32,8 @@ struct keeper {
 	struct collector *collector;
 	struct recovery *recovery;
 	struct reconciler *reconciler;
+	STAILQ_HEAD(, missing) missing; /* the one that is due first is the first */
+	struct timer *missing_due;
 };
 
 const struct work_env *
@@ -66,6 +82,38 @@ is_able(void *arg)
 }
 
 static void
+on_missing_due(void *arg)
+{
+	struct keeper *keeper = arg;
+	struct missing *missing;
+
+	while ((missing = STAILQ_FIRST(&keeper->missing)) && missing->due <= monotonic_ms()) {
+		STAILQ_REMOVE_HEAD(&keeper->missing, link);
+		if (!inventory_find_vm(keeper->inventory, missing->vm))
+			operations_finish_vm(
+			    keeper->operations, missing->vm, "no host has the VM any more");
+		free(missing);
+	}
+	if (missing)
+		timer_start(keeper->missing_due, missing->due - monotonic_ms());
+}
+
+static void
+note_missing(struct keeper *keeper, const char *vm)
+{
+	struct missing *missing;
+
+	if (!operations_is_under_way(keeper->operations, "VmShutdown", vm))
+		return;
+	missing = xcalloc(1, sizeof(*missing));
+	snprintf(missing->vm, sizeof(missing->vm), "%s", vm);
+	missing->due = monotonic_ms() + GONE_MS;
+	STAILQ_INSERT_TAIL(&keeper->missing, missing, link);
+	if (!timer_is_started(keeper->missing_due))
+		timer_start(keeper->missing_due, GONE_MS);
+}
+
+static void
 vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 {
 	struct keeper *keeper = arg;
@@ -74,8 +122,7 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	if (recovery_is_off(vm->vm.runinfo.runstate) || (gone && vm->local))
 		operations_finish_vm(keeper->operations, vm->vm.uuid, "the VM is off");
 	else if (gone)
-		operations_finish_vm(
-		    keeper->operations, vm->vm.uuid, "no host has the VM any more");
+		note_missing(keeper, vm->vm.uuid);
 	if (vm->local && !gone)
 		recovery_look(keeper->recovery, vm);
 }
@@ -242,6 +289,8 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 			.qemu_group = config->qemu_group,
 		},
 	};
+	STAILQ_INIT(&keeper->missing);
+	keeper->missing_due = timer_new(base, on_missing_due, keeper);
 	keeper->monitor =
 	    lockspace_monitor_new(base, config, jobs, inventory, env, monitor_has_changed, keeper);
 	keeper->recovery = recovery_new(base, jobs, inventory, env, is_able, keeper);
@@ -256,9 +305,16 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 void
 keeper_free(struct keeper *keeper)
 {
+	struct missing *missing;
+
 	if (!keeper)
 		return;
 	inventory_unobserve(keeper->inventory, &observer, keeper);
+	while ((missing = STAILQ_FIRST(&keeper->missing))) {
+		STAILQ_REMOVE_HEAD(&keeper->missing, link);
+		free(missing);
+	}
+	timer_free(keeper->missing_due);
 	collector_free(keeper->collector);
 	reconciler_free(keeper->reconciler);
 	recovery_free(keeper->recovery);
