@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What virtxd asks for itself. */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "host.h"
+#include "proto/json.h"
+#include "steps.h"
+
+#define MEMORY_KIB (INT64_C(64) << 20)
+#define MEMORY_MIB (MEMORY_KIB >> 10)
+#define STORAGE	   "5a5a5a5a-0000-4000-8000-000000000000"
+#define WATCH_MS   500
+
+static enum step
+probe(struct child *child)
+{
+	struct probe_result *res = child->result;
+
+	str_set(&res->uuid, world.hosts[child->host]);
+	return STEP_NEXT;
+}
+
+const step_fn steps_probe[] = { step_open_libvirt, probe, NULL };
+
+static void
+report_host(int host, struct host_report *ret)
+{
+	int64_t used = 0;
+
+	for (size_t i = 0; i < world.n_vms; i++) {
+		if (world.vms[i].domain[host].on)
+			used += (int64_t)world.vms[i].def.memory.total << 10;
+	}
+	ret->uuid = xstrdup(world.hosts[host]);
+	ret->has_def = true;
+	ret->def.name = xasprintf("h%d", host + 1);
+	ret->def.cpuarch.arch = xstrdup("x86_64");
+	ret->def.cpuarch.vendor = xstrdup("none");
+	ret->def.cpudef = (struct cpudef){
+		.model = xstrdup("simulated"), .nodes = 1, .sockets = 1, .cores = 32, .threads = 1
+	};
+	ret->mhz = 1000;
+	ret->load_factor = 10;
+	ret->memory_total = MEMORY_KIB;
+	ret->memory_free = MEMORY_KIB - used;
+}
+
+static bool
+counts(const struct world_domain *domain)
+{
+	return domain->defined || (domain->on && world_runstate(domain) != VMRUNSTATE_MIGRATING);
+}
+
+static enum step
+collect(struct child *child)
+{
+	struct collect_result *res = child->result;
+
+	if (!libvirt_is_up(child->host))
+		return step_fail(child, 424, "cannot list the VMs");
+	report_host(child->host, &res->host);
+	for (size_t i = 0; i < world.n_vms; i++) {
+		if (counts(&world.vms[i].domain[child->host]))
+			step_report_vm(
+			    &world.vms[i], child->host, model_append(&res->vms, &res->n_vms));
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_collect[] = { step_open_libvirt, collect, NULL };
+
+static enum step
+refresh(struct child *child)
+{
+	const struct refresh_request *req = child->request;
+	struct refresh_result *res = child->result;
+
+	for (size_t i = 0; i < req->n_vms && libvirt_is_up(child->host); i++) {
+		const struct world_vm *vm = world_find(req->vms[i].uuid);
+
+		if (!vm || (!vm->domain[child->host].defined && !vm->domain[child->host].on))
+			model_append(&res->gone, &res->n_gone)->uuid = xstrdup(req->vms[i].uuid);
+		else if (counts(&vm->domain[child->host]))
+			step_report_vm(vm, child->host, model_append(&res->vms, &res->n_vms));
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_refresh[] = { step_open_libvirt, refresh, NULL };
+
+static void
+whose_is(struct child *child, struct world_vm *vm)
+{
+	struct whose_result *res = child->result;
+	const struct world_domain *domain = &vm->domain[child->host];
+	const struct world_journal *journal = &vm->journal[child->host];
+	int other;
+	enum step_place place = step_place(vm, child->host, &other);
+
+	if (!domain->defined || (journal->there && journal->op == WORLD_OP_MIGRATE))
+		return;
+	if (step_is_leftover(vm, child->host)) {
+		if (!vm->lock[child->host])
+			libvirt_undefine(vm, child->host);
+	} else if (place == PLACE_ELSEWHERE && !domain->on) {
+		return;
+	} else if (place == PLACE_NOWHERE) {
+		step_report_vm(
+		    vm, child->host, model_append(&res->unregistered, &res->n_unregistered));
+	} else {
+		step_report_vm(vm, child->host, model_append(&res->vms, &res->n_vms));
+	}
+}
+
+static enum step
+whose(struct child *child)
+{
+	const struct whose_request *req = child->request;
+
+	if (!libvirt_is_up(child->host))
+		return step_fail(child, 424, "cannot look up the VMs");
+	for (size_t i = 0; i < req->n_vms; i++) {
+		struct world_vm *vm = world_find(req->vms[i].uuid);
+
+		if (vm)
+			whose_is(child, vm);
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_whose[] = { step_open_libvirt, whose, NULL };
+
+static enum step
+inspect(struct child *child)
+{
+	const struct inspect_request *req = child->request;
+	struct inspect_result *res = child->result;
+
+	for (size_t i = 0; i < req->n_vms; i++) {
+		struct vm_report *report = model_append(&res->vms, &res->n_vms);
+		struct disk_report *disk = model_append(&report->disks, &report->n_disks);
+
+		report->uuid = xstrdup(req->vms[i].uuid);
+		disk->prov = DISK_PROV_MODE_THIN;
+		disk->capacity = 64 << 20;
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_inspect[] = { inspect, NULL };
+
+static void
+add_problem(struct reconcile_result *res, const char *kind, const struct world_vm *vm)
+{
+	struct host_problem *problem = model_append(&res->problems, &res->n_problems);
+
+	problem->kind = xstrdup(kind);
+	problem->vm = xstrdup(vm->uuid);
+	problem->path = xstrdup("");
+	problem->detail = xstrdup(kind);
+}
+
+static void
+compare(struct child *child, const struct world_vm *vm)
+{
+	struct reconcile_result *res = child->result;
+	const struct world_domain *domain = &vm->domain[child->host];
+	int other;
+	enum step_place place = step_place(vm, child->host, &other);
+
+	if (vm->journal[child->host].there) {
+		model_append(&res->unfinished, &res->n_unfinished)->uuid = xstrdup(vm->uuid);
+		return;
+	}
+	if (place == PLACE_HERE && !domain->defined && !domain->on)
+		add_problem(res, "not-in-libvirt", vm);
+	if (!domain->defined)
+		return;
+	if (place == PLACE_NOWHERE)
+		add_problem(res, "not-registered", vm);
+	else if (place == PLACE_HERE && other != WORLD_NOBODY)
+		add_problem(res, "registered-twice", vm);
+	else if (step_is_leftover(vm, child->host))
+		model_append(&res->leftovers, &res->n_leftovers)->uuid = xstrdup(vm->uuid);
+	else if (place != PLACE_HERE && domain->on)
+		model_append(&res->unfinished, &res->n_unfinished)->uuid = xstrdup(vm->uuid);
+}
+
+static enum step
+reconcile(struct child *child)
+{
+	if (!libvirt_is_up(child->host))
+		return step_fail(child, 424, "cannot list the VMs");
+	for (size_t i = 0; i < world.n_vms; i++)
+		compare(child, &world.vms[i]);
+	return STEP_NEXT;
+}
+
+const step_fn steps_reconcile[] = { step_open_libvirt, reconcile, NULL };
+
+static enum step
+storage_check(struct child *child)
+{
+	struct storage *res = child->result;
+
+	res->uuid = xstrdup(STORAGE);
+	res->root = xstrdup("/vms");
+	return STEP_NEXT;
+}
+
+const step_fn steps_storage_check[] = { storage_check, NULL };
+
+static enum step
+is_there(struct child *child)
+{
+	return STEP_NEXT;
+}
+
+const step_fn steps_storage_look[] = { is_there, NULL };
+
+static enum step
+join(struct child *child)
+{
+	struct lockspace_result *res = child->result;
+
+	res->lockid = child->host + 1;
+	return STEP_NEXT;
+}
+
+const step_fn steps_lockspace[] = { join, NULL };
+
+static enum step
+watch(struct child *child)
+{
+	const struct lockspace_watch_request *req = child->request;
+
+	if (!child->ends_at)
+		child->ends_at = clock_now() + req->seconds * INT64_C(1000);
+	if (clock_now() >= child->ends_at || !child->ops)
+		return join(child);
+	child->wait = WATCH_MS;
+	child->ops->progress(child->arg, (int)(clock_now() / WATCH_MS % 100), child->stage);
+	return STEP_AGAIN;
+}
+
+const step_fn steps_lockspace_watch[] = { watch, NULL };
+
+static enum step
+watchdog(struct child *child)
+{
+	struct watchdog_result *res = child->result;
+
+	res->why = xstrdup("");
+	return STEP_NEXT;
+}
+
+const step_fn steps_watchdog[] = { watchdog, NULL };
+const step_fn steps_stays[] = { step_open_libvirt, is_there, NULL };
+
+static enum step
+migration_info(struct child *child)
+{
+	const struct vm_request *req = child->request;
+	const struct world_vm *vm = world_find(req->uuid);
+
+	if (vm && vm->domain[child->host].is_leaving)
+		return STEP_NEXT;
+	return step_fail(child, 422, "VM '%s' does not migrate", req->uuid);
+}
+
+const step_fn steps_migration_info[] = { step_open_libvirt, migration_info, NULL };
+
+static enum step
+maintenance_load(struct child *child)
+{
+	const struct world_maintenance *kept = &world.maintenance[child->host];
+
+	if (kept->there && json_decode(child->work->result, kept->json, strlen(kept->json),
+			       child->result, &child->err) < 0)
+		return STEP_FAIL;
+	return STEP_NEXT;
+}
+
+static enum step
+maintenance_save(struct child *child)
+{
+	const struct maintenance_save_request *req = child->request;
+	struct world_maintenance *kept = &world.maintenance[child->host];
+
+	free(kept->json);
+	kept->json = json_encode(&maintenance_model, &req->maintenance, NULL);
+	kept->there = true;
+	model_copy(&maintenance_model, child->result, &req->maintenance);
+	return STEP_NEXT;
+}
+
+const step_fn steps_maintenance_load[] = { maintenance_load, NULL };
+const step_fn steps_maintenance_save[] = { maintenance_save, NULL };
