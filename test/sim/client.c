@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "dice.h"
+#include "history.h"
+#include "host.h"
+#include "server.h"
+#include "world.h"
+
+static bool stopped;
+static unsigned int last;
+
+struct asked {
+	int host;
+	unsigned int number;
+};
+
+static void
+on_answered(void *arg, const struct peer_answer *answer)
+{
+	struct asked *asked = arg;
+
+	if (answer)
+		history_add(
+		    asked->host, "request %u is answered: %d", asked->number, answer->status);
+	else
+		history_add(asked->host, "request %u gets no answer", asked->number);
+	free(asked);
+}
+
+static void
+ask(int host, enum route_id id, const char *param, const char *body)
+{
+	_free_ char *path = route_path(id, param);
+	struct server_call call = { .method = routes[id].method,
+		.path = path,
+		.body = body,
+		.len = strlen(body),
+		.client = "10.0.1.1" };
+	struct asked *asked;
+
+	if (!host_serves(host))
+		return;
+	asked = xcalloc(1, sizeof(*asked));
+	*asked = (struct asked){ host, ++last };
+	history_add(host, "request %u: %s %s %s", last, method_word(call.method), path, body);
+	server_request(host, &call, on_answered, asked);
+}
+
+/* A VM that there is; NULL for none. */
+static const struct world_vm *
+pick_vm(void)
+{
+	size_t n = 0, at;
+
+	for (size_t i = 0; i < world.n_vms; i++)
+		n += world_is_somewhere(&world.vms[i]);
+	if (n == 0)
+		return NULL;
+	n = (size_t)dice_below((int64_t)n);
+	for (at = 0; !world_is_somewhere(&world.vms[at]) || n-- > 0;)
+		at++;
+	return &world.vms[at];
+}
+
+static void
+create(int host, const struct world_vm *vm)
+{
+	int number = (int)++last;
+	char on[64] = "";
+	_free_ char *body = NULL;
+
+	if (dice_permille(300))
+		snprintf(
+		    on, sizeof(on), "\"host\":\"%s\",", world.hosts[dice_below(world.n_hosts)]);
+	body = xasprintf("{%s\"vmdef\":{\"name\":\"vm%d\",\"cpudef\":{\"model\":\"maximum\","
+			 "\"sockets\":1,\"cores\":1,\"threads\":1},\"memory\":{\"total\":%d},"
+			 "\"osdisk\":{\"path\":\"/vms/ds/vm%d/os.qcow2\",\"man\":1,\"prov\":1,"
+			 "\"size\":64},\"firmware\":1}}",
+	    on, number, (int)dice_between(256, 8192), number);
+	ask(host, ROUTE_VM_CREATE, NULL, body);
+}
+
+static void
+boot(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_VM_BOOT, vm->uuid, "{}");
+}
+
+static void
+shut_down(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_VM_SHUTDOWN, vm->uuid,
+	    dice_permille(500) ? "{\"force\":0}" : "{\"force\":2}");
+}
+
+static void
+pause_vm(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_VM_PAUSE, vm->uuid, "");
+}
+
+static void
+resume(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_VM_RESUME, vm->uuid, "");
+}
+
+static void
+migrate(int host, const struct world_vm *vm)
+{
+	bool live = false;
+	_free_ char *body = NULL;
+
+	for (int i = 0; i < world.n_hosts; i++)
+		live |= vm->domain[i].on;
+	body = xasprintf("{\"host\":\"%s\",\"migration_type\":%d}",
+	    dice_permille(500) ? "" : world.hosts[dice_below(world.n_hosts)],
+	    live ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD);
+	ask(host, ROUTE_VM_MIGRATE, vm->uuid, body);
+}
+
+static void delete (int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_VM_DELETE, vm->uuid, "{\"deletestorage\":true}");
+}
+
+static void
+maintain(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_MAINTENANCE_BEGIN, world.hosts[dice_below(world.n_hosts)], "");
+}
+
+static void
+end_maintenance(int host, const struct world_vm *vm)
+{
+	ask(host, ROUTE_MAINTENANCE_END, world.hosts[dice_below(world.n_hosts)],
+	    dice_permille(500) ? "{\"back\":true}" : "{}");
+}
+
+static const struct {
+	void (*act)(int host, const struct world_vm *vm);
+	bool needs_vm;
+	int weight;
+} acts[] = {
+	{ create, false, 20 },
+	{ boot, true, 25 },
+	{ shut_down, true, 12 },
+	{ pause_vm, true, 4 },
+	{ resume, true, 6 },
+	{ migrate, true, 20 },
+	{ delete, true, 8 },
+	{ maintain, false, 2 },
+	{ end_maintenance, false, 3 },
+};
+
+static void
+on_turn(void *arg)
+{
+	const struct world_vm *vm = pick_vm();
+	int64_t at, sum = 0;
+	size_t i;
+
+	if (stopped)
+		return;
+	for (i = 0; i < ARRAY_SIZE(acts); i++)
+		sum += acts[i].weight;
+	at = dice_below(sum);
+	for (i = 0; at >= acts[i].weight; i++)
+		at -= acts[i].weight;
+	if (vm || !acts[i].needs_vm)
+		acts[i].act((int)dice_below(world.n_hosts), vm);
+	clock_after(dice_between(50, 3000), on_turn, NULL);
+}
+
+void
+clients_start(void)
+{
+	stopped = false;
+	last = 0;
+	clock_after(3000, on_turn, NULL);
+}
+
+void
+clients_stop(void)
+{
+	stopped = true;
+	/* What was maintained is used again. */
+	for (int i = 0; i < world.n_hosts; i++)
+		ask(i, ROUTE_MAINTENANCE_END, world.hosts[i], "{}");
+}

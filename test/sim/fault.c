@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fault.h"
+
+#include <stdint.h>
+
+#include "clock.h"
+#include "dice.h"
+#include "history.h"
+#include "host.h"
+#include "net.h"
+#include "steps.h"
+
+static bool ended;
+static int64_t pace; /* ms between faults, at most */
+
+static void
+on_run(void *arg)
+{
+	host_run((int)(intptr_t)arg);
+}
+
+static void
+kill_virtxd(int host)
+{
+	if (!host_serves(host))
+		return;
+	host_kill(host);
+	clock_after(dice_between(100, 10000), on_run, (void *)(intptr_t)host);
+}
+
+static void
+kill_job(int host)
+{
+	child_kill_any();
+}
+
+static void
+on_power(void *arg)
+{
+	host_power_on((int)(intptr_t)arg);
+}
+
+static void
+cut_power(int host)
+{
+	if (!host_is_powered(host))
+		return;
+	host_power_off(host);
+	clock_after(dice_between(2000, 60000), on_power, (void *)(intptr_t)host);
+}
+
+static void
+restart_libvirt(int host)
+{
+	if (host_is_powered(host) && libvirt_is_up(host))
+		libvirt_restart(host, dice_between(100, 8000));
+}
+
+static void
+on_joined(void *arg)
+{
+	net_join();
+}
+
+static void
+split(int host)
+{
+	net_split();
+	clock_after(dice_between(500, 20000), on_joined, NULL);
+}
+
+static void
+lose(int host)
+{
+	int permille = dice_permille(300) ? (int)dice_between(1, 400) : 0;
+
+	net_set_loss(permille);
+	history_add(CLOCK_NOBODY, "of a thousand messages %d are lost", permille);
+}
+
+static void
+slow_down(int host)
+{
+	int permille = dice_permille(500) ? (int)dice_between(1, 300) : 0;
+
+	hosts_set_slow(permille);
+	history_add(CLOCK_NOBODY, "of a thousand steps %d take long", permille);
+}
+
+static void
+set_clock(int host)
+{
+	clock_set_error(host, dice_between(-3000, 3000), (int)dice_between(-200, 200));
+	history_add(host, "the clock is set");
+}
+
+static const struct {
+	void (*act)(int host);
+	int weight;
+} acts[] = {
+	{ kill_job, 40 },
+	{ kill_virtxd, 15 },
+	{ cut_power, 4 },
+	{ restart_libvirt, 8 },
+	{ split, 5 },
+	{ lose, 8 },
+	{ slow_down, 8 },
+	{ set_clock, 3 },
+};
+
+static void
+on_turn(void *arg)
+{
+	int64_t at, sum = 0;
+	size_t i;
+
+	if (ended)
+		return;
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		sum += acts[i].weight;
+	at = dice_below(sum);
+	for (i = 0; at >= acts[i].weight; i++)
+		at -= acts[i].weight;
+	acts[i].act((int)dice_below(world.n_hosts));
+	clock_after(dice_between(1, pace), on_turn, NULL);
+}
+
+void
+faults_start(void)
+{
+	static const int64_t paces[] = { 1000, 3000, 8000, 20000 };
+
+	ended = false;
+	pace = paces[dice_below(4)];
+	for (int i = 0; i < world.n_hosts; i++)
+		clock_set_error(i, dice_between(-2000, 2000), (int)dice_between(-100, 100));
+	clock_after(5000, on_turn, NULL);
+}
+
+void
+faults_end(void)
+{
+	ended = true;
+	history_add(CLOCK_NOBODY, "nothing goes wrong any more");
+	net_join();
+	net_set_loss(0);
+	hosts_set_slow(0);
+	for (int i = 0; i < world.n_hosts; i++) {
+		host_power_on(i);
+		host_run(i);
+	}
+}
