@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What must hold: at each operation's end, and when nothing disturbs any more. */
+#ifndef SIM_CHECKER_H
+#define SIM_CHECKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct operation;
+
+void checker_reset(void);
+/* An operation of this host's has begun, changed or ended. */
+void checker_on_operation(int host, const struct operation *operation);
+/* Its virtxd, and what it knew of operations, is no more. */
+void checker_on_killed(int host);
+/* Whether all has come to rest as it should; else why not (text, len bytes). */
+bool checker_is_at_rest(char *why, size_t len);
+
+#endif
