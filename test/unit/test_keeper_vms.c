@@ -16,6 +16,7 @@
 #define OTHER "22222222-2222-4222-8222-222222222222"
 #define THIRD "33333333-3333-4333-8333-333333333333"
 #define VM    "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+#define VM2   "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 
 static struct fixture {
 	struct config config;
@@ -145,6 +146,42 @@ test_a_vm_of_nobody_is_off(void **state)
 	    operations_find(f->operations, f->operation)->msg, "no host has the VM any more");
 }
 
+/* One of this host's, of which another one says that it has it. */
+static void
+claim(struct fixture *f)
+{
+	struct vm_report report = { .uuid = (char *)VM2, .runstate = VMRUNSTATE_POWEROFF };
+	struct vm_event event = {
+		.host = (char *)OTHER, .uuid = (char *)VM2, .runstate = VMRUNSTATE_RUNNING
+	};
+
+	inventory_report_vm(f->inventory, inventory_mark(f->inventory), true, &report);
+	event.ts = inventory_find_vm(f->inventory, VM2)->vm.ts + 1;
+	assert_int_equal(inventory_take_event(f->inventory, &event), INVENTORY_CLAIM);
+}
+
+static void
+test_a_claim_on_what_is_deleted(void **state)
+{
+	struct fixture *f = *state;
+
+	claim(f);
+	operations_start(f->operations, "VmDelete", VM2, SELF, "user");
+	keeper_vm_changed(f->keeper, VM2, VMRUNSTATE_DELETED, false);
+	assert_null(inventory_find_vm(f->inventory, VM2));
+}
+
+/* Somebody has undefined it: it may well be there. */
+static void
+test_a_claim_on_what_is_undefined(void **state)
+{
+	struct fixture *f = *state;
+
+	claim(f);
+	keeper_vm_changed(f->keeper, VM2, VMRUNSTATE_DELETED, false);
+	assert_non_null(inventory_find_vm(f->inventory, VM2));
+}
+
 int
 main(void)
 {
@@ -152,6 +189,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_a_vm_between_two_hosts_is_not_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_vm_of_nobody_is_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_claim_on_what_is_deleted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_claim_on_what_is_undefined, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,7 +161,11 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 		return;
 	}
 	if (runstate == VMRUNSTATE_DELETED) {
-		inventory_remove_vm(keeper->inventory, uuid);
+		/* What is deleted is nobody's, whoever claims it. */
+		if (operations_is_under_way(keeper->operations, "VmDelete", uuid))
+			inventory_end_vm(keeper->inventory, uuid);
+		else
+			inventory_remove_vm(keeper->inventory, uuid);
 		return;
 	}
 	if (begins(keeper, uuid, runstate) && !jobs_busy(keeper->jobs, uuid))
