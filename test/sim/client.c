@@ -8,6 +8,7 @@
 #include "dice.h"
 #include "history.h"
 #include "host.h"
+#include "ops/context.h"
 #include "server.h"
 #include "world.h"
 
@@ -17,18 +18,61 @@ static unsigned int last;
 struct asked {
 	int host;
 	unsigned int number;
+	enum route_id route;
+	char vm[UUID_TEXT_SIZE]; /* "" for none, or one that is made */
 };
+
+static bool
+is_on(const struct world_vm *vm)
+{
+	bool on = false;
+
+	for (int i = 0; i < world.n_hosts; i++)
+		on |= vm->domain[i].on;
+	return on;
+}
+
+/* Who asks the same host next sees what was done. */
+static void
+check_seen(const struct asked *asked, const struct peer_answer *answer)
+{
+	const char *uuid = asked->vm;
+	const struct inventory_vm *view;
+	const struct world_vm *vm;
+	char made[UUID_TEXT_SIZE];
+
+	if (asked->route == ROUTE_VM_CREATE) {
+		snprintf(made, sizeof(made), "%.36s", answer->len > 37 ? answer->body + 1 : "");
+		uuid = made;
+	}
+	vm = world_find(uuid);
+	if (!vm || (answer->status != 201 && answer->status != 204))
+		return;
+	view = inventory_find_vm(host_context(asked->host)->inventory, uuid);
+	if (asked->route == ROUTE_VM_CREATE && !view && world_is_somewhere(vm))
+		history_violation("VM %.8s was created through h%d, which does not know it", uuid,
+		    asked->host + 1);
+	if (asked->route == ROUTE_VM_DELETE && view && !world_is_somewhere(vm))
+		history_violation(
+		    "VM %.8s was deleted through h%d, which still knows it", uuid, asked->host + 1);
+	if (asked->route == ROUTE_VM_BOOT && is_on(vm) && view &&
+	    view->vm.runinfo.runstate == VMRUNSTATE_POWEROFF)
+		history_violation("VM %.8s was booted through h%d, which says that it is off", uuid,
+		    asked->host + 1);
+}
 
 static void
 on_answered(void *arg, const struct peer_answer *answer)
 {
 	struct asked *asked = arg;
 
-	if (answer)
+	if (answer) {
 		history_add(
 		    asked->host, "request %u is answered: %d", asked->number, answer->status);
-	else
+		check_seen(asked, answer);
+	} else {
 		history_add(asked->host, "request %u gets no answer", asked->number);
+	}
 	free(asked);
 }
 
@@ -46,7 +90,9 @@ ask(int host, enum route_id id, const char *param, const char *body)
 	if (!host_serves(host))
 		return;
 	asked = xcalloc(1, sizeof(*asked));
-	*asked = (struct asked){ host, ++last };
+	*asked = (struct asked){ .host = host, .number = ++last, .route = id };
+	if (routes[id].scope == SCOPE_VM)
+		snprintf(asked->vm, sizeof(asked->vm), "%s", param);
 	history_add(host, "request %u: %s %s %s", last, method_word(call.method), path, body);
 	server_request(host, &call, on_answered, asked);
 }
