@@ -81,6 +81,8 @@ struct context {
 	struct task *tasks; /* under way; tasks_free ends them */
 	LIST_HEAD(, migration_follower)
 	migration_followers; /* that are followed; migration_followers_free ends them */
+	LIST_HEAD(, migration_question)
+	migration_questions;		   /* of followers, to jobs; ended with them */
 	LIST_HEAD(, migration) migrations; /* VMs that leave; migrations_free ends them */
 	LIST_HEAD(, dry_run) dry_runs;	   /* that wait for others; dry_runs_free ends them */
 	LIST_HEAD(, reservation_client)

@@ -25,6 +25,20 @@ struct migration_follower {
 	bool asking; /* a job reads how far it is */
 };
 
+/* Jobs outlive what asked for them. */
+struct migration_question {
+	LIST_ENTRY(migration_question) link;
+	struct context *ctx;
+	char operation[UUID_TEXT_SIZE];
+};
+
+static void
+question_free(struct migration_question *asked)
+{
+	LIST_REMOVE(asked, link);
+	free(asked);
+}
+
 static void
 follower_free(struct migration_follower *follower)
 {
@@ -37,9 +51,12 @@ void
 migration_followers_free(struct context *ctx)
 {
 	struct migration_follower *follower;
+	struct migration_question *asked;
 
 	while ((follower = LIST_FIRST(&ctx->migration_followers)))
 		follower_free(follower);
+	while ((asked = LIST_FIRST(&ctx->migration_questions)))
+		question_free(asked);
 }
 
 static struct migration_follower *
@@ -54,16 +71,10 @@ find(struct context *ctx, const char *operation)
 	return NULL;
 }
 
-/* Jobs outlive what asked for them. */
-struct asked {
-	struct context *ctx;
-	char operation[UUID_TEXT_SIZE];
-};
-
 static void
 on_info(void *arg, void *result, const struct error *err)
 {
-	struct asked *asked = arg;
+	struct migration_question *asked = arg;
 	struct migration_follower *follower = find(asked->ctx, asked->operation);
 	const struct migration_info *info = result;
 	const struct transfer_progress *progress = info ? &info->progress : NULL;
@@ -76,13 +87,13 @@ on_info(void *arg, void *result, const struct error *err)
 	    progress->remaining <= progress->total)
 		operations_progress(asked->ctx->operations, asked->operation,
 		    (int)((progress->total - progress->remaining) * 99 / progress->total));
-	free(asked);
+	question_free(asked);
 }
 
 static void
 on_control(void *arg, void *result, const struct error *err)
 {
-	struct asked *asked = arg;
+	struct migration_question *asked = arg;
 	struct migration_follower *follower = find(asked->ctx, asked->operation);
 
 	if (!result) {
@@ -91,16 +102,17 @@ on_control(void *arg, void *result, const struct error *err)
 		if (follower)
 			follower->due = monotonic_ms() + AGAIN_MS;
 	}
-	free(asked);
+	question_free(asked);
 }
 
-static struct asked *
+static struct migration_question *
 ask(const struct migration_follower *follower)
 {
-	struct asked *asked = xcalloc(1, sizeof(*asked));
+	struct migration_question *asked = xcalloc(1, sizeof(*asked));
 
 	asked->ctx = follower->ctx;
 	memcpy(asked->operation, follower->operation, sizeof(asked->operation));
+	LIST_INSERT_HEAD(&asked->ctx->migration_questions, asked, link);
 	return asked;
 }
 
@@ -112,7 +124,7 @@ start_action(struct migration_follower *follower)
 		.uuid = follower->vm,
 		.action = follower->action,
 	};
-	struct asked *asked = ask(follower);
+	struct migration_question *asked = ask(follower);
 	struct error err = { 0 };
 
 	log_info("ops", "the migration of VM '%s' takes too long: %s", follower->vm,
@@ -127,7 +139,7 @@ static void
 start_info(struct migration_follower *follower)
 {
 	struct vm_request req = { .env = *keeper_env(follower->ctx->keeper), .uuid = follower->vm };
-	struct asked *asked = ask(follower);
+	struct migration_question *asked = ask(follower);
 	struct error err = { 0 };
 
 	follower->asking = true;
