@@ -211,7 +211,7 @@ on_turn(void *arg)
 	int64_t at, sum = 0;
 	size_t i;
 
-	if (stopped)
+	if (stopped || clock_is_ending())
 		return;
 	for (i = 0; i < ARRAY_SIZE(acts); i++)
 		sum += acts[i].weight;

@@ -24,6 +24,7 @@ static struct {
 	size_t n, size;
 	uint64_t order;
 	int64_t now;
+	bool ending;
 	int host;
 	int64_t wrong[CLOCK_HOSTS];
 	int ppm[CLOCK_HOSTS];
@@ -145,6 +146,7 @@ clock_reset(void)
 			free(timer);
 	}
 	timeline.now = 0;
+	timeline.ending = false;
 	timeline.order = 0;
 	timeline.host = CLOCK_NOBODY;
 	memset(timeline.wrong, 0, sizeof(timeline.wrong));
@@ -176,6 +178,20 @@ clock_run_next(int64_t until)
 	fn(arg);
 	timeline.host = CLOCK_NOBODY;
 	return true;
+}
+
+void
+clock_end(void)
+{
+	timeline.ending = true;
+	while (clock_run_next(INT64_MAX))
+		;
+}
+
+bool
+clock_is_ending(void)
+{
+	return timeline.ending;
 }
 
 int64_t

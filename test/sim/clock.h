@@ -16,6 +16,10 @@
 void clock_reset(void);
 /* Runs the timer that is due next; false where none is, or none until then (ms). */
 bool clock_run_next(int64_t until);
+/* Runs all that is left, after which nothing begins that asks clock_is_ending(): what is under way
+ * is freed by that. */
+void clock_end(void);
+bool clock_is_ending(void);
 /* ms since the begin. */
 int64_t clock_now(void);
 /* Whose code runs. clock_enter returns who it was before. */

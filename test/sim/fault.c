@@ -114,7 +114,7 @@ on_turn(void *arg)
 	int64_t at, sum = 0;
 	size_t i;
 
-	if (ended)
+	if (ended || clock_is_ending())
 		return;
 	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
 		sum += acts[i].weight;

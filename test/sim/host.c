@@ -268,7 +268,7 @@ host_run(int host)
 	struct jobs_limits limits;
 	int before = clock_enter(host);
 
-	if (hosts[host].virtxd || !hosts[host].powered) {
+	if (hosts[host].virtxd || !hosts[host].powered || clock_is_ending()) {
 		clock_enter(before);
 		return;
 	}

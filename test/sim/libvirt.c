@@ -156,7 +156,8 @@ guest_is_due(void *arg)
 	for (int i = 0; i < world.n_hosts; i++) {
 		struct world_domain *domain = &vm->domain[i];
 
-		if (!domain->off_at || clock_now() < domain->off_at || !domain->on)
+		if (!domain->off_at || clock_now() < domain->off_at || !domain->on ||
+		    clock_is_ending())
 			continue;
 		/* One that stands obeys when it runs again. */
 		if (domain->stands)

@@ -51,6 +51,7 @@ end(void)
 	for (int i = 0; i < WORLD_HOSTS; i++)
 		host_kill(i);
 	children_reset();
+	clock_end();
 	libvirt_reset();
 	server_reset();
 	world_reset(0);

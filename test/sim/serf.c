@@ -157,6 +157,8 @@ look_at(int by, int of)
 static void
 on_look(void *arg)
 {
+	if (clock_is_ending())
+		return;
 	for (int by = 0; by < world.n_hosts; by++) {
 		for (int of = 0; of < world.n_hosts && host_is_powered(by); of++) {
 			if (of != by)

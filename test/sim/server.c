@@ -150,15 +150,18 @@ server_request(int host, const struct server_call *call, server_answered answere
 	return id;
 }
 
+/* Whoever waits is told that no answer comes; what the request has begun goes on. */
 static void
 hang_up(struct served *served)
 {
+	server_answered answered = steal_ptr(served->answered);
+	void *arg = served->arg;
 	int before = clock_enter(served->host);
 
-	served->answered = NULL;
 	if (served->req.watch && served->req.watch->gone)
 		served->req.watch->gone(served->req.watch_arg);
 	clock_enter(before);
+	answered(arg, NULL);
 }
 
 void
@@ -168,7 +171,7 @@ server_hang_up(uint64_t id)
 
 	while (served && served->id != id)
 		served = served->next;
-	if (served)
+	if (served && served->answered)
 		hang_up(served);
 }
 
@@ -178,16 +181,12 @@ server_drop(int host)
 	struct served *served = list;
 
 	while (served) {
-		server_answered answered = served->answered;
-		void *arg = served->arg;
-
-		if (served->host != host || !answered) {
+		if (served->host == host && served->answered) {
+			hang_up(served);
+			served = list;
+		} else {
 			served = served->next;
-			continue;
 		}
-		hang_up(served);
-		answered(arg, NULL);
-		served = list;
 	}
 }
 

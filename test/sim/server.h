@@ -16,11 +16,10 @@ struct server_call {
 	size_t n_headers;
 	const char *client; /* the address */
 };
-/* The reply; NULL where the host has died. */
+/* The reply; NULL where none comes: the host has died, or the client has hung up. */
 typedef void (*server_answered)(void *arg, const struct peer_answer *answer);
 
-/* All is copied; answered is called once, maybe at once, unless the request is hung up. Returns an
- * id for that. */
+/* All is copied; answered is called once, maybe at once. Returns an id to hang up by. */
 uint64_t server_request(
     int host, const struct server_call *call, server_answered answered, void *arg);
 /* The client is gone. */
