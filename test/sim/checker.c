@@ -141,7 +141,7 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 	    says(operation, "found out again"))
 		return false;
 	if (str_equal(operation->op, "VmCreate"))
-		return world_is_somewhere(vm) || vm->lease || vm->image ||
+		return (world_is_somewhere(vm) && !world_is_stray(vm)) || vm->lease || vm->image ||
 		       vm->journal[note->host].there;
 	if (str_equal(operation->op, "VmDelete"))
 		return note->was_registered && !world_is_somewhere(vm) &&
@@ -227,7 +227,7 @@ is_left_alone(const struct world_vm *vm, char *why, size_t len)
 		n_registered += vm->registry[i];
 		n_defined += domain->defined;
 	}
-	if (n_registered == 0 && n_defined == 0)
+	if (n_registered == 0 && (n_defined == 0 || world_is_stray(vm)))
 		return !(vm->lease || vm->image) ||
 		       no(why, len, "VM %.8s is gone, and its disk is left", vm->uuid);
 	if (n_registered != 1 || n_defined != 1 || at != defined)
@@ -244,6 +244,8 @@ is_seen_by(const struct world_vm *vm, int host, char *why, size_t len)
 	int at = world_registered(vm, WORLD_NOBODY);
 	enum vmrunstate runstate;
 
+	if (world_is_stray(vm))
+		return true;
 	if (at == WORLD_NOBODY)
 		return !view ||
 		       no(why, len, "h%d still has VM %.8s, which is gone", host + 1, vm->uuid);
@@ -300,9 +302,13 @@ is_host_at_rest(int host, char *why, size_t len)
 			return false;
 	}
 	self = inventory_find_host(ctx->inventory, world.hosts[host]);
-	if (self->n_problems > 0)
-		return no(why, len, "h%d has a problem: %s of VM %.8s", host + 1,
-		    self->problems[0].kind, str_or_empty(self->problems[0].vm));
+	for (size_t i = 0; i < self->n_problems; i++) {
+		const struct world_vm *vm = world_find(str_or_empty(self->problems[i].vm));
+
+		if (!vm || !world_is_stray(vm))
+			return no(why, len, "h%d has a problem: %s of VM %.8s", host + 1,
+			    self->problems[i].kind, str_or_empty(self->problems[i].vm));
+	}
 	return reservation_count(ctx->inventory) == 0 ||
 	       no(why, len, "h%d holds a reservation", host + 1);
 }

@@ -94,6 +94,23 @@ set_clock(int host)
 	history_add(host, "the clock is set");
 }
 
+/* Somebody defines a VM of another host, which proves nothing. */
+static void
+define(int host)
+{
+	struct world_vm *vm;
+
+	if (world.n_vms == 0 || !libvirt_is_up(host))
+		return;
+	vm = &world.vms[dice_below((int64_t)world.n_vms)];
+	if (!world_is_somewhere(vm) || vm->registry[host] || vm->journal[host].there ||
+	    vm->domain[host].defined || vm->domain[host].on || vm->domain[host].coming)
+		return;
+	history_add(host, "somebody defines VM %.8s", vm->uuid);
+	vm->by_hand = true;
+	libvirt_define(vm, host);
+}
+
 static const struct {
 	void (*act)(int host);
 	int weight;
@@ -106,6 +123,7 @@ static const struct {
 	{ lose, 8 },
 	{ slow_down, 8 },
 	{ set_clock, 3 },
+	{ define, 5 },
 };
 
 static void

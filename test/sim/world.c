@@ -95,6 +95,18 @@ world_is_somewhere(const struct world_vm *vm)
 }
 
 bool
+world_is_stray(const struct world_vm *vm)
+{
+	if (!vm->by_hand || world_registered(vm, WORLD_NOBODY) != WORLD_NOBODY)
+		return false;
+	for (int i = 0; i < world.n_hosts; i++) {
+		if (vm->domain[i].on || vm->journal[i].there)
+			return false;
+	}
+	return true;
+}
+
+bool
 world_take_lease(struct world_vm *vm, int host)
 {
 	if (!vm->lease)
@@ -180,6 +192,6 @@ world_changed(struct world_vm *vm)
 		if (vm->registry[i])
 			vm->was_here[i] = now;
 	}
-	if (!world_is_somewhere(vm))
+	if (!world_is_somewhere(vm) || world_is_stray(vm))
 		vm->was_gone = now;
 }

@@ -73,6 +73,7 @@ struct world_vm {
 	struct world_journal journal[WORLD_HOSTS];
 	struct world_domain domain[WORLD_HOSTS];
 	const struct child *lock[WORLD_HOSTS];
+	bool by_hand;		     /* somebody has defined it where it was not */
 	char noted[WORLD_NOTE_SIZE]; /* as the history has it last */
 	/* For the checker: when it last was so, ms; 0 for never. */
 	int64_t was_on[WORLD_HOSTS], was_off[WORLD_HOSTS];
@@ -105,6 +106,8 @@ int world_host(const char *uuid);
 int world_registered(const struct world_vm *vm, int but);
 bool world_runs(const struct world_vm *vm, int host);
 bool world_is_somewhere(const struct world_vm *vm);
+/* What is left of it is what somebody has defined: that waits for a repair. */
+bool world_is_stray(const struct world_vm *vm);
 /* Takes the lease for a host, or says who has it. */
 bool world_take_lease(struct world_vm *vm, int host);
 void world_free_lease(struct world_vm *vm, int host);
