@@ -353,6 +353,27 @@ test_listed_late(void **state)
 }
 
 /* The definition is told until the new host tells of the VM; there it is whole once it was read. */
+/* It came from a third host, which has told so late; where it goes is known. */
+static void
+test_claimed_by_a_third(void **state)
+{
+	struct cluster *cluster = *state;
+	char third[] = "cccccccc-0000-4000-8000-000000000000";
+	struct vm_info info = {
+		.uuid = uuid, .host = third, .runstate = VMRUNSTATE_POWEROFF, .ts = 1, .name = name
+	};
+	struct vm_info_list list = { .host = third, .items = &info, .n_items = 1 };
+
+	inventory_set_host(cluster->here, third, "third", CSTATE_ACTIVE);
+	inventory_take_list(cluster->here, inventory_mark(cluster->here), &list);
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, other);
+	inventory_release_vm(cluster->here, VM);
+	list.n_items = 0;
+	inventory_take_list(cluster->here, inventory_mark(cluster->here), &list);
+	expect_left(cluster);
+	arrive(cluster);
+}
+
 static void
 test_definition_stays(void **state)
 {
@@ -399,6 +420,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_both_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_definition_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listed_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claimed_by_a_third, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,9 +206,9 @@ recount(struct inventory *inventory)
 		index_tell_host(inventory, entry);
 }
 
-/* Whether a migration of it to another host is under way. */
-static bool
-is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
+/* The host to which a migration of it is under way: borrowed, "" for none. */
+static const char *
+leads_to(const struct inventory *inventory, const struct vm_entry *entry)
 {
 	const struct oplog_list *oplog = &entry->view.vm.stats.oplog;
 
@@ -217,9 +217,15 @@ is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
 
 		/* All that is left after a restart of virtxd. */
 		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
-			return !str_equal(item->msg, inventory->self);
+			return str_equal(item->msg, inventory->self) ? "" : item->msg;
 	}
-	return reservation_leads_away(inventory, entry->uuid);
+	return reservation_leads_to(inventory, entry->uuid);
+}
+
+static bool
+is_leaving(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	return !str_empty(leads_to(inventory, entry));
 }
 
 /* libvirt says that the VM is here, and has been asked after another host said the same. Where it
@@ -309,6 +315,10 @@ disown(struct vm_entry *entry)
 static void
 release(struct inventory *inventory, struct vm_entry *entry)
 {
+	/* Another host than that has it by old news. */
+	if (is_leaving(inventory, entry) &&
+	    !str_equal(leads_to(inventory, entry), entry->claim.host))
+		index_drop_claim(entry);
 	disown(entry);
 	entry->released_clock = entry->data_clock = ++inventory->clock;
 	entry->released = monotonic_ms();

@@ -251,17 +251,17 @@ reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
 	}
 }
 
-bool
-reservation_leads_away(const struct inventory *inventory, const char *vm)
+const char *
+reservation_leads_to(const struct inventory *inventory, const char *vm)
 {
 	struct reservation *reservation;
 
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
 		if (reservation->state != RESERVATION_SETTLED && str_equal(reservation->vm, vm) &&
 		    !str_equal(reservation->host, inventory->self))
-			return true;
+			return reservation->host;
 	}
-	return false;
+	return "";
 }
 
 size_t

@@ -34,8 +34,9 @@ void reservation_settle(struct inventory *inventory, uint64_t id, const char *vm
  * them are no more. Forgets those that were never seen here, and would be waited for. */
 void reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
     bool (*is_gone)(void *arg, const char *vm), void *arg);
-/* Whether room for this VM of this host is reserved on another one: it is about to leave. */
-bool reservation_leads_away(const struct inventory *inventory, const char *vm);
+/* The host on which room for this VM of this host is reserved, as it is about to leave: borrowed,
+ * "" for none. */
+const char *reservation_leads_to(const struct inventory *inventory, const char *vm);
 size_t reservation_count(struct inventory *inventory);
 
 /* Holds room on this host for a VM, for an operation of the host that sends it, which has the
