@@ -155,6 +155,17 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 	return false;
 }
 
+/* A migration ends when the new host has told of the VM: who asks next finds it. */
+static bool
+is_lost_sight_of(int host, const struct operation *operation)
+{
+	const struct world_vm *vm = world_find(operation->vm);
+
+	return str_equal(operation->op, "VmMigrate") && vm && world_is_somewhere(vm) &&
+	       !inventory_find_vm(host_context(host)->inventory, operation->vm) &&
+	       !says(operation, "has not told of it");
+}
+
 void
 checker_on_operation(int host, const struct operation *operation)
 {
@@ -174,6 +185,9 @@ checker_on_operation(int host, const struct operation *operation)
 		if (!is_true(note, operation))
 			history_violation("%s of VM %.8s is completed, and is not so",
 			    operation->op, operation->vm);
+		if (is_lost_sight_of(host, operation))
+			history_violation("VM %.8s has left h%d, which does not know it any more",
+			    operation->vm, host + 1);
 	} else if (is_hidden_success(note, operation)) {
 		history_violation("%s of VM %.8s has failed, and is so: %s", operation->op,
 		    operation->vm, str_or_empty(operation->msg));
