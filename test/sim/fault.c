@@ -11,7 +11,9 @@
 #include "steps.h"
 
 static bool ended;
-static int64_t pace; /* ms between faults, at most */
+static int64_t pace;		   /* ms between faults, at most */
+static int64_t wrong[WORLD_HOSTS]; /* ms that the clock of a host is ahead, and how fast it goes */
+static int ppm[WORLD_HOSTS];
 
 static void
 on_run(void *arg)
@@ -90,7 +92,8 @@ slow_down(int host)
 static void
 set_clock(int host)
 {
-	clock_set_error(host, dice_between(-3000, 3000), (int)dice_between(-200, 200));
+	wrong[host] += dice_between(1, 2000);
+	clock_set_error(host, wrong[host], ppm[host]);
 	history_add(host, "the clock is set");
 }
 
@@ -103,8 +106,9 @@ define(int host)
 	if (world.n_vms == 0 || !libvirt_is_up(host))
 		return;
 	vm = &world.vms[dice_below((int64_t)world.n_vms)];
-	if (!world_is_somewhere(vm) || vm->registry[host] || vm->journal[host].there ||
-	    vm->domain[host].defined || vm->domain[host].on || vm->domain[host].coming)
+	if (world_registered(vm, WORLD_NOBODY) == WORLD_NOBODY || vm->registry[host] ||
+	    vm->journal[host].there || vm->domain[host].defined || vm->domain[host].on ||
+	    vm->domain[host].coming)
 		return;
 	history_add(host, "somebody defines VM %.8s", vm->uuid);
 	vm->by_hand = true;
@@ -150,8 +154,11 @@ faults_start(void)
 
 	ended = false;
 	pace = paces[dice_below(4)];
-	for (int i = 0; i < world.n_hosts; i++)
-		clock_set_error(i, dice_between(-2000, 2000), (int)dice_between(-100, 100));
+	for (int i = 0; i < world.n_hosts; i++) {
+		wrong[i] = dice_between(-2000, 2000);
+		ppm[i] = (int)dice_between(-100, 100);
+		clock_set_error(i, wrong[i], ppm[i]);
+	}
 	clock_after(5000, on_turn, NULL);
 }
 
