@@ -148,9 +148,11 @@ release(void)
 int
 setup(void **state)
 {
-	static const struct jobs_limits limits = {
-		.running_max = 1, .queue_max = 2, .stuck_max = 1, .grace_ms = 300
-	};
+	static const struct jobs_limits limits = { .running_max = 1,
+		.queue_max = 2,
+		.stuck_max = 1,
+		.grace_ms = 300,
+		.resident = { .answers_max = ANSWERS_MAX, .memory_max = MEMORY_MAX } };
 
 	fixture = xcalloc(1, sizeof(*fixture));
 	strcpy(fixture->dir, "/tmp/test_job.XXXXXX");
@@ -180,7 +182,9 @@ teardown(void **state)
 int
 job_test_main(int argc, char **argv, int (*tests)(void))
 {
-	if (argc == 3 && strcmp(argv[1], "--job") == 0)
-		return work_main(argv[2]);
+	bool resident = argc == 4 && strcmp(argv[1], "--resident") == 0;
+
+	if (argc == 3 + resident && strcmp(argv[1 + resident], "--job") == 0)
+		return work_main(argv[2 + resident], resident);
 	return tests();
 }

@@ -15,6 +15,10 @@
 #define VM2 "0c0ffee0-0000-4000-8000-000000000002"
 #define OP  "0c0ffee0-0000-4000-8000-00000000000a"
 
+/* The bounds of a resident child; MiB, of which valgrind takes a part. */
+#define ANSWERS_MAX 4
+#define MEMORY_MAX  256
+
 #define FRAMES 3 /* where a work's frames go: the first descriptor that is free */
 
 /* {name, value} in and out */

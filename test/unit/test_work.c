@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -49,7 +50,7 @@ test_each_is_found_by_its_name(void **state)
 
 /* Runs a work as a process of its own, as virtxd does; what it writes is the caller's. */
 static char *
-run_job(const char *name, const char *request, int *status)
+run_job(const char *name, bool resident, const char *request, int *status)
 {
 	_buffer_ struct buffer out = { 0 };
 	int in[2], from[2];
@@ -65,7 +66,7 @@ run_job(const char *name, const char *request, int *status)
 		close(in[1]);
 		close(from[0]);
 		close(from[1]);
-		exit(work_main(name));
+		exit(work_main(name, resident));
 	}
 	close(in[0]);
 	close(from[1]);
@@ -101,13 +102,83 @@ test_a_process_of_its_own(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int status;
-		_free_ char *out = run_job(rows[i].name, rows[i].request, &status);
+		_free_ char *out = run_job(rows[i].name, false, rows[i].request, &status);
 
 		if (!strstr(out, rows[i].frame) || status != rows[i].status)
 			fail_msg("%s: %d: %s", rows[i].name, status, out);
 		/* One line. */
 		assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
 	}
+}
+
+/* Only what comes again and again, and is of no VM, may stay: nothing waits for such a child. */
+static void
+test_resident_ones_wait_for_nobody(void **state)
+{
+	for (int i = 0; i < WORK_N; i++) {
+		if (works[i].resident &&
+		    (!works[i].own_lane || strncmp(works[i].name, "vm-", 3) == 0))
+			fail_msg("work '%s' is resident", works[i].name);
+	}
+}
+
+/* Requests are answered one after the other, also behind one that fails, until stdin ends. */
+static void
+test_a_process_that_stays(void **state)
+{
+	static const struct {
+		const char *request, *words;
+	} rows[] = {
+		{ "{\"env\":{\"root\":\"/no/such/folder\"}}\n", "'/no/such/folder'" },
+		{ "4\n", "the request of job 'storage-check'" },
+		{ "{\"env\":{\"root\":\"/no/other/folder\"}}\n", "'/no/other/folder'" },
+	};
+	int in[2], from[2], status;
+	FILE *out;
+	pid_t pid;
+
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(from[1], STDOUT_FILENO);
+		close(in[1]);
+		close(from[0]);
+		close(from[1]);
+		exit(work_main("storage-check", true));
+	}
+	close(in[0]);
+	close(from[1]);
+	out = fdopen(from[0], "r");
+	assert_non_null(out);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *line = NULL;
+		size_t size = 0;
+
+		assert_int_equal(write_all(in[1], rows[i].request, strlen(rows[i].request)), 0);
+		assert_true(getline(&line, &size, out) > 0);
+		if (strncmp(line, "error {", 7) != 0 || !strstr(line, rows[i].words))
+			fail_msg("%s: %s", rows[i].request, line);
+	}
+	close(in[1]);
+	assert_int_equal(fgetc(out), EOF);
+	fclose(out);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* What changes a VM has a process of its own. */
+static void
+test_a_process_that_may_not_stay(void **state)
+{
+	int status;
+	_free_ char *out = run_job("vm-boot", true, "{}\n", &status);
+
+	assert_non_null(strstr(out, "job 'vm-boot' is not resident"));
+	assert_int_equal(status, 1);
 }
 
 int
@@ -117,7 +188,10 @@ main(void)
 		cmocka_unit_test(test_each_work_has_its_own_function),
 		cmocka_unit_test(test_each_row_is_complete),
 		cmocka_unit_test(test_each_is_found_by_its_name),
+		cmocka_unit_test(test_resident_ones_wait_for_nobody),
 		cmocka_unit_test(test_a_process_of_its_own),
+		cmocka_unit_test(test_a_process_that_stays),
+		cmocka_unit_test(test_a_process_that_may_not_stay),
 	};
 
 	return cmocka_run_group_tests_name("work", tests, NULL, NULL);

@@ -18,7 +18,7 @@ usage(FILE *out)
 	fputs("usage: virtxd [-d] [-c FILE]\n"
 	      "       virtxd --check-config [-c FILE]\n"
 	      "       virtxd --lockspace leave|allow [-c FILE]\n"
-	      "       virtxd --job NAME|list\n"
+	      "       virtxd [--resident] --job NAME|list\n"
 	      "\n"
 	      "  -c, --config FILE   read FILE instead of " CONFIG_FILE "\n"
 	      "      --check-config  read the configuration, say what is wrong, and exit\n"
@@ -28,6 +28,7 @@ usage(FILE *out)
 	      "      --lockspace allow\n"
 	      "                      virtxd may join it again\n"
 	      "      --job NAME      run one job: its request as JSON on stdin\n"
+	      "      --resident      take more requests of that job, each a line of stdin\n"
 	      "      --job list      list the jobs with their requests\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version\n",
@@ -65,12 +66,13 @@ lockspace(const struct config *config, const char *what)
 int
 main(int argc, char **argv)
 {
-	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE };
+	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE, OPT_RESIDENT };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "job", required_argument, NULL, OPT_JOB },
+		{ "resident", no_argument, NULL, OPT_RESIDENT },
 		{ "lockspace", required_argument, NULL, OPT_LOCKSPACE },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -79,7 +81,7 @@ main(int argc, char **argv)
 	struct daemon_options given = { .config_file = CONFIG_FILE };
 	struct config config;
 	const char *lockspace_to = NULL;
-	bool check_config = false;
+	bool check_config = false, resident = false;
 	struct error err = { 0 };
 	int opt, rc;
 
@@ -97,9 +99,12 @@ main(int argc, char **argv)
 			break;
 		case OPT_JOB:
 			if (strcmp(optarg, "list") != 0)
-				return work_main(optarg);
+				return work_main(optarg, resident);
 			work_print_list();
 			return 0;
+		case OPT_RESIDENT:
+			resident = true;
+			break;
 		case OPT_LOCKSPACE:
 			lockspace_to = optarg;
 			break;

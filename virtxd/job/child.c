@@ -17,12 +17,13 @@
 #include "proto/log.h"
 #include "proto/problem.h"
 
-#define OUTPUT_MAX (16 << 20) /* all that a child may write to its stdout */
+#define OUTPUT_MAX (16 << 20) /* all that a child may write to its stdout for a request */
 
 extern char **environ;
 
 enum child_state {
 	CHILD_RUNNING,
+	CHILD_RESTING,	  /* a resident one has answered */
 	CHILD_TERMINATED, /* SIGTERM is sent */
 	CHILD_KILLED,	  /* SIGKILL is sent, or there is nobody to send it to */
 	CHILD_WRITTEN_OFF,
@@ -35,22 +36,23 @@ enum frame {
 };
 
 struct child {
-	const char *name;
+	const struct work *work;
 	const struct child_ops *ops;
 	void *arg;
 	pid_t pid; /* also the id of its group */
-	int deadline;
 	int grace_ms;
 	enum child_state state;
 	bool late;
 	bool flooded;
+	bool spoilt; /* a resident one wrote what nobody asked for */
 
 	bool exited; /* the process itself */
 	int status;
 	bool gone; /* all of its group */
-	bool ended;
+	bool told; /* ended is called, or about to be */
+	int answers;
 
-	int in; /* -1 once the request is written */
+	int in; /* -1 once the request is written, but of a resident one */
 	char *request;
 	size_t request_len;
 	size_t request_written;
@@ -70,14 +72,21 @@ struct child {
 };
 
 static void
-child_check_end(struct child *child)
+child_tell(struct child *child)
 {
-	if (child->out >= 0 || !child->gone || child->ended)
+	if (child->told)
 		return;
-	child->ended = true;
+	child->told = true;
 	timer_stop(child->timer);
 	/* From a clean stack: who is told may free this one and others. */
 	timer_soon(child->end);
+}
+
+static void
+child_check_end(struct child *child)
+{
+	if (child->out < 0 && child->gone)
+		child_tell(child);
 }
 
 /* While any of the group is there, reaped or not, its id cannot belong to somebody else. */
@@ -97,15 +106,18 @@ child_terminate(struct child *child)
 	timer_start(child->timer, child->grace_ms);
 }
 
+/* The request is written, or cannot be. */
 static void
-child_close_in(struct child *child)
+child_end_in(struct child *child)
 {
 	if (child->in_event)
 		event_del(child->in_event);
-	util_close(&child->in);
-	child->in = -1;
 	util_free(&child->request);
 	child->request = NULL;
+	if (child->work->resident)
+		return;
+	util_close(&child->in);
+	child->in = -1;
 }
 
 static void
@@ -131,11 +143,13 @@ child_write(struct child *child)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
-		if (n < 0)
+		if (n < 0) {
+			child->spoilt = true;
 			break;
+		}
 		child->request_written += (size_t)n;
 	}
-	child_close_in(child);
+	child_end_in(child);
 }
 
 static void
@@ -172,7 +186,7 @@ child_take_line(struct child *child, const char *line, size_t len)
 		frame = FRAME_ERROR;
 		text = line + 6;
 	} else {
-		log_debug("job", "job '%s' wrote a line that is no frame", child->name);
+		log_debug("job", "job '%s' wrote a line that is no frame", child->work->name);
 		return -1;
 	}
 	if (child->frame != FRAME_NONE)
@@ -180,6 +194,14 @@ child_take_line(struct child *child, const char *line, size_t len)
 	child->frame = frame;
 	child->text_len = len - (size_t)(text - line);
 	child->text = xmemdup(text, child->text_len);
+	/* Told to end, it is waited for. */
+	if (child->work->resident && child->state == CHILD_RUNNING) {
+		child->state = CHILD_RESTING;
+		child->answers++;
+		if (child->request)
+			child->spoilt = true; /* it did not wait for the end of it */
+		child_tell(child);
+	}
 	return -1;
 }
 
@@ -201,6 +223,10 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 		child_close_out(child);
 		return;
 	}
+	if (child->state == CHILD_RESTING) {
+		child->spoilt = true;
+		return;
+	}
 	child->total += (size_t)n;
 	if (child->total > OUTPUT_MAX) {
 		child->flooded = true;
@@ -215,14 +241,16 @@ child_on_out(evutil_socket_t fd, short what, void *arg)
 		timer_start(child->timer, child->grace_ms);
 
 	buffer_add(output, chunk, (size_t)n);
-	while ((newline = memchr(
-		    output->data + child->scanned, '\n', output->len - child->scanned)) != NULL) {
+	while (child->state != CHILD_RESTING && (newline = memchr(output->data + child->scanned,
+						     '\n', output->len - child->scanned)) != NULL) {
 		size_t end = (size_t)(newline - output->data);
 
 		percent = child_take_line(child, output->data + start, end - start);
 		last = percent >= 0 ? percent : last;
 		start = child->scanned = end + 1;
 	}
+	if (child->state == CHILD_RESTING && start < output->len)
+		child->spoilt = true;
 	memmove(output->data, output->data + start, output->len - start);
 	output->len -= start;
 	child->scanned = output->len;
@@ -249,6 +277,7 @@ child_on_timer(void *arg)
 		child->state = CHILD_WRITTEN_OFF;
 		child->ops->stuck(child->arg);
 		break;
+	case CHILD_RESTING:
 	case CHILD_WRITTEN_OFF:
 		break;
 	}
@@ -261,7 +290,7 @@ child_on_end(void *arg)
 
 	if (child->frame == FRAME_RESULT && child->status != 0)
 		log_warning("job", "job '%s' gave its result, but ended with wait status 0x%x",
-		    child->name, (unsigned int)child->status);
+		    child->work->name, (unsigned int)child->status);
 	child->ops->ended(child->arg);
 }
 
@@ -284,6 +313,8 @@ child_reap(struct child *child)
 			child->status = status;
 		}
 	}
+	if (child->told)
+		return;
 	if (child->exited && !child->gone && child->state == CHILD_RUNNING)
 		child_terminate(child); /* nobody waits for what it left behind */
 	if (child->gone && child->out >= 0 && child->state < CHILD_KILLED) {
@@ -313,11 +344,12 @@ self_path(char path[PATH_MAX])
 
 /* Starts the process on the far ends of its pipes; 0 or a positive errno. */
 static int
-spawn(pid_t *pid, const char *name, int in, int out)
+spawn(pid_t *pid, const struct work *work, int in, int out)
 {
-	char command[] = "virtxd", option[] = "--job", path[PATH_MAX];
-	_free_ char *job = xstrdup(name);
-	char *argv[] = { command, option, job, NULL };
+	char command[] = "virtxd", resident[] = "--resident", option[] = "--job", path[PATH_MAX];
+	_free_ char *name = xstrdup(work->name);
+	char *once[] = { command, option, name, NULL };
+	char *stays[] = { command, resident, option, name, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -347,27 +379,46 @@ spawn(pid_t *pid, const char *name, int in, int out)
 	if (!rc)
 		rc = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
 	if (!rc)
-		rc = posix_spawn(pid, path, &files, &attr, argv, environ);
+		rc = posix_spawn(pid, path, &files, &attr, work->resident ? stays : once, environ);
 	posix_spawn_file_actions_destroy(&files);
 attr:
 	posix_spawnattr_destroy(&attr);
 	return rc;
 }
 
+/* Takes the request: of one that is resident the newline ends it, and the others' an EOF. */
+static void
+child_take(struct child *child, const struct child_call *call)
+{
+	child->ops = call->ops;
+	child->arg = call->arg;
+	child->request = call->request;
+	child->request_len = call->request_len;
+	child->request_written = 0;
+	if (!child->work->resident)
+		return;
+	child->request = xrealloc(child->request, child->request_len + 1, 1);
+	child->request[child->request_len++] = '\n';
+}
+
+static void
+child_await(struct child *child)
+{
+	timer_start(child->timer, child->work->deadline * INT64_C(1000));
+	if (child->request)
+		event_add(child->in_event, NULL);
+}
+
 struct child *
-child_spawn(struct event_base *base, const char *name, char *request, size_t request_len,
-    int deadline, int grace_ms, const struct child_ops *ops, void *arg, struct error *err)
+child_spawn(struct event_base *base, const struct work *work, int grace_ms,
+    const struct child_call *call, struct error *err)
 {
 	struct child *child = xcalloc(1, sizeof(*child));
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc = 0;
 
-	child->name = name;
-	child->ops = ops;
-	child->arg = arg;
-	child->deadline = deadline;
+	child->work = work;
 	child->grace_ms = grace_ms;
-	child->request = request;
-	child->request_len = request_len;
+	child_take(child, call);
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || fcntl(in[1], F_SETFL, O_NONBLOCK) ||
 	    fcntl(out[0], F_SETFL, O_NONBLOCK))
 		rc = errno;
@@ -377,26 +428,58 @@ child_spawn(struct event_base *base, const char *name, char *request, size_t req
 	if (!rc)
 		child_write(child);
 	if (!rc)
-		rc = spawn(&child->pid, name, in[0], out[1]);
+		rc = spawn(&child->pid, work, in[0], out[1]);
 	util_close(&in[0]);
 	util_close(&out[1]);
 	if (rc) {
 		child_free(child);
-		error_errno(err, 500, rc, "cannot start job '%s'", name);
+		error_errno(err, 500, rc, "cannot start job '%s'", work->name);
 		return NULL;
 	}
 
 	child->out_event = event_new(base, child->out, EV_READ | EV_PERSIST, child_on_out, child);
 	child->timer = timer_new(base, child_on_timer, child);
 	child->end = timer_new(base, child_on_end, child);
-	event_add(child->out_event, NULL);
-	timer_start(child->timer, deadline * INT64_C(1000));
-	if (child->in >= 0) {
+	if (child->in >= 0)
 		child->in_event =
 		    event_new(base, child->in, EV_WRITE | EV_PERSIST, child_on_in, child);
-		event_add(child->in_event, NULL);
-	}
+	event_add(child->out_event, NULL);
+	child_await(child);
 	return child;
+}
+
+void
+child_ask(struct child *child, const struct child_call *call)
+{
+	child_take(child, call);
+	child->state = CHILD_RUNNING;
+	child->told = false;
+	child->total = 0;
+	child->stage = WORK_STAGE_NONE;
+	child->frame = FRAME_NONE;
+	free(child->text);
+	child->text = NULL;
+	child->text_len = 0;
+	child_write(child);
+	child_await(child);
+}
+
+bool
+child_rests(const struct child *child)
+{
+	return child->state == CHILD_RESTING && !child->spoilt && !child->exited && child->out >= 0;
+}
+
+void
+child_spoil(struct child *child)
+{
+	child->spoilt = true;
+}
+
+int
+child_answers(const struct child *child)
+{
+	return child->answers;
 }
 
 void
@@ -418,10 +501,18 @@ child_free(struct child *child)
 	free(child);
 }
 
+void
+child_dismiss(struct child *child)
+{
+	if (child->state == CHILD_RESTING)
+		child_signal(child, SIGKILL);
+	child_free(child);
+}
+
 const char *
 child_result(const struct child *child, size_t *len, struct error *err)
 {
-	const char *name = child->name;
+	const char *name = child->work->name;
 	int code;
 
 	*len = child->text_len;
@@ -438,7 +529,7 @@ child_result(const struct child *child, size_t *len, struct error *err)
 		    (int)child->pid);
 	else if (child->late)
 		error_set(err, 504, "job '%s' was ended because it took longer than %d seconds",
-		    name, child->deadline);
+		    name, child->work->deadline);
 	else if (WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGTERM)
 		error_set(err, 503,
 		    "job '%s' was ended by signal %d (%s), as sanlock does when it loses the lease "
@@ -465,4 +556,10 @@ bool
 child_is_late(const struct child *child)
 {
 	return child->late;
+}
+
+const struct work *
+child_work(const struct child *child)
+{
+	return child->work;
 }

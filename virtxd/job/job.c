@@ -43,6 +43,7 @@ struct jobs {
 	struct timer *kick;
 	struct job_list waiting;
 	struct job_list started; /* running or stuck */
+	struct pool *pool;
 	struct jobs_stats stats;
 	int in_lane; /* running, without those of their own lane */
 };
@@ -50,7 +51,7 @@ struct jobs {
 static void
 job_free(struct job *job)
 {
-	child_free(job->child);
+	pool_give(job->jobs->pool, job->child);
 	free(job->request);
 	free(job);
 }
@@ -83,6 +84,7 @@ job_tell(struct job *job, struct child *child, job_done done, void *arg)
 		if (json_decode(work->result, text, len, result, &err) < 0) {
 			error_wrap(&err, "the result of job '%s'", work->name);
 			err.status = 500;
+			child_spoil(child);
 		}
 	}
 	jobs->stats.failed += err.status != 0;
@@ -198,13 +200,22 @@ static int
 job_spawn(struct job *job, struct error *err)
 {
 	struct jobs *jobs = job->jobs;
+	const struct child_call call = {
+		.request = steal_ptr(job->request),
+		.request_len = job->request_len,
+		.ops = &job_child_ops,
+		.arg = job,
+	};
 
-	job->child = child_spawn(jobs->base, job->work->name, steal_ptr(job->request),
-	    job->request_len, job->work->deadline, jobs->limits.grace_ms, &job_child_ops, job, err);
+	job->child = pool_take(jobs->pool, job->work);
+	if (job->child)
+		child_ask(job->child, &call);
+	else
+		job->child = child_spawn(jobs->base, job->work, jobs->limits.grace_ms, &call, err);
 	if (!job->child)
 		return -1;
 	log_debug(
-	    "job", "job '%s' started as process %d", job->work->name, (int)child_pid(job->child));
+	    "job", "job '%s' is done by process %d", job->work->name, (int)child_pid(job->child));
 	TAILQ_INSERT_TAIL(&jobs->started, job, link);
 	jobs->in_lane += job->work->own_lane ? 0 : 1;
 	jobs->stats.running++;
@@ -268,14 +279,18 @@ jobs_on_sigchld(evutil_socket_t fd, short what, void *arg)
 	struct jobs *jobs = arg;
 	siginfo_t info;
 	struct job *job;
+	pid_t group;
 
 	for (;;) {
 		info.si_pid = 0;
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 			return;
-		job = jobs_find_group(jobs, getpgid(info.si_pid));
+		group = getpgid(info.si_pid);
+		job = jobs_find_group(jobs, group);
 		if (job)
 			child_reap(job->child);
+		else
+			pool_reap(jobs->pool, group);
 		waitpid(info.si_pid, NULL, WNOHANG);
 	}
 }
@@ -291,6 +306,7 @@ jobs_new(struct event_base *base, const struct jobs_limits *limits)
 		jobs->limits.grace_ms = GRACE_MS;
 	TAILQ_INIT(&jobs->waiting);
 	TAILQ_INIT(&jobs->started);
+	jobs->pool = pool_new(&limits->resident);
 	signal(SIGPIPE, SIG_IGN);
 	/* What a dead child leaves of its group becomes ours to wait for. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -319,6 +335,7 @@ jobs_free(struct jobs *jobs)
 		return;
 	job_list_free(&jobs->waiting);
 	job_list_free(&jobs->started);
+	pool_free(jobs->pool);
 	event_free(jobs->sigchld);
 	timer_free(jobs->kick);
 	free(jobs);

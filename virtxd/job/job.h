@@ -2,11 +2,13 @@
 /*
  * Jobs: children that do what may block. A job is done when its stdout is at EOF and it is reaped,
  * in either order; its callback then runs exactly once. One that outlives its SIGKILL is written
- * off: its callback runs with a 504, its VM stays busy with the reason until the child is gone.
+ * off: its callback runs with a 504, its VM stays busy with the reason until the child is gone. A
+ * resident work's job is done with its answer, and its child is kept for the next (see pool.h).
  */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
 
+#include "job/pool.h"
 #include "proto/error.h"
 #include "work/work.h"
 
@@ -19,6 +21,7 @@ struct jobs_limits {
 	int queue_max;
 	int stuck_max; /* written-off children before new jobs are refused with 503 */
 	int grace_ms;  /* from SIGTERM to SIGKILL, and from there to being written off; 0: 5000 */
+	struct pool_limits resident;
 };
 
 struct jobs_stats {
@@ -35,7 +38,8 @@ typedef void (*job_progress)(void *arg, int percent, enum work_stage stage);
 /* Borrows the base. Owns SIGCHLD, ignores SIGPIPE, and makes this process the reaper of what its
  * children leave behind. Files 0 to 2 must be open. */
 struct jobs *jobs_new(struct event_base *base, const struct jobs_limits *limits);
-/* Sends SIGTERM to no child: they finish by themselves. Callbacks do not run any more. */
+/* Sends SIGTERM to no child: they finish by themselves, resident ones when they have answered.
+ * Callbacks do not run any more. */
 void jobs_free(struct jobs *jobs);
 void jobs_get_stats(const struct jobs *jobs, struct jobs_stats *ret);
 

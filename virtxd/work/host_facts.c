@@ -91,23 +91,25 @@ read_max_freq(char *line, struct host_report *ret)
 }
 
 static int
-read_definition(virConnectPtr conn, const struct domain_caps *caps, const virNodeInfo *node,
-    struct hostdef *def, struct error *err)
+read_definition(virConnectPtr conn, const virNodeInfo *node, struct hostdef *def, struct error *err)
 {
+	_domain_caps_ struct domain_caps caps = { 0 };
 	_free_ char *name = virConnectGetHostname(conn);
 	_free_ char *sysinfo = virConnectGetSysinfo(conn, 0);
 
 	if (!name)
 		return hypervisor_error(err, 424, "cannot read the host's name");
+	if (hypervisor_caps(conn, &caps, err) < 0)
+		return -1;
 	def->name = steal_ptr(name);
-	def->cpuarch.arch = xstrdup(caps->arch);
-	def->cpuarch.vendor = xstrdup(caps->vendor);
-	def->cpudef.model = xstrdup(caps->model);
+	def->cpuarch.arch = xstrdup(caps.arch);
+	def->cpuarch.vendor = xstrdup(caps.vendor);
+	def->cpudef.model = xstrdup(caps.model);
 	def->cpudef.nodes = (int16_t)node->nodes;
 	def->cpudef.sockets = (int16_t)node->sockets;
 	def->cpudef.cores = (int16_t)node->cores;
 	def->cpudef.threads = (int16_t)node->threads;
-	def->tscfreq = caps->tsc_hz;
+	def->tscfreq = caps.tsc_hz;
 	if (sysinfo)
 		domain_sysinfo_read(sysinfo, &def->sysinfo);
 	return 0;
@@ -135,14 +137,14 @@ read_cpu_time(virConnectPtr conn, int64_t *ret, struct error *err)
 int
 host_facts_read(virConnectPtr conn, bool definition, struct host_report *ret, struct error *err)
 {
-	_domain_caps_ struct domain_caps caps = { 0 };
+	char uuid[VIR_UUID_STRING_BUFLEN];
 	virNodeInfo node;
 
-	if (hypervisor_caps(conn, &caps, err) < 0)
+	if (hypervisor_host(conn, uuid, err) < 0)
 		return -1;
 	if (virNodeGetInfo(conn, &node) < 0)
 		return hypervisor_error(err, 424, "cannot read the host's size");
-	ret->uuid = xstrdup(caps.host_uuid);
+	ret->uuid = xstrdup(uuid);
 	ret->mhz = (int32_t)node.mhz;
 	ret->memory_total = (int64_t)node.memory;
 	ret->memory_free = (int64_t)(virNodeGetFreeMemory(conn) / 1024);
@@ -157,5 +159,5 @@ host_facts_read(virConnectPtr conn, bool definition, struct host_report *ret, st
 	ret->has_def = true;
 	each_line("/usr/lib/os-release", read_os_release, ret);
 	each_line("/etc/os-release", read_os_release, ret);
-	return read_definition(conn, &caps, &node, &ret->def, err);
+	return read_definition(conn, &node, &ret->def, err);
 }

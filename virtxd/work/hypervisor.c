@@ -2,6 +2,7 @@
 #include "work/hypervisor.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <libvirt/virterror.h>
 
@@ -55,12 +56,49 @@ hypervisor_error(struct error *err, int status, const char *fmt, ...)
 	    last && last->message ? last->message : "libvirt gives no reason");
 }
 
-int
-hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err)
+static int
+open_new(const char *uri, virConnectPtr *ret, struct error *err)
 {
 	virSetErrorFunc(NULL, note_error);
 	*ret = virConnectOpen(uri);
 	return *ret ? 0 : hypervisor_error(err, 503, "cannot connect to libvirt at '%s'", uri);
+}
+
+/* A resident process's connection; of its libvirtd's end nobody hears but by a call. */
+static struct {
+	virConnectPtr conn;
+	char *uri;
+	char host[VIR_UUID_STRING_BUFLEN]; /* "" until it was asked */
+} kept;
+
+static bool
+is_kept(const char *uri)
+{
+	unsigned long version;
+
+	if (!kept.conn)
+		return false;
+	if (str_equal(kept.uri, uri) && virConnectGetLibVersion(kept.conn, &version) == 0)
+		return true;
+	hypervisor_close(&kept.conn);
+	kept.conn = NULL;
+	return false;
+}
+
+int
+hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err)
+{
+	if (!work_is_resident())
+		return open_new(uri, ret, err);
+	if (!is_kept(uri)) {
+		if (open_new(uri, &kept.conn, err) < 0)
+			return -1;
+		str_set(&kept.uri, uri);
+		kept.host[0] = '\0';
+	}
+	virConnectRef(kept.conn);
+	*ret = kept.conn;
+	return 0;
 }
 
 int
@@ -72,7 +110,7 @@ hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct
 	    uri, ANSWER_S);
 	snprintf(late.host, sizeof(late.host), "%s", host);
 	work_wait(ANSWER_S, &late);
-	if (hypervisor_open(uri, ret, err) == 0)
+	if (open_new(uri, ret, err) == 0)
 		return 0;
 	work_waited();
 	return error_wrap(err, "host '%s'", host);
@@ -105,6 +143,23 @@ hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err)
 	if (!xml)
 		return hypervisor_error(err, 424, "cannot read libvirt's capabilities");
 	return domain_caps_read(xml, ret, err);
+}
+
+int
+hypervisor_host(virConnectPtr conn, char ret[VIR_UUID_STRING_BUFLEN], struct error *err)
+{
+	_domain_caps_ struct domain_caps caps = { 0 };
+
+	if (conn == kept.conn && kept.host[0]) {
+		memcpy(ret, kept.host, sizeof(kept.host));
+		return 0;
+	}
+	if (hypervisor_caps(conn, &caps, err) < 0)
+		return -1;
+	snprintf(ret, VIR_UUID_STRING_BUFLEN, "%s", caps.host_uuid);
+	if (conn == kept.conn)
+		memcpy(kept.host, ret, sizeof(kept.host));
+	return 0;
 }
 
 bool

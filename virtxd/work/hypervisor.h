@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* libvirt as the jobs use it: one short-lived connection, errors in libvirt's own words. */
+/* libvirt as the jobs use it: one connection, which ends with the job but in a resident process,
+ * and errors in libvirt's own words. */
 #ifndef WORK_HYPERVISOR_H
 #define WORK_HYPERVISOR_H
 
@@ -19,7 +20,8 @@ void hypervisor_close(virConnectPtr *conn);
 void hypervisor_close_to(virConnectPtr *conn);
 void hypervisor_free_domain(virDomainPtr *domain);
 
-/* 503 when libvirt cannot be reached. */
+/* 503 when libvirt cannot be reached. A resident process keeps one connection, which is asked
+ * whether it still works, and made anew where it does not. */
 int hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err);
 /* The same to another host (its uuid), which may vanish at any time: if it is not through in a
  * minute with all that is asked of it until hypervisor_close_to, the job ends with a 503. One at a
@@ -33,6 +35,8 @@ int hypervisor_look_up(virConnectPtr conn, const char *uuid, virDomainPtr *ret, 
 int hypervisor_find(virConnectPtr conn, const char *uuid, virDomainPtr *ret, struct error *err);
 /* The capabilities, read. ret must be zero. */
 int hypervisor_caps(virConnectPtr conn, struct domain_caps *ret, struct error *err);
+/* The host's uuid, which is read once from a connection that is kept. */
+int hypervisor_host(virConnectPtr conn, char ret[VIR_UUID_STRING_BUFLEN], struct error *err);
 /*
  * Whether the domain is a VM of this host: libvirt has its definition, or it is ours and runs on
  * without one (`virsh undefine`). A migration that comes in is none yet, and neither is the

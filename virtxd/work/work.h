@@ -2,7 +2,8 @@
 /*
  * What runs in children: each row of the table is one kind of job. A request comes as one JSON
  * document on stdin; lines "progress N", then one "result JSON" or "error JSON" go to stdout; the
- * log is stderr.
+ * log is stderr. To a resident child they come one after the other, each as a line, when it has
+ * answered the one before; it ends at the EOF.
  */
 #ifndef WORK_WORK_H
 #define WORK_WORK_H
@@ -51,14 +52,20 @@ struct work {
 	int deadline;  /* seconds, then SIGTERM, 5 s later SIGKILL */
 	bool own_lane; /* never queues behind other jobs */
 	int (*run)(const void *request, void *result, struct error *err);
+	/* Its process stays for the next request: a work that comes again and again, of which
+	 * nothing is lost where it is killed, and which holds no file or lease when it has
+	 * answered. */
+	bool resident;
 };
 extern const struct work works[WORK_N]; /* indexed by work_id, without gaps */
 
 /* The row of that name, or NULL. */
 const struct work *work_find(const char *name);
-/* Runs one job as the process's whole life (`virtxd --job NAME`); returns the exit code: 0 result,
- * 1 error. */
-int work_main(const char *name);
+/* Runs one job as the process's whole life (`virtxd --job NAME`), or all that it is asked
+ * (`virtxd --resident --job NAME`); returns the exit code: 0 result, 1 error. */
+int work_main(const char *name, bool resident);
+/* Whether this process stays for the next request. */
+bool work_is_resident(void);
 /* Prints the table for people (`virtxd --job list`). */
 void work_print_list(void);
 /* Called by the running work: 0..100. Only changes are written. */

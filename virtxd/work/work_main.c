@@ -17,6 +17,7 @@
 /* The process has one work, which reports its progress from wherever it is. */
 static int frames = STDOUT_FILENO;
 static int last_percent = -1;
+static bool resident;
 
 const struct work *
 work_find(const char *name)
@@ -105,23 +106,22 @@ move_stdout(struct error *err)
 }
 
 static int
-read_request(const struct work *work, void *request, struct error *err)
+too_large(const struct work *work, struct error *err)
 {
-	_buffer_ struct buffer input = { 0 };
-	int rc;
+	return error_set(err, 413, "the request of job '%s' is larger than %d MiB", work->name,
+	    REQUEST_MAX >> 20);
+}
 
-	rc = read_all(STDIN_FILENO, &input, REQUEST_MAX);
+static int
+read_request(const struct work *work, struct buffer *ret, struct error *err)
+{
+	int rc = read_all(STDIN_FILENO, ret, REQUEST_MAX);
+
 	if (rc == -EFBIG)
-		return error_set(err, 413, "the request of job '%s' is larger than %d MiB",
-		    work->name, REQUEST_MAX >> 20);
-	if (rc < 0)
-		return error_errno(
-		    err, 500, -rc, "cannot read the request of job '%s'", work->name);
-	if (!work->request)
-		return 0;
-	if (json_decode(work->request, input.data ? input.data : "", input.len, request, err) < 0)
-		return error_wrap(err, "the request of job '%s'", work->name);
-	return 0;
+		return too_large(work, err);
+	return rc < 0
+		   ? error_errno(err, 500, -rc, "cannot read the request of job '%s'", work->name)
+		   : 0;
 }
 
 /* A zeroed object of the model, NULL for none. */
@@ -132,15 +132,17 @@ model_new(const struct model *m)
 }
 
 static int
-run(const struct work *work, struct error *err)
+run(const struct work *work, const char *text, size_t text_len, struct error *err)
 {
 	_free_ void *request = model_new(work->request);
 	_free_ void *result = model_new(work->result);
-	_free_ char *text = NULL;
+	_free_ char *answer = NULL;
 	size_t len = 2;
-	int rc;
+	int rc = 0;
 
-	rc = read_request(work, request, err);
+	last_percent = -1;
+	if (work->request && json_decode(work->request, text, text_len, request, err) < 0)
+		rc = error_wrap(err, "the request of job '%s'", work->name);
 	if (rc == 0)
 		rc = work->run(request, result, err);
 	/* Of what a job does not find, only a VM is what was asked for. */
@@ -149,8 +151,8 @@ run(const struct work *work, struct error *err)
 		err->type = ERROR_MISSING;
 	}
 	if (rc == 0) {
-		text = work->result ? json_encode(work->result, result, &len) : xstrdup("{}");
-		write_frame("result", text, len);
+		answer = work->result ? json_encode(work->result, result, &len) : xstrdup("{}");
+		write_frame("result", answer, len);
 	}
 	if (work->request)
 		model_clear(work->request, request);
@@ -159,30 +161,83 @@ run(const struct work *work, struct error *err)
 	return rc;
 }
 
+static void
+write_error(const char *name, struct error *err)
+{
+	_free_ char *text = NULL;
+	size_t len;
+
+	if (err->status == 0)
+		error_set(err, 500, "job '%s' failed without a reason", name);
+	text = problem_encode(err, &len);
+	write_frame("error", text, len);
+}
+
+static int
+run_once(const struct work *work, struct error *err)
+{
+	_buffer_ struct buffer input = { 0 };
+
+	if (read_request(work, &input, err) < 0)
+		return -1;
+	return run(work, input.data ? input.data : "", input.len, err);
+}
+
+/* A request is a line. Who wrote what is no line has ended, or is not understood any more. */
+static int
+run_each(const struct work *work, struct error *err)
+{
+	_buffer_ struct buffer input = { 0 };
+	char chunk[16384];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) != 0) {
+		struct error failure = { 0 };
+
+		if (n < 0 && errno != EINTR)
+			return error_errno(
+			    err, 500, errno, "cannot read the request of job '%s'", work->name);
+		if (n < 0)
+			continue;
+		buffer_add(&input, chunk, (size_t)n);
+		if (input.len > REQUEST_MAX + 1)
+			return too_large(work, err);
+		if (chunk[n - 1] != '\n')
+			continue;
+		if (run(work, input.data, input.len - 1, &failure) < 0)
+			write_error(work->name, &failure);
+		buffer_clear(&input);
+	}
+	return 0;
+}
+
+bool
+work_is_resident(void)
+{
+	return resident;
+}
+
 int
-work_main(const char *name)
+work_main(const char *name, bool stays)
 {
 	const struct work *work = work_find(name);
 	_free_ char *tag = xasprintf("%s[%d]", name, (int)getpid());
-	_free_ char *text = NULL;
 	struct error err = { 0 };
-	size_t len;
 	int rc;
 
+	resident = stays;
 	signal(SIGPIPE, SIG_IGN);
 	log_init(log_get_level(), tag);
 	rc = move_stdout(&err);
 	if (rc == 0 && !work)
 		rc = error_set(
 		    &err, 404, "there is no job '%s'; `virtxd --job list` tells which", name);
+	if (rc == 0 && stays && !work->resident)
+		rc = error_set(&err, 400, "job '%s' is not resident", name);
 	if (rc == 0)
-		rc = run(work, &err);
-	if (rc != 0) {
-		if (err.status == 0)
-			error_set(&err, 500, "job '%s' failed without a reason", name);
-		text = problem_encode(&err, &len);
-		write_frame("error", text, len);
-	}
+		rc = stays ? run_each(work, &err) : run_once(work, &err);
+	if (rc != 0)
+		write_error(name, &err);
 	log_init(log_get_level(), NULL);
 	return rc == 0 ? 0 : 1;
 }
@@ -231,8 +286,8 @@ work_print_list(void)
 	for (size_t i = 0; i < WORK_N; i++) {
 		const struct work *work = &works[i];
 
-		printf("%s%s: %s (at most %d s)\n", i ? "\n" : "", work->name, work->summary,
-		    work->deadline);
+		printf("%s%s: %s (at most %d s%s)\n", i ? "\n" : "", work->name, work->summary,
+		    work->deadline, work->resident ? "; resident" : "");
 		printf("  request\n");
 		print_fields(work->request, 4);
 		printf("  result\n");

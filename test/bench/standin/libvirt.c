@@ -33,6 +33,7 @@ struct record {
 };
 
 struct _virConnect {
+	int refs;
 	char *dir;
 	unsigned int host;
 	unsigned int n_vms;
@@ -114,10 +115,26 @@ path_in(virConnectPtr conn, const char *name)
 EXPORT int
 virConnectClose(virConnectPtr conn)
 {
+	if (conn->refs-- > 1)
+		return 1;
 	if (conn->events >= 0)
 		close(conn->events);
 	free(conn->dir);
 	free(conn);
+	return 0;
+}
+
+EXPORT int
+virConnectRef(virConnectPtr conn)
+{
+	conn->refs++;
+	return 0;
+}
+
+EXPORT int
+virConnectGetLibVersion(virConnectPtr conn, unsigned long *version)
+{
+	*version = LIBVIR_VERSION_NUMBER;
 	return 0;
 }
 
@@ -132,6 +149,7 @@ virConnectOpen(const char *uri)
 
 	if (!conn)
 		abort();
+	conn->refs = 1;
 	conn->events = -1;
 	conn->dir = strdup(strncmp(uri, scheme, strlen(scheme)) ? "" : uri + strlen(scheme));
 	path = path_in(conn, "host");
