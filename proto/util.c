@@ -188,6 +188,12 @@ monotonic_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+int64_t
+cpu_us(void)
+{
+	return clock_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* Makes room for len more bytes and the NUL. */
 static void
 buffer_reserve(struct buffer *b, size_t len)

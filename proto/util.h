@@ -56,6 +56,8 @@ int64_t now_ms(void);
 /* Milliseconds of the monotonic clock, and microseconds. */
 int64_t monotonic_ms(void);
 int64_t monotonic_us(void);
+/* Microseconds of CPU that this thread has taken. */
+int64_t cpu_us(void);
 
 /* A growing byte buffer; data is always NUL-terminated once something was added. Zero-initialise
  * it. */

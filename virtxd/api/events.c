@@ -36,6 +36,8 @@ struct event_streams {
 	struct timer *heartbeat;
 	TAILQ_HEAD(, stream) list;
 	unsigned int n;
+	void (*added)(void *arg);
+	void *added_arg;
 };
 
 static void
@@ -180,6 +182,13 @@ event_streams_count(const struct event_streams *streams)
 	return streams->n;
 }
 
+void
+event_streams_observe(struct event_streams *streams, void (*added)(void *arg), void *arg)
+{
+	streams->added = added;
+	streams->added_arg = arg;
+}
+
 bool
 event_streams_wanted(const struct event_streams *streams)
 {
@@ -316,6 +325,8 @@ event_streams_add(struct event_streams *streams, struct request *req)
 		len = snprintf(text, sizeof(text), "retry: 1000\n\n");
 	}
 	request_write(req, text, (size_t)len);
+	if (streams->added)
+		streams->added(streams->added_arg);
 	stream_flush(stream);
 }
 

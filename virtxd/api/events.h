@@ -18,6 +18,8 @@ void event_streams_free(struct event_streams *streams);
 unsigned int event_streams_count(const struct event_streams *streams);
 /* Whether anybody reads them but other hosts. */
 bool event_streams_wanted(const struct event_streams *streams);
+/* added is called for each new one; NULL ends that. */
+void event_streams_observe(struct event_streams *streams, void (*added)(void *arg), void *arg);
 /* Makes a stream of the request, of one type of events where its query says so; or answers 400 for
  * a type that there is not, 503 where there are too many and no other client has more of them. */
 void event_streams_add(struct event_streams *streams, struct request *req);

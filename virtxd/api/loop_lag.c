@@ -4,11 +4,14 @@
 #include "loop/timer.h"
 #include "proto/util.h"
 
-#define PERIOD_MS 100
+#define PERIOD_MS  100	/* between looks at a loop that works */
+#define RESTING_MS 1000 /* and at one that rests, so that it does */
+#define WORK_US	   1000 /* of CPU since the last look: less is a rest */
 
 struct loop_lag {
 	struct timer *timer;
 	int64_t due; /* us */
+	int64_t cpu; /* us that the loop had taken at the last look */
 	struct loop_lag_stats stats;
 };
 
@@ -18,8 +21,12 @@ const unsigned int loop_lag_bounds[LAG_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100, 25
 static void
 arm(struct loop_lag *lag)
 {
-	lag->due = monotonic_us() + PERIOD_MS * INT64_C(1000);
-	timer_start(lag->timer, PERIOD_MS);
+	int64_t cpu = cpu_us();
+	int ms = cpu - lag->cpu < WORK_US ? RESTING_MS : PERIOD_MS;
+
+	lag->cpu = cpu;
+	lag->due = monotonic_us() + ms * INT64_C(1000);
+	timer_start(lag->timer, ms);
 }
 
 void

@@ -181,15 +181,24 @@ look_at(struct feed *feed)
 }
 
 static void
+on_stream(void *arg)
+{
+	struct event_relay *relay = arg;
+
+	if (!timer_is_started(relay->timer))
+		timer_start(relay->timer, LOOK_MS);
+}
+
+static void
 on_timer(void *arg)
 {
 	struct event_relay *relay = arg;
+	bool wanted = event_streams_wanted(relay->streams), reset = false;
 	struct feed *feed, *next;
-	bool reset = false;
 
 	LIST_FOREACH (feed, &relay->feeds, link)
 		feed->wanted = false;
-	if (event_streams_wanted(relay->streams))
+	if (wanted)
 		members_each(relay->members, each_host, relay);
 	for (feed = LIST_FIRST(&relay->feeds); feed; feed = next) {
 		next = LIST_NEXT(feed, link);
@@ -200,6 +209,8 @@ on_timer(void *arg)
 	/* One for all that came since the last look. */
 	if (reset)
 		events_add_reset(relay->events);
+	if (wanted || !LIST_EMPTY(&relay->feeds))
+		timer_start(relay->timer, LOOK_MS);
 }
 
 struct event_relay *
@@ -216,7 +227,7 @@ event_relay_new(struct event_base *base, struct peers *peers, const struct membe
 		.operations = operations,
 		.timer = timer_new(base, on_timer, relay),
 	};
-	timer_every(relay->timer, LOOK_MS);
+	event_streams_observe(streams, on_stream, relay);
 	return relay;
 }
 
@@ -227,6 +238,7 @@ event_relay_free(struct event_relay *relay)
 		return;
 	while (!LIST_EMPTY(&relay->feeds))
 		feed_free(LIST_FIRST(&relay->feeds));
+	event_streams_observe(relay->streams, NULL, NULL);
 	timer_free(relay->timer);
 	free(relay);
 }

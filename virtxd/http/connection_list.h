@@ -67,6 +67,7 @@ struct connections {
 	struct share *shares;
 	struct timer *deferred; /* what must not be done inside evhttp's callbacks */
 	struct timer *tick;
+	bool resting; /* the tick is a slow one: there was no connection */
 	struct lingering_closes *lingering;
 	void (*accepting)(void *arg, bool on);
 	void *accepting_arg;

@@ -14,6 +14,7 @@
 #include "proto/log.h"
 
 #define TICK_MS	       500
+#define RESTING_MS     5000	   /* the same, while there is no connection */
 #define EVICT_MIN_MS   1000	   /* a connection that waited for less is not closed for another */
 #define ACCEPT_MAX     64	   /* in one round of the loop */
 #define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
@@ -88,6 +89,13 @@ admit(struct connections *connections, struct connection *c)
 	connections->n++;
 }
 
+static void
+arm(struct connections *connections, int ms)
+{
+	connections->resting = ms == RESTING_MS;
+	timer_start(connections->tick, ms);
+}
+
 /* evhttp asks for the bufferevent of a connection that it has just accepted: the only notice that
  * there is one. */
 static struct bufferevent *
@@ -104,6 +112,8 @@ on_accept(struct event_base *base, void *arg)
 	if (++connections->n_fresh == ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, false);
 	timer_soon(connections->deferred);
+	if (connections->resting)
+		arm(connections, TICK_MS);
 	return bev;
 }
 
@@ -230,6 +240,8 @@ on_tick(void *arg)
 	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
 	connections->accepting(connections->accepting_arg, true);
 	give_back(connections);
+	arm(connections,
+	    connections->n > 0 || connections->highest >= GIVE_BACK_MIN ? TICK_MS : RESTING_MS);
 }
 
 struct connections *
@@ -246,7 +258,7 @@ connections_new(struct event_base *base, struct evhttp *http,
 		TAILQ_INIT(&connections->lists[i]);
 	connections->deferred = timer_new(base, on_deferred, connections);
 	connections->tick = timer_new(base, on_tick, connections);
-	timer_every(connections->tick, TICK_MS);
+	arm(connections, RESTING_MS);
 	connections->lingering = lingering_closes_new(base);
 	evhttp_set_bevcb(http, on_accept, connections);
 	return connections;
