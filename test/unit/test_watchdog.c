@@ -77,21 +77,25 @@ static void
 expect(const char *dir, bool sanlock, const char *what)
 {
 	_free_ char *why = NULL;
+	struct watchdog_use use = { 0 };
 	struct error err = { 0 };
 
-	if (watchdog_look(dir, sanlock, &why, &err) < 0)
+	if (watchdog_look(dir, sanlock, &use, &why, &err) < 0)
 		fail_msg("not told: %s", err.detail);
 	assert_string_equal(why, what);
+	free(use.why);
 }
 
 static void
 expect_untold(const char *dir, bool sanlock, const char *what)
 {
 	char *why = NULL;
+	struct watchdog_use use = { 0 };
 	struct error err = { 0 };
 
-	assert_int_equal(watchdog_look(dir, sanlock, &why, &err), -1);
+	assert_int_equal(watchdog_look(dir, sanlock, &use, &why, &err), -1);
 	assert_null(why);
+	free(use.why);
 	assert_int_equal(err.status, 503);
 	assert_string_equal(err.detail, what);
 }
@@ -161,6 +165,32 @@ test_all(void **state)
 	assert_false(world.asked);
 }
 
+/* What one daemon has said it is not asked again. */
+static void
+test_sanlock_has_said_it(void **state)
+{
+	struct watchdog_use use = { 0 };
+	char *why = NULL;
+	struct error err = { 0 };
+
+	make_device(*state, "watchdog0", "active\n", "Software Watchdog\n");
+	world.status = UNUSED;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(watchdog_look(*state, true, &use, &why, &err), 0);
+		assert_string_equal(why, "sanlock does not use a watchdog: it runs with -w 0");
+		assert_int_equal(world.asked, i == 0);
+		world.asked = false;
+		free(why);
+	}
+	use.known = false;
+	world.status = USED;
+	assert_int_equal(watchdog_look(*state, true, &use, &why, &err), 0);
+	assert_true(world.asked);
+	assert_string_equal(why, "");
+	free(why);
+	free(use.why);
+}
+
 static void
 test_untold(void **state)
 {
@@ -201,6 +231,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sanlock, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_wdmd, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_all, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_sanlock_has_said_it, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_untold, setup, scratch_teardown),
 		cmocka_unit_test(test_use),
 	};

@@ -82,7 +82,7 @@ watchdog_check_use(const char *status, struct buffer *why)
 }
 
 static int
-check_sanlock(struct buffer *why, struct error *err)
+ask_sanlock(struct watchdog_use *use, struct error *err)
 {
 	static const char *const argv[] = { "sanlock", "client", "status", "-D", NULL };
 	const struct command command = {
@@ -90,12 +90,14 @@ check_sanlock(struct buffer *why, struct error *err)
 		.timeout = ANSWER_S,
 		.output_max = STATUS_MAX,
 	};
-	_buffer_ struct buffer out = { 0 };
+	_buffer_ struct buffer out = { 0 }, why = { 0 };
 
 	if (command_run(&command, &out, err) < 0)
 		return -1;
-	if (watchdog_check_use(out.len ? out.data : "", why) < 0)
+	if (watchdog_check_use(out.len ? out.data : "", &why) < 0)
 		return error_set(err, 503, "its status has no use_watchdog");
+	str_set(&use->why, why.len ? why.data : "");
+	use->known = true;
 	return 0;
 }
 
@@ -120,14 +122,17 @@ check_wdmd(struct buffer *why)
 }
 
 int
-watchdog_look(const char *devices, bool sanlock, char **why, struct error *err)
+watchdog_look(
+    const char *devices, bool sanlock, struct watchdog_use *use, char **why, struct error *err)
 {
 	_buffer_ struct buffer found = { 0 }, untold = { 0 };
 	struct error cause = { 0 };
 
-	if (!sanlock || check_sanlock(&found, &cause) < 0)
+	if (!use->known && (!sanlock || ask_sanlock(use, &cause) < 0))
 		buffer_printf(&untold, "sanlock does not say whether it uses a watchdog%s%s",
 		    cause.status ? ": " : "", cause.detail);
+	else if (!str_empty(use->why))
+		add(&found, use->why);
 	if (check_wdmd(&found) < 0)
 		add(&untold, "wdmd does not answer");
 	watchdog_check_devices(devices, &found);

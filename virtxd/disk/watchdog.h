@@ -7,13 +7,19 @@
 
 #define WATCHDOG_DEVICES "/sys/class/watchdog"
 
+/* What a sanlock daemon has said of its use of a watchdog, which is the same until it ends. */
+struct watchdog_use {
+	bool known;
+	char *why; /* not, "" or NULL where it does */
+};
+
 /*
  * Whether one protects this host: *why becomes "" or what is missing (the caller frees). 503 when
  * that cannot be told: nothing is missing, but a daemon does not answer. sanlock: it is worth
- * asking.
- * Blocks: jobs only.
+ * asking, where use is not known; use is filled. Blocks: jobs only.
  */
-int watchdog_look(const char *devices, bool sanlock, char **why, struct error *err);
+int watchdog_look(
+    const char *devices, bool sanlock, struct watchdog_use *use, char **why, struct error *err);
 
 /* The parts of it. Each adds what it misses, in words. */
 void watchdog_check_devices(const char *devices, struct buffer *why);

@@ -296,7 +296,9 @@ static void
 ask_watchdog(struct lockspace_monitor *monitor)
 {
 	bool sanlock = str_empty(monitor->link_why);
-	struct watchdog_request req = { .sanlock = sanlock };
+	struct watchdog_request req = {
+		.sanlock = sanlock ? sanlock_link_number(monitor->link) : 0,
+	};
 	int64_t period = (int64_t)monitor->config->collect_period * 1000;
 
 	tell_watchdog(monitor);

@@ -20,6 +20,7 @@ struct sanlock_link {
 	int fd;
 	struct event *readable;
 	pid_t pid; /* the daemon's */
+	int32_t number;
 };
 
 static void
@@ -78,6 +79,7 @@ connect_to(struct sanlock_link *link, struct error *err)
 		return -1;
 	}
 	link->pid = peer.pid;
+	link->number++;
 	link->readable = event_new(link->base, link->fd, EV_READ | EV_PERSIST, on_readable, link);
 	event_add(link->readable, NULL);
 	return 0;
@@ -112,6 +114,12 @@ sanlock_link_check(struct sanlock_link *link, struct error *err)
 		return error_set(err, 503, "sanlock does not answer: its process %ld is stopped",
 		    (long)link->pid);
 	return 0;
+}
+
+int32_t
+sanlock_link_number(const struct sanlock_link *link)
+{
+	return link->number;
 }
 
 struct sanlock_link *

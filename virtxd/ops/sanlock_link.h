@@ -17,6 +17,8 @@ typedef void (*sanlock_link_ended)(void *arg);
 /* Borrows the base. */
 struct sanlock_link *sanlock_link_new(struct event_base *base, sanlock_link_ended ended, void *arg);
 void sanlock_link_free(struct sanlock_link *link);
+/* How often a daemon was connected: another number is, or may be, another daemon. */
+int32_t sanlock_link_number(const struct sanlock_link *link);
 /* 0 when the daemon is there and not stopped, else a 503. Connects where it is not. */
 int sanlock_link_check(struct sanlock_link *link, struct error *err);
 

@@ -139,7 +139,8 @@ extern const struct model lockspace_watch_request_model;
 
 /* Whether a watchdog protects this host; what is not answered is an error. */
 struct watchdog_request {
-	bool sanlock; /* it answers */
+	int32_t sanlock; /* the number of the daemon that answers, another after each start; 0: none
+			    does */
 };
 struct watchdog_result {
 	char *why; /* not, "" where one does */
