@@ -300,9 +300,10 @@ test_two_at_once(void **state)
 	for (int i = 1; i <= 2; i++)
 		release();
 	while (fixture->out[1].calls + fixture->out[2].calls < 2) {
-		_close_ int fd = open(fixture->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		int fd = open(fixture->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 		event_base_loop(fixture->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		util_close(&fd);
 	}
 	for (int i = 0; i < 2; i++)
 		pids[i] = (pid_t)strtol(fixture->out[i + 1].name, NULL, 10);

@@ -81,6 +81,22 @@ registry_load(const char *root, const char *host, const char *uuid, char **ret, 
 }
 
 int
+registry_stat(
+    const char *root, const char *host, const char *uuid, struct stat *ret, struct error *err)
+{
+	_place_ struct place place;
+	_close_ int dir = -1;
+	bool absent;
+
+	if (place_init(&place, root, host, uuid, err) < 0)
+		return -1;
+	dir = store_open(root, place.host, false, &absent, err);
+	if (absent)
+		return 1;
+	return dir < 0 ? -1 : store_stat(dir, place.name, place.path, ret, err);
+}
+
+int
 registry_remove(const char *root, const char *host, const char *uuid, struct error *err)
 {
 	_place_ struct place place;

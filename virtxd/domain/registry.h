@@ -6,6 +6,8 @@
 #ifndef DOMAIN_REGISTRY_H
 #define DOMAIN_REGISTRY_H
 
+#include <sys/stat.h>
+
 #include "proto/error.h"
 
 struct registry_entry {
@@ -20,6 +22,9 @@ int registry_save(
 /* Reads; *ret is the caller's, NULL when it is not there. Capped at 1 MiB. */
 int registry_load(
     const char *root, const char *host, const char *uuid, char **ret, struct error *err);
+/* The state of its file, as a reader who opens it now would find it; 1 where it is absent. */
+int registry_stat(
+    const char *root, const char *host, const char *uuid, struct stat *ret, struct error *err);
 /* Removes; a file that is not there is fine. */
 int registry_remove(const char *root, const char *host, const char *uuid, struct error *err);
 /* Moves to another host's directory by one rename, which exactly one mover wins: 1 for the others,

@@ -143,22 +143,45 @@ store_save(
 	return store_sync(dir, path, err);
 }
 
-int
-store_load(int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err)
+/* Opens a regular file to read it; -1 without an error where it is absent. */
+static int
+open_file(int dir, const char *name, const char *path, struct stat *status, bool *absent,
+    struct error *err)
 {
 	/* O_NONBLOCK: should it be a fifo. */
 	_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	_buffer_ struct buffer buffer = { 0 };
+
+	*absent = fd < 0 && errno == ENOENT;
+	if (*absent)
+		return -1;
+	if (fd < 0 || fstat(fd, status) < 0)
+		return error_errno(err, 507, errno, "cannot open '%s'", path);
+	if (!S_ISREG(status->st_mode))
+		return error_set(err, 507, "'%s' is no regular file: move it away", path);
+	return steal_fd(&fd);
+}
+
+int
+store_stat(int dir, const char *name, const char *path, struct stat *ret, struct error *err)
+{
+	bool absent;
+	_close_ int fd = open_file(dir, name, path, ret, &absent, err);
+
+	return absent ? 1 : fd < 0 ? -1 : 0;
+}
+
+int
+store_load(int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err)
+{
 	struct stat status;
+	bool absent;
+	_close_ int fd = open_file(dir, name, path, &status, &absent, err);
+	_buffer_ struct buffer buffer = { 0 };
 	int result;
 
 	*ret = NULL;
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_errno(err, 507, errno, "cannot open '%s'", path);
-	if (!S_ISREG(status.st_mode))
-		return error_set(err, 507, "'%s' is no regular file: move it away", path);
+	if (fd < 0)
+		return absent ? 0 : -1;
 	result = read_all(fd, &buffer, STORE_FILE_MAX);
 	if (result == -EFBIG)
 		return error_set(err, 507,

@@ -4,6 +4,8 @@
 #ifndef DOMAIN_STORE_H
 #define DOMAIN_STORE_H
 
+#include <sys/stat.h>
+
 #include "proto/error.h"
 
 #define STORE_FILE_MAX	  (1024 * 1024)
@@ -30,6 +32,8 @@ int store_save(
 /* Reads a file, NUL-terminated, the caller's; *ret is NULL when it is not there. */
 int store_load(
     int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err);
+/* What it is, from a descriptor: NFS asks its server for that. 1 where it is absent. */
+int store_stat(int dir, const char *name, const char *path, struct stat *ret, struct error *err);
 /* Removes a file for good; one that is not there is fine. */
 int store_remove(int dir, const char *name, const char *path, struct error *err);
 /* Removes the temporary files that processes which are no more have left. */

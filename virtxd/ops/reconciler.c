@@ -4,7 +4,7 @@
 #include "ops/background.h"
 #include "work/orphans.h"
 
-#define RESOURCES 256	 /* looked at in one reconciliation */
+#define RESOURCES 64	 /* looked at in one reconciliation */
 #define DEEP_MS	  600000 /* between two looks through all images */
 
 struct reconciler {

@@ -17,7 +17,7 @@ add(struct reconcile_result *res, const char *kind, const char *uuid, char *path
 	problem->detail = detail;
 }
 
-void
+bool
 damaged_files_check_registry(
     const struct work_env *env, const char *uuid, struct reconcile_result *res)
 {
@@ -27,16 +27,17 @@ damaged_files_check_registry(
 
 	/* What the storage refuses now may be whole. */
 	if (registry_load(env->root, env->host, uuid, &xml, &err) < 0 || !xml)
-		return;
+		return false;
 	if (domain_xml_read(xml, env->root, &info, &err) == 0) {
 		if (str_equal(info.uuid, uuid))
-			return;
+			return true;
 		error_set(&err, 507, "it is of another VM ('%s')", info.uuid);
 	}
 	add(res, DAMAGED_REGISTRY, uuid, xasprintf("%s/xml/%s/%s.xml", env->root, env->host, uuid),
 	    xasprintf("the registry's file of the VM cannot be used: %s; `virtx repair -y` or "
 		      "`virtx register vm` writes it anew from libvirt's definition",
 		err.detail));
+	return false;
 }
 
 bool

@@ -11,7 +11,7 @@
 
 /* Whether the definition of a VM under this host can be read; adds the problem where it is known
  * that it cannot. */
-void damaged_files_check_registry(
+bool damaged_files_check_registry(
     const struct work_env *env, const char *uuid, struct reconcile_result *res);
 /* The same for its journal; true where the problem was added. */
 bool damaged_files_check_journal(

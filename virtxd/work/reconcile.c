@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/works.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "domain/journal.h"
@@ -13,8 +15,10 @@
 #include "work/lost_leases.h"
 #include "work/orphans.h"
 #include "work/protection.h"
+#include "work/seen_domains.h"
 #include "work/vm_leases.h"
 #include "work/vm_owner.h"
+#include "work/work.h"
 
 static void
 add_problem(
@@ -54,15 +58,89 @@ find_unfinished(const struct work_env *env, struct reconcile_result *res, struct
 	return 0;
 }
 
+/* The domains that libvirt has. */
+struct domains {
+	virDomainPtr *items;
+	char (*uuids)[37]; /* sorted */
+	size_t n;
+	char (*persistent)[37]; /* sorted */
+	size_t n_persistent;
+};
+
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct registry_entry *one = a, *other = b;
+	int order = strcmp(one->uuid, other->uuid);
+
+	return order ? order : strcmp(one->host, other->host);
+}
+
+static bool
+has_uuid(char (*uuids)[37], size_t n, const char *uuid)
+{
+	return n > 0 && bsearch(uuid, uuids, n, sizeof(*uuids), compare_text);
+}
+
+static char (*sorted_uuids(virDomainPtr *items, size_t n))[37]
+{
+	char(*uuids)[37] = xcalloc(n + 1, sizeof(*uuids));
+
+	for (size_t i = 0; i < n; i++)
+		virDomainGetUUIDString(items[i], uuids[i]);
+	qsort(uuids, n, sizeof(*uuids), compare_text);
+	return uuids;
+}
+
+static void
+domains_free(virDomainPtr *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		virDomainFree(items[i]);
+	free(items);
+}
+
+static void
+domains_clear(struct domains *domains)
+{
+	domains_free(domains->items, domains->n);
+	free(domains->uuids);
+	free(domains->persistent);
+}
+
+static int
+domains_list(virConnectPtr conn, struct domains *ret, struct error *err)
+{
+	virDomainPtr *persistent = NULL;
+	int n = virConnectListAllDomains(conn, &ret->items, 0);
+	int n_persistent =
+	    virConnectListAllDomains(conn, &persistent, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+
+	ret->n = n < 0 ? 0 : (size_t)n;
+	ret->n_persistent = n_persistent < 0 ? 0 : (size_t)n_persistent;
+	ret->uuids = sorted_uuids(ret->items, ret->n);
+	ret->persistent = sorted_uuids(persistent, ret->n_persistent);
+	domains_free(persistent, ret->n_persistent);
+	return n < 0 || n_persistent < 0 ? hypervisor_error(err, 424, "cannot list the VMs") : 0;
+}
+
 /* Registered here, and not in libvirt. */
 static int
-compare_registry(const struct work_env *env, virConnectPtr conn,
+compare_registry(const struct work_env *env, virConnectPtr conn, const struct domains *domains,
     const struct registry_entry *entries, size_t n, struct reconcile_result *res, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		_domain_ virDomainPtr domain = NULL;
 
-		if (!str_equal(entries[i].host, env->host) || is_unfinished(res, entries[i].uuid))
+		if (!str_equal(entries[i].host, env->host) ||
+		    has_uuid(domains->uuids, domains->n, entries[i].uuid) ||
+		    is_unfinished(res, entries[i].uuid))
 			continue;
 		if (hypervisor_look_up(conn, entries[i].uuid, &domain, err) < 0)
 			return -1;
@@ -79,11 +157,20 @@ compare_registry(const struct work_env *env, virConnectPtr conn,
 static const struct registry_entry *
 find_entry(const struct orphan_knowledge *knowledge, const char *uuid, const char *host, bool own)
 {
-	for (size_t i = 0; i < knowledge->n_entries; i++) {
-		const struct registry_entry *entry = &knowledge->entries[i];
+	const struct registry_entry *entries = knowledge->entries;
+	size_t low = 0, high = knowledge->n_entries;
 
-		if (str_equal(entry->uuid, uuid) && str_equal(entry->host, host) == own)
-			return entry;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(entries[middle].uuid, uuid) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < knowledge->n_entries && str_equal(entries[low].uuid, uuid); low++) {
+		if (str_equal(entries[low].host, host) == own)
+			return &entries[low];
 	}
 	return NULL;
 }
@@ -135,7 +222,8 @@ compare_elsewhere(const struct work_env *env, virDomainPtr domain, const struct 
 	return 0;
 }
 
-static void
+/* False where not all could be read. */
+static bool
 compare_here(const struct work_env *env, virDomainPtr domain, const struct registry_entry *entry,
     const struct domain_info *info, struct orphan_knowledge *knowledge,
     struct reconcile_result *res)
@@ -143,17 +231,18 @@ compare_here(const struct work_env *env, virDomainPtr domain, const struct regis
 	const struct registry_entry *other = find_entry(knowledge, info->uuid, env->host, false);
 	_free_ char *detail = NULL;
 	struct error ignored = { 0 };
+	bool read = damaged_files_check_registry(env, info->uuid, res);
 
-	damaged_files_check_registry(env, info->uuid, res);
 	/* Of one that cannot be read now nothing is told. */
-	if (!info->foreign)
-		(void)orphans_expect(
-		    knowledge, domain, env->root, entry->uuid, &info->def, &ignored);
+	if (!info->foreign &&
+	    orphans_expect(knowledge, domain, env->root, entry->uuid, &info->def, &ignored) < 0)
+		read = false;
 	if (!other)
-		return;
+		return read;
 	detail = xasprintf("the VM is registered under this host and under host '%s'", other->host);
 	add_problem(res, "registered-twice", info->uuid,
 	    xasprintf("%s/xml/%s/%s.xml", env->root, other->host, info->uuid), detail);
+	return read;
 }
 
 /* Runs on without a definition, and is gone when it stops. One that was deleted, and restored from
@@ -180,39 +269,75 @@ add_transient(const struct work_env *env, const struct domain_info *info,
 	    detail);
 }
 
-/* In libvirt, and not registered, or under another host. Domains that VirtX did not make are
- * nobody's business. */
+/* What one domain and the registry tell of each other. Domains that VirtX did not make are nobody's
+ * business. *plain: all of it was read, and follows from the domain and its own file. */
 static int
-compare_libvirt(const struct work_env *env, virConnectPtr conn, struct orphan_knowledge *knowledge,
-    struct reconcile_result *res, struct error *err)
+compare_domain(const struct work_env *env, virDomainPtr domain, struct orphan_knowledge *knowledge,
+    struct reconcile_result *res, bool *plain, struct error *err)
 {
-	_free_ virDomainPtr *domains = NULL;
-	int r = 0, n_domains = virConnectListAllDomains(conn, &domains, 0);
+	_domain_info_ struct domain_info info = { 0 };
+	bool transient = virDomainIsPersistent(domain) == 0;
+	const struct registry_entry *entry;
+	struct error cause = { 0 };
+	bool read;
 
-	if (n_domains < 0)
-		return hypervisor_error(err, 424, "cannot list the VMs");
-	for (int i = 0; i < n_domains; i++) {
-		_domain_ virDomainPtr domain = domains[i];
-		_domain_info_ struct domain_info info = { 0 };
-		struct error cause = { 0 };
-		const struct registry_entry *entry;
-		bool transient = virDomainIsPersistent(domain) == 0;
+	*plain = false;
+	if (hypervisor_info(domain, env->root, &info, &cause) < 0 ||
+	    is_unfinished(res, info.uuid) || !hypervisor_counts(domain, env->root))
+		return 0;
+	entry = find_entry(knowledge, info.uuid, env->host, true);
+	/* One that has gone meanwhile has no disks. */
+	read = bare_disks_find(env, domain, res, &cause) == 0;
+	if (transient)
+		add_transient(env, &info, entry, res);
+	if (entry)
+		read &= compare_here(env, domain, entry, &info, knowledge, res);
+	else if (find_entry(knowledge, info.uuid, env->host, false))
+		return compare_elsewhere(env, domain, &info, res, err);
+	else if (!info.foreign && !transient)
+		add_problem(res, "not-registered", info.uuid, xstrdup(""),
+		    "libvirt has the VM, and no host has it in the registry");
+	*plain = read && !transient;
+	return 0;
+}
 
-		if (r < 0 || hypervisor_info(domain, env->root, &info, &cause) < 0 ||
-		    is_unfinished(res, info.uuid) || !hypervisor_counts(domain, env->root))
-			continue;
-		entry = find_entry(knowledge, info.uuid, env->host, true);
-		/* One that has gone meanwhile has no disks. */
-		(void)bare_disks_find(env, domain, res, &cause);
-		if (transient)
-			add_transient(env, &info, entry, res);
-		if (entry)
-			compare_here(env, domain, entry, &info, knowledge, res);
-		else if (find_entry(knowledge, info.uuid, env->host, false))
-			r = compare_elsewhere(env, domain, &info, res, err);
-		else if (!info.foreign && !transient)
-			add_problem(res, "not-registered", info.uuid, xstrdup(""),
-			    "libvirt has the VM, and no host has it in the registry");
+/* The same of one that may be as it was when nothing was to be told of it. */
+static int
+compare_again(const struct work_env *env, virDomainPtr domain, const char *uuid,
+    struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
+{
+	_domain_text_ struct domain_text text = { 0 };
+	bool registered = find_entry(knowledge, uuid, env->host, true);
+	bool read = domain_text_read(domain, &text) == 0, plain;
+	size_t n_problems = res->n_problems, first = knowledge->n_expected;
+	int r;
+
+	if (read && seen_domains_recall(env, uuid, registered, &text, knowledge))
+		return 0;
+	r = compare_domain(env, domain, knowledge, res, &plain, err);
+	if (r == 0 && read && plain && res->n_problems == n_problems)
+		seen_domains_keep(env, uuid, registered, domain, &text, knowledge, first);
+	return r;
+}
+
+static int
+compare_libvirt(const struct work_env *env, const struct domains *domains,
+    struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
+{
+	int r = 0;
+
+	seen_domains_begin(env);
+	for (size_t i = 0; r == 0 && i < domains->n; i++) {
+		char uuid[VIR_UUID_STRING_BUFLEN] = "";
+		bool plain;
+
+		virDomainGetUUIDString(domains->items[i], uuid);
+		if (work_is_resident() && !is_unfinished(res, uuid) &&
+		    has_uuid(domains->persistent, domains->n_persistent, uuid) &&
+		    !find_entry(knowledge, uuid, env->host, false))
+			r = compare_again(env, domains->items[i], uuid, knowledge, res, err);
+		else
+			r = compare_domain(env, domains->items[i], knowledge, res, &plain, err);
 	}
 	return r;
 }
@@ -262,6 +387,22 @@ look_at_storage(const struct reconcile_request *req, virConnectPtr conn,
 	return 0;
 }
 
+static int
+compare(const struct reconcile_request *req, virConnectPtr conn, const struct domains *domains,
+    struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
+{
+	const struct work_env *env = &req->env;
+
+	if (compare_registry(
+		env, conn, domains, knowledge->entries, knowledge->n_entries, res, err) < 0)
+		return -1;
+	damaged_files_check_maintenance(env, res);
+	if (compare_libvirt(env, domains, knowledge, res, err) < 0 ||
+	    look_at_storage(req, conn, knowledge, res, err) < 0)
+		return -1;
+	return find_unrecorded(req, conn, res, err);
+}
+
 int
 work_reconcile(const void *request, void *result, struct error *err)
 {
@@ -270,6 +411,7 @@ work_reconcile(const void *request, void *result, struct error *err)
 	_connect_ virConnectPtr conn = NULL;
 	_free_ struct registry_entry *entries = NULL;
 	struct orphan_knowledge knowledge = { 0 };
+	struct domains domains = { 0 };
 	size_t n = 0;
 	int r;
 
@@ -278,17 +420,16 @@ work_reconcile(const void *request, void *result, struct error *err)
 		0 ||
 	    registry_sweep(req->env.root, req->env.host, err) < 0 ||
 	    find_unfinished(&req->env, res, err) < 0 ||
-	    registry_list(req->env.root, NULL, &entries, &n, err) < 0 ||
-	    compare_registry(&req->env, conn, entries, n, res, err) < 0)
+	    registry_list(req->env.root, NULL, &entries, &n, err) < 0)
 		return -1;
-	damaged_files_check_maintenance(&req->env, res);
+	if (n > 0)
+		qsort(entries, n, sizeof(*entries), compare_entries);
 	knowledge.entries = entries;
 	knowledge.n_entries = n;
-	r = compare_libvirt(&req->env, conn, &knowledge, res, err);
+	r = domains_list(conn, &domains, err);
 	if (r == 0)
-		r = look_at_storage(req, conn, &knowledge, res, err);
-	if (r == 0)
-		r = find_unrecorded(req, conn, res, err);
+		r = compare(req, conn, &domains, &knowledge, res, err);
+	domains_clear(&domains);
 	free(knowledge.expected);
 	return r;
 }
