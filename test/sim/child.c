@@ -148,29 +148,29 @@ on_step(void *arg)
 }
 
 struct child *
-child_spawn(struct event_base *base, const char *name, char *request, size_t request_len,
-    int deadline, int grace_ms, const struct child_ops *ops, void *arg, struct error *err)
+child_spawn(struct event_base *base, const struct work *work, int grace_ms,
+    const struct child_call *call, struct error *err)
 {
 	struct child *child = xcalloc(1, sizeof(*child));
 
-	child->work = work_find(name);
+	child->work = work;
 	child->id = (enum work_id)(child->work - works);
 	child->host = clock_host();
 	child->start = host_start(child->host);
-	child->ops = ops;
-	child->arg = arg;
+	child->ops = call->ops;
+	child->arg = call->arg;
 	child->target = WORLD_NOBODY;
 	child->at = steps_of[child->id];
 	child->request = xcalloc(1, child->work->request->size);
 	if (child->work->result)
 		child->result = xcalloc(1, child->work->result->size);
 	if (!child->at ||
-	    json_decode(child->work->request, request, request_len, child->request, err) < 0) {
-		fprintf(stderr, "job '%s' is not simulated, or its request is wrong: %s\n", name,
-		    err->detail);
+	    json_decode(work->request, call->request, call->request_len, child->request, err) < 0) {
+		fprintf(stderr, "job '%s' is not simulated, or its request is wrong: %s\n",
+		    work->name, err->detail);
 		abort();
 	}
-	free(request);
+	free(call->request);
 	child->timer = timer_new(NULL, on_step, child);
 	timer_start(child->timer, dice_between(2, 30));
 	child->next = children;
@@ -192,6 +192,42 @@ child_free(struct child *child)
 void
 child_reap(struct child *child)
 {
+}
+
+/* Resident ones end with their answer, too: to who asks that is the same. */
+bool
+child_rests(const struct child *child)
+{
+	return false;
+}
+
+void
+child_ask(struct child *child, const struct child_call *call)
+{
+	abort();
+}
+
+void
+child_spoil(struct child *child)
+{
+}
+
+int
+child_answers(const struct child *child)
+{
+	return 1;
+}
+
+void
+child_dismiss(struct child *child)
+{
+	child_free(child);
+}
+
+const struct work *
+child_work(const struct child *child)
+{
+	return child->work;
 }
 
 const char *

@@ -71,6 +71,12 @@ sanlock_link_check(struct sanlock_link *link, struct error *err)
 	return 0;
 }
 
+int32_t
+sanlock_link_number(const struct sanlock_link *link)
+{
+	return 1;
+}
+
 /* What daemon.c does for operations and endpoints */
 
 static const char *

@@ -193,6 +193,7 @@ struct sanlock_link *__wrap_sanlock_link_new(
     struct event_base *base, sanlock_link_ended ended, void *arg);
 void __wrap_sanlock_link_free(struct sanlock_link *link);
 int __wrap_sanlock_link_check(struct sanlock_link *link, struct error *err);
+int32_t __wrap_sanlock_link_number(const struct sanlock_link *link);
 
 struct sanlock_link *
 __wrap_sanlock_link_new(struct event_base *base, sanlock_link_ended ended, void *arg)
@@ -211,6 +212,12 @@ int
 __wrap_sanlock_link_check(struct sanlock_link *link, struct error *err)
 {
 	return here.sanlock ? error_set(err, 503, "%s", here.sanlock) : 0;
+}
+
+int32_t
+__wrap_sanlock_link_number(const struct sanlock_link *link)
+{
+	return 1;
 }
 
 /* Requests */
