@@ -63,7 +63,7 @@ extern const struct work works[WORK_N]; /* indexed by work_id, without gaps */
 const struct work *work_find(const char *name);
 /* Runs one job as the process's whole life (`virtxd --job NAME`), or all that it is asked
  * (`virtxd --resident --job NAME`); returns the exit code: 0 result, 1 error. */
-int work_main(const char *name, bool resident);
+int work_main(const char *name, bool stays);
 /* Whether this process stays for the next request. */
 bool work_is_resident(void);
 /* Prints the table for people (`virtxd --job list`). */
