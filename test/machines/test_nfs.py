@@ -312,7 +312,7 @@ def test_full(lab):
                       "do n=$((n + 1)); done 2>/dev/null; done")
     assert h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60).status == 204
     wait_runstate(h1, uuid, "paused", 120)
-    wait_for("the reason", lambda: h1.api("GET", f"/vms/{uuid}/runstate").json()["reason"] ==
+    wait_for("the reason", lambda: h1.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] ==
              "I/O error on disk 'vdb': no space left", 30)
     answer = h1.api("POST", "/vms", {"vmdef": vmdef("more", osdisk=disk("/vms/ds/more.qcow2", size=8)), "host": h1.uuid})
     assert answer.status == 507 and "No space left on device" in answer.json()["detail"], answer.text
