@@ -50,7 +50,7 @@ def test_operation(host, slow):
 
 def test_bar(lab1, host, slow, tmp_path):
     file = tmp_path / "vm.json"
-    file.write_text(json.dumps(vmdef("slow", osdisk=disk("/vms/ds/slow/slow.raw", prov=2, size=1024))))
+    file.write_text(json.dumps(vmdef("slow", osdisk=disk("/vms/ds/slow/slow.raw", prov=2, size=2048))))
     master, slave = pty.openpty()
     process = host.popen([os.path.join(BUILD, "virtx", "virtx"), "create", "vm", str(file)],
                          stdout=subprocess.PIPE, stderr=slave, text=True,
