@@ -226,6 +226,25 @@ def test_lost_answers(lab):
         assert on_server(lab, "ds", "lock", "xml") == []
 
 
+# Names that the kernel still knows
+
+def test_moved_at_once(lab):
+    """What another host has moved is found where it is now, though the kernel keeps for seconds where it was."""
+    h1, h2 = lab.hosts
+    uuid = create(h1, vmdef("moves", osdisk=disk("/vms/ds/moves.qcow2", size=1)))
+    files = [f"/vms/xml/{host.uuid}/{uuid}.xml" for host in lab.hosts]
+    for source, target in [(h1, h2), (h2, h1)] * 3:
+        each(lambda host: host.run(["ls", *files], check=False), lab.hosts)
+        moved = source.virtx("migrate", "vm", uuid, "-h", target.uuid, "--wait")
+        assert moved.returncode == 0, moved.stderr
+        # Which each of them does only where it is that host's, and no other's.
+        answer = target.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60)
+        assert answer.status == 204, answer.text
+        assert target.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+        each(lambda host: wait_runstate(host, uuid, "poweroff"), lab.hosts)
+    delete(h1, uuid)
+
+
 # Files that are open when they are removed
 
 def hold(host, path):

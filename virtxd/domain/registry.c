@@ -243,6 +243,7 @@ registry_find_other(
 			continue;
 		free(name);
 		name = xasprintf("%s/" NAME_FORMAT, hosts[i], normal);
+		store_refresh(top, hosts[i]);
 		if (fstatat(top, name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
 			if (errno == ENOENT || errno == ENOTDIR)
 				continue;

@@ -32,6 +32,15 @@ store_sync(int dir, const char *path, struct error *err)
 	return 0;
 }
 
+void
+store_refresh(int dir, const char *folder)
+{
+	struct statx status;
+
+	statx(dir, folder, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC, STATX_MTIME,
+	    &status);
+}
+
 /* Opens a directory inside parent, and makes it first where asked to; path is for messages. */
 static int
 open_folder(
@@ -52,6 +61,8 @@ open_folder(
 		*absent = true;
 	else if (fd < 0)
 		error_errno(err, 507, errno, "cannot open '%s'", path);
+	else
+		store_refresh(fd, "");
 	return fd;
 }
 

@@ -22,6 +22,10 @@ int store_check(const char *text, const char *what, char out[37], struct error *
  * without ROOT.
  */
 int store_open(const char *root, const char *host, bool make, bool *absent, struct error *err);
+/* Has the kernel ask a server for the folder, which what is found in it stands on: for some seconds
+ * NFS else shows a file where it was before another host moved it. What fails here fails in what is
+ * done next, too. store_open does it. */
+void store_refresh(int dir, const char *folder);
 /* Sets the 503 that says so and what to do; returns -1. */
 int store_no_marker(const char *root, struct error *err);
 
