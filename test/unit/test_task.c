@@ -147,13 +147,15 @@ test_registered(void **state)
 	model_clear(&vm_result_model, &res);
 }
 
-/* The job has failed, and changed nothing. */
+/* The job has failed, and changed nothing: libvirt's event of its start is not the last word. */
 static void
 test_refused(void **state)
 {
 	const char *operation = boot(boot_request());
 
+	inventory_set_runstate(here.ctx.inventory, VM1, VMRUNSTATE_STARTUP);
 	ops_fail_job(WORK_VM_BOOT, 422, "there is no memory");
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
 	assert_int_equal(here.status, 422);
 	assert_non_null(strstr(here.body, "there is no memory"));
 	assert_non_null(strstr(here.body, VM1));
