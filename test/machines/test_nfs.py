@@ -3,7 +3,6 @@
 locks of a dead host, no room. VIRTX_OUTAGES="30 120 600" are the seconds for which the server is gone."""
 
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -344,63 +343,3 @@ def test_full(lab):
     answer = h2.api("DELETE", f"/vms/{uuid}/runstate/pause", timeout=60)
     assert answer.status == 204, answer.text
     wait_runstate(h1, uuid, "running", 30)
-
-
-# The folder of the images is a file system of its own, with a quota for QEMU's group.
-QUOTA_SERVER = """\
-truncate -s 256M /srv/ds.img
-mke2fs -q -t ext4 -O quota -E quotatype=grpquota /srv/ds.img
-mkdir /srv/ds
-mount -o loop,grpquota /srv/ds.img /srv/ds
-chown --reference=/srv/vms/ds /srv/ds
-chmod --reference=/srv/vms/ds /srv/ds
-cp -a /srv/vms/ds/.virtx-storage /srv/ds
-echo '/srv/ds 10.78.1.0/24(rw,sync,no_root_squash,no_subtree_check)' >> /etc/exports
-exportfs -ra
-"""
-QUOTA_HOST = """\
-systemctl stop virtxd virtx-lockspace
-mount -t nfs -o vers=4.2,hard nfs:/srv/ds /vms/ds
-systemctl start virtx-lockspace virtxd
-"""
-# A group has as much as it has now, and as little more as is said: quotactl(2).
-SET_QUOTA = """\
-import ctypes, struct, sys
-path, gid, more = sys.argv[1].encode(), int(sys.argv[2]), int(sys.argv[3])
-libc = ctypes.CDLL(None, use_errno=True)
-limits = ctypes.create_string_buffer(72)
-def call(command):
-    if libc.syscall(179, command << 8 | 1, path, gid, limits) < 0:
-        sys.exit(f"quotactl: errno {ctypes.get_errno()}")
-call(0x800007)
-used = struct.unpack_from("<Q", limits, 16)[0]
-hard = used // 1024 + more
-struct.pack_into("<QQ", limits, 0, hard, hard)
-struct.pack_into("<I", limits, 64, 1)
-call(0x800008)
-"""
-
-
-def test_quota(lab):
-    """With a quota on the server the guest's writes fail, and it runs on: QEMU stops it for a full file system alone."""
-    h1, h2 = lab.hosts
-    lab.storage.shell(QUOTA_SERVER)
-    each(lambda host: host.shell(QUOTA_HOST, timeout=120), lab.hosts)
-    for host in lab.hosts:
-        host.wait_ready()
-    boot = "/vms/ds/grows.qcow2"
-    uuid = grows(lab, h2)
-    group = h2.run(["stat", "-c", "%g", boot]).stdout.strip()
-    device = lab.storage.run(["findmnt", "-no", "SOURCE", "/srv/ds"]).stdout.strip()
-    lab.storage.run(["python3", "-c", SET_QUOTA, device, group, "0"])
-    guest.boot(h2, uuid)
-
-    def failed():
-        """How many writes of the guest have failed, of all its disks."""
-        said = h2.virsh("qemu-monitor-command", uuid, '{"execute": "query-blockstats"}').stdout
-        return sum(found["stats"]["failed_wr_operations"] for found in json.loads(said)["return"])
-
-    wait_for("the guest's writes to fail", failed, 120, 0.5)
-    assert h2.virsh("domblkerror", uuid).stdout.strip() == "No errors found"
-    for host in lab.hosts:
-        assert runstate(host, uuid) == "running" and host.readyz()[0] == 200
