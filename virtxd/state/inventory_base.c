@@ -4,7 +4,6 @@
 
 #include <assert.h>
 
-#include "proto/vmdef.h"
 #include "state/inventory_index.h"
 #include "state/reservation.h"
 
@@ -78,22 +77,4 @@ inventory_find_host(const struct inventory *inventory, const char *uuid)
 	const struct host_entry *entry = index_find_host(inventory, uuid);
 
 	return entry ? &entry->host : NULL;
-}
-
-struct vm_info
-inventory_vm_info(const struct inventory_vm *view)
-{
-	const struct vm *vm = &view->vm;
-
-	return (struct vm_info){
-		.uuid = vm->uuid,
-		.host = vm->runinfo.host,
-		.runstate = vm->runinfo.runstate,
-		.ts = vm->ts,
-		.name = vm->def.name,
-		.vlanid = vm->def.vlanid,
-		.custom = vm->def.custom,
-		.n_custom = vm->def.n_custom,
-		.vcpus = view->local ? (int16_t)vmdef_vcpus(&vm->def) : view->vcpus,
-	};
 }

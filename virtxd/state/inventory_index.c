@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "proto/vmdef.h"
+
 static void
 free_vm(struct vm_entry *entry)
 {
@@ -158,6 +160,24 @@ index_drop_claim(struct vm_entry *entry)
 		return;
 	LIST_REMOVE(entry, claim_link);
 	entry->claim = (struct claim){ 0 };
+}
+
+struct vm_info
+inventory_vm_info(const struct inventory_vm *view)
+{
+	const struct vm *vm = &view->vm;
+
+	return (struct vm_info){
+		.uuid = vm->uuid,
+		.host = vm->runinfo.host,
+		.runstate = vm->runinfo.runstate,
+		.ts = vm->ts,
+		.name = vm->def.name,
+		.vlanid = vm->def.vlanid,
+		.custom = vm->def.custom,
+		.n_custom = vm->def.n_custom,
+		.vcpus = view->local ? (int16_t)vmdef_vcpus(&vm->def) : view->vcpus,
+	};
 }
 
 void
