@@ -322,8 +322,7 @@ def test_resize(luns):
     wait_runstate(h1, uuid, "poweroff")
     guest.boot(h1, uuid)
     wait_for("the guest to see the size", lambda: (told := luns.told(lun)) and told[1] == 24 << 11, 180, 0.5)
-    shown = h1.api("GET", f"/vms/{uuid}").json()["def"]["disks"][0]
-    assert shown["size"] == 24, shown
+    wait_for("virtxd to have collected it", lambda: h1.api("GET", f"/vms/{uuid}").json()["def"]["disks"][0]["size"] == 24, 60, 0.5)
 
 
 # LUNs that are lost, or others by now

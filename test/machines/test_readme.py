@@ -239,7 +239,7 @@ def test_manual(cluster):
     # An agent of its own, as the one of virtxd goes on as it is.
     h1.shell("cat > /root/handler", input=handler)
     h1.shell(f"systemd-run -q --unit=handler sh -c \"$(cat /root/handler) -node=handler -bind={h1.addr}:7947 "
-             f"-rpc-addr=127.0.0.1:7374 -join={h1.addr}\"")
+             f"-rpc-addr=127.0.0.1:7374 -join={h1.addr}:7946\"")  # else its own port
     wait_for("the agent to join", lambda: h1.serf("members").stdout.count("alive") == 3, 60, 0.5)
 
     vm = json.loads(h1.read("/root/web1.json"))

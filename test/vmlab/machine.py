@@ -212,10 +212,10 @@ class Machine:
         """Wait until systemd has started all that it is to start."""
 
         def settled():
-            said = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
-            return said if said in ("running", "degraded") else None
+            said = self.run(["systemctl", "is-system-running", "--wait"], timeout=timeout, check=False).stdout.strip()
+            return said if said in ("running", "degraded") else None  # it cannot wait before there is a bus
 
-        return wait_for(f"{self.name} to have booted", settled, timeout, 0.3)
+        return wait_for(f"{self.name} to have booted", settled, timeout, 1)
 
     def run(self, argv, input=None, timeout=60, check=True, env=None):
         """Run a command in the machine to its end: CompletedProcess with text stdout and stderr."""

@@ -44,9 +44,12 @@ def processor(accel, features):
 
 
 def size(equipment):
-    """The options for CPUs and memory, of which each NUMA node has its share."""
+    """The options for CPUs and memory, of which each NUMA node has its share.
+
+    Each CPU is a socket: cores of one are a feature of theirs (ht, cmp_legacy), which a VM's CPU model would have, too.
+    """
     memory, cpus, nodes = (equipment[key] for key in ("memory", "cpus", "nodes"))
-    argv = ["-m", str(memory), "-smp", str(cpus) if nodes == 1 else f"{cpus},sockets={nodes}"]
+    argv = ["-m", str(memory), "-smp", f"{cpus},sockets={cpus}"]
     for node in range(nodes if nodes > 1 else 0):
         first, last = node * cpus // nodes, (node + 1) * cpus // nodes - 1
         argv += ["-object", f"memory-backend-ram,id=node{node},size={memory // nodes}M",

@@ -133,8 +133,9 @@ find_pages(const struct vm_migrate_request *req, const struct vmdef *def, unsign
 		buffer_printf(&found, "%s%llu of %u KiB", found.len ? ", " : "", n, size);
 	}
 	return error_set(err, 422,
-	    "host '%s' has no free hugepages for the %d MiB of VM '%s', but %s", req->target,
-	    def->memory.total, req->uuid, found.len ? found.data : "none of that size");
+	    "host '%s' has no free hugepages that add up to the %d MiB of VM '%s', but %s",
+	    req->target, def->memory.total, req->uuid,
+	    found.len ? found.data : "none of that size");
 }
 
 /* Hugepages are there or not; of other memory the accounting decides, which the API has asked. */
