@@ -403,9 +403,7 @@ def test_all_paths_lost(luns):
     """The host loses its last path while it is asked, and before; with the paths all is as it was."""
     h1, lun = luns.lab.hosts[0], luns["first"]
     uuid = create(h1, definition("had", lun_disk(lun)))
-    with contextlib.ExitStack() as stack:
-        for portal in PORTALS:
-            stack.enter_context(luns.cut(h1, portal))
+    with luns.cut(h1, *PORTALS):
         answer = timed_answer(lambda: post(h1, definition("new", lun_disk(luns["thick"], prov=1, size=1))),
                               "create as soon as the paths were lost", 120)
         assert answer.status == 507 and "does not answer" in answer.json()["detail"], answer.text

@@ -83,7 +83,7 @@ rmdir $place
 RULES = """\
 nft add table ip luns
 nft add chain ip luns input '{{ type filter hook input priority 0 ; }}'
-nft add rule ip luns input ip saddr {host} ip daddr {portal} tcp dport 3260 drop
+nft add rule ip luns input ip saddr {host} ip daddr '{{ {portals} }}' tcp dport 3260 drop
 """
 
 
@@ -224,9 +224,9 @@ class Luns:
         self.lab.storage.shell(f"truncate -s {mib}M {path}; losetup -c $(losetup -n -O NAME -j {path})")
 
     @contextlib.contextmanager
-    def cut(self, host, portal):
-        """What a host sends to one of the portals is lost meanwhile."""
-        self.lab.storage.shell(RULES.format(host=net.address(host.n, "storage"), portal=portal))
+    def cut(self, host, *portals):
+        """What a host sends to these portals is lost meanwhile."""
+        self.lab.storage.shell(RULES.format(host=net.address(host.n, "storage"), portals=", ".join(portals)))
         try:
             yield
         finally:
