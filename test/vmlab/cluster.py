@@ -243,31 +243,40 @@ class VmLab:
             machine.wait_agent()
 
     def _make(self, name):
-        """Bring about what a snapshot of ORDER is of, and take it: from another build's where there is one."""
-        if name == "bare":
-            with image.locked(), self.timed("boot"):
-                if not snapshot.note(self._path(name)):
-                    self._boot()
-                    self._snapshot(name, True)
-                    return
-            self.restore(name)
-            return
-        if not self._installed:
+        """Have a snapshot of ORDER that is not there; labs that want the same at once wait for the first one's."""
+        if name != "bare" and not self._installed:
             raise LabError(f"lab '{self.name}' came up as 'bare': there is no build to make '{name}' of")
+        before = None if name == "bare" else self.ORDER[self.ORDER.index(name) - 1]
+        other = self._of_another_build(name)
+        if before and not other and not snapshot.note(self._path(before)):
+            self._make(before)
+        with image.locked(name):
+            if not snapshot.note(self._path(name)):
+                self._bring_about(name, before, other)
+                self._snapshot(name, not other)
+                return
+        self.restore(name)
+
+    def _of_another_build(self, name):
+        """The path of the snapshot of that name that was made for another build; None if there is none."""
+        if name == "bare":
+            return None
         machines, recipe, _ = self._key(name)
-        other = snapshot.fresh(f"{self.image}/{name}-{machines}-{recipe}-*")
-        if other:
+        return snapshot.fresh(f"{self.image}/{name}-{machines}-{recipe}-*")
+
+    def _bring_about(self, name, before, other):
+        """Make the machines what a snapshot of ORDER is of, from another build's where there is one."""
+        if name == "bare":
+            with self.timed("boot"):
+                self._boot()
+        elif other:
             self._restore(other)
             with self.timed(f"make '{name}' of another build's"):
                 setup.upgrade(self)
         else:
-            self.restore(self.ORDER[self.ORDER.index(name) - 1])
+            self.restore(before)
             with self.timed(f"make '{name}'"):
-                if name == "ready":
-                    setup.make_ready(self)
-                else:
-                    guest.start(self)
-        self._snapshot(name, not other)
+                (setup.make_ready if name == "ready" else guest.start)(self)
 
     def _boot(self):
         """Switch all machines on, with new disks."""

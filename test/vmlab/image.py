@@ -103,10 +103,10 @@ def image_dir():
 
 
 @contextlib.contextmanager
-def locked():
-    """The cache, for one process at a time."""
+def locked(what="image"):
+    """What is made in the cache, for one process at a time."""
     os.makedirs(CACHE, exist_ok=True)
-    with open(f"{CACHE}/lock", "w") as lock:
+    with open(f"{CACHE}/{what}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
