@@ -279,6 +279,21 @@ test_inspect(void **state)
 	ops_end_job(WORK_REFRESH, NULL);
 	ops_end_job(WORK_INSPECT, &res);
 	assert_true(find(VM1)->measured);
+
+	/* Once the VM has been off they may be others. */
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_PAUSED);
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_RUNNING);
+	assert_true(find(VM1)->measured);
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_POWEROFF);
+	assert_true(find(VM1)->measured);
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_RUNNING);
+	assert_false(find(VM1)->measured);
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, NULL);
+	sizes[0].capacity = 2LL << 30;
+	ops_end_job(WORK_INSPECT, &res);
+	assert_int_equal(find(VM1)->vm.def.osdisk.size, 2048);
 }
 
 /* It has left, or is no more. */

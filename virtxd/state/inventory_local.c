@@ -68,6 +68,9 @@ set_runstate(const struct inventory *inventory, struct vm_entry *entry, enum vmr
 	if (!stands_still(runstate)) {
 		str_set(&entry->view.loss, "");
 		entry->ended = 0;
+		/* While nobody had its disks open, somebody may have made them larger. */
+		if (stands_still(before))
+			entry->view.measured = false;
 	} else if (runs(before)) {
 		set_loss(inventory, entry);
 		entry->ended = monotonic_ms();
