@@ -150,6 +150,7 @@ def expect_words(lab, host, *words):
         raise AssertionError(f"{error}; it says '{storage_word(host)}'") from None
     took = time.monotonic() - begin
     TIMES.append(f"{took:6.1f} s  until {host.name} said {storage_word(host)}\n")
+    wait_for(f"{host.name} to know itself", lambda: host.api("GET", f"/hosts/{host.uuid}").status == 200, 60, 0.5)
     answer = host.api("POST", "/vms", {"vmdef": vmdef("refused"), "host": host.uuid}, timeout=60)
     assert answer.status == 503 and re.search(words[0], answer.json()["detail"]), answer.text
 

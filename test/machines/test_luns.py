@@ -216,15 +216,28 @@ def test_partition(luns):
 
 # A guest on LUNs
 
-def start(luns, host, name="guest"):
-    """A VM whose system is on one LUN, and which counts on another."""
+def start(luns):
+    """A VM on h1 whose system is on one LUN, and which counts on another."""
+    h1 = luns.lab.hosts[0]
     luns.copy(guest.LINUX, luns["boot"])
     cpu = {"model": "host-passthrough", "nodes": 1, "sockets": 1, "cores": 1, "threads": 1}
-    uuid = create(host, vmdef(name, osdisk=lun_disk(luns["boot"]), disks=[lun_disk(luns["first"])], cpudef=cpu,
-                              memory={"total": 128, "hp": False}))
-    guest.boot(host, uuid)
-    wait_told(luns)
-    return uuid
+    uuid = create(h1, vmdef("guest", osdisk=lun_disk(luns["boot"]), disks=[lun_disk(luns["first"])], cpudef=cpu,
+                            memory={"total": 128, "hp": False}))
+    with luns.lab.timed("boot a VM on two LUNs"):
+        guest.boot(h1, uuid)
+        wait_told(luns)
+
+
+@pytest.fixture
+def uuid(luns):
+    """The VM that runs on them; a snapshot of the lab's own, as its system takes long to boot."""
+    lab, name = luns.lab, f"{luns.snapshot()}-runs"
+    if name not in lab.snapshots():
+        start(luns)
+        lab.snapshot(name)
+    lab.restore(name)
+    [vm] = lab.hosts[0].api("GET", "/vms").json()["items"]
+    return vm["uuid"]
 
 
 def wait_told(luns):
@@ -263,23 +276,19 @@ def lose_path(luns, host, portal):
     lun, before = luns["first"], luns.told(luns["first"])
     with Counter(luns) as counter:
         with luns.cut(host, portal):
-            wait_for("multipath to see that the path has failed", lambda: "failed faulty" in
-                     host.run(["multipath", "-ll", lun.wwid]).stdout, 60)
+            wait_for("multipath to see that the path has failed", lambda: "failed faulty" in luns.path_states(host, lun), 60, 0.5)
             wait_told(luns)
             told = wait_told(luns)
             assert host.readyz()[0] == 200
     assert told[0] > before[0] and told[2] == before[2] == 0, (before, told)
     TIMES.append(f"{counter.longest:6.1f} s  the guest stood still when {portal} was cut, {told[2]} errors\n")
-    wait_for("the path to be back", lambda: host.run(["multipath", "-ll", lun.wwid]).stdout.count("active ready running") == 2,
-             60, 0.5)
+    wait_for("the path to be back", lambda: luns.path_states(host, lun) == ["active ready"] * 2, 60, 0.5)
 
 
-def test_guest(luns):
+def test_guest(luns, uuid):
     """Boot from a LUN, passed through; live migration; the loss of one path and then of the other; migration with one path;
     delete with the storage."""
     lab, (h1, h2) = luns.lab, luns.lab.hosts
-    with lab.timed("create and boot a VM on two LUNs"):
-        uuid = start(luns, h1)
     assert luns.told(luns["first"])[1:] == (16 << 11, 0, "LIO-ORG IBLOCK")
     xml = h1.virsh("dumpxml", uuid).stdout
     assert xml.count("device='lun'") == 2 and xml.count("rawio='yes'") == 2
@@ -307,10 +316,9 @@ def test_guest(luns):
     expect_content(luns, boot="empty", first="empty")
 
 
-def test_resize(luns):
+def test_resize(luns, uuid):
     """A LUN that has grown is larger for the next guest, and for VirtX as soon as the host knows."""
     h1 = luns.lab.hosts[0]
-    uuid = start(luns, h1)
     lun = luns["first"]
     luns.resize(lun, 24)
     for host in luns.lab.hosts:
@@ -414,10 +422,9 @@ def test_all_paths_lost(luns):
     expect_content(luns, first="empty")
 
 
-def test_guest_loses_its_lun(luns):
+def test_guest_loses_its_lun(luns, uuid):
     """The storage takes the LUN of a guest away: the VM runs, the API answers, and with the LUN the guest goes on."""
     h1, lun = luns.lab.hosts[0], luns["first"]
-    uuid = start(luns, h1)
     with Counter(luns) as counter:
         luns.unmap(lun)
         begin = time.monotonic()
@@ -430,11 +437,10 @@ def test_guest_loses_its_lun(luns):
     assert h1.api("GET", f"/hosts/{h1.uuid}").json()["problems"] == []
 
 
-def test_power_loss(luns):
+def test_power_loss(luns, uuid):
     """A host loses power: it finds its LUNs again by itself, and its VM boots from them."""
     h1 = luns.lab.hosts[0]
     h1.run(["systemctl", "enable", "multipathd", "open-iscsi"])
-    uuid = start(luns, h1)
     h1.power("reset")
     with luns.lab.timed("have the host ready that lost its power"):
         h1.wait_ready(240)

@@ -61,9 +61,11 @@ class Reader:
         return re.sub(rf"(?<![\w.])({words})(?!\w)", lambda found: own[found.group()], text)
 
     def place(self):
-        """The UUID of the host that the VM is on."""
-        shown = self.lab.hosts[0].virtx("get", "runstate", "vm", self.vm, "-o", "json", check=True)
-        return json.loads(shown.stdout)["host"]
+        """The UUID of the host that the VM is on, as soon as the first host knows: it may have begun anew."""
+        h1 = self.lab.hosts[0]
+        shown = wait_for("the VM to be known", lambda: (found := h1.virtx("get", "runstate", "vm", self.vm, "-o", "json"))
+                         .returncode == 0 and found.stdout, 60, 0.5)
+        return json.loads(shown)["host"]
 
     # What is done where
 

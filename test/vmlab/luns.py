@@ -119,11 +119,15 @@ class Luns:
     def __getitem__(self, name):
         return next(lun for lun in self.luns if lun.name == name)
 
-    def restore(self):
-        """Have the machines be ready, and the LUNs as they are made; what that took is kept as a snapshot of the lab."""
+    def snapshot(self):
+        """The name of the lab's snapshot in which they are as they are made."""
         with open(__file__, encoding="utf-8") as file:
             parts = [file.read(), readme.section("LUNs"), *(str(lun.texts()) for lun in self.luns)]
-        name = f"luns-{image.digest(*parts)}"
+        return f"luns-{image.digest(*parts)}"
+
+    def restore(self):
+        """Have the machines be ready, and the LUNs as they are made."""
+        name = self.snapshot()
         if name in self.lab.snapshots():
             self.lab.restore(name)
             return
@@ -178,6 +182,11 @@ class Luns:
         """
         return host.shell(script).stdout.split()
 
+    def path_states(self, host, lun):
+        """What multipathd has of its paths, such as "failed faulty"; multipath itself would try them."""
+        shown = host.run(["multipathd", "show", "paths", "raw", "format", "%w %t %T"]).stdout
+        return [line.partition(" ")[2] for line in shown.splitlines() if line.startswith(lun.wwid)]
+
     def rescan(self, host):
         """What somebody does after a change of the storage."""
         host.shell("iscsiadm -m session -R; udevadm settle", timeout=120)
@@ -204,7 +213,7 @@ class Luns:
         """What a guest has written on a LUN that it counts on: what it counted, the LUN's size in sectors, how many writes
         failed, vendor and model; None for one that has not begun."""
         path = f"/srv/luns/{lun.name}"
-        script = f"for skip in 0 2; do dd if={path} bs=512 skip=$skip count=1 status=none | head -n 1; done"
+        script = f"read -r count < {path}; {{ head -c 1024 > /dev/null; read -r about; }} < {path}; echo $count; echo $about"
         found = re.fullmatch(r"(\d+)\n(\d+) (\d+) (.*)\n", self.lab.storage.shell(script).stdout)
         return found and (int(found[1]), int(found[2]), int(found[3]), found[4].strip())
 
