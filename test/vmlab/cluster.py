@@ -205,6 +205,8 @@ class VmLab:
         part = f"{path}.{self.name}.part"
         shutil.rmtree(part, ignore_errors=True)
         os.makedirs(part)
+        # A machine that loses power after a restore is to lose nothing of before.
+        each(lambda machine: machine.run(["sync"]), self.machines)
         for machine in self.machines:
             machine.monitor("stop")
         now = self.now()
