@@ -212,9 +212,8 @@ class Luns:
     def told(self, lun):
         """What a guest has written on a LUN that it counts on: what it counted, the LUN's size in sectors, how many writes
         failed, vendor and model; None for one that has not begun."""
-        path = f"/srv/luns/{lun.name}"
-        script = f"read -r count < {path}; {{ head -c 1024 > /dev/null; read -r about; }} < {path}; echo $count; echo $about"
-        found = re.fullmatch(r"(\d+)\n(\d+) (\d+) (.*)\n", self.lab.storage.shell(script).stdout)
+        sectors = f"{{ head -c 512; head -c 512 > /dev/null; head -c 512; }} < /srv/luns/{lun.name}"
+        found = re.fullmatch(r"(\d+)\n\0*(\d+) (\d+) (.*)\n\0*", self.lab.storage.shell(sectors).stdout)
         return found and (int(found[1]), int(found[2]), int(found[3]), found[4].strip())
 
     def unmap(self, lun):
