@@ -186,10 +186,11 @@ def test_mounted_over_and_read_only(lab):
     h2.shell(LEAVE, timeout=120)
     h1.run(["mount", "-t", "tmpfs", "none", "/vms"])
     each(lambda case: expect_words(lab, *case),
-         [(h1, "the storage is not mounted at '/vms'"), (h2, "Read-only file system")])
+         [(h1, "the storage is not mounted at '/vms'"), (h2, "Read-only file system", "restart virtxd")])
     assert h1.run(["ls", "-A", "/vms"]).stdout == ""
     h1.run(["umount", "/vms"])
     h2.run(["mount", "-o", "remount,rw", "/vms"])
+    h2.restart("virtxd")
     each(expect_ready, lab.hosts)
     h1.run(["umount", "-l", "/vms"])
     expect_words(lab, h1, "the storage is not mounted at '/vms'")

@@ -17,15 +17,24 @@
 /* In the registry's folder of each host: its time is when the host last looked. */
 #define SEEN "seen"
 
-/* Root is refused by a server alone: one that takes it for somebody else, or that exports this no
- * more. */
+/* What somebody may look at. Root is refused by a server alone: one that takes it for somebody
+ * else, or that exports this no more. A mount that was read-only when virtxd was started stays so
+ * in its mount namespace. */
+static const char *
+hint(int errnum)
+{
+	if ((errnum == EACCES || errnum == EPERM) && geteuid() == 0)
+		return " (does its server export it to this host, with no_root_squash? See "
+		       "virtxd(8))";
+	if (errnum == EROFS)
+		return " (if the host has it mounted writable by now, restart virtxd)";
+	return "";
+}
+
 static int
 refused(struct error *err, int status, int errnum, const char *what, const char *path)
 {
-	return error_errno(err, status, errnum, "cannot %s '%s'%s", what, path,
-	    (errnum == EACCES || errnum == EPERM) && geteuid() == 0
-		? " (does its server export it to this host, with no_root_squash? See virtxd(8))"
-		: "");
+	return error_errno(err, status, errnum, "cannot %s '%s'%s", what, path, hint(errnum));
 }
 
 /* A storage that hosts without markers use gets one from the first that knows of them; not one that
