@@ -124,6 +124,35 @@ test_save_and_load(void **state)
 }
 
 static void
+test_stat(void **state)
+{
+	_free_ char *file = scratch_path(*state, "xml/" HOST1 "/" VM1 ".xml");
+	struct error err = { 0 };
+	struct stat found, own;
+	bool absent;
+	int folder;
+
+	assert_int_equal(registry_open(*state, HOST1, &absent, &err), -1);
+	assert_true(absent && err.status == 0);
+	save(*state, HOST1, VM1, XML);
+	folder = registry_open(*state, HOST1, &absent, &err);
+	assert_true(folder >= 0 && !absent);
+	assert_int_equal(registry_stat(folder, VM1, &found, &err), 0);
+	assert_int_equal(stat(file, &own), 0);
+	assert_true(found.st_ino == own.st_ino && found.st_size == own.st_size);
+	/* What comes and goes meanwhile is seen by the same folder. */
+	assert_int_equal(registry_stat(folder, VM2, &found, &err), 1);
+	save(*state, HOST1, VM2, XML);
+	assert_int_equal(registry_stat(folder, VM2, &found, &err), 0);
+	assert_int_equal(registry_remove(*state, HOST1, VM1, &err), 0);
+	assert_int_equal(registry_stat(folder, VM1, &found, &err), 1);
+	assert_int_equal(err.status, 0);
+	close(folder);
+	assert_int_equal(registry_open(*state, "..", &absent, &err), -1);
+	expect_error(&err, 400, "'..' is no uuid of a host");
+}
+
+static void
 test_directories(void **state)
 {
 	mode_t mask = umask(0);
@@ -456,6 +485,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_save_and_load),
+		TEST(test_stat),
 		TEST(test_directories),
 		TEST(test_root_that_is_not_mounted),
 		TEST(test_find_other),

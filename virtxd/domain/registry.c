@@ -81,19 +81,25 @@ registry_load(const char *root, const char *host, const char *uuid, char **ret, 
 }
 
 int
-registry_stat(
-    const char *root, const char *host, const char *uuid, struct stat *ret, struct error *err)
+registry_open(const char *root, const char *host, bool *absent, struct error *err)
 {
-	_place_ struct place place;
-	_close_ int dir = -1;
-	bool absent;
+	char normal[37];
 
-	if (place_init(&place, root, host, uuid, err) < 0)
+	*absent = false;
+	if (store_check(host, "host", normal, err) < 0)
 		return -1;
-	dir = store_open(root, place.host, false, &absent, err);
-	if (absent)
-		return 1;
-	return dir < 0 ? -1 : store_stat(dir, place.name, place.path, ret, err);
+	return store_open(root, normal, false, absent, err);
+}
+
+int
+registry_stat(int folder, const char *uuid, struct stat *ret, struct error *err)
+{
+	char normal[37], name[sizeof(normal) + sizeof(SUFFIX)];
+
+	if (store_check(uuid, "VM", normal, err) < 0)
+		return -1;
+	snprintf(name, sizeof(name), NAME_FORMAT, normal);
+	return store_stat(folder, name, name, ret, err);
 }
 
 int

@@ -22,9 +22,12 @@ int registry_save(
 /* Reads; *ret is the caller's, NULL when it is not there. Capped at 1 MiB. */
 int registry_load(
     const char *root, const char *host, const char *uuid, char **ret, struct error *err);
-/* The state of its file, as a reader who opens it now would find it; 1 where it is absent. */
-int registry_stat(
-    const char *root, const char *host, const char *uuid, struct stat *ret, struct error *err);
+/* Opens the folder of a host for registry_stat(), the caller's to close; -1 with *absent and no
+ * error where there is none. */
+int registry_open(const char *root, const char *host, bool *absent, struct error *err);
+/* The state of a VM's file in there, as a reader who opens it now would find it; 1 where it is
+ * absent. */
+int registry_stat(int folder, const char *uuid, struct stat *ret, struct error *err);
 /* Removes; a file that is not there is fine. */
 int registry_remove(const char *root, const char *host, const char *uuid, struct error *err);
 /* Moves to another host's directory by one rename, which exactly one mover wins: 1 for the others,

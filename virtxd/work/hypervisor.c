@@ -69,6 +69,7 @@ static struct {
 	virConnectPtr conn;
 	char *uri;
 	char host[VIR_UUID_STRING_BUFLEN]; /* "" until it was asked */
+	unsigned int number;
 } kept;
 
 static bool
@@ -95,10 +96,17 @@ hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err)
 			return -1;
 		str_set(&kept.uri, uri);
 		kept.host[0] = '\0';
+		kept.number++;
 	}
 	virConnectRef(kept.conn);
 	*ret = kept.conn;
 	return 0;
+}
+
+unsigned int
+hypervisor_connections(void)
+{
+	return kept.number;
 }
 
 int

@@ -23,6 +23,8 @@ void hypervisor_free_domain(virDomainPtr *domain);
 /* 503 when libvirt cannot be reached. A resident process keeps one connection, which is asked
  * whether it still works, and made anew where it does not. */
 int hypervisor_open(const char *uri, virConnectPtr *ret, struct error *err);
+/* How many such connections it has had: another number means another libvirtd, perhaps. */
+unsigned int hypervisor_connections(void);
 /* The same to another host (its uuid), which may vanish at any time: if it is not through in a
  * minute with all that is asked of it until hypervisor_close_to, the job ends with a 503. One at a
  * time. */

@@ -63,8 +63,8 @@ struct domains {
 	virDomainPtr *items;
 	char (*uuids)[37]; /* sorted */
 	size_t n;
-	char (*persistent)[37]; /* sorted */
-	size_t n_persistent;
+	char (*transient)[37]; /* those without a definition, sorted */
+	size_t n_transient;
 };
 
 static int
@@ -111,23 +111,23 @@ domains_clear(struct domains *domains)
 {
 	domains_free(domains->items, domains->n);
 	free(domains->uuids);
-	free(domains->persistent);
+	free(domains->transient);
 }
 
 static int
 domains_list(virConnectPtr conn, struct domains *ret, struct error *err)
 {
-	virDomainPtr *persistent = NULL;
+	virDomainPtr *transient = NULL;
 	int n = virConnectListAllDomains(conn, &ret->items, 0);
-	int n_persistent =
-	    virConnectListAllDomains(conn, &persistent, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
+	int n_transient =
+	    virConnectListAllDomains(conn, &transient, VIR_CONNECT_LIST_DOMAINS_TRANSIENT);
 
 	ret->n = n < 0 ? 0 : (size_t)n;
-	ret->n_persistent = n_persistent < 0 ? 0 : (size_t)n_persistent;
+	ret->n_transient = n_transient < 0 ? 0 : (size_t)n_transient;
 	ret->uuids = sorted_uuids(ret->items, ret->n);
-	ret->persistent = sorted_uuids(persistent, ret->n_persistent);
-	domains_free(persistent, ret->n_persistent);
-	return n < 0 || n_persistent < 0 ? hypervisor_error(err, 424, "cannot list the VMs") : 0;
+	ret->transient = sorted_uuids(transient, ret->n_transient);
+	domains_free(transient, ret->n_transient);
+	return n < 0 || n_transient < 0 ? hypervisor_error(err, 424, "cannot list the VMs") : 0;
 }
 
 /* Registered here, and not in libvirt. */
@@ -308,12 +308,13 @@ compare_again(const struct work_env *env, virDomainPtr domain, const char *uuid,
 {
 	_domain_text_ struct domain_text text = { 0 };
 	bool registered = find_entry(knowledge, uuid, env->host, true);
-	bool read = domain_text_read(domain, &text) == 0, plain;
 	size_t n_problems = res->n_problems, first = knowledge->n_expected;
+	bool read, plain;
 	int r;
 
-	if (read && seen_domains_recall(env, uuid, registered, &text, knowledge))
+	if (seen_domains_recall(env, uuid, registered, domain, &text, knowledge))
 		return 0;
+	read = text.definition || domain_text_read(env, domain, &text) == 0;
 	r = compare_domain(env, domain, knowledge, res, &plain, err);
 	if (r == 0 && read && plain && res->n_problems == n_problems)
 		seen_domains_keep(env, uuid, registered, domain, &text, knowledge, first);
@@ -321,24 +322,27 @@ compare_again(const struct work_env *env, virDomainPtr domain, const char *uuid,
 }
 
 static int
-compare_libvirt(const struct work_env *env, const struct domains *domains,
+compare_libvirt(const struct reconcile_request *req, const struct domains *domains,
     struct orphan_knowledge *knowledge, struct reconcile_result *res, struct error *err)
 {
+	const struct work_env *env = &req->env;
 	int r = 0;
 
-	seen_domains_begin(env);
+	/* Once in a while what its files tell is not relied on. */
+	seen_domains_begin(env, req->deep ? NULL : &libvirt_system);
 	for (size_t i = 0; r == 0 && i < domains->n; i++) {
 		char uuid[VIR_UUID_STRING_BUFLEN] = "";
 		bool plain;
 
 		virDomainGetUUIDString(domains->items[i], uuid);
 		if (work_is_resident() && !is_unfinished(res, uuid) &&
-		    has_uuid(domains->persistent, domains->n_persistent, uuid) &&
+		    !has_uuid(domains->transient, domains->n_transient, uuid) &&
 		    !find_entry(knowledge, uuid, env->host, false))
 			r = compare_again(env, domains->items[i], uuid, knowledge, res, err);
 		else
 			r = compare_domain(env, domains->items[i], knowledge, res, &plain, err);
 	}
+	seen_domains_end();
 	return r;
 }
 
@@ -397,7 +401,7 @@ compare(const struct reconcile_request *req, virConnectPtr conn, const struct do
 		env, conn, domains, knowledge->entries, knowledge->n_entries, res, err) < 0)
 		return -1;
 	damaged_files_check_maintenance(env, res);
-	if (compare_libvirt(env, domains, knowledge, res, err) < 0 ||
+	if (compare_libvirt(req, domains, knowledge, res, err) < 0 ||
 	    look_at_storage(req, conn, knowledge, res, err) < 0)
 		return -1;
 	return find_unrecorded(req, conn, res, err);

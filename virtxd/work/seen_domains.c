@@ -9,9 +9,8 @@
 
 #include "proto/uuid.h"
 #include "work/damaged_files.h"
-
-#define RACY_S \
-	60 /* a file that has changed just now may change again within one tick of its clock */
+#include "work/file_state.h"
+#include "work/hypervisor.h"
 
 struct seen {
 	UT_hash_handle hh;
@@ -26,6 +25,9 @@ struct seen {
 
 static struct seen *seen_domains;
 static uint64_t round_number;
+/* In a reconciliation: */
+static int folder = -1; /* of this host in the registry; -1 where it cannot be opened */
+static const struct libvirt_dirs *dirs; /* NULL: libvirtd's files do not count */
 
 void
 domain_text_clear(struct domain_text *text)
@@ -35,16 +37,24 @@ domain_text_clear(struct domain_text *text)
 	*text = (struct domain_text){ 0 };
 }
 
-int
-domain_text_read(virDomainPtr domain, struct domain_text *ret)
+/* After the look at the files, which so are never newer than it. */
+static int
+read_xml(virDomainPtr domain, struct domain_text *text)
 {
-	bool on = virDomainGetID(domain) != (unsigned int)-1;
+	text->definition = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	text->live = text->files.on ? virDomainGetXMLDesc(domain, 0) : NULL;
+	if (text->definition && (text->live || !text->files.on))
+		return 0;
+	domain_text_clear(text);
+	return -1;
+}
 
-	*ret = (struct domain_text){
-		.definition = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE),
-		.live = on ? virDomainGetXMLDesc(domain, 0) : NULL,
-	};
-	return ret->definition && (ret->live || !on) ? 0 : -1;
+int
+domain_text_read(const struct work_env *env, virDomainPtr domain, struct domain_text *ret)
+{
+	*ret = (struct domain_text){ 0 };
+	libvirt_files_look(dirs, env->uri, domain, &ret->files);
+	return read_xml(domain, ret);
 }
 
 static bool
@@ -52,14 +62,6 @@ is_same_text(const struct domain_text *a, const struct domain_text *b)
 {
 	return str_equal(a->definition, b->definition) && !a->live == !b->live &&
 	       (!a->live || strcmp(a->live, b->live) == 0);
-}
-
-static bool
-is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) == 0 &&
-	       memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim)) == 0;
 }
 
 static void
@@ -81,11 +83,14 @@ find(const char *uuid)
 }
 
 void
-seen_domains_begin(const struct work_env *env)
+seen_domains_begin(const struct work_env *env, const struct libvirt_dirs *libvirt)
 {
 	static char *where;
-	_free_ char *now = xasprintf("%s %s %s", env->uri, env->root, env->host);
+	_free_ char *now =
+	    xasprintf("%s %u %s %s", env->uri, hypervisor_connections(), env->root, env->host);
+	struct error ignored = { 0 };
 	struct seen *seen, *next;
+	bool absent;
 
 	HASH_ITER (hh, seen_domains, seen, next) {
 		if (seen->met != round_number || !str_equal(where, now))
@@ -93,26 +98,55 @@ seen_domains_begin(const struct work_env *env)
 	}
 	str_set(&where, now);
 	round_number++;
+	dirs = libvirt;
+	folder = registry_open(env->root, env->host, &absent, &ignored);
+}
+
+void
+seen_domains_end(void)
+{
+	util_close(&folder);
+}
+
+/* Its file in the registry; false where it cannot be read. */
+static bool
+look_up(const char *uuid, struct stat *ret)
+{
+	struct error ignored = { 0 };
+
+	return folder >= 0 && registry_stat(folder, uuid, ret, &ignored) == 0;
 }
 
 static bool
-has_same_file(const struct work_env *env, const struct seen *seen)
+has_same_file(const struct seen *seen)
 {
-	struct error ignored = { 0 };
 	struct stat file;
 
-	return registry_stat(env->root, env->host, seen->uuid, &file, &ignored) == 0 &&
-	       is_same_file(&seen->file, &file);
+	return look_up(seen->uuid, &file) && file_state_is_same(&seen->file, &file);
+}
+
+/* Whether libvirt has it as it was; reads its XML where its files do not tell that. */
+static bool
+is_same_domain(
+    const struct work_env *env, struct seen *seen, virDomainPtr domain, struct domain_text *text)
+{
+	libvirt_files_look(dirs, env->uri, domain, &text->files);
+	if (libvirt_files_are_same(&seen->text.files, &text->files))
+		return true;
+	if (read_xml(domain, text) < 0 || !is_same_text(&seen->text, text))
+		return false;
+	seen->text.files = text->files;
+	return true;
 }
 
 bool
 seen_domains_recall(const struct work_env *env, const char *uuid, bool registered,
-    const struct domain_text *text, struct orphan_knowledge *knowledge)
+    virDomainPtr domain, struct domain_text *text, struct orphan_knowledge *knowledge)
 {
 	struct seen *seen = find(uuid);
 
-	if (!seen || seen->registered != registered || !is_same_text(&seen->text, text) ||
-	    (registered && !has_same_file(env, seen)))
+	if (!seen || seen->registered != registered || (registered && !has_same_file(seen)) ||
+	    !is_same_domain(env, seen, domain, text))
 		return false;
 	for (size_t i = 0; i < seen->n_expected; i++)
 		*model_append(&knowledge->expected, &knowledge->n_expected) = seen->expected[i];
@@ -125,13 +159,10 @@ static bool
 look_at_file(const struct work_env *env, const char *uuid, struct stat *ret)
 {
 	struct reconcile_result found = { 0 };
-	struct error ignored = { 0 };
 	struct stat after;
-	bool whole = registry_stat(env->root, env->host, uuid, ret, &ignored) == 0 &&
-		     now_ms() / 1000 - ret->st_mtim.tv_sec > RACY_S &&
-		     damaged_files_check_registry(env, uuid, &found) &&
-		     registry_stat(env->root, env->host, uuid, &after, &ignored) == 0 &&
-		     is_same_file(ret, &after);
+	bool whole = look_up(uuid, ret) && file_state_is_settled(ret) &&
+		     damaged_files_check_registry(env, uuid, &found) && look_up(uuid, &after) &&
+		     file_state_is_same(ret, &after);
 
 	model_clear(&reconcile_result_model, &found);
 	return whole;
@@ -149,13 +180,14 @@ seen_domains_keep(const struct work_env *env, const char *uuid, bool registered,
 
 	if (seen)
 		forget(seen);
-	if (domain_text_read(domain, &after) < 0 || !is_same_text(before, &after) ||
+	if (domain_text_read(env, domain, &after) < 0 || !is_same_text(before, &after) ||
 	    (registered && !look_at_file(env, uuid, &file)))
 		return;
 	seen = xcalloc(1, sizeof(*seen));
 	snprintf(seen->uuid, sizeof(seen->uuid), "%s", uuid);
 	seen->registered = registered;
 	seen->text = after;
+	seen->text.files = before->files;
 	after = (struct domain_text){ 0 };
 	seen->file = file;
 	seen->expected = xcalloc(n + 1, sizeof(*seen->expected));
