@@ -123,6 +123,12 @@ timer_every(struct timer *timer, int64_t ms)
 	start(timer, ms, ms);
 }
 
+int64_t
+timer_to_beat(int64_t period)
+{
+	return period;
+}
+
 void
 timer_soon(struct timer *timer)
 {

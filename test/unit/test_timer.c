@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <event2/event.h>
@@ -114,6 +115,35 @@ test_repeats(void **state)
 	assert_string_equal(f->order, "aaa");
 }
 
+/* When it is, in ms of the clock. */
+static int64_t
+beat(int64_t period)
+{
+	int64_t now, ms;
+
+	do {
+		now = monotonic_ms();
+		ms = timer_to_beat(period);
+	} while (monotonic_ms() != now);
+	assert_in_range(ms, period / 4, period + period / 4);
+	return now + ms;
+}
+
+/* Of each period that is a part of another one, whenever it is asked for. */
+static void
+test_beats_are_together(void **state)
+{
+	static const int64_t periods[] = { 1, 10, 50, 1000, 3000, 15000 };
+	const struct timespec pause = { .tv_nsec = 3 * 1000000L };
+	int64_t first = beat(15000);
+
+	for (int round = 0; round < 10; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(periods); i++)
+			assert_int_equal((beat(periods[i]) - first) % periods[i], 0);
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void
 free_all(void *arg)
 {
@@ -150,6 +180,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_started_again_is_another_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repeats, setup, teardown),
+		cmocka_unit_test(test_beats_are_together),
 		cmocka_unit_test_setup_teardown(test_may_free_itself, setup, teardown),
 	};
 

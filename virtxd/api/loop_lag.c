@@ -22,10 +22,10 @@ static void
 arm(struct loop_lag *lag)
 {
 	int64_t cpu = cpu_us();
-	int ms = cpu - lag->cpu < WORK_US ? RESTING_MS : PERIOD_MS;
+	int64_t ms = cpu - lag->cpu < WORK_US ? timer_to_beat(RESTING_MS) : PERIOD_MS;
 
 	lag->cpu = cpu;
-	lag->due = monotonic_us() + ms * INT64_C(1000);
+	lag->due = monotonic_us() + ms * 1000;
 	timer_start(lag->timer, ms);
 }
 

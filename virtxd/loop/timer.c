@@ -7,16 +7,40 @@
 
 struct timer {
 	struct event *event;
-	bool repeats; /* the event is one that libevent starts again */
+	int64_t period; /* ms; 0: once */
 	void (*fn)(void *arg);
 	void *arg;
 };
+
+int64_t
+timer_to_beat(int64_t period)
+{
+	static int64_t began;
+	int64_t ms, now = monotonic_ms();
+
+	if (!began)
+		began = now;
+	ms = period - (now - began) % period;
+	/* libevent's clock is coarser than ours: that may be the one which has just been. */
+	return ms < period / 4 ? ms + period : ms;
+}
+
+static void
+start(struct timer *timer, int64_t ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	if (event_add(timer->event, &tv) < 0)
+		abort();
+}
 
 static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct timer *timer = arg;
 
+	if (timer->period)
+		start(timer, timer_to_beat(timer->period));
 	timer->fn(timer->arg);
 }
 
@@ -42,31 +66,18 @@ timer_free(struct timer *timer)
 	free(timer);
 }
 
-static void
-start(struct timer *timer, int64_t ms, bool repeats)
-{
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
-
-	if (timer->repeats != repeats) {
-		event_del(timer->event);
-		event_assign(timer->event, event_get_base(timer->event), -1,
-		    repeats ? EV_PERSIST : 0, on_event, timer);
-		timer->repeats = repeats;
-	}
-	if (event_add(timer->event, &tv) < 0)
-		abort();
-}
-
 void
 timer_start(struct timer *timer, int64_t ms)
 {
-	start(timer, ms > 0 ? ms : 0, false);
+	timer->period = 0;
+	start(timer, ms > 0 ? ms : 0);
 }
 
 void
 timer_every(struct timer *timer, int64_t ms)
 {
-	start(timer, ms, true);
+	timer->period = ms;
+	start(timer, timer_to_beat(ms));
 }
 
 void
@@ -78,6 +89,7 @@ timer_soon(struct timer *timer)
 void
 timer_stop(struct timer *timer)
 {
+	timer->period = 0;
 	event_del(timer->event);
 }
 

@@ -18,10 +18,13 @@ struct timer *timer_new(struct event_base *base, void (*fn)(void *arg), void *ar
 /* NULL is fine; so is its own function. */
 void timer_free(struct timer *timer);
 
-/* Runs fn once after so many ms (0: when what is due now has run), or each so many ms; whatever it
- * was started for before is off. */
+/* Runs fn once after so many ms (0: when what is due now has run), or each so many ms, the first
+ * time at timer_to_beat(); whatever it was started for before is off. */
 void timer_start(struct timer *timer, int64_t ms);
 void timer_every(struct timer *timer, int64_t ms);
+/* The ms to the next multiple of the period since this process began: what can wait until then is
+ * done by one wake with all else that is due then. A quarter of the period to five quarters. */
+int64_t timer_to_beat(int64_t period);
 /* Runs fn in this round of the loop, after what runs now: from a clean stack, without a wait. */
 void timer_soon(struct timer *timer);
 void timer_stop(struct timer *timer);

@@ -20,6 +20,7 @@ struct sanlock_link {
 	int fd;
 	struct event *readable;
 	pid_t pid; /* the daemon's */
+	int state; /* its /proc/PID/stat, which stays its own; -1 until it is read */
 	int32_t number;
 };
 
@@ -32,6 +33,7 @@ drop(struct sanlock_link *link)
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
+	util_close(&link->state);
 }
 
 static void
@@ -87,17 +89,18 @@ connect_to(struct sanlock_link *link, struct error *err)
 
 /* By the state in /proc/PID/stat, behind the name in parentheses. */
 static bool
-is_stopped(pid_t pid)
+is_stopped(struct sanlock_link *link)
 {
-	_free_ char *path = xasprintf("/proc/%ld/stat", (long)pid);
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_free_ char *path = NULL;
 	char text[STAT_MAX];
 	const char *name_end;
 	ssize_t n;
 
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
+	if (link->state < 0) {
+		path = xasprintf("/proc/%ld/stat", (long)link->pid);
+		link->state = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	n = pread(link->state, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
@@ -110,7 +113,7 @@ sanlock_link_check(struct sanlock_link *link, struct error *err)
 {
 	if (link->fd < 0 && connect_to(link, err) < 0)
 		return -1;
-	if (is_stopped(link->pid))
+	if (is_stopped(link))
 		return error_set(err, 503, "sanlock does not answer: its process %ld is stopped",
 		    (long)link->pid);
 	return 0;
@@ -127,7 +130,9 @@ sanlock_link_new(struct event_base *base, sanlock_link_ended ended, void *arg)
 {
 	struct sanlock_link *link = xcalloc(1, sizeof(*link));
 
-	*link = (struct sanlock_link){ .base = base, .ended = ended, .arg = arg, .fd = -1 };
+	*link = (struct sanlock_link){
+		.base = base, .ended = ended, .arg = arg, .fd = -1, .state = -1
+	};
 	return link;
 }
 
