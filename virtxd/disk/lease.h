@@ -4,6 +4,7 @@
 #ifndef DISK_LEASE_H
 #define DISK_LEASE_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "proto/error.h"
@@ -50,6 +51,9 @@ int lease_delete(const char *root, struct lease *lease, struct error *err);
 /* After a crash: removes the temporary directories and deleted leftovers of this VM for this name.
  * Not there is fine. */
 int lease_undo(const char *root, const char *name, const char *uuid, struct error *err);
+
+/* The state of the resource's file, as a reader who opens it now would find it. */
+int lease_stat(const char *root, const char *name, struct stat *ret, struct error *err);
 
 enum lease_health {
 	LEASE_SOUND,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Whether a resource's file is what it should be. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -64,6 +65,17 @@ look_at_leader(const char *name, const char *path, enum lease_health *ret, struc
 		return 0;
 	}
 	return lockfile_error(err, 503, rv, "sanlock cannot read the lease '%s'", path);
+}
+
+int
+lease_stat(const char *root, const char *name, struct stat *ret, struct error *err)
+{
+	_free_ char *path = lease_path(root, name);
+	_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return error_errno(err, 507, errno, "cannot look at the lease '%s'", path);
+	return 0;
 }
 
 int

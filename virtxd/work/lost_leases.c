@@ -8,8 +8,10 @@
 #include "domain/journal.h"
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
+#include "work/seen_leases.h"
 #include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/work.h"
 
 #define FOUND_MAX 1000
 
@@ -108,9 +110,11 @@ look_at(struct search *search, const struct orphan_expected *expected)
 				       sizeof(search->names[0]), compare_names);
 	enum lease_health health;
 	struct error why = { 0 }, cause = { 0 };
+	struct stat file = { 0 };
 	char owner[37];
 
-	if (listed && !is_due(search, expected->lease))
+	if ((listed && !is_due(search, expected->lease)) ||
+	    (work_is_resident() && seen_leases_recall(root, expected->lease, expected->vm, &file)))
 		return;
 	/* One that cannot be read now is told when it was before. */
 	if (lease_health(root, expected->lease, &health, owner, &why, &cause) < 0) {
@@ -119,9 +123,13 @@ look_at(struct search *search, const struct orphan_expected *expected)
 		return;
 	}
 	/* One that names another VM is that VM's matter. */
-	if (health == LEASE_SOUND || (owner[0] && strcmp(owner, expected->vm) != 0))
+	if (owner[0] && strcmp(owner, expected->vm) != 0)
 		return;
-	tell(search, expected, health == LEASE_MISSING ? LOST_MISSING : LOST_DAMAGED, why.detail);
+	if (health != LEASE_SOUND)
+		tell(search, expected, health == LEASE_MISSING ? LOST_MISSING : LOST_DAMAGED,
+		    why.detail);
+	else if (work_is_resident())
+		seen_leases_keep(root, expected->lease, expected->vm, &file);
 }
 
 int
@@ -136,6 +144,8 @@ lost_leases_find(const struct reconcile_request *req, virConnectPtr conn,
 	if (search.n_names > 0)
 		qsort(names, search.n_names, sizeof(names[0]), compare_names);
 	search.names = names;
+	if (req->deep)
+		seen_leases_forget();
 	for (size_t i = 0; i < knowledge->n_expected; i++) {
 		const struct orphan_expected *expected = &knowledge->expected[i];
 
