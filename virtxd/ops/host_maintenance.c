@@ -6,68 +6,55 @@
 #include <string.h>
 
 #include "loop/timer.h"
-#include "ops/evacuation.h"
-#include "ops/failback.h"
-#include "ops/maintenance_record.h"
+#include "ops/maintenance_change.h"
+#include "ops/maintenance_moves.h"
 #include "ops/task.h"
 #include "proto/log.h"
 
-#define TICK_MS	  100
-#define SETTLE_MS 60000 /* that hosts have to tell of themselves after a start of virtxd */
-#define CREATE_MS 60000 /* that an evacuation waits for VMs that are being created */
-#define MSG_MAX	  1500	/* bytes of an operation's message */
-#define OWN_USER  "virtxd"
+#define TICK_MS	 100
+#define OWN_USER "virtxd"
 
-enum phase {
-	PHASE_IDLE,
-	PHASE_LEAVING,	 /* VMs leave this host */
-	PHASE_RETURNING, /* they come back */
-	PHASE_CLOSING,	 /* that is over, and told when it is kept */
-	PHASE_N,
+enum state {
+	STATE_IDLE,	/* nothing has to move, or whether that is so is not known */
+	STATE_DUE,	/* VMs have to leave this host or to come back */
+	STATE_RESUMED,	/* the same, since a virtxd before this one */
+	STATE_SETTLING, /* moves have begun, and wait until other hosts have told of themselves */
+	STATE_MOVING,	/* VMs are on their way */
+	STATE_STOPPING, /* it was changed meanwhile: what is on its way comes to its end */
+	STATE_CLOSING,	/* all came back, which is told when it is kept */
+	STATE_N,
 };
 
-static const char *const phase_names[PHASE_N] = { "idle", "leaving", "returning", "closing" };
+static const char *const state_names[STATE_N] = { "idle", "due", "resumed", "settling", "moving",
+	"stopping", "closing" };
 
-/* From each phase to which others. */
-static const unsigned int transitions[PHASE_N] = {
-	[PHASE_IDLE] = 1 << PHASE_LEAVING | 1 << PHASE_RETURNING,
-	[PHASE_LEAVING] = 1 << PHASE_IDLE,
-	[PHASE_RETURNING] = 1 << PHASE_IDLE | 1 << PHASE_CLOSING,
-	[PHASE_CLOSING] = 1 << PHASE_IDLE,
-};
-
-/* A change that a client wants, until it is kept. */
-struct transition {
-	bool pending;
-	struct request *req;	   /* NULL when it is answered already */
-	struct maintenance before; /* how it was, if that fails */
-	char operation[UUID_TEXT_SIZE];
-	bool at_once; /* the operation ends with it */
-	char *damage; /* what was wrong with the record that it replaces, NULL for nothing */
+/* From each state to which others. */
+static const unsigned int transitions[STATE_N] = {
+	[STATE_IDLE] = 1 << STATE_DUE | 1 << STATE_RESUMED,
+	[STATE_DUE] = 1 << STATE_IDLE | 1 << STATE_MOVING,
+	[STATE_RESUMED] = 1 << STATE_IDLE | 1 << STATE_SETTLING,
+	[STATE_SETTLING] = 1 << STATE_MOVING | 1 << STATE_STOPPING,
+	[STATE_MOVING] = 1 << STATE_IDLE | 1 << STATE_STOPPING | 1 << STATE_CLOSING,
+	[STATE_STOPPING] = 1 << STATE_IDLE | 1 << STATE_DUE,
+	[STATE_CLOSING] = 1 << STATE_IDLE,
 };
 
 struct host_maintenance {
 	struct context *ctx;
 	struct timer *timer;
 	struct maintenance_record record;
-	bool wants_move; /* VMs are here that have to leave */
-	struct transition change;
-	enum phase phase;
-	struct move_queue *moves; /* while VMs leave or come back */
-	bool stopped;
-	int64_t began;	       /* monotonic ms */
-	int64_t open_since;    /* monotonic ms */
-	bool resumed, settled; /* virtxd was started meanwhile; what has to be known then is */
-	char operation[UUID_TEXT_SIZE]; /* of the moves */
-	struct error outcome;		/* of the return that is over */
+	struct maintenance_change *change; /* until it is kept; NULL for none */
+	enum state state;
+	struct maintenance_moves *moves; /* from SETTLING or MOVING on until IDLE or DUE */
+	int64_t open_since;		 /* monotonic ms */
 };
 
 static void
-set_phase(struct host_maintenance *hm, enum phase phase)
+set_state(struct host_maintenance *hm, enum state state)
 {
-	assert(transitions[hm->phase] & 1U << phase);
-	log_debug("ops", "maintenance: %s, then %s", phase_names[hm->phase], phase_names[phase]);
-	hm->phase = phase;
+	assert(transitions[hm->state] & 1U << state);
+	log_debug("ops", "maintenance: %s, then %s", state_names[hm->state], state_names[state]);
+	hm->state = state;
 }
 
 static void
@@ -132,206 +119,86 @@ announce(struct host_maintenance *hm)
 	ctx->host_ops->announce(ctx->host_arg, on ? hm->record.now.since : 0);
 }
 
-/* The VMs that are here have to leave. */
-static void
-add_vms(struct host_maintenance *hm)
-{
-	size_t n;
-	_free_ char(*vms)[UUID_TEXT_SIZE] = evacuation_vms(hm->ctx, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		if (hm->moves)
-			move_queue_add(hm->moves, vms[i]);
-		if (!hm->moves || !maintenance_record_find(&hm->record, vms[i]))
-			maintenance_record_set(&hm->record, vms[i], "", "");
-	}
-}
-
 /* The moves */
 
-static void
-start_move(void *arg, struct move *move)
-{
-	struct host_maintenance *hm = arg;
-	const char *user = hm->record.now.user;
-
-	if (hm->phase == PHASE_LEAVING)
-		evacuation_start(hm->ctx, str_or_empty(user), move);
-	else
-		failback_start(hm->ctx, str_or_empty(user), hm->open_since, move);
-}
-
-static void
-follow_move(void *arg, struct move *move)
-{
-	struct host_maintenance *hm = arg;
-	const struct operation *operation;
-
-	if (hm->phase == PHASE_RETURNING) {
-		failback_follow(hm->ctx, str_or_empty(hm->record.now.user), move);
-		return;
-	}
-	operation = operations_find(hm->ctx->operations, move->operation);
-	if (operation)
-		move->percent = operation->progress;
-}
-
-static void
-move_ended(void *arg, struct move *move)
-{
-	struct host_maintenance *hm = arg;
-
-	if (move->state == MOVE_STAYS)
-		log_info("ops", "maintenance: VM '%s' stays: %s", move->vm, move->reason);
-	/* A return that was stopped is of another time. */
-	if (maintenance_record_find(&hm->record, move->vm))
-		maintenance_record_set(&hm->record, move->vm,
-		    move->state == MOVE_DONE && hm->phase == PHASE_LEAVING ? move->host : "",
-		    move->reason);
-	arm(hm);
-}
-
-static const struct move_queue_ops move_queue_ops = { start_move, follow_move, move_ended };
-
-/* The operation that was begun for these moves, or one for those that nobody asked for now. */
-static void
-begin_operation(struct host_maintenance *hm, enum route_id route)
-{
-	struct context *ctx = hm->ctx;
-	const struct operation *operation =
-	    operations_find(ctx->operations, str_or_empty(hm->record.now.operation));
-
-	if (!operation || !str_equal(operation->state, "started")) {
-		str_set(&hm->record.now.operation,
-		    operations_start(ctx->operations, routes[route].op, "", self_of(hm),
-			hm->resumed ? hm->record.now.user : OWN_USER));
-		hm->record.dirty = true;
-	}
-	snprintf(hm->operation, sizeof(hm->operation), "%s", hm->record.now.operation);
-	operations_progress(ctx->operations, hm->operation, 0);
-}
-
-static void
-begin_moves(struct host_maintenance *hm, enum phase phase)
-{
-	set_phase(hm, phase);
-	hm->stopped = false;
-	hm->began = monotonic_ms();
-	hm->settled = !hm->resumed;
-	hm->moves = move_queue_new(hm->ctx->config->evacuations, &move_queue_ops, hm);
-	begin_operation(
-	    hm, phase == PHASE_LEAVING ? ROUTE_MAINTENANCE_BEGIN : ROUTE_MAINTENANCE_END);
-	if (phase == PHASE_LEAVING) {
-		hm->wants_move = false;
-		add_vms(hm);
-	}
-	for (size_t i = 0; i < hm->record.now.n_vms && phase == PHASE_RETURNING; i++)
-		move_queue_add(hm->moves, hm->record.now.vms[i].vm);
-	log_info("ops", "%s",
-	    phase == PHASE_LEAVING ? "maintenance: the VMs of this host move away"
-				   : "maintenance: the VMs of this host come back");
-}
-
-/* err is set where VMs are left. */
-static void
-sum_up(const struct host_maintenance *hm, struct error *err)
-{
-	_free_ char *reasons = NULL;
-	size_t left, n = move_queue_count(hm->moves, &left);
-
-	*err = (struct error){ 0 };
-	if (left == 0)
-		return;
-	reasons = move_queue_explain(hm->moves, MSG_MAX);
-	error_set(err, 424, "%s%zu of %zu VMs %s: %s",
-	    hm->stopped ? "it was ended before it was done: " : "", left, n,
-	    hm->phase == PHASE_LEAVING ? "stay" : "did not come back", reasons);
-}
-
-static void
-end_moves(struct host_maintenance *hm)
-{
-	struct context *ctx = hm->ctx;
-	struct error err;
-
-	sum_up(hm, &err);
-	log_info("ops", "maintenance: %s", err.status ? err.detail : "all VMs have moved");
-	move_queue_free(steal_ptr(hm->moves));
-	if (hm->phase == PHASE_RETURNING && !hm->stopped) {
-		model_clear(&maintenance_model, &hm->record.now);
-		hm->record.dirty = true;
-		hm->outcome = err;
-		set_phase(hm, PHASE_CLOSING);
-	} else {
-		operations_finish(ctx->operations, hm->operation, NULL, err.status ? &err : NULL);
-		set_phase(hm, PHASE_IDLE);
-	}
-	hm->resumed = false;
-}
-
-static void
-stop_moves(struct host_maintenance *hm)
-{
-	if (!hm->moves)
-		return;
-	move_queue_stop(hm->moves);
-	hm->stopped = true;
-}
-
-/* What has to be known before VMs are placed, after a start of virtxd. */
+/* What the record asks for: that VMs leave, or that they come back. */
 static bool
-is_settled(struct host_maintenance *hm)
+has_to_move(const struct host_maintenance *hm)
 {
-	if (!hm->settled)
-		hm->settled = failback_is_settled(hm->ctx, hm->phase == PHASE_RETURNING) ||
-			      monotonic_ms() - hm->began > SETTLE_MS;
-	return hm->settled;
+	return is_on(hm) || hm->record.now.leaving;
 }
 
 static bool
-is_over(const struct host_maintenance *hm)
+is_due(const struct host_maintenance *hm)
 {
-	if (!move_queue_over(hm->moves))
-		return false;
-	/* What is being created here will have to leave, too. */
-	return hm->stopped || hm->phase == PHASE_RETURNING ||
-	       !task_is_under_way(hm->ctx, ROUTE_VM_CREATE) ||
-	       monotonic_ms() - hm->began > CREATE_MS;
+	return hm->state == STATE_DUE || hm->state == STATE_RESUMED;
+}
+
+static bool
+is_under_way(const struct host_maintenance *hm)
+{
+	return hm->state == STATE_SETTLING || hm->state == STATE_MOVING;
 }
 
 static void
-run_moves(struct host_maintenance *hm)
+on_moved(void *arg)
 {
-	int percent;
-
-	/* Whether they go on is not known. */
-	if (hm->change.pending)
-		return;
-	if (!hm->stopped) {
-		if (!is_settled(hm))
-			return;
-		if (hm->phase == PHASE_LEAVING)
-			add_vms(hm);
-	}
-	/* That a VM was here must be known before it leaves. */
-	if (!hm->record.dirty_vms || hm->stopped)
-		move_queue_run(hm->moves, monotonic_ms());
-	percent = move_queue_percent(hm->moves);
-	operations_progress(hm->ctx->operations, hm->operation, percent < 100 ? percent : 99);
-	if ((!hm->record.dirty_vms || hm->stopped) && is_over(hm))
-		end_moves(hm);
+	arm(arg);
 }
 
 /* Begins what is to be done, when nothing is under way. */
 static void
 next(struct host_maintenance *hm)
 {
-	if (hm->phase != PHASE_IDLE || hm->change.pending)
+	const struct maintenance_moves_owner owner = { hm->ctx, &hm->record, on_moved, hm };
+	enum maintenance_direction direction = is_on(hm) ? MAINTENANCE_LEAVE : MAINTENANCE_RETURN;
+	bool resumes = hm->state == STATE_RESUMED;
+
+	if (!is_due(hm) || hm->change)
 		return;
-	if (is_on(hm) && hm->wants_move)
-		begin_moves(hm, PHASE_LEAVING);
-	else if (hm->record.now.leaving)
-		begin_moves(hm, PHASE_RETURNING);
+	hm->moves = maintenance_moves_new(
+	    &owner, direction, resumes ? hm->record.now.user : OWN_USER, hm->open_since);
+	set_state(hm, resumes ? STATE_SETTLING : STATE_MOVING);
+}
+
+/* Their operation ends with what was summed up. */
+static void
+end_moves(struct host_maintenance *hm, enum state state)
+{
+	maintenance_moves_finish(hm->moves);
+	maintenance_moves_free(steal_ptr(hm->moves));
+	set_state(hm, state);
+}
+
+static void
+moves_are_over(struct host_maintenance *hm)
+{
+	maintenance_moves_sum_up(hm->moves);
+	if (hm->state == STATE_STOPPING) {
+		end_moves(hm, has_to_move(hm) ? STATE_DUE : STATE_IDLE);
+	} else if (maintenance_moves_direction(hm->moves) == MAINTENANCE_RETURN) {
+		model_clear(&maintenance_model, &hm->record.now);
+		hm->record.dirty = true;
+		set_state(hm, STATE_CLOSING);
+	} else {
+		end_moves(hm, STATE_IDLE);
+	}
+}
+
+static void
+run_moves(struct host_maintenance *hm)
+{
+	/* While a change is not kept, whether they go on is not known. */
+	if (hm->change || !hm->moves || hm->state == STATE_CLOSING)
+		return;
+	if (hm->state == STATE_SETTLING) {
+		if (!maintenance_moves_are_settled(hm->moves))
+			return;
+		set_state(hm, STATE_MOVING);
+	}
+	maintenance_moves_run(hm->moves);
+	if (maintenance_moves_are_over(hm->moves))
+		moves_are_over(hm);
 }
 
 /* The record is kept */
@@ -343,55 +210,46 @@ end_overtaken(struct host_maintenance *hm, const char *operation)
 	struct error err = { 0 };
 
 	if (str_empty(operation) || str_equal(operation, hm->record.now.operation) ||
-	    (hm->phase != PHASE_IDLE && str_equal(operation, hm->operation)))
+	    (hm->moves && str_equal(operation, maintenance_moves_operation(hm->moves))))
 		return;
 	error_set(&err, 424, "it was overtaken before it began");
 	operations_finish(hm->ctx->operations, operation, NULL, &err);
 }
 
 static void
-transition_done(struct host_maintenance *hm, const struct error *err)
+change_failed(struct host_maintenance *hm, const struct error *err)
 {
-	struct transition change = hm->change;
-	struct operations *operations = hm->ctx->operations;
-	_free_ char *damage = change.damage;
+	maintenance_change_fail(steal_ptr(hm->change), err);
+	/* A VM that turned up meanwhile stays where this host is in no maintenance. */
+	if (is_due(hm) && !has_to_move(hm))
+		set_state(hm, STATE_IDLE);
+}
 
-	hm->change = (struct transition){ 0 };
-	if (err) {
-		model_clear(&maintenance_model, &hm->record.now);
-		hm->record.now = change.before;
-		/* It may have got there all the same: what holds is saved anew, or read. */
-		if (damage)
-			maintenance_record_reread(&hm->record, damage);
-		operations_finish(operations, change.operation, NULL, err);
-		if (change.req)
-			request_reply_error(change.req, err);
-		return;
+/* What moves now is of the time before. */
+static void
+change_course(struct host_maintenance *hm)
+{
+	if (is_under_way(hm)) {
+		maintenance_moves_stop(hm->moves);
+		set_state(hm, STATE_STOPPING);
+	} else if (hm->state == STATE_IDLE && has_to_move(hm)) {
+		set_state(hm, STATE_DUE);
+	} else if (is_due(hm) && !has_to_move(hm)) {
+		set_state(hm, STATE_IDLE);
 	}
-	end_overtaken(hm, change.before.operation);
-	model_clear(&maintenance_model, &change.before);
-	log_info("ops", "this host is %s maintenance", is_on(hm) ? "in" : "out of");
-	announce(hm);
-	stop_moves(hm);
-	hm->wants_move = is_on(hm);
-	next(hm);
-	if (change.at_once)
-		operations_finish(operations, change.operation, NULL, NULL);
-	if (!change.req)
-		return;
-	if (change.at_once)
-		request_reply(change.req, 204);
-	else
-		task_reply_accepted(hm->ctx, change.req, change.operation);
 }
 
 static void
-closed(struct host_maintenance *hm)
+change_kept(struct host_maintenance *hm)
 {
-	const struct error *err = hm->outcome.status ? &hm->outcome : NULL;
+	struct maintenance_change *change = steal_ptr(hm->change);
 
-	set_phase(hm, PHASE_IDLE);
-	operations_finish(hm->ctx->operations, hm->operation, NULL, err);
+	end_overtaken(hm, change->before.operation);
+	log_info("ops", "this host is %s maintenance", is_on(hm) ? "in" : "out of");
+	announce(hm);
+	change_course(hm);
+	next(hm);
+	maintenance_change_done(change);
 }
 
 static void
@@ -403,22 +261,24 @@ on_saved(void *arg, bool latest, const struct error *err)
 	/* What has changed meanwhile is saved first. */
 	if (!latest)
 		return;
-	if (hm->change.pending)
-		transition_done(hm, err);
-	else if (hm->phase == PHASE_CLOSING && !err)
-		closed(hm);
+	if (hm->change && err)
+		change_failed(hm, err);
+	else if (hm->change)
+		change_kept(hm);
+	else if (hm->state == STATE_CLOSING && !err)
+		end_moves(hm, STATE_IDLE);
 }
 
 static void
 on_loaded(void *arg)
 {
 	struct host_maintenance *hm = arg;
-	const struct maintenance *now = &hm->record.now;
 
-	hm->resumed = hm->wants_move = now->since != 0;
-	if (now->since)
+	if (has_to_move(hm)) {
+		set_state(hm, STATE_RESUMED);
 		log_info("ops", "this host %s",
 		    is_on(hm) ? "is in maintenance" : "was in maintenance, and its VMs come back");
+	}
 	announce(hm);
 }
 
@@ -435,10 +295,9 @@ on_tick(void *arg)
 		return;
 	}
 	next(hm);
-	if (hm->moves)
-		run_moves(hm);
+	run_moves(hm);
 	maintenance_record_run(&hm->record);
-	if (hm->moves || hm->record.dirty || hm->record.now.leaving)
+	if (hm->state != STATE_IDLE || hm->record.dirty)
 		arm(hm);
 }
 
@@ -449,12 +308,12 @@ on_vm(void *arg, const struct inventory_vm *view, bool gone)
 	struct host_maintenance *hm = arg;
 	const struct maintenance_vm *known;
 
-	if (gone || !view->local || !is_on(hm) || hm->phase != PHASE_IDLE)
+	if (gone || !view->local || !is_on(hm) || hm->state != STATE_IDLE)
 		return;
 	known = maintenance_record_find(&hm->record, view->vm.uuid);
 	if (known && !str_empty(known->reason))
 		return;
-	hm->wants_move = true;
+	set_state(hm, STATE_DUE);
 	arm(hm);
 }
 
@@ -468,32 +327,12 @@ check_change(struct host_maintenance *hm, struct error *err)
 	if (!str_empty(hm->record.why) && !hm->record.damaged)
 		return error_set(err, 503, "whether this host is in maintenance is not known: %s",
 		    host_maintenance_why(hm));
-	if (!hm->change.pending && hm->phase != PHASE_CLOSING)
+	if (!hm->change && hm->state != STATE_CLOSING)
 		return 0;
 	error_set(err, 409, "the maintenance of this host is just being changed");
 	snprintf(err->operation, sizeof(err->operation), "%s",
-	    hm->phase == PHASE_CLOSING ? hm->operation : hm->change.operation);
+	    hm->change ? hm->change->operation : maintenance_moves_operation(hm->moves));
 	return -1;
-}
-
-/* Begins to change the record: the caller does it, and it is kept then. */
-static void
-begin_change(struct host_maintenance *hm, struct request *req, bool at_once)
-{
-	struct context *ctx = hm->ctx;
-	struct transition *change = &hm->change;
-
-	change->pending = true;
-	change->req = req;
-	change->at_once = at_once;
-	if (hm->record.damaged)
-		change->damage = xstrdup(hm->record.why);
-	maintenance_record_replace(&hm->record);
-	model_copy(&maintenance_model, &change->before, &hm->record.now);
-	snprintf(change->operation, sizeof(change->operation), "%s",
-	    operations_start(ctx->operations, req->route->op, "", self_of(hm), req->user));
-	if (req->respond_async)
-		task_reply_accepted(ctx, steal_ptr(change->req), change->operation);
 }
 
 static void
@@ -517,19 +356,27 @@ host_maintenance_begin(struct host_maintenance *hm, struct request *req)
 		request_reply_error(req, &err);
 		return;
 	}
-	if (was_on && hm->phase == PHASE_LEAVING && !hm->stopped) {
-		task_reply_accepted(hm->ctx, req, hm->operation);
+	if (was_on && is_under_way(hm)) {
+		task_reply_accepted(hm->ctx, req, maintenance_moves_operation(hm->moves));
 		return;
 	}
-	begin_change(hm, req, false);
+	hm->change = maintenance_change_begin(hm->ctx, &hm->record, req, false);
 	if (!was_on)
 		record->since = now_ms();
 	record->leaving = false;
 	str_set(&record->user, user);
-	str_set(&record->operation, hm->change.operation);
+	str_set(&record->operation, hm->change->operation);
 	if (!hm->moves)
-		add_vms(hm);
+		maintenance_moves_add_vms(hm->ctx, &hm->record, NULL);
 	keep_change(hm);
+}
+
+/* VMs come back already. */
+static bool
+returns(const struct host_maintenance *hm)
+{
+	return hm->record.now.leaving && hm->moves &&
+	       maintenance_moves_direction(hm->moves) == MAINTENANCE_RETURN;
 }
 
 void
@@ -552,15 +399,15 @@ host_maintenance_end(struct host_maintenance *hm, struct request *req, bool back
 		request_reply(req, 204);
 		return;
 	}
-	if (record->leaving && back && hm->phase == PHASE_RETURNING) {
-		task_reply_accepted(hm->ctx, req, hm->operation);
+	if (back && returns(hm)) {
+		task_reply_accepted(hm->ctx, req, maintenance_moves_operation(hm->moves));
 		return;
 	}
-	begin_change(hm, req, !back);
+	hm->change = maintenance_change_begin(hm->ctx, &hm->record, req, !back);
 	if (back) {
 		record->leaving = true;
 		str_set(&record->user, user);
-		str_set(&record->operation, hm->change.operation);
+		str_set(&record->operation, hm->change->operation);
 	} else {
 		model_clear(&maintenance_model, record);
 	}
@@ -583,18 +430,12 @@ host_maintenance_new(struct context *ctx)
 void
 host_maintenance_free(struct host_maintenance *hm)
 {
-	struct error err = { 0 };
-
 	if (!hm)
 		return;
-	error_set(&err, 503, "virtxd stops");
-	if (hm->change.req)
-		request_reply_error(hm->change.req, &err);
+	maintenance_change_forget(hm->change);
 	inventory_unobserve(hm->ctx->inventory, &observer, hm);
 	timer_free(hm->timer);
-	move_queue_free(hm->moves);
-	model_clear(&maintenance_model, &hm->change.before);
-	free(hm->change.damage);
+	maintenance_moves_free(hm->moves);
 	maintenance_record_clear(&hm->record);
 	free(hm);
 }
