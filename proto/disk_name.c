@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/vmdef.h"
+#include "proto/vmdef_disks.h"
 
 #define RESOURCE_NAME_MAX 48 /* SANLK_NAME_LEN */
 #define LOCKSPACE_NAME	  "__VIRTX__DISKS__"

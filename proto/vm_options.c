@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the options of operations on a VM must satisfy. */
+#include <limits.h>
 #include <string.h>
 
+#include "proto/check.h"
 #include "proto/uuid.h"
 #include "proto/vmdef.h"
 
@@ -81,4 +83,40 @@ vm_boot_options_check(const struct vm_boot_options *options, struct error *err)
 		return error_set(
 		    err, 400, "cloud_init: needs ci-userdata or ci-networkconfig, or both");
 	return 0;
+}
+
+static int
+check_reserved(const char *host, const char *operation, struct error *err)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(str_or_empty(host), uuid) < 0)
+		return error_set(err, 400, "host: '%s' is no UUID", str_or_empty(host));
+	if (uuid_normalize(str_or_empty(operation), uuid) < 0)
+		return error_set(err, 400, "operation: '%s' is no UUID", str_or_empty(operation));
+	return 0;
+}
+
+int
+vm_reservation_check(const struct vm_reservation *reservation, struct error *err)
+{
+	const struct cpudef *cpu = &reservation->cpudef;
+	long long vcpus = (long long)cpu->sockets * cpu->cores * cpu->threads;
+
+	if (check_reserved(reservation->host, reservation->operation, err) < 0 ||
+	    check_range(reservation->memory.total, 0, INT32_MAX, "memory", "total", err) < 0 ||
+	    check_range(cpu->sockets, 0, INT16_MAX, "cpudef", "sockets", err) < 0 ||
+	    check_range(cpu->cores, 0, INT16_MAX, "cpudef", "cores", err) < 0 ||
+	    check_range(cpu->threads, 0, INT16_MAX, "cpudef", "threads", err) < 0)
+		return -1;
+	if (vcpus > INT16_MAX)
+		return error_set(
+		    err, 400, "cpudef: %lld virtual CPUs are more than %d", vcpus, INT16_MAX);
+	return 0;
+}
+
+int
+vm_reservation_end_check(const struct vm_reservation_end *end, struct error *err)
+{
+	return check_reserved(end->host, end->operation, err);
 }

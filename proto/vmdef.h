@@ -5,21 +5,11 @@
 
 #include "proto/error.h"
 #include "proto/model.h"
+#include "proto/vmdef_disks.h"
 
-#define VMDEF_DISKS_MAX	       20
 #define VMDEF_NETS_MAX	       8
 #define VMDEF_CUSTOM_MAX       32
 #define VMDEF_CUSTOM_BYTES_MAX 256 /* of a name, and of a value */
-/* One less than sanlock's SANLK_MAX_RESOURCES: libvirt starts no VM that has all 8 and a disk,
- * since it looks for room before it sees that a disk needs none. The cloud-init CD takes one, too.
- */
-#define VMDEF_LEASES_MAX 7
-
-enum disk_format {
-	DISK_FORMAT_INVALID = -1,
-	DISK_FORMAT_RAW,
-	DISK_FORMAT_QCOW2,
-};
 
 /*
  * Checks everything that text alone tells; root is the storage root ("/vms"); err is a 400 that
@@ -35,16 +25,10 @@ int vmdef_check(struct vmdef *def, const char *root, const char *prefix, struct 
  */
 int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
     const char *prefix, struct error *err);
-/* The driver of a (checked) path: raw under /dev/, .raw and .iso, qcow2 for .qcow2. */
-enum disk_format vmdef_disk_format(const char *path);
 /* vcpus = nodes are not counted: sockets x cores x threads. */
 unsigned int vmdef_vcpus(const struct vmdef *def);
 /* Whether its CPU is of a model by name, and not what the host has. */
 bool vmdef_names_model(const struct vmdef *def);
-/* The number of managed disks, each of which takes a lease. */
-unsigned int vmdef_leases(const struct vmdef *def);
-/* All disks in order, the osdisk being number 0; NULL past the last. */
-const struct disk *vmdef_disk(const struct vmdef *def, size_t index);
 /* force 0..2. */
 int vm_shutdown_options_check(const struct vm_shutdown_options *options, struct error *err);
 /* Types and numbers; the host is a UUID or "". What only a live migration has is refused for a cold
@@ -56,14 +40,5 @@ int vm_reservation_end_check(const struct vm_reservation_end *end, struct error 
 /* Names known, no name twice, at least one of userdata and networkconfig, each at most 256 KiB. An
  * empty list is fine. */
 int vm_boot_options_check(const struct vm_boot_options *options, struct error *err);
-/*
- * The name of a managed disk's sanlock resource: md5 of the path with the leading ROOT "/ds/"
- * removed, or the LUN's serial. out holds at most 48 characters (sanlock's limit); -1 with a 400
- * for a lun whose last component has no such name.
- */
-int disk_resource_name(const struct disk *disk, const char *root, char out[49], struct error *err);
-
-/* The disk of that path, or NULL. */
-const struct disk *vmdef_find_disk(const struct vmdef *def, const char *path);
 
 #endif
