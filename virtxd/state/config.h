@@ -57,6 +57,8 @@ struct config {
 /* All defaults. */
 void config_init(struct config *config);
 void config_clear(struct config *config);
+/* Frees the listeners: there are none then. */
+void config_clear_listen(struct config *config);
 /* Reads a file over the defaults; a missing file is an error only where must_exist. The error names
  * file and line. */
 int config_load(struct config *config, const char *file, bool must_exist, struct error *err);
