@@ -308,70 +308,6 @@ fill(struct vm_info_list *list, const char *uuid, const char *host, int64_t ts, 
 	list->digest += (int64_t)vm_info_digest(info);
 }
 
-static void
-report_end(struct inventory *inventory, const char *uuid, bool managed)
-{
-	struct vm_report report = { .runstate = VMRUNSTATE_POWEROFF, .has_def = true };
-
-	report.uuid = xstrdup(uuid);
-	report.reason = xstrdup("the guest shut down");
-	report.def.name = xstrdup("local");
-	report.def.osdisk.man = managed ? DISK_MAN_MODE_MANAGED : DISK_MAN_MODE_UNMANAGED;
-	inventory_report_vm(inventory, inventory_mark(inventory), false, &report);
-	model_clear(&vm_report_model, &report);
-}
-
-static void
-expect_reason(const struct inventory *inventory, const char *uuid, const char *reason)
-{
-	assert_string_equal(inventory_find_vm(inventory, uuid)->vm.runinfo.reason, reason);
-}
-
-static void
-test_ends_by_loss(void **state)
-{
-	static const char own[] = "the guest shut down of its own accord";
-	static const char lost[] = "its leases were lost: why";
-	struct inventory *inventory = make();
-
-	/* Ended before it was known. */
-	report(inventory, VM, VMRUNSTATE_RUNNING, inventory_mark(inventory));
-	report_end(inventory, VM, true);
-	expect_reason(inventory, VM, own);
-	inventory_set_loss(inventory, "why");
-	expect_reason(inventory, VM, lost);
-	/* It needs none. */
-	report(inventory, VM2, VMRUNSTATE_RUNNING, inventory_mark(inventory));
-	report_end(inventory, VM2, false);
-	expect_reason(inventory, VM2, own);
-	/* What is known of it stays, until it has run again. */
-	inventory_set_loss(inventory, "");
-	report_end(inventory, VM, true);
-	expect_reason(inventory, VM, lost);
-	inventory_set_runstate(inventory, VM, VMRUNSTATE_RUNNING);
-	report_end(inventory, VM, true);
-	expect_reason(inventory, VM, own);
-	/* Ended after. */
-	inventory_set_runstate(inventory, VM, VMRUNSTATE_RUNNING);
-	inventory_set_loss(inventory, "why");
-	inventory_set_runstate(inventory, VM, VMRUNSTATE_POWEROFF);
-	report_end(inventory, VM, true);
-	expect_reason(inventory, VM, lost);
-	inventory_free(inventory);
-}
-
-/* One that was off before has not lost any. */
-static void
-test_off_before_the_loss(void **state)
-{
-	struct inventory *inventory = make();
-
-	inventory_set_loss(inventory, "why");
-	report_end(inventory, VM, true);
-	expect_reason(inventory, VM, "the guest shut down of its own accord");
-	inventory_free(inventory);
-}
-
 /* virtxd was started while it migrated: all that is seen is that it is gone. */
 static void
 test_migrates_unseen(void **state)
@@ -624,8 +560,6 @@ main(void)
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_custom_fields_are_found),
 		cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_ends_by_loss),
-		cmocka_unit_test(test_off_before_the_loss),
 		cmocka_unit_test(test_only_members_are_believed),
 		cmocka_unit_test(test_local_is_the_truth),
 		cmocka_unit_test(test_migrates_away),

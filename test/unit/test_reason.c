@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "state/inventory.h"
 #include "state/reason.h"
+
+#define SELF "aaaaaaaa-0000-4000-8000-000000000000"
+#define VM   "11111111-0000-4000-8000-000000000000"
+#define VM2  "22222222-0000-4000-8000-000000000000"
 
 #define ITEM(o, t, s, m)                                        \
 	{                                                       \
@@ -78,11 +83,94 @@ test_by_whom(void **state)
 	}
 }
 
+static void
+report(struct inventory *inventory, const char *uuid, enum vmrunstate runstate, bool managed)
+{
+	struct vm_report report = { .runstate = runstate, .has_def = true };
+
+	report.uuid = xstrdup(uuid);
+	report.reason = xstrdup(runstate == VMRUNSTATE_POWEROFF ? "the guest shut down" : "");
+	report.def.name = xstrdup("local");
+	report.def.osdisk.man = managed ? DISK_MAN_MODE_MANAGED : DISK_MAN_MODE_UNMANAGED;
+	inventory_report_vm(inventory, inventory_mark(inventory), false, &report);
+	model_clear(&vm_report_model, &report);
+}
+
+static void
+report_end(struct inventory *inventory, const char *uuid, bool managed)
+{
+	report(inventory, uuid, VMRUNSTATE_POWEROFF, managed);
+}
+
+static struct inventory *
+make(void)
+{
+	struct inventory *inventory = inventory_new();
+	struct host_report report = { .uuid = (char[]){ SELF }, .has_def = true };
+
+	report.def.name = (char[]){ "self" };
+	inventory_report_host(inventory, &report);
+	return inventory;
+}
+
+static void
+expect_reason(const struct inventory *inventory, const char *uuid, const char *reason)
+{
+	assert_string_equal(inventory_find_vm(inventory, uuid)->vm.runinfo.reason, reason);
+}
+
+static void
+test_ends_by_loss(void **state)
+{
+	static const char own[] = "the guest shut down of its own accord";
+	static const char lost[] = "its leases were lost: why";
+	struct inventory *inventory = make();
+
+	/* Ended before it was known. */
+	report(inventory, VM, VMRUNSTATE_RUNNING, true);
+	report_end(inventory, VM, true);
+	expect_reason(inventory, VM, own);
+	inventory_set_loss(inventory, "why");
+	expect_reason(inventory, VM, lost);
+	/* It needs none. */
+	report(inventory, VM2, VMRUNSTATE_RUNNING, false);
+	report_end(inventory, VM2, false);
+	expect_reason(inventory, VM2, own);
+	/* What is known of it stays, until it has run again. */
+	inventory_set_loss(inventory, "");
+	report_end(inventory, VM, true);
+	expect_reason(inventory, VM, lost);
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_RUNNING);
+	report_end(inventory, VM, true);
+	expect_reason(inventory, VM, own);
+	/* Ended after. */
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_RUNNING);
+	inventory_set_loss(inventory, "why");
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_POWEROFF);
+	report_end(inventory, VM, true);
+	expect_reason(inventory, VM, lost);
+	inventory_free(inventory);
+}
+
+/* One that was off before has not lost any. */
+static void
+test_off_before_the_loss(void **state)
+{
+	struct inventory *inventory = make();
+
+	inventory_set_loss(inventory, "why");
+	report_end(inventory, VM, true);
+	expect_reason(inventory, VM, "the guest shut down of its own accord");
+	inventory_free(inventory);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_whom),
+		cmocka_unit_test(test_ends_by_loss),
+		cmocka_unit_test(test_off_before_the_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
