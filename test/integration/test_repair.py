@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What failures leave behind is reported, and repaired where that is safe; register in both directions."""
+"""What failures leave behind is reported, and repaired where that is safe."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -9,37 +8,18 @@ import time
 import uuid as uuids
 
 import pytest
-from conftest import create, delete, disk, runstate, save, vmdef, wait_runstate
+from conftest import create, delete, disk, save, vmdef, wait_runstate
+from disks import resource
 from lab import PATIENCE, wait_for
+from repairs import problems, repair, wait_problem
 
 OLD = 3600  # seconds; what is younger than some minutes is not left behind yet
-
-
-def resource(path):
-    """The name of the resource of an image."""
-    return hashlib.md5(path.removeprefix("/vms/ds/").encode()).hexdigest()
 
 
 def age(*paths):
     """Make files look old enough."""
     for path in paths:
         os.utime(path, (time.time() - OLD,) * 2, follow_symlinks=False)
-
-
-def problems(host, kind=None):
-    found = host.api("GET", f"/hosts/{host.uuid}").json()["problems"]
-    return [p for p in found if kind in (None, p["kind"])]
-
-
-def wait_problem(host, kind, vm):
-    return wait_for(f"the problem {kind} of {vm}",
-                    lambda: [p for p in problems(host, kind) if p["vm"] == vm], 60)
-
-
-def repair(host, **options):
-    answer = host.api("POST", f"/hosts/{host.uuid}/repair", options, timeout=120)
-    assert answer.status == 200, answer.text
-    return {(i["kind"], i["vm"]): i for i in answer.json()["items"]}
 
 
 def lose(lab, host, uuid):
@@ -510,93 +490,6 @@ def test_restored_after_delete(lab1, host):
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_runstate(host, uuid, "poweroff")
-    delete(host, uuid)
-
-
-def register(at, uuid, **options):
-    return at.api("PUT", f"/vms/{uuid}/register", options)
-
-
-def test_register_from_libvirt(lab1, host):
-    uuid = create(host, vmdef("reg"))
-    path = f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml"
-    with open(path, encoding="utf-8") as file:
-        before = file.read()
-    os.unlink(path)
-    wait_problem(host, "not-registered", uuid)
-    assert repair(host)["not-registered", uuid]["action"] == "register"
-    answer = register(host, uuid)
-    assert (answer.status, answer.text) == (200, "")
-    with open(path, encoding="utf-8") as file:
-        assert file.read() == before
-    # It is fine to do it again, running or not, and repair does it too.
-    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
-    os.unlink(path)
-    assert register(host, uuid, host=host.uuid.upper()).status == 200
-    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
-    os.unlink(path)
-    item = repair(host, apply=True)["not-registered", uuid]
-    assert item["done"] and os.path.exists(path)
-    delete(host, uuid)
-
-
-def test_register_into_libvirt(lab1, host):
-    uuid = create(host, vmdef("reg"))
-    seen = host.api("GET", f"/vms/{uuid}").json()["def"]
-    for way in ("register", "repair", "virtx"):
-        host.virsh("undefine", uuid)
-        wait_for("it to be gone", lambda: host.api("GET", f"/vms/{uuid}").status == 404, 30)
-        if way == "register":
-            answer = register(host, uuid)
-            assert (answer.status, answer.text) == (201, "")
-        elif way == "virtx":
-            assert host.virtx("register", "vm", uuid, "--host", host.uuid).stdout == ""
-        else:
-            item = repair(host, apply=True)["not-in-libvirt", uuid]
-            assert (item["action"], item["done"]) == ("none", False) and "define" in item["detail"]
-            item = repair(host, apply=True, define=True)["not-in-libvirt", uuid]
-            assert (item["action"], item["done"]) == ("define", True), item
-            wait_for("the API to have it", lambda: host.api("GET", f"/vms/{uuid}").status == 200)
-        # Who registered it sees it at once.
-        vm = host.api("GET", f"/vms/{uuid}").json()
-        assert vm["def"]["name"] == "reg" and runstate(host, uuid) == "poweroff"
-    wait_for("its size to be known", lambda: host.api("GET", f"/vms/{uuid}").json()["def"] == seen)
-    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
-    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
-    delete(host, uuid)
-
-
-def test_register_refused(lab1, host):
-    uuid, stranger = create(host, vmdef("reg")), str(uuids.uuid4())
-    answer = register(host, stranger)
-    assert answer.status == 404 and stranger in answer.json()["detail"]
-    assert register(host, uuid, host="x").status == 400
-    answer = register(host, uuid, host=stranger)
-    assert answer.status == 404 and "no host" in answer.json()["detail"]
-
-    own = f"{lab1.vms}/xml/{host.uuid}/{uuid}.xml"
-    other = f"{lab1.vms}/xml/{stranger}"
-    os.mkdir(other)
-    os.rename(own, f"{other}/{uuid}.xml")
-    answer = register(host, uuid)
-    assert answer.status == 422 and stranger in answer.json()["detail"], answer.text
-    # What is left of it here goes by itself; the registry decides.
-    wait_for("it to be undefined", lambda: uuid not in host.virsh("list", "--all", "--uuid").stdout, 60)
-    assert os.path.exists(f"{other}/{uuid}.xml")
-    os.rename(f"{other}/{uuid}.xml", own)
-    os.rmdir(other)
-
-    with open(own, encoding="utf-8") as file:
-        good = file.read()
-    for bad, why in (("<domain", "cannot be used"), (good.replace(uuid, stranger), "another VM"),
-                     (good.replace("<os>", "<os firmware='nonsense'>"), "libvirt refuses")):
-        with open(own, "w", encoding="utf-8") as file:
-            file.write(bad)
-        answer = register(host, uuid)
-        assert answer.status == 424 and why in answer.json()["detail"], answer.text
-    with open(own, "w", encoding="utf-8") as file:
-        file.write(good)
-    assert register(host, uuid).status == 201
     delete(host, uuid)
 
 
