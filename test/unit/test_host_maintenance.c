@@ -348,6 +348,23 @@ test_not_kept(void **state)
 	assert_null(ops_find_job(WORK_MAINTENANCE_SAVE));
 }
 
+/* A VM that turns up until then stays, as this host is in no maintenance; the next time it leaves.
+ */
+static void
+test_turns_up_and_is_not_kept(void **state)
+{
+	begin();
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	ops_fail_job(WORK_MAINTENANCE_SAVE, 507, "the storage is full");
+	run(2000);
+	assert_int_equal(here.n_asked, 0);
+	begin();
+	keep();
+	run(200);
+	assert_int_equal(here.n_asked, 1);
+	assert_string_equal(here.asked[0].path, "/vms/" VM1 "/reservation");
+}
+
 static void
 test_async(void **state)
 {
@@ -395,6 +412,24 @@ test_goes_on_returning(void **state)
 	assert_int_equal(here.n_asked, 1);
 	assert_string_equal(here.asked[0].host, H2);
 	assert_non_null(strstr(here.asked[0].body, SELF));
+}
+
+/* VMs that were to come back do not, when this host is to be left again meanwhile. */
+static void
+test_changed_while_it_settles(void **state)
+{
+	load(true, VM1);
+	ops_add_remote(VM1, H2, VMRUNSTATE_POWEROFF);
+	inventory_set_host(here.ctx.inventory, H3, "h3", CSTATE_ACTIVE);
+	run(5000);
+	assert_int_equal(here.n_asked, 0);
+	begin();
+	keep();
+	assert_int_equal(here.status, 202);
+	ops_add_vm(VM2, VMRUNSTATE_POWEROFF);
+	run(500);
+	assert_int_equal(here.n_asked, 1);
+	assert_string_equal(here.asked[0].path, "/vms/" VM2 "/reservation");
 }
 
 static void
@@ -494,9 +529,11 @@ main(void)
 		HOST(test_ended_before_it_was_done),
 		HOST(test_overtaken),
 		HOST(test_not_kept),
+		HOST(test_turns_up_and_is_not_kept),
 		HOST(test_async),
 		TEST(test_goes_on_leaving),
 		TEST(test_goes_on_returning),
+		TEST(test_changed_while_it_settles),
 		TEST(test_cannot_be_read),
 		TEST(test_damaged),
 		TEST(test_storage_is_away),
