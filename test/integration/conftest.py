@@ -44,7 +44,7 @@ def loop_lun(folder, size):
     with open(file, "wb") as backing:
         backing.truncate(size << 20)
     link = f"{BY_ID}/scsi-virtxtest{os.getpid()}"
-    missing = [path for path in ("/dev/disk", BY_ID) if not os.path.isdir(path)]
+    # It stays: another lab may be just about to use it.
     os.makedirs(BY_ID, exist_ok=True)
     device = subprocess.run(["losetup", "-f", "--show", file], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     mode = os.stat(device).st_mode & 0o7777
@@ -57,8 +57,6 @@ def loop_lun(folder, size):
             os.unlink(link)
         os.chmod(device, mode)
         subprocess.run(["losetup", "-d", device], check=True)
-        for path in reversed(missing):
-            os.rmdir(path)
 
 
 def image_names(lab):
