@@ -14,41 +14,45 @@ enum method {
 	METHOD_HEAD = 1 << 4,
 };
 
+/* Each endpoint: its id, and the function of virtxd that answers it. */
+#define ROUTES(R)                                         \
+	R(ROUTE_HOST_LIST, api_host_list)                 \
+	R(ROUTE_HOST_GET, api_host_get)                   \
+	R(ROUTE_HOST_FORGET, api_host_forget)             \
+	R(ROUTE_VM_LIST, api_vm_list)                     \
+	R(ROUTE_VM_CREATE, api_vm_create)                 \
+	R(ROUTE_VM_GET, api_vm_get)                       \
+	R(ROUTE_VM_UPDATE, api_vm_update)                 \
+	R(ROUTE_VM_DELETE, api_vm_delete)                 \
+	R(ROUTE_VM_RUNSTATE_GET, api_vm_runstate_get)     \
+	R(ROUTE_VM_BOOT, api_vm_boot)                     \
+	R(ROUTE_VM_SHUTDOWN, api_vm_shutdown)             \
+	R(ROUTE_VM_PAUSE, api_vm_pause)                   \
+	R(ROUTE_VM_RESUME, api_vm_resume)                 \
+	R(ROUTE_VM_MIGRATE, api_vm_migrate)               \
+	R(ROUTE_MIGRATION_GET, api_migration_get)         \
+	R(ROUTE_MIGRATION_ABORT, api_migration_abort)     \
+	R(ROUTE_VM_REGISTER, api_vm_register)             \
+	R(ROUTE_VM_RESERVE, api_vm_reserve)               \
+	R(ROUTE_VM_RESERVE_END, api_vm_reserve_end)       \
+	R(ROUTE_HOST_REPAIR, api_host_repair)             \
+	R(ROUTE_MAINTENANCE_GET, api_maintenance_get)     \
+	R(ROUTE_MAINTENANCE_BEGIN, api_maintenance_begin) \
+	R(ROUTE_MAINTENANCE_END, api_maintenance_end)     \
+	R(ROUTE_STORAGE_INIT, api_storage_init)           \
+	R(ROUTE_OPERATION_LIST, api_operation_list)       \
+	R(ROUTE_OPERATION_GET, api_operation_get)         \
+	R(ROUTE_GOSSIP_VMS, api_gossip_vms)               \
+	R(ROUTE_EVENTS, api_events)                       \
+	R(ROUTE_METRICS, api_metrics)                     \
+	R(ROUTE_PROBLEM_GET, api_problem_get)             \
+	R(ROUTE_OPENAPI, api_openapi)                     \
+	R(ROUTE_HEALTHZ, api_healthz)                     \
+	R(ROUTE_READYZ, api_readyz)
+
+#define ROUTE_ID(id, handler) id,
 enum route_id {
-	ROUTE_HOST_LIST,
-	ROUTE_HOST_GET,
-	ROUTE_HOST_FORGET,
-	ROUTE_VM_LIST,
-	ROUTE_VM_CREATE,
-	ROUTE_VM_GET,
-	ROUTE_VM_UPDATE,
-	ROUTE_VM_DELETE,
-	ROUTE_VM_RUNSTATE_GET,
-	ROUTE_VM_BOOT,
-	ROUTE_VM_SHUTDOWN,
-	ROUTE_VM_PAUSE,
-	ROUTE_VM_RESUME,
-	ROUTE_VM_MIGRATE,
-	ROUTE_MIGRATION_GET,
-	ROUTE_MIGRATION_ABORT,
-	ROUTE_VM_REGISTER,
-	ROUTE_VM_RESERVE,
-	ROUTE_VM_RESERVE_END,
-	ROUTE_HOST_REPAIR,
-	ROUTE_MAINTENANCE_GET,
-	ROUTE_MAINTENANCE_BEGIN,
-	ROUTE_MAINTENANCE_END,
-	ROUTE_STORAGE_INIT,
-	ROUTE_OPERATION_LIST,
-	ROUTE_OPERATION_GET,
-	ROUTE_GOSSIP_VMS,
-	ROUTE_EVENTS,
-	ROUTE_METRICS,
-	ROUTE_PROBLEM_GET,
-	ROUTE_OPENAPI,
-	ROUTE_HEALTHZ,
-	ROUTE_READYZ,
-	ROUTE_N,
+	ROUTES(ROUTE_ID) ROUTE_N,
 };
 
 #define ROUTE_PARAMETERS_MAX 2
