@@ -2,7 +2,9 @@
 /* What a job left that was cut off: its journal is written by hand, and vm-heal finds the rest. */
 #include "work_host.h"
 
+#include "proto/routes.h"
 #include "work/oplog.h"
+#include "work/vm_verdict.h"
 
 /* Heals it after that operation; the answer is for model_clear. */
 static struct vm_result
@@ -191,6 +193,18 @@ test_the_log_tells_how_it_ended(void **state)
 	}
 }
 
+/* Else one that a route has begun on a VM would have failed, whatever it did. */
+static void
+test_it_is_known_what_each_operation_wants(void **state)
+{
+	for (int i = 0; i < ROUTE_N; i++) {
+		const char *op = routes[i].op;
+
+		if (op && strncmp(op, "Vm", 2) == 0 && !vm_verdict_known(op))
+			fail_msg("vm_verdict() does not know what %s wants", op);
+	}
+}
+
 /* A definition that is off here, of a VM that is registered under another host. */
 static void
 test_a_leftover_is_undefined(void **state)
@@ -229,6 +243,7 @@ main(void)
 		WORK_TEST(test_an_update_of_a_vm_that_went_on_is_let_go),
 		WORK_TEST(test_an_update_is_finished_or_undone),
 		WORK_TEST(test_the_log_tells_how_it_ended),
+		cmocka_unit_test(test_it_is_known_what_each_operation_wants),
 		WORK_TEST(test_a_leftover_is_undefined),
 		WORK_TEST(test_a_vm_that_is_nowhere),
 	};

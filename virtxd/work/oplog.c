@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/oplog.h"
 
+#include <assert.h>
+
 #include "domain/metadata.h"
 #include "proto/log.h"
 #include "work/hypervisor.h"
@@ -12,6 +14,8 @@ save(virDomainPtr domain, const struct oplog_item *item, struct error *err)
 	_free_ char *xml = metadata_op_build(item), *key = metadata_op_key(item->op);
 	unsigned int flags = 0;
 
+	/* Nobody would find it again. */
+	assert(metadata_op_known(item->op));
 	if (virDomainIsPersistent(domain) != 0)
 		flags |= VIR_DOMAIN_AFFECT_CONFIG;
 	if (virDomainIsActive(domain) == 1)

@@ -3,18 +3,103 @@
 
 #include "work/vm_owner.h"
 
+/* What is so after the healing. */
+struct facts {
+	const struct vm_owner *owner;
+	const struct vm_result *res;
+	bool finished; /* a change was carried to its end there */
+};
+
 static bool
-is_off(enum vmrunstate runstate)
+is_off(const struct facts *facts)
 {
-	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
+	return facts->res->vm.runstate == VMRUNSTATE_POWEROFF ||
+	       facts->res->vm.runstate == VMRUNSTATE_CRASHED;
+}
+
+static bool
+is_on(const struct facts *facts)
+{
+	return !is_off(facts);
+}
+
+static bool
+is_here(const struct facts *facts)
+{
+	return facts->owner->place == VM_PLACE_HERE;
+}
+
+static bool
+is_nowhere(const struct facts *facts)
+{
+	return facts->res->gone && facts->owner->place == VM_PLACE_NOWHERE;
+}
+
+static bool
+is_finished(const struct facts *facts)
+{
+	return facts->finished;
+}
+
+static bool
+is_paused(const struct facts *facts)
+{
+	return facts->res->vm.runstate == VMRUNSTATE_PAUSED;
+}
+
+static bool
+is_running(const struct facts *facts)
+{
+	return facts->res->vm.runstate == VMRUNSTATE_RUNNING;
+}
+
+static bool
+has_moved(const struct facts *facts)
+{
+	return facts->res->moved;
+}
+
+/* What each operation on a VM wants to be so. */
+static const struct row {
+	const char *op;
+	bool (*wanted)(const struct facts *facts); /* NULL: its job never tells that it has begun */
+	bool leaves;				   /* the VM is to be gone from here */
+} rows[] = {
+	{ "VmCreate", is_here, false },
+	{ "VmUpdate", is_finished, false },
+	{ "VmDelete", is_nowhere, true },
+	{ "VmBoot", is_on, false },
+	{ "VmShutdown", is_off, false },
+	{ "VmPause", is_paused, false },
+	{ "VmResume", is_running, false },
+	{ "VmMigrate", has_moved, true },
+	{ "VmMigrateAbort", NULL, false },
+	{ "VmRegister", NULL, false },
+};
+
+static const struct row *
+find_row(const char *op)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (str_equal(rows[i].op, op))
+			return &rows[i];
+	}
+	return NULL;
+}
+
+bool
+vm_verdict_known(const char *op)
+{
+	return find_row(op) != NULL;
 }
 
 int
 vm_verdict(
     const struct vm_heal_request *req, bool finished, struct vm_result *res, struct error *err)
 {
-	enum vmrunstate runstate = res->vm.runstate;
+	const struct row *row = find_row(req->op);
 	struct vm_owner owner;
+	const struct facts facts = { &owner, res, finished };
 
 	if (str_empty(req->op))
 		return 0;
@@ -22,25 +107,11 @@ vm_verdict(
 		return -1;
 	if (str_equal(req->op, "VmMigrate")) {
 		/* It may be on its way back by now. */
-		res->done = res->moved =
+		res->moved =
 		    (owner.place == VM_PLACE_ELSEWHERE || owner.place == VM_PLACE_COMING) &&
 		    str_equal(owner.host, req->target);
 		res->gone = res->gone && !res->moved;
-	} else if (str_equal(req->op, "VmDelete"))
-		res->done = res->gone && owner.place == VM_PLACE_NOWHERE;
-	else if (res->gone)
-		res->done = false;
-	else if (str_equal(req->op, "VmCreate"))
-		res->done = owner.place == VM_PLACE_HERE;
-	else if (str_equal(req->op, "VmUpdate"))
-		res->done = finished;
-	else if (str_equal(req->op, "VmBoot"))
-		res->done = !is_off(runstate);
-	else if (str_equal(req->op, "VmShutdown"))
-		res->done = is_off(runstate);
-	else if (str_equal(req->op, "VmPause"))
-		res->done = runstate == VMRUNSTATE_PAUSED;
-	else if (str_equal(req->op, "VmResume"))
-		res->done = runstate == VMRUNSTATE_RUNNING;
+	}
+	res->done = row && row->wanted && (row->leaves || !res->gone) && row->wanted(&facts);
 	return 0;
 }

@@ -14,5 +14,7 @@
  */
 int vm_verdict(
     const struct vm_heal_request *req, bool finished, struct vm_result *res, struct error *err);
+/* Whether it is known what this operation wants: it is of each that a route begins on a VM. */
+bool vm_verdict_known(const char *op);
 
 #endif
