@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "proto/json.h"
+#include "proto/model.h"
+
 static void
 test_list_vm(void **state)
 {
@@ -160,6 +163,81 @@ test_get_vm(void **state)
 	    "VmBoot     completed  2023-11-14T22:13:20+0000  2023-11-14T22:13:21+0000  -\n");
 }
 
+static char *
+show_vm(struct verb_fixture *f, const struct vm *vm)
+{
+	_free_ char *text = json_encode(&vm_model, vm, NULL);
+
+	verb_answer_json(f, text);
+	verb_ok(f, "get vm " VM_UUID);
+	return xstrdup(f->out);
+}
+
+/* What is shown when this value is another one. */
+static char *
+show_other(struct verb_fixture *f, const struct vm *vm, const struct field *field, void *obj)
+{
+	char **string = field_member(field, obj), *was = NULL;
+	int64_t number = 0;
+	char *text;
+
+	if (field->kind == KIND_STRING) {
+		was = steal_ptr(*string);
+		*string = xstrdup("other");
+	} else {
+		number = field_get_int(field, obj);
+		field_set_int(field, obj, !number);
+	}
+	text = show_vm(f, vm);
+	if (field->kind == KIND_STRING) {
+		free(*string);
+		*string = was;
+	} else {
+		field_set_int(field, obj, number);
+	}
+	return text;
+}
+
+/* With another value in any of these fields, and in those within them, another text is shown. A
+ * guest gets no NUMA nodes, whatever their number. */
+static void
+expect_shown(
+    struct verb_fixture *f, struct vm *vm, const char *before, const struct model *m, void *obj)
+{
+	for (unsigned int i = 0; i < m->n_fields; i++) {
+		const struct field *field = &m->fields[i];
+		_free_ char *text = NULL;
+		size_t n;
+
+		if (field->kind == KIND_STRUCT) {
+			expect_shown(f, vm, before, field->sub, field_member(field, obj));
+		} else if (field->kind == KIND_ARRAY) {
+			void *items = field_items(field, obj, &n);
+
+			assert_true(n > 0);
+			expect_shown(f, vm, before, field->sub, items);
+		} else if (m != &cpudef_model || strcmp(field->name, "nodes") != 0) {
+			text = show_other(f, vm, field, obj);
+			if (strcmp(text, before) == 0)
+				fail_msg(
+				    "'get vm' does not show '%s' of a %s", field->name, m->name);
+		}
+	}
+}
+
+static void
+test_all_of_a_vmdef_is_shown(void **state)
+{
+	struct vm vm = { 0 };
+	struct error err = { 0 };
+	_free_ char *before = NULL;
+
+	assert_int_equal(json_decode(&vm_model, VM, strlen(VM), &vm, &err), 0);
+	before = show_vm(*state, &vm);
+	expect_shown(*state, &vm, before, &vmdef_model, &vm.def);
+	model_clear(&vm_model, &vm);
+}
+
 static void
 test_parts_of_a_vm(void **state)
 {
@@ -308,6 +386,7 @@ main(void)
 		TEST(test_list_host),
 		TEST(test_operations),
 		TEST(test_get_vm),
+		TEST(test_all_of_a_vmdef_is_shown),
 		TEST(test_parts_of_a_vm),
 		TEST(test_runstate),
 		TEST(test_get_host),

@@ -15,7 +15,7 @@
 #define HOST_UUID      "99999999-2222-3333-4444-555555555555"
 #define OPERATION_UUID "0be7a710-2222-3333-4444-555555555555"
 #define ANSWERS_MAX    12
-#define REQUESTS_MAX   24
+#define REQUESTS_MAX   64
 
 /* A row of cmocka's table: each case has a server of its own. */
 #define TEST(function) cmocka_unit_test_setup_teardown(function, verb_setup, verb_teardown)
