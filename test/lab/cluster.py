@@ -1,6 +1,5 @@
 """The lab itself: N hosts, the network between them and the storage that they share."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ import subprocess
 
 from . import daemons, net, storage
 from .host import Host
-from .util import LabError, wait_for
+from .util import LabError, take_lock, wait_for
 
 
 class Lab:
@@ -130,20 +129,9 @@ class Lab:
         if stray:
             raise LabError(f"made at /vms on a local disk, not on the storage: {', '.join(stray)}")
 
-    # Two processes with one lab would take it down under each other.
-
     def _take_lock(self):
-        if self._lock is not None:
-            return
-        os.makedirs(self.STATE, mode=0o755, exist_ok=True)
-        self._lock = open(f"{self.STATE}/{self.name}.lock", "w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            self._lock = None
-            raise LabError(f"lab '{self.name}' is in use by another process; "
-                           "VIRTX_LAB=OTHERNAME makes one of your own") from None
+        if self._lock is None:
+            self._lock = take_lock(f"{self.STATE}/{self.name}.lock", self.name, "VIRTX_LAB")
 
     def _drop_lock(self):
         self._lock.close()

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 
 from . import daemons, net, rest
-from .util import PATIENCE, LabError, tail, wait_for, wrapped, write
+from .util import PATIENCE, LabError, sanlock_lists, tail, wait_for, wrapped, write
 
 # What libvirt takes a host's memory from. The machine's own is shared by all hosts and labs, and changes with its caches.
 MEMINFO = f"Node 0 MemTotal: {16 << 20} kB\nNode 0 MemFree: {14 << 20} kB\n"
@@ -157,13 +157,7 @@ class Host:
 
     def sanlock_status(self):
         """What sanlock knows: lists of text under 'lockspaces', 'processes' and 'resources'."""
-        kinds = {"s": "lockspaces", "p": "processes", "r": "resources"}
-        status = {name: [] for name in kinds.values()}
-        for line in self.run(["sanlock", "client", "status"]).stdout.splitlines():
-            kind, _, rest_of_line = line.partition(" ")
-            if kind in kinds:
-                status[kinds[kind]].append(rest_of_line)
-        return status
+        return sanlock_lists(self.run(["sanlock", "client", "status"]).stdout)
 
     # Daemons
 

@@ -1,5 +1,6 @@
 """What the other modules share: the lab's error, and the only way in which it waits."""
 
+import fcntl
 import os
 import time
 
@@ -44,3 +45,27 @@ def write(path, text, mode=0o644):
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(fd, "w") as file:
         file.write(text)
+
+
+def take_lock(path, name, variable):
+    """The lock of a lab, an open file: two processes with one lab would take it down under each other."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    lock = open(path, "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise LabError(f"lab '{name}' is in use by another process; "
+                       f"{variable}=OTHERNAME makes one of your own") from None
+    return lock
+
+
+def sanlock_lists(status):
+    """What `sanlock client status` says: lists of text under 'lockspaces', 'processes' and 'resources'."""
+    kinds = {"s": "lockspaces", "p": "processes", "r": "resources"}
+    lists = {name: [] for name in kinds.values()}
+    for line in status.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind in kinds:
+            lists[kinds[kind]].append(rest)
+    return lists

@@ -63,4 +63,15 @@ golden_expect(const char *name, const char *text)
 	assert_string_equal(text, expected);
 }
 
+/* How often a word is in a text. */
+static inline size_t
+text_count(const char *text, const char *word)
+{
+	size_t n = 0;
+
+	for (const char *p = text; (p = strstr(p, word)); p++)
+		n++;
+	return n;
+}
+
 #endif

@@ -15,6 +15,26 @@
 struct fixture *fixture;
 
 int
+run_error(const void *request, void *result, struct error *err)
+{
+	error_set(err, 409, "no room on 'x'");
+	snprintf(err->vm, sizeof(err->vm), VM);
+	return -1;
+}
+
+int
+run_crash(const void *request, void *result, struct error *err)
+{
+	return kill(getpid(), SIGKILL);
+}
+
+int
+run_exit(const void *request, void *result, struct error *err)
+{
+	_exit(7);
+}
+
+int
 run_wait(const void *request, void *result, struct error *err)
 {
 	const struct custom_field *in = request;

@@ -62,6 +62,12 @@ void wait_stuck(unsigned int n);
 /* Lets one run_wait go. */
 void release(void);
 
+/* A work: a 409 about VM. */
+int run_error(const void *request, void *result, struct error *err);
+/* A work: is killed. */
+int run_crash(const void *request, void *result, struct error *err);
+/* A work: ends without a word, with 7. */
+int run_exit(const void *request, void *result, struct error *err);
 /* A work: opens the fifo named by the request for reading, which lasts until a writer comes. */
 int run_wait(const void *request, void *result, struct error *err);
 /* A work: dies; a helper in a session of its own, which no signal to the group reaches, holds the

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "serf/rpc.h"
@@ -251,4 +252,12 @@ agent_hang_up(struct agent *agent)
 	for (size_t i = 0; i < agent->n_peers; i++)
 		peer_close(&agent->peers[i]);
 	agent->n_peers = 0;
+}
+
+void
+agent_stop(struct agent *agent)
+{
+	agent_hang_up(agent);
+	event_free(agent->acceptable);
+	close(agent->fd);
 }

@@ -50,6 +50,8 @@ struct agent {
 void agent_start(struct agent *agent, struct event_base *base);
 /* Closes all connections, not the listener. */
 void agent_hang_up(struct agent *agent);
+/* And the listener: the agent is gone. */
+void agent_stop(struct agent *agent);
 /* What `members` was asked for last is answered. */
 void agent_answer_members(struct agent *agent);
 /* A record on the stream. */

@@ -15,16 +15,6 @@
 
 static char cd[] = "/vms/ds/ci/" UUID "/seed.iso";
 
-static size_t
-count(const char *text, const char *word)
-{
-	size_t n = 0;
-
-	for (const char *p = text; (p = strstr(p, word)); p++)
-		n++;
-	return n;
-}
-
 static void
 expect_same_def(const struct domain_info *a, const struct domain_info *b)
 {
@@ -54,10 +44,10 @@ add_and_remove(const char *name)
 	}
 	if (cloud_init_xml_add(xml, "/vms", cd, &with, &err) < 0)
 		fail_msg("%s", err.detail);
-	assert_int_equal(count(with, "<disk "), count(xml, "<disk ") + 1);
-	assert_int_equal(count(with, "<lease>"), count(xml, "<lease>") + 1);
-	assert_int_equal(count(with, cd), 1);
-	assert_int_equal(count(with, key), 3);
+	assert_int_equal(text_count(with, "<disk "), text_count(xml, "<disk ") + 1);
+	assert_int_equal(text_count(with, "<lease>"), text_count(xml, "<lease>") + 1);
+	assert_int_equal(text_count(with, cd), 1);
+	assert_int_equal(text_count(with, key), 3);
 
 	assert_int_equal(domain_xml_read(with, "/vms", &info, &err), 0);
 	assert_string_equal(info.cloud_init, cd);
@@ -66,9 +56,9 @@ add_and_remove(const char *name)
 
 	assert_int_equal(cloud_init_xml_remove(with, "/vms", cd, &without, &err), 0);
 	assert_non_null(without);
-	assert_int_equal(count(without, "<disk "), count(xml, "<disk "));
-	assert_int_equal(count(without, "<lease>"), count(xml, "<lease>"));
-	assert_int_equal(count(without, key) + count(without, cd), 0);
+	assert_int_equal(text_count(without, "<disk "), text_count(xml, "<disk "));
+	assert_int_equal(text_count(without, "<lease>"), text_count(xml, "<lease>"));
+	assert_int_equal(text_count(without, key) + text_count(without, cd), 0);
 	assert_int_equal(domain_xml_read(without, "/vms", &info, &err), 0);
 	assert_null(info.cloud_init);
 	expect_same_def(&info, &before);

@@ -75,9 +75,7 @@ teardown(void **state)
 	struct fixture *f = *state;
 
 	cluster_free(f->cluster);
-	agent_hang_up(&f->agent);
-	event_free(f->agent.acceptable);
-	close(f->agent.fd);
+	agent_stop(&f->agent);
 	peers_free(f->peers);
 	inventory_free(f->inventory);
 	config_clear(&f->config);

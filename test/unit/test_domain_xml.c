@@ -104,18 +104,6 @@ test_golden(void **state)
 	}
 }
 
-static size_t
-count(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	while ((text = strstr(text, what))) {
-		text++;
-		n++;
-	}
-	return n;
-}
-
 /* A small VM with an osdisk on sata, which takes neither a controller nor an iothread nor a
  * letter of vdX. */
 static void
@@ -142,20 +130,20 @@ expect_disk(const char *xml, const struct disk *disk)
 	_free_ char *alias = xasprintf(
 	    "<alias name=\"ua-%c_%c_%s\"/>", "UM"[disk->man], "UtT"[disk->prov], kinds[disk->bus]);
 
-	assert_int_equal(count(xml, "<disk "), 2);
-	assert_int_equal(count(xml, alias), 1);
-	assert_int_equal(count(xml, targets[disk->bus]), 1);
-	assert_int_equal(count(xml, "<lease>"), managed);
-	assert_int_equal(count(xml, "rawio=\"yes\""), lun);
-	assert_int_equal(count(xml, "<reservations managed=\"yes\"/>"), lun);
-	assert_int_equal(count(xml, "cache=\"directsync\""), lun);
-	assert_int_equal(count(xml, "type=\"block\""), lun);
-	assert_int_equal(count(xml, "<readonly/>"), disk->device == DISK_DEVICE_CDROM);
-	assert_int_equal(count(xml, "<boot order=\"2\"/>"), disk->device == DISK_DEVICE_CDROM);
-	assert_int_equal(count(xml, "type=\"raw\""), strstr(disk->path, "qcow2") ? 0 : 1);
-	assert_int_equal(count(xml, "iothread=\"1\""),
+	assert_int_equal(text_count(xml, "<disk "), 2);
+	assert_int_equal(text_count(xml, alias), 1);
+	assert_int_equal(text_count(xml, targets[disk->bus]), 1);
+	assert_int_equal(text_count(xml, "<lease>"), managed);
+	assert_int_equal(text_count(xml, "rawio=\"yes\""), lun);
+	assert_int_equal(text_count(xml, "<reservations managed=\"yes\"/>"), lun);
+	assert_int_equal(text_count(xml, "cache=\"directsync\""), lun);
+	assert_int_equal(text_count(xml, "type=\"block\""), lun);
+	assert_int_equal(text_count(xml, "<readonly/>"), disk->device == DISK_DEVICE_CDROM);
+	assert_int_equal(text_count(xml, "<boot order=\"2\"/>"), disk->device == DISK_DEVICE_CDROM);
+	assert_int_equal(text_count(xml, "type=\"raw\""), strstr(disk->path, "qcow2") ? 0 : 1);
+	assert_int_equal(text_count(xml, "iothread=\"1\""),
 	    disk->bus == DISK_BUS_VIRTIO_BLK || disk->bus == DISK_BUS_VIRTIO_SCSI);
-	assert_int_equal(count(xml, "<controller "),
+	assert_int_equal(text_count(xml, "<controller "),
 	    disk->bus == DISK_BUS_VIRTIO_SCSI || disk->bus == DISK_BUS_SCSI ? 2 : 1);
 }
 

@@ -112,18 +112,6 @@ expect_def(const char *xml, const struct vmdef *def)
 	domain_info_clear(&info);
 }
 
-static size_t
-count(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	while ((text = strstr(text, what))) {
-		text++;
-		n++;
-	}
-	return n;
-}
-
 static void
 expect_extras(const char *xml)
 {
@@ -146,10 +134,10 @@ test_nothing_changes(void **state)
 
 	expect_def(same, &info.def);
 	expect_extras(same);
-	assert_int_equal(count(same, "<disk "), count(xml, "<disk "));
-	assert_int_equal(count(same, "<controller "), count(xml, "<controller "));
-	assert_int_equal(count(same, "<lease>"), count(xml, "<lease>"));
-	assert_int_equal(count(same, "<address "), count(xml, "<address "));
+	assert_int_equal(text_count(same, "<disk "), text_count(xml, "<disk "));
+	assert_int_equal(text_count(same, "<controller "), text_count(xml, "<controller "));
+	assert_int_equal(text_count(same, "<lease>"), text_count(xml, "<lease>"));
+	assert_int_equal(text_count(same, "<address "), text_count(xml, "<address "));
 	/* Ours is the first, whatever came before it. */
 	assert_true(strstr(same, "<metadata><virtx-vm:data-vm") != NULL);
 	domain_info_clear(&info);
@@ -199,9 +187,9 @@ test_disks_come_and_go(void **state)
 	expect_def(changed, def);
 	expect_extras(changed);
 	assert_null(strstr(changed, "00.iso"));
-	assert_int_equal(count(changed, "<backingStore/>"), 1);
+	assert_int_equal(text_count(changed, "<backingStore/>"), 1);
 	/* sata stays as it was, and lsilogic and virtio-scsi keep one each. */
-	assert_int_equal(count(changed, "<controller "), count(xml, "<controller "));
+	assert_int_equal(text_count(changed, "<controller "), text_count(xml, "<controller "));
 	domain_info_clear(&info);
 }
 
@@ -298,7 +286,7 @@ test_renew(void **state)
 	assert_non_null(xml);
 	expect_extras(xml);
 	expect_def(xml, &info.def);
-	assert_int_equal(count(xml, "<backingStore/>"), 1);
+	assert_int_equal(text_count(xml, "<backingStore/>"), 1);
 	assert_int_equal(domain_xml_read(xml, "/vms", &renewed, &err), 0);
 	assert_string_equal(renewed.variables, path);
 	assert_int_equal(domain_xml_renew(xml, path, is_os_disk, os, "/vms", &again, &err), 0);

@@ -31,26 +31,6 @@ run_echo(const void *request, void *result, struct error *err)
 }
 
 static int
-run_error(const void *request, void *result, struct error *err)
-{
-	error_set(err, 409, "no room on 'x'");
-	snprintf(err->vm, sizeof(err->vm), VM);
-	return -1;
-}
-
-static int
-run_crash(const void *request, void *result, struct error *err)
-{
-	return kill(getpid(), SIGKILL);
-}
-
-static int
-run_exit(const void *request, void *result, struct error *err)
-{
-	_exit(7);
-}
-
-static int
 run_flood(const void *request, void *result, struct error *err)
 {
 	static char junk[65536];

@@ -11,14 +11,6 @@
 
 #include "job_fixture.h"
 
-static int
-run_error(const void *request, void *result, struct error *err)
-{
-	error_set(err, 409, "no room on 'x'");
-	snprintf(err->vm, sizeof(err->vm), VM);
-	return -1;
-}
-
 /* Waits for somebody, in time, and then for one who does not come. */
 static int
 run_forsaken(const void *request, void *result, struct error *err)

@@ -29,24 +29,6 @@ run_count(const void *request, void *result, struct error *err)
 	return 0;
 }
 
-static int
-run_refuse(const void *request, void *result, struct error *err)
-{
-	return error_set(err, 409, "no room on 'x'");
-}
-
-static int
-run_crash(const void *request, void *result, struct error *err)
-{
-	return kill(getpid(), SIGKILL);
-}
-
-static int
-run_exit(const void *request, void *result, struct error *err)
-{
-	_exit(7);
-}
-
 /* More than one answer. */
 static int
 run_babble(const void *request, void *result, struct error *err)
@@ -94,7 +76,7 @@ run_serve(const void *request, void *result, struct error *err)
 		const char *name;
 		int (*run)(const void *request, void *result, struct error *err);
 	} rows[] = {
-		{ "refuse", run_refuse },
+		{ "refuse", run_error },
 		{ "crash", run_crash },
 		{ "exit", run_exit },
 		{ "babble", run_babble },

@@ -140,9 +140,7 @@ teardown(void **state)
 	struct fixture *fixture = *state;
 
 	serf_free(fixture->serf);
-	agent_hang_up(&fixture->agent);
-	event_free(fixture->agent.acceptable);
-	close(fixture->agent.fd);
+	agent_stop(&fixture->agent);
 	event_base_free(fixture->base);
 	free(fixture);
 	return 0;

@@ -2,13 +2,12 @@
 """The lab of whole machines: hosts, the storage that they share, the networks, and snapshots of it all."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import time
 
-from lab.util import LabError, write
+from lab.util import LabError, take_lock, write
 
 from . import guest, image, net, qemu, setup, snapshot
 from .host import Host, Storage
@@ -294,20 +293,9 @@ class VmLab:
         # What libvirtd finds out about QEMU takes it a while, and is kept.
         each(lambda host: host.virsh("capabilities", timeout=120), self.hosts)
 
-    # Two processes with one lab would take it down under each other.
-
     def _take_lock(self):
-        if self._lock is not None:
-            return
-        os.makedirs(self.base, mode=0o755, exist_ok=True)
-        self._lock = open(f"{self.base}/lock", "w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            self._lock = None
-            raise LabError(f"lab '{self.name}' is in use by another process; "
-                           "VIRTX_VMLAB=OTHERNAME makes one of your own") from None
+        if self._lock is None:
+            self._lock = take_lock(f"{self.base}/lock", self.name, "VIRTX_VMLAB")
 
     def _drop_lock(self):
         self._lock.close()

@@ -2,7 +2,7 @@
 """The roles of the machines: hosts of the federation, and the storage that they share."""
 
 from lab import rest
-from lab.util import PATIENCE, wait_for
+from lab.util import PATIENCE, sanlock_lists, wait_for
 
 from . import net
 from .machine import Machine
@@ -48,13 +48,7 @@ class Host(Machine):
 
     def sanlock_status(self):
         """What sanlock knows: lists of text under 'lockspaces', 'processes' and 'resources'."""
-        kinds = {"s": "lockspaces", "p": "processes", "r": "resources"}
-        status = {name: [] for name in kinds.values()}
-        for line in self.run(["sanlock", "client", "status"]).stdout.splitlines():
-            kind, _, rest_of_line = line.partition(" ")
-            if kind in kinds:
-                status[kinds[kind]].append(rest_of_line)
-        return status
+        return sanlock_lists(self.run(["sanlock", "client", "status"]).stdout)
 
     def qemu_users(self):
         """Whose the processes of QEMU on the host are, as ps shows it."""
