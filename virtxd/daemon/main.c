@@ -63,8 +63,15 @@ lockspace(const struct config *config, const char *what)
 	return r < 0;
 }
 
-int
-main(int argc, char **argv)
+struct given {
+	struct daemon_options daemon;
+	bool check_config, resident;
+	const char *lockspace_to; /* NULL where it was not asked for */
+};
+
+/* -1 to go on, else what to exit with: a job, and what only tells, is done then. */
+static int
+read_options(int argc, char **argv, struct given *given)
 {
 	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE, OPT_RESIDENT };
 	static const struct option options[] = {
@@ -78,35 +85,30 @@ main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	struct daemon_options given = { .config_file = CONFIG_FILE };
-	struct config config;
-	const char *lockspace_to = NULL;
-	bool check_config = false, resident = false;
-	struct error err = { 0 };
-	int opt, rc;
+	int opt;
 
 	while ((opt = getopt_long(argc, argv, "c:dhV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
-			given.config_file = optarg;
-			given.config_given = true;
+			given->daemon.config_file = optarg;
+			given->daemon.config_given = true;
 			break;
 		case 'd':
-			given.debug = true;
+			given->daemon.debug = true;
 			break;
 		case OPT_CHECK_CONFIG:
-			check_config = true;
+			given->check_config = true;
 			break;
 		case OPT_JOB:
 			if (strcmp(optarg, "list") != 0)
-				return work_main(optarg, resident);
+				return work_main(optarg, given->resident);
 			work_print_list();
 			return 0;
 		case OPT_RESIDENT:
-			resident = true;
+			given->resident = true;
 			break;
 		case OPT_LOCKSPACE:
-			lockspace_to = optarg;
+			given->lockspace_to = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -119,23 +121,37 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc || (lockspace_to && !str_equal(lockspace_to, "leave") &&
-				 !str_equal(lockspace_to, "allow"))) {
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct given given = { .daemon = { .config_file = CONFIG_FILE } };
+	const char *to;
+	struct config config;
+	struct error err = { 0 };
+	int rc = read_options(argc, argv, &given);
+
+	if (rc >= 0)
+		return rc;
+	to = given.lockspace_to;
+	if (optind < argc || (to && !str_equal(to, "leave") && !str_equal(to, "allow"))) {
 		usage(stderr);
 		return 2;
 	}
 	config_init(&config);
-	if (config_load(&config, given.config_file, given.config_given, &err) < 0) {
+	if (config_load(&config, given.daemon.config_file, given.daemon.config_given, &err) < 0) {
 		fprintf(stderr, "virtxd: %s\n", err.detail);
 		config_clear(&config);
 		return 1;
 	}
-	if (check_config || lockspace_to) {
-		rc = lockspace_to ? lockspace(&config, lockspace_to) : 0;
+	if (given.check_config || to) {
+		rc = to ? lockspace(&config, to) : 0;
 		config_clear(&config);
 		return rc;
 	}
-	log_init(given.debug ? LOG_LEVEL_DEBUG : (enum log_level)config.log_level, NULL);
+	log_init(given.daemon.debug ? LOG_LEVEL_DEBUG : (enum log_level)config.log_level, NULL);
 	raise_file_limit();
-	return daemon_run(&given, &config) < 0;
+	return daemon_run(&given.daemon, &config) < 0;
 }
