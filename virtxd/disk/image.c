@@ -246,14 +246,16 @@ image_create(const char *root, const char *uuid, const struct disk *disk,
 	return r;
 }
 
-/* Opens the directory of a staged name: what is no directory (422) has none in it, and never had.
+/* The staged name, and its directory: what is no directory (422) has none in it, and never had.
  * *dir is -1 where there is none. */
 static int
-open_staged_dir(
-    const char *root, const struct disk *disk, int *dir, const char **base, struct error *err)
+find_staged(const char *root, const char *uuid, const struct disk *disk, char staged[STAGED_SIZE],
+    int *dir, const char **base, struct error *err)
 {
 	struct error cause = { 0 };
 
+	if (staged_name(root, uuid, disk, staged, err) < 0)
+		return -1;
 	if (path_look_dir(root, disk->path, PATH_FIND, dir, base, &cause) == 0 ||
 	    error_is(&cause, ERROR_REFUSED))
 		return 0;
@@ -287,8 +289,7 @@ image_commit(const char *root, const char *uuid, const struct disk *disk, struct
 	_close_ int dir = -1;
 	const char *base;
 
-	if (staged_name(root, uuid, disk, staged, err) < 0 ||
-	    open_staged_dir(root, disk, &dir, &base, err) < 0)
+	if (find_staged(root, uuid, disk, staged, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;
@@ -302,8 +303,7 @@ image_undo(const char *root, const char *uuid, const struct disk *disk, struct e
 	_close_ int dir = -1;
 	const char *base;
 
-	if (staged_name(root, uuid, disk, staged, err) < 0 ||
-	    open_staged_dir(root, disk, &dir, &base, err) < 0)
+	if (find_staged(root, uuid, disk, staged, &dir, &base, err) < 0)
 		return -1;
 	if (dir < 0)
 		return 0;

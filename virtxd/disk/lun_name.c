@@ -53,6 +53,16 @@ read_attribute(const char *host, dev_t device, const char *name, struct buffer *
 	return read_file(path, text);
 }
 
+/* What udev knows of a device; false where it has no file of it. */
+static bool
+read_udev(const char *host, dev_t device, struct buffer *text)
+{
+	_free_ char *path =
+	    xasprintf("%s/run/udev/data/b%u:%u", host, major(device), minor(device));
+
+	return read_file(path, text);
+}
+
 /* udev's database: lines of "E:NAME=VALUE" among others. */
 static void
 read_properties(const char *host, dev_t device, struct properties *ret)
@@ -67,13 +77,11 @@ read_properties(const char *host, dev_t device, struct properties *ret)
 		{ "E:ID_WWN=", ret->wwn, sizeof(ret->wwn) },
 		{ "E:ID_WWN_WITH_EXTENSION=", ret->wwn_extended, sizeof(ret->wwn_extended) },
 	};
-	_free_ char *path =
-	    xasprintf("%s/run/udev/data/b%u:%u", host, major(device), minor(device));
 	_buffer_ struct buffer text = { 0 };
 	char *rest = NULL;
 
 	*ret = (struct properties){ 0 };
-	if (!read_file(path, &text))
+	if (!read_udev(host, device, &text))
 		return;
 	for (char *line = strtok_r(text.data, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
@@ -214,12 +222,10 @@ static void
 add_links(const char *host, dev_t device, struct leases *leases)
 {
 	static const char by_id[] = "S:disk/by-id/";
-	_free_ char *path =
-	    xasprintf("%s/run/udev/data/b%u:%u", host, major(device), minor(device));
 	_buffer_ struct buffer text = { 0 };
 	char *rest = NULL;
 
-	if (!read_file(path, &text))
+	if (!read_udev(host, device, &text))
 		return;
 	for (char *line = strtok_r(text.data, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {

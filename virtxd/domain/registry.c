@@ -45,6 +45,21 @@ place_init(
 	return 0;
 }
 
+/* The place, with its folder in *dir: 0, 1 where there is no such folder, or -1. */
+static int
+place_open(struct place *place, const char *root, const char *host, const char *uuid, int *dir,
+    struct error *err)
+{
+	bool absent;
+
+	if (place_init(place, root, host, uuid, err) < 0)
+		return -1;
+	*dir = store_open(root, place->host, false, &absent, err);
+	if (absent)
+		return 1;
+	return *dir < 0 ? -1 : 0;
+}
+
 int
 registry_save(
     const char *root, const char *host, const char *uuid, const char *xml, struct error *err)
@@ -69,15 +84,12 @@ registry_load(const char *root, const char *host, const char *uuid, char **ret, 
 {
 	_place_ struct place place;
 	_close_ int dir = -1;
-	bool absent;
+	int r = place_open(&place, root, host, uuid, &dir, err);
 
-	if (place_init(&place, root, host, uuid, err) < 0)
-		return -1;
 	*ret = NULL;
-	dir = store_open(root, place.host, false, &absent, err);
-	if (absent)
-		return 0;
-	return dir < 0 ? -1 : store_load(dir, place.name, place.path, ret, NULL, err);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	return store_load(dir, place.name, place.path, ret, NULL, err);
 }
 
 int
@@ -107,14 +119,11 @@ registry_remove(const char *root, const char *host, const char *uuid, struct err
 {
 	_place_ struct place place;
 	_close_ int dir = -1;
-	bool absent;
+	int r = place_open(&place, root, host, uuid, &dir, err);
 
-	if (place_init(&place, root, host, uuid, err) < 0)
-		return -1;
-	dir = store_open(root, place.host, false, &absent, err);
-	if (absent)
-		return 0;
-	return dir < 0 ? -1 : store_remove(dir, place.name, place.path, err);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	return store_remove(dir, place.name, place.path, err);
 }
 
 int

@@ -186,15 +186,18 @@ storage_commit(
 	return is_managed(disk) ? disk_kind_of(disk)->commit(env->root, uuid, disk, err) : 0;
 }
 
-/* 1: the resource is this VM's, 0: it is not there or another's, -1: cannot tell. */
+/* 1: the disk's resource is this VM's, 0: it is not there or another's, -1: cannot tell. */
 static int
-is_ours(const struct work_env *env, const char *name, const char *uuid, struct error *err)
+is_ours(const struct work_env *env, const struct disk *disk, const char *uuid,
+    char name[LEASE_NAME_SIZE], struct error *err)
 {
 	char owner[37];
 	bool there;
 
-	if (lease_look_up(env->root, name, &there, owner, err) < 0)
+	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
+	if (lease_look_up(env->root, name, &there, owner, err) < 0)
+		return error_wrap(err, "disk '%s'", disk->path);
 	return str_equal(owner, uuid);
 }
 
@@ -208,11 +211,9 @@ storage_find_adopted(const struct work_env *env, const char *uuid, const struct 
 	*ret = false;
 	if (!is_managed(disk))
 		return 0;
-	if (disk_resource_name(disk, env->root, name, err) < 0)
-		return -1;
-	ours = is_ours(env, name, uuid, err);
+	ours = is_ours(env, disk, uuid, name, err);
 	if (ours < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return -1;
 	*ret = ours == 1;
 	if (disk_kind_of(disk)->disown(env->root, uuid, disk, err) < 0)
 		return error_wrap(err, "disk '%s'", disk->path);
@@ -229,11 +230,9 @@ storage_undo(const struct work_env *env, const char *uuid, const struct disk *di
 
 	if (!is_managed(disk))
 		return 0;
-	if (disk_resource_name(disk, env->root, name, err) < 0)
-		return -1;
-	ours = is_ours(env, name, uuid, err);
+	ours = is_ours(env, disk, uuid, name, err);
 	if (ours < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return -1;
 	if (ours) {
 		if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
 			return error_wrap(err, "disk '%s'", disk->path);
