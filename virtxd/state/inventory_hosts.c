@@ -13,6 +13,7 @@
 #define MOST_TOLD_MAX  3
 #define SKEW_TOLD_MS   2000
 #define SKEWS_TOLD_MAX 4
+#define NEWS_AHEAD_MS  60000 /* news later than a digest by more has a wrong clock */
 
 static bool
 is_away(const struct host_entry *entry)
@@ -417,4 +418,40 @@ inventory_set_problems(struct inventory *inventory, const struct host_problem *p
 	host->problems = fresh.problems;
 	host->n_problems = fresh.n_problems;
 	index_tell_host(inventory, entry);
+}
+
+bool
+inventory_has_told(const struct inventory *inventory, const char *host)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+
+	return entry && entry->told;
+}
+
+bool
+inventory_tells_digest(const struct inventory *inventory, const char *host)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+
+	return entry && entry->told_digest;
+}
+
+enum inventory_match
+inventory_match(const struct inventory *inventory, const char *host, uint64_t *ret_digest)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+	int64_t ahead;
+
+	if (!entry || !entry->told_digest)
+		return INVENTORY_MATCH_UNKNOWN;
+	if (ret_digest)
+		*ret_digest = entry->its_digest;
+	if (entry->digest == entry->its_digest)
+		return INVENTORY_MATCH_EQUAL;
+	/* Events of a time to come must not put that off for ever. */
+	ahead = entry->news_ts - entry->told_ts;
+	return ahead > 0 && ahead < NEWS_AHEAD_MS &&
+		       monotonic_ms() - entry->ahead_since < NEWS_AHEAD_MS
+		   ? INVENTORY_MATCH_UNKNOWN
+		   : INVENTORY_MATCH_DIFFERS;
 }

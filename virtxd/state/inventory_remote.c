@@ -7,7 +7,6 @@
 #include "state/reservation.h"
 
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
-#define NEWS_AHEAD_MS 60000 /* news later than a digest by more has a wrong clock */
 #define RETELL_MS     1000  /* until a VM is told again that somebody told in our name */
 #define DIGEST_MS     45000 /* a host that tells its digest does so several times in this */
 #define CLOCK_RESET_MS                                                            \
@@ -561,40 +560,4 @@ inventory_take_news(struct inventory *inventory, const struct host_news *news)
 		take_news_item(inventory, host, &news->items[i]);
 	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
 	return INVENTORY_TAKEN;
-}
-
-bool
-inventory_has_told(const struct inventory *inventory, const char *host)
-{
-	const struct host_entry *entry = index_find_host(inventory, host);
-
-	return entry && entry->told;
-}
-
-bool
-inventory_tells_digest(const struct inventory *inventory, const char *host)
-{
-	const struct host_entry *entry = index_find_host(inventory, host);
-
-	return entry && entry->told_digest;
-}
-
-enum inventory_match
-inventory_match(const struct inventory *inventory, const char *host, uint64_t *ret_digest)
-{
-	const struct host_entry *entry = index_find_host(inventory, host);
-	int64_t ahead;
-
-	if (!entry || !entry->told_digest)
-		return INVENTORY_MATCH_UNKNOWN;
-	if (ret_digest)
-		*ret_digest = entry->its_digest;
-	if (entry->digest == entry->its_digest)
-		return INVENTORY_MATCH_EQUAL;
-	/* Events of a time to come must not put that off for ever. */
-	ahead = entry->news_ts - entry->told_ts;
-	return ahead > 0 && ahead < NEWS_AHEAD_MS &&
-		       monotonic_ms() - entry->ahead_since < NEWS_AHEAD_MS
-		   ? INVENTORY_MATCH_UNKNOWN
-		   : INVENTORY_MATCH_DIFFERS;
 }
