@@ -89,16 +89,23 @@ collect_none(struct inventory *inventory)
 	inventory_report_vms(inventory, inventory_mark(inventory), NULL, 0);
 }
 
-/* The other host asks this one for its VMs. */
+/* One host asks another one for its VMs. */
+static void
+pull_from(struct inventory *from, const char *host, struct inventory *to)
+{
+	struct vm_info_list list = { 0 };
+	uint64_t mark = inventory_mark(to);
+
+	inventory_get_list(from, host, "", 0, &list);
+	assert_int_equal(inventory_take_list(to, mark, &list), INVENTORY_TAKEN);
+	model_clear(&vm_info_list_model, &list);
+}
+
+/* The other host asks this one. */
 static void
 pull(struct cluster *cluster)
 {
-	struct vm_info_list list = { 0 };
-	uint64_t mark = inventory_mark(cluster->there);
-
-	inventory_get_list(cluster->here, SELF, "", 0, &list);
-	assert_int_equal(inventory_take_list(cluster->there, mark, &list), INVENTORY_TAKEN);
-	model_clear(&vm_info_list_model, &list);
+	pull_from(cluster->here, SELF, cluster->there);
 }
 
 static int
@@ -339,9 +346,9 @@ test_listed_late(void **state)
 	struct host_digest digest;
 	struct host_info info;
 
-	inventory_release_vm(cluster->here, VM);
 	report_idle(cluster->there);
 	pull(cluster);
+	inventory_release_vm(cluster->here, VM);
 	clock_ms += 31000;
 	inventory_set_problems(cluster->there, NULL, 0);
 	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 1);
@@ -352,7 +359,105 @@ test_listed_late(void **state)
 	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 0);
 }
 
-/* The definition is told until the new host tells of the VM; there it is whole once it was read. */
+/* Whoever lists it as one that has left does not say that it is there. */
+static void
+test_listed_as_left(void **state)
+{
+	struct cluster *cluster = *state;
+
+	inventory_release_vm(cluster->here, VM);
+	report_idle(cluster->there);
+	pull(cluster);
+	clock_ms += 31000;
+	inventory_set_problems(cluster->there, NULL, 0);
+	assert_int_equal(inventory_find_host(cluster->there, OTHER)->n_problems, 0);
+	/* Nor, once it has ended on its new host, that there still is one. */
+	inventory_end_vm(cluster->there, VM);
+	pull(cluster);
+	assert_null(inventory_find_vm(cluster->there, VM));
+}
+
+/* Away, and straight back: that the first host had it before it left proves nothing. */
+static void
+test_straight_back(void **state)
+{
+	static const struct vmdef def = { .memory = { .total = 1024 } };
+	struct cluster *cluster = *state;
+	uint64_t reservation;
+
+	report_idle(cluster->there);
+	pull(cluster);
+	inventory_release_vm(cluster->here, VM);
+	reservation = reservation_add(cluster->there, SELF, VM, &def);
+	inventory_release_vm(cluster->there, VM);
+	expect_host(cluster->there, OTHER);
+	pull(cluster);
+	expect_host(cluster->there, OTHER);
+	reservation_settle(cluster->there, reservation, VM);
+	assert_int_equal(cluster->ended, 0);
+	/* It is there again. */
+	pull_from(cluster->there, OTHER, cluster->here);
+	report_idle(cluster->here);
+	pull(cluster);
+	expect_host(cluster->there, SELF);
+	assert_false(inventory_find_vm(cluster->there, VM)->local);
+}
+
+/* What its new host has said since is believed at once. */
+static void
+test_told_before_it_left(void **state)
+{
+	static const struct vmdef def = { .memory = { .total = 1024 } };
+	struct cluster *cluster = *state;
+
+	reservation_add(cluster->here, OTHER, VM, &def);
+	pull(cluster);
+	report_idle(cluster->there);
+	pull_from(cluster->there, OTHER, cluster->here);
+	assert_true(inventory_find_vm(cluster->here, VM)->local);
+	inventory_release_vm(cluster->here, VM);
+	expect_host(cluster->here, OTHER);
+}
+
+/* It has told of the VM, and its list, as it was a moment before, does not have it. */
+static void
+test_not_listed_yet(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vm_info info = { .uuid = uuid,
+		.host = other,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = clock_ms + 1000,
+		.name = name };
+	struct vm_info_list list = { .host = other };
+
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, other);
+	inventory_take_list(cluster->here, inventory_mark(cluster->here), &list);
+	assert_int_equal(inventory_take_info(cluster->here, &info), INVENTORY_CLAIM);
+	inventory_release_vm(cluster->here, VM);
+	inventory_take_list(cluster->here, inventory_mark(cluster->here), &list);
+	expect_left(cluster);
+	arrive(cluster);
+}
+
+/* What the host that it came from told of it while it was here is older than its end. */
+static void
+test_ends_after_old_news(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vm_info info = { .uuid = uuid,
+		.host = self,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = clock_ms + 60000,
+		.name = name };
+
+	report_idle(cluster->there);
+	assert_int_equal(inventory_take_info(cluster->there, &info), INVENTORY_CLAIM);
+	inventory_end_vm(cluster->there, VM);
+	assert_int_equal(inventory_take_info(cluster->there, &info), INVENTORY_OLD);
+	assert_null(inventory_find_vm(cluster->there, VM));
+}
+
 /* It came from a third host, which has told so late; where it goes is known. */
 static void
 test_claimed_by_a_third(void **state)
@@ -374,6 +479,7 @@ test_claimed_by_a_third(void **state)
 	arrive(cluster);
 }
 
+/* The definition is told until the new host tells of the VM; there it is whole once it was read. */
 static void
 test_definition_stays(void **state)
 {
@@ -420,6 +526,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_both_have_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_definition_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listed_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_as_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_straight_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told_before_it_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_listed_yet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_after_old_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claimed_by_a_third, setup, teardown),
 	};
 

@@ -358,17 +358,23 @@ open_migration(struct request *req)
 }
 
 static int
-migrate_to(const char *host)
+migrate_with(const char *host, uint64_t reservation)
 {
 	char vm[] = VM1, target[37];
 	struct vm_migrate_request request = {
 		.env = *keeper_env(here.ctx.keeper), .uuid = vm, .target = target
 	};
-	struct task_place place = { .why = "" };
+	struct task_place place = { .reservation = reservation, .why = "" };
 	struct error err = { 0 };
 
 	snprintf(target, sizeof(target), "%s", host);
 	return task_work(owner_log.task, WORK_VM_MIGRATE, &request, &place, &err);
+}
+
+static int
+migrate_to(const char *host)
+{
+	return migrate_with(host, 0);
 }
 
 /* Answered when the work begins, and over when the new host has told. */
@@ -394,6 +400,33 @@ test_moved(void **state)
 	assert_string_equal(ops_state(operation), "completed");
 	assert_int_equal(owner_log.ended, 1);
 	assert_int_equal(owner_log.status, 0);
+}
+
+/* That the new host had the VM before is no word of it. */
+static void
+test_moved_to_where_it_was(void **state)
+{
+	static const struct vmdef def = { .memory = { .total = 1024 } };
+	const struct vm_result res = { .moved = true };
+	struct vm_info info = { .uuid = (char[]){ VM1 },
+		.host = (char[]){ H2 },
+		.name = (char[]){ "vm1" },
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = 1 };
+	struct vm_info_list list = { .host = info.host, .items = &info, .n_items = 1 };
+	struct inventory *inventory = here.ctx.inventory;
+	char operation[37];
+
+	ops_add_host(H2, "h2", 4096);
+	inventory_take_list(inventory, inventory_mark(inventory), &list);
+	snprintf(operation, sizeof(operation), "%s", task_operation(open_migration(NULL)));
+	migrate_with(H2, reservation_add(inventory, H2, VM1, &def));
+	ops_end_job(WORK_VM_MIGRATE, &res);
+	ops_advance(1000);
+	assert_string_equal(ops_state(operation), "started");
+	inventory_take_list(inventory, inventory_mark(inventory), &list);
+	ops_advance(100);
+	assert_string_equal(ops_state(operation), "completed");
 }
 
 /* The new host says nothing: after half a minute the operation ends all the same. */
@@ -583,6 +616,7 @@ main(void)
 		TASK(test_cannot_start),
 		TASK(test_shutdown),
 		TASK(test_moved),
+		TASK(test_moved_to_where_it_was),
 		TASK(test_moved_untold),
 		TASK(test_next_host),
 		TASK(test_open_is_busy),

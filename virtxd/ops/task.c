@@ -13,8 +13,7 @@
 #include "proto/uuid.h"
 #include "state/reservation.h"
 
-/* After a VM has left: how long its new host may take to tell of it, and how often that is looked
- * for. */
+/* After a VM has left: how long its new host may take to tell of it, and between two looks. */
 #define TOLD_MS	     30000
 #define TOLD_LOOK_MS 50
 
@@ -219,7 +218,6 @@ static void
 wait_told(struct task *task, const char *warning)
 {
 	set_state(task, STATE_MOVED);
-	inventory_release_vm(task->ctx->inventory, task->vm);
 	task->warning = xstrdup(str_or_empty(warning));
 	task->told_due = monotonic_ms() + TOLD_MS;
 	timer_free(task->deadline);
@@ -245,9 +243,12 @@ succeed(struct task *task, const struct vm_result *res)
 {
 	struct context *ctx = task->ctx;
 
+	/* Where it goes to the reservation tells, until it is settled. */
 	if (res->gone)
 		inventory_end_vm(ctx->inventory, task->vm);
-	else if (!res->moved)
+	else if (res->moved)
+		inventory_release_vm(ctx->inventory, task->vm);
+	else
 		inventory_report_vm(ctx->inventory, task->mark, true, &res->vm);
 	reservation_settle(ctx->inventory, task->reservation, task->vm);
 	if (!str_empty(res->warning))

@@ -18,7 +18,7 @@ can_be_asked(const struct host_entry *host)
 
 bool
 claim_make(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
-    enum vmrunstate runstate, int64_t ts, bool listed)
+    enum vmrunstate runstate, int64_t ts, bool listed, uint64_t mark)
 {
 	struct claim *claim = &entry->claim;
 	bool local = entry->view.local;
@@ -38,7 +38,9 @@ claim_make(struct inventory *inventory, struct vm_entry *entry, const struct hos
 	}
 	if (listed)
 		claim->claimant = TESTIMONY_HAS;
-	else if (ts < claim->ts)
+	if (claim->claimant != TESTIMONY_NONE && (listed || !host->told_digest))
+		claim->heard = mark;
+	if (!listed && ts < claim->ts)
 		return true; /* serf need not keep the order of events */
 	claim->runstate = runstate;
 	claim->ts = ts;
@@ -57,10 +59,18 @@ claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint6
 		    (lists && lists(arg, entry->uuid)))
 			continue;
 		index_drop_claim(entry);
-		/* It has gone from here, and not to where it was said to be. */
-		if (lists && index_has_left(inventory, entry))
+		/* It has gone from here, and not to where it was said to be; the target of a
+		 * migration may not have seen it yet. */
+		if (lists && index_has_left(inventory, entry) && !entry->migrated)
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 	}
+}
+
+void
+claim_withdraw(struct vm_entry *entry, const struct host_entry *host, uint64_t mark)
+{
+	if (str_equal(entry->claim.host, host->uuid) && entry->claim.clock <= mark)
+		index_drop_claim(entry);
 }
 
 void

@@ -10,11 +10,14 @@
 
 #include "state/inventory_entries.h"
 
-/* The host says so by an event, or (listed) when it was asked. Takes note of it, unless a later
- * event came before this one; false where nobody has to be asked first, and the VM may be taken for
- * that host's. */
+/* The host says so by an event, or (listed) when it was asked, after the mark. Takes note of it,
+ * unless a later event came before this one; false where nobody has to be asked first, and the VM
+ * may be taken for that host's. */
 bool claim_make(struct inventory *inventory, struct vm_entry *entry, const struct host_entry *host,
-    enum vmrunstate runstate, int64_t ts, bool listed);
+    enum vmrunstate runstate, int64_t ts, bool listed, uint64_t mark);
+/* The host lists it as one that has left: that is no claim, and its earlier one is none any more.
+ */
+void claim_withdraw(struct vm_entry *entry, const struct host_entry *host, uint64_t mark);
 /* Those of this host that are not newer than the mark, of VMs that are not among its own. */
 void claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint64_t mark,
     bool (*lists)(void *arg, const char *vm), void *arg);

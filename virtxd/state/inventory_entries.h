@@ -30,6 +30,7 @@ struct claim {
 	int64_t ts;
 	int64_t since;		 /* monotonic ms */
 	uint64_t clock;		 /* the inventory's, then */
+	uint64_t heard;		 /* and when the claimant last proved it: was asked, or cannot be */
 	enum testimony owner;	 /* of the host that is believed */
 	enum testimony claimant; /* and of the other */
 	unsigned int answers;	 /* of a local VM: how often that was told anew */
@@ -66,6 +67,7 @@ struct vm_entry {
 	/* One that has left for another host: among ours, but not local, until that tells of it */
 	uint64_t released_clock; /* 0: it has not */
 	int64_t released;	 /* monotonic ms */
+	bool migrated;		 /* it was a migration that took it away */
 };
 
 /* A VM that was removed: what was seen before must not bring it back. */
@@ -93,6 +95,7 @@ struct reservation {
 	char vm[UUID_TEXT_SIZE]; /* "" while that is not known */
 	struct vmdef def;	 /* name, cpudef, memory and custom alone */
 	int64_t made;		 /* monotonic ms */
+	uint64_t clock;		 /* the inventory's, then */
 	int64_t seen_ts; /* the VM's on its host when it was first seen there, 0 for not yet */
 	/* Once it is settled */
 	int64_t settled;	/* monotonic ms */

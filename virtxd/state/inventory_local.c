@@ -318,9 +318,14 @@ disown(struct vm_entry *entry)
 static void
 release(struct inventory *inventory, struct vm_entry *entry)
 {
-	/* Another host than that has it by old news. */
-	if (is_leaving(inventory, entry) &&
-	    !str_equal(leads_to(inventory, entry), entry->claim.host))
+	const struct claim *claim = &entry->claim;
+
+	entry->migrated = is_leaving(inventory, entry);
+	/* Another host than that has it by old news; so has that one by what it said before. */
+	if (entry->migrated &&
+	    (!str_equal(leads_to(inventory, entry), claim->host) ||
+		(claim->claimant != TESTIMONY_NONE &&
+		    claim->heard < reservation_leads_since(inventory, entry->uuid))))
 		index_drop_claim(entry);
 	disown(entry);
 	entry->released_clock = entry->data_clock = ++inventory->clock;
@@ -337,6 +342,9 @@ release(struct inventory *inventory, struct vm_entry *entry)
 static void
 end(struct inventory *inventory, struct vm_entry *entry)
 {
+	/* What another host has told of it while it was here is older than its end. */
+	if (entry->view.vm.ts < entry->claim.ts)
+		entry->view.vm.ts = entry->claim.ts;
 	stamp(&entry->view.vm);
 	index_bury_vm(inventory, entry, entry->view.vm.ts);
 }

@@ -301,7 +301,7 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	vm = &entry->view.vm;
 	if (event->ts <= vm->ts)
 		return INVENTORY_OLD;
-	if (claim_make(inventory, entry, host, event->runstate, event->ts, false))
+	if (claim_make(inventory, entry, host, event->runstate, event->ts, false, inventory->clock))
 		return INVENTORY_CLAIM;
 	entry->data_clock = ++inventory->clock;
 	vm->ts = event->ts;
@@ -357,7 +357,8 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 			return INVENTORY_FULL;
 	} else if (info->ts < entry->view.vm.ts + !entry->partial) {
 		return INVENTORY_OLD;
-	} else if (claim_make(inventory, entry, host, info->runstate, info->ts, false)) {
+	} else if (claim_make(
+		       inventory, entry, host, info->runstate, info->ts, false, inventory->clock)) {
 		return INVENTORY_CLAIM;
 	}
 	set_info(inventory, entry, host, info);
@@ -423,14 +424,20 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 	struct vm_entry *entry = index_find_vm(inventory, uuid);
 
 	if (!entry) {
-		if (tombstone && tombstone->clock > mark && info->ts <= tombstone->ts)
+		/* Of one that has left the host tells where it was; it may have ended since. */
+		if (tombstone &&
+		    (info->left || (tombstone->clock > mark && info->ts <= tombstone->ts)))
 			return;
 		entry = add_vm(inventory, host, uuid);
 		if (entry)
 			set_info(inventory, entry, host, info);
 		return;
 	}
-	if (claim_make(inventory, entry, host, info->runstate, believed(info->ts), true))
+	if (info->left && entry->host && entry->host != host) {
+		claim_withdraw(entry, host, mark);
+		return;
+	}
+	if (claim_make(inventory, entry, host, info->runstate, believed(info->ts), true, mark))
 		return;
 	if (entry->host != host || info->ts > entry->view.vm.ts || entry->data_clock <= mark)
 		set_info(inventory, entry, host, info);

@@ -132,6 +132,7 @@ add(struct inventory *inventory, const char *host, const char *vm, const struct 
 
 	reservation->id = ++inventory->last_reservation;
 	reservation->made = monotonic_ms();
+	reservation->clock = ++inventory->clock;
 	snprintf(reservation->host, sizeof(reservation->host), "%.36s", host);
 	snprintf(reservation->vm, sizeof(reservation->vm), "%.36s", vm);
 	model_copy(&vmdef_model, &reservation->def, &part);
@@ -251,17 +252,34 @@ reservation_forget(struct inventory *inventory, const char *host, uint64_t mark,
 	}
 }
 
-const char *
-reservation_leads_to(const struct inventory *inventory, const char *vm)
+/* The one for a VM that is about to leave; NULL for none. */
+static const struct reservation *
+find_leaving(const struct inventory *inventory, const char *vm)
 {
-	struct reservation *reservation;
+	const struct reservation *reservation;
 
 	TAILQ_FOREACH (reservation, &inventory->reservations, link) {
 		if (reservation->state != RESERVATION_SETTLED && str_equal(reservation->vm, vm) &&
 		    !str_equal(reservation->host, inventory->self))
-			return reservation->host;
+			return reservation;
 	}
-	return "";
+	return NULL;
+}
+
+const char *
+reservation_leads_to(const struct inventory *inventory, const char *vm)
+{
+	const struct reservation *reservation = find_leaving(inventory, vm);
+
+	return reservation ? reservation->host : "";
+}
+
+uint64_t
+reservation_leads_since(const struct inventory *inventory, const char *vm)
+{
+	const struct reservation *reservation = find_leaving(inventory, vm);
+
+	return reservation ? reservation->clock : 0;
 }
 
 size_t

@@ -37,6 +37,9 @@ void reservation_forget(struct inventory *inventory, const char *host, uint64_t 
 /* The host on which room for this VM of this host is reserved, as it is about to leave: borrowed,
  * "" for none. */
 const char *reservation_leads_to(const struct inventory *inventory, const char *vm);
+/* Since when, by the inventory's clock: what is asked with a mark from there on knows of it. 0 for
+ * none. */
+uint64_t reservation_leads_since(const struct inventory *inventory, const char *vm);
 size_t reservation_count(struct inventory *inventory);
 
 /* Holds room on this host for a VM, for an operation of the host that sends it, which has the
