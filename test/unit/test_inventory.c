@@ -245,6 +245,12 @@ test_only_members_are_believed(void **state)
 }
 
 static void
+expect_runstate(const struct inventory *inventory, enum vmrunstate runstate)
+{
+	assert_int_equal(inventory_find_vm(inventory, VM)->vm.runinfo.runstate, runstate);
+}
+
+static void
 test_local_is_the_truth(void **state)
 {
 	struct inventory *inventory = make();
@@ -306,6 +312,24 @@ fill(struct vm_info_list *list, const char *uuid, const char *host, int64_t ts, 
 		.runstate = VMRUNSTATE_RUNNING,
 		.ts = ts };
 	list->digest += (int64_t)vm_info_digest(info);
+}
+
+/* What an event told after the mark stands, while there are events. */
+static void
+test_events_end(void **state)
+{
+	struct inventory *inventory = make();
+	uint64_t mark;
+
+	report(inventory, VM, VMRUNSTATE_RUNNING, 0);
+	mark = inventory_mark(inventory);
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_POWEROFF);
+	report(inventory, VM, VMRUNSTATE_RUNNING, mark);
+	expect_runstate(inventory, VMRUNSTATE_POWEROFF);
+	inventory_forget_states(inventory);
+	report(inventory, VM, VMRUNSTATE_RUNNING, mark);
+	expect_runstate(inventory, VMRUNSTATE_RUNNING);
+	inventory_free(inventory);
 }
 
 /* virtxd was started while it migrated: all that is seen is that it is gone. */
@@ -560,6 +584,7 @@ main(void)
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_custom_fields_are_found),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_events_end),
 		cmocka_unit_test(test_only_members_are_believed),
 		cmocka_unit_test(test_local_is_the_truth),
 		cmocka_unit_test(test_migrates_away),

@@ -262,6 +262,8 @@ void
 keeper_set_libvirt(struct keeper *keeper, bool connected)
 {
 	keeper->connected = connected;
+	if (!connected)
+		inventory_forget_states(keeper->inventory);
 	collector_set_libvirt(keeper->collector, connected);
 }
 

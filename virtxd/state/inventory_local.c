@@ -433,6 +433,15 @@ inventory_set_loss(struct inventory *inventory, const char *why)
 }
 
 void
+inventory_forget_states(struct inventory *inventory)
+{
+	struct vm_entry *entry, *next;
+
+	HASH_ITER (hh, inventory->vms, entry, next)
+		entry->state_clock = 0;
+}
+
+void
 inventory_end_startup(struct inventory *inventory, const char *uuid)
 {
 	struct vm_entry *entry = index_find_vm(inventory, uuid);
