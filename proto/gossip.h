@@ -31,7 +31,8 @@ struct vm_info {
 	struct custom_field *custom;
 	size_t n_custom;
 	int16_t vcpus; /* number */
-	bool left;     /* in a list alone: it goes to another host, which has not told of it yet */
+	bool left; /* in a list or an answer: it goes to another host, which has not told of it yet
+		    */
 };
 extern const struct model vm_info_model;
 extern const struct model vm_listed_model; /* as JSON has it */

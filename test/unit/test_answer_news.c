@@ -99,20 +99,45 @@ test_life(void **state)
 	answer(back, ROUTE_VM_CREATE, true);
 	for (const char *p = value; *p; p++)
 		assert_true(*p >= ' ' && *p <= '~');
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	expect(front, BACK, VMRUNSTATE_POWEROFF, name);
 	report(back, VMRUNSTATE_RUNNING, name);
 	answer(back, ROUTE_VM_BOOT, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	expect(front, BACK, VMRUNSTATE_RUNNING, name);
 	report(back, VMRUNSTATE_PAUSED, other);
 	answer(back, ROUTE_OPERATION_GET, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	expect(front, BACK, VMRUNSTATE_PAUSED, other);
 	inventory_remove_vm(back, VM);
 	answer(back, ROUTE_VM_DELETE, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	assert_null(inventory_find_vm(front, VM));
+	inventory_free(front);
+	inventory_free(back);
+}
+
+/* The host was started anew, and its clock had been set back: it has the last word all the same,
+ * but on what came in after it was asked. */
+static void
+test_clock_set_back(void **state)
+{
+	static char name[] = "web";
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+	struct vm_info before = { .uuid = vm_uuid,
+		.host = (char[]){ BACK },
+		.name = name,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = now_ms() + 60000 };
+	uint64_t mark = inventory_mark(front);
+
+	assert_int_equal(inventory_take_info(front, &before), INVENTORY_TAKEN);
+	report(back, VMRUNSTATE_RUNNING, name);
+	answer(back, ROUTE_VM_BOOT, true);
+	answer_news_take(front, mark, BACK, value);
+	expect(front, BACK, VMRUNSTATE_POWEROFF, name);
+	answer_news_take(front, inventory_mark(front), BACK, value);
+	expect(front, BACK, VMRUNSTATE_RUNNING, name);
 	inventory_free(front);
 	inventory_free(back);
 }
@@ -124,11 +149,11 @@ test_maintenance(void **state)
 
 	inventory_set_maintenance(back, BACK, true);
 	answer(back, ROUTE_MAINTENANCE_BEGIN, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	assert_true(inventory_find_host(front, BACK)->maintenance);
 	inventory_set_maintenance(back, BACK, false);
 	answer(back, ROUTE_MAINTENANCE_END, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	assert_false(inventory_find_host(front, BACK)->maintenance);
 	inventory_free(front);
 	inventory_free(back);
@@ -148,18 +173,19 @@ test_speaks_for_its_own(void **state)
 
 	report(back, VMRUNSTATE_RUNNING, name);
 	answer(back, ROUTE_VM_GET, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	inventory_release_vm(back, VM);
 	inventory_take_info(back, &there);
 	answer(back, ROUTE_OPERATION_GET, true);
-	answer_news_take(front, BACK, value);
+	answer_news_take(front, 0, BACK, value);
 	expect(front, THIRD, VMRUNSTATE_RUNNING, name);
-	answer_news_take(front, BACK,
+	answer_news_take(front, 0, BACK,
 	    "{\"host\":\"" BACK "\",\"items\":[{\"uuid\":\"" VM "\",\"host\":\"" THIRD
 	    "\",\"runstate\":1,\"ts\":9000000000000}]}");
 	expect(front, THIRD, VMRUNSTATE_RUNNING, name);
 	/* Nor does another speak in its name. */
-	answer_news_take(front, THIRD, "{\"host\":\"" BACK "\",\"maintenance\":true,\"items\":[]}");
+	answer_news_take(
+	    front, 0, THIRD, "{\"host\":\"" BACK "\",\"maintenance\":true,\"items\":[]}");
 	assert_false(inventory_find_host(front, BACK)->maintenance);
 	inventory_free(front);
 	inventory_free(back);
@@ -179,7 +205,7 @@ test_no_news(void **state)
 	answer(back, ROUTE_VM_LIST, true);
 	assert_string_equal(value, "");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		answer_news_take(front, BACK, bad[i]);
+		answer_news_take(front, 0, BACK, bad[i]);
 	assert_null(inventory_find_vm(front, VM));
 	inventory_free(front);
 	inventory_free(back);
@@ -190,6 +216,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
+		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_speaks_for_its_own),
 		cmocka_unit_test(test_no_news),

@@ -276,7 +276,7 @@ test_forged_news(void **state)
 	item->name = xstrdup("web");
 	item->runstate = VMRUNSTATE_RUNNING;
 	item->ts = now_ms() + 1000;
-	inventory_take_news(asker->inventory, &news);
+	inventory_take_news(asker->inventory, 0, &news);
 	expect(cluster, 1, &cluster->sides[0], VMRUNSTATE_RUNNING);
 	model_clear(&host_news_model, &news);
 }

@@ -121,7 +121,7 @@ tell_news(struct fixture *f, const char *host)
 
 	news.maintenance = below(f, 2);
 	*model_append(&news.items, &news.n_items) = any_info(f, host);
-	inventory_take_news(f->inventory, &news);
+	inventory_take_news(f->inventory, 0, &news);
 	model_clear(&host_news_model, &news);
 }
 

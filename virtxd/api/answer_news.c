@@ -82,7 +82,7 @@ answer_news_attach(struct context *ctx, struct request *req)
 }
 
 void
-answer_news_take(struct inventory *inventory, const char *host, const char *value)
+answer_news_take(struct inventory *inventory, uint64_t mark, const char *host, const char *value)
 {
 	static struct log_limit limit;
 	struct host_news news = { 0 };
@@ -90,7 +90,7 @@ answer_news_take(struct inventory *inventory, const char *host, const char *valu
 
 	if (json_decode(&host_news_model, value, strlen(value), &news, &err) == 0) {
 		if (str_equal(news.host, host))
-			inventory_take_news(inventory, &news);
+			inventory_take_news(inventory, mark, &news);
 		else
 			error_set(&err, 502, "it speaks for another host");
 	}

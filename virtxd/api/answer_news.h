@@ -11,7 +11,9 @@ struct inventory;
 
 /* Has the answer of a request that was forwarded to this host carry the news. */
 void answer_news_attach(struct context *ctx, struct request *req);
-/* Takes the header's value in an answer of that host. What cannot be read is passed over. */
-void answer_news_take(struct inventory *inventory, const char *host, const char *value);
+/* Takes the header's value in an answer of that host, which was asked after the mark. What cannot
+ * be read is passed over. */
+void answer_news_take(
+    struct inventory *inventory, uint64_t mark, const char *host, const char *value);
 
 #endif

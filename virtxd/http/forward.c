@@ -40,6 +40,7 @@ struct forwarding {
 	struct peer_call *call;
 	char host[37];
 	char vm[37];
+	uint64_t mark; /* of the inventory, before the other host was asked */
 	bool streams;
 	bool unsent;
 	bool (*answered)(void *arg, struct request *req, const struct request_answer *answer);
@@ -66,7 +67,7 @@ take_news(struct forwarding *fw, const struct peer_answer *answer)
 	const char *news = answer_header(answer, REQUEST_NEWS);
 
 	if (news)
-		answer_news_take(fw->forwarder->inventory, fw->host, news);
+		answer_news_take(fw->forwarder->inventory, fw->mark, fw->host, news);
 }
 
 static bool
@@ -286,6 +287,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 
 	fw->forwarder = forwarder;
 	fw->req = req;
+	fw->mark = inventory_mark(forwarder->inventory);
 	if (more) {
 		fw->answered = more->answered;
 		fw->arg = more->arg;

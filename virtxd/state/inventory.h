@@ -177,8 +177,9 @@ bool inventory_get_self(
 /* This host as its answer to a request leaves it, with the VM that the request was about ("" for
  * none). ret must be zero; the caller clears it. False until this host is known. */
 bool inventory_get_news(const struct inventory *inventory, const char *vm, struct host_news *ret);
-/* The same of another host, from its own answer to this one. */
-enum inventory_news inventory_take_news(struct inventory *inventory, const struct host_news *news);
+/* The same of another host, from its own answer to this one, asked for after the mark. */
+enum inventory_news inventory_take_news(
+    struct inventory *inventory, uint64_t mark, const struct host_news *news);
 
 /* The hosts of which each says that it has a VM: each has to be asked for its list until that is
  * settled. A host may come several times. */

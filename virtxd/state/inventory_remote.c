@@ -519,7 +519,8 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 
 /* One VM of a host's answer. */
 static void
-take_news_item(struct inventory *inventory, struct host_entry *host, const struct vm_info *info)
+take_news_item(
+    struct inventory *inventory, uint64_t mark, struct host_entry *host, const struct vm_info *info)
 {
 	const struct tombstone *tombstone;
 	struct vm_entry *entry;
@@ -529,7 +530,14 @@ take_news_item(struct inventory *inventory, struct host_entry *host, const struc
 	if (uuid_normalize(info->uuid, uuid) < 0)
 		return;
 	entry = index_find_vm(inventory, uuid);
-	if (entry && (entry->view.local || info->ts < entry->view.vm.ts))
+	if (entry && entry->view.local)
+		return;
+	/* Its clock may have been set back since it told what was known when it was asked. */
+	if (entry && info->ts < entry->view.vm.ts &&
+	    (entry->host != host || entry->data_clock > mark))
+		return;
+	/* It waits itself for the new host to tell of it. */
+	if (info->left && (!entry || entry->host != host))
 		return;
 	if (info->runstate <= VMRUNSTATE_DELETED) {
 		if (entry && entry->host == host)
@@ -556,7 +564,7 @@ take_news_item(struct inventory *inventory, struct host_entry *host, const struc
 }
 
 enum inventory_news
-inventory_take_news(struct inventory *inventory, const struct host_news *news)
+inventory_take_news(struct inventory *inventory, uint64_t mark, const struct host_news *news)
 {
 	struct host_entry *host = teller(inventory, news->host);
 
@@ -564,7 +572,7 @@ inventory_take_news(struct inventory *inventory, const struct host_news *news)
 		return no_teller(inventory, news->host);
 	note_skew(host, news->ts, true);
 	for (size_t i = 0; i < news->n_items; i++)
-		take_news_item(inventory, host, &news->items[i]);
+		take_news_item(inventory, mark, host, &news->items[i]);
 	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
 	return INVENTORY_TAKEN;
 }

@@ -28,6 +28,7 @@ inventory_get_news(const struct inventory *inventory, const char *vm, struct hos
 			.ts = tombstone->ts };
 	else
 		return true;
+	info.left = entry && index_has_left(inventory, entry);
 	ret->items = xcalloc(1, sizeof(*ret->items));
 	ret->n_items = 1;
 	model_copy(&vm_info_model, ret->items, &info);
