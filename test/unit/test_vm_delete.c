@@ -139,6 +139,41 @@ test_who_is_refused(void **state)
 	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
 }
 
+/* The journal of one that was cut off. */
+static void
+begin_delete(bool deletestorage)
+{
+	struct disk disk = {
+		.path = at("ds/os.qcow2"), .device = DISK_DEVICE_DISK, .man = DISK_MAN_MODE_MANAGED
+	};
+	struct journal journal = { .op = (char *)"VmDelete",
+		.uuid = (char *)TEST_VM,
+		.deletestorage = deletestorage,
+		.dropped = &disk,
+		.n_dropped = 1,
+		.ts = now_ms() };
+
+	assert_int_equal(journal_save(disk_root, HOST1, &journal, &failure), 0);
+}
+
+/* What is left to do of it is what this one was asked for, or not all of that. */
+static void
+test_one_that_was_cut_off(void **state)
+{
+	struct vm_delete_request request = request_of(true);
+	_free_ char *warning = NULL;
+
+	create_small_vm();
+	begin_delete(true);
+	warning = delete_vm(true);
+	assert_string_equal(warning, "");
+	assert_false(exists("ds/os.qcow2"));
+	create_small_vm();
+	begin_delete(false);
+	must_fail(WORK_VM_DELETE, &request, 404, "no VM '" TEST_VM "'");
+	assert_true(exists("ds/os.qcow2"));
+}
+
 /* libvirt's test driver has a domain of its own. */
 static void
 test_a_foreign_domain_keeps_its_storage(void **state)
@@ -165,6 +200,7 @@ main(void)
 		WORK_TEST(test_an_image_without_a_lease_stays),
 		WORK_TEST(test_an_image_that_is_gone_is_told),
 		WORK_TEST(test_who_is_refused),
+		WORK_TEST(test_one_that_was_cut_off),
 		WORK_TEST(test_a_foreign_domain_keeps_its_storage),
 	};
 

@@ -64,6 +64,26 @@ plan(const struct vm_delete_request *req, virDomainPtr domain, const struct doma
 	}
 }
 
+/* Begins the session. 1 where there is nothing left to do: an earlier deletion, no less thorough,
+ * was cut off and has now been carried to its end. */
+static int
+begin(const struct vm_delete_request *req, struct vm_session *session, char **warning,
+    struct error *err)
+{
+	_journal_ struct journal earlier = { 0 };
+
+	if (vm_session_open(session, &req->env, req->uuid, err) < 0 ||
+	    storage_look(&req->env, err) < 0 ||
+	    journal_load(req->env.root, req->env.host, req->uuid, &earlier, err) < 0)
+		return -1;
+	if (vm_session_settle(session, warning, err) == 0)
+		return 0;
+	return error_is(err, ERROR_NOT_FOUND) && str_equal(earlier.op, "VmDelete") &&
+		       (earlier.deletestorage || !req->deletestorage)
+		   ? 1
+		   : -1;
+}
+
 int
 work_vm_delete(const void *request, void *result, struct error *err)
 {
@@ -72,10 +92,13 @@ work_vm_delete(const void *request, void *result, struct error *err)
 	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
 	_journal_ struct journal journal = { 0 };
+	int r = begin(req, &session, &res->warning, err);
 
-	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
-	    storage_look(&req->env, err) < 0 || vm_session_settle(&session, &res->warning, err) < 0)
+	if (r < 0)
 		return -1;
+	res->gone = r == 1;
+	if (res->gone)
+		return 0;
 	if (virDomainIsActive(session.domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);
 	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_DELETE, err) < 0 ||
