@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "two_hosts.h"
 
+#include "work/oplog.h"
+
 static struct vm_migrate_request
 request_of(bool live)
 {
@@ -287,16 +289,22 @@ test_what_other_hosts_do_not_have(void **state)
 }
 
 static void
-put_journal(const char *host, const char *target, bool live)
+put_journal_at(const char *host, const char *target, bool live, int64_t ts)
 {
 	struct journal journal = { .op = (char *)"VmMigrate",
 		.uuid = (char *)TEST_VM,
 		.target = (char *)target,
 		.target_uri = (char *)OTHER_URI,
 		.live = live,
-		.ts = now_ms() };
+		.ts = ts };
 
 	assert_int_equal(journal_save(disk_root, host, &journal, &failure), 0);
+}
+
+static void
+put_journal(const char *host, const char *target, bool live)
+{
+	put_journal_at(host, target, live, now_ms());
 }
 
 /* Heals it after a migration that was cut off. */
@@ -322,6 +330,30 @@ test_cut_off_before_it_began(void **state)
 	put_journal(HOST1, HOST2, false);
 	heal(false);
 	expect_still_here(VIR_DOMAIN_SHUTOFF);
+}
+
+/* A definition at the target is this migration's by the time of its record, and not by its age: the
+ * clock may have been set back since an earlier one. */
+static void
+test_cut_off_with_a_definition_there(void **state)
+{
+	static const int64_t now = 1000000;
+	_domain_ virDomainPtr domain = NULL, there = NULL;
+	_free_ char *xml = NULL;
+
+	create_small_vm();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(oplog_begin_at(domain, "VmMigrate", HOST2, now, &failure), 0);
+	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	there = virDomainDefineXML(other, xml);
+	assert_non_null(there);
+	put_journal_at(HOST1, HOST2, false, now - 1000);
+	heal(false);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	assert_true(is_registered(HOST1, TEST_VM));
+	put_journal_at(HOST1, HOST2, false, now);
+	heal(true);
+	expect_moved(VIR_DOMAIN_SHUTOFF);
 }
 
 /* libvirt has moved it, and the registry does not know. */
@@ -401,6 +433,7 @@ main(void)
 		TEST(test_one_of_another_host),
 		TEST(test_what_other_hosts_do_not_have),
 		TEST(test_cut_off_before_it_began),
+		TEST(test_cut_off_with_a_definition_there),
 		TEST(test_cut_off_after_it_went),
 		TEST(test_cut_off_and_on_its_way_back),
 		TEST(test_the_target_has_a_journal_of_it),

@@ -157,7 +157,10 @@ finish(const struct operations *operations, struct entry *entry, const char *msg
 {
 	struct operation *operation = &entry->operation;
 
+	/* The clock may have been set back meanwhile. */
 	operation->te = now_ms();
+	if (operation->te < operation->ts)
+		operation->te = operation->ts;
 	str_set(&operation->state, err ? "failed" : "completed");
 	str_set(&operation->msg, err ? err->detail : msg);
 	if (!err)

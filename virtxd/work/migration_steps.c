@@ -218,8 +218,8 @@ stay(const struct work_env *env, const struct journal *journal, virDomainPtr dom
 }
 
 /* Whether the definition there is what this migration has taken along: that has the record of it,
- * which is written before libvirt begins. One from an earlier stay of the VM may lack what it got
- * since. */
+ * which is written before libvirt begins and has the journal's time, whatever became of the clock.
+ * One from an earlier stay of the VM may lack what it got since. */
 static int
 is_brought(const struct work_env *env, const struct journal *journal, virDomainPtr domain,
     bool *ret, struct error *err)
@@ -232,7 +232,7 @@ is_brought(const struct work_env *env, const struct journal *journal, virDomainP
 		const struct oplog_item *item = &info.oplog.items[i];
 
 		*ret |= str_equal(item->op, "VmMigrate") && str_equal(item->msg, journal->target) &&
-			item->ts >= journal->ts;
+			item->ts == journal->ts;
 	}
 	return 0;
 }

@@ -29,15 +29,21 @@ save(virDomainPtr domain, const struct oplog_item *item, struct error *err)
 int
 oplog_begin(virDomainPtr domain, const char *op, const char *msg, int64_t *ts, struct error *err)
 {
+	*ts = now_ms();
+	return oplog_begin_at(domain, op, msg, *ts, err);
+}
+
+int
+oplog_begin_at(virDomainPtr domain, const char *op, const char *msg, int64_t ts, struct error *err)
+{
 	struct oplog_item item = {
 		.op = xstrdup(op),
-		.ts = now_ms(),
+		.ts = ts,
 		.status = xstrdup("started"),
 		.msg = xstrdup(msg),
 	};
 	int r = save(domain, &item, err);
 
-	*ts = item.ts;
 	model_clear(&oplog_item_model, &item);
 	return r;
 }

@@ -11,6 +11,9 @@
 /* Writes "started" with msg. *ts is set: pass it to oplog_end. */
 int oplog_begin(
     virDomainPtr domain, const char *op, const char *msg, int64_t *ts, struct error *err);
+/* The same of an operation that has begun already, at ts. */
+int oplog_begin_at(
+    virDomainPtr domain, const char *op, const char *msg, int64_t ts, struct error *err);
 /* Writes "completed" with msg. */
 int oplog_complete(
     virDomainPtr domain, const char *op, int64_t ts, const char *msg, struct error *err);

@@ -213,7 +213,6 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 		.ts = now_ms(),
 	};
 	struct error left = { 0 };
-	int64_t ts;
 	int r;
 
 	vm_carry_over(&req->env, &journal, NULL, &res->warning);
@@ -221,7 +220,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	if (journal_save(req->env.root, req->env.host, &journal, err) < 0)
 		return -1;
 	work_progress(0);
-	r = oplog_begin(domain, "VmMigrate", req->target, &ts, err);
+	r = oplog_begin_at(domain, "VmMigrate", req->target, journal.ts, err);
 	if (r == 0)
 		r = req->live ? go_live(req, domain, there, err) : go_cold(req, domain, err);
 	if (migration_settle(&req->env, conn, &journal, &res->moved, &left) < 0) {
@@ -237,7 +236,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	work_stage(WORK_STAGE_NONE);
 	if (r == 0)
 		return error_set(err, 500, "VM '%s' is still here after its migration", req->uuid);
-	oplog_end(domain, "VmMigrate", ts, NULL, err);
+	oplog_end(domain, "VmMigrate", journal.ts, NULL, err);
 	return -1;
 }
 
