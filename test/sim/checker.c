@@ -25,6 +25,7 @@ struct note {
 	int64_t since;
 	bool ended;
 	bool was_on, was_registered;
+	bool was_locked; /* by a job of an earlier virtxd */
 };
 
 static struct note notes[NOTES_MAX];
@@ -75,6 +76,7 @@ add(int host, const struct operation *operation)
 	snprintf(note->id, sizeof(note->id), "%s", operation->id);
 	note->was_on = vm && is_on(vm);
 	note->was_registered = vm && vm->registry[host];
+	note->was_locked = vm && vm->lock[host] && vm->lock[host]->start != host_start(host);
 	return note;
 }
 
@@ -140,7 +142,7 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 	if (!vm || says(operation, "not known yet") || says(operation, "is tried again") ||
 	    says(operation, "found out again") ||
 	    /* What that one did is not this one's doing. */
-	    says(operation, "a job of an earlier virtxd still runs"))
+	    note->was_locked || says(operation, "a job of an earlier virtxd still runs"))
 		return false;
 	if (str_equal(operation->op, "VmCreate"))
 		return (world_is_somewhere(vm) && !world_is_stray(vm)) || vm->lease || vm->image ||
@@ -167,6 +169,9 @@ checker_on_operation(int host, const struct operation *operation)
 	if (note->ended || str_equal(operation->state, "started"))
 		return;
 	note->ended = true;
+	if (operation->te < operation->ts)
+		history_violation(
+		    "%s %.8s has ended before it began", operation->op, operation->id);
 	history_add(host, "%s %.8s of VM %.8s is %s after %" PRId64 " ms: %.300s", operation->op,
 	    operation->id, str_or_empty(operation->vm), operation->state, clock_now() - note->since,
 	    str_or_empty(operation->msg));

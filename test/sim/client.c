@@ -9,8 +9,11 @@
 #include "history.h"
 #include "host.h"
 #include "ops/context.h"
+#include "proto/json.h"
 #include "server.h"
 #include "world.h"
+
+#define LOOK_MS 200 /* between two looks at an operation, at most */
 
 static bool stopped;
 static unsigned int last;
@@ -21,6 +24,16 @@ struct asked {
 	enum route_id route;
 	char vm[UUID_TEXT_SIZE]; /* "" for none, or one that is made */
 };
+
+/* A migration that its client follows, and what it asks for then. */
+struct journey {
+	int host; /* that is asked for the operation, and then for the VM */
+	int from, to;
+	int64_t since; /* the operation has ended then, ms */
+	char operation[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
+};
+
+static void ask(int host, enum route_id id, const char *param, const char *body);
 
 static bool
 is_on(const struct world_vm *vm)
@@ -61,6 +74,133 @@ check_seen(const struct asked *asked, const struct peer_answer *answer)
 		    asked->host + 1);
 }
 
+/* A migration */
+
+static bool
+read_operation(const struct peer_answer *answer, struct operation *ret)
+{
+	struct error err = { 0 };
+
+	*ret = (struct operation){ 0 };
+	return answer && json_decode(&operation_model, answer->body, answer->len, ret, &err) == 0;
+}
+
+/* Whether the VM was there all the time, with nothing under way that takes it elsewhere. */
+static bool
+rests(const struct world_vm *vm, const struct journey *journey)
+{
+	if (!vm || !vm->registry[journey->to] || !vm->domain[journey->to].defined)
+		return false;
+	for (int i = 0; i < world.n_hosts; i++) {
+		if (vm->journal[i].there || (i != journey->to && vm->was_here[i] > journey->since))
+			return false;
+	}
+	return true;
+}
+
+static void
+on_found(void *arg, const struct peer_answer *answer)
+{
+	struct journey *journey = arg;
+
+	if (answer && (answer->status == 404 || answer->status == 508) &&
+	    rests(world_find(journey->vm), journey))
+		history_violation("VM %.8s has migrated to h%d, and h%d answers %d", journey->vm,
+		    journey->to + 1, journey->host + 1, answer->status);
+	free(journey);
+}
+
+static void
+look(int host, enum route_id id, const char *param, server_answered answered,
+    struct journey *journey)
+{
+	_free_ char *path = route_path(id, param);
+	const struct server_call call = {
+		.method = METHOD_GET, .path = path, .body = "", .client = "10.0.1.1"
+	};
+
+	journey->host = host;
+	if (host_serves(host) && !clock_is_ending())
+		server_request(host, &call, answered, journey);
+	else
+		free(journey);
+}
+
+static void
+find(const struct journey *arrived, int host)
+{
+	struct journey *journey = xcalloc(1, sizeof(*journey));
+
+	*journey = *arrived;
+	look(host, ROUTE_VM_GET, journey->vm, on_found, journey);
+}
+
+/* Who asks its old host or its new one finds it, and may send it straight back. */
+static void
+arrive(const struct journey *journey)
+{
+	const struct world_vm *vm = world_find(journey->vm);
+	struct journey here = *journey;
+	_free_ char *body = NULL;
+
+	here.to = vm ? world_registered(vm, WORLD_NOBODY) : WORLD_NOBODY;
+	here.since = clock_now();
+	if (here.to == WORLD_NOBODY || here.to == here.from || !rests(vm, &here))
+		return;
+	find(&here, here.from);
+	find(&here, here.to);
+	if (stopped || dice_permille(500))
+		return;
+	body = xasprintf("{\"host\":\"%s\",\"migration_type\":%d}", world.hosts[here.from],
+	    is_on(vm) ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD);
+	ask(here.to, ROUTE_VM_MIGRATE, here.vm, body);
+}
+
+static void look_again(void *arg);
+
+static void
+on_followed(void *arg, const struct peer_answer *answer)
+{
+	struct journey *journey = arg;
+	struct operation operation;
+	bool goes_on = read_operation(answer, &operation) && str_equal(operation.state, "started");
+
+	if (goes_on)
+		clock_after(dice_between(10, LOOK_MS), look_again, journey);
+	else if (str_equal(operation.state, "completed") &&
+		 !strstr(str_or_empty(operation.msg), "has not told"))
+		arrive(journey);
+	if (!goes_on)
+		free(journey);
+	model_clear(&operation_model, &operation);
+}
+
+static void
+look_again(void *arg)
+{
+	struct journey *journey = arg;
+
+	look(journey->host, ROUTE_OPERATION_GET, journey->operation, on_followed, journey);
+}
+
+static void
+follow(int host, const struct peer_answer *answer)
+{
+	struct journey *journey = xcalloc(1, sizeof(*journey));
+	struct operation operation;
+
+	if (read_operation(answer, &operation)) {
+		journey->host = host;
+		journey->from = world_host(operation.host);
+		snprintf(journey->operation, sizeof(journey->operation), "%s", operation.id);
+		snprintf(journey->vm, sizeof(journey->vm), "%s", operation.vm);
+		look_again(journey);
+	} else {
+		free(journey);
+	}
+	model_clear(&operation_model, &operation);
+}
+
 static void
 on_answered(void *arg, const struct peer_answer *answer)
 {
@@ -70,6 +210,8 @@ on_answered(void *arg, const struct peer_answer *answer)
 		history_add(
 		    asked->host, "request %u is answered: %d", asked->number, answer->status);
 		check_seen(asked, answer);
+		if (asked->route == ROUTE_VM_MIGRATE && answer->status == 202)
+			follow(asked->host, answer);
 	} else {
 		history_add(asked->host, "request %u gets no answer", asked->number);
 	}

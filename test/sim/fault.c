@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fault.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 
 #include "clock.h"
@@ -89,12 +90,15 @@ slow_down(int host)
 	history_add(CLOCK_NOBODY, "of a thousand steps %d take long", permille);
 }
 
+/* By a little, or by more than anybody waits. */
 static void
 set_clock(int host)
 {
-	wrong[host] += dice_between(1, 2000);
+	int64_t most = dice_permille(200) ? 600000 : 5000;
+
+	wrong[host] = dice_permille(200) ? 0 : wrong[host] + dice_between(-most, most);
 	clock_set_error(host, wrong[host], ppm[host]);
-	history_add(host, "the clock is set");
+	history_add(host, "the clock is set: %" PRId64 " ms off", wrong[host]);
 }
 
 /* Somebody defines a VM of another host, which proves nothing. */
@@ -171,6 +175,7 @@ faults_end(void)
 	net_set_loss(0);
 	hosts_set_slow(0);
 	for (int i = 0; i < world.n_hosts; i++) {
+		clock_set_error(i, dice_between(-500, 500), ppm[i]);
 		host_power_on(i);
 		host_run(i);
 	}

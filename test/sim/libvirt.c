@@ -55,6 +55,12 @@ libvirt_is_up(int host)
 	return up[host];
 }
 
+unsigned int
+libvirt_number(int host)
+{
+	return starts[host];
+}
+
 /* Events */
 
 struct event {

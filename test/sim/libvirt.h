@@ -7,6 +7,8 @@
 
 void libvirt_reset(void);
 bool libvirt_is_up(int host);
+/* How often it has ended: it is another one since. */
+unsigned int libvirt_number(int host);
 /* The daemon ends, and is back after so many ms; domains live on, migrations are cut. */
 void libvirt_restart(int host, int64_t ms);
 /* The machine has no power: nothing of it is left, its leases count on for a while. */

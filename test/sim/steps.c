@@ -60,14 +60,21 @@ step_lock(struct child *child)
 enum step
 step_open_libvirt(struct child *child)
 {
+	child->libvirt = libvirt_number(child->host);
 	return libvirt_is_up(child->host) ? STEP_NEXT
 					  : step_fail(child, 503, "cannot connect to libvirt");
+}
+
+bool
+step_has_libvirt(const struct child *child)
+{
+	return libvirt_is_up(child->host) && libvirt_number(child->host) == child->libvirt;
 }
 
 enum step
 step_find(struct child *child)
 {
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot look up VM '%s'", uuid_of(child));
 	if (child->vm &&
 	    (child->vm->domain[child->host].defined || child->vm->domain[child->host].on))
@@ -204,7 +211,7 @@ step_roll_forward(struct child *child)
 	if (journal->op == WORLD_OP_DELETE) {
 		if (domain->on)
 			return step_fail(child, 422, "VM '%s' is on", vm->uuid);
-		if (domain->defined && !libvirt_is_up(child->host))
+		if (domain->defined && !step_has_libvirt(child))
 			return step_fail(child, 424, "cannot undefine VM '%s'", vm->uuid);
 		if (domain->defined) {
 			libvirt_undefine(vm, child->host);
@@ -232,7 +239,7 @@ roll_back(struct child *child)
 	struct world_vm *vm = child->vm;
 
 	if (vm->domain[child->host].defined || vm->domain[child->host].on) {
-		if (vm->domain[child->host].on || !libvirt_is_up(child->host))
+		if (vm->domain[child->host].on || !step_has_libvirt(child))
 			return step_fail(child, 424, "cannot undefine VM '%s'", vm->uuid);
 		libvirt_undefine(vm, child->host);
 	} else if (vm->registry[child->host]) {
@@ -248,6 +255,17 @@ roll_back(struct child *child)
 	return STEP_AGAIN;
 }
 
+/* What was decided of an earlier migration says nothing of the job's own. */
+static enum step
+settle_earlier(struct child *child)
+{
+	enum step step = step_settle(child);
+
+	if (step == STEP_NEXT)
+		child->decided = DECIDED_NOTHING;
+	return step;
+}
+
 enum step
 step_recover(struct child *child)
 {
@@ -259,12 +277,12 @@ step_recover(struct child *child)
 
 	if (!vm || !vm->journal[child->host].there)
 		return STEP_NEXT;
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot look up VM '%s'", vm->uuid);
 	journal = &vm->journal[child->host];
 	domain = &vm->domain[child->host];
 	if (journal->op == WORLD_OP_MIGRATE)
-		return step_settle(child);
+		return settle_earlier(child);
 	place = step_place(vm, child->host, &other);
 	if (place == PLACE_ELSEWHERE || place == PLACE_COMING) {
 		journal->there = false;
@@ -320,7 +338,7 @@ leave(struct child *child)
 {
 	struct world_domain *domain = &child->vm->domain[child->host];
 
-	if ((domain->on || domain->defined) && !libvirt_is_up(child->host))
+	if ((domain->on || domain->defined) && !step_has_libvirt(child))
 		return step_fail(child, 424, "cannot end VM '%s' here", child->vm->uuid);
 	if (domain->on) {
 		libvirt_destroy(child->vm, child->host);
@@ -340,7 +358,7 @@ stay(struct child *child)
 	struct world_domain *domain = &vm->domain[child->host];
 
 	if (domain->on && domain->stands && domain->why == WORLD_PAUSED_BY_MIGRATION) {
-		if (!libvirt_is_up(child->host))
+		if (!step_has_libvirt(child))
 			return step_fail(child, 424, "VM '%s' cannot be resumed", vm->uuid);
 		/* Another had its lease meanwhile: whoever resumes it is told. */
 		if (!libvirt_resume(vm, child->host))
@@ -360,7 +378,7 @@ is_brought(const struct world_vm *vm, const struct world_journal *journal)
 	const struct world_log *log = &vm->domain[journal->target].log[WORLD_OP_MIGRATE];
 
 	return log->status && str_equal(log->msg, world.hosts[journal->target]) &&
-	       log->ts >= journal->ts;
+	       log->ts == journal->ts;
 }
 
 static enum step
@@ -406,7 +424,7 @@ step_settle(struct child *child)
 		return leave(child);
 	if (child->decided == DECIDED_STAY)
 		return stay(child);
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot look up VM '%s'", vm->uuid);
 	if (!here->defined && !here->on)
 		return settle_absent(child);

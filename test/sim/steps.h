@@ -25,8 +25,9 @@ struct child {
 	const struct child_ops *ops; /* NULL: virtxd has forgotten it */
 	void *arg;
 	int host;
-	unsigned int start; /* of virtxd */
-	void *request;	    /* as the work's model has it */
+	unsigned int start;   /* of virtxd */
+	unsigned int libvirt; /* which libvirtd it is connected to */
+	void *request;	      /* as the work's model has it */
 	void *result;
 	struct error err;
 	bool failed, ended, late;
@@ -48,7 +49,8 @@ struct child {
 		DECIDED_HANDED,
 	} decided;
 	bool moved;
-	bool adrift; /* libvirt has refused */
+	struct world_journal earlier; /* of a deletion, before it began */
+	bool adrift;		      /* libvirt has refused */
 	int target;
 	int64_t ts;	 /* of the entry in its log */
 	int64_t ends_at; /* of one that goes on for a while, ms */
@@ -73,6 +75,8 @@ bool step_is_leftover(const struct world_vm *vm, int host);
 /* The VM's lock, as the job holds it to its end. */
 enum step step_lock(struct child *child);
 enum step step_open_libvirt(struct child *child);
+/* Whether its connection still works: that ends with libvirtd, and no job makes another. */
+bool step_has_libvirt(const struct child *child);
 enum step step_recover(struct child *child);
 /* The VM's domain has to be there. */
 enum step step_find(struct child *child);

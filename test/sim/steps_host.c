@@ -58,7 +58,7 @@ collect(struct child *child)
 {
 	struct collect_result *res = child->result;
 
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot list the VMs");
 	report_host(child->host, &res->host);
 	for (size_t i = 0; i < world.n_vms; i++) {
@@ -77,7 +77,7 @@ refresh(struct child *child)
 	const struct refresh_request *req = child->request;
 	struct refresh_result *res = child->result;
 
-	for (size_t i = 0; i < req->n_vms && libvirt_is_up(child->host); i++) {
+	for (size_t i = 0; i < req->n_vms && step_has_libvirt(child); i++) {
 		const struct world_vm *vm = world_find(req->vms[i].uuid);
 
 		if (!vm || (!vm->domain[child->host].defined && !vm->domain[child->host].on))
@@ -119,7 +119,7 @@ whose(struct child *child)
 {
 	const struct whose_request *req = child->request;
 
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot look up the VMs");
 	for (size_t i = 0; i < req->n_vms; i++) {
 		struct world_vm *vm = world_find(req->vms[i].uuid);
@@ -191,7 +191,7 @@ compare(struct child *child, const struct world_vm *vm)
 static enum step
 reconcile(struct child *child)
 {
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot list the VMs");
 	for (size_t i = 0; i < world.n_vms; i++)
 		compare(child, &world.vms[i]);

@@ -14,20 +14,26 @@ domain_of(struct child *child)
 }
 
 static enum step
-begin_log(struct child *child, enum world_op op, const char *msg)
+begin_log_at(struct child *child, enum world_op op, const char *msg, int64_t ts)
 {
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot record %s", world_op_names[op]);
-	child->ts = clock_wall(child->host);
+	child->ts = ts;
 	libvirt_log(child->vm, child->host, op, "started", child->ts, msg);
 	return STEP_NEXT;
+}
+
+static enum step
+begin_log(struct child *child, enum world_op op, const char *msg)
+{
+	return begin_log_at(child, op, msg, clock_wall(child->host));
 }
 
 /* Only logged where it fails. */
 static void
 end_log(struct child *child, enum world_op op, const char *status, const char *msg)
 {
-	if (libvirt_is_up(child->host) && (domain_of(child)->on || domain_of(child)->defined))
+	if (step_has_libvirt(child) && (domain_of(child)->on || domain_of(child)->defined))
 		libvirt_log(child->vm, child->host, op, status, child->ts, msg);
 }
 
@@ -95,7 +101,7 @@ create_image(struct child *child)
 static enum step
 create_define(struct child *child)
 {
-	if (libvirt_is_up(child->host)) {
+	if (step_has_libvirt(child)) {
 		libvirt_define(child->vm, child->host);
 		return STEP_NEXT;
 	}
@@ -144,8 +150,31 @@ delete_journal(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_delete[] = { step_lock, step_open_libvirt, step_recover, step_find, check_off,
-	step_check_owner, delete_journal, step_roll_forward, NULL };
+static enum step
+delete_look(struct child *child)
+{
+	if (child->vm)
+		child->earlier = child->vm->journal[child->host];
+	return STEP_NEXT;
+}
+
+/* An earlier one may have been carried to its end just now. */
+static enum step
+delete_find(struct child *child)
+{
+	const struct vm_delete_request *req = child->request;
+	struct vm_result *res = child->result;
+
+	if (step_find(child) == STEP_NEXT)
+		return STEP_NEXT;
+	res->gone = error_is(&child->err, ERROR_NOT_FOUND) && child->earlier.there &&
+		    child->earlier.op == WORLD_OP_DELETE &&
+		    (child->earlier.deletestorage || !req->deletestorage);
+	return res->gone ? STEP_DONE : STEP_FAIL;
+}
+
+const step_fn steps_delete[] = { step_lock, step_open_libvirt, delete_look, step_recover,
+	delete_find, check_off, step_check_owner, delete_journal, step_roll_forward, NULL };
 
 /* Boot */
 
@@ -169,11 +198,11 @@ boot_log(struct child *child)
 static enum step
 boot_start(struct child *child)
 {
-	if (libvirt_is_up(child->host) && domain_of(child)->defined &&
+	if (step_has_libvirt(child) && domain_of(child)->defined &&
 	    libvirt_start(child->vm, child->host))
 		return STEP_NEXT;
 	end_log(child, WORLD_OP_BOOT, "failed", "");
-	if (libvirt_is_up(child->host) && !domain_of(child)->on)
+	if (step_has_libvirt(child) && !domain_of(child)->on)
 		step_set_stage(child, WORK_STAGE_NONE);
 	return step_fail(child, 424, "cannot boot VM '%s'", child->vm->uuid);
 }
@@ -210,9 +239,9 @@ shutdown_act(struct child *child)
 {
 	const struct vm_shutdown_request *req = child->request;
 
-	if (!libvirt_is_up(child->host) || !domain_of(child)->on) {
+	if (!step_has_libvirt(child) || !domain_of(child)->on) {
 		end_log(child, WORLD_OP_SHUTDOWN, "failed", "");
-		if (libvirt_is_up(child->host) && domain_of(child)->on)
+		if (step_has_libvirt(child) && domain_of(child)->on)
 			step_set_stage(child, WORK_STAGE_NONE);
 		return step_fail(child, 424, "cannot shut down VM '%s'", child->vm->uuid);
 	}
@@ -266,7 +295,7 @@ pause_log(struct child *child)
 static enum step
 pause_act(struct child *child)
 {
-	if (!libvirt_is_up(child->host) || !domain_of(child)->on) {
+	if (!step_has_libvirt(child) || !domain_of(child)->on) {
 		end_log(child, WORLD_OP_PAUSE, "failed", "");
 		return step_fail(child, 424, "cannot pause VM '%s'", child->vm->uuid);
 	}
@@ -299,7 +328,7 @@ resume_log(struct child *child)
 static enum step
 resume_act(struct child *child)
 {
-	if (step_check_owner(child) == STEP_NEXT && libvirt_is_up(child->host) &&
+	if (step_check_owner(child) == STEP_NEXT && step_has_libvirt(child) &&
 	    libvirt_resume(child->vm, child->host))
 		return STEP_NEXT;
 	end_log(child, WORLD_OP_RESUME, "failed", "");
@@ -364,7 +393,8 @@ migrate_journal(struct child *child)
 static enum step
 migrate_log(struct child *child)
 {
-	child->adrift = begin_log(child, WORLD_OP_MIGRATE, world.hosts[child->target]) == STEP_FAIL;
+	child->adrift = begin_log_at(child, WORLD_OP_MIGRATE, world.hosts[child->target],
+			    child->vm->journal[child->host].ts) == STEP_FAIL;
 	return STEP_NEXT;
 }
 
@@ -390,11 +420,11 @@ migrate_go(struct child *child)
 	if (child->adrift)
 		return STEP_NEXT;
 	if (!req->live) {
-		child->adrift = !libvirt_is_up(child->host) || !go_cold(child);
+		child->adrift = !step_has_libvirt(child) || !go_cold(child);
 		return STEP_NEXT;
 	}
 	if (!child->migration) {
-		if (libvirt_is_up(child->host))
+		if (step_has_libvirt(child))
 			child->migration = libvirt_migrate(child->vm, child->host, child->target);
 		child->adrift = !child->migration;
 		return child->adrift ? STEP_NEXT : STEP_AGAIN;
@@ -444,7 +474,7 @@ abort_act(struct child *child)
 	const struct migration_control_request *req = child->request;
 	struct world_vm *vm = world_find(req->uuid);
 
-	if (!vm || !libvirt_is_up(child->host) || !vm->domain[child->host].is_leaving)
+	if (!vm || !step_has_libvirt(child) || !vm->domain[child->host].is_leaving)
 		return step_fail(child, 424, "VM '%s' does not migrate", req->uuid);
 	libvirt_abort(vm, child->host);
 	child->vm = vm;
@@ -485,7 +515,7 @@ heal_vm(struct child *child)
 	int other;
 	enum step_place place;
 
-	if (!libvirt_is_up(child->host))
+	if (!step_has_libvirt(child))
 		return step_fail(child, 424, "cannot look up the VM");
 	if (!vm || !domain_of(child)->defined) {
 		res->gone = true;
