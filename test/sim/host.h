@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A host: its virtxd is wired together as daemon.c does it, from the same parts. */
+/* A host: its virtxd is the real core, with other doors than those of daemon.c. */
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/list_reply.h"
+#include "daemon/cluster.h"
+#include "http/forward.h"
+#include "http/peer_rpc.h"
+#include "ops/host_maintenance.h"
+#include "state/address.h"
+
+#define ASK_MS 10000 /* for what another host answers from its memory */
+
+/* What it does for operations and endpoints */
+
+/* The cluster is joined once it is known who this host is. */
+const char *
+core_why_no_serf(const struct core *core)
+{
+	return core->cluster ? cluster_why(core->cluster)
+			     : "libvirt has not told this host's uuid yet";
+}
+
+static void
+on_outside(void *arg, struct metrics_outside *ret)
+{
+	struct core *core = arg;
+
+	core->ops->outside(core->arg, ret);
+}
+
+static void
+on_ready(void *arg, struct ready *ret)
+{
+	struct core *core = arg;
+	struct error err = { 0 };
+
+	str_set(&ret->libvirt, core->ops->libvirt_why(core->arg));
+	str_set(&ret->serf, core_why_no_serf(core));
+	str_set(&ret->listen, core->cluster ? cluster_unreachable(core->cluster) : "");
+	str_set(&ret->storage, host_maintenance_why(core->ctx.host_maintenance));
+	free(ret->clock);
+	ret->clock = inventory_skew_text(core->inventory);
+	inventory_check_twins(core->inventory, &err);
+	str_set(&ret->members, err.detail);
+	free(ret->vms);
+	ret->vms = inventory_full_text(core->inventory);
+}
+
+static int
+on_known(void *arg, char **ret_missing, struct error *err)
+{
+	struct core *core = arg;
+
+	if (!core->cluster || !keeper_knows_vms(core->keeper))
+		return error_set(err, 503, "libvirt has not told this host's VMs yet");
+	return cluster_check(core->cluster, ret_missing, err);
+}
+
+static bool
+find_address(void *arg, const char *host, struct forward_address *ret)
+{
+	struct core *core = arg;
+	const struct member_host *member =
+	    core->cluster ? members_find(cluster_members(core->cluster), host) : NULL;
+
+	if (!member || str_empty(member->addr))
+		return false;
+	snprintf(ret->addr, sizeof(ret->addr), "%s", member->addr);
+	ret->port = member->port;
+	ret->tls = member->tls;
+	return true;
+}
+
+static void
+on_forward(void *arg, struct request *req, const char *host)
+{
+	struct core *core = arg;
+
+	forward_request(core->forwarder, req, host);
+}
+
+static void
+on_forward_chosen(
+    void *arg, struct request *req, const char *host, const struct request_forward *more)
+{
+	struct core *core = arg;
+
+	forward_chosen(core->forwarder, req, host, more);
+}
+
+static int
+on_address(void *arg, const char *host, char *ret, struct error *err)
+{
+	struct forward_address address;
+	const char *why;
+
+	if (!find_address(arg, host, &address))
+		return error_set(err, 503, "serf does not know the address of host '%s'", host);
+	why = address_refusal(address.addr);
+	if (why)
+		return error_set(err, 502,
+		    "host '%s' cannot be reached: what serf has for it, '%s', is %s", host,
+		    address.addr, why);
+	memcpy(ret, address.addr, sizeof(address.addr));
+	return 0;
+}
+
+static int
+on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, const char *path,
+    const char *user, const char *body, struct error *err)
+{
+	struct core *core = arg;
+	struct forward_address address;
+
+	if (!find_address(core, host, &address))
+		return error_set(err, 503, "serf does not say where host '%s' is", host);
+	return peer_rpc_start(core->peers, ask, &address, host, method, path, user, body,
+	    method == METHOD_POST ? core->config->reply_timeout * 1000 + ASK_MS : ASK_MS, err);
+}
+
+static void
+on_forgotten(void *arg, const char *host)
+{
+	struct core *core = arg;
+
+	if (core->cluster)
+		cluster_forget(core->cluster, host);
+}
+
+static void
+on_announce(void *arg, int64_t since)
+{
+	struct core *core = arg;
+
+	core->maintenance = since;
+	if (core->cluster)
+		cluster_set_maintenance(core->cluster, since);
+}
+
+static const struct host_ops host_ops = {
+	.outside = on_outside,
+	.ready = on_ready,
+	.forward = on_forward,
+	.forward_chosen = on_forward_chosen,
+	.address = on_address,
+	.ask = on_ask,
+	.announce = on_announce,
+	.known = on_known,
+	.forgotten = on_forgotten,
+};
+
+/* Its life */
+
+static void
+on_probed(void *arg, const char *host, const struct error *err)
+{
+	struct core *core = arg;
+
+	/* The uuid is a tag of the serf member, so that serf waits for it. */
+	if (host && !core->cluster)
+		core->cluster =
+		    cluster_new(core->base, core->config, core->inventory, core->peers, host);
+	if (core->cluster && core->maintenance >= 0)
+		cluster_set_maintenance(core->cluster, core->maintenance);
+	core->ops->probed(core->arg, host ? NULL : err);
+}
+
+void
+core_init(struct core *core, struct event_base *base, const struct config *config,
+    const struct core_ops *ops, void *arg)
+{
+	struct jobs_limits limits = {
+		.running_max = config->jobs_max,
+		.queue_max = config->jobs_queue_max,
+		.stuck_max = config->jobs_stuck_max,
+	};
+
+	*core = (struct core){
+		.config = config, .base = base, .ops = ops, .arg = arg, .maintenance = -1
+	};
+	core->inventory = inventory_new();
+	core->operations = operations_new();
+	core->list_replies = list_replies_new(base, core->inventory);
+	core->peers = peers_new(base, address_refusal);
+	core->forwarder = forwarder_new(
+	    core->peers, config, core->inventory, core->operations, find_address, core);
+	core->jobs = jobs_new(base, &limits);
+	core->keeper = keeper_new(
+	    base, config, core->jobs, core->inventory, core->operations, on_probed, core);
+	core->ctx = (struct context){
+		.base = base,
+		.config = config,
+		.inventory = core->inventory,
+		.operations = core->operations,
+		.jobs = core->jobs,
+		.keeper = core->keeper,
+		.list_replies = core->list_replies,
+		.host_ops = &host_ops,
+		.host_arg = core,
+	};
+	core->ctx.host_maintenance = host_maintenance_new(&core->ctx);
+}
+
+void
+core_free(struct core *core)
+{
+	list_replies_free(core->list_replies);
+	cluster_free(core->cluster);
+	forwarder_free(core->forwarder);
+	peers_free(core->peers);
+	keeper_free(core->keeper);
+	jobs_free(core->jobs);
+	api_stop(&core->ctx);
+	host_maintenance_free(core->ctx.host_maintenance);
+	operations_free(core->operations);
+	inventory_free(core->inventory);
+}
