@@ -29,7 +29,7 @@ struct asked {
 struct journey {
 	int host; /* that is asked for the operation, and then for the VM */
 	int from, to;
-	int64_t since; /* the operation has ended then, ms */
+	int64_t began, ended; /* the operation, ms */
 	char operation[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
 };
 
@@ -85,14 +85,16 @@ read_operation(const struct peer_answer *answer, struct operation *ret)
 	return answer && json_decode(&operation_model, answer->body, answer->len, ret, &err) == 0;
 }
 
-/* Whether the VM was there all the time, with nothing under way that takes it elsewhere. */
+/* Whether the VM has gone nowhere else, and nothing is under way that takes it there. */
 static bool
 rests(const struct world_vm *vm, const struct journey *journey)
 {
 	if (!vm || !vm->registry[journey->to] || !vm->domain[journey->to].defined)
 		return false;
 	for (int i = 0; i < world.n_hosts; i++) {
-		if (vm->journal[i].there || (i != journey->to && vm->was_here[i] > journey->since))
+		int64_t since = i == journey->from ? journey->ended : journey->began;
+
+		if (vm->journal[i].there || (i != journey->to && vm->was_here[i] > since))
 			return false;
 	}
 	return true;
@@ -144,7 +146,7 @@ arrive(const struct journey *journey)
 	_free_ char *body = NULL;
 
 	here.to = vm ? world_registered(vm, WORLD_NOBODY) : WORLD_NOBODY;
-	here.since = clock_now();
+	here.ended = clock_now();
 	if (here.to == WORLD_NOBODY || here.to == here.from || !rests(vm, &here))
 		return;
 	find(&here, here.from);
@@ -191,6 +193,7 @@ follow(int host, const struct peer_answer *answer)
 
 	if (read_operation(answer, &operation)) {
 		journey->host = host;
+		journey->began = clock_now();
 		journey->from = world_host(operation.host);
 		snprintf(journey->operation, sizeof(journey->operation), "%s", operation.id);
 		snprintf(journey->vm, sizeof(journey->vm), "%s", operation.vm);
