@@ -403,6 +403,19 @@ test_straight_back(void **state)
 	assert_false(inventory_find_vm(cluster->there, VM)->local);
 }
 
+/* Its record is still that of its coming here. */
+static void
+test_straight_back_by_its_record(void **state)
+{
+	static const struct vmdef def = { .memory = { .total = 1024 } };
+	struct cluster *cluster = *state;
+
+	report(cluster->here, (char[]){ "VmMigrate" }, (char[]){ "started" }, self);
+	reservation_add(cluster->here, OTHER, VM, &def);
+	collect_none(cluster->here);
+	expect_left(cluster);
+}
+
 /* What its new host has said since is believed at once. */
 static void
 test_told_before_it_left(void **state)
@@ -528,6 +541,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_listed_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listed_as_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_straight_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_straight_back_by_its_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_before_it_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_listed_yet, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends_after_old_news, setup, teardown),

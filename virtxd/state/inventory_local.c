@@ -218,9 +218,11 @@ leads_to(const struct inventory *inventory, const struct vm_entry *entry)
 	for (size_t i = 0; i < oplog->n_items; i++) {
 		const struct oplog_item *item = &oplog->items[i];
 
-		/* All that is left after a restart of virtxd. */
-		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started"))
-			return str_equal(item->msg, inventory->self) ? "" : item->msg;
+		/* All that is left after a restart of virtxd; but where it came here a moment ago
+		 * that may not have been written down yet. */
+		if (str_equal(item->op, "VmMigrate") && str_equal(item->status, "started") &&
+		    !str_equal(item->msg, inventory->self))
+			return item->msg;
 	}
 	return reservation_leads_to(inventory, entry->uuid);
 }
