@@ -150,11 +150,22 @@ delete_journal(struct child *child)
 	return STEP_NEXT;
 }
 
+static bool
+is_same_deletion(const struct child *child)
+{
+	const struct vm_delete_request *req = child->request;
+
+	return child->earlier.there && child->earlier.op == WORLD_OP_DELETE &&
+	       (child->earlier.deletestorage || !req->deletestorage);
+}
+
 static enum step
 delete_look(struct child *child)
 {
 	if (child->vm)
 		child->earlier = child->vm->journal[child->host];
+	if (is_same_deletion(child))
+		step_set_stage(child, WORK_STAGE_BEGUN);
 	return STEP_NEXT;
 }
 
@@ -162,14 +173,13 @@ delete_look(struct child *child)
 static enum step
 delete_find(struct child *child)
 {
-	const struct vm_delete_request *req = child->request;
 	struct vm_result *res = child->result;
+	int other;
 
 	if (step_find(child) == STEP_NEXT)
 		return STEP_NEXT;
-	res->gone = error_is(&child->err, ERROR_NOT_FOUND) && child->earlier.there &&
-		    child->earlier.op == WORLD_OP_DELETE &&
-		    (child->earlier.deletestorage || !req->deletestorage);
+	res->gone = error_is(&child->err, ERROR_NOT_FOUND) && is_same_deletion(child) &&
+		    step_place(child->vm, child->host, &other) == PLACE_NOWHERE;
 	return res->gone ? STEP_DONE : STEP_FAIL;
 }
 

@@ -71,17 +71,18 @@ begin(const struct vm_delete_request *req, struct vm_session *session, char **wa
     struct error *err)
 {
 	_journal_ struct journal earlier = { 0 };
+	bool same;
 
 	if (vm_session_open(session, &req->env, req->uuid, err) < 0 ||
 	    storage_look(&req->env, err) < 0 ||
 	    journal_load(req->env.root, req->env.host, req->uuid, &earlier, err) < 0)
 		return -1;
+	same = str_equal(earlier.op, "VmDelete") && (earlier.deletestorage || !req->deletestorage);
+	if (same)
+		work_stage(WORK_STAGE_BEGUN);
 	if (vm_session_settle(session, warning, err) == 0)
 		return 0;
-	return error_is(err, ERROR_NOT_FOUND) && str_equal(earlier.op, "VmDelete") &&
-		       (earlier.deletestorage || !req->deletestorage)
-		   ? 1
-		   : -1;
+	return same && session->carried && error_is(err, ERROR_NOT_FOUND) ? 1 : -1;
 }
 
 int

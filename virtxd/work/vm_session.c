@@ -36,9 +36,12 @@ vm_session_find(struct vm_session *session, struct error *err)
 int
 vm_session_settle(struct vm_session *session, char **warning, struct error *err)
 {
-	if (vm_recover(session->env, session->conn, session->uuid, warning, err) < 0)
+	int r = vm_recover(session->env, session->conn, session->uuid, warning, err);
+
+	if (r < 0)
 		return error_wrap(
 		    err, "an earlier operation on VM '%s' is not over yet", session->uuid);
+	session->carried = r == 1;
 	return vm_session_find(session, err);
 }
 

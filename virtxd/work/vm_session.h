@@ -15,6 +15,7 @@ struct vm_session {
 	int lock;
 	virConnectPtr conn;
 	virDomainPtr domain; /* NULL until it was found */
+	bool carried;	     /* by vm_session_settle: an earlier change to its end */
 };
 
 /* To begin with; a variable of this type ends the session where it goes out of scope. */
