@@ -9,7 +9,8 @@
 struct entry {
 	TAILQ_ENTRY(entry) link;
 	struct operation operation;
-	bool left; /* ends with what its VM does */
+	int64_t begun; /* monotonic ms */
+	bool left;     /* ends with what its VM does */
 };
 
 /* Where another host's operation is. */
@@ -21,6 +22,7 @@ struct elsewhere {
 struct operations {
 	TAILQ_HEAD(entries, entry) entries; /* the newest first */
 	size_t n;
+	struct operation_counts counts;
 	struct elsewhere elsewhere[OPERATIONS_MAX];
 	size_t next_elsewhere; /* is the oldest */
 	operations_changed changed;
@@ -68,6 +70,7 @@ operations_free(struct operations *operations)
 		return;
 	while ((entry = TAILQ_FIRST(&operations->entries)))
 		drop(operations, entry);
+	operation_counts_clear(&operations->counts);
 	free(operations);
 }
 
@@ -109,6 +112,8 @@ operations_start(struct operations *operations, const char *op, const char *vm, 
 		.progress = -1,
 		.ts = now_ms(),
 	};
+	entry->begun = monotonic_ms();
+	operation_counts_start(&operations->counts, op);
 	if (operations->n >= OPERATIONS_MAX)
 		evict(operations);
 	TAILQ_INSERT_HEAD(&operations->entries, entry, link);
@@ -152,19 +157,21 @@ operations_say(struct operations *operations, const char *id, const char *msg)
 }
 
 static void
-finish(const struct operations *operations, struct entry *entry, const char *msg,
-    const struct error *err)
+finish(struct operations *operations, struct entry *entry, const char *msg, const struct error *err)
 {
 	struct operation *operation = &entry->operation;
+	enum operation_result result = err ? OPERATION_FAILED : OPERATION_COMPLETED;
 
 	/* The clock may have been set back meanwhile. */
 	operation->te = now_ms();
 	if (operation->te < operation->ts)
 		operation->te = operation->ts;
-	str_set(&operation->state, err ? "failed" : "completed");
+	str_set(&operation->state, operation_results[result]);
 	str_set(&operation->msg, err ? err->detail : msg);
 	if (!err)
 		operation->progress = 100;
+	operation_counts_end(
+	    &operations->counts, operation->op, result, monotonic_ms() - entry->begun);
 	tell(operations, entry);
 }
 
@@ -279,4 +286,10 @@ operations_get_stats(const struct operations *operations, struct operations_stat
 		else
 			ret->completed++;
 	}
+}
+
+const struct operation_counts *
+operations_get_counts(const struct operations *operations)
+{
+	return &operations->counts;
 }

@@ -6,6 +6,7 @@
 #include "proto/error.h"
 #include "proto/model.h"
 #include "state/filter.h"
+#include "state/operation_counts.h"
 
 #define OPERATIONS_MAX 1000
 
@@ -22,6 +23,8 @@ struct operations_stats {
 	size_t started, completed, failed;
 };
 void operations_get_stats(const struct operations *operations, struct operations_stats *ret);
+/* How many there were of each kind; borrowed. */
+const struct operation_counts *operations_get_counts(const struct operations *operations);
 
 /* Begins one; op is "VmBoot" or the like. Returns its id, valid as long as the operation is kept.
  */
