@@ -203,10 +203,9 @@ const step_fn steps_reconcile[] = { step_open_libvirt, reconcile, NULL };
 static enum step
 storage_check(struct child *child)
 {
-	struct storage *res = child->result;
+	struct storage_check_result *res = child->result;
 
 	res->uuid = xstrdup(STORAGE);
-	res->root = xstrdup("/vms");
 	return STEP_NEXT;
 }
 

@@ -159,7 +159,8 @@ attend(void)
 	static const enum work_id background[] = { WORK_STORAGE_CHECK, WORK_LOCKSPACE,
 		WORK_LOCKSPACE_WATCH, WORK_WATCHDOG, WORK_RECONCILE };
 	char uuid[] = "50000000-0000-4000-8000-000000000000", root[] = "/vms";
-	const struct storage storage = { uuid, root };
+	struct storage_room room = { root, INT64_C(8) << 30, INT64_C(3) << 30 };
+	const struct storage_check_result storage = { uuid, &room, 1 };
 	const struct lockspace_result lockspace = { 1 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(background) && !here.unattended; i++) {

@@ -2,6 +2,8 @@
 /* The works about a host and its storage: lockspace, making, maintenance, what a VM needs. */
 #include "work_host.h"
 
+#include <sys/statvfs.h>
+
 #include "work/host_down.h"
 #include "work/identity.h"
 
@@ -92,6 +94,8 @@ test_init(void **state)
 {
 	struct storage_request request = { .env = env };
 	struct storage result = { 0 };
+	struct storage_check_result found = { 0 };
+	struct statvfs fs;
 
 	must_fail(WORK_STORAGE_INIT, &request, 409, "is made already");
 	assert_int_equal(unlink(at("xml/.virtx-storage")), 0);
@@ -104,9 +108,14 @@ test_init(void **state)
 	assert_true(exists("ds/.virtx-storage"));
 	assert_true(exists("lock/" LEASE_LOCKSPACE));
 	model_clear(&storage_model, &result);
-	must_run(WORK_STORAGE_CHECK, &request, &result);
-	assert_string_equal(result.root, disk_root);
-	model_clear(&storage_model, &result);
+	must_run(WORK_STORAGE_CHECK, &request, &found);
+	assert_int_equal(found.n_rooms, 2);
+	assert_string_equal(found.rooms[0].path, disk_root);
+	assert_string_equal(found.rooms[1].path, at("ds"));
+	assert_int_equal(statvfs(disk_root, &fs), 0);
+	assert_int_equal(found.rooms[1].size, fs.f_blocks * fs.f_frsize);
+	assert_in_range(found.rooms[1].free, 1, found.rooms[1].size);
+	model_clear(&storage_check_result_model, &found);
 }
 
 static void

@@ -39,7 +39,8 @@ static void
 end_storage(void)
 {
 	char uuid[] = VM3, root[] = "/vms";
-	const struct storage storage = { uuid, root };
+	struct storage_room room = { root, INT64_C(8) << 30, INT64_C(3) << 30 };
+	const struct storage_check_result storage = { uuid, &room, 1 };
 
 	ops_end_job(WORK_STORAGE_CHECK, &storage);
 }

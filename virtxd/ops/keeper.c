@@ -60,6 +60,12 @@ keeper_storage_why(const struct keeper *keeper)
 	return lockspace_monitor_storage_why(keeper->monitor);
 }
 
+const struct storage_check_result *
+keeper_storage(const struct keeper *keeper)
+{
+	return lockspace_monitor_storage(keeper->monitor);
+}
+
 bool
 keeper_sanlock_answers(const struct keeper *keeper)
 {

@@ -55,5 +55,7 @@ bool keeper_knows_vms(struct keeper *keeper);
 bool keeper_sanlock_answers(const struct keeper *keeper);
 /* "" while the shared storage is there, and the one that was joined; else what is wrong. */
 const char *keeper_storage_why(const struct keeper *keeper);
+/* What was found when it was looked at last, borrowed; NULL while something is wrong with it. */
+const struct storage_check_result *keeper_storage(const struct keeper *keeper);
 
 #endif

@@ -33,7 +33,8 @@ struct lockspace_monitor {
 	void *arg;
 	struct timer *timer;
 	struct question storage, lockspace, watchdog;
-	bool watchdog_known; /* it was answered once */
+	struct storage_check_result found; /* when the storage was there last */
+	bool watchdog_known;		   /* it was answered once */
 	struct sanlock_link *link;
 	char *link_why;	       /* why sanlock itself cannot answer, "" for nothing */
 	int64_t link_since;    /* since when, monotonic ms */
@@ -238,12 +239,16 @@ storage_done(void *arg, void *result, const struct error *err)
 {
 	struct lockspace_monitor *monitor = arg;
 	struct question *storage = &monitor->storage;
-	bool found = result && !str_empty(storage->why);
+	const struct storage_check_result *res = result;
+	bool found = res && !str_empty(storage->why);
 
 	storage->running = false;
 	if (found)
-		log_info("storage", "'%s' is storage '%s'", monitor->env->root,
-		    ((const struct storage *)result)->uuid);
+		log_info("storage", "'%s' is storage '%s'", monitor->env->root, res->uuid);
+	if (res) {
+		model_clear(&storage_check_result_model, &monitor->found);
+		model_copy(&storage_check_result_model, &monitor->found, res);
+	}
 	set_storage_why(monitor, result ? "" : err->detail);
 	if (found)
 		ask_lockspace(monitor);
@@ -362,6 +367,12 @@ lockspace_monitor_storage_why(const struct lockspace_monitor *monitor)
 	return monitor->storage.why;
 }
 
+const struct storage_check_result *
+lockspace_monitor_storage(const struct lockspace_monitor *monitor)
+{
+	return str_empty(monitor->storage.why) ? &monitor->found : NULL;
+}
+
 const char *
 lockspace_monitor_watchdog_why(const struct lockspace_monitor *monitor)
 {
@@ -408,6 +419,7 @@ lockspace_monitor_free(struct lockspace_monitor *monitor)
 	sanlock_link_free(monitor->link);
 	free(monitor->link_why);
 	free(monitor->storage.why);
+	model_clear(&storage_check_result_model, &monitor->found);
 	free(monitor->lockspace.why);
 	free(monitor->watchdog.why);
 	free(monitor);

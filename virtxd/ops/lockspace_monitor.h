@@ -28,6 +28,9 @@ void lockspace_monitor_check(struct lockspace_monitor *monitor);
 bool lockspace_monitor_sanlock_answers(const struct lockspace_monitor *monitor);
 /* "" while the storage is there, else what is wrong with it. */
 const char *lockspace_monitor_storage_why(const struct lockspace_monitor *monitor);
+/* What the last look at it has found, borrowed; NULL while something is wrong with it. */
+const struct storage_check_result *lockspace_monitor_storage(
+    const struct lockspace_monitor *monitor);
 /* "" once the lockspace is joined, else why it is not. */
 const char *lockspace_monitor_lockspace_why(const struct lockspace_monitor *monitor);
 /* "" while a watchdog protects this host, else what is missing, as far as that was answered. */

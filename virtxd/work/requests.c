@@ -143,6 +143,22 @@ static const struct field storage_request_fields[] = {
 const struct model storage_request_model = { "StorageRequest", sizeof(struct storage_request),
 	storage_request_fields, ARRAY_SIZE(storage_request_fields) };
 
+static const struct field storage_room_fields[] = {
+	FIELD("path", struct storage_room, path),
+	FIELD("size", struct storage_room, size),
+	FIELD("free", struct storage_room, free),
+};
+const struct model storage_room_model = { "StorageRoom", sizeof(struct storage_room),
+	storage_room_fields, ARRAY_SIZE(storage_room_fields) };
+
+static const struct field storage_check_result_fields[] = {
+	FIELD("uuid", struct storage_check_result, uuid),
+	FIELD_ARRAY("rooms", struct storage_check_result, rooms, storage_room),
+};
+const struct model storage_check_result_model = { "StorageCheckResult",
+	sizeof(struct storage_check_result), storage_check_result_fields,
+	ARRAY_SIZE(storage_check_result_fields) };
+
 static const struct field storage_look_request_fields[] = {
 	FIELD_STRUCT("env", struct storage_look_request, env, work_env),
 	FIELD("lockspace", struct storage_look_request, lockspace),

@@ -110,9 +110,20 @@ struct reconcile_result {
 };
 extern const struct model reconcile_request_model, reconcile_result_model;
 
-/* Looks at the shared storage, or makes it; both answer with a struct storage. */
+/* Looks at the shared storage, or makes it, which answers with a struct storage. */
 struct storage_request {
 	struct work_env env;
+};
+/* The file system of a folder of the storage. */
+struct storage_room {
+	char *path;   /* of the folder */
+	int64_t size; /* bytes */
+	int64_t free; /* bytes that can still be written */
+};
+struct storage_check_result {
+	char *uuid;
+	struct storage_room *rooms; /* those that could be asked */
+	size_t n_rooms;
 };
 /* Looks at all of it now, for a VM that is to come to this host. */
 struct storage_look_request {
@@ -120,7 +131,8 @@ struct storage_look_request {
 	bool lockspace; /* it must be joined, too */
 	char *vm;	/* whose LUNs must be here */
 };
-extern const struct model storage_request_model, storage_look_request_model;
+extern const struct model storage_request_model, storage_room_model, storage_check_result_model,
+    storage_look_request_model;
 
 struct lockspace_request {
 	struct work_env env;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "disk/lease.h"
@@ -155,17 +156,37 @@ storage_look(const struct work_env *env, struct error *err)
 	return look(env, true, &marker, err) < 0 ? error_wrap(err, "storage") : 0;
 }
 
+/* The root, and what may be a mount of its own and grows. One that is not there yet has none. */
+static void
+measure(const char *root, struct storage_check_result *res)
+{
+	static const char *const folders[] = { "", "/ds" };
+	struct statvfs fs;
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		_free_ char *path = xasprintf("%s%s", root, folders[i]);
+		struct storage_room *room;
+
+		if (statvfs(path, &fs) < 0)
+			continue;
+		room = model_append(&res->rooms, &res->n_rooms);
+		room->path = steal_ptr(path);
+		room->size = (int64_t)(fs.f_blocks * fs.f_frsize);
+		room->free = (int64_t)(fs.f_bavail * fs.f_frsize);
+	}
+}
+
 int
 work_storage_check(const void *request, void *result, struct error *err)
 {
 	const struct storage_request *req = request;
-	struct storage *res = result;
+	struct storage_check_result *res = result;
 	struct marker marker;
 
 	if (look(&req->env, false, &marker, err) < 0)
 		return -1;
 	res->uuid = xstrdup(marker.uuid);
-	res->root = xstrdup(req->env.root);
+	measure(req->env.root, res);
 	return 0;
 }
 
