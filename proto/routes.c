@@ -92,7 +92,7 @@ const struct route routes[ROUTE_N] = {
 	[ROUTE_EVENTS] = { ROUTE_EVENTS, METHOD_GET, "/events", NULL, NULL, 200, NULL,
 	    "Follow the changes of the cluster", SCOPE_HERE, false, { "type" } },
 	[ROUTE_METRICS] = { ROUTE_METRICS, METHOD_GET, "/metrics", NULL, NULL, 200, NULL,
-	    "Show figures for Prometheus", SCOPE_HERE, false, { NULL } },
+	    "Show figures for Prometheus", SCOPE_HERE, false, { "vms" } },
 	[ROUTE_PROBLEM_GET] = { ROUTE_PROBLEM_GET, METHOD_GET, ERROR_TYPE_PREFIX "{id}", NULL, NULL,
 	    200, NULL, "Explain a type of problem", SCOPE_HERE, false, { NULL } },
 	[ROUTE_OPENAPI] = { ROUTE_OPENAPI, METHOD_GET, "/openapi.json", NULL, NULL, 200, NULL,

@@ -3,6 +3,8 @@
  * ended a VM. */
 #include "ops_host.h"
 
+#include "api/metrics_host.h"
+
 static int
 setup(void **state)
 {
@@ -84,6 +86,38 @@ static int64_t
 renewal_ms(void)
 {
 	return 8 * here.config.io_timeout * INT64_C(1000);
+}
+
+/* What /metrics says of the storage, "" for nothing; the caller frees. */
+static char *
+storage_figures(void)
+{
+	struct buffer out = { 0 };
+	char *text, *end;
+
+	metrics_add_host(&here.ctx, &out);
+	text = buffer_steal(&out, NULL);
+	end = strstr(text, "# HELP virtx_host");
+	if (end)
+		*end = '\0';
+	return text;
+}
+
+static void
+test_room(void **state)
+{
+	_free_ char *before = storage_figures(), *there = NULL, *lost = NULL;
+
+	assert_null(strstr(before, "{folder"));
+	end_storage();
+	there = storage_figures();
+	assert_non_null(strstr(there, "\nvirtx_storage_size_bytes{folder=\"/vms\"} 8589934592\n"));
+	assert_non_null(strstr(there, "\nvirtx_storage_free_bytes{folder=\"/vms\"} 3221225472\n"));
+	/* What is not there any more has no figures. */
+	collect();
+	ops_fail_job(WORK_STORAGE_CHECK, 503, "it is another one");
+	lost = storage_figures();
+	assert_null(strstr(lost, "{folder"));
 }
 
 static void
@@ -337,6 +371,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FRESH(test_start),
+		FRESH(test_room),
 		JOINED(test_loss),
 		JOINED(test_loss_lasts),
 		JOINED(test_watch_fails),

@@ -14,6 +14,7 @@
 
 #include "api/events.h"
 #include "api/loop_lag.h"
+#include "api/metric.h"
 #include "ops/context.h"
 
 #define SELF "00000000-0000-4000-8000-000000000001"
@@ -116,7 +117,7 @@ test_text(void **state)
 	error_set(&err, 500, "x");
 	operations_finish(f->ctx.operations,
 	    operations_start(f->ctx.operations, "VmPause", vm, SELF, "u"), NULL, &err);
-	text = metrics_format(&f->ctx, &outside, &len);
+	text = metrics_format(&f->ctx, &outside, false, &len);
 	assert_int_equal(strlen(text), len);
 	assert_line(text, "virtx_build_info{version=\"" VIRTX_VERSION "\",host=\"" SELF "\"} 1");
 	assert_line(text, "virtx_up{part=\"libvirt\"} 1");
@@ -131,6 +132,12 @@ test_text(void **state)
 	assert_line(text, "virtx_vms{scope=\"cluster\",runstate=\"paused\"} 0");
 	assert_line(text, "virtx_operations{state=\"started\"} 1");
 	assert_line(text, "virtx_operations{state=\"failed\"} 1");
+	assert_line(text, "virtx_operations_started_total{op=\"VmBoot\"} 1");
+	assert_line(text, "virtx_operations_ended_total{op=\"VmPause\",result=\"failed\"} 1");
+	assert_line(text, "virtx_operations_ended_total{op=\"VmPause\",result=\"completed\"} 0");
+	assert_line(text, "# TYPE virtx_operation_duration_seconds histogram");
+	assert_line(text, "virtx_operation_duration_seconds_bucket{op=\"VmPause\","
+			  "result=\"failed\",le=\"+Inf\"} 1");
 	assert_line(text, "virtx_jobs{state=\"stuck\"} 0");
 	assert_line(text, "virtx_gossip_sent_total{event=\"HI\"} 11");
 	assert_line(text, "virtx_gossip_dropped_total{reason=\"malformed\"} 2");
@@ -140,6 +147,133 @@ test_text(void **state)
 			  "class=\"2xx\"} 7");
 	assert_line(text, "virtx_http_requests_total{method=\"\",route=\"\",class=\"4xx\"} 3");
 	assert_line(text, "# TYPE virtx_loop_lag_seconds histogram");
+}
+
+/* The figures of this host, in the units that Prometheus wants. */
+static void
+test_host(void **state)
+{
+	struct fixture *f = *state;
+	char self[] = SELF;
+	struct host_report host = {
+		.uuid = self,
+		.has_def = true,
+		.def.cpudef = { .nodes = 1, .sockets = 2, .cores = 4, .threads = 2 },
+		.mhz = 1000,
+		.memory_total = 8 << 20,
+		.memory_free = 3 << 20,
+		.hp_total = 2 << 20,
+		.hp_free = 1 << 20,
+		.cpu_ns = 1250000000,
+	};
+	char vm[] = "10000000-0000-4000-8000-000000000001";
+	struct vm_report report = {
+		.uuid = vm,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.has_def = true,
+		.def = { .cpudef = { .sockets = 1, .cores = 3, .threads = 1 },
+		    .memory.total = 1024 },
+	};
+	struct metrics_outside outside = { 0 };
+	_free_ char *text = NULL;
+	size_t len;
+
+	inventory_report_host(f->ctx.inventory, &host);
+	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
+	text = metrics_format(&f->ctx, &outside, false, &len);
+	assert_line(text, "virtx_host_cpus 16");
+	assert_line(text, "virtx_host_cpu_seconds_total 1.25");
+	assert_line(text, "virtx_host_vcpus 3");
+	assert_line(text, "virtx_host_memory_size_bytes{pages=\"normal\"} 6442450944");
+	assert_line(text, "virtx_host_memory_size_bytes{pages=\"huge\"} 2147483648");
+	assert_line(text, "virtx_host_memory_free_bytes{pages=\"normal\"} 3221225472");
+	assert_line(text, "virtx_host_memory_reserved_bytes{pages=\"normal\"} 1073741824");
+	assert_line(text, "virtx_host_memory_available_bytes{pages=\"normal\"} 2147483648");
+	/* The storage was not looked at. */
+	assert_null(strstr(text, "virtx_storage_size_bytes{"));
+	assert_null(strstr(text, "virtx_vm_"));
+}
+
+static void
+test_vms(void **state)
+{
+	struct fixture *f = *state;
+	char on[] = "10000000-0000-4000-8000-000000000001";
+	char off[] = "10000000-0000-4000-8000-000000000002";
+	char name[] = "a\"b\\c\nd";
+	struct disk_report disk = {
+		.capacity = 8 << 20, .allocation = 3 << 20, .physical = 2 << 20
+	};
+	struct vm_report report = {
+		.uuid = on,
+		.runstate = VMRUNSTATE_RUNNING,
+		.has_def = true,
+		.def = { .name = name,
+		    .cpudef = { .sockets = 2, .cores = 1, .threads = 1 },
+		    .memory.total = 64 },
+		.has_stats = true,
+		.cpu_ns = 2500000000,
+		.memory_rss = 1024,
+		.rx_bytes = 11,
+		.tx_bytes = 12,
+		.disks = &disk,
+		.n_disks = 1,
+	};
+	struct metrics_outside outside = { 0 };
+	_free_ char *text = NULL;
+	size_t len;
+
+	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
+	report.uuid = off;
+	report.runstate = VMRUNSTATE_POWEROFF;
+	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
+	text = metrics_format(&f->ctx, &outside, true, &len);
+#define VM_LINE(figure, rest) \
+	assert_line(text, "virtx_vm_" figure "{vm=\"10000000-0000-4000-8000-000000000001\"" rest)
+	VM_LINE("info", ",name=\"a\\\"b\\\\c\\nd\"} 1");
+	VM_LINE("runstate", ",runstate=\"running\"} 1");
+	VM_LINE("vcpus", "} 2");
+	VM_LINE("cpu_seconds_total", "} 2.5");
+	VM_LINE("memory_size_bytes", "} 67108864");
+	VM_LINE("memory_used_bytes", "} 1048576");
+	VM_LINE("disk_capacity_bytes", "} 8388608");
+	VM_LINE("disk_allocation_bytes", "} 3145728");
+	VM_LINE("disk_physical_bytes", "} 2097152");
+	VM_LINE("network_received_bytes_total", "} 11");
+	VM_LINE("network_sent_bytes_total", "} 12");
+	assert_line(text, "virtx_vm_runstate{vm=\"10000000-0000-4000-8000-000000000002\","
+			  "runstate=\"poweroff\"} 1");
+	assert_null(
+	    strstr(text, "virtx_vm_cpu_seconds_total{vm=\"10000000-0000-4000-8000-000000000002\""));
+}
+
+/* How numbers are written, and that each row of the table is whole. */
+static void
+test_samples(void **state)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} cases[] = {
+		{ 0, "virtx_up 0\n" },
+		{ -3, "virtx_up -3\n" },
+		{ 9007199254740991.0, "virtx_up 9007199254740991\n" },
+		{ 0.25, "virtx_up 0.25\n" },
+		{ 1e19, "virtx_up 1e+19\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_buffer_ struct buffer out = { 0 };
+
+		metric_sample(&out, METRIC_UP, NULL, 0, cases[i].value);
+		assert_string_equal(out.data, cases[i].text);
+	}
+	for (size_t i = 0; i < METRIC_N; i++) {
+		assert_non_null(metrics[i].name);
+		assert_int_equal(strncmp(metrics[i].name, "virtx_", 6), 0);
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(metrics[i].name, metrics[j].name);
+	}
 }
 
 static void
@@ -188,6 +322,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_text, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vms, setup, teardown),
+		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_lag),
 	};
 

@@ -21,7 +21,8 @@ struct metrics_outside {
 };
 
 struct context;
-/* The whole text; the caller frees. */
-char *metrics_format(struct context *ctx, const struct metrics_outside *outside, size_t *len);
+/* The whole text, with figures of each VM of this host where vms; the caller frees. */
+char *metrics_format(
+    struct context *ctx, const struct metrics_outside *outside, bool vms, size_t *len);
 
 #endif

@@ -111,6 +111,18 @@ typedef void (*inventory_each)(
     void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known);
 void inventory_each_local(struct inventory *inventory, inventory_each each, void *arg);
 
+/* What the process of a local VM has used since the VM was started, as of the last collection;
+ * false where it is off, or was not measured yet. */
+struct inventory_used {
+	int64_t cpu_ns;
+	int64_t rss; /* KiB of memory that it occupies */
+	int64_t rx_bytes, tx_bytes;
+};
+bool inventory_get_used(
+    const struct inventory *inventory, const char *uuid, struct inventory_used *ret);
+/* The CPU time of this host since it was booted, as of the last collection. */
+int64_t inventory_host_cpu_ns(const struct inventory *inventory);
+
 /* NULL when it is not known. */
 const struct inventory_vm *inventory_find_vm(const struct inventory *inventory, const char *uuid);
 const struct host *inventory_find_host(const struct inventory *inventory, const char *uuid);

@@ -78,3 +78,25 @@ inventory_find_host(const struct inventory *inventory, const char *uuid)
 
 	return entry ? &entry->host : NULL;
 }
+
+bool
+inventory_get_used(const struct inventory *inventory, const char *uuid, struct inventory_used *ret)
+{
+	const struct vm_entry *entry = index_find_vm(inventory, uuid);
+
+	if (!entry || !entry->view.local || !entry->last.at)
+		return false;
+	*ret = (struct inventory_used){
+		.cpu_ns = entry->last.cpu_ns,
+		.rss = entry->last.rss,
+		.rx_bytes = entry->last.rx_bytes,
+		.tx_bytes = entry->last.tx_bytes,
+	};
+	return true;
+}
+
+int64_t
+inventory_host_cpu_ns(const struct inventory *inventory)
+{
+	return inventory->last.cpu_ns;
+}
