@@ -37,6 +37,8 @@ def test_generated_client(host, generator, tmp_path):
     """The document as virtxd gives it; the generator has nothing to warn of."""
     document = tmp_path / "openapi.json"
     document.write_text(host.api("GET", "/openapi.json").text)
+    version = json.loads(document.read_text())["info"]["version"]
+    assert f" {version}\n" in host.virtx("--version").stdout
     made = subprocess.run([f"{generator}/bin/openapi-python-client", "generate", "--path", document, "--meta", "none",
                            "--output-path", tmp_path / "virtx_api", "--fail-on-warning"], capture_output=True, text=True,
                           env={"PATH": f"{generator}/bin:{os.environ['PATH']}"})
