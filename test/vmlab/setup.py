@@ -151,12 +151,18 @@ def wait_members(lab, timeout=60):
         wait_for(f"{lab.n} serf members at {host.name}", all_alive, timeout, 0.3)
 
 
-def make_ready(lab):
-    """Make of bare machines hosts that have joined each other and a new storage."""
-    what = Install(lab.build_dir)
+def make_ready(lab, put=None):
+    """Make of bare machines hosts that have joined each other and a new storage; put(host) puts VirtX on one, if not as
+    the lab's build installs itself."""
+    if put is None:
+        what = Install(lab.build_dir)
+
+        def put(host):
+            install(host, what)
+
     lab.storage.shell("mkdir /srv/vms; cat >> /etc/exports; exportfs -ra", input=EXPORTS)
     for host in lab.hosts:
-        install(host, what)
+        put(host)
     each(configure, lab.hosts)
     wait_members(lab)
     lab.hosts[0].virtx("storage", "init", check=True)
