@@ -12,7 +12,8 @@
 #include "ops/host_maintenance.h"
 #include "state/address.h"
 
-#define ASK_MS 10000 /* for what another host answers from its memory */
+#define ASK_MS	10000 /* for what another host answers from its memory */
+#define LOOK_MS 35000 /* for what a job of at most 30 s looks into before it answers */
 
 /* What it does for operations and endpoints */
 
@@ -110,6 +111,19 @@ on_address(void *arg, const char *host, char *ret, struct error *err)
 }
 
 static int
+ask_ms(const struct core *core, enum method method)
+{
+	switch (method) {
+	case METHOD_POST:
+		return core->config->reply_timeout * 1000 + ASK_MS;
+	case METHOD_PUT:
+		return LOOK_MS;
+	default:
+		return ASK_MS;
+	}
+}
+
+static int
 on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, const char *path,
     const char *user, const char *body, struct error *err)
 {
@@ -118,8 +132,8 @@ on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, co
 
 	if (!find_address(core, host, &address))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
-	return peer_rpc_start(core->peers, ask, &address, host, method, path, user, body,
-	    method == METHOD_POST ? core->config->reply_timeout * 1000 + ASK_MS : ASK_MS, err);
+	return peer_rpc_start(
+	    core->peers, ask, &address, host, method, path, user, body, ask_ms(core, method), err);
 }
 
 static void
