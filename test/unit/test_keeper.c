@@ -1,52 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What virtxd looks at by itself, when, and what the inventory is told of it. */
-#include "ops_host.h"
+#include "keeper_host.h"
 
 #include "ops/uuid_set.h"
 #include "work/orphans.h"
-
-static int
-setup_up(void **state)
-{
-	ops_setup(state);
-	ops_up();
-	return 0;
-}
-
-#define KEEPER(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
-
-static void
-event(const char *vm, enum vmrunstate runstate)
-{
-	keeper_vm_changed(here.ctx.keeper, vm, runstate, false);
-}
-
-static const struct inventory_vm *
-find(const char *vm)
-{
-	return inventory_find_vm(here.ctx.inventory, vm);
-}
-
-/* What libvirt has: this VM in this state. */
-static void
-collect(const char *vm, enum vmrunstate runstate)
-{
-	struct collect_result res = { .host = { .uuid = xstrdup(SELF) } };
-
-	ops_report(vm, runstate, model_append(&res.vms, &res.n_vms));
-	ops_end_job(WORK_COLLECT, &res);
-	model_clear(&collect_result_model, &res);
-}
-
-static void
-refresh(const char *vm, enum vmrunstate runstate)
-{
-	struct refresh_result res = { 0 };
-
-	ops_report(vm, runstate, model_append(&res.vms, &res.n_vms));
-	ops_end_job(WORK_REFRESH, &res);
-	model_clear(&refresh_result_model, &res);
-}
 
 static void
 test_probe(void **state)
@@ -401,161 +358,6 @@ test_deep(void **state)
 	assert_false(((const struct reconcile_request *)ops_request_of(WORK_RECONCILE))->deep);
 }
 
-/* Healing */
-
-/* An operation is "started" in the log of a VM, and no job is at it. */
-static void
-wound(const char *vm, const char *op, enum vmrunstate runstate, struct vm_report *ret)
-{
-	struct oplog_item *item;
-
-	ops_report(vm, runstate, ret);
-	item = model_append(&ret->oplog.items, &ret->oplog.n_items);
-	item->op = xstrdup(op);
-	item->status = xstrdup("started");
-}
-
-static void
-report(struct vm_report *wounded)
-{
-	struct inventory *inventory = here.ctx.inventory;
-
-	inventory_report_vm(inventory, inventory_mark(inventory), false, wounded);
-	model_clear(&vm_report_model, wounded);
-}
-
-static void
-test_heal(void **state)
-{
-	struct vm_result res = ops_result(VM1, VMRUNSTATE_POWEROFF);
-	struct vm_report wounded;
-
-	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &wounded);
-	report(&wounded);
-	ops_advance(200);
-	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM1);
-	res.warning = xstrdup("an image is left");
-	ops_end_job(WORK_VM_HEAL, &res);
-	assert_int_equal(find(VM1)->vm.stats.oplog.n_items, 0);
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	model_clear(&vm_result_model, &res);
-}
-
-/* A job is at it, maybe the one that has written "started". */
-static void
-test_heal_waits(void **state)
-{
-	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
-	struct vm_report wounded;
-	struct error err = { 0 };
-
-	assert_non_null(job_start(NULL, WORK_VM_PAUSE, &request, VM1, "", NULL, NULL, NULL, &err));
-	wound(VM1, "VmPause", VMRUNSTATE_RUNNING, &wounded);
-	report(&wounded);
-	keeper_heal(here.ctx.keeper, VM1);
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	/* Nor without libvirt. */
-	here.jobs->vm[0] = '\0';
-	keeper_set_libvirt(here.ctx.keeper, false);
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	keeper_set_libvirt(here.ctx.keeper, true);
-	ops_advance(200);
-	assert_non_null(ops_find_job(WORK_VM_HEAL));
-}
-
-/* It cannot be healed now: the next collection sees to it again, and not before. */
-static void
-test_heal_again(void **state)
-{
-	struct vm_report wounded;
-	struct vm_result res = { 0 };
-
-	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &wounded);
-	report(&wounded);
-	ops_advance(200);
-	wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF, &res.vm);
-	ops_end_job(WORK_VM_HEAL, &res);
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	model_clear(&vm_result_model, &res);
-	ops_advance(15000);
-	ops_fail_job(WORK_COLLECT, 424, "no");
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	ops_advance(15000);
-	{
-		struct collect_result collected = { .host = { .uuid = xstrdup(SELF) } };
-
-		wound(VM1, "VmUpdate", VMRUNSTATE_POWEROFF,
-		    model_append(&collected.vms, &collected.n_vms));
-		ops_end_job(WORK_COLLECT, &collected);
-		model_clear(&collect_result_model, &collected);
-	}
-	ops_advance(200);
-	ops_fail_job(WORK_VM_HEAL, 424, "no");
-	/* No job can be started: it is not forgotten before the next collection. */
-	keeper_heal(here.ctx.keeper, VM1);
-	here.no_jobs = true;
-	ops_advance(200);
-	here.no_jobs = false;
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-}
-
-/* What a shutdown has begun the guest ends; a VM that is off needs no cloud-init CD. */
-static void
-test_what_is_wounded(void **state)
-{
-	struct vm_report shutdown, seeded;
-	const struct vm_result gone = { .gone = true };
-
-	wound(VM1, "VmShutdown", VMRUNSTATE_RUNNING, &shutdown);
-	report(&shutdown);
-	ops_report(VM2, VMRUNSTATE_RUNNING, &seeded);
-	seeded.cloud_init = xstrdup("/vms/ds/seed.iso");
-	report(&seeded);
-	ops_advance(1000);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-	ops_report(VM2, VMRUNSTATE_POWEROFF, &seeded);
-	seeded.cloud_init = xstrdup("/vms/ds/seed.iso");
-	report(&seeded);
-	ops_advance(200);
-	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM2);
-	ops_end_job(WORK_VM_HEAL, &gone);
-	assert_non_null(find(VM2));
-}
-
-/* A VM that no job of ours has started: its leases are to be recorded. */
-static void
-test_starts_by_itself(void **state)
-{
-	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
-	event(VM1, VMRUNSTATE_RUNNING);
-	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
-	ops_advance(200);
-	assert_string_equal(ops_find_job(WORK_VM_HEAL)->vm, VM1);
-}
-
-/* One that a job of ours starts has them recorded by that. */
-static void
-test_started_by_a_job(void **state)
-{
-	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
-	struct error err = { 0 };
-
-	ops_add_vm(VM1, VMRUNSTATE_PAUSED);
-	assert_non_null(job_start(NULL, WORK_VM_RESUME, &request, VM1, "", NULL, NULL, NULL, &err));
-	event(VM1, VMRUNSTATE_RUNNING);
-	here.jobs->vm[0] = '\0';
-	ops_advance(1000);
-	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
-	assert_null(ops_find_job(WORK_VM_HEAL));
-}
-
 /* A set of VMs */
 
 static void
@@ -594,12 +396,6 @@ main(void)
 		KEEPER(test_ends_when_off),
 		KEEPER(test_reconcile),
 		KEEPER(test_deep),
-		KEEPER(test_heal),
-		KEEPER(test_heal_waits),
-		KEEPER(test_heal_again),
-		KEEPER(test_what_is_wounded),
-		KEEPER(test_starts_by_itself),
-		KEEPER(test_started_by_a_job),
 		cmocka_unit_test(test_uuid_set),
 	};
 
