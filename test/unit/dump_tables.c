@@ -90,7 +90,7 @@ print_route(const struct route *route, const char *end)
 int
 main(void)
 {
-	printf("{\"version\":\"%s\",\"models\":[\n", VIRTX_VERSION);
+	printf("{\"models\":[\n");
 	for (size_t i = 0; i < ARRAY_SIZE(api_models); i++)
 		print_model(api_models[i], i + 1 < ARRAY_SIZE(api_models) ? "," : "");
 	printf("],\"enums\":[\n");
