@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is looked at before a task begins, and what the client is told where it cannot. */
-#include "ops_host.h"
-
-#include "ops/task.h"
-
-static int
-setup_up(void **state)
-{
-	ops_setup(state);
-	ops_up();
-	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
-	return 0;
-}
-
-#define TASK(function) cmocka_unit_test_setup_teardown(function, setup_up, ops_teardown)
+#include "task_host.h"
 
 static int
 find_vm(const char *vm)
