@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import TIMES
-from lab import wait_for
+from lab import LabError, wait_for
 from lab.vms import create, delete, disk, runstate, vmdef, wait_runstate
 from test_boot import expect_ready
 from vmlab import PATIENCE, each, guest
@@ -46,16 +46,30 @@ def on_server(lab, *folders):
 
 # The server is restarted, or gone
 
+def create_at_last(host, definition):
+    """Ask for a VM until it is created; a refusal says that the storage does not answer. Its uuid."""
+
+    def ask():
+        answer = host.api("POST", "/vms", {"vmdef": definition, "host": host.uuid}, timeout=200)
+        if answer.status != 201:
+            assert answer.status == 503 and "the shared storage does not answer" in answer.json()["detail"], answer.text
+            return None
+        return answer.json()
+
+    return wait_for("the VM to be created", ask, 150, 1)
+
+
 def test_restarted(running):
-    """VMs run on, and a VM that is created meanwhile is there in the end."""
+    """VMs run on, and a VM that is created meanwhile is there in the end, once."""
     h1, h2 = running.hosts
     uuid = the_vm(h1)
+    before = on_server(running, "ds", "lock", "xml")
     with Latency(h1, h2) as latency, Counts(running, "guest") as counts:
         time.sleep(5)
         latency.phase = "restart"
         running.storage.restart("nfs-server")
         with running.timed("create a VM after the server was restarted"):
-            other = create(h1, vmdef("after", osdisk=disk("/vms/ds/after.qcow2", size=1)))
+            other = create_at_last(h1, vmdef("after", osdisk=disk("/vms/ds/after.qcow2", size=1)))
         guest.wait_counting(running, "guest")
     tell(f"the guest stood still for {counts.pause():.1f} s while the server was restarted")
     for host in running.hosts:
@@ -64,6 +78,7 @@ def test_restarted(running):
         assert runstate(host, uuid) == "running"
     assert counts.restarts() == 0
     delete(h1, other)
+    assert on_server(running, "ds", "lock", "xml") == before
 
 
 @pytest.mark.parametrize("seconds", OUTAGES)
@@ -142,18 +157,20 @@ def test_soft(lab):
 
 # Answers that get lost
 
-DELAY = int(600 * PATIENCE)  # ms; within it the server sees that it has done something
+DELAY = int(150 * PATIENCE)  # ms, of each answer; within it the server sees that it has done something
 
 # Answers take a while; as soon as the server has done it, they get lost, and it is restarted: so it is asked again, and
 # does not know that it was it who did.
 LOSE = """\
 cd {srv}
+flags=/sys/class/net/eth1/flags
+up=$(< $flags)
 trap 'tc qdisc del dev eth1 root || :; ip link set eth1 up' EXIT
 tc qdisc replace dev eth1 root netem delay {delay}ms
 touch /run/armed
 SECONDS=0
 until {done}; do [ $SECONDS -lt 100 ]; done
-ip link set eth1 down
+echo $((up & ~1)) > $flags  # at once, without the start of a program
 systemctl stop nfs-server
 # What the server had sent before it went would still arrive.
 ss -Kta 'sport = :2049' > /dev/null
@@ -179,7 +196,10 @@ def lose(lab, host, operation, done, request):
         loses = pool.submit(lab.storage.shell, LOSE.format(srv=SRV, done=done, delay=DELAY), timeout=150)
         wait_for("the server to be slow", lambda: lab.storage.run(["test", "-e", "/run/armed"], check=False).returncode == 0)
         answer = pool.submit(request)
-        loses.result()
+        try:
+            loses.result()
+        except LabError as error:
+            raise AssertionError(f"{done} has not come about: {error}; {answer.result().text}") from None
         answer = answer.result()
     after = retransmissions(host)
     again = [name for name in after if after[name] > before.get(name, 0)]
