@@ -12,10 +12,11 @@ from lab.util import PATIENCE, LabError
 
 from . import net
 
-# Times are what they are under emulation: nothing that calibrates, checks or waits. No audit=0: the kernel would not tell
-# what AppArmor refuses.
+# Times are what they are under emulation: nothing that calibrates, checks or waits. Programs are at the same addresses each
+# time (norandmaps), so that what QEMU has translated is used again. No audit=0: the kernel would not tell what AppArmor
+# refuses.
 CMDLINE = ("console=ttyS0 quiet loglevel=4 systemd.show_status=1 mitigations=off tsc=reliable no_timer_check lpj=4000000 "
-           "random.trust_cpu=on net.ifnames=0 nowatchdog panic=5")
+           "random.trust_cpu=on net.ifnames=0 nowatchdog panic=5 norandmaps")
 
 
 def has_nested_kvm():
