@@ -159,17 +159,26 @@ def test_soft(lab):
 
 DELAY = int(150 * PATIENCE)  # ms, of each answer; within it the server sees that it has done something
 
-# Answers take a while; as soon as the server has done it, they get lost, and it is restarted: so it is asked again, and
-# does not know that it was it who did.
+# From some step on answers take a while; as soon as the server has done the one that is meant, they get lost, and it is
+# restarted: so it is asked again, and does not know that it was it who did.
 LOSE = """\
 cd {srv}
 flags=/sys/class/net/eth1/flags
 up=$(< $flags)
 trap 'tc qdisc del dev eth1 root || :; ip link set eth1 up' EXIT
-tc qdisc replace dev eth1 root netem delay {delay}ms
-touch /run/armed
+[ -p /run/never ] || mkfifo /run/never
+pause() {{ read -rt 0.02 <> /run/never || [ $SECONDS -lt 100 ]; }}
+slow() {{ tc qdisc replace dev eth1 root netem delay {delay}ms; }}
 SECONDS=0
-until {done}; do [ $SECONDS -lt 100 ]; done
+if {step}; then
+    slow
+    touch /run/armed
+else
+    touch /run/armed
+    until {step}; do pause; done
+    slow
+fi
+until {done}; do pause; done
 echo $((up & ~1)) > $flags  # at once, without the start of a program
 systemctl stop nfs-server
 # What the server had sent before it went would still arrive.
@@ -188,13 +197,14 @@ def retransmissions(host):
     return found
 
 
-def lose(lab, host, operation, done, request):
-    """Make the request while the answer to the operation that brings about `done` on the server is lost; its answer."""
+def lose(lab, host, operation, done, request, step="true"):
+    """Make the request while the answer to the operation that brings about `done` on the server is lost, some programs
+    after `step` has come about there; its answer."""
     before = retransmissions(host)
     lab.storage.shell("rm -f /run/armed")
     with ThreadPoolExecutor(2) as pool:
-        loses = pool.submit(lab.storage.shell, LOSE.format(srv=SRV, done=done, delay=DELAY), timeout=150)
-        wait_for("the server to be slow", lambda: lab.storage.run(["test", "-e", "/run/armed"], check=False).returncode == 0)
+        loses = pool.submit(lab.storage.shell, LOSE.format(srv=SRV, step=step, done=done, delay=DELAY), timeout=150)
+        wait_for("it to be looked at", lambda: lab.storage.run(["test", "-e", "/run/armed"], check=False).returncode == 0)
         answer = pool.submit(request)
         try:
             loses.result()
@@ -210,10 +220,11 @@ def lose(lab, host, operation, done, request):
 
 NAME = "lost.qcow2"
 HASH = resource(NAME)
-CREATES = [("CREATE", f"compgen -G 'lock/.{HASH}.*' >/dev/null"),  # the folder of the lease is made,
-           ("RENAME", f"[ -e lock/{HASH} ]"),                      # and gets its name;
-           ("LINK", f"[ -e ds/{NAME} ]"),                          # so does the image,
-           ("RENAME", "compgen -G 'xml/*/*-*.xml' >/dev/null")]    # and the definition
+LEASED = f"[ -e lock/{HASH} ]"
+CREATES = [("CREATE", "true", f"compgen -G 'lock/.{HASH}.*' >/dev/null"),   # the folder of the lease is made,
+           ("RENAME", "true", LEASED),                                      # and gets its name;
+           ("LINK", LEASED, f"[ -e ds/{NAME} ]"),                           # so does the image,
+           ("RENAME", LEASED, "compgen -G 'xml/*/*-*.xml' >/dev/null")]     # and the definition
 DELETES = [("REMOVE", "! compgen -G 'xml/*/*-*.xml' >/dev/null"),
            ("REMOVE", f"[ ! -e ds/{NAME} ]"),
            ("RENAME", f"[ ! -e lock/{HASH} ]")]
@@ -230,9 +241,9 @@ def test_lost_answers(lab):
     h1, h2 = lab.hosts
     lost_grace(lab)
     definition = vmdef("lost", osdisk=disk(f"/vms/ds/{NAME}", size=1))
-    for operation, done in CREATES:
+    for operation, step, done in CREATES:
         answer = lose(lab, h1, operation, done, lambda: h1.api(
-            "POST", "/vms", {"vmdef": definition, "host": h1.uuid}, timeout=200))
+            "POST", "/vms", {"vmdef": definition, "host": h1.uuid}, timeout=200), step)
         assert answer.status == 201, answer.text
         uuid = answer.json()
         assert sorted(on_server(lab, "ds", "lock", "xml")) == sorted(
