@@ -52,7 +52,7 @@ const struct work works[WORK_N] = {
 	[WORK_VM_STAYS] = { "vm-stays", "look what keeps VMs on this host", &vm_stays_request_model,
 	    &vm_stays_result_model, 60, true, work_vm_stays, false },
 	[WORK_MIGRATION_INFO] = { "migration-info", "read how far a VM's migration is",
-	    &vm_request_model, &migration_info_model, 40, true, work_migration_info, false },
+	    &vm_request_model, &migration_info_model, 40, true, work_migration_info, true },
 	[WORK_MIGRATION_CONTROL] = { "migration-control",
 	    "abort a VM's migration, or pause the VM, or change to post-copy",
 	    &migration_control_request_model, &vm_result_model, 40, true, work_migration_control,
