@@ -12,6 +12,7 @@
 
 #define WATCH_MS 1000
 #define AGAIN_MS 5000
+#define TURN_MS	 500 /* that another's answer is waited for */
 
 /* Follows a migration from its start to its end: its progress, and its timeout. */
 struct migration_follower {
@@ -22,7 +23,9 @@ struct migration_follower {
 	char operation[UUID_TEXT_SIZE];
 	int64_t due; /* monotonic ms, 0 for never */
 	enum migration_timeout action;
-	bool asking; /* a job reads how far it is */
+	bool asking;   /* a job reads how far it is */
+	int64_t asked; /* monotonic ms, the last time */
+	bool waits;    /* for its turn to have it read */
 };
 
 /* Jobs outlive what asked for them. */
@@ -71,11 +74,45 @@ find(struct context *ctx, const char *operation)
 	return NULL;
 }
 
+/* All are due at the same moment, and one child stays for them: whoever waits for the answer to the
+ * one before is answered by it, without a new one. A question that is not answered in time is
+ * waited for no more. */
+static bool
+is_taken(const struct context *ctx)
+{
+	const struct migration_follower *follower;
+
+	LIST_FOREACH (follower, &ctx->migration_followers, link) {
+		if (follower->asking && monotonic_ms() - follower->asked < TURN_MS)
+			return true;
+	}
+	return false;
+}
+
+static void start_info(struct migration_follower *follower);
+
+static void
+pass_turn(struct context *ctx)
+{
+	struct migration_follower *follower, *next = NULL;
+
+	if (is_taken(ctx))
+		return;
+	/* Where there are more than a second has answers for, each has its turn. */
+	LIST_FOREACH (follower, &ctx->migration_followers, link) {
+		if (follower->waits && (!next || follower->asked < next->asked))
+			next = follower;
+	}
+	if (next)
+		start_info(next);
+}
+
 static void
 on_info(void *arg, void *result, const struct error *err)
 {
 	struct migration_question *asked = arg;
-	struct migration_follower *follower = find(asked->ctx, asked->operation);
+	struct context *ctx = asked->ctx;
+	struct migration_follower *follower = find(ctx, asked->operation);
 	const struct migration_info *info = result;
 	const struct transfer_progress *progress = info ? &info->progress : NULL;
 
@@ -85,9 +122,10 @@ on_info(void *arg, void *result, const struct error *err)
 	 * sent. */
 	if (follower && info && info->state == MIGRATION_STATE_ACTIVE && progress->total > 0 &&
 	    progress->remaining <= progress->total)
-		operations_progress(asked->ctx->operations, asked->operation,
+		operations_progress(ctx->operations, asked->operation,
 		    (int)((progress->total - progress->remaining) * 99 / progress->total));
 	question_free(asked);
+	pass_turn(ctx);
 }
 
 static void
@@ -142,7 +180,9 @@ start_info(struct migration_follower *follower)
 	struct migration_question *asked = ask(follower);
 	struct error err = { 0 };
 
+	follower->waits = false;
 	follower->asking = true;
+	follower->asked = monotonic_ms();
 	if (!job_start(follower->ctx->jobs, WORK_MIGRATION_INFO, &req, NULL, "", NULL, on_info,
 		asked, &err))
 		on_info(asked, NULL, &err);
@@ -161,6 +201,8 @@ on_timer(void *arg)
 	}
 	if (follower->due && monotonic_ms() >= follower->due)
 		start_action(follower);
+	else if (!follower->asking && is_taken(follower->ctx))
+		follower->waits = true;
 	else if (!follower->asking)
 		start_info(follower);
 }
