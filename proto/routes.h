@@ -15,6 +15,10 @@ enum method {
 };
 
 /* Each endpoint: its id, and the function of virtxd that answers it. */
+/* Where virtxd's UNIX socket is: its name in the folder run_dir, and all of it by default. */
+#define API_SOCKET_NAME "virtxd.sock"
+#define API_SOCKET	"/run/virtx/" API_SOCKET_NAME
+
 #define ROUTES(R)                                         \
 	R(ROUTE_HOST_LIST, api_host_list)                 \
 	R(ROUTE_HOST_GET, api_host_get)                   \

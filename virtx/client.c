@@ -17,13 +17,15 @@
 #include <event2/util.h>
 
 #include "proto/json.h"
+#include "virtx/dial.h"
 #include "virtx/writer.h"
 
 /* One attempt at one address. */
 struct attempt {
 	const struct client *client;
+	const char *where; /* for messages */
 	struct event_base *base;
-	struct evhttp_connection *connection;
+	struct dial dial;
 	const struct evhttp_request *request; /* evhttp's, until it is answered */
 	bufferevent_event_cb on_connect;      /* evhttp's own */
 	struct answer *answer;
@@ -145,7 +147,7 @@ on_piece(struct evhttp_request *request, void *arg)
 	/* evhttp counts what came in all; a stream has no end. */
 	attempt->received += len;
 	evhttp_connection_set_max_body_size(
-	    attempt->connection, (ev_ssize_t)(attempt->received + CLIENT_ANSWER_MAX));
+	    attempt->dial.connection, (ev_ssize_t)(attempt->received + CLIENT_ANSWER_MAX));
 	if (stream->ended ||
 	    stream->data(stream->arg, (const char *)evbuffer_pullup(body, -1), len))
 		return;
@@ -193,7 +195,7 @@ on_connect(struct bufferevent *bev, short what, void *arg)
 		attempt->errnum = EVUTIL_SOCKET_ERROR();
 	else if (what & BEV_EVENT_CONNECTED)
 		attempt->connected = true;
-	attempt->on_connect(bev, what, attempt->connection);
+	attempt->on_connect(bev, what, attempt->dial.connection);
 }
 
 /* evhttp bounds the head and the body, but not what announces a piece of it. */
@@ -225,7 +227,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* What went wrong in a call that got no answer, in words. */
 static int
-attempt_error(const struct attempt *attempt, const char *address, struct error *err)
+attempt_error(const struct attempt *attempt, struct error *err)
 {
 	static const char *const words[] = {
 		[EVREQ_HTTP_TIMEOUT] = "no answer in time",
@@ -238,25 +240,22 @@ attempt_error(const struct attempt *attempt, const char *address, struct error *
 	const struct client *client = attempt->client;
 
 	if (attempt->late && attempt->stream && attempt->stream->begun)
-		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: nothing came for %d s",
-		    address, client->server.port, CLIENT_SILENCE);
+		return error_set(err, CLIENT_ERROR_STATUS, "%s: nothing came for %d s",
+		    attempt->where, CLIENT_SILENCE);
 	if (attempt->late)
-		return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: no %s within %d s", address,
-		    client->server.port, attempt->connected ? "answer" : "connection",
-		    client->timeout);
+		return error_set(err, CLIENT_ERROR_STATUS, "%s: no %s within %d s", attempt->where,
+		    attempt->connected ? "answer" : "connection", client->timeout);
 	if (attempt->interim)
 		return error_set(err, CLIENT_ERROR_STATUS,
-		    "%s port %u: the server sends what is no answer (HTTP 1xx)", address,
-		    client->server.port);
+		    "%s: the server sends what is no answer (HTTP 1xx)", attempt->where);
 	if (!attempt->connected) {
 		if (attempt->errnum > 0)
 			return error_errno(err, CLIENT_ERROR_STATUS, attempt->errnum,
-			    "cannot connect to %s port %u", address, client->server.port);
-		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s port %u", address,
-		    client->server.port);
+			    "cannot connect to %s", attempt->where);
+		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s", attempt->where);
 	}
-	return error_set(err, CLIENT_ERROR_STATUS, "%s port %u: %s", address, client->server.port,
-	    words[attempt->failure]);
+	return error_set(
+	    err, CLIENT_ERROR_STATUS, "%s: %s", attempt->where, words[attempt->failure]);
 }
 
 static struct evhttp_request *
@@ -298,10 +297,10 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	return request;
 }
 
-/* Calls one address. 0, or -1 with err set. */
+/* -1 with errno where there can be no connection. */
 static int
-call_address(struct attempt *attempt, const char *address, const struct route *route,
-    const char *path, const char *body, size_t len, struct error *err)
+send_request(struct attempt *attempt, const struct route *route, const char *path, const char *body,
+    size_t len)
 {
 	static const enum evhttp_cmd_type commands[] = {
 		[METHOD_GET] = EVHTTP_REQ_GET,
@@ -310,50 +309,65 @@ call_address(struct attempt *attempt, const char *address, const struct route *r
 		[METHOD_DELETE] = EVHTTP_REQ_DELETE,
 		[METHOD_HEAD] = EVHTTP_REQ_HEAD,
 	};
+	struct evhttp_connection *connection = attempt->dial.connection;
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
+
+	/* The timer is the deadline: evhttp's starts anew with each byte. */
+	evhttp_connection_set_timeout(connection, attempt->client->timeout + 10);
+	evhttp_connection_set_max_headers_size(connection, CLIENT_HEADERS_MAX);
+	evhttp_connection_set_max_body_size(connection, CLIENT_ANSWER_MAX);
+	if (evhttp_make_request(connection, make_request(attempt, route, path, body, len),
+		commands[route->method], path) < 0)
+		return -1;
+	if (attempt->done)
+		return 0;
+	dial_begun(&attempt->dial);
+	bufferevent_getcb(bev, NULL, NULL, &attempt->on_connect, NULL);
+	bufferevent_setcb(bev, NULL, NULL, on_connect, attempt);
+	if (!evbuffer_add_cb(bufferevent_get_input(bev), on_input, attempt))
+		abort();
+	return 0;
+}
+
+/* Calls one address. 0, or -1 with err set. */
+static int
+call_address(struct attempt *attempt, const char *address, const struct route *route,
+    const char *path, const char *body, size_t len, struct error *err)
+{
 	const struct client *client = attempt->client;
 	int64_t left = attempt->deadline - monotonic_ms();
 	struct timeval wait = { .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
-	struct bufferevent *bev;
 	struct event *timer;
+	int rc;
 
 	if (left <= 0) {
 		attempt->late = true;
-		return attempt_error(attempt, address, err);
+		return attempt_error(attempt, err);
 	}
 	attempt->base = event_base_new();
 	if (!attempt->base)
 		abort();
 	timer = attempt->timer = evtimer_new(attempt->base, on_deadline, attempt);
-	attempt->connection =
-	    evhttp_connection_base_new(attempt->base, NULL, address, client->server.port);
-	if (!timer || !attempt->connection)
+	if (!timer)
 		abort();
-	/* The timer is the deadline: evhttp's starts anew with each byte. */
-	evhttp_connection_set_timeout(attempt->connection, client->timeout + 10);
-	evhttp_connection_set_max_headers_size(attempt->connection, CLIENT_HEADERS_MAX);
-	evhttp_connection_set_max_body_size(attempt->connection, CLIENT_ANSWER_MAX);
 	evtimer_add(timer, &wait);
 
-	errno = 0;
-	if (evhttp_make_request(attempt->connection, make_request(attempt, route, path, body, len),
-		commands[route->method], path) < 0)
+	rc = dial_open(&attempt->dial, attempt->base, &client->server, address);
+	errno = -rc;
+	if (rc == 0)
+		rc = send_request(attempt, route, path, body, len);
+	if (rc < 0)
 		attempt->failed = attempt->done = true;
-	if (attempt->done) {
+	if (attempt->done)
 		attempt->errnum = errno;
-	} else {
-		bev = evhttp_connection_get_bufferevent(attempt->connection);
-		bufferevent_getcb(bev, NULL, NULL, &attempt->on_connect, NULL);
-		bufferevent_setcb(bev, NULL, NULL, on_connect, attempt);
-		if (!evbuffer_add_cb(bufferevent_get_input(bev), on_input, attempt))
-			abort();
+	else
 		event_base_dispatch(attempt->base);
-	}
-	evhttp_connection_free(attempt->connection);
+	dial_close(&attempt->dial);
 	event_free(timer);
 	event_base_free(attempt->base);
 	if (attempt->stream && attempt->stream->ended)
 		return 0;
-	return attempt->failed || !attempt->done ? attempt_error(attempt, address, err) : 0;
+	return attempt->failed || !attempt->done ? attempt_error(attempt, err) : 0;
 }
 
 /* As client_call; the answer's body may come as a stream instead. */
@@ -379,9 +393,15 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n && !connected; i++) {
-		struct attempt attempt = {
-			.client = client, .answer = ret, .stream = stream, .deadline = deadline
-		};
+		_free_ char *where =
+		    client->server.socket
+			? xasprintf("'%s'", client->server.socket)
+			: xasprintf("%s port %u", addresses[i], client->server.port);
+		struct attempt attempt = { .client = client,
+			.where = where,
+			.answer = ret,
+			.stream = stream,
+			.deadline = deadline };
 		struct error last = { 0 };
 
 		rc = call_address(&attempt, addresses[i], route, path, body, len, &last);

@@ -15,7 +15,7 @@
 
 const struct option_row command_globals[] = {
 	{ 'A', "api-server", ARG_TEXT("SERVER"),
-	    "HOST, HOST:PORT or URL (default: VIRTX_API_SERVER, then localhost)" },
+	    "HOST, HOST:PORT, URL or unix:PATH (default: VIRTX_API_SERVER, then this host)" },
 	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
 	    "table (the default) or json" },
 	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtx/server.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <event2/util.h>
+
+#include "proto/routes.h"
 
 void
 server_clear(struct server *server)
 {
 	free(steal_ptr(server->host));
+	free(steal_ptr(server->socket));
 }
 
 /* A decimal port of 1..65535, or -1. */
@@ -26,6 +33,24 @@ parse_port(const char *text)
 	return port >= 1 && port <= UINT16_MAX ? (int)port : -1;
 }
 
+static int
+parse_socket(const char *text, struct server *ret, struct error *err)
+{
+	const char *path = text + 5;
+	struct sockaddr_un sa;
+
+	if (strncmp(path, "///", 3) == 0)
+		path += 2;
+	if (path[0] != '/' || path[1] == '/' || strlen(path) >= sizeof(sa.sun_path))
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "server '%s': must be unix: and a path of at most %zu bytes", text,
+		    sizeof(sa.sun_path) - 1);
+	str_set(&ret->socket, path);
+	str_set(&ret->host, "localhost");
+	ret->port = SERVER_PORT;
+	return 0;
+}
+
 int
 server_parse(const char *text, struct server *ret, struct error *err)
 {
@@ -35,6 +60,8 @@ server_parse(const char *text, struct server *ret, struct error *err)
 	char *host, *port = NULL, *end;
 	int number = SERVER_PORT;
 
+	if (!strncasecmp(text, "unix:", 5))
+		return parse_socket(text, ret, err);
 	if (!strncasecmp(text, "https://", 8))
 		return error_set(err, SERVER_ERROR_STATUS,
 		    "server '%s': https is not supported, only http", text);
@@ -67,8 +94,32 @@ server_parse(const char *text, struct server *ret, struct error *err)
 		return error_set(
 		    err, SERVER_ERROR_STATUS, "server '%s': no host name or address", text);
 	str_set(&ret->host, host);
+	free(steal_ptr(ret->socket));
 	ret->port = (uint16_t)number;
 	return 0;
+}
+
+int
+server_open_socket(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sa.sun_path, path, strlen(path));
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+/* Whether there is a virtxd here that lets this user in. */
+static bool
+has_socket(void)
+{
+	_close_ int fd = server_open_socket(API_SOCKET);
+
+	return fd >= 0;
 }
 
 int
@@ -76,6 +127,8 @@ server_choose(const char *given, struct server *ret, struct error *err)
 {
 	if (!given)
 		given = getenv("VIRTX_API_SERVER");
+	if ((!given || !*given) && has_socket())
+		given = "unix:" API_SOCKET;
 	return server_parse(given && *given ? given : "localhost", ret, err);
 }
 
@@ -89,6 +142,10 @@ server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX
 	int rc;
 
 	*n = 0;
+	if (server->socket) {
+		addresses[(*n)++] = xstrdup("127.0.0.1");
+		return 0;
+	}
 	/* virtxd listens there by default, whatever the name service makes of the name. */
 	if (!strcasecmp(server->host, "localhost")) {
 		addresses[(*n)++] = xstrdup("127.0.0.1");

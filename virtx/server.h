@@ -10,19 +10,23 @@
 #define SERVER_ERROR_STATUS  -1 /* of an error that is not the server's own */
 
 struct server {
-	char *host; /* a name or an IP literal, without brackets */
+	char *socket; /* the path of a UNIX socket, NULL for TCP */
+	char *host;   /* a name or an IP literal, without brackets; localhost for a socket */
 	uint16_t port;
 };
 
 /*
- * Reads HOST, HOST:PORT, an IPv6 literal with or without [], or http://HOST[:PORT][/]. Without a
- * port it is 8080, in a URL too. ret is zero or of an earlier call; an error leaves it as it is.
+ * Reads HOST, HOST:PORT, an IPv6 literal with or without [], http://HOST[:PORT][/], or unix:PATH.
+ * Without a port it is 8080, in a URL too. ret is zero or of an earlier call; an error leaves it as
+ * it is.
  */
 int server_parse(const char *text, struct server *ret, struct error *err);
 void server_clear(struct server *server);
 /* The one that a command is for: given by its option -A (NULL for none), else by the environment's
- * VIRTX_API_SERVER, else this host. */
+ * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
 int server_choose(const char *given, struct server *ret, struct error *err);
+/* A connection to a UNIX socket that does not block, or -errno. */
+int server_open_socket(const char *path);
 /* The addresses as IP literals, each to be freed by the caller. Blocks where the name service does.
  */
 int server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX], size_t *n,

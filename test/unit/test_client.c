@@ -169,7 +169,8 @@ test_broken_answers(void **state)
 static void
 test_addresses(void **state)
 {
-	struct client client = { .server = { (char *)"127.0.0.1", 1 }, .timeout = 5 };
+	struct client client = { .server = { .host = (char *)"127.0.0.1", .port = 1 },
+		.timeout = 5 };
 	struct error err = { 0 };
 	struct answer answer;
 

@@ -37,7 +37,12 @@ test_server(void **state)
 			fail_msg("%s", err.detail);
 		assert_string_equal(server.host, cases[i].host);
 		assert_int_equal(server.port, cases[i].port);
+		assert_null(server.socket);
 	}
+	assert_int_equal(server_parse("unix:///run/x.sock", &server, &err), 0);
+	assert_string_equal(server.socket, "/run/x.sock");
+	assert_string_equal(server.host, "localhost");
+	assert_int_equal(server_parse("unix:run/x.sock", &server, &err), -1);
 	server_clear(&server);
 }
 

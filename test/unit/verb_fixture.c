@@ -195,7 +195,8 @@ run_captured(struct verb_fixture *f, struct command_call *call)
 enum command_result
 verb_run(struct verb_fixture *f, const char *line)
 {
-	struct client client = { .server = { (char *)"127.0.0.1", f->port }, .timeout = 5 };
+	struct client client = { .server = { .host = (char *)"127.0.0.1", .port = f->port },
+		.timeout = 5 };
 	struct writer writer = { 0 };
 	struct command_call call = { .client = &client, .writer = &writer };
 	_free_ char *copy = xasprintf("virtx %s", line);

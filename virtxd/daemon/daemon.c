@@ -261,6 +261,7 @@ start(struct daemon *daemon, struct error *err)
 {
 	const struct config *config = &daemon->config;
 	struct core *core = &daemon->core;
+	_free_ char *path = NULL;
 
 	event_set_log_callback(on_libevent_log);
 	daemon->base = base_new();
@@ -269,6 +270,9 @@ start(struct daemon *daemon, struct error *err)
 	signal(SIGPIPE, SIG_IGN);
 	daemon->server = http_server_new(daemon->base, config, on_request, daemon, err);
 	if (!daemon->server)
+		return -1;
+	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
+	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;
 	http_server_set_hosts(daemon->server, on_is_host, on_who, daemon);
 	daemon->term = on_signal(daemon, SIGTERM, on_stop);

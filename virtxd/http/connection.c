@@ -96,11 +96,12 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 }
 
 struct connection *
-connection_new(struct connections *owner, struct bufferevent *bev)
+connection_new(struct connections *owner, enum connection_kind kind, struct bufferevent *bev)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
 
 	c->owner = owner;
+	c->kind = kind;
 	c->bev = bev;
 	c->state = STATE_FRESH;
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
@@ -164,6 +165,18 @@ on_close(struct evhttp_connection *evcon, void *arg)
 		gone(gone_arg);
 }
 
+/* Puts the client in the place of its stand-in, of which nothing can have come. */
+static bool
+let_client_in(struct connection *c)
+{
+	bool passed;
+
+	bufferevent_disable(c->bev, EV_READ);
+	passed = local_door_pass(c->owner->local, bufferevent_getfd(c->bev), &c->peer);
+	bufferevent_enable(c->bev, EV_READ);
+	return passed;
+}
+
 bool
 connection_adopt(struct connection *c)
 {
@@ -173,6 +186,11 @@ connection_adopt(struct connection *c)
 	bufferevent_getcb(c->bev, NULL, NULL, NULL, &evcon);
 	if (!evcon) {
 		/* evhttp gave it up. */
+		connection_free(c);
+		return false;
+	}
+	if (c->kind == CONNECTION_LOCAL && !let_client_in(c)) {
+		evhttp_connection_free(evcon);
 		connection_free(c);
 		return false;
 	}
@@ -424,6 +442,12 @@ connection_ended(struct connection *c, bool whole)
 	start_reply(c, connection_unsent(c));
 	if (!whole)
 		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
+const struct local_peer *
+connection_local_peer(const struct connection *c)
+{
+	return c->kind == CONNECTION_LOCAL ? &c->peer : NULL;
 }
 
 size_t

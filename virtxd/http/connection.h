@@ -3,11 +3,14 @@
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
+#include "http/local_door.h"
 #include "proto/util.h"
 
 struct connection;
 struct evhttp_request;
 
+/* Who is at the other end of one that came through the UNIX socket; NULL for any other. */
+const struct local_peer *connection_local_peer(const struct connection *connection);
 /* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
  * right after it evhttp frees the request, unless evhttp_request_get_connection() of it is NULL. */
 void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);

@@ -8,6 +8,8 @@
 #include <uthash.h>
 
 #include "http/connection_limits.h"
+#include "http/connections.h"
+#include "http/local_door.h"
 #include "state/address.h"
 
 struct bufferevent;
@@ -38,6 +40,8 @@ struct connection {
 	TAILQ_ENTRY(connection) entry;
 	UT_hash_handle hh;
 	struct connections *owner;
+	enum connection_kind kind;
+	struct local_peer peer; /* of CONNECTION_LOCAL, once it is not fresh any more */
 	enum state state;
 	struct bufferevent *bev;	 /* a reference is held while fresh */
 	struct evhttp_connection *evcon; /* the key in by_evcon; NULL while fresh */
@@ -59,8 +63,16 @@ struct connection {
 	void *gone_arg;
 };
 
+/* The argument of evhttp's callback for one that it accepts. */
+struct connections_door {
+	struct connections *owner;
+	enum connection_kind kind;
+};
+
 struct connections {
 	struct event_base *base;
+	struct connections_door doors[CONNECTION_KINDS];
+	struct local_door *local; /* borrowed; NULL where there is no UNIX socket */
 	struct connections_limits limits;
 	struct connection_list lists[STATE_N];
 	struct connection *by_evcon;
@@ -81,7 +93,8 @@ struct connections {
 };
 
 /* One that evhttp is just accepting. bev is borrowed, but for a reference while it is fresh. */
-struct connection *connection_new(struct connections *owner, struct bufferevent *bev);
+struct connection *connection_new(
+    struct connections *owner, enum connection_kind kind, struct bufferevent *bev);
 void connection_free(struct connection *c);
 /* evhttp is done with accepting it, and is the argument of the bufferevent's callbacks now; no
  * input was looked at yet. False: evhttp gave it up, and it is freed. */

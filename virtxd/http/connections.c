@@ -101,13 +101,14 @@ arm(struct connections *connections, int ms)
 static struct bufferevent *
 on_accept(struct event_base *base, void *arg)
 {
-	struct connections *connections = arg;
+	const struct connections_door *door = arg;
+	struct connections *connections = door->owner;
 	/* The socket is the bufferevent's, so that it can be taken out before evhttp closes it. */
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!bev)
 		abort();
-	connection_new(connections, bev);
+	connection_new(connections, door->kind, bev);
 	/* The listener would go on for as long as others come, and nothing else would run. */
 	if (++connections->n_fresh == ACCEPT_MAX)
 		connections->accepting(connections->accepting_arg, false);
@@ -245,8 +246,8 @@ on_tick(void *arg)
 }
 
 struct connections *
-connections_new(struct event_base *base, struct evhttp *http,
-    const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg)
+connections_new(struct event_base *base, const struct connections_limits *limits,
+    void (*accepting)(void *arg, bool on), void *arg)
 {
 	struct connections *connections = xcalloc(1, sizeof(*connections));
 
@@ -260,8 +261,22 @@ connections_new(struct event_base *base, struct evhttp *http,
 	connections->tick = timer_new(base, on_tick, connections);
 	arm(connections, RESTING_MS);
 	connections->lingering = lingering_closes_new(base);
-	evhttp_set_bevcb(http, on_accept, connections);
 	return connections;
+}
+
+void
+connections_serve(struct connections *connections, struct evhttp *http, enum connection_kind kind)
+{
+	struct connections_door *door = &connections->doors[kind];
+
+	*door = (struct connections_door){ connections, kind };
+	evhttp_set_bevcb(http, on_accept, door);
+}
+
+void
+connections_set_door(struct connections *connections, struct local_door *door)
+{
+	connections->local = door;
 }
 
 void

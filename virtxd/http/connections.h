@@ -16,6 +16,14 @@ struct connections;
 struct event_base;
 struct evhttp;
 struct evhttp_connection;
+struct local_door;
+
+/* Each has an evhttp of its own, as that is all that tells them apart. */
+enum connection_kind {
+	CONNECTION_PLAIN,
+	CONNECTION_LOCAL, /* of the UNIX socket */
+	CONNECTION_KINDS,
+};
 
 struct connections_stats {
 	unsigned int open;
@@ -23,11 +31,16 @@ struct connections_stats {
 };
 
 /*
- * Hooks into http (borrowed; freed before the connections are). accepting switches the listeners:
- * off when enough have come at once, on after those, and twice a second in any case.
+ * accepting switches the listeners: off when enough have come at once, on after those, and twice a
+ * second in any case.
  */
-struct connections *connections_new(struct event_base *base, struct evhttp *http,
+struct connections *connections_new(struct event_base *base,
     const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg);
+/* Hooks into http (borrowed; freed before the connections are), once for each kind. */
+void connections_serve(
+    struct connections *connections, struct evhttp *http, enum connection_kind kind);
+/* The door (borrowed) at whose gate the connections of CONNECTION_LOCAL were accepted. */
+void connections_set_door(struct connections *connections, struct local_door *door);
 /* After evhttp_free. */
 void connections_free(struct connections *connections);
 void connections_get_stats(const struct connections *connections, struct connections_stats *ret);

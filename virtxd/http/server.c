@@ -18,13 +18,20 @@
 #include "http/connections.h"
 #include "http/exchange.h"
 #include "http/guard.h"
+#include "http/local_door.h"
+#include "http/socket_file.h"
 #include "proto/log.h"
 
 #define BACKLOG	     256
+#define SOCKET_GROUP "virtx"
 #define FDS_RESERVED 128 /* for jobs, serf, libvirt and the rest of the process */
 
 struct http_server {
-	struct evhttp *http;
+	struct event_base *base;
+	struct evhttp *http[CONNECTION_KINDS];
+	struct local_door *door; /* NULL without a UNIX socket */
+	char *socket;		 /* its path */
+	int socket_fd;
 	struct connections *connections;
 	struct evconnlistener **listeners; /* owned by http */
 	size_t n_listeners;
@@ -69,6 +76,8 @@ set_accepting(void *arg, bool on)
 		else
 			evconnlistener_disable(server->listeners[i]);
 	}
+	if (server->door)
+		local_door_accept(server->door, on);
 }
 
 static socklen_t
@@ -120,24 +129,31 @@ open_listener(const struct config_listen *where)
 	return steal_fd(&fd);
 }
 
-static int
-add_listener(struct http_server *server, struct event_base *base, const struct config_listen *where,
-    struct error *err)
+/* fd listens, and is given away. */
+static void
+serve(struct http_server *server, struct event_base *base, int fd, enum connection_kind kind)
 {
-	struct evconnlistener *listener;
-	int fd = open_listener(where);
-
-	if (fd < 0)
-		return error_errno(
-		    err, 500, -fd, "cannot listen on '%s' port %u", where->addr, where->port);
-	listener = evconnlistener_new(
+	struct evconnlistener *listener = evconnlistener_new(
 	    base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!listener || !evhttp_bind_listener(server->http, listener))
+
+	if (!listener || !evhttp_bind_listener(server->http[kind], listener))
 		abort();
 	evconnlistener_set_error_cb(listener, on_accept_error);
 	server->listeners =
 	    xrealloc(server->listeners, server->n_listeners + 1, sizeof(struct evconnlistener *));
 	server->listeners[server->n_listeners++] = listener;
+}
+
+static int
+add_listener(struct http_server *server, struct event_base *base, const struct config_listen *where,
+    struct error *err)
+{
+	int fd = open_listener(where);
+
+	if (fd < 0)
+		return error_errno(
+		    err, 500, -fd, "cannot listen on '%s' port %u", where->addr, where->port);
+	serve(server, base, fd, CONNECTION_PLAIN);
 	return 0;
 }
 
@@ -160,6 +176,22 @@ connections_max(const struct config *config)
 	return (int)most;
 }
 
+static struct evhttp *
+make_evhttp(struct http_server *server, struct event_base *base, const struct config *config)
+{
+	struct evhttp *http = evhttp_new(base);
+
+	if (!http)
+		abort();
+	evhttp_set_max_headers_size(http, config->max_headers);
+	evhttp_set_max_body_size(http, config->max_body - 1);
+	/* All, known to evhttp or not, so that it leaves the answer to us. */
+	evhttp_set_allowed_methods(http, UINT16_MAX);
+	evhttp_set_default_content_type(http, NULL);
+	evhttp_set_gencb(http, on_request, server);
+	return http;
+}
+
 struct http_server *
 http_server_new(struct event_base *base, const struct config *config, http_handler handler,
     void *arg, struct error *err)
@@ -175,16 +207,14 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 	server->handler = handler;
 	server->arg = arg;
 	server->guard.config = config;
-	server->http = evhttp_new(base);
-	if (!server->http)
-		abort();
-	evhttp_set_max_headers_size(server->http, config->max_headers);
-	evhttp_set_max_body_size(server->http, config->max_body - 1);
-	/* All, known to evhttp or not, so that it leaves the answer to us. */
-	evhttp_set_allowed_methods(server->http, UINT16_MAX);
-	evhttp_set_default_content_type(server->http, NULL);
-	evhttp_set_gencb(server->http, on_request, server);
-	server->connections = connections_new(base, server->http, &limits, set_accepting, server);
+	server->base = base;
+	server->socket_fd = -1;
+	server->connections = connections_new(base, &limits, set_accepting, server);
+	for (int kind = 0; kind < CONNECTION_KINDS; kind++) {
+		server->http[kind] = make_evhttp(server, base, config);
+		connections_serve(
+		    server->connections, server->http[kind], (enum connection_kind)kind);
+	}
 
 	for (size_t i = 0; i < config->n_listen; i++) {
 		if (add_listener(server, base, &config->listen[i], err) < 0) {
@@ -195,13 +225,35 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 	return server;
 }
 
+int
+http_server_open_socket(struct http_server *server, const char *path, struct error *err)
+{
+	int fd = socket_file_open(path, SOCKET_GROUP, err), gate = -1;
+
+	if (fd < 0)
+		return -1;
+	server->socket = xstrdup(path);
+	server->socket_fd = fd;
+	server->door = local_door_new(server->base, fd, &gate);
+	if (!server->door)
+		return error_errno(err, 500, errno, "cannot listen on '%s'", path);
+	connections_set_door(server->connections, server->door);
+	serve(server, server->base, gate, CONNECTION_LOCAL);
+	return 0;
+}
+
 void
 http_server_free(struct http_server *server)
 {
 	if (!server)
 		return;
-	evhttp_free(server->http);
+	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
+		evhttp_free(server->http[kind]);
 	connections_free(server->connections);
+	local_door_free(server->door);
+	if (server->socket_fd >= 0)
+		socket_file_close(server->socket, server->socket_fd);
+	free(server->socket);
 	free(server->listeners);
 	free(server);
 }

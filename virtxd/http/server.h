@@ -20,6 +20,8 @@ struct http_stats {
 /* Binds all listeners of config (borrowed, must outlive the server) or fails naming the one. */
 struct http_server *http_server_new(struct event_base *base, const struct config *config,
     http_handler handler, void *arg, struct error *err);
+/* Serves on a UNIX socket, too, which is for root and the group virtx. */
+int http_server_open_socket(struct http_server *server, const char *path, struct error *err);
 /* Closes listeners and connections; requests under way are dropped without a reply, and what is
  * replied to them later has no effect. Not from within a handler. */
 void http_server_free(struct http_server *server);
