@@ -578,6 +578,8 @@ struct ready {
 	char *members;
 	char *vms;
 	char *watchdog;
+	char *exposed;
+	char *certificate;
 };
 extern const struct model ready_model;
 

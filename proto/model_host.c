@@ -269,6 +269,8 @@ static const struct field ready_fields[] = {
 	FIELD("members", struct ready, members),
 	FIELD("vms", struct ready, vms),
 	FIELD("watchdog", struct ready, watchdog),
+	FIELD("exposed", struct ready, exposed),
+	FIELD("certificate", struct ready, certificate),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };

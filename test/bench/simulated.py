@@ -139,8 +139,7 @@ class Host:
 storage_root = {self.dir}/vms
 run_dir = {self.dir}/run
 [http]
-listen = {self.addr}:{API_PORT}
-allow_plain = yes
+listen = {self.addr}:{API_PORT} plain open
 [libvirt]
 uri = sim://{self.dir}
 [serf]

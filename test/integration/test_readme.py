@@ -14,7 +14,7 @@ from lab.util import write
 
 
 def from_readme():
-    return block("allow_plain") + block("migrate_uri")
+    return block("plain open") + block("migrate_uri")
 
 
 def from_manual():

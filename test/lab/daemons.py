@@ -75,8 +75,7 @@ def virtxd_settings(host, extra):
     """
     http = {"listen": [f"127.0.0.1:{API_PORT}"]}
     if host.lab.n > 1:
-        http["listen"].append(f"{host.addr}:{API_PORT}")
-        http["allow_plain"] = "yes"
+        http["listen"].append(f"{host.addr}:{API_PORT} plain open")
     settings = {
         "virtxd": {"storage_root": "/vms"},
         "http": http,

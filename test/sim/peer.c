@@ -264,6 +264,11 @@ peers_set_source(struct peers *peers, const char *addr)
 }
 
 void
+peers_set_tls(struct peers *peers, struct tls *tls)
+{
+}
+
+void
 peers_free(struct peers *peers)
 {
 	if (!peers)
@@ -312,12 +317,12 @@ peer_pause(struct peer_call *call, bool paused)
 }
 
 struct peer_call *
-peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path, int deadline_ms,
+peer_get(struct peers *peers, const struct peer_to *to, const char *path, int deadline_ms,
     peer_got got, void *arg)
 {
 	struct peer_request request = {
-		.addr = addr,
-		.port = port,
+		.addr = to->addr,
+		.port = to->port,
 		.method = METHOD_GET,
 		.path = path,
 		.connect_ms = deadline_ms < CONNECT_MS ? deadline_ms : CONNECT_MS,

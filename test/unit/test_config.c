@@ -99,6 +99,9 @@ assert_defaults(const struct config *c)
 	assert_string_equal(c->allowed_origins, "");
 	assert_string_equal(c->trusted_proxies, "");
 	assert_false(c->allow_plain);
+	assert_string_equal(c->tls_certificate, "");
+	assert_string_equal(c->tls_key, "");
+	assert_string_equal(c->tls_ca, "");
 	assert_int_equal(c->max_connections, 1024);
 	assert_int_equal(c->max_body, 1048576);
 	assert_int_equal(c->max_headers, 16384);
@@ -336,12 +339,83 @@ test_plain_beyond_loopback(void **state)
 	struct fixture *f = *state;
 
 	REFUSE(f, "[http]\nlisten = 127.0.0.1:80\nlisten = 0.0.0.0:80\nmax_body = 65536\n", 3,
-	    "0.0.0.0", "allow_plain = yes");
+	    "0.0.0.0", "'plain'");
 	REFUSE(f, "[http]\nlisten = [fe80::1]:80\nallow_plain = no\n", 2, "fe80::1");
+	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 plain\n", 2, "192.0.2.1", "'open'");
+	REFUSE(f, "[http]\nallow_plain = yes\nlisten = 192.0.2.1:80 plain\n", 3, "'open'");
+	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 open\n", 2, "'plain'");
 	assert_int_equal(
 	    load(f, "[http]\nallow_plain = yes\nlisten = 192.0.2.1:80\nlisten = [::]:1\n"), 0);
 	assert_int_equal(
 	    load(f, "[http]\nlisten = 127.1.2.3:80\nlisten = [::ffff:127.0.0.1]:81\n"), 0);
+}
+
+#define TLS "[tls]\ncertificate = /a/cert\nkey = /a/key\nca = /a/ca\n"
+
+static void
+test_listen_words(void **state)
+{
+	static const struct {
+		const char *row;
+		enum config_transport transport;
+	} cases[] = {
+		{ "192.0.2.1:80 plain open", TRANSPORT_PLAIN },
+		{ "192.0.2.1:80\t plain   open", TRANSPORT_PLAIN },
+		{ "192.0.2.1:80 tls open", TRANSPORT_TLS },
+		{ "192.0.2.1:80 open", TRANSPORT_TLS },
+		{ "127.0.0.1:80", TRANSPORT_PLAIN },
+		{ "127.0.0.1:80 plain", TRANSPORT_PLAIN },
+		{ "127.0.0.1:80 tls", TRANSPORT_TLS },
+		{ "[::1]:80 open", TRANSPORT_PLAIN },
+	};
+	static const char *const refused[] = { "192.0.2.1:80 http", "192.0.2.1:80 plain tls",
+		"192.0.2.1:80 open plain", "192.0.2.1:80 open open", "192.0.2.1:80 plain auth",
+		"192.0.2.1:80 Plain open", "192.0.2.1:80plain", "plain open" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *text = xasprintf(TLS "[http]\nlisten = %s\n", cases[i].row);
+
+		if (load(f, text) < 0)
+			fail_msg("%s", f->err.detail);
+		assert_int_equal(f->config.listen[0].transport, cases[i].transport);
+		assert_int_equal(f->config.listen[0].access, ACCESS_OPEN);
+		assert_int_equal(f->config.listen[0].port, 80);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		_free_ char *text = xasprintf(TLS "[http]\nlisten = %s\n", refused[i]);
+
+		REFUSE(f, text, 6, "'tls' or 'plain'");
+	}
+	REFUSE(f, "[http]\nlisten = 127.0.0.1:80 tls\n", 2, "[tls]");
+	REFUSE(f, "[tls]\ncertificate = /a/cert\nkey = /a/key\n", 3, "'ca'");
+	REFUSE(f, "[tls]\nca = /a/ca\n", 2, "'certificate'");
+	REFUSE(f, "[tls]\nca = ca.pem\n", 2, "absolute");
+}
+
+static void
+test_exposed(void **state)
+{
+	struct fixture *f = *state;
+	_free_ char *none = NULL, *all = NULL;
+	unsigned int plain, open;
+
+	assert_int_equal(load(f, TLS "[http]\nlisten = 127.0.0.1:80\nlisten = [::1]:80 tls\n"), 0);
+	none = config_exposed(&f->config);
+	assert_string_equal(none, "");
+	assert_null(config_public_listen(&f->config));
+	assert_int_equal(
+	    load(f, TLS "[http]\nlisten = 127.0.0.1:80\nlisten = [fd00::1]:81 plain open\n"
+			"listen = 192.0.2.1:82 tls open\n"),
+	    0);
+	all = config_exposed(&f->config);
+	assert_string_equal(all,
+	    "[fd00::1]:81 is plain and open, 192.0.2.1:82 is open: whoever gets "
+	    "there controls the VMs");
+	config_count_exposed(&f->config, &plain, &open);
+	assert_int_equal(plain, 1);
+	assert_int_equal(open, 2);
+	assert_int_equal(config_public_listen(&f->config)->port, 82);
 }
 
 static void
@@ -467,7 +541,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 31);
+	assert_int_equal(keys, 34);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }
@@ -485,6 +559,8 @@ main(void)
 		TEST(test_group),
 		TEST(test_duplicates),
 		TEST(test_plain_beyond_loopback),
+		TEST(test_listen_words),
+		TEST(test_exposed),
 		TEST(test_secret),
 		TEST(test_long_lines),
 		TEST(test_no_end_of_line),

@@ -492,7 +492,8 @@ test_connect_fails_at_once(void **state)
 	assert_fails(f, &request, "cannot connect to host 'h2' at 255.255.255.255 port");
 	assert_non_null(strstr(f->err.detail, "Network is unreachable"));
 	f->done = 0;
-	assert_non_null(peer_get(f->peers, "255.255.255.255", f->port, "/vms", 2000, on_got, f));
+	assert_non_null(peer_get(f->peers,
+	    &(struct peer_to){ "255.255.255.255", f->port, NULL, false }, "/vms", 2000, on_got, f));
 	assert_int_equal(f->done, 0);
 	turn(f, true);
 	assert_int_equal(f->done, 1);
@@ -507,7 +508,8 @@ test_get(void **state)
 	f->answer =
 	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4194304\r\n\r\n";
 	f->repeat = BIG;
-	peer_get(f->peers, "127.0.0.1", f->port, "/vms", 2000, on_got, f);
+	peer_get(f->peers, &(struct peer_to){ "127.0.0.1", f->port, NULL, false }, "/vms", 2000,
+	    on_got, f);
 	turn(f, true);
 	assert_int_equal(f->status, 200);
 	assert_int_equal(f->body.len, BIG);
@@ -542,7 +544,8 @@ test_bound(void **state)
 	f->answer = NULL;
 	evconnlistener_disable(f->listener);
 	for (int i = 0; i < 65; i++)
-		peer_get(f->peers, "127.0.0.1", f->port, "/vms", 2000, on_got, f);
+		peer_get(f->peers, &(struct peer_to){ "127.0.0.1", f->port, NULL, false }, "/vms",
+		    2000, on_got, f);
 	turn(f, true);
 	assert_int_equal(f->done, 1);
 	assert_int_equal(f->err.status, 503);

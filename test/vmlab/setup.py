@@ -40,9 +40,8 @@ SHUTDOWN_TIMEOUT=120
 VIRTXD_CONF = """\
 [http]
 listen = 127.0.0.1:8080
-listen = {addr}:8080
-listen = {control}:8080
-allow_plain = yes
+listen = {addr}:8080 plain open
+listen = {control}:8080 plain open
 
 [libvirt]
 migrate_uri = qemu+tcp://%s/system

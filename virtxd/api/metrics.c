@@ -155,6 +155,17 @@ add_route(struct buffer *out, unsigned int id, const uint64_t classes[METRICS_CL
 }
 
 static void
+add_exposed(const struct config *config, struct buffer *out)
+{
+	unsigned int plain, open;
+
+	config_count_exposed(config, &plain, &open);
+	metric_family(out, METRIC_HTTP_EXPOSED);
+	metric_labelled(out, METRIC_HTTP_EXPOSED, "how", "plain", plain);
+	metric_labelled(out, METRIC_HTTP_EXPOSED, "how", "open", open);
+}
+
+static void
 add_http(struct context *ctx, const struct metrics_outside *outside, struct buffer *out)
 {
 	metric_family(out, METRIC_HTTP_REQUESTS);
@@ -162,6 +173,10 @@ add_http(struct context *ctx, const struct metrics_outside *outside, struct buff
 		add_route(out, i, outside->requests[i]);
 	metric_single(out, METRIC_HTTP_CONNECTIONS, outside->connections);
 	metric_single(out, METRIC_HTTP_CONNECTIONS_REFUSED, outside->refused);
+	add_exposed(ctx->config, out);
+	metric_single(out, METRIC_TLS_HANDSHAKES_FAILED, outside->handshakes_failed);
+	if (outside->certificate_end)
+		metric_single(out, METRIC_TLS_CERTIFICATE_END, outside->certificate_end / 1000);
 	metric_single(out, METRIC_EVENT_STREAMS, event_streams_count(ctx->streams));
 	metric_single(out, METRIC_PEER_CALLS, outside->peer_calls);
 	metric_single(out, METRIC_PEER_CONNECTIONS, outside->peer_connections);

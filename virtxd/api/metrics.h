@@ -16,6 +16,8 @@ struct metrics_outside {
 	const uint64_t (*requests)[METRICS_CLASSES];
 	unsigned int peer_calls, peer_connections;
 	uint64_t peer_started, peer_failed;
+	uint64_t handshakes_failed; /* of TLS */
+	int64_t certificate_end;    /* ms since the epoch, 0: there is none */
 	struct gossip_stats gossip;
 	unsigned int members; /* that serf knows */
 };

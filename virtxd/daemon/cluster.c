@@ -33,6 +33,7 @@ struct pull {
 	struct peer_call *call;
 	char addr[46];
 	uint16_t port;
+	bool tls;
 	struct vm_info_list list; /* as far as it has come */
 	size_t len;		  /* that it took, bytes */
 	int64_t began;		  /* monotonic ms */
@@ -94,8 +95,9 @@ ask_page(struct pull *pull)
 	_free_ char *path = xasprintf("%s?limit=%d&after=%s", routes[ROUTE_GOSSIP_VMS].path,
 	    PAGE_VMS, str_or_empty(pull->list.next));
 
-	pull->call =
-	    peer_get(pull->cluster->peers, pull->addr, pull->port, path, PULL_MS, on_pulled, pull);
+	const struct peer_to to = { pull->addr, pull->port, pull->host, pull->tls };
+
+	pull->call = peer_get(pull->cluster->peers, &to, path, PULL_MS, on_pulled, pull);
 }
 
 static void
@@ -201,6 +203,7 @@ ask_list(struct pull *pull)
 		.addr = pull->addr,
 		.port = pull->port,
 		.host = pull->host,
+		.tls = pull->tls,
 		.method = METHOD_GET,
 		.path = routes[ROUTE_VM_LIST].path,
 		.headers = &type,
@@ -224,6 +227,7 @@ on_pull(void *arg, const struct member_host *host)
 	memcpy(pull->host, host->uuid, sizeof(pull->host));
 	memcpy(pull->addr, host->addr, sizeof(pull->addr));
 	pull->port = host->port;
+	pull->tls = host->tls;
 	pull->cluster = cluster;
 	pull->began = monotonic_ms();
 	HASH_ADD_STR(cluster->pulls, host, pull);
@@ -408,7 +412,8 @@ on_rejoin(void *arg)
 		return;
 	memcpy(cluster->lost_addr, host->addr, sizeof(cluster->lost_addr));
 	cluster->lost_port = host->serf_port;
-	cluster->knock = peer_get(cluster->peers, host->addr, host->port,
+	cluster->knock = peer_get(cluster->peers,
+	    &(struct peer_to){ host->addr, host->port, host->uuid, host->tls },
 	    routes[ROUTE_HEALTHZ].path, KNOCK_MS, on_knocked, cluster);
 }
 
@@ -419,37 +424,22 @@ static const struct serf_ops serf_ops = {
 	.event = on_event,
 };
 
-static bool
-is_hidden(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_listen; i++) {
-		if (!address_is_loopback(config->listen[i].addr))
-			return false;
-	}
-	return true;
-}
-
-/* Where the other hosts reach this one: a listener on loopback is not for them. */
-static uint16_t
-api_port(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_listen; i++) {
-		if (!address_is_loopback(config->listen[i].addr))
-			return config->listen[i].port;
-	}
-	return config->listen[0].port;
-}
-
 static struct serf *
 start_serf(
     struct cluster *cluster, struct event_base *base, const struct config *config, const char *host)
 {
 	_free_ char *uuid = xstrdup(host);
-	_free_ char *api = xasprintf("%d/http", api_port(config));
+	const struct config_listen *listen = config_public_listen(config);
+	_free_ char *api = NULL;
 	char uuid_key[] = "uuid", api_key[] = "api", virtx_key[] = "virtx";
 	char version[] = "c/" VIRTX_VERSION;
-	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, api }, { virtx_key, version } };
+	struct serf_tag tags[] = { { uuid_key, uuid }, { api_key, NULL }, { virtx_key, version } };
 
+	/* Those on loopback are not for them, but something has to be told. */
+	if (!listen)
+		listen = &config->listen[0];
+	tags[1].value = api =
+	    xasprintf("%u/%s", listen->port, listen->transport == TRANSPORT_TLS ? "https" : "http");
 	return serf_new(base, config->serf_addr, config->serf_port, config->serf_key,
 	    config->serf_retry, tags, ARRAY_SIZE(tags), &serf_ops, cluster);
 }
@@ -462,7 +452,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	const struct host *self = inventory_find_host(inventory, host);
 
 	cluster->inventory = inventory;
-	cluster->is_hidden = is_hidden(config);
+	cluster->is_hidden = !config_public_listen(config);
 	cluster->peers = peers;
 	cluster->began = monotonic_ms();
 	cluster->forget_ms = config->forget_days * INT64_C(86400000);

@@ -9,6 +9,7 @@
 #include "daemon/cluster.h"
 #include "http/forward.h"
 #include "http/peer_rpc.h"
+#include "http/tls.h"
 #include "ops/host_maintenance.h"
 #include "state/address.h"
 
@@ -42,6 +43,11 @@ on_ready(void *arg, struct ready *ret)
 	str_set(&ret->libvirt, core->ops->libvirt_why(core->arg));
 	str_set(&ret->serf, core_why_no_serf(core));
 	str_set(&ret->listen, core->cluster ? cluster_unreachable(core->cluster) : "");
+	free(ret->exposed);
+	ret->exposed = config_exposed(core->config);
+	free(ret->certificate);
+	ret->certificate =
+	    core->tls ? tls_warning(core->tls, inventory_self(core->inventory)) : xstrdup("");
 	str_set(&ret->storage, host_maintenance_why(core->ctx.host_maintenance));
 	free(ret->clock);
 	ret->clock = inventory_skew_text(core->inventory);
@@ -217,6 +223,13 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 		.host_arg = core,
 	};
 	core->ctx.host_maintenance = host_maintenance_new(&core->ctx);
+}
+
+void
+core_set_tls(struct core *core, struct tls *tls)
+{
+	core->tls = tls;
+	peers_set_tls(core->peers, tls);
 }
 
 void

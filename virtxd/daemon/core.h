@@ -12,6 +12,7 @@
 struct cluster;
 struct forwarder;
 struct peers;
+struct tls;
 
 struct core_ops {
 	/* keeper_probe has ended; err is NULL where libvirt answers. */
@@ -33,6 +34,7 @@ struct core {
 	struct jobs *jobs;
 	struct keeper *keeper;
 	struct peers *peers;
+	struct tls *tls; /* borrowed; NULL without a certificate */
 	struct forwarder *forwarder;
 	struct cluster *cluster; /* NULL until the host's uuid is known */
 	int64_t maintenance;	 /* since then; 0: none, -1: not known yet */
@@ -42,6 +44,8 @@ struct core {
 /* What is borrowed outlives the core. */
 void core_init(struct core *core, struct event_base *base, const struct config *config,
     const struct core_ops *ops, void *arg);
+/* The certificate (borrowed), before it runs. */
+void core_set_tls(struct core *core, struct tls *tls);
 /* After the HTTP server, which drops the requests that are under way. One that is zero is fine. */
 void core_free(struct core *core);
 /* "" while serf is connected, else why it is not. */

@@ -19,6 +19,7 @@
 #include "daemon/core.h"
 #include "daemon/event_relay.h"
 #include "http/server.h"
+#include "http/tls.h"
 #include "loop/base.h"
 #include "proto/log.h"
 #include "virt/bridge.h"
@@ -38,6 +39,7 @@ struct daemon {
 	struct virt *virt;
 	struct event_relay *relay; /* NULL until the cluster is joined */
 	struct http_server *server;
+	struct tls *tls; /* NULL without a certificate */
 	bool stopping;
 };
 
@@ -120,6 +122,8 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		if (!daemon->options->debug)
 			log_set_level((enum log_level)fresh.log_level);
 		keeper_reload(daemon->core.keeper);
+		if (daemon->tls)
+			tls_reload(daemon->tls);
 		log_info("main", "configuration read again");
 	}
 	config_clear(&fresh);
@@ -226,6 +230,8 @@ on_metrics(void *arg, struct metrics_outside *ret)
 		.peer_connections = peers.connections,
 		.peer_started = peers.started,
 		.peer_failed = peers.failed,
+		.handshakes_failed = http.handshakes_failed,
+		.certificate_end = daemon->tls ? tls_end_of_certificate(daemon->tls) : 0,
 	};
 	if (daemon->core.cluster) {
 		cluster_get_stats(daemon->core.cluster, &ret->gossip);
@@ -268,9 +274,15 @@ start(struct daemon *daemon, struct error *err)
 	if (!daemon->base)
 		return error_set(err, 500, "libevent has no event base");
 	signal(SIGPIPE, SIG_IGN);
+	if (config_has_tls(config)) {
+		daemon->tls = tls_new(daemon->base, config, err);
+		if (!daemon->tls)
+			return -1;
+	}
 	daemon->server = http_server_new(daemon->base, config, on_request, daemon, err);
 	if (!daemon->server)
 		return -1;
+	http_server_set_tls(daemon->server, daemon->tls);
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;
@@ -279,6 +291,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->interrupt = on_signal(daemon, SIGINT, on_stop);
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	core_init(core, daemon->base, config, &core_ops, daemon);
+	core_set_tls(core, daemon->tls);
 	daemon->events = events_new(core->inventory, core->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = loop_lag_new(daemon->base);
@@ -308,6 +321,7 @@ stop(struct daemon *daemon)
 	bridge_done();
 	events_free(daemon->events);
 	core_free(&daemon->core);
+	tls_free(daemon->tls);
 	event_free_if(daemon->term);
 	event_free_if(daemon->interrupt);
 	event_free_if(daemon->hangup);
@@ -317,6 +331,15 @@ stop(struct daemon *daemon)
 		event_base_free(daemon->base);
 	}
 	config_clear(&daemon->config);
+}
+
+static void
+warn_exposed(const struct config *config)
+{
+	_free_ char *text = config_exposed(config);
+
+	if (*text)
+		log_warning("http", "%s", text);
 }
 
 int
@@ -331,6 +354,7 @@ daemon_run(const struct daemon_options *options, struct config *config)
 		log_error("main", "%s", err.detail);
 	} else {
 		log_info("main", "virtxd " VIRTX_VERSION " serves");
+		warn_exposed(&daemon.config);
 		notify_ready();
 		event_base_dispatch(daemon.base);
 	}

@@ -124,6 +124,7 @@ start(struct feed *feed, const struct member_host *host)
 		.addr = host->addr,
 		.port = host->port,
 		.host = host->uuid,
+		.tls = host->tls,
 		.method = METHOD_GET,
 		.path = path,
 		.headers = headers,
@@ -146,7 +147,7 @@ each_host(void *arg, const struct member_host *host)
 	struct event_relay *relay = arg;
 	struct feed *feed;
 
-	if (host->cstate != CSTATE_ACTIVE || host->go || host->tls)
+	if (host->cstate != CSTATE_ACTIVE || host->go)
 		return;
 	LIST_FOREACH (feed, &relay->feeds, link) {
 		if (str_equal(feed->host, host->uuid))

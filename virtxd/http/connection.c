@@ -4,27 +4,36 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "http/connection_list.h"
 #include "http/lingering_close.h"
+#include "http/tls.h"
 #include "loop/timer.h"
 #include "proto/error.h"
 #include "proto/log.h"
 #include "proto/problem.h"
 
 #define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
-#define REPLY_BYTES_MIN 16384	    /* a second that a client must take of its reply */
+#define HANDSHAKE_MS	5000
+#define REPLY_BYTES_MIN 16384	     /* a second that a client must take of its reply */
 #define WRITE_MAX	(256 * 1024) /* of a reply in one turn of the loop, once the socket was full */
 
 static void
 set_state(struct connection *c, enum state state)
 {
 	TAILQ_REMOVE(&c->owner->lists[c->state], c, entry);
+	c->owner->n_handshakes -= c->state == STATE_HANDSHAKE;
+	c->owner->n_handshakes += state == STATE_HANDSHAKE;
 	c->state = state;
 	c->since = monotonic_ms();
 	TAILQ_INSERT_TAIL(&c->owner->lists[state], c, entry);
@@ -59,12 +68,25 @@ on_hold(evutil_socket_t fd, short what, void *arg)
 {
 }
 
+/* A mark at which reading stops has it stop for good under TLS: libevent looks for no more of what
+ * OpenSSL has by then. evhttp, which takes from the input, switches reading on again. */
+static void
+limit_input(struct connection *c, size_t len)
+{
+	if (len >= (c->watched ? PIPELINE_MAX : c->owner->limits.max_input))
+		bufferevent_disable(c->bev, EV_READ);
+}
+
 static void
 on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct connection *c = arg;
 
-	if (info->n_added == 0 || c->state != STATE_WAITING)
+	if (info->n_added == 0)
+		return;
+	if (c->ssl)
+		limit_input(c, info->orig_size + info->n_added);
+	if (c->state != STATE_WAITING)
 		return;
 	/* The clock of the request starts at its first byte, and no later byte sets it back. */
 	if (c->received == 0)
@@ -95,6 +117,18 @@ on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *ar
 	timer_soon(c->owner->deferred);
 }
 
+/* OpenSSL's callback. */
+static void
+on_ssl_info(const SSL *ssl, int where, int ret)
+{
+	struct connection *c = SSL_get_app_data(ssl);
+
+	if (!(where & SSL_CB_HANDSHAKE_DONE) || !c || c->state != STATE_HANDSHAKE)
+		return;
+	connection_wait(c);
+	connections_settled(c->owner);
+}
+
 struct connection *
 connection_new(struct connections *owner, enum connection_kind kind, struct bufferevent *bev)
 {
@@ -106,7 +140,9 @@ connection_new(struct connections *owner, enum connection_kind kind, struct buff
 	c->state = STATE_FRESH;
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
 	bufferevent_incref(bev);
-	bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
+	c->ssl = kind == CONNECTION_TLS ? bufferevent_openssl_get_ssl(bev) : NULL;
+	if (!c->ssl)
+		bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
 	bufferevent_set_max_single_write(bev, WRITE_MAX);
 	c->input_cb = evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
 	c->output_cb = evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
@@ -121,6 +157,13 @@ connection_free(struct connection *c)
 	struct connections *owner = c->owner;
 
 	TAILQ_REMOVE(&owner->lists[c->state], c, entry);
+	if (c->state == STATE_HANDSHAKE) {
+		owner->n_handshakes--;
+		owner->n_handshakes_failed++;
+		connections_settled(owner);
+	}
+	if (c->ssl)
+		SSL_set_app_data(c->ssl, NULL);
 	if (c->evcon)
 		HASH_DEL(owner->by_evcon, c);
 	if (c->share) {
@@ -145,6 +188,15 @@ connection_free(struct connection *c)
 static void
 keep_socket(struct connection *c)
 {
+	int fd;
+
+	/* OpenSSL has its own hold of it. */
+	if (c->ssl) {
+		fd = fcntl(bufferevent_getfd(c->bev), F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0 && !lingering_close_start(c->owner->lingering, fd))
+			close(fd);
+		return;
+	}
 	if (lingering_close_start(c->owner->lingering, bufferevent_getfd(c->bev)))
 		bufferevent_setfd(c->bev, -1);
 }
@@ -158,6 +210,8 @@ on_close(struct evhttp_connection *evcon, void *arg)
 	void *gone_arg = c->gone_arg;
 
 	event_free(c->hold);
+	if (c->ssl)
+		tls_end(c->ssl);
 	if (c->lingering)
 		keep_socket(c);
 	connection_free(c);
@@ -175,6 +229,15 @@ let_client_in(struct connection *c)
 	passed = local_door_pass(c->owner->local, bufferevent_getfd(c->bev), &c->peer);
 	bufferevent_enable(c->bev, EV_READ);
 	return passed;
+}
+
+static void
+begin_handshake(struct connection *c)
+{
+	set_state(c, STATE_HANDSHAKE);
+	c->deadline = c->since + HANDSHAKE_MS;
+	SSL_set_app_data(c->ssl, c);
+	SSL_set_info_callback(c->ssl, on_ssl_info);
 }
 
 bool
@@ -200,7 +263,10 @@ connection_adopt(struct connection *c)
 	if (!c->hold)
 		abort();
 	HASH_ADD_PTR(connections->by_evcon, evcon, c);
-	connection_wait(c);
+	if (c->ssl)
+		begin_handshake(c);
+	else
+		connection_wait(c);
 	bufferevent_decref(c->bev);
 	return true;
 }
@@ -245,7 +311,10 @@ connection_turn_away(struct connection *c, int status, const char *headers, cons
 	size_t len;
 	_free_ char *text = format_problem(status, headers, detail, &len);
 
-	(void)!send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!c->ssl)
+		(void)!send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (SSL_is_init_finished(c->ssl) && SSL_write(c->ssl, text, (int)len) <= 0)
+		ERR_clear_error();
 	log_reply(c, status, detail);
 	connection_drain(c);
 	evhttp_connection_free(c->evcon);
@@ -273,6 +342,21 @@ peek_status(struct evbuffer *output)
 	return sscanf(line, "HTTP/%*d.%*d %d", &status) == 1 ? status : 0;
 }
 
+/* The front is frozen, but for the bufferevent's own writing. That of TLS is not, and would send
+ * what it cannot take out again and again. */
+static void
+freeze_output(struct connection *c, bool on)
+{
+	struct evbuffer *output = bufferevent_get_output(c->bev);
+
+	if (c->ssl)
+		return;
+	if (on)
+		evbuffer_freeze(output, 1);
+	else
+		evbuffer_unfreeze(output, 1);
+}
+
 void
 connection_replace_page(struct connection *c)
 {
@@ -284,8 +368,7 @@ connection_replace_page(struct connection *c)
 
 	c->error_page = false;
 	c->owner->n_error_pages--;
-	/* The front is frozen, but for the bufferevent's own writing. */
-	evbuffer_unfreeze(output, 1);
+	freeze_output(c, false);
 	status = peek_status(output);
 	switch (status) {
 	case 400:
@@ -298,13 +381,13 @@ connection_replace_page(struct connection *c)
 		detail = "only 'Expect: 100-continue' can be met";
 		break;
 	default: /* 100 Continue */
-		evbuffer_freeze(output, 1);
+		freeze_output(c, true);
 		return;
 	}
 	text = format_problem(status, "", detail, &len);
 	evbuffer_drain(output, evbuffer_get_length(output));
 	evbuffer_add(output, text, len);
-	evbuffer_freeze(output, 1);
+	freeze_output(c, true);
 	log_reply(c, status, detail);
 	start_reply(c, len);
 	connection_drain(c);
@@ -322,6 +405,7 @@ int64_t
 connection_stuck_ms(const struct connection *c, int64_t now)
 {
 	switch (c->state) {
+	case STATE_HANDSHAKE:
 	case STATE_WAITING:
 		return now - c->since;
 	case STATE_REPLYING:
@@ -357,7 +441,7 @@ on_complete(struct evhttp_request *req, void *arg)
 {
 	struct connection *c = arg;
 
-	if (c->watched)
+	if (c->watched && !c->ssl)
 		bufferevent_setwatermark(c->bev, EV_READ, 0, c->owner->limits.max_input);
 	c->watched = false;
 	connection_wait(c);
@@ -376,7 +460,8 @@ static void
 limit_pipeline(struct connection *c)
 {
 	c->watched = true;
-	bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
+	if (!c->ssl)
+		bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
 }
 
 void
@@ -411,11 +496,13 @@ connection_send(struct connection *c)
 {
 	struct evbuffer *output = bufferevent_get_output(c->bev);
 
-	/* The front is frozen, but for the bufferevent's own writing. */
-	evbuffer_unfreeze(output, 1);
-	(void)evbuffer_write(output, bufferevent_getfd(c->bev));
-	evbuffer_freeze(output, 1);
 	event_del(c->hold);
+	/* The loop encrypts it. */
+	if (c->ssl)
+		return;
+	freeze_output(c, false);
+	(void)evbuffer_write(output, bufferevent_getfd(c->bev));
+	freeze_output(c, true);
 	/* The loop sends what is left, or finds out why nothing left. */
 	if (evbuffer_get_length(output) > 0)
 		return;

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How many connections a server has, and how long each may wait. */
+/* The kinds of connections that a server has, how many, and how long each may wait. */
 #ifndef HTTP_CONNECTION_LIMITS_H
 #define HTTP_CONNECTION_LIMITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Each has an evhttp of its own, as that is all that tells them apart. */
+enum connection_kind {
+	CONNECTION_PLAIN,
+	CONNECTION_TLS,
+	CONNECTION_LOCAL, /* of the UNIX socket */
+	CONNECTION_KINDS,
+};
+
+typedef void (*connections_accepting)(void *arg, enum connection_kind kind, bool on);
 
 /* Of all connections, and of each. */
 struct connections_limits {

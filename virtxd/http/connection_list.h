@@ -8,19 +8,20 @@
 #include <uthash.h>
 
 #include "http/connection_limits.h"
-#include "http/connections.h"
 #include "http/local_door.h"
 #include "state/address.h"
 
 struct bufferevent;
+struct ssl_st;
 struct evbuffer_cb_entry;
 
 #define UNSENT_MAX (256 << 20) /* bytes of replies: above it the next tick is not waited for */
 
 enum state {
-	STATE_FRESH,   /* accepted in this round of the loop: evhttp has not let us see it yet */
-	STATE_WAITING, /* for a whole request */
-	STATE_BUSY,    /* a handler has it */
+	STATE_FRESH,	 /* accepted in this round of the loop: evhttp has not let us see it yet */
+	STATE_HANDSHAKE, /* of TLS */
+	STATE_WAITING,	 /* for a whole request */
+	STATE_BUSY,	 /* a handler has it */
 	STATE_REPLYING,
 	STATE_STREAMING, /* the reply goes on until its handler ends it */
 	STATE_N,
@@ -44,6 +45,7 @@ struct connection {
 	struct local_peer peer; /* of CONNECTION_LOCAL, once it is not fresh any more */
 	enum state state;
 	struct bufferevent *bev;	 /* a reference is held while fresh */
+	struct ssl_st *ssl;		 /* the bufferevent's; NULL where it is not TLS */
 	struct evhttp_connection *evcon; /* the key in by_evcon; NULL while fresh */
 	/* Wants to read, too, from the request to its reply, so that the kernel need not hear of it
 	 * when evhttp stops reading for the one and starts again for the other. NULL while fresh */
@@ -72,6 +74,7 @@ struct connections_door {
 struct connections {
 	struct event_base *base;
 	struct connections_door doors[CONNECTION_KINDS];
+	struct tls *tls;	  /* borrowed; NULL where no listener wants it */
 	struct local_door *local; /* borrowed; NULL where there is no UNIX socket */
 	struct connections_limits limits;
 	struct connection_list lists[STATE_N];
@@ -79,17 +82,20 @@ struct connections {
 	struct share *shares;
 	struct timer *deferred; /* what must not be done inside evhttp's callbacks */
 	struct timer *tick;
-	bool resting; /* the tick is a slow one: there was no connection */
+	struct timer *crowd; /* of handshakes: until room is made among them */
+	bool resting;	     /* the tick is a slow one: there was no connection */
 	struct lingering_closes *lingering;
-	void (*accepting)(void *arg, bool on);
+	connections_accepting accepting;
 	void *accepting_arg;
 	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
+	unsigned int n_handshakes;
 	unsigned int n_error_pages;
 	size_t unsent;	       /* bytes of replies of all connections */
 	size_t highest;	       /* of unsent, since memory was given back */
 	int64_t give_back_due; /* monotonic ms */
 	uint64_t n_refused;
+	uint64_t n_handshakes_failed;
 };
 
 /* One that evhttp is just accepting. bev is borrowed, but for a reference while it is fresh. */
@@ -109,6 +115,8 @@ void connection_evict(struct connection *c);
 /* Puts ours in the place of evhttp's error page: that is HTML and cannot be changed, but nothing of
  * it was sent yet. evhttp closes the connection after it. */
 void connection_replace_page(struct connection *c);
+/* A handshake is over. */
+void connections_settled(struct connections *connections);
 /* The bytes that it holds. */
 size_t connection_buffered(const struct connection *c);
 /* For how long it has been there for nothing but its client's being slow or silent, ms. */

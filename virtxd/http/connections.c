@@ -4,23 +4,30 @@
 
 #include <assert.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <malloc.h>
 #include <string.h>
 
 #include "http/connection_list.h"
 #include "http/lingering_close.h"
+#include "http/tls.h"
 #include "loop/timer.h"
 #include "proto/log.h"
 
-#define TICK_MS	       500
-#define RESTING_MS     5000	   /* the same, while there is no connection */
-#define EVICT_MIN_MS   1000	   /* a connection that waited for less is not closed for another */
-#define ACCEPT_MAX     64	   /* in one round of the loop */
-#define BUFFERED_MAX   (128 << 20) /* of all connections together, bytes */
-#define GIVE_BACK_MIN  (8 << 20)   /* bytes of replies at one time */
-#define GIVE_BACK_MS   10000	   /* the whole heap is looked through */
-#define BUFFERED_SMALL (32 * 1024) /* closing one that holds less does not help */
+#define TICK_MS		500
+#define RESTING_MS	5000 /* the same, while there is no connection */
+#define EVICT_MIN_MS	1000 /* a connection that waited for less is not closed for another */
+#define ACCEPT_MAX	64   /* in one round of the loop */
+#define HANDSHAKES_MAX	64   /* of TLS at one time, 45 KiB each */
+#define HANDSHAKES_EACH 8    /* of one client, before it is the first to lose some */
+#define TLS_WEIGHT	4    /* one more takes as long as so many plain ones */
+#define CROWD_MS	250  /* for a handshake, while others wait to begin theirs */
+#define CROWD_LONG_MS	1000 /* the same, where no client has more than its part */
+#define BUFFERED_MAX	(128 << 20) /* of all connections together, bytes */
+#define GIVE_BACK_MIN	(8 << 20)   /* bytes of replies at one time */
+#define GIVE_BACK_MS	10000	    /* the whole heap is looked through */
+#define BUFFERED_SMALL	(32 * 1024) /* closing one that holds less does not help */
 
 /*
  * Closes the one that has been stuck longest, of the client that has the most of those that have at
@@ -29,7 +36,8 @@
 static bool
 make_room(struct connections *connections, unsigned int least)
 {
-	static const enum state states[] = { STATE_WAITING, STATE_REPLYING, STATE_STREAMING };
+	static const enum state states[] = { STATE_HANDSHAKE, STATE_WAITING, STATE_REPLYING,
+		STATE_STREAMING };
 	struct connection *c, *chosen = NULL;
 	int64_t now = monotonic_ms(), longest = 0;
 
@@ -96,6 +104,72 @@ arm(struct connections *connections, int ms)
 	timer_start(connections->tick, ms);
 }
 
+/* Each kind for itself: whoever begins handshakes and does not end them keeps no other one out. */
+static void
+update_accepting(struct connections *connections)
+{
+	bool on = connections->n_fresh < ACCEPT_MAX;
+	bool room = connections->n_handshakes < HANDSHAKES_MAX;
+
+	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
+		connections->accepting(connections->accepting_arg, (enum connection_kind)kind,
+		    on && (room || kind != CONNECTION_TLS));
+	if (!room && !timer_is_started(connections->crowd))
+		timer_start(connections->crowd, CROWD_MS);
+}
+
+void
+connections_settled(struct connections *connections)
+{
+	if (connections->n_handshakes == HANDSHAKES_MAX - 1)
+		update_accepting(connections);
+}
+
+static unsigned int
+drop_handshakes(struct connections *connections, unsigned int each, int64_t ms)
+{
+	struct connection *c, *next;
+	int64_t now = monotonic_ms();
+	unsigned int n = 0;
+
+	for (c = TAILQ_FIRST(&connections->lists[STATE_HANDSHAKE]); c; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (now - c->since < ms || (c->share && c->share->n <= each))
+			continue;
+		connection_evict(c);
+		n++;
+	}
+	return n;
+}
+
+/* Others wait to begin. */
+static void
+on_crowd(void *arg)
+{
+	struct connections *connections = arg;
+
+	if (connections->n_handshakes < HANDSHAKES_MAX)
+		return;
+	if (drop_handshakes(connections, HANDSHAKES_EACH, CROWD_MS) == 0)
+		drop_handshakes(connections, 0, CROWD_LONG_MS);
+	update_accepting(connections);
+}
+
+static struct bufferevent *
+new_bufferevent(struct connections *connections, struct event_base *base, enum connection_kind kind)
+{
+	/* The socket is the bufferevent's, so that it can be taken out before evhttp closes it. */
+	struct bufferevent *bev =
+	    kind == CONNECTION_TLS
+		? bufferevent_openssl_socket_new(base, -1, tls_accept(connections->tls),
+		      BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
+		: bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (!bev)
+		abort();
+	return bev;
+}
+
 /* evhttp asks for the bufferevent of a connection that it has just accepted: the only notice that
  * there is one. */
 static struct bufferevent *
@@ -103,15 +177,13 @@ on_accept(struct event_base *base, void *arg)
 {
 	const struct connections_door *door = arg;
 	struct connections *connections = door->owner;
-	/* The socket is the bufferevent's, so that it can be taken out before evhttp closes it. */
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *bev = new_bufferevent(connections, base, door->kind);
 
-	if (!bev)
-		abort();
 	connection_new(connections, door->kind, bev);
 	/* The listener would go on for as long as others come, and nothing else would run. */
-	if (++connections->n_fresh == ACCEPT_MAX)
-		connections->accepting(connections->accepting_arg, false);
+	connections->n_fresh += door->kind == CONNECTION_TLS ? TLS_WEIGHT : 1;
+	if (connections->n_fresh >= ACCEPT_MAX)
+		update_accepting(connections);
 	timer_soon(connections->deferred);
 	if (connections->resting)
 		arm(connections, TICK_MS);
@@ -177,8 +249,10 @@ on_deferred(void *arg)
 		if (connection_adopt(c))
 			admit(connections, c);
 	}
-	if (connections->n_fresh >= ACCEPT_MAX)
-		connections->accepting(connections->accepting_arg, true);
+	if (connections->n_fresh >= ACCEPT_MAX || connections->n_handshakes >= HANDSHAKES_MAX) {
+		connections->n_fresh = 0;
+		update_accepting(connections);
+	}
 	connections->n_fresh = 0;
 	if (connections->unsent > UNSENT_MAX)
 		relieve(connections);
@@ -235,11 +309,12 @@ on_tick(void *arg)
 	int64_t now = monotonic_ms();
 	size_t used;
 
+	sweep(&connections->lists[STATE_HANDSHAKE], now, SIZE_MAX);
 	used = sweep(&connections->lists[STATE_REPLYING], now, BUFFERED_MAX);
 	used += sweep(&connections->lists[STATE_STREAMING], now, BUFFERED_MAX);
 	sweep(
 	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
-	connections->accepting(connections->accepting_arg, true);
+	update_accepting(connections);
 	give_back(connections);
 	arm(connections,
 	    connections->n > 0 || connections->highest >= GIVE_BACK_MIN ? TICK_MS : RESTING_MS);
@@ -247,7 +322,7 @@ on_tick(void *arg)
 
 struct connections *
 connections_new(struct event_base *base, const struct connections_limits *limits,
-    void (*accepting)(void *arg, bool on), void *arg)
+    connections_accepting accepting, void *arg)
 {
 	struct connections *connections = xcalloc(1, sizeof(*connections));
 
@@ -259,6 +334,7 @@ connections_new(struct event_base *base, const struct connections_limits *limits
 		TAILQ_INIT(&connections->lists[i]);
 	connections->deferred = timer_new(base, on_deferred, connections);
 	connections->tick = timer_new(base, on_tick, connections);
+	connections->crowd = timer_new(base, on_crowd, connections);
 	arm(connections, RESTING_MS);
 	connections->lingering = lingering_closes_new(base);
 	return connections;
@@ -271,6 +347,12 @@ connections_serve(struct connections *connections, struct evhttp *http, enum con
 
 	*door = (struct connections_door){ connections, kind };
 	evhttp_set_bevcb(http, on_accept, door);
+}
+
+void
+connections_set_tls(struct connections *connections, struct tls *tls)
+{
+	connections->tls = tls;
 }
 
 void
@@ -292,6 +374,7 @@ connections_free(struct connections *connections)
 	lingering_closes_free(connections->lingering);
 	timer_free(connections->deferred);
 	timer_free(connections->tick);
+	timer_free(connections->crowd);
 	free(connections);
 }
 
@@ -300,6 +383,8 @@ connections_get_stats(const struct connections *connections, struct connections_
 {
 	ret->open = connections->n;
 	ret->refused = connections->n_refused;
+	ret->handshakes = connections->n_handshakes;
+	ret->handshakes_failed = connections->n_handshakes_failed;
 }
 
 struct connection *

@@ -17,28 +17,26 @@ struct event_base;
 struct evhttp;
 struct evhttp_connection;
 struct local_door;
-
-/* Each has an evhttp of its own, as that is all that tells them apart. */
-enum connection_kind {
-	CONNECTION_PLAIN,
-	CONNECTION_LOCAL, /* of the UNIX socket */
-	CONNECTION_KINDS,
-};
+struct tls;
 
 struct connections_stats {
 	unsigned int open;
 	uint64_t refused;
+	unsigned int handshakes;
+	uint64_t handshakes_failed;
 };
 
 /*
- * accepting switches the listeners: off when enough have come at once, on after those, and twice a
- * second in any case.
+ * accepting switches the listeners of a kind: off when enough have come at once, or while enough of
+ * them have not ended their handshake, on after those, and twice a second in any case.
  */
 struct connections *connections_new(struct event_base *base,
-    const struct connections_limits *limits, void (*accepting)(void *arg, bool on), void *arg);
+    const struct connections_limits *limits, connections_accepting accepting, void *arg);
 /* Hooks into http (borrowed; freed before the connections are), once for each kind. */
 void connections_serve(
     struct connections *connections, struct evhttp *http, enum connection_kind kind);
+/* Has the certificate (borrowed) of CONNECTION_TLS. */
+void connections_set_tls(struct connections *connections, struct tls *tls);
 /* The door (borrowed) at whose gate the connections of CONNECTION_LOCAL were accepted. */
 void connections_set_door(struct connections *connections, struct local_door *door);
 /* After evhttp_free. */

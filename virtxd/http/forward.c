@@ -260,10 +260,6 @@ find_address(
 {
 	if (!forwarder->find(forwarder->arg, host, ret))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
-	if (ret->tls)
-		return error_set(err, 502,
-		    "host '%s' at %s port %u wants TLS, which is not there yet", host, ret->addr,
-		    ret->port);
 	return 0;
 }
 
@@ -311,6 +307,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		.addr = address.addr,
 		.port = address.port,
 		.host = host,
+		.tls = address.tls,
 		.method = source.method,
 		.path = path,
 		.headers = headers,

@@ -51,6 +51,8 @@ struct peer_call {
 
 	char *addr;
 	uint16_t port;
+	char *host; /* NULL where there is none */
+	bool tls;
 	char *where; /* for messages */
 	enum method method;
 	char *path;
@@ -70,6 +72,7 @@ struct peer_call {
 struct peers {
 	struct event_base *base;
 	peers_check check;
+	struct tls *tls;
 	struct peer_pool *pool;
 	TAILQ_HEAD(, peer_call) calls;
 	unsigned int n_calls;
@@ -106,6 +109,7 @@ call_free(struct peer_call *call)
 	}
 	free(call->headers);
 	free(call->addr);
+	free(call->host);
 	free(call->where);
 	free(call->path);
 	free(call);
@@ -304,12 +308,18 @@ on_answer(struct evhttp_request *http, void *arg)
 		}
 		if (call->state == STATE_ASKED && !peer_connection_is_connected(conn))
 			set_state(call, STATE_UNSENT);
-		if (call->state == STATE_UNSENT && !call->err.status)
+		if (call->state == STATE_UNSENT && *peer_connection_why(conn))
+			error_set(&call->err, 502, "cannot connect to %s: %s", call->where,
+			    peer_connection_why(conn));
+		else if (call->state == STATE_UNSENT && !call->err.status)
 			error_errno(&call->err, 502, peer_connection_errno(conn),
 			    "cannot connect to %s", call->where);
 		else if (!call->err.status)
 			error_set(
 			    &call->err, 502, "%s %s", call->where, failure_text(EVREQ_HTTP_EOF));
+		/* It learns of our certificate last, and says nothing that evhttp tells. */
+		if (call->state == STATE_ASKED && call->tls && !peer_connection_was_used(conn))
+			error_append(&call->err, "perhaps over the certificate of this host");
 		fail(call);
 		return;
 	}
@@ -396,8 +406,10 @@ make_request(struct peer_call *call)
 static void
 start_call(struct peer_call *call, bool fresh)
 {
-	call->conn = peer_connection_get(call->peers->pool, call->addr, call->port,
-	    fresh || !is_safe(call->method), call->connect_ms, &peer_connection_ops, call);
+	const struct peer_to to = { call->addr, call->port, call->host, call->tls };
+
+	call->conn = peer_connection_get(call->peers->pool, &to, fresh || !is_safe(call->method),
+	    call->connect_ms, &peer_connection_ops, call);
 	call->err.status = 0;
 	if (peer_connection_send(call->conn, make_request(call), command(call->method), call->path,
 		call->answer_max) == 0)
@@ -450,6 +462,11 @@ check_call(struct peer_call *call)
 	}
 	if (call->port == 0)
 		return error_set(&call->err, 502, "%s: port 0 is none", call->where);
+	if (call->tls && (!call->peers->tls || !call->host))
+		return error_set(&call->err, 502,
+		    "%s wants TLS, for which this host has no certificate: see [tls] of "
+		    "virtxd.conf",
+		    call->where);
 	if (call->peers->n_calls > CALLS_MAX ||
 	    count_calls(call->peers, call->addr, call->port) > CALLS_PER_ADDRESS)
 		return error_set(
@@ -468,6 +485,8 @@ peer_start(
 	call->arg = arg;
 	call->addr = xstrdup(request->addr);
 	call->port = request->port;
+	call->host = request->host ? xstrdup(request->host) : NULL;
+	call->tls = request->tls;
 	call->where = request->host ? xasprintf("host '%s' at %s port %u", request->host,
 					  request->addr, request->port)
 				    : xasprintf("%s port %u", request->addr, request->port);
@@ -528,12 +547,14 @@ peer_pause(struct peer_call *call, bool paused)
 }
 
 struct peer_call *
-peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path, int deadline_ms,
+peer_get(struct peers *peers, const struct peer_to *to, const char *path, int deadline_ms,
     peer_got got, void *arg)
 {
 	struct peer_request request = {
-		.addr = addr,
-		.port = port,
+		.addr = to->addr,
+		.port = to->port,
+		.host = to->host,
+		.tls = to->tls,
 		.method = METHOD_GET,
 		.path = path,
 		.connect_ms = deadline_ms < CONNECT_MS ? deadline_ms : CONNECT_MS,
@@ -562,6 +583,13 @@ void
 peers_set_source(struct peers *peers, const char *addr)
 {
 	peer_pool_set_source(peers->pool, addr);
+}
+
+void
+peers_set_tls(struct peers *peers, struct tls *tls)
+{
+	peers->tls = tls;
+	peer_pool_set_tls(peers->pool, tls);
 }
 
 void

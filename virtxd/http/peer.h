@@ -8,17 +8,20 @@
 #define HTTP_PEER_H
 
 #include "http/answer.h"
+#include "http/peer_to.h"
 
 struct event_base;
 struct peer_call;
 struct peers;
+struct tls;
 
 #define PEER_GET_MAX (8 << 20) /* the body of what peer_get fetches, bytes */
 
 struct peer_request {
 	const char *addr; /* an IP literal */
 	uint16_t port;
-	const char *host; /* its uuid, for messages; NULL where there is none */
+	const char *host; /* its uuid; NULL where there is none */
+	bool tls;	  /* with a certificate of that host */
 	enum method method;
 	const char *path;		      /* raw, with the query */
 	const struct request_header *headers; /* without Host, Content-Length and Connection */
@@ -52,6 +55,8 @@ typedef const char *(*peers_check)(const char *addr);
 struct peers *peers_new(struct event_base *base, peers_check check);
 /* The address by which the others know this host: calls come from there where it has it. */
 void peers_set_source(struct peers *peers, const char *addr);
+/* Our certificate (borrowed), and what those of the others are checked by. */
+void peers_set_tls(struct peers *peers, struct tls *tls);
 /* Drops all calls; their callbacks do not run any more. */
 void peers_free(struct peers *peers);
 
@@ -67,7 +72,7 @@ void peer_pause(struct peer_call *call, bool paused);
 /* As peer_ops.done. */
 typedef void (*peer_got)(void *arg, const struct peer_answer *answer, const struct error *err);
 /* GET with an answer of at most PEER_GET_MAX. */
-struct peer_call *peer_get(struct peers *peers, const char *addr, uint16_t port, const char *path,
+struct peer_call *peer_get(struct peers *peers, const struct peer_to *to, const char *path,
     int deadline_ms, peer_got got, void *arg);
 
 struct peers_stats {

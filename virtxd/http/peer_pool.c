@@ -4,14 +4,18 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http_struct.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "http/tls.h"
 #include "loop/timer.h"
 #include "state/address.h"
 
@@ -35,6 +39,8 @@ struct peer_connection {
 	struct timer *timer; /* to connect in, or to be idle for */
 	char *addr;
 	uint16_t port;
+	bool tls;
+	struct tls_peer peer; /* where it is TLS */
 	bool connected;
 	bool used;
 	int errnum;
@@ -52,11 +58,16 @@ struct peer_pool {
 	struct timer *reaper;
 	unsigned int n, n_idle;
 	char source[ADDRESS_SIZE];
+	struct tls *tls;
 };
 
 static void
 peer_connection_free(struct peer_connection *conn)
 {
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn->evcon);
+
+	if (conn->tls && conn->connected && bufferevent_getfd(bev) >= 0)
+		tls_end(bufferevent_openssl_get_ssl(bev));
 	evhttp_connection_set_closecb(conn->evcon, NULL, NULL);
 	evhttp_connection_free(conn->evcon);
 	timer_free(conn->timer);
@@ -128,10 +139,18 @@ static void
 on_connecting(struct bufferevent *bev, short what, void *arg)
 {
 	struct peer_connection *conn = arg;
+	int on = 1;
 
 	if (what & BEV_EVENT_ERROR)
 		conn->errnum = errno;
+	if (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF) && conn->tls)
+		(void)tls_why(bev, &conn->peer);
 	if (what & BEV_EVENT_CONNECTED) {
+		/* Head and body are two records, and the second must not wait for an
+		 * acknowledgement of the first. */
+		if (conn->tls)
+			(void)setsockopt(
+			    bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		conn->connected = true;
 		set_abortive(conn, true);
 		timer_stop(conn->timer);
@@ -224,6 +243,12 @@ peer_pool_set_source(struct peer_pool *pool, const char *addr)
 }
 
 void
+peer_pool_set_tls(struct peer_pool *pool, struct tls *tls)
+{
+	pool->tls = tls;
+}
+
+void
 peer_pool_get_counts(const struct peer_pool *pool, unsigned int *open, unsigned int *idle)
 {
 	*open = pool->n;
@@ -245,16 +270,28 @@ set_source(struct peer_connection *conn)
 	evhttp_connection_set_local_address(conn->evcon, source);
 }
 
+static struct evhttp_connection *
+open_connection(struct peer_connection *conn, const struct peer_to *to)
+{
+	struct event_base *base = conn->owner->base;
+
+	if (!to->tls)
+		return evhttp_connection_base_new(base, NULL, to->addr, to->port);
+	return evhttp_connection_base_bufferevent_new(base, NULL,
+	    tls_connect(conn->owner->tls, base, to->host, &conn->peer), to->addr, to->port);
+}
+
 static struct peer_connection *
-peer_connection_new(struct peer_pool *pool, const char *addr, uint16_t port)
+peer_connection_new(struct peer_pool *pool, const struct peer_to *to)
 {
 	struct peer_connection *conn = xcalloc(1, sizeof(*conn));
 
 	conn->owner = pool;
-	conn->addr = xstrdup(addr);
-	conn->port = port;
+	conn->addr = xstrdup(to->addr);
+	conn->port = to->port;
+	conn->tls = to->tls;
 	conn->timer = timer_new(pool->base, on_timer, conn);
-	conn->evcon = evhttp_connection_base_new(pool->base, NULL, addr, port);
+	conn->evcon = open_connection(conn, to);
 	if (!conn->evcon)
 		abort();
 	set_source(conn);
@@ -280,42 +317,50 @@ is_quiet(const struct peer_connection *conn)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+/* Who is at the other end of one without TLS, only the address tells. */
+static bool
+leads_to(const struct peer_connection *conn, const struct peer_to *to)
+{
+	return conn->port == to->port && strcmp(conn->addr, to->addr) == 0 &&
+	       conn->tls == to->tls && (!to->tls || strcmp(conn->peer.host, to->host) == 0);
+}
+
 /* The one that was used last is the likeliest to be still good. */
 static struct peer_connection *
-last_idle(struct peer_pool *pool, const char *addr, uint16_t port)
+last_idle(struct peer_pool *pool, const struct peer_to *to)
 {
 	struct peer_connection *conn;
 
 	TAILQ_FOREACH_REVERSE(conn, &pool->idle, peer_connection_list, entry)
 	{
-		if (conn->port == port && strcmp(conn->addr, addr) == 0)
+		if (leads_to(conn, to))
 			return conn;
 	}
 	return NULL;
 }
 
 static struct peer_connection *
-find_idle(struct peer_pool *pool, const char *addr, uint16_t port)
+find_idle(struct peer_pool *pool, const struct peer_to *to)
 {
 	struct peer_connection *conn;
 
-	while ((conn = last_idle(pool, addr, port)) && !is_quiet(conn))
+	while ((conn = last_idle(pool, to)) && !is_quiet(conn))
 		set_state(conn, PEER_CONNECTION_DEAD);
 	return conn;
 }
 
 struct peer_connection *
-peer_connection_get(struct peer_pool *pool, const char *addr, uint16_t port, bool fresh,
-    int connect_ms, const struct peer_connection_ops *ops, void *call)
+peer_connection_get(struct peer_pool *pool, const struct peer_to *to, bool fresh, int connect_ms,
+    const struct peer_connection_ops *ops, void *call)
 {
-	struct peer_connection *conn = fresh ? NULL : find_idle(pool, addr, port);
+	struct peer_connection *conn = fresh ? NULL : find_idle(pool, to);
 
 	if (conn) {
 		set_state(conn, PEER_CONNECTION_BUSY);
 		set_abortive(conn, true);
 		timer_stop(conn->timer);
 	} else {
-		conn = peer_connection_new(pool, addr, port);
+		conn = peer_connection_new(pool, to);
 		timer_start(conn->timer, connect_ms);
 	}
 	conn->ops = ops;
@@ -403,6 +448,12 @@ int
 peer_connection_errno(const struct peer_connection *conn)
 {
 	return conn->errnum ? conn->errnum : ECONNREFUSED;
+}
+
+const char *
+peer_connection_why(struct peer_connection *conn)
+{
+	return conn->tls ? conn->peer.why : "";
 }
 
 void

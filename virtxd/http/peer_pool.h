@@ -5,15 +5,18 @@
 
 #include <event2/http.h>
 
+#include "http/peer_to.h"
 #include "proto/util.h"
 
 struct event_base;
 struct peer_connection;
 struct peer_pool;
+struct tls;
 
 struct peer_pool *peer_pool_new(struct event_base *base);
 /* Where new connections shall come from, "" for where the kernel likes. */
 void peer_pool_set_source(struct peer_pool *pool, const char *addr);
+void peer_pool_set_tls(struct peer_pool *pool, struct tls *tls);
 /* All must have been given back. */
 void peer_pool_free(struct peer_pool *pool);
 void peer_pool_get_counts(const struct peer_pool *pool, unsigned int *open, unsigned int *idle);
@@ -25,9 +28,9 @@ struct peer_connection_ops {
 	void (*flood)(struct peer_connection *conn, void *call);
 };
 
-/* A kept connection to this address, or (always where fresh) a new one, which has connect_ms to
+/* A kept connection to this host, or (always where fresh) a new one, which has connect_ms to
  * stand. ops is borrowed. */
-struct peer_connection *peer_connection_get(struct peer_pool *pool, const char *addr, uint16_t port,
+struct peer_connection *peer_connection_get(struct peer_pool *pool, const struct peer_to *to,
     bool fresh, int connect_ms, const struct peer_connection_ops *ops, void *call);
 /* Sends a request (given away) whose callbacks have the connection as argument; -1 with errno. */
 int peer_connection_send(struct peer_connection *conn, struct evhttp_request *http,
@@ -48,6 +51,8 @@ bool peer_connection_was_used(const struct peer_connection *conn);
 bool peer_connection_is_connected(const struct peer_connection *conn);
 /* Why it could not be connected. */
 int peer_connection_errno(const struct peer_connection *conn);
+/* Why TLS would not have it so, "" where it has nothing to say. */
+const char *peer_connection_why(struct peer_connection *conn);
 /* Switches reading on or off. */
 void peer_connection_read(struct peer_connection *conn, bool on);
 /* Give it back: to be kept, or to be closed. Both may be called in evhttp's callbacks. */

@@ -36,6 +36,7 @@ peer_rpc_start(struct peers *peers, struct peer_ask *ask, const struct forward_a
 		.addr = address->addr,
 		.port = address->port,
 		.host = host,
+		.tls = address->tls,
 		.method = method,
 		.path = path,
 		.headers = headers,
@@ -47,10 +48,6 @@ peer_rpc_start(struct peers *peers, struct peer_ask *ask, const struct forward_a
 		.answer_max = ANSWER_MAX,
 	};
 
-	if (address->tls)
-		return error_set(err, 502,
-		    "host '%s' at %s port %u wants TLS, which is not there yet", host,
-		    address->addr, address->port);
 	peer_start(peers, &request, &ops, ask);
 	return 0;
 }

@@ -26,6 +26,11 @@
 #define SOCKET_GROUP "virtx"
 #define FDS_RESERVED 128 /* for jobs, serf, libvirt and the rest of the process */
 
+struct listener {
+	struct evconnlistener *listener; /* owned by its evhttp */
+	enum connection_kind kind;
+};
+
 struct http_server {
 	struct event_base *base;
 	struct evhttp *http[CONNECTION_KINDS];
@@ -33,7 +38,7 @@ struct http_server {
 	char *socket;		 /* its path */
 	int socket_fd;
 	struct connections *connections;
-	struct evconnlistener **listeners; /* owned by http */
+	struct listener *listeners;
 	size_t n_listeners;
 	http_handler handler;
 	void *arg;
@@ -66,17 +71,19 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 }
 
 static void
-set_accepting(void *arg, bool on)
+set_accepting(void *arg, enum connection_kind kind, bool on)
 {
 	struct http_server *server = arg;
 
 	for (size_t i = 0; i < server->n_listeners; i++) {
+		if (server->listeners[i].kind != kind)
+			continue;
 		if (on)
-			evconnlistener_enable(server->listeners[i]);
+			evconnlistener_enable(server->listeners[i].listener);
 		else
-			evconnlistener_disable(server->listeners[i]);
+			evconnlistener_disable(server->listeners[i].listener);
 	}
-	if (server->door)
+	if (server->door && kind == CONNECTION_LOCAL)
 		local_door_accept(server->door, on);
 }
 
@@ -140,8 +147,8 @@ serve(struct http_server *server, struct event_base *base, int fd, enum connecti
 		abort();
 	evconnlistener_set_error_cb(listener, on_accept_error);
 	server->listeners =
-	    xrealloc(server->listeners, server->n_listeners + 1, sizeof(struct evconnlistener *));
-	server->listeners[server->n_listeners++] = listener;
+	    xrealloc(server->listeners, server->n_listeners + 1, sizeof(*server->listeners));
+	server->listeners[server->n_listeners++] = (struct listener){ listener, kind };
 }
 
 static int
@@ -153,7 +160,8 @@ add_listener(struct http_server *server, struct event_base *base, const struct c
 	if (fd < 0)
 		return error_errno(
 		    err, 500, -fd, "cannot listen on '%s' port %u", where->addr, where->port);
-	serve(server, base, fd, CONNECTION_PLAIN);
+	serve(server, base, fd,
+	    where->transport == TRANSPORT_TLS ? CONNECTION_TLS : CONNECTION_PLAIN);
 	return 0;
 }
 
@@ -225,6 +233,12 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 	return server;
 }
 
+void
+http_server_set_tls(struct http_server *server, struct tls *tls)
+{
+	connections_set_tls(server->connections, tls);
+}
+
 int
 http_server_open_socket(struct http_server *server, const char *path, struct error *err)
 {
@@ -276,6 +290,8 @@ http_server_get_stats(const struct http_server *server, struct http_stats *ret)
 		.connections = stats.open,
 		.requests = server->requests,
 		.refused = stats.refused,
+		.handshakes = stats.handshakes,
+		.handshakes_failed = stats.handshakes_failed,
 		.replies = server->counts.requests,
 	};
 }
@@ -289,7 +305,7 @@ http_server_port(const struct http_server *server, size_t index)
 
 	if (index >= server->n_listeners)
 		return 0;
-	fd = evconnlistener_get_fd(server->listeners[index]);
+	fd = evconnlistener_get_fd(server->listeners[index].listener);
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		return 0;
 	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port

@@ -9,10 +9,13 @@
 
 struct event_base;
 struct http_server;
+struct tls;
 
 struct http_stats {
 	unsigned int connections;
 	uint64_t requests, refused; /* refused: connections over the bound */
+	unsigned int handshakes;    /* of TLS, under way */
+	uint64_t handshakes_failed;
 	/* Replies by route (ROUTE_N: none) and class; of the server. */
 	const uint64_t (*replies)[METRICS_CLASSES];
 };
@@ -20,6 +23,8 @@ struct http_stats {
 /* Binds all listeners of config (borrowed, must outlive the server) or fails naming the one. */
 struct http_server *http_server_new(struct event_base *base, const struct config *config,
     http_handler handler, void *arg, struct error *err);
+/* The certificate (borrowed) for the listeners that want one; before the loop runs. */
+void http_server_set_tls(struct http_server *server, struct tls *tls);
 /* Serves on a UNIX socket, too, which is for root and the group virtx. */
 int http_server_open_socket(struct http_server *server, const char *path, struct error *err);
 /* Closes listeners and connections; requests under way are dropped without a reply, and what is

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "state/address.h"
+
 void
 config_clear_listen(struct config *config)
 {
@@ -24,9 +26,67 @@ config_clear(struct config *config)
 	free(config->trusted_proxies);
 	free(config->storage_root);
 	free(config->run_dir);
+	free(config->tls_certificate);
+	free(config->tls_key);
+	free(config->tls_ca);
 	free(config->libvirt_uri);
 	free(config->migrate_uri);
 	free(config->serf_addr);
 	free(config->serf_key);
 	*config = (struct config){ 0 };
+}
+
+bool
+config_has_tls(const struct config *config)
+{
+	return !str_empty(config->tls_certificate);
+}
+
+const struct config_listen *
+config_public_listen(const struct config *config)
+{
+	const struct config_listen *found = NULL;
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		const struct config_listen *l = &config->listen[i];
+
+		if (!address_is_loopback(l->addr) &&
+		    (!found ||
+			(l->transport == TRANSPORT_TLS && found->transport != TRANSPORT_TLS)))
+			found = l;
+	}
+	return found;
+}
+
+char *
+config_exposed(const struct config *config)
+{
+	struct buffer b = { 0 };
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		const struct config_listen *l = &config->listen[i];
+
+		if (address_is_loopback(l->addr))
+			continue;
+		buffer_printf(&b, strchr(l->addr, ':') ? "%s[%s]:%u is %s" : "%s%s:%u is %s",
+		    b.len ? ", " : "", l->addr, l->port,
+		    l->transport == TRANSPORT_TLS ? "open" : "plain and open");
+	}
+	if (b.len)
+		buffer_printf(&b, ": whoever gets there controls the VMs");
+	return buffer_steal(&b, NULL);
+}
+
+void
+config_count_exposed(const struct config *config, unsigned int *ret_plain, unsigned int *ret_open)
+{
+	*ret_plain = *ret_open = 0;
+	for (size_t i = 0; i < config->n_listen; i++) {
+		const struct config_listen *l = &config->listen[i];
+
+		if (address_is_loopback(l->addr))
+			continue;
+		*ret_plain += l->transport != TRANSPORT_TLS;
+		(*ret_open)++;
+	}
 }

@@ -7,9 +7,15 @@
 
 #define CONFIG_FILE "/etc/virtx/virtxd.conf"
 
+/* 0 is what is not said, as by a row of the time before there was a choice: plain, and open. */
+enum config_transport { TRANSPORT_UNSAID, TRANSPORT_PLAIN, TRANSPORT_TLS };
+enum config_access { ACCESS_UNSAID, ACCESS_OPEN };
+
 struct config_listen {
 	char *addr; /* an IP literal */
 	uint16_t port;
+	enum config_transport transport;
+	enum config_access access;
 };
 
 struct config {
@@ -23,13 +29,17 @@ struct config {
 	char *host_names;      /* with spaces between */
 	char *allowed_origins; /* likewise */
 	char *trusted_proxies; /* addresses or networks, with spaces between */
-	bool allow_plain;      /* plain HTTP beyond loopback was asked for */
+	bool allow_plain;      /* rows that say nothing may be plain and open beyond loopback */
 	int max_connections;
 	int max_body;	     /* bytes, exclusive */
 	int max_headers;     /* bytes */
 	int request_timeout; /* seconds for a request to arrive whole */
 	int idle_timeout;    /* seconds between requests of one connection */
 	int reply_timeout; /* seconds until a request that waits for a job is answered 202 or 504 */
+	/* [tls]; all three, or "" */
+	char *tls_certificate; /* a file: PEM, with what is between it and the CA */
+	char *tls_key;
+	char *tls_ca;
 	/* [libvirt] */
 	char *libvirt_uri;
 	int libvirt_retry;  /* seconds */
@@ -59,6 +69,16 @@ void config_init(struct config *config);
 void config_clear(struct config *config);
 /* Frees the listeners: there are none then. */
 void config_clear_listen(struct config *config);
+/* Whether this host has a certificate. */
+bool config_has_tls(const struct config *config);
+/* The listener that other hosts are told of: beyond loopback, by TLS where there is one; NULL where
+ * all are on loopback. */
+const struct config_listen *config_public_listen(const struct config *config);
+/* Which listeners beyond loopback are plain or open, in words; the caller frees. */
+char *config_exposed(const struct config *config);
+/* How many are plain, and how many are open to everyone who reaches them. */
+void config_count_exposed(
+    const struct config *config, unsigned int *ret_plain, unsigned int *ret_open);
 /* Reads a file over the defaults; a missing file is an error only where must_exist. The error names
  * file and line. */
 int config_load(struct config *config, const char *file, bool must_exist, struct error *err);

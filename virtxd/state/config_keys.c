@@ -86,6 +86,15 @@ set_path(struct config_target *target, const struct config_key *key, const char 
 	return NULL;
 }
 
+/* Or none. */
+static const char *
+set_file(struct config_target *target, const struct config_key *key, const char *value)
+{
+	if (!*value)
+		str_set(member(target, key), "");
+	return *value ? set_path(target, key, value) : NULL;
+}
+
 static const char *
 set_uri(struct config_target *target, const struct config_key *key, const char *value)
 {
@@ -128,28 +137,52 @@ set_group(struct config_target *target, const struct config_key *key, const char
 	return NULL;
 }
 
+/* The words behind an address, in their order; -1 for others, or for one twice. */
+static int
+read_listen_words(char *words, struct config_listen *ret)
+{
+	char *save = NULL;
+
+	for (char *word = strtok_r(words, " \t", &save); word;
+	     word = strtok_r(NULL, " \t", &save)) {
+		bool tls = strcmp(word, "tls") == 0;
+
+		if ((tls || strcmp(word, "plain") == 0) && !ret->transport && !ret->access)
+			ret->transport = tls ? TRANSPORT_TLS : TRANSPORT_PLAIN;
+		else if (strcmp(word, "open") == 0 && !ret->access)
+			ret->access = ACCESS_OPEN;
+		else
+			return -1;
+	}
+	return 0;
+}
+
 static const char *
 set_listen(struct config_target *target, const struct config_key *key, const char *value)
 {
 	struct config *config = target->config;
+	size_t len = strcspn(value, " \t");
+	_free_ char *where = xstrndup(value, len), *words = xstrdup(value + len);
+	struct config_listen listen = { 0 };
 	char addr[ADDRESS_SIZE];
-	uint16_t port;
 
-	if (!address_parse(value, addr, &port))
-		return "ADDR:PORT or [ADDR]:PORT, ADDR an IP address, PORT 1 to 65535";
+	if (!address_parse(where, addr, &listen.port) || read_listen_words(words, &listen) < 0)
+		return "ADDR:PORT or [ADDR]:PORT, ADDR an IP address, PORT 1 to 65535, and behind "
+		       "it 'tls' or 'plain' and 'open', or neither";
 	if (target->default_listen) {
 		config_clear_listen(config);
 		target->default_listen = false;
 	}
 	for (size_t i = 0; i < config->n_listen; i++) {
-		if (config->listen[i].port == port && strcmp(config->listen[i].addr, addr) == 0)
+		if (config->listen[i].port == listen.port &&
+		    strcmp(config->listen[i].addr, addr) == 0)
 			return "each address and port once";
 	}
 	if (config->n_listen == CONFIG_LISTEN_MAX)
 		return "at most 16 listeners";
 	target->listen_line[config->n_listen] = target->line;
-	*model_append(&config->listen, &config->n_listen) =
-	    (struct config_listen){ .addr = xstrdup(addr), .port = port };
+	listen.addr = xstrdup(addr);
+	*model_append(&config->listen, &config->n_listen) = listen;
 	return NULL;
 }
 
@@ -254,6 +287,9 @@ const struct config_key config_keys[] = {
 	{ "http", "request_timeout", set_int, AT(request_timeout), 1, 3600, "30" },
 	{ "http", "idle_timeout", set_int, AT(idle_timeout), 1, 3600, "60" },
 	{ "http", "reply_timeout", set_int, AT(reply_timeout), 1, 86400, "300" },
+	{ "tls", "certificate", set_file, AT(tls_certificate), 0, 0, "" },
+	{ "tls", "key", set_file, AT(tls_key), 0, 0, "" },
+	{ "tls", "ca", set_file, AT(tls_ca), 0, 0, "" },
 	{ "libvirt", "uri", set_uri, AT(libvirt_uri), 0, 0, "qemu:///system" },
 	{ "libvirt", "migrate_uri", set_migrate_uri, AT(migrate_uri), 0, 0,
 	    "qemu+tls://%s/system" },

@@ -188,25 +188,64 @@ next_line(char *out, int size, void *stream)
 	return out;
 }
 
-static int
-check_plain(struct parser *p)
+/* What a row does not say: on loopback plain and open, beyond it TLS where there is a certificate,
+ * or what allow_plain stands for. NULL, or what it has to say. */
+static const char *
+complete_listen(const struct config *config, struct config_listen *l)
 {
-	const struct config *config = p->target.config;
+	bool loopback = address_is_loopback(l->addr);
 
-	for (size_t i = 0;
-	     i < config->n_listen && !config->allow_plain && !p->target.default_listen; i++) {
-		const struct config_listen *l = &config->listen[i];
+	if (!l->transport && !l->access && config->allow_plain && !loopback) {
+		l->transport = TRANSPORT_PLAIN;
+		l->access = ACCESS_OPEN;
+	}
+	if (!l->transport && loopback)
+		l->transport = TRANSPORT_PLAIN;
+	if (!l->transport && !config_has_tls(config))
+		return "plain HTTP beyond loopback can be read and changed on its way; it needs "
+		       "the "
+		       "word 'plain', or section [tls] a certificate";
+	if (!l->transport)
+		l->transport = TRANSPORT_TLS;
+	if (l->transport == TRANSPORT_TLS && !config_has_tls(config))
+		return "'tls' needs a certificate in section [tls]";
+	if (!l->access && !loopback)
+		return "whoever reaches it controls this host's VMs, as there are no users; it "
+		       "needs "
+		       "the word 'open'";
+	l->access = ACCESS_OPEN;
+	return NULL;
+}
 
-		if (address_is_loopback(l->addr))
+static void
+check_listen(struct parser *p)
+{
+	struct config *config = p->target.config;
+
+	for (size_t i = 0; i < config->n_listen && !p->failed; i++) {
+		struct config_listen *l = &config->listen[i];
+		const char *why = complete_listen(config, l);
+
+		if (!why)
 			continue;
 		p->target.line = p->target.listen_line[i];
-		fail(p,
-		    "[http] listen = '%s' port %u: plain HTTP beyond loopback lets everyone who "
-		    "reaches it control this host's VMs; it needs 'allow_plain = yes'",
-		    l->addr, l->port);
-		return -1;
+		fail(p, "[http] listen = '%s' port %u: %s", l->addr, l->port, why);
 	}
-	return 0;
+}
+
+static void
+check_tls(struct parser *p)
+{
+	const struct config *config = p->target.config;
+	bool certificate = !str_empty(config->tls_certificate), key = !str_empty(config->tls_key),
+	     ca = !str_empty(config->tls_ca);
+
+	if (certificate == key && key == ca)
+		return;
+	fail(p, "[tls] needs all of 'certificate', 'key' and 'ca': '%s' is not there",
+	    !certificate ? "certificate"
+	    : !key	 ? "key"
+			 : "ca");
 }
 
 void
@@ -246,7 +285,9 @@ config_load(struct config *config, const char *file, bool must_exist, struct err
 		fail(&p, "neither [section] nor key = value");
 	}
 	if (!p.failed)
-		(void)check_plain(&p);
+		check_tls(&p);
+	if (!p.failed)
+		check_listen(&p);
 	config_file_wipe(&b);
 	return p.failed ? -1 : 0;
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/certificate.h"
+
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/util.h"
+
+#define PREFIX "virtx:host:"
+
+/* The text behind the prefix, if that is what this name is. */
+static bool
+read_name(const GENERAL_NAME *name, char text[UUID_TEXT_SIZE], bool *ret_whole)
+{
+	const unsigned char *data;
+	size_t prefix = strlen(PREFIX), len;
+
+	if (name->type != GEN_URI)
+		return false;
+	data = ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
+	len = (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier);
+	if (len < prefix || memcmp(data, PREFIX, prefix) != 0)
+		return false;
+	*ret_whole = len - prefix == UUID_TEXT_SIZE - 1;
+	memset(text, 0, UUID_TEXT_SIZE);
+	if (*ret_whole)
+		memcpy(text, data + prefix, UUID_TEXT_SIZE - 1);
+	return true;
+}
+
+bool
+certificate_host(X509 *certificate, char ret[UUID_TEXT_SIZE])
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	char text[UUID_TEXT_SIZE] = "";
+	bool whole = false;
+	int n = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		n += read_name(sk_GENERAL_NAME_value(names, i), text, &whole);
+	GENERAL_NAMES_free(names);
+	ret[0] = '\0';
+	return n == 1 && whole && uuid_normalize(text, ret) == 0;
+}
+
+bool
+certificate_has_name(X509 *certificate, const char *name)
+{
+	ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+	bool is_ip = ip != NULL;
+
+	ASN1_OCTET_STRING_free(ip);
+	if (is_ip)
+		return X509_check_ip_asc(certificate, name, 0) == 1;
+	return X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) ==
+	       1;
+}
+
+int64_t
+certificate_end(X509 *certificate)
+{
+	struct tm tm;
+
+	if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm))
+		return 0;
+	return (int64_t)timegm(&tm) * 1000;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a certificate says of its owner, beside what its CA answers for. */
+#ifndef PROTO_CERTIFICATE_H
+#define PROTO_CERTIFICATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/uuid.h"
+
+#define CERTIFICATE_CA "/etc/virtx/ca.pem" /* where the CLI looks for the CA's certificates */
+
+struct x509_st;
+
+/* The uuid of the host that it is for, from its one SAN `virtx:host:UUID`; false where it has none,
+ * several, or one that is no uuid. */
+bool certificate_host(struct x509_st *certificate, char ret[UUID_TEXT_SIZE]);
+/* Is it for this name or IP literal? */
+bool certificate_has_name(struct x509_st *certificate, const char *name);
+/* When it ends, in ms since the epoch; 0 where that cannot be read. */
+int64_t certificate_end(struct x509_st *certificate);
+
+#endif

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The server over TLS, with the client that other hosts have, and with one that does as it likes.
+ */
+#include "http_fixture.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/ssl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "certificates.h"
+#include "http/peer.h"
+#include "http/tls.h"
+#include "loop/base.h"
+
+#define HOST	  "11111111-2222-3333-4444-555555555555"
+#define OTHER	  "99999999-2222-3333-4444-555555555555"
+#define SAN	  "URI:virtx:host:" HOST
+#define GET	  "GET /vms/" UUID "/runstate HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define PIPELINED 3000
+#define HALF_OPEN 300
+
+static char folder[] = "/tmp/virtx-tls-XXXXXX";
+static struct authority *ours, *foreign;
+
+/* What a call came to. */
+struct got {
+	bool done;
+	int status;
+	char *body;
+	struct error err;
+};
+
+/* Beside the fixture's server: a host that asks it. */
+struct tls_fixture {
+	struct fixture *f;
+	struct tls *server_tls;
+	struct tls *client_tls;
+	struct config client_config;
+	struct peers *peers;
+};
+
+static void
+use_files(struct config *config, const char *certificate, const char *ca)
+{
+	_free_ char *pem = xasprintf("%s.pem", certificate),
+		    *key = xasprintf("%s.key", certificate);
+	_free_ char *ca_pem = xasprintf("%s.pem", ca);
+
+	free(config->tls_certificate);
+	free(config->tls_key);
+	free(config->tls_ca);
+	config->tls_certificate = authority_path(ours, pem);
+	config->tls_key = authority_path(ours, key);
+	config->tls_ca = authority_path(ours, ca_pem);
+}
+
+static struct tls *
+new_tls(struct fixture *f, struct config *config)
+{
+	struct error err = { 0 };
+	struct tls *tls = tls_new(f->base, config, &err);
+
+	if (!tls)
+		fail_msg("%s", err.detail);
+	return tls;
+}
+
+/* A server with one certificate, and a host that asks with another. */
+static void
+start(struct tls_fixture *t, struct fixture *f, const char *server, const char *client,
+    const char *ca)
+{
+	*t = (struct tls_fixture){ .f = f };
+	fixture_stop(f);
+	f->config.listen[0].transport = TRANSPORT_TLS;
+	use_files(&f->config, server, "ca");
+	t->server_tls = new_tls(f, &f->config);
+	fixture_start(f);
+	http_server_set_tls(f->server, t->server_tls);
+	config_init(&t->client_config);
+	use_files(&t->client_config, client, ca);
+	t->client_tls = new_tls(f, &t->client_config);
+	t->peers = peers_new(f->base, NULL);
+	peers_set_tls(t->peers, t->client_tls);
+}
+
+static void
+stop(struct tls_fixture *t)
+{
+	peers_free(t->peers);
+	fixture_stop(t->f);
+	tls_free(t->server_tls);
+	tls_free(t->client_tls);
+	config_clear(&t->client_config);
+	t->f->config.listen[0].transport = TRANSPORT_PLAIN;
+	fixture_start(t->f);
+}
+
+static void
+on_got(void *arg, const struct peer_answer *answer, const struct error *err)
+{
+	struct got *got = arg;
+
+	got->done = true;
+	if (answer) {
+		got->status = answer->status;
+		got->body = xmemdup(answer->body, answer->len);
+	} else {
+		got->err = *err;
+	}
+}
+
+static void
+ask(struct tls_fixture *t, const char *host, const char *path, struct got *got)
+{
+	const struct peer_to to = { "127.0.0.1", http_server_port(t->f->server, 0), host, true };
+	int64_t end = monotonic_ms() + 10000;
+
+	*got = (struct got){ 0 };
+	peer_get(t->peers, &to, path, 8000, on_got, got);
+	while (!got->done && monotonic_ms() < end)
+		event_base_loop(t->f->base, EVLOOP_ONCE);
+	assert_true(got->done);
+}
+
+static void
+ask_well(struct tls_fixture *t)
+{
+	struct got got;
+
+	ask(t, HOST, "/vms/" UUID "/runstate", &got);
+	if (got.status != 200)
+		fail_msg("%d %s", got.status, got.err.detail);
+	assert_non_null(strstr(got.body, UUID));
+	free(got.body);
+}
+
+static void
+ask_in_vain(struct tls_fixture *t, const char *host, const char *words)
+{
+	unsigned int handled = t->f->handled;
+	struct got got;
+
+	ask(t, host, "/vms/" UUID "/runstate", &got);
+	if (got.status != 0 || got.err.status != 502 || !strstr(got.err.detail, words))
+		fail_msg("%d '%s' does not say '%s'", got.status, got.err.detail, words);
+	assert_int_equal(t->f->handled, handled);
+}
+
+static void
+test_hosts(void **state)
+{
+	struct peers_stats stats;
+	struct tls_fixture t;
+
+	start(&t, *state, "h1", "h2", "ca");
+	for (int i = 0; i < 5; i++)
+		ask_well(&t);
+	peers_get_stats(t.peers, &stats);
+	assert_int_equal(stats.connections, 1);
+	/* A kept connection is the one host's alone. */
+	ask_in_vain(&t, OTHER, "its certificate is for another host, '" HOST "'");
+	stop(&t);
+}
+
+static void
+test_refused(void **state)
+{
+	static const struct {
+		const char *server, *client, *ca, *words;
+	} cases[] = {
+		{ "expired", "h2", "ca", "its certificate is refused: certificate has expired" },
+		{ "h1", "h2", "foreign", "its certificate is refused: " },
+		{ "nobody", "h2", "ca", "no SAN virtx:host:UUID" },
+		{ "two", "h2", "ca", "no SAN virtx:host:UUID" },
+		{ "h1", "stranger", "ca", "perhaps over the certificate of this host" },
+	};
+	struct tls_fixture t;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		start(&t, *state, cases[i].server, cases[i].client, cases[i].ca);
+		ask_in_vain(&t, HOST, cases[i].words);
+		stop(&t);
+	}
+	start(&t, *state, "h1", "h2", "ca");
+	peers_set_tls(t.peers, NULL);
+	ask_in_vain(&t, HOST, "wants TLS, for which this host has no certificate");
+	stop(&t);
+}
+
+/* A client that is not ours. */
+struct raw {
+	struct bufferevent *bev;
+	unsigned int answers;
+	size_t bytes;
+	bool ended, failed;
+};
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	static const char line[] = "HTTP/1.1 200 OK";
+	struct evbuffer *input = bufferevent_get_input(bev);
+	struct raw *raw = arg;
+	struct evbuffer_ptr at = { 0 };
+
+	evbuffer_ptr_set(input, &at, 0, EVBUFFER_PTR_SET);
+	while ((at = evbuffer_search(input, line, strlen(line), &at)).pos >= 0) {
+		raw->answers++;
+		evbuffer_ptr_set(input, &at, 1, EVBUFFER_PTR_ADD);
+	}
+	/* All that is behind the beginning of a line that may still come whole. */
+	raw->bytes += evbuffer_get_length(input);
+	evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct raw *raw = arg;
+
+	raw->ended |= (what & BEV_EVENT_EOF) != 0;
+	raw->failed |= (what & BEV_EVENT_ERROR) != 0;
+}
+
+static void
+raw_open(struct raw *raw, struct fixture *f, SSL_CTX *ctx)
+{
+	struct client c;
+
+	*raw = (struct raw){ 0 };
+	client_connect(&c, f);
+	event_free(c.event);
+	evutil_make_socket_nonblocking(c.fd);
+	raw->bev = bufferevent_openssl_socket_new(
+	    f->base, c.fd, SSL_new(ctx), BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+	assert_non_null(raw->bev);
+	bufferevent_setcb(raw->bev, on_read, NULL, on_event, raw);
+	bufferevent_enable(raw->bev, EV_READ | EV_WRITE);
+}
+
+/* Far more than is read ahead: none is forgotten, and each is answered once. */
+static void
+test_pipelining(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int64_t end = monotonic_ms() + 30000;
+	struct tls_fixture t;
+	struct raw raw;
+
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	for (int i = 0; i < PIPELINED; i++)
+		evbuffer_add_printf(bufferevent_get_output(raw.bev), GET);
+	while (f->handled < PIPELINED && monotonic_ms() < end && !raw.failed)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	run_for(f, 200);
+	assert_int_equal(f->handled, PIPELINED);
+	assert_false(raw.failed);
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
+static void
+wait_answers(struct fixture *f, struct raw *raw, unsigned int n)
+{
+	int64_t end = monotonic_ms() + 10000;
+
+	while (raw->answers < n && !raw->failed && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(raw->answers, n);
+}
+
+/* What evhttp says of a bad request is ours, once, and the end is told. */
+static void
+test_bad_request(void **state)
+{
+	static const char bad[] = "GET\r\n\r\n";
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int64_t end = monotonic_ms() + 8000;
+	struct tls_fixture t;
+	struct raw raw;
+
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	bufferevent_write(raw.bev, GET, strlen(GET));
+	wait_answers(f, &raw, 1);
+	raw.bytes = 0;
+	bufferevent_write(raw.bev, bad, strlen(bad));
+	while (!raw.ended && !raw.failed && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_true(raw.ended);
+	assert_false(raw.failed);
+	assert_in_range(raw.bytes, 100, 1000);
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
+/* A long answer comes whole, and the next one behind it. */
+static void
+test_long_answer(void **state)
+{
+	static const char big[] = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int64_t end = monotonic_ms() + 30000;
+	struct tls_fixture t;
+	struct raw raw;
+
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	bufferevent_write(raw.bev, big, strlen(big));
+	while (raw.bytes < BIG && !raw.failed && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	run_for(f, 100);
+	assert_in_range(raw.bytes, BIG, BIG + 1000);
+	bufferevent_write(raw.bev, GET, strlen(GET));
+	wait_answers(f, &raw, 2);
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
+static void
+test_half_open(void **state)
+{
+	_free_ struct client *half = xcalloc(HALF_OPEN, sizeof(*half));
+	struct fixture *f = *state;
+	int64_t began = monotonic_ms();
+	struct http_stats stats;
+	struct tls_fixture t;
+
+	start(&t, f, "h1", "h2", "ca");
+	for (int i = 0; i < HALF_OPEN; i++) {
+		client_open(&half[i], f);
+		if (i % 2)
+			client_send_bytes(&half[i], "\x16\x03\x01", 3);
+		if (i % 50 == 0)
+			run_for(f, 1);
+	}
+	/* One in a hurry, which comes last. */
+	ask_well(&t);
+	http_server_get_stats(f->server, &stats);
+	assert_true(stats.handshakes <= 64);
+	for (int i = 0; i < HALF_OPEN; i++)
+		assert_true(client_wait_closed(&half[i], 20000));
+	assert_true(monotonic_ms() - began < 30000);
+	http_server_get_stats(f->server, &stats);
+	assert_int_equal(stats.handshakes, 0);
+	assert_int_equal(stats.handshakes_failed, HALF_OPEN);
+	ask_well(&t);
+	for (int i = 0; i < HALF_OPEN; i++)
+		client_close(&half[i]);
+	stop(&t);
+}
+
+/* Plain HTTP at the wrong port is no reason to wait. */
+static void
+test_plain_client(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_fixture t;
+	struct client c;
+
+	start(&t, f, "h1", "h2", "ca");
+	client_open(&c, f);
+	client_send(&c, GET);
+	assert_true(client_wait_closed(&c, 2000));
+	assert_null(memmem(str_or_empty(c.in.data), c.in.len, "HTTP", 4));
+	client_close(&c);
+	stop(&t);
+}
+
+static void
+test_old_version(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int64_t end = monotonic_ms() + 5000;
+	struct tls_fixture t;
+	struct raw raw;
+
+	SSL_CTX_set_security_level(ctx, 0);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	while (!raw.failed && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_true(raw.failed);
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
+static void
+test_reload(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_fixture t;
+	int64_t before;
+
+	authority_sign(ours, "changing", SAN, -1, 10);
+	start(&t, f, "changing", "h2", "ca");
+	ask_well(&t);
+	before = tls_end_of_certificate(t.server_tls);
+	/* What nobody would take is not used, nor what is no certificate. */
+	authority_sign(ours, "changing", SAN, -20, -10);
+	tls_reload(t.server_tls);
+	assert_int_equal(tls_end_of_certificate(t.server_tls), before);
+	str_set(&f->config.tls_certificate, "/dev/null");
+	tls_reload(t.server_tls);
+	assert_int_equal(tls_end_of_certificate(t.server_tls), before);
+	ask_well(&t);
+	use_files(&f->config, "changing", "ca");
+	authority_sign(ours, "changing", SAN, -1, 100);
+	tls_reload(t.server_tls);
+	assert_true(tls_end_of_certificate(t.server_tls) > before);
+	/* A kept connection goes on; a new one has the new one. */
+	ask_well(&t);
+	run_for(f, 5000);
+	ask_well(&t);
+	stop(&t);
+}
+
+static void
+test_warning(void **state)
+{
+	static const struct {
+		const char *certificate, *self, *words;
+	} cases[] = {
+		{ "h1", HOST, NULL },
+		{ "h1", "", NULL },
+		{ "h1", OTHER, "is for host '" HOST "', not for this one" },
+		{ "nobody", HOST, "no SAN virtx:host:UUID" },
+		{ "soon", HOST, "ends in 19 days" },
+		{ "expired", HOST, "has ended 10 days ago" },
+		{ "stranger", HOST, "others refuse the certificate: " },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *text = NULL;
+		struct tls *tls;
+
+		use_files(&f->config, cases[i].certificate, "ca");
+		tls = new_tls(f, &f->config);
+		text = tls_warning(tls, cases[i].self);
+		if (cases[i].words ? !strstr(text, cases[i].words) : *text)
+			fail_msg("%s: '%s'", cases[i].certificate, text);
+		tls_free(tls);
+	}
+}
+
+static void
+test_bad_files(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+
+	use_files(&f->config, "h1", "ca");
+	str_set(&f->config.tls_key, f->config.tls_ca);
+	assert_null(tls_new(f->base, &f->config, &err));
+	assert_non_null(strstr(err.detail, f->config.tls_key));
+	use_files(&f->config, "h1", "none");
+	assert_null(tls_new(f->base, &f->config, &err));
+	assert_non_null(strstr(err.detail, "/none.pem"));
+	use_files(&f->config, "h1", "ca");
+	free(f->config.tls_key);
+	f->config.tls_key = authority_path(ours, "h2.key");
+	assert_null(tls_new(f->base, &f->config, &err));
+	assert_non_null(strstr(err.detail, "key values mismatch"));
+}
+
+static int
+make_files(void **state)
+{
+	if (!mkdtemp(folder))
+		return -1;
+	ours = authority_new(folder, "ca");
+	foreign = authority_new(folder, "foreign");
+	authority_sign(ours, "h1", SAN ", DNS:localhost", -1, 365);
+	authority_sign(ours, "h2", "URI:virtx:host:" OTHER, -1, 365);
+	authority_sign(ours, "expired", SAN, -20, -10);
+	authority_sign(ours, "soon", SAN, -1, 20);
+	authority_sign(ours, "nobody", "DNS:localhost", -1, 365);
+	authority_sign(ours, "two", SAN ",URI:virtx:host:" OTHER, -1, 365);
+	authority_sign(foreign, "stranger", SAN, -1, 365);
+	return 0;
+}
+
+static int
+remove_files(void **state)
+{
+	_free_ char *command = xasprintf("rm -r '%s'", folder);
+
+	authority_free(ours);
+	authority_free(foreign);
+	return system(command);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_hosts),
+		TEST(test_refused),
+		TEST(test_pipelining),
+		TEST(test_bad_request),
+		TEST(test_long_answer),
+		TEST(test_half_open),
+		TEST(test_plain_client),
+		TEST(test_old_version),
+		TEST(test_reload),
+		TEST(test_warning),
+		TEST(test_bad_files),
+	};
+
+	return cmocka_run_group_tests(tests, make_files, remove_files);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * This host's certificate, and by what those of others are checked. TLS 1.2 and newer; a client may
+ * have a certificate, and then it has to be one of the cluster's CA.
+ */
+#ifndef HTTP_TLS_H
+#define HTTP_TLS_H
+
+#include "proto/error.h"
+#include "proto/uuid.h"
+#include "state/config.h"
+
+struct bufferevent;
+struct event_base;
+struct ssl_st;
+struct tls;
+
+/* For one connection to another host; outlives it. */
+struct tls_peer {
+	char host[UUID_TEXT_SIZE]; /* whom it has to be */
+	char why[200];		   /* why it is not, "" where it is */
+	struct tls *tls;
+};
+
+/* Reads the files that config (borrowed) names; NULL with the reason. Each 15 s it looks whether
+ * they were changed. */
+struct tls *tls_new(struct event_base *base, const struct config *config, struct error *err);
+void tls_free(struct tls *tls);
+/* Reads the files again; where they are no good, what was read before stays, and it is logged. */
+void tls_reload(struct tls *tls);
+
+/* A connection that comes in; NULL never. */
+struct ssl_st *tls_accept(struct tls *tls);
+/* The bufferevent of a connection to another host. */
+struct bufferevent *tls_connect(
+    struct tls *tls, struct event_base *base, const char *host, struct tls_peer *peer);
+/* Why such a connection does not stand: from the check of the certificate, or else from OpenSSL; ""
+ * where neither has a word on it. */
+const char *tls_why(struct bufferevent *bev, struct tls_peer *peer);
+/* Tells the other side that nothing more comes, as it must tell that from a cut; before the
+ * connection is closed. */
+void tls_end(struct ssl_st *ssl);
+
+/* When this host's certificate ends, ms since the epoch. */
+int64_t tls_end_of_certificate(const struct tls *tls);
+/* What is wrong with it, or will be within 30 days; self is this host's uuid, "" while that is not
+ * known. "" where nothing is, else allocated in any case: the caller frees. */
+char *tls_warning(const struct tls *tls, const char *self);
+
+#endif
