@@ -193,6 +193,8 @@ on_connect(struct bufferevent *bev, short what, void *arg)
 
 	if (what & BEV_EVENT_ERROR)
 		attempt->errnum = EVUTIL_SOCKET_ERROR();
+	if (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF))
+		dial_failed(&attempt->dial);
 	else if (what & BEV_EVENT_CONNECTED)
 		attempt->connected = true;
 	attempt->on_connect(bev, what, attempt->dial.connection);
@@ -248,6 +250,9 @@ attempt_error(const struct attempt *attempt, struct error *err)
 	if (attempt->interim)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "%s: the server sends what is no answer (HTTP 1xx)", attempt->where);
+	if (!attempt->connected && attempt->dial.why[0])
+		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s: %s",
+		    attempt->where, attempt->dial.why);
 	if (!attempt->connected) {
 		if (attempt->errnum > 0)
 			return error_errno(err, CLIENT_ERROR_STATUS, attempt->errnum,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/certificate.h"
 #include "proto/uuid.h"
 
 #define OPTIONS_MAX 24
@@ -18,6 +19,9 @@ const struct option_row command_globals[] = {
 	    "HOST, HOST:PORT, URL or unix:PATH (default: VIRTX_API_SERVER, then this host)" },
 	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
 	    "table (the default) or json" },
+	{ COMMAND_OPTION_CA, "ca-file", ARG_FILE,
+	    "who answers for the server's certificate (default: VIRTX_CA_FILE, then " CERTIFICATE_CA
+	    ")" },
 	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),
 	    "how long to wait for an answer (360)" },
 	{ 'D', "debug", NULL, "show the heads of request and answer on stderr" },

@@ -77,6 +77,7 @@ extern const struct option_row command_globals[];
 enum {
 	COMMAND_OPTION_HELP = 1, /* the long form of -? */
 	COMMAND_OPTION_TIMEOUT,
+	COMMAND_OPTION_CA,
 	COMMAND_OPTION_VERSION,
 };
 

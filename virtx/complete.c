@@ -291,6 +291,7 @@ offer_asked(const struct line *line, void (*ask)(const struct client *, struct k
 	struct known_list known = { 0 };
 	struct error ignored;
 
+	server_set_ca(&client.server, NULL);
 	if (server_choose(line->server, &client.server, &ignored) == 0)
 		ask(&client, &known);
 	offer_known(&known, offers);

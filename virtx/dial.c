@@ -3,13 +3,19 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 
+#include "proto/certificate.h"
 #include "proto/util.h"
 
 /* evhttp 2.1 knows TCP alone. It begins to connect to a port of loopback that is held here, so that
@@ -29,6 +35,86 @@ hold_port(int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
+static const char *
+last_error(void)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+	ERR_clear_error();
+	return reason ? reason : "unknown error";
+}
+
+/* A host of the cluster may be asked by any address or name that leads to it: its CA signs hosts'
+ * certificates for hosts alone. What the system trusts has to be for the name. */
+static int
+on_verify(int ok, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+	struct dial *dial = SSL_get_app_data(ssl);
+	const struct server *server = dial->server;
+	char host[UUID_TEXT_SIZE];
+
+	if (!ok) {
+		snprintf(dial->why, sizeof(dial->why), "its certificate is refused: %s",
+		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+		return 0;
+	}
+	if (X509_STORE_CTX_get_error_depth(store) > 0 ||
+	    certificate_has_name(certificate, server->host) ||
+	    (server->ca && certificate_host(certificate, host)))
+		return 1;
+	snprintf(dial->why, sizeof(dial->why),
+	    "its certificate is refused: it is neither for '%s' nor for a host of the cluster",
+	    server->host);
+	X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+	return 0;
+}
+
+/* NULL with why. */
+static SSL *
+open_tls(struct dial *dial)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	const char *ca = dial->server->ca;
+	SSL *ssl = NULL;
+
+	if (!ctx)
+		abort();
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
+	if ((ca ? SSL_CTX_load_verify_file(ctx, ca) : SSL_CTX_set_default_verify_paths(ctx)) != 1)
+		snprintf(dial->why, sizeof(dial->why),
+		    "cannot use the CA's certificates of '%s': %s", ca ? ca : "the system",
+		    last_error());
+	else
+		ssl = SSL_new(ctx);
+	SSL_CTX_free(ctx);
+	if (ssl) {
+		SSL_set_app_data(ssl, dial);
+		(void)SSL_set_tlsext_host_name(ssl, dial->server->host);
+	}
+	return ssl;
+}
+
+static struct evhttp_connection *
+open_connection(struct dial *dial, struct event_base *base, const char *address, uint16_t port)
+{
+	struct bufferevent *bev;
+	SSL *ssl;
+
+	if (!dial->server->tls)
+		return evhttp_connection_base_new(base, NULL, address, port);
+	ssl = open_tls(dial);
+	if (!ssl)
+		return NULL;
+	bev = bufferevent_openssl_socket_new(
+	    base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+	if (!bev)
+		abort();
+	return evhttp_connection_base_bufferevent_new(base, NULL, bev, address, port);
+}
+
 int
 dial_open(
     struct dial *dial, struct event_base *base, const struct server *server, const char *address)
@@ -36,25 +122,27 @@ dial_open(
 	uint16_t port = server->port;
 	int rc = 0;
 
-	*dial = (struct dial){ .socket = -1, .held = -1 };
+	*dial = (struct dial){ .socket = -1, .held = -1, .server = server };
 	if (server->socket) {
 		dial->socket = server_open_socket(server->socket);
 		rc = dial->socket < 0 ? dial->socket : hold_port(&dial->held, &port);
 	}
 	if (rc < 0)
 		return rc;
-	dial->connection = evhttp_connection_base_new(base, NULL, address, port);
-	if (!dial->connection)
-		abort();
-	return 0;
+	dial->connection = open_connection(dial, base, address, port);
+	return dial->connection ? 0 : -EPROTO;
 }
 
 void
 dial_begun(struct dial *dial)
 {
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(dial->connection);
-	int fd = bufferevent_getfd(bev);
+	int fd = bufferevent_getfd(bev), on = 1;
 
+	/* Head and body are two records, and the second must not wait for an acknowledgement of the
+	 * first. */
+	if (dial->server->tls)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (dial->socket < 0)
 		return;
 	bufferevent_setfd(bev, steal_fd(&dial->socket));
@@ -63,8 +151,22 @@ dial_begun(struct dial *dial)
 }
 
 void
+dial_failed(struct dial *dial)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(dial->connection);
+	unsigned long code = dial->server->tls ? bufferevent_get_openssl_error(bev) : 0;
+
+	if (code && !dial->why[0])
+		snprintf(dial->why, sizeof(dial->why), "TLS: %s",
+		    str_or_empty(ERR_reason_error_string(code)));
+}
+
+void
 dial_close(struct dial *dial)
 {
+	if (dial->connection && dial->server->tls)
+		(void)SSL_shutdown(bufferevent_openssl_get_ssl(
+		    evhttp_connection_get_bufferevent(dial->connection)));
 	if (dial->connection)
 		evhttp_connection_free(dial->connection);
 	if (dial->socket >= 0)

@@ -28,6 +28,7 @@ configure(
 	    command_enum(call, 'o', &format, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
 		return COMMAND_USAGE;
+	server_set_ca(&client->server, call->values[COMMAND_OPTION_CA]);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;
 	client->debug = call->counts['D'] > 0;
 	writer->format = (enum writer_format)format;

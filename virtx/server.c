@@ -11,6 +11,7 @@
 
 #include <event2/util.h>
 
+#include "proto/certificate.h"
 #include "proto/routes.h"
 
 void
@@ -18,6 +19,7 @@ server_clear(struct server *server)
 {
 	free(steal_ptr(server->host));
 	free(steal_ptr(server->socket));
+	free(steal_ptr(server->ca));
 }
 
 /* A decimal port of 1..65535, or -1. */
@@ -47,6 +49,7 @@ parse_socket(const char *text, struct server *ret, struct error *err)
 		    sizeof(sa.sun_path) - 1);
 	str_set(&ret->socket, path);
 	str_set(&ret->host, "localhost");
+	ret->tls = false;
 	ret->port = SERVER_PORT;
 	return 0;
 }
@@ -59,18 +62,18 @@ server_parse(const char *text, struct server *ret, struct error *err)
 	_free_ char *copy = NULL;
 	char *host, *port = NULL, *end;
 	int number = SERVER_PORT;
+	bool tls;
 
 	if (!strncasecmp(text, "unix:", 5))
 		return parse_socket(text, ret, err);
-	if (!strncasecmp(text, "https://", 8))
-		return error_set(err, SERVER_ERROR_STATUS,
-		    "server '%s': https is not supported, only http", text);
-	copy = xstrdup(!strncasecmp(text, "http://", 7) ? text + 7 : text);
+	tls = !strncasecmp(text, "https://", 8);
+	copy = xstrdup(tls ? text + 8 : !strncasecmp(text, "http://", 7) ? text + 7 : text);
 	host = copy;
 	end = strchr(host, '/');
 	if (end && (!strstr(text, "://") || end[1]))
 		return error_set(err, SERVER_ERROR_STATUS,
-		    "server '%s': must be HOST, HOST:PORT or http://HOST:PORT without a path",
+		    "server '%s': must be HOST, HOST:PORT, http://HOST:PORT or https://HOST:PORT "
+		    "without a path",
 		    text);
 	if (end)
 		*end = '\0';
@@ -95,6 +98,7 @@ server_parse(const char *text, struct server *ret, struct error *err)
 		    err, SERVER_ERROR_STATUS, "server '%s': no host name or address", text);
 	str_set(&ret->host, host);
 	free(steal_ptr(ret->socket));
+	ret->tls = tls;
 	ret->port = (uint16_t)number;
 	return 0;
 }
@@ -130,6 +134,18 @@ server_choose(const char *given, struct server *ret, struct error *err)
 	if ((!given || !*given) && has_socket())
 		given = "unix:" API_SOCKET;
 	return server_parse(given && *given ? given : "localhost", ret, err);
+}
+
+void
+server_set_ca(struct server *server, const char *given)
+{
+	if (!given)
+		given = getenv("VIRTX_CA_FILE");
+	if ((!given || !*given) && access(CERTIFICATE_CA, R_OK) == 0)
+		given = CERTIFICATE_CA;
+	free(steal_ptr(server->ca));
+	if (given && *given)
+		str_set(&server->ca, given);
 }
 
 int

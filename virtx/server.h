@@ -13,18 +13,23 @@ struct server {
 	char *socket; /* the path of a UNIX socket, NULL for TCP */
 	char *host;   /* a name or an IP literal, without brackets; localhost for a socket */
 	uint16_t port;
+	bool tls;
+	char *ca; /* the file of who answers for the server's certificate; NULL: the system's */
 };
 
 /*
- * Reads HOST, HOST:PORT, an IPv6 literal with or without [], http://HOST[:PORT][/], or unix:PATH.
- * Without a port it is 8080, in a URL too. ret is zero or of an earlier call; an error leaves it as
- * it is.
+ * Reads HOST, HOST:PORT, an IPv6 literal with or without [], http:// or https:// HOST[:PORT][/], or
+ * unix:PATH. Without a port it is 8080, in a URL too. ret is zero or of an earlier call; an error
+ * leaves it as it is.
  */
 int server_parse(const char *text, struct server *ret, struct error *err);
 void server_clear(struct server *server);
 /* The one that a command is for: given by its option -A (NULL for none), else by the environment's
  * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
 int server_choose(const char *given, struct server *ret, struct error *err);
+/* The file with the CA: given by its option (NULL for none), else by VIRTX_CA_FILE, else that of a
+ * host where it is there. */
+void server_set_ca(struct server *server, const char *given);
 /* A connection to a UNIX socket that does not block, or -errno. */
 int server_open_socket(const char *path);
 /* The addresses as IP literals, each to be freed by the caller. Blocks where the name service does.

@@ -15,19 +15,26 @@ test_server(void **state)
 	static const struct {
 		const char *text, *host;
 		unsigned int port;
+		bool tls;
+		const char *socket;
 	} cases[] = {
-		{ "localhost", "localhost", 8080 },
-		{ "host1:9000", "host1", 9000 },
-		{ "10.77.0.1", "10.77.0.1", 8080 },
-		{ "10.77.0.1:1", "10.77.0.1", 1 },
-		{ "::1", "::1", 8080 },
-		{ "fe80::1%eth0", "fe80::1%eth0", 8080 },
-		{ "[::1]", "::1", 8080 },
-		{ "[fd00::2]:65535", "fd00::2", 65535 },
-		{ "http://host1", "host1", 8080 },
-		{ "http://host1/", "host1", 8080 },
-		{ "HTTP://host1:81/", "host1", 81 },
-		{ "http://[::1]:81", "::1", 81 },
+		{ "localhost", "localhost", 8080, false, NULL },
+		{ "host1:9000", "host1", 9000, false, NULL },
+		{ "10.77.0.1", "10.77.0.1", 8080, false, NULL },
+		{ "10.77.0.1:1", "10.77.0.1", 1, false, NULL },
+		{ "::1", "::1", 8080, false, NULL },
+		{ "fe80::1%eth0", "fe80::1%eth0", 8080, false, NULL },
+		{ "[::1]", "::1", 8080, false, NULL },
+		{ "[fd00::2]:65535", "fd00::2", 65535, false, NULL },
+		{ "http://host1", "host1", 8080, false, NULL },
+		{ "http://host1/", "host1", 8080, false, NULL },
+		{ "HTTP://host1:81/", "host1", 81, false, NULL },
+		{ "http://[::1]:81", "::1", 81, false, NULL },
+		{ "https://host1", "host1", 8080, true, NULL },
+		{ "HTTPS://[::1]:81/", "::1", 81, true, NULL },
+		{ "unix:/run/x.sock", "localhost", 8080, false, "/run/x.sock" },
+		{ "unix:///run/x.sock", "localhost", 8080, false, "/run/x.sock" },
+		{ "host1", "host1", 8080, false, NULL },
 	};
 	struct server server = { 0 };
 	struct error err = { 0 };
@@ -37,12 +44,9 @@ test_server(void **state)
 			fail_msg("%s", err.detail);
 		assert_string_equal(server.host, cases[i].host);
 		assert_int_equal(server.port, cases[i].port);
-		assert_null(server.socket);
+		assert_int_equal(server.tls, cases[i].tls);
+		assert_true(str_equal(server.socket, cases[i].socket));
 	}
-	assert_int_equal(server_parse("unix:///run/x.sock", &server, &err), 0);
-	assert_string_equal(server.socket, "/run/x.sock");
-	assert_string_equal(server.host, "localhost");
-	assert_int_equal(server_parse("unix:run/x.sock", &server, &err), -1);
 	server_clear(&server);
 }
 
@@ -50,10 +54,10 @@ static void
 test_bad_server(void **state)
 {
 	static const char *const cases[] = { "", ":8080", "host:", "host:0", "host:65536",
-		"host:99999999999", "host:80x", "host: 80", "host:+80", "https://host",
-		"ftp://host", "http://", "http:///", "http://host/path", "host/", "host/path",
-		"user@host", "[::1", "[::1]x", "[host]:80", "[]", "ho st", "host\r\nX: y", "host?",
-		"h\xc3\xb6st" };
+		"host:99999999999", "host:80x", "host: 80", "host:+80", "https://host/path",
+		"https://", "unix:", "unix:run/x", "unix://run/x", "ftp://host", "http://",
+		"http:///", "http://host/path", "host/", "host/path", "user@host", "[::1", "[::1]x",
+		"[host]:80", "[]", "ho st", "host\r\nX: y", "host?", "h\xc3\xb6st" };
 	struct server server = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -86,8 +90,13 @@ test_choice(void **state)
 	setenv("VIRTX_API_SERVER", "", 1);
 	assert_int_equal(server_choose(NULL, &server, &err), 0);
 	assert_string_equal(server.host, "localhost");
-	setenv("VIRTX_API_SERVER", "https://h1", 1);
+	setenv("VIRTX_API_SERVER", "ftp://h1", 1);
 	assert_int_equal(server_choose(NULL, &server, &err), -1);
+	setenv("VIRTX_CA_FILE", "/a/ca.pem", 1);
+	server_set_ca(&server, NULL);
+	assert_string_equal(server.ca, "/a/ca.pem");
+	server_set_ca(&server, "/b/ca.pem");
+	assert_string_equal(server.ca, "/b/ca.pem");
 	server_clear(&server);
 }
 
