@@ -89,7 +89,7 @@ start_target(struct target *t, const struct load *load, const struct buffer *rep
 		close(fds[0]);
 		if (reply)
 			bench_serve_bare(fds[1], reply);
-		bench_serve_api(fds[1], load->vms);
+		bench_serve_api(fds[1], load->vms, NULL);
 	}
 	close(fds[1]);
 	if (read(fds[0], &port, sizeof(port)) != sizeof(port))

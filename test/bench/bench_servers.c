@@ -15,6 +15,7 @@
 #include "api/api.h"
 #include "api/list_reply.h"
 #include "http/server.h"
+#include "http/tls.h"
 #include "loop/base.h"
 #include "ops/context.h"
 
@@ -98,17 +99,29 @@ handle_api(void *arg, struct request *req)
 static const struct host_ops host_ops = { .known = know_all };
 
 void
-bench_serve_api(int fd, unsigned int vms)
+bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files)
 {
 	struct event_base *base = base_new();
 	struct inventory *inventory = make_inventory(vms);
 	struct context ctx = { .base = base, .inventory = inventory, .host_ops = &host_ops };
 	struct http_server *server;
+	struct tls *tls = NULL;
 	struct config config;
 	struct error err;
 
 	config_init(&config);
 	config.listen[0].port = 0;
+	if (files) {
+		config.listen[0].transport = TRANSPORT_TLS;
+		str_set(&config.tls_certificate, files->certificate);
+		str_set(&config.tls_key, files->key);
+		str_set(&config.tls_ca, files->ca);
+		tls = tls_new(base, &config, &err);
+		if (!tls) {
+			fprintf(stderr, "bench_tls: %s\n", err.detail);
+			exit(1);
+		}
+	}
 	ctx.config = &config;
 	ctx.list_replies = list_replies_new(base, inventory);
 	server = http_server_new(base, &config, handle_api, &ctx, &err);
@@ -116,6 +129,7 @@ bench_serve_api(int fd, unsigned int vms)
 		fprintf(stderr, "bench_http: %s\n", err.detail);
 		exit(1);
 	}
+	http_server_set_tls(server, tls);
 	serve(base, fd, http_server_port(server, 0));
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The servers that bench_http compares. Each is a process of its own, with the same kind of loop.
+/* The servers that bench_http and bench_tls compare. Each is a process of its own, with the same
+ * kind of loop.
  */
 #ifndef BENCH_SERVERS_H
 #define BENCH_SERVERS_H
@@ -8,12 +9,18 @@
 
 #define BENCH_VM "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0" /* is there, on this host */
 
+/* Paths. */
+struct bench_tls {
+	const char *certificate, *key, *ca;
+};
+
 /* Both serve until the process is ended. fd is a pipe, which gets the port (uint16_t, of 127.0.0.1)
  * and is closed then. */
 
 /* virtxd's listener and API over an inventory of so many VMs, of which all but BENCH_VM are on
- * other hosts, 100 on each. */
-void __attribute__((noreturn)) bench_serve_api(int fd, unsigned int vms);
+ * other hosts, 100 on each. By TLS where there are files for it, else NULL. */
+void __attribute__((noreturn))
+bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files);
 /* A bare evhttp, which answers everything with this JSON. */
 void __attribute__((noreturn)) bench_serve_bare(int fd, const struct buffer *reply);
 

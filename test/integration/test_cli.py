@@ -431,7 +431,7 @@ def test_no_server():
     ["list", "vm", "-h", "web"], ["list", "vm", "-V", "x"], ["list", "host", "-m", "-1"],
     ["list", "vm", "-x"], ["list", "vm", "--nosuch"], ["shutdown", "vm", UUID, "-fff"],
     ["list", "vm", "-o", "xml"], ["list", "vm", "--timeout", "0"], ["list", "vm", "-A", "a b"],
-    ["list", "vm", "-A", "https://host"], ["update", "vm", UUID], ["create", "vm", "-", "-h", "x"],
+    ["list", "vm", "-A", "ftp://host"], ["update", "vm", UUID], ["create", "vm", "-", "-h", "x"],
 ])
 def test_usage_errors(server, args):
     error = fails(2, *args, server=server)

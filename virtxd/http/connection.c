@@ -26,6 +26,7 @@
 #define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
 #define HANDSHAKE_MS	5000
 #define REPLY_BYTES_MIN 16384	     /* a second that a client must take of its reply */
+#define RECORD		16384	     /* the most of one of TLS, bytes */
 #define WRITE_MAX	(256 * 1024) /* of a reply in one turn of the loop, once the socket was full */
 
 static void
@@ -491,18 +492,39 @@ connection_replied(struct connection *c, struct evhttp_request *req)
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 }
 
+/* Head and body in one record, where they fit. What OpenSSL has begun to send and could not, the
+ * bufferevent gives it again, as it stays at the front. */
+static void
+write_records(struct connection *c, struct evbuffer *output)
+{
+	size_t left = WRITE_MAX, len;
+	int n;
+
+	while (left > 0 && (len = evbuffer_get_length(output)) > 0) {
+		if (len > RECORD)
+			len = RECORD;
+		n = SSL_write(c->ssl, evbuffer_pullup(output, (ev_ssize_t)len), (int)len);
+		if (n <= 0) {
+			ERR_clear_error();
+			return;
+		}
+		evbuffer_drain(output, (size_t)n);
+		left -= (size_t)n < left ? (size_t)n : left;
+	}
+}
+
 void
 connection_send(struct connection *c)
 {
 	struct evbuffer *output = bufferevent_get_output(c->bev);
 
-	event_del(c->hold);
-	/* The loop encrypts it. */
-	if (c->ssl)
-		return;
 	freeze_output(c, false);
-	(void)evbuffer_write(output, bufferevent_getfd(c->bev));
+	if (c->ssl)
+		write_records(c, output);
+	else
+		(void)evbuffer_write(output, bufferevent_getfd(c->bev));
 	freeze_output(c, true);
+	event_del(c->hold);
 	/* The loop sends what is left, or finds out why nothing left. */
 	if (evbuffer_get_length(output) > 0)
 		return;
