@@ -90,6 +90,7 @@ struct connections {
 	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
 	unsigned int n_handshakes;
+	unsigned int n_beginning; /* of those fresh, that are going to begin one */
 	unsigned int n_error_pages;
 	size_t unsent;	       /* bytes of replies of all connections */
 	size_t highest;	       /* of unsent, since memory was given back */

@@ -104,12 +104,19 @@ arm(struct connections *connections, int ms)
 	timer_start(connections->tick, ms);
 }
 
+/* For another handshake. */
+static bool
+has_room(const struct connections *connections)
+{
+	return connections->n_handshakes + connections->n_beginning < HANDSHAKES_MAX;
+}
+
 /* Each kind for itself: whoever begins handshakes and does not end them keeps no other one out. */
 static void
 update_accepting(struct connections *connections)
 {
 	bool on = connections->n_fresh < ACCEPT_MAX;
-	bool room = connections->n_handshakes < HANDSHAKES_MAX;
+	bool room = has_room(connections);
 
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		connections->accepting(connections->accepting_arg, (enum connection_kind)kind,
@@ -182,7 +189,8 @@ on_accept(struct event_base *base, void *arg)
 	connection_new(connections, door->kind, bev);
 	/* The listener would go on for as long as others come, and nothing else would run. */
 	connections->n_fresh += door->kind == CONNECTION_TLS ? TLS_WEIGHT : 1;
-	if (connections->n_fresh >= ACCEPT_MAX)
+	connections->n_beginning += door->kind == CONNECTION_TLS;
+	if (connections->n_fresh >= ACCEPT_MAX || !has_room(connections))
 		update_accepting(connections);
 	timer_soon(connections->deferred);
 	if (connections->resting)
@@ -244,16 +252,16 @@ on_deferred(void *arg)
 {
 	struct connections *connections = arg;
 	struct connection *c, *next;
+	bool paused;
 
 	while ((c = TAILQ_FIRST(&connections->lists[STATE_FRESH]))) {
 		if (connection_adopt(c))
 			admit(connections, c);
 	}
-	if (connections->n_fresh >= ACCEPT_MAX || connections->n_handshakes >= HANDSHAKES_MAX) {
-		connections->n_fresh = 0;
+	paused = connections->n_fresh >= ACCEPT_MAX || !has_room(connections);
+	connections->n_fresh = connections->n_beginning = 0;
+	if (paused)
 		update_accepting(connections);
-	}
-	connections->n_fresh = 0;
 	if (connections->unsent > UNSENT_MAX)
 		relieve(connections);
 	/* They have just got input, so they are mostly few, and found late in the list. */
