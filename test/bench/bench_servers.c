@@ -107,7 +107,7 @@ bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files)
 	struct http_server *server;
 	struct tls *tls = NULL;
 	struct config config;
-	struct error err;
+	struct error err = { 0 };
 
 	config_init(&config);
 	config.listen[0].port = 0;

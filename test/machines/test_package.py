@@ -139,7 +139,7 @@ def install_first(host, paths):
     assert installed(host) == installed(host, "virtx-client") == version_of(paths[0])
     assert not host.alive("virtxd") and not host.alive("virtx-lockspace")
     assert host.run(["systemctl", "is-enabled", "virtxd"], check=False).stdout.strip() == "disabled"
-    assert host.shell("stat -c '%a %U %G' /etc/virtx /run/virtx").stdout.split("\n")[:2] == ["750 root virtx", "700 root root"]
+    assert host.shell("stat -c '%a %U %G' /etc/virtx /run/virtx").stdout.split("\n")[:2] == ["750 root virtx", "710 root virtx"]
     assert host.virtx("--version").returncode == 0
     # The machines keep no documentation, of whatever package.
     listed = host.run(["dpkg", "-L", "virtx", "virtx-client", "virtx-doc"]).stdout.splitlines()

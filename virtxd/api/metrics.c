@@ -176,7 +176,8 @@ add_http(struct context *ctx, const struct metrics_outside *outside, struct buff
 	add_exposed(ctx->config, out);
 	metric_single(out, METRIC_TLS_HANDSHAKES_FAILED, outside->handshakes_failed);
 	if (outside->certificate_end)
-		metric_single(out, METRIC_TLS_CERTIFICATE_END, outside->certificate_end / 1000);
+		metric_single(
+		    out, METRIC_TLS_CERTIFICATE_END, (double)outside->certificate_end / 1000);
 	metric_single(out, METRIC_EVENT_STREAMS, event_streams_count(ctx->streams));
 	metric_single(out, METRIC_PEER_CALLS, outside->peer_calls);
 	metric_single(out, METRIC_PEER_CONNECTIONS, outside->peer_connections);
