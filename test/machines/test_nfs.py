@@ -197,6 +197,13 @@ def retransmissions(host):
     return found
 
 
+def asked_again(host, before, ret):
+    """What was sent again since; ret has it, too."""
+    after = retransmissions(host)
+    ret[:] = [name for name in after if after[name] > before.get(name, 0)]
+    return ret
+
+
 def lose(lab, host, operation, done, request, step="true"):
     """Make the request while the answer to the operation that brings about `done` on the server is lost, some programs
     after `step` has come about there; its answer."""
@@ -211,10 +218,13 @@ def lose(lab, host, operation, done, request, step="true"):
         except LabError as error:
             raise AssertionError(f"{done} has not come about: {error}; {answer.result().text}") from None
         answer = answer.result()
-    after = retransmissions(host)
-    again = [name for name in after if after[name] > before.get(name, 0)]
+    # An operation goes on after its answer.
+    again = []
+    try:
+        wait_for("the answer to be lost", lambda: operation in asked_again(host, before, again), 60, 0.5)
+    except LabError:
+        raise AssertionError(f"no answer to {operation} was lost, but to {again}") from None
     tell(f"{done}: {answer.status}; asked again: {' '.join(again)}")
-    assert operation in again, f"no answer to {operation} was lost, but to {again}"
     return answer
 
 
