@@ -168,8 +168,7 @@ def edit(host, path):
 
 def build_and_install(lab):
     """The first four of its commands are done here, by meson with a DESTDIR; the last is typed on the hosts."""
-    [block] = readme.blocks("Build and install")
-    *here, last = commands(block.text)
+    *here, last = commands(readme.block("meson setup", "Build and install"))
     assert [command.split()[:2] for command in here] == [
         ["test/packages", "build"], ["meson", "setup"], ["ninja", "-C"], ["meson", "install"]]
     assert "--prefix=/usr --sysconfdir=/etc" in here[1]
