@@ -488,6 +488,29 @@ test_replies_are_bounded(void **state)
 	assert_int_equal(count_connections(f), 0);
 }
 
+/* The same at the next tick, where there is not too much at once. */
+static void
+test_room_for_replies(void **state)
+{
+	enum { N = 6, MOST = (128 << 20) / (BIG - (8 << 20)) };
+	struct fixture *f = *state;
+	struct client clients[N + 1];
+
+	fixture_stop(f);
+	f->config.request_timeout = 60;
+	fixture_start(f);
+	for (int i = 0; i < N + 1; i++) {
+		client_connect_from(&clients[i], f, i == 0 ? "127.0.0.9" : "127.0.0.1");
+		client_send(&clients[i], "GET /openapi.json HTTP/1.1\r\n\r\n");
+	}
+	for (int i = 0; i < 100 && (f->handled < N + 1 || count_connections(f) > MOST); i++)
+		run_for(f, 100);
+	assert_in_range(count_connections(f), 2, MOST);
+	assert_true(read_up_to(&clients[0], BIG) >= BIG);
+	for (int i = 0; i < N + 1; i++)
+		client_close(&clients[i]);
+}
+
 /* Bytes that this process has of malloc; 0 where a sanitizer counts itself. */
 static size_t
 allocated(void)
@@ -531,6 +554,7 @@ main(void)
 		TEST(test_no_descriptors),
 		TEST(test_memory_bound),
 		TEST(test_replies_are_bounded),
+		TEST(test_room_for_replies),
 		TEST(test_sent_is_free),
 	};
 

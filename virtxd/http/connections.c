@@ -210,16 +210,17 @@ find_heaviest(const struct connections *connections)
 	return heaviest;
 }
 
-/* The oldest of the client's that holds much. */
+/* The oldest of the client's that holds much, and has done so for long enough. */
 static struct connection *
-find_holder(const struct connections *connections, const struct share *share)
+find_holder(const struct connections *connections, const struct share *share, int64_t since)
 {
 	static const enum state states[] = { STATE_REPLYING, STATE_STREAMING };
 	struct connection *c;
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
 		TAILQ_FOREACH (c, &connections->lists[states[i]], entry) {
-			if (c->share == share && connection_buffered(c) >= BUFFERED_SMALL)
+			if (c->share == share && c->since <= since &&
+			    connection_buffered(c) >= BUFFERED_SMALL)
 				return c;
 		}
 	}
@@ -227,15 +228,15 @@ find_holder(const struct connections *connections, const struct share *share)
 }
 
 /* Large replies are made faster than their clients take them: those of the client are closed that
- * has most. */
+ * has most, of those that have been there since then. */
 static void
-relieve(struct connections *connections)
+relieve(struct connections *connections, int64_t since)
 {
 	static struct log_limit limit;
 	struct connection *c;
 
 	while (connections->unsent > BUFFERED_MAX &&
-	       (c = find_holder(connections, find_heaviest(connections)))) {
+	       (c = find_holder(connections, find_heaviest(connections), since))) {
 		char *address;
 		uint16_t port;
 
@@ -263,7 +264,7 @@ on_deferred(void *arg)
 	if (paused)
 		update_accepting(connections);
 	if (connections->unsent > UNSENT_MAX)
-		relieve(connections);
+		relieve(connections, monotonic_ms());
 	/* They have just got input, so they are mostly few, and found late in the list. */
 	for (c = TAILQ_LAST(&connections->lists[STATE_WAITING], connection_list);
 	     c && connections->n_error_pages > 0; c = next) {
@@ -318,8 +319,10 @@ on_tick(void *arg)
 	size_t used;
 
 	sweep(&connections->lists[STATE_HANDSHAKE], now, SIZE_MAX);
-	used = sweep(&connections->lists[STATE_REPLYING], now, BUFFERED_MAX);
-	used += sweep(&connections->lists[STATE_STREAMING], now, BUFFERED_MAX);
+	sweep(&connections->lists[STATE_REPLYING], now, SIZE_MAX);
+	sweep(&connections->lists[STATE_STREAMING], now, SIZE_MAX);
+	relieve(connections, now - EVICT_MIN_MS);
+	used = connections->unsent;
 	sweep(
 	    &connections->lists[STATE_WAITING], now, used < BUFFERED_MAX ? BUFFERED_MAX - used : 0);
 	update_accepting(connections);
