@@ -171,6 +171,20 @@ test_a_process_that_stays(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* It is read each second how far a migration is. */
+static void
+test_a_migration_is_read_by_one_that_stays(void **state)
+{
+	static const char request[] = "{\"env\":{\"uri\":\"test:///default\"},"
+				      "\"uuid\":\"10000000-0000-4000-8000-000000000001\"}\n";
+	int status;
+	_free_ char *out = run_job("migration-info", true, request, &status);
+
+	if (!strstr(out, "no VM '10000000-0000-4000-8000-000000000001' on this host"))
+		fail_msg("%s", out);
+	assert_int_equal(status, 0);
+}
+
 /* What changes a VM has a process of its own. */
 static void
 test_a_process_that_may_not_stay(void **state)
@@ -192,6 +206,7 @@ main(void)
 		cmocka_unit_test(test_resident_ones_wait_for_nobody),
 		cmocka_unit_test(test_a_process_of_its_own),
 		cmocka_unit_test(test_a_process_that_stays),
+		cmocka_unit_test(test_a_migration_is_read_by_one_that_stays),
 		cmocka_unit_test(test_a_process_that_may_not_stay),
 	};
 
