@@ -82,6 +82,8 @@ open_tls(struct dial *dial)
 	if (!ctx)
 		abort();
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	/* Else a server that sends no data, but updates of its key, would keep the deadline off. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
 	if ((ca ? SSL_CTX_load_verify_file(ctx, ca) : SSL_CTX_set_default_verify_paths(ctx)) != 1)
 		snprintf(dial->why, sizeof(dial->why),

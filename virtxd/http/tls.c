@@ -131,6 +131,9 @@ new_context(const struct config *config, const SSL_METHOD *method, struct error 
 	SSL_CTX_set_cipher_list(ctx, CIPHERS_TLS12);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	/* Else one call would go on for as long as the other side sends what is no data, such as
+	 * updates of its key, and nothing else would run. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_timeout(ctx, SESSION_S);
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, config->tls_certificate) != 1)
