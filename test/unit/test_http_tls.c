@@ -22,6 +22,9 @@
 #define GET	  "GET /vms/" UUID "/runstate HTTP/1.1\r\nHost: localhost\r\n\r\n"
 #define PIPELINED 3000
 #define HALF_OPEN 300
+#define UPDATES	  1000
+
+#define HANDSHAKES_MAX 64 /* of the server, at one time */
 
 static char folder[] = "/tmp/virtx-tls-XXXXXX";
 static struct authority *ours, *foreign;
@@ -311,6 +314,37 @@ test_bad_request(void **state)
 	SSL_CTX_free(ctx);
 }
 
+/* What is no data is taken in a piece at a time, and others have their turn between. */
+static void
+test_key_updates(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int64_t end = monotonic_ms() + 20000;
+	unsigned int turns = 0;
+	struct tls_fixture t;
+	struct raw raw;
+	SSL *ssl;
+
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	bufferevent_write(raw.bev, GET, strlen(GET));
+	wait_answers(f, &raw, 1);
+	ssl = bufferevent_openssl_get_ssl(raw.bev);
+	for (int i = 0; i < UPDATES; i++) {
+		assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(ssl), 1);
+	}
+	assert_int_equal(SSL_write(ssl, GET, strlen(GET)), strlen(GET));
+	for (; f->handled < 2 && monotonic_ms() < end; turns++)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(f->handled, 2);
+	assert_true(turns >= UPDATES / 2);
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
 /* A long answer comes whole, and the next one behind it. */
 static void
 test_long_answer(void **state)
@@ -356,7 +390,7 @@ test_half_open(void **state)
 	/* One in a hurry, which comes last. */
 	ask_well(&t);
 	http_server_get_stats(f->server, &stats);
-	assert_true(stats.handshakes <= 64);
+	assert_true(stats.handshakes <= HANDSHAKES_MAX);
 	for (int i = 0; i < HALF_OPEN; i++)
 		assert_true(client_wait_closed(&half[i], 20000));
 	assert_true(monotonic_ms() - began < 30000);
@@ -367,6 +401,32 @@ test_half_open(void **state)
 	for (int i = 0; i < HALF_OPEN; i++)
 		client_close(&half[i]);
 	stop(&t);
+}
+
+/* Their end makes room for others, for whom nothing listens any more. */
+static void
+test_half_open_at_stop(void **state)
+{
+	_free_ struct client *half = xcalloc(HANDSHAKES_MAX, sizeof(*half));
+	int64_t end = monotonic_ms() + 10000;
+	struct fixture *f = *state;
+	struct http_stats stats;
+	struct tls_fixture t;
+
+	start(&t, f, "h1", "h2", "ca");
+	for (int i = 0; i < HANDSHAKES_MAX; i++) {
+		_free_ char *from = xasprintf("127.0.0.%d", 2 + i);
+
+		client_connect_from(&half[i], f, from);
+	}
+	do {
+		event_base_loop(f->base, EVLOOP_ONCE);
+		http_server_get_stats(f->server, &stats);
+	} while (stats.handshakes < HANDSHAKES_MAX && monotonic_ms() < end);
+	assert_int_equal(stats.handshakes, HANDSHAKES_MAX);
+	stop(&t);
+	for (int i = 0; i < HANDSHAKES_MAX; i++)
+		client_close(&half[i]);
 }
 
 /* Plain HTTP at the wrong port is no reason to wait. */
@@ -522,8 +582,10 @@ main(void)
 		TEST(test_refused),
 		TEST(test_pipelining),
 		TEST(test_bad_request),
+		TEST(test_key_updates),
 		TEST(test_long_answer),
 		TEST(test_half_open),
+		TEST(test_half_open_at_stop),
 		TEST(test_plain_client),
 		TEST(test_old_version),
 		TEST(test_reload),

@@ -261,6 +261,8 @@ http_server_free(struct http_server *server)
 {
 	if (!server)
 		return;
+	/* evhttp frees them before its connections, whose ends would have them accept again. */
+	server->n_listeners = 0;
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		evhttp_free(server->http[kind]);
 	connections_free(server->connections);
