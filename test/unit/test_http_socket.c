@@ -196,6 +196,25 @@ test_place(void **state)
 	unlink(path);
 }
 
+/* What another one has put in its place is not removed, as that may be just about to listen. */
+static void
+test_other_file(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un sa = address(path);
+	int fd;
+
+	must_open(f);
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	fixture_stop(f);
+	assert_int_equal(access(path, F_OK), 0);
+	close(fd);
+	unlink(path);
+	fixture_start(f);
+}
+
 static void
 test_long_path(void **state)
 {
@@ -219,6 +238,7 @@ main(void)
 		TEST(test_crowd),
 		TEST(test_hang_up),
 		TEST(test_place),
+		TEST(test_other_file),
 		TEST(test_long_path),
 	};
 

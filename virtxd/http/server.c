@@ -35,7 +35,7 @@ struct http_server {
 	struct event_base *base;
 	struct evhttp *http[CONNECTION_KINDS];
 	struct local_door *door; /* NULL without a UNIX socket */
-	char *socket;		 /* its path */
+	struct socket_file socket;
 	int socket_fd;
 	struct connections *connections;
 	struct listener *listeners;
@@ -242,11 +242,10 @@ http_server_set_tls(struct http_server *server, struct tls *tls)
 int
 http_server_open_socket(struct http_server *server, const char *path, struct error *err)
 {
-	int fd = socket_file_open(path, SOCKET_GROUP, err), gate = -1;
+	int fd = socket_file_open(&server->socket, path, SOCKET_GROUP, err), gate = -1;
 
 	if (fd < 0)
 		return -1;
-	server->socket = xstrdup(path);
 	server->socket_fd = fd;
 	server->door = local_door_new(server->base, fd, &gate);
 	if (!server->door)
@@ -263,13 +262,12 @@ http_server_free(struct http_server *server)
 		return;
 	/* evhttp frees them before its connections, whose ends would have them accept again. */
 	server->n_listeners = 0;
+	socket_file_remove(&server->socket);
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		evhttp_free(server->http[kind]);
 	connections_free(server->connections);
 	local_door_free(server->door);
-	if (server->socket_fd >= 0)
-		socket_file_close(server->socket, server->socket_fd);
-	free(server->socket);
+	util_close(&server->socket_fd);
 	free(server->listeners);
 	free(server);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,11 +21,11 @@ static int
 make_address(const char *path, struct sockaddr_un *ret, struct error *err)
 {
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(ret->sun_path))
+	if (snprintf(ret->sun_path, sizeof(ret->sun_path), "%s", path) >=
+	    (int)sizeof(ret->sun_path))
 		return error_set(err, 500,
 		    "cannot listen on '%s': its path has more than %zu bytes", path,
 		    sizeof(ret->sun_path) - 1);
-	memcpy(ret->sun_path, path, strlen(path));
 	return 0;
 }
 
@@ -80,14 +81,24 @@ clear_place(const char *path, const struct sockaddr_un *sa, struct error *err)
 	return 0;
 }
 
-int
-socket_file_open(const char *path, const char *group, struct error *err)
+/* Nobody gets in before it is as it shall be. */
+static int
+bind_alone(int fd, const struct sockaddr_un *sa)
 {
-	gid_t gid = find_group(group);
+	mode_t mask = umask(0177);
+	int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa));
+
+	umask(mask);
+	return r;
+}
+
+int
+socket_file_open(struct socket_file *file, const char *path, const char *group, struct error *err)
+{
+	gid_t gid = group ? find_group(group) : (gid_t)-1;
 	struct sockaddr_un sa;
 	_close_ int fd = -1;
-	mode_t mask;
-	int r;
+	struct stat st;
 
 	if (make_address(path, &sa, err) < 0 || make_folder(path, gid, err) < 0 ||
 	    clear_place(path, &sa, err) < 0)
@@ -95,29 +106,28 @@ socket_file_open(const char *path, const char *group, struct error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_errno(err, 500, errno, "cannot listen on '%s'", path);
-	/* Nobody gets in before it is as it shall be. */
-	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&sa, sizeof(sa));
-	umask(mask);
-	if (r < 0 || chown(path, (uid_t)-1, gid) < 0 || chmod(path, SOCKET_MODE) < 0 ||
-	    listen(fd, BACKLOG) < 0)
+	if (bind_alone(fd, &sa) < 0)
 		return error_errno(err, 500, errno, "cannot listen on '%s'", path);
+	if (lstat(path, &st) < 0 ||
+	    (group && (chown(path, (uid_t)-1, gid) < 0 || chmod(path, SOCKET_MODE) < 0)) ||
+	    listen(fd, BACKLOG) < 0) {
+		int errnum = errno;
+
+		unlink(path);
+		return error_errno(err, 500, errnum, "cannot listen on '%s'", path);
+	}
+	*file = (struct socket_file){ xstrdup(path), st.st_dev, st.st_ino };
 	return steal_fd(&fd);
 }
 
 void
-socket_file_close(const char *path, int fd)
+socket_file_remove(struct socket_file *file)
 {
-	_close_ int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un sa;
-	struct error ignored;
 	struct stat st;
 
-	/* One that another process has put there since answers once this one is closed. */
-	close(fd);
-	if (probe < 0 || make_address(path, &sa, &ignored) < 0 || lstat(path, &st) < 0 ||
-	    !S_ISSOCK(st.st_mode) || connect(probe, (struct sockaddr *)&sa, sizeof(sa)) == 0 ||
-	    errno != ECONNREFUSED)
-		return;
-	unlink(path);
+	if (file->path && lstat(file->path, &st) == 0 && st.st_dev == file->dev &&
+	    st.st_ino == file->ino)
+		unlink(file->path);
+	free(file->path);
+	*file = (struct socket_file){ 0 };
 }
