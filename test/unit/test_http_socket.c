@@ -15,6 +15,7 @@
 
 static char folder[] = "/tmp/virtx-socket-XXXXXX";
 static char path[sizeof(folder) + 32];
+static char gate[sizeof(path) + 8];
 
 static int
 make_folder(void **state)
@@ -22,6 +23,7 @@ make_folder(void **state)
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/run/virtxd.sock", folder);
+	snprintf(gate, sizeof(gate), "%s.gate", path);
 	return 0;
 }
 
@@ -106,6 +108,34 @@ test_requests(void **state)
 	reply_clear(&r);
 	assert_string_equal(f->user, user);
 	client_close(&c);
+}
+
+/* What the clients get in by is for this process's user alone, and is no other way in. */
+static void
+test_gate(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un sa = address(gate);
+	struct stat st;
+	struct client c;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char byte;
+
+	must_open(f);
+	assert_int_equal(stat(gate, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	run_for(f, 100);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	client_open_socket(&c, f, NULL);
+	client_send(&c, GET);
+	expect(&c, 200);
+	client_close(&c);
+	close(fd);
+	fixture_stop(f);
+	assert_int_equal(access(gate, F_OK), -1);
+	fixture_start(f);
 }
 
 /* What a client calls its own end is of no concern, however long it is. */
@@ -234,6 +264,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_requests),
+		TEST(test_gate),
 		TEST(test_bound_client),
 		TEST(test_crowd),
 		TEST(test_hang_up),

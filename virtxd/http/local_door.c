@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "http/local_door.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -13,8 +14,7 @@
 #include "proto/log.h"
 #include "proto/util.h"
 
-#define WAITING_MAX  32 /* that have a stand-in at the gate */
-#define GATE_BACKLOG 64
+#define WAITING_MAX 32 /* that have a stand-in at the gate */
 
 /* An address that the kernel has chosen: a NUL and five digits. */
 struct name {
@@ -33,7 +33,7 @@ struct waiting {
 struct local_door {
 	int fd; /* borrowed */
 	struct event *event;
-	struct name gate;
+	struct sockaddr_un gate;
 	TAILQ_HEAD(, waiting) list;
 	unsigned int n;
 };
@@ -76,7 +76,7 @@ let_in(struct local_door *door, int client)
 		return -1;
 	stand_in = open_named(&name);
 	if (stand_in < 0 ||
-	    connect(stand_in, (struct sockaddr *)&door->gate.sa, door->gate.len) < 0)
+	    connect(stand_in, (struct sockaddr *)&door->gate, sizeof(door->gate)) < 0)
 		return -1;
 	w = xcalloc(1, sizeof(*w));
 	w->client = steal_fd(&owned);
@@ -111,21 +111,18 @@ on_client(evutil_socket_t fd, short what, void *arg)
 }
 
 struct local_door *
-local_door_new(struct event_base *base, int fd, int *ret_gate)
+local_door_new(struct event_base *base, int fd, const char *gate)
 {
 	struct local_door *door = xcalloc(1, sizeof(*door));
-	_close_ int gate = open_named(&door->gate);
 
-	if (gate < 0 || listen(gate, GATE_BACKLOG) < 0) {
-		free(door);
-		return NULL;
-	}
+	door->gate.sun_family = AF_UNIX;
+	assert(strlen(gate) < sizeof(door->gate.sun_path));
+	memcpy(door->gate.sun_path, gate, strlen(gate));
 	door->fd = fd;
 	TAILQ_INIT(&door->list);
 	door->event = event_new(base, fd, EV_READ | EV_PERSIST, on_client, door);
 	if (!door->event || event_add(door->event, NULL) < 0)
 		abort();
-	*ret_gate = steal_fd(&gate);
 	return door;
 }
 
@@ -162,7 +159,7 @@ local_door_pass(struct local_door *door, int fd, struct local_peer *ret)
 		if (w->name.len == name.len && memcmp(&w->name.sa, &name.sa, name.len) == 0)
 			break;
 	}
-	/* Anybody may come to the gate. */
+	/* This process's user may come to the gate, too. */
 	if (!w)
 		return false;
 	passed = dup3(w->client, fd, O_CLOEXEC) == fd;

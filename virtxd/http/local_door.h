@@ -20,9 +20,9 @@ struct local_peer {
 	gid_t gid;
 };
 
-/* fd listens, and is borrowed. *ret_gate is where evhttp is to accept, and given away. NULL with
- * errno. */
-struct local_door *local_door_new(struct event_base *base, int fd, int *ret_gate);
+/* fd listens, and is borrowed. gate is the path of the socket where evhttp accepts; who may connect
+ * there can keep the clients out, so it must be for this process's user alone. */
+struct local_door *local_door_new(struct event_base *base, int fd, const char *gate);
 /* Closes who has not come through yet. */
 void local_door_free(struct local_door *door);
 void local_door_accept(struct local_door *door, bool on);

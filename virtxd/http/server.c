@@ -35,7 +35,7 @@ struct http_server {
 	struct event_base *base;
 	struct evhttp *http[CONNECTION_KINDS];
 	struct local_door *door; /* NULL without a UNIX socket */
-	struct socket_file socket;
+	struct socket_file socket, gate;
 	int socket_fd;
 	struct connections *connections;
 	struct listener *listeners;
@@ -242,16 +242,18 @@ http_server_set_tls(struct http_server *server, struct tls *tls)
 int
 http_server_open_socket(struct http_server *server, const char *path, struct error *err)
 {
-	int fd = socket_file_open(&server->socket, path, SOCKET_GROUP, err), gate = -1;
+	_free_ char *gate = xasprintf("%s.gate", path);
+	int fd;
 
+	server->socket_fd = socket_file_open(&server->socket, path, SOCKET_GROUP, err);
+	if (server->socket_fd < 0)
+		return -1;
+	fd = socket_file_open(&server->gate, gate, NULL, err);
 	if (fd < 0)
 		return -1;
-	server->socket_fd = fd;
-	server->door = local_door_new(server->base, fd, &gate);
-	if (!server->door)
-		return error_errno(err, 500, errno, "cannot listen on '%s'", path);
+	server->door = local_door_new(server->base, server->socket_fd, gate);
 	connections_set_door(server->connections, server->door);
-	serve(server, server->base, gate, CONNECTION_LOCAL);
+	serve(server, server->base, fd, CONNECTION_LOCAL);
 	return 0;
 }
 
@@ -263,6 +265,7 @@ http_server_free(struct http_server *server)
 	/* evhttp frees them before its connections, whose ends would have them accept again. */
 	server->n_listeners = 0;
 	socket_file_remove(&server->socket);
+	socket_file_remove(&server->gate);
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		evhttp_free(server->http[kind]);
 	connections_free(server->connections);
