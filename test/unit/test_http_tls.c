@@ -23,6 +23,7 @@
 #define PIPELINED 3000
 #define HALF_OPEN 300
 #define UPDATES	  1000
+#define STANDING  12 /* more than the handshakes that one client may always have */
 
 #define HANDSHAKES_MAX 64 /* of the server, at one time */
 
@@ -403,6 +404,42 @@ test_half_open(void **state)
 	stop(&t);
 }
 
+/* Who has many connections that stand has not many handshakes; who has them makes room for others.
+ */
+static void
+test_half_open_of_one(void **state)
+{
+	_free_ struct client *half = xcalloc(HANDSHAKES_MAX, sizeof(*half));
+	struct raw standing[STANDING];
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	struct fixture *f = *state;
+	struct client one;
+	struct tls_fixture t;
+
+	start(&t, f, "h1", "h2", "ca");
+	for (int i = 0; i < STANDING; i++) {
+		raw_open(&standing[i], f, ctx);
+		bufferevent_write(standing[i].bev, GET, strlen(GET));
+		wait_answers(f, &standing[i], 1);
+	}
+	client_open(&one, f);
+	for (int i = 0; i < HANDSHAKES_MAX; i++) {
+		client_connect_from(&half[i], f, "127.0.0.2");
+		event_add(half[i].event, NULL);
+	}
+	assert_true(client_wait_closed(&half[0], 900));
+	for (int i = 0; i < STANDING; i++)
+		bufferevent_free(standing[i].bev);
+	assert_false(one.closed);
+	run_for(f, 50);
+	assert_false(one.closed);
+	for (int i = 0; i < HANDSHAKES_MAX; i++)
+		client_close(&half[i]);
+	client_close(&one);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
 /* Their end makes room for others, for whom nothing listens any more. */
 static void
 test_half_open_at_stop(void **state)
@@ -585,6 +622,7 @@ main(void)
 		TEST(test_key_updates),
 		TEST(test_long_answer),
 		TEST(test_half_open),
+		TEST(test_half_open_of_one),
 		TEST(test_half_open_at_stop),
 		TEST(test_plain_client),
 		TEST(test_old_version),

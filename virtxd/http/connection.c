@@ -29,12 +29,20 @@
 #define RECORD		16384	     /* the most of one of TLS, bytes */
 #define WRITE_MAX	(256 * 1024) /* of a reply in one turn of the loop, once the socket was full */
 
+/* With the client's, once that is known. */
+static void
+count_handshake(struct connection *c, int by)
+{
+	c->owner->n_handshakes += (unsigned int)by;
+	if (c->share)
+		c->share->n_handshakes += (unsigned int)by;
+}
+
 static void
 set_state(struct connection *c, enum state state)
 {
 	TAILQ_REMOVE(&c->owner->lists[c->state], c, entry);
-	c->owner->n_handshakes -= c->state == STATE_HANDSHAKE;
-	c->owner->n_handshakes += state == STATE_HANDSHAKE;
+	count_handshake(c, (state == STATE_HANDSHAKE) - (c->state == STATE_HANDSHAKE));
 	c->state = state;
 	c->since = monotonic_ms();
 	TAILQ_INSERT_TAIL(&c->owner->lists[state], c, entry);
@@ -159,7 +167,7 @@ connection_free(struct connection *c)
 
 	TAILQ_REMOVE(&owner->lists[c->state], c, entry);
 	if (c->state == STATE_HANDSHAKE) {
-		owner->n_handshakes--;
+		count_handshake(c, -1);
 		owner->n_handshakes_failed++;
 		connections_settled(owner);
 	}
@@ -270,6 +278,21 @@ connection_adopt(struct connection *c)
 		connection_wait(c);
 	bufferevent_decref(c->bev);
 	return true;
+}
+
+bool
+connection_is_silent(const struct connection *c)
+{
+	return c->ssl && SSL_get_state(c->ssl) == TLS_ST_BEFORE;
+}
+
+void
+connection_set_share(struct connection *c, struct share *share)
+{
+	c->share = share;
+	share->n++;
+	share->n_handshakes += c->state == STATE_HANDSHAKE;
+	c->owner->n++;
 }
 
 /* A whole reply as bytes, for those who get no further than this. The caller frees. */

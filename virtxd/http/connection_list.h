@@ -34,7 +34,8 @@ struct share {
 	UT_hash_handle hh;
 	uint8_t key[ADDRESS_SHARE_SIZE];
 	unsigned int n;
-	size_t unsent; /* bytes of their replies */
+	unsigned int n_handshakes; /* of these, not ended */
+	size_t unsent;		   /* bytes of their replies */
 };
 
 struct connection {
@@ -118,6 +119,10 @@ void connection_evict(struct connection *c);
 void connection_replace_page(struct connection *c);
 /* A handshake is over. */
 void connections_settled(struct connections *connections);
+/* Nothing of its client's handshake has come, or not the whole beginning. */
+bool connection_is_silent(const struct connection *c);
+/* The client that it is one of. */
+void connection_set_share(struct connection *c, struct share *share);
 /* The bytes that it holds. */
 size_t connection_buffered(const struct connection *c);
 /* For how long it has been there for nothing but its client's being slow or silent, ms. */

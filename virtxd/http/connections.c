@@ -22,8 +22,7 @@
 #define HANDSHAKES_MAX	64   /* of TLS at one time, 45 KiB each */
 #define HANDSHAKES_EACH 8    /* of one client, before it is the first to lose some */
 #define TLS_WEIGHT	4    /* one more takes as long as so many plain ones */
-#define CROWD_MS	250  /* for a handshake, while others wait to begin theirs */
-#define CROWD_LONG_MS	1000 /* the same, where no client has more than its part */
+#define CROWD_MS	20   /* between two looks for whom to drop */
 #define BUFFERED_MAX	(128 << 20) /* of all connections together, bytes */
 #define GIVE_BACK_MIN	(8 << 20)   /* bytes of replies at one time */
 #define GIVE_BACK_MS	10000	    /* the whole heap is looked through */
@@ -92,9 +91,7 @@ admit(struct connections *connections, struct connection *c)
 		memcpy(share->key, key, sizeof(key));
 		HASH_ADD(hh, connections->shares, key, sizeof(share->key), share);
 	}
-	share->n++;
-	c->share = share;
-	connections->n++;
+	connection_set_share(c, share);
 }
 
 static void
@@ -132,8 +129,20 @@ connections_settled(struct connections *connections)
 		update_accepting(connections);
 }
 
+/* Who has to go while others wait to begin theirs. What a client sends first comes with its
+ * connection, or little later; and the rest, once we have answered. */
+static const struct crowd {
+	unsigned int each; /* only of clients that have more at a time */
+	bool silent;	   /* only those of which nothing has come */
+	int64_t ms;	   /* so old */
+} crowds[] = {
+	{ HANDSHAKES_EACH, true, CROWD_MS },
+	{ HANDSHAKES_EACH, false, 100 },
+	{ 0, false, 1000 },
+};
+
 static unsigned int
-drop_handshakes(struct connections *connections, unsigned int each, int64_t ms)
+drop_handshakes(struct connections *connections, const struct crowd *crowd)
 {
 	struct connection *c, *next;
 	int64_t now = monotonic_ms();
@@ -141,7 +150,9 @@ drop_handshakes(struct connections *connections, unsigned int each, int64_t ms)
 
 	for (c = TAILQ_FIRST(&connections->lists[STATE_HANDSHAKE]); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (now - c->since < ms || (c->share && c->share->n <= each))
+		if (now - c->since < crowd->ms ||
+		    (c->share && c->share->n_handshakes <= crowd->each) ||
+		    (crowd->silent && !connection_is_silent(c)))
 			continue;
 		connection_evict(c);
 		n++;
@@ -154,11 +165,12 @@ static void
 on_crowd(void *arg)
 {
 	struct connections *connections = arg;
+	unsigned int n = 0;
 
 	if (connections->n_handshakes < HANDSHAKES_MAX)
 		return;
-	if (drop_handshakes(connections, HANDSHAKES_EACH, CROWD_MS) == 0)
-		drop_handshakes(connections, 0, CROWD_LONG_MS);
+	for (size_t i = 0; i < ARRAY_SIZE(crowds) && n == 0; i++)
+		n = drop_handshakes(connections, &crowds[i]);
 	update_accepting(connections);
 }
 
