@@ -14,6 +14,7 @@
 #include "certificates.h"
 #include "http/peer.h"
 #include "http/tls.h"
+#include "http/tls_sessions.h"
 #include "loop/base.h"
 
 #define HOST	  "11111111-2222-3333-4444-555555555555"
@@ -535,6 +536,40 @@ test_reload(void **state)
 	stop(&t);
 }
 
+/* What was checked by a CA that is not the cluster's any more is checked again. */
+static void
+test_other_ca(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_fixture t;
+
+	start(&t, f, "h1", "h2", "ca");
+	ask_well(&t);
+	use_files(&t.client_config, "stranger", "foreign");
+	tls_reload(t.client_tls);
+	ask_in_vain(&t, HOST, "its certificate is refused: ");
+	stop(&t);
+}
+
+/* A ticket says nothing of the certificate for longer than the check counts. */
+static void
+test_sessions(void **state)
+{
+	struct tls_sessions *sessions = tls_sessions_new();
+	SSL_SESSION *session = SSL_SESSION_new();
+	int64_t now = monotonic_ms(), checked = 0;
+
+	assert_null(tls_sessions_find(sessions, HOST, &checked));
+	tls_sessions_keep(sessions, HOST, session, now - 590000);
+	assert_non_null(tls_sessions_find(sessions, HOST, &checked));
+	assert_int_equal(checked, now - 590000);
+	assert_null(tls_sessions_find(sessions, OTHER, &checked));
+	tls_sessions_keep(sessions, HOST, session, now - 600000);
+	assert_null(tls_sessions_find(sessions, HOST, &checked));
+	SSL_SESSION_free(session);
+	tls_sessions_free(sessions);
+}
+
 static void
 test_warning(void **state)
 {
@@ -627,6 +662,8 @@ main(void)
 		TEST(test_plain_client),
 		TEST(test_old_version),
 		TEST(test_reload),
+		TEST(test_other_ca),
+		cmocka_unit_test(test_sessions),
 		TEST(test_warning),
 		TEST(test_bad_files),
 	};

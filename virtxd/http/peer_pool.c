@@ -321,8 +321,11 @@ is_quiet(const struct peer_connection *conn)
 static bool
 leads_to(const struct peer_connection *conn, const struct peer_to *to)
 {
-	return conn->port == to->port && strcmp(conn->addr, to->addr) == 0 &&
-	       conn->tls == to->tls && (!to->tls || strcmp(conn->peer.host, to->host) == 0);
+	if (conn->port != to->port || strcmp(conn->addr, to->addr) != 0 || conn->tls != to->tls)
+		return false;
+	return !to->tls || (strcmp(conn->peer.host, to->host) == 0 &&
+			       tls_is_current(conn->owner->tls,
+				   evhttp_connection_get_bufferevent(conn->evcon)));
 }
 
 /* The one that was used last is the likeliest to be still good. */

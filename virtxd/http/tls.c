@@ -104,19 +104,23 @@ on_verify(int ok, X509_STORE_CTX *store)
 	else if (strcmp(host, peer->host) != 0)
 		snprintf(peer->why, sizeof(peer->why), "its certificate is for another host, '%s'",
 		    host);
-	if (!peer->why[0])
+	if (!peer->why[0]) {
+		peer->checked = monotonic_ms();
 		return 1;
+	}
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
 }
 
-/* A host that was asked before may be asked again without another check of its certificate. */
+/* A host that was asked before may be asked again without another check of its certificate, for a
+ * while after the last one, and unless the CA is another by now. */
 static int
 on_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls_peer *peer = SSL_get_app_data(ssl);
 
-	tls_sessions_keep(peer->tls->sessions, peer->host, session);
+	if (SSL_get_SSL_CTX(ssl) == peer->tls->now.client)
+		tls_sessions_keep(peer->tls->sessions, peer->host, session, peer->checked);
 	return 0;
 }
 
@@ -287,14 +291,15 @@ struct bufferevent *
 tls_connect(struct tls *tls, struct event_base *base, const char *host, struct tls_peer *peer)
 {
 	SSL *ssl = SSL_new(tls->now.client);
-	SSL_SESSION *session = tls_sessions_find(tls->sessions, host);
 	struct bufferevent *bev;
+	SSL_SESSION *session;
 
 	if (!ssl)
 		abort();
 	*peer = (struct tls_peer){ .tls = tls };
 	snprintf(peer->host, sizeof(peer->host), "%s", host);
 	SSL_set_app_data(ssl, peer);
+	session = tls_sessions_find(tls->sessions, host, &peer->checked);
 	if (session)
 		SSL_set_session(ssl, session);
 	bev = bufferevent_openssl_socket_new(
@@ -302,6 +307,12 @@ tls_connect(struct tls *tls, struct event_base *base, const char *host, struct t
 	if (!bev)
 		abort();
 	return bev;
+}
+
+bool
+tls_is_current(const struct tls *tls, struct bufferevent *bev)
+{
+	return SSL_get_SSL_CTX(bufferevent_openssl_get_ssl(bev)) == tls->now.client;
 }
 
 const char *

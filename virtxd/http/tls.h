@@ -19,6 +19,7 @@ struct tls;
 struct tls_peer {
 	char host[UUID_TEXT_SIZE]; /* whom it has to be */
 	char why[200];		   /* why it is not, "" where it is */
+	int64_t checked;	   /* when its certificate was, monotonic ms */
 	struct tls *tls;
 };
 
@@ -34,6 +35,8 @@ struct ssl_st *tls_accept(struct tls *tls);
 /* The bufferevent of a connection to another host. */
 struct bufferevent *tls_connect(
     struct tls *tls, struct event_base *base, const char *host, struct tls_peer *peer);
+/* Whether such a connection was checked by what counts now. */
+bool tls_is_current(const struct tls *tls, struct bufferevent *bev);
 /* Why such a connection does not stand: from the check of the certificate, or else from OpenSSL; ""
  * where neither has a word on it. */
 const char *tls_why(struct bufferevent *bev, struct tls_peer *peer);

@@ -8,12 +8,14 @@
 #include "proto/util.h"
 #include "proto/uuid.h"
 
-#define SESSIONS_MAX 256 /* a few KiB each */
+#define SESSIONS_MAX 256    /* a few KiB each */
+#define CHECKED_MS   600000 /* for which a check of a certificate counts */
 
 struct entry {
 	UT_hash_handle hh;
 	char host[UUID_TEXT_SIZE];
 	SSL_SESSION *session;
+	int64_t checked;
 };
 
 struct tls_sessions {
@@ -42,7 +44,8 @@ tls_sessions_free(struct tls_sessions *sessions)
 }
 
 void
-tls_sessions_keep(struct tls_sessions *sessions, const char *host, const SSL_SESSION *session)
+tls_sessions_keep(
+    struct tls_sessions *sessions, const char *host, const SSL_SESSION *session, int64_t checked)
 {
 	SSL_SESSION *copy = SSL_SESSION_dup(session);
 	struct entry *entry;
@@ -57,16 +60,20 @@ tls_sessions_keep(struct tls_sessions *sessions, const char *host, const SSL_SES
 	entry = xcalloc(1, sizeof(*entry));
 	memcpy(entry->host, host, strnlen(host, sizeof(entry->host) - 1));
 	entry->session = copy;
+	entry->checked = checked;
 	HASH_ADD_STR(sessions->entries, host, entry);
 }
 
 SSL_SESSION *
-tls_sessions_find(const struct tls_sessions *sessions, const char *host)
+tls_sessions_find(const struct tls_sessions *sessions, const char *host, int64_t *ret_checked)
 {
 	struct entry *entry;
 
 	HASH_FIND_STR(sessions->entries, host, entry);
-	return entry ? entry->session : NULL;
+	if (!entry || monotonic_ms() - entry->checked >= CHECKED_MS)
+		return NULL;
+	*ret_checked = entry->checked;
+	return entry->session;
 }
 
 void
