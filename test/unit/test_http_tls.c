@@ -232,17 +232,23 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	raw->failed |= (what & BEV_EVENT_ERROR) != 0;
 }
 
+static SSL_SESSION *session_got;
+
+/* Resumes what it has got. */
 static void
 raw_open(struct raw *raw, struct fixture *f, SSL_CTX *ctx)
 {
+	SSL *ssl = SSL_new(ctx);
 	struct client c;
 
 	*raw = (struct raw){ 0 };
+	if (session_got)
+		SSL_set_session(ssl, session_got);
 	client_connect(&c, f);
 	event_free(c.event);
 	evutil_make_socket_nonblocking(c.fd);
 	raw->bev = bufferevent_openssl_socket_new(
-	    f->base, c.fd, SSL_new(ctx), BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+	    f->base, c.fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	assert_non_null(raw->bev);
 	bufferevent_setcb(raw->bev, on_read, NULL, on_event, raw);
 	bufferevent_enable(raw->bev, EV_READ | EV_WRITE);
@@ -484,6 +490,98 @@ test_plain_client(void **state)
 	stop(&t);
 }
 
+static int
+on_session(SSL *ssl, SSL_SESSION *session)
+{
+	SSL_SESSION_free(session_got);
+	session_got = session;
+	return 1;
+}
+
+/* Whether a client that comes back need not do all of it again. */
+static bool
+is_resumed(struct fixture *f, SSL_CTX *ctx)
+{
+	struct raw raw;
+	bool resumed = false;
+
+	for (int i = 0; i < 2; i++) {
+		raw_open(&raw, f, ctx);
+		bufferevent_write(raw.bev, GET, strlen(GET));
+		wait_answers(f, &raw, 1);
+		resumed = SSL_session_reused(bufferevent_openssl_get_ssl(raw.bev));
+		/* Else OpenSSL has the session be of no use any more. */
+		SSL_shutdown(bufferevent_openssl_get_ssl(raw.bev));
+		bufferevent_free(raw.bev);
+	}
+	SSL_SESSION_free(steal_ptr(session_got));
+	return resumed;
+}
+
+/* By tickets alone: what the server had to keep would be as much as clients like. */
+static void
+test_resumption(void **state)
+{
+	static const struct {
+		int version;
+		bool tickets;
+	} cases[] = {
+		{ TLS1_3_VERSION, true },
+		{ TLS1_2_VERSION, true },
+		{ TLS1_2_VERSION, false },
+	};
+	struct fixture *f = *state;
+	struct tls_fixture t;
+
+	start(&t, f, "h1", "h2", "ca");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+		SSL_CTX_set_max_proto_version(ctx, cases[i].version);
+		if (!cases[i].tickets)
+			SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
+		SSL_CTX_sess_set_new_cb(ctx, on_session);
+		assert_int_equal(is_resumed(f, ctx), cases[i].tickets);
+		SSL_CTX_free(ctx);
+	}
+	stop(&t);
+}
+
+static void
+test_groups(void **state)
+{
+	static const struct {
+		const char *groups;
+		bool fails;
+	} cases[] = {
+		{ "P-256", false },
+		{ "X25519", false },
+		{ "P-521:X25519", false },
+		{ "P-521:P-384:X448", true },
+		{ "ffdhe8192", true },
+	};
+	struct fixture *f = *state;
+	struct tls_fixture t;
+	struct raw raw;
+
+	start(&t, f, "h1", "h2", "ca");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+		int64_t end = monotonic_ms() + 5000;
+
+		assert_int_equal(SSL_CTX_set1_groups_list(ctx, cases[i].groups), 1);
+		raw_open(&raw, f, ctx);
+		bufferevent_write(raw.bev, GET, strlen(GET));
+		while (!raw.failed && raw.answers == 0 && monotonic_ms() < end)
+			event_base_loop(f->base, EVLOOP_ONCE);
+		assert_int_equal(raw.failed, cases[i].fails);
+		bufferevent_free(raw.bev);
+		SSL_CTX_free(ctx);
+	}
+	stop(&t);
+}
+
 static void
 test_old_version(void **state)
 {
@@ -660,6 +758,8 @@ main(void)
 		TEST(test_half_open_of_one),
 		TEST(test_half_open_at_stop),
 		TEST(test_plain_client),
+		TEST(test_resumption),
+		TEST(test_groups),
 		TEST(test_old_version),
 		TEST(test_reload),
 		TEST(test_other_ca),
