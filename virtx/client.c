@@ -282,7 +282,9 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 	evhttp_add_header(headers, "Host", host);
 	evhttp_add_header(headers, "User-Agent", "virtx/" VIRTX_VERSION);
 	evhttp_add_header(headers, "Accept", "application/json, application/problem+json");
-	evhttp_add_header(headers, "Connection", "close");
+	/* Of TLS libevent loses the last bytes that come together with the end. */
+	if (!client->server.tls)
+		evhttp_add_header(headers, "Connection", "close");
 	if (client->async && route->method != METHOD_GET)
 		evhttp_add_header(headers, "Prefer", "respond-async");
 	evhttp_request_set_header_cb(request, on_head);
