@@ -157,10 +157,11 @@ dial_failed(struct dial *dial)
 {
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(dial->connection);
 	unsigned long code = dial->server->tls ? bufferevent_get_openssl_error(bev) : 0;
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
 
-	if (code && !dial->why[0])
-		snprintf(dial->why, sizeof(dial->why), "TLS: %s",
-		    str_or_empty(ERR_reason_error_string(code)));
+	/* The system's own errors are none of OpenSSL's. */
+	if (reason && !dial->why[0])
+		snprintf(dial->why, sizeof(dial->why), "TLS: %s", reason);
 }
 
 void
