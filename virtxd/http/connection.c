@@ -7,13 +7,11 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "http/connection_list.h"
 #include "http/lingering_close.h"
@@ -197,15 +195,6 @@ connection_free(struct connection *c)
 static void
 keep_socket(struct connection *c)
 {
-	int fd;
-
-	/* OpenSSL has its own hold of it. */
-	if (c->ssl) {
-		fd = fcntl(bufferevent_getfd(c->bev), F_DUPFD_CLOEXEC, 0);
-		if (fd >= 0 && !lingering_close_start(c->owner->lingering, fd))
-			close(fd);
-		return;
-	}
 	if (lingering_close_start(c->owner->lingering, bufferevent_getfd(c->bev)))
 		bufferevent_setfd(c->bev, -1);
 }
@@ -331,16 +320,19 @@ log_reply(const struct connection *c, int status, const char *detail)
 void
 connection_turn_away(struct connection *c, int status, const char *headers, const char *detail)
 {
+	/* Amid a handshake nothing can be, and nobody waits for it. */
+	bool said = !c->ssl || SSL_is_init_finished(c->ssl);
 	int fd = bufferevent_getfd(c->bev);
 	size_t len;
 	_free_ char *text = format_problem(status, headers, detail, &len);
 
 	if (!c->ssl)
 		(void)!send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	else if (SSL_is_init_finished(c->ssl) && SSL_write(c->ssl, text, (int)len) <= 0)
+	else if (said && SSL_write(c->ssl, text, (int)len) <= 0)
 		ERR_clear_error();
 	log_reply(c, status, detail);
-	connection_drain(c);
+	if (said)
+		connection_drain(c);
 	evhttp_connection_free(c->evcon);
 }
 
