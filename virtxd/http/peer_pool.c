@@ -68,6 +68,9 @@ peer_connection_free(struct peer_connection *conn)
 
 	if (conn->tls && conn->connected && bufferevent_getfd(bev) >= 0)
 		tls_end(bufferevent_openssl_get_ssl(bev));
+	/* The bufferevent may outlive it, where a callback of its own is put off. */
+	if (conn->tls)
+		tls_forget(bufferevent_openssl_get_ssl(bev));
 	evhttp_connection_set_closecb(conn->evcon, NULL, NULL);
 	evhttp_connection_free(conn->evcon);
 	timer_free(conn->timer);

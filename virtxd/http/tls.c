@@ -92,6 +92,8 @@ on_verify(int ok, X509_STORE_CTX *store)
 	struct tls_peer *peer = SSL_get_app_data(ssl);
 	char host[UUID_TEXT_SIZE];
 
+	if (!peer)
+		return 0;
 	if (!ok) {
 		snprintf(peer->why, sizeof(peer->why), "its certificate is refused: %s",
 		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
@@ -120,7 +122,7 @@ on_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls_peer *peer = SSL_get_app_data(ssl);
 
-	if (SSL_get_SSL_CTX(ssl) == peer->tls->now.client)
+	if (peer && SSL_get_SSL_CTX(ssl) == peer->tls->now.client)
 		tls_sessions_keep(peer->tls->sessions, peer->host, session, peer->checked);
 	return 0;
 }
@@ -328,6 +330,12 @@ tls_why(struct bufferevent *bev, struct tls_peer *peer)
 	if (!peer->why[0] && reason)
 		snprintf(peer->why, sizeof(peer->why), "TLS: %s", reason);
 	return peer->why;
+}
+
+void
+tls_forget(SSL *ssl)
+{
+	SSL_set_app_data(ssl, NULL);
 }
 
 void

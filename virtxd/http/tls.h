@@ -40,6 +40,8 @@ bool tls_is_current(const struct tls *tls, struct bufferevent *bev);
 /* Why such a connection does not stand: from the check of the certificate, or else from OpenSSL; ""
  * where neither has a word on it. */
 const char *tls_why(struct bufferevent *bev, struct tls_peer *peer);
+/* The tls_peer of this connection is about to go. */
+void tls_forget(struct ssl_st *ssl);
 /* Tells the other side that nothing more comes, as it must tell that from a cut; before the
  * connection is closed. */
 void tls_end(struct ssl_st *ssl);
