@@ -104,6 +104,14 @@ on_stop(evutil_socket_t signum, short what, void *arg)
 	cluster_leave(daemon->core.cluster, on_left, daemon);
 }
 
+static bool
+is_tls_changed(const struct config *config, const struct config *fresh)
+{
+	return !str_equal(config->tls_certificate, fresh->tls_certificate) ||
+	       !str_equal(config->tls_key, fresh->tls_key) ||
+	       !str_equal(config->tls_ca, fresh->tls_ca);
+}
+
 static void
 on_hangup(evutil_socket_t signum, short what, void *arg)
 {
@@ -125,6 +133,8 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		if (daemon->tls)
 			tls_reload(daemon->tls);
 		log_info("main", "configuration read again");
+		if (is_tls_changed(&daemon->config, &fresh))
+			log_warning("main", "what [tls] says now needs a restart");
 	}
 	config_clear(&fresh);
 }
