@@ -102,9 +102,9 @@ authority_free(struct authority *authority)
 	free(authority);
 }
 
-void
-authority_sign(
-    const struct authority *authority, const char *name, const char *san, int from, int to)
+static void
+sign(const struct authority *authority, const char *name, const char *san, const char *use,
+    const char *passphrase, int from, int to)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate;
@@ -114,10 +114,34 @@ authority_sign(
 	certificate = make_certificate((struct authority *)authority, key, name, from, to);
 	if (san)
 		add_extension(certificate, NID_subject_alt_name, san);
+	if (use)
+		add_extension(certificate, NID_ext_key_usage, use);
 	must(X509_sign(certificate, authority->key, EVP_sha256()) > 0);
 	write_certificate(authority, name, certificate);
 	out = open_file(authority, name, ".key");
-	must(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) && fclose(out) == 0);
+	must(PEM_write_PrivateKey(out, key, passphrase ? EVP_aes_128_cbc() : NULL, NULL, 0, NULL,
+		 (void *)passphrase) &&
+	     fclose(out) == 0);
 	X509_free(certificate);
 	EVP_PKEY_free(key);
+}
+
+void
+authority_sign(
+    const struct authority *authority, const char *name, const char *san, int from, int to)
+{
+	sign(authority, name, san, NULL, NULL, from, to);
+}
+
+void
+authority_sign_for(
+    const struct authority *authority, const char *name, const char *san, const char *use)
+{
+	sign(authority, name, san, use, NULL, -1, 365);
+}
+
+void
+authority_sign_secret(const struct authority *authority, const char *name, const char *passphrase)
+{
+	sign(authority, name, NULL, NULL, passphrase, -1, 365);
 }

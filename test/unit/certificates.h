@@ -14,6 +14,12 @@ void authority_free(struct authority *authority);
  * many days from now. */
 void authority_sign(
     const struct authority *authority, const char *name, const char *san, int from, int to);
+/* As authority_sign, for a year, and for this use alone: such as "serverAuth". */
+void authority_sign_for(
+    const struct authority *authority, const char *name, const char *san, const char *use);
+/* As authority_sign, for a year, with a key that needs this passphrase. */
+void authority_sign_secret(
+    const struct authority *authority, const char *name, const char *passphrase);
 /* The path of a file of the folder; the caller frees. */
 char *authority_path(const struct authority *authority, const char *file);
 

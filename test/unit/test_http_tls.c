@@ -254,6 +254,40 @@ raw_open(struct raw *raw, struct fixture *f, SSL_CTX *ctx)
 	bufferevent_enable(raw->bev, EV_READ | EV_WRITE);
 }
 
+static void
+wait_answers(struct fixture *f, struct raw *raw, unsigned int n)
+{
+	int64_t end = monotonic_ms() + 10000;
+
+	while (raw->answers < n && !raw->failed && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(raw->answers, n);
+}
+
+/* A client that has several certificates has to know which is asked for. */
+static void
+test_names_of_ca(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	const STACK_OF(X509_NAME) * names;
+	char name[80] = "";
+	struct tls_fixture t;
+	struct raw raw;
+
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	bufferevent_write(raw.bev, GET, strlen(GET));
+	wait_answers(f, &raw, 1);
+	names = SSL_get0_peer_CA_list(bufferevent_openssl_get_ssl(raw.bev));
+	assert_int_equal(sk_X509_NAME_num(names), 1);
+	X509_NAME_get_text_by_NID(sk_X509_NAME_value(names, 0), NID_commonName, name, sizeof(name));
+	assert_string_equal(name, "ca");
+	bufferevent_free(raw.bev);
+	stop(&t);
+	SSL_CTX_free(ctx);
+}
+
 /* Far more than is read ahead: none is forgotten, and each is answered once. */
 static void
 test_pipelining(void **state)
@@ -283,16 +317,6 @@ test_pipelining(void **state)
 	bufferevent_free(raw.bev);
 	stop(&t);
 	SSL_CTX_free(ctx);
-}
-
-static void
-wait_answers(struct fixture *f, struct raw *raw, unsigned int n)
-{
-	int64_t end = monotonic_ms() + 10000;
-
-	while (raw->answers < n && !raw->failed && monotonic_ms() < end)
-		event_base_loop(f->base, EVLOOP_ONCE);
-	assert_int_equal(raw->answers, n);
 }
 
 /* What evhttp says of a bad request is ours, once, and the end is told. */
@@ -681,6 +705,8 @@ test_warning(void **state)
 		{ "soon", HOST, "ends in 19 days" },
 		{ "expired", HOST, "has ended 10 days ago" },
 		{ "stranger", HOST, "others refuse the certificate: " },
+		{ "server", HOST, "as that of a client: " },
+		{ "client", HOST, "as that of a server: " },
 	};
 	struct fixture *f = *state;
 
@@ -715,6 +741,11 @@ test_bad_files(void **state)
 	f->config.tls_key = authority_path(ours, "h2.key");
 	assert_null(tls_new(f->base, &f->config, &err));
 	assert_non_null(strstr(err.detail, "key values mismatch"));
+	/* Nobody is asked for its passphrase. */
+	use_files(&f->config, "secret", "ca");
+	assert_null(tls_new(f->base, &f->config, &err));
+	if (!strstr(err.detail, "/secret.key': ") || !strstr(err.detail, "it has a passphrase"))
+		fail_msg("%s", err.detail);
 }
 
 static int
@@ -731,6 +762,9 @@ make_files(void **state)
 	authority_sign(ours, "nobody", "DNS:localhost", -1, 365);
 	authority_sign(ours, "two", SAN ",URI:virtx:host:" OTHER, -1, 365);
 	authority_sign(foreign, "stranger", SAN, -1, 365);
+	authority_sign_for(ours, "server", SAN, "serverAuth");
+	authority_sign_for(ours, "client", SAN, "clientAuth");
+	authority_sign_secret(ours, "secret", "open sesame");
 	return 0;
 }
 
@@ -750,6 +784,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_hosts),
 		TEST(test_refused),
+		TEST(test_names_of_ca),
 		TEST(test_pipelining),
 		TEST(test_bad_request),
 		TEST(test_key_updates),

@@ -127,6 +127,36 @@ on_session(SSL *ssl, SSL_SESSION *session)
 	return 0;
 }
 
+/* Nobody is at the terminal. */
+static int
+no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	bool *asked = arg;
+
+	*asked = true;
+	return -1;
+}
+
+static int
+use_files(SSL_CTX *ctx, const struct config *config, struct error *err)
+{
+	bool asked = false;
+
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, config->tls_certificate) != 1)
+		return error_set(err, 500, "cannot use the certificate of '%s': %s",
+		    config->tls_certificate, last_error());
+	if (SSL_CTX_use_PrivateKey_file(ctx, config->tls_key, SSL_FILETYPE_PEM) != 1)
+		return error_set(err, 500, "cannot use the key of '%s': %s", config->tls_key,
+		    asked ? "it has a passphrase, and nobody can be asked for it" : last_error());
+	if (SSL_CTX_load_verify_file(ctx, config->tls_ca) != 1)
+		return error_set(err, 500, "cannot use the CA's certificates of '%s': %s",
+		    config->tls_ca, last_error());
+	return 0;
+}
+
 static SSL_CTX *
 new_context(const struct config *config, const SSL_METHOD *method, struct error *err)
 {
@@ -143,39 +173,41 @@ new_context(const struct config *config, const SSL_METHOD *method, struct error 
 	 * updates of its key, and nothing else would run. */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_timeout(ctx, SESSION_S);
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, config->tls_certificate) != 1)
-		error_set(err, 500, "cannot use the certificate of '%s': %s",
-		    config->tls_certificate, last_error());
-	else if (SSL_CTX_use_PrivateKey_file(ctx, config->tls_key, SSL_FILETYPE_PEM) != 1)
-		error_set(
-		    err, 500, "cannot use the key of '%s': %s", config->tls_key, last_error());
-	else if (SSL_CTX_load_verify_file(ctx, config->tls_ca) != 1)
-		error_set(err, 500, "cannot use the CA's certificates of '%s': %s", config->tls_ca,
-		    last_error());
-	else
+	if (use_files(ctx, config, err) == 0)
 		return ctx;
+	ERR_clear_error();
 	SSL_CTX_free(ctx);
 	return NULL;
 }
 
-/* Whether others who have the same CA will take this host's certificate. */
+/* Whether others who have the same CA will take this host's certificate: hosts and clients that ask
+ * it, and hosts that it asks. */
 static void
 check_chain(struct material *m)
 {
-	X509_STORE_CTX *store = X509_STORE_CTX_new();
+	static const struct {
+		int purpose;
+		const char *as;
+	} uses[] = {
+		{ X509_PURPOSE_SSL_SERVER, "a server" },
+		{ X509_PURPOSE_SSL_CLIENT, "a client" },
+	};
 	X509 *certificate = SSL_CTX_get0_certificate(m->server);
 	STACK_OF(X509) *chain = NULL;
 
 	SSL_CTX_get0_chain_certs(m->server, &chain);
-	if (!store ||
-	    !X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(m->server), certificate, chain))
-		abort();
-	X509_STORE_CTX_set_purpose(store, X509_PURPOSE_SSL_SERVER);
-	if (X509_verify_cert(store) != 1)
-		snprintf(m->fault, sizeof(m->fault), "%s",
-		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
-	X509_STORE_CTX_free(store);
+	for (size_t i = 0; i < ARRAY_SIZE(uses) && !m->fault[0]; i++) {
+		X509_STORE_CTX *store = X509_STORE_CTX_new();
+
+		if (!store || !X509_STORE_CTX_init(
+				  store, SSL_CTX_get_cert_store(m->server), certificate, chain))
+			abort();
+		X509_STORE_CTX_set_purpose(store, uses[i].purpose);
+		if (X509_verify_cert(store) != 1)
+			snprintf(m->fault, sizeof(m->fault), "as that of %s: %s", uses[i].as,
+			    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+		X509_STORE_CTX_free(store);
+	}
 	ERR_clear_error();
 	(void)certificate_host(certificate, m->host);
 	m->end = certificate_end(certificate);
@@ -197,6 +229,8 @@ read_material(const struct config *config, struct material *ret, struct error *e
 	}
 	SSL_CTX_set_verify(m.server, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_id_context(m.server, context, sizeof(context) - 1);
+	/* A client that has several certificates learns which is asked for. */
+	SSL_CTX_set_client_CA_list(m.server, SSL_load_client_CA_file(config->tls_ca));
 	SSL_CTX_set_num_tickets(m.server, 1);
 	/* Who resumes brings a ticket: else each who takes none would leave a session here. */
 	SSL_CTX_set_session_cache_mode(m.server, SSL_SESS_CACHE_OFF);
