@@ -176,6 +176,10 @@ test_addresses(void **state)
 
 	assert_int_equal(client_call(&client, ROUTE_HEALTHZ, NULL, NULL, &answer, &err), -1);
 	assert_string_equal(err.detail, "cannot connect to 127.0.0.1 port 1: Connection refused");
+	client.server.tls = true;
+	assert_int_equal(client_call(&client, ROUTE_HEALTHZ, NULL, NULL, &answer, &err), -1);
+	assert_string_equal(err.detail, "cannot connect to 127.0.0.1 port 1: Connection refused");
+	client.server.tls = false;
 	/* Both addresses of this host are tried. */
 	client.server.host = (char *)"localhost";
 	assert_int_equal(client_call(&client, ROUTE_HEALTHZ, NULL, NULL, &answer, &err), -1);
