@@ -133,22 +133,25 @@ no_passphrase(char *buf, int size, int writing, void *arg)
 {
 	bool *asked = arg;
 
-	*asked = true;
+	if (asked)
+		*asked = true;
 	return -1;
 }
 
 static int
 use_files(SSL_CTX *ctx, const struct config *config, struct error *err)
 {
-	bool asked = false;
+	bool asked = false, used;
 
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, config->tls_certificate) != 1)
 		return error_set(err, 500, "cannot use the certificate of '%s': %s",
 		    config->tls_certificate, last_error());
-	if (SSL_CTX_use_PrivateKey_file(ctx, config->tls_key, SSL_FILETYPE_PEM) != 1)
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
+	used = SSL_CTX_use_PrivateKey_file(ctx, config->tls_key, SSL_FILETYPE_PEM) == 1;
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	if (!used)
 		return error_set(err, 500, "cannot use the key of '%s': %s", config->tls_key,
 		    asked ? "it has a passphrase, and nobody can be asked for it" : last_error());
 	if (SSL_CTX_load_verify_file(ctx, config->tls_ca) != 1)
