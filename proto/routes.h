@@ -4,7 +4,7 @@
 #ifndef PROTO_ROUTES_H
 #define PROTO_ROUTES_H
 
-#include "proto/table.h"
+#include "proto/role.h"
 
 enum method {
 	METHOD_GET = 1 << 0,
@@ -14,11 +14,11 @@ enum method {
 	METHOD_HEAD = 1 << 4,
 };
 
-/* Each endpoint: its id, and the function of virtxd that answers it. */
 /* Where virtxd's UNIX socket is: its name in the folder run_dir, and all of it by default. */
 #define API_SOCKET_NAME "virtxd.sock"
 #define API_SOCKET	"/run/virtx/" API_SOCKET_NAME
 
+/* Each endpoint: its id, and the function of virtxd that answers it. */
 #define ROUTES(R)                                         \
 	R(ROUTE_HOST_LIST, api_host_list)                 \
 	R(ROUTE_HOST_GET, api_host_get)                   \
@@ -81,7 +81,7 @@ struct route {
 	const char *op; /* the operation's name ("VmBoot") of a mutating request, else NULL */
 	const char *summary;
 	enum scope scope;
-	bool internal; /* for other hosts of the cluster alone */
+	enum role role; /* at least; ROLE_HOST: other hosts of the cluster alone */
 	/* Of the query; NULL ends. A list takes the fields of its filter, too. */
 	const char *parameters[ROUTE_PARAMETERS_MAX + 1];
 };

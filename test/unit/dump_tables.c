@@ -80,7 +80,7 @@ print_route(const struct route *route, const char *end)
 	print_string("reply", route->reply ? route->reply->name : NULL, ",");
 	print_string("op", route->op, ",");
 	print_string("summary", route->summary, ",");
-	printf("\"internal\":%s,", route->internal ? "true" : "false");
+	print_string("role", role_name(route->role), ",");
 	printf("\"parameters\":[");
 	for (size_t i = 0; route->parameters[i]; i++)
 		printf("%s\"%s\"", i ? "," : "", route->parameters[i]);

@@ -30,6 +30,7 @@ test_table(void **state)
 
 		assert_int_equal(routes[i].id, i);
 		assert_non_null(routes[i].summary);
+		assert_int_not_equal(routes[i].role, ROLE_NONE);
 		assert_int_equal(find(routes[i].method, path), ROUTE_FOUND);
 		assert_ptr_equal(found, &routes[i]);
 		assert_true(allow & routes[i].method);
@@ -42,6 +43,26 @@ test_table(void **state)
 		if (routes[i].reply)
 			assert_int_equal(routes[i].success, 200);
 	}
+}
+
+/* Who may only look changes nothing, and what hosts ask each other is nobody else's. */
+static void
+test_roles(void **state)
+{
+	for (int i = 0; i < ROUTE_N; i++) {
+		if (routes[i].role == ROLE_VIEWER)
+			assert_int_equal(routes[i].method, METHOD_GET);
+		if (routes[i].op)
+			assert_in_range(routes[i].role, ROLE_OPERATOR, ROLE_ADMIN);
+	}
+	assert_int_equal(routes[ROUTE_GOSSIP_VMS].role, ROLE_HOST);
+	assert_int_equal(routes[ROUTE_VM_RESERVE].role, ROLE_HOST);
+	assert_int_equal(routes[ROUTE_VM_RESERVE_END].role, ROLE_HOST);
+	assert_string_equal(role_name(ROLE_VIEWER), "viewer");
+	assert_string_equal(role_name(ROLE_HOST), "host");
+	/* Nobody is given it. */
+	assert_int_equal(enum_parse(&role_enum, "host"), -1);
+	assert_int_equal(enum_parse(&role_enum, "4"), -1);
 }
 
 static void
@@ -144,6 +165,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_no_path),
 		cmocka_unit_test(test_uuid),

@@ -97,7 +97,8 @@ parameters_check(const struct request *req, struct error *err)
 	const struct route *route = req->route;
 	const char *at = str_or_empty(req->query);
 
-	if (!*at || route->internal || (route->method == METHOD_GET && !route->parameters[0]))
+	if (!*at || route->role == ROLE_HOST ||
+	    (route->method == METHOD_GET && !route->parameters[0]))
 		return 0;
 	find(&parameters, route);
 	while (*at) {

@@ -147,7 +147,7 @@ guard_check_client(
 {
 	const char *why;
 
-	if (!route->internal || address_is_loopback(addr) || address_is_own(addr))
+	if (route->role != ROLE_HOST || address_is_loopback(addr) || address_is_own(addr))
 		return 0;
 	switch (who_is(guard, addr, &why)) {
 	case GUARD_MEMBER:
