@@ -43,13 +43,13 @@ store_refresh(int dir, const char *folder)
 
 /* Opens a directory inside parent, and makes it first where asked to; path is for messages. */
 static int
-open_folder(
-    int parent, const char *name, bool make, const char *path, bool *absent, struct error *err)
+open_folder(int parent, const char *name, bool make, mode_t mode, const char *path, bool *absent,
+    struct error *err)
 {
 	int fd;
 
 	if (make) {
-		if (mkdirat(parent, name, 0750) == 0) {
+		if (mkdirat(parent, name, mode) == 0) {
 			if (store_sync(parent, path, err) < 0)
 				return -1;
 		} else if (errno != EEXIST) {
@@ -94,7 +94,7 @@ store_open(const char *root, const char *host, bool make, bool *absent, struct e
 	base = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0)
 		return error_errno(err, 507, errno, "cannot open the storage root '%s'", root);
-	top = open_folder(base, FOLDER, make && !host, top_path, absent, err);
+	top = open_folder(base, FOLDER, make && !host, 0750, top_path, absent, err);
 	if (make && host && (*absent || (top >= 0 && !has_marker(top)))) {
 		*absent = false;
 		return store_no_marker(root, err);
@@ -102,7 +102,36 @@ store_open(const char *root, const char *host, bool make, bool *absent, struct e
 	if (top < 0 || !host)
 		return steal_fd(&top);
 	path = xasprintf("%s/%s", top_path, host);
-	return open_folder(top, host, make, path, absent, err);
+	return open_folder(top, host, make, 0750, path, absent, err);
+}
+
+int
+store_open_private(const char *root, const char *name, bool make, bool *absent, struct error *err)
+{
+	_free_ char *path = xasprintf("%s/%s", root, name);
+	_close_ int top = store_open(root, NULL, false, absent, err);
+	_close_ int base = -1, fd = -1;
+	struct stat status;
+
+	if (top < 0 && !*absent)
+		return -1;
+	*absent = false;
+	if (top < 0 || !has_marker(top))
+		return store_no_marker(root, err);
+	base = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0)
+		return error_errno(err, 507, errno, "cannot open the storage root '%s'", root);
+	fd = open_folder(base, name, make, 0700, path, absent, err);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &status) < 0)
+		return error_errno(err, 507, errno, "cannot look at '%s'", path);
+	if (status.st_uid != geteuid() || (status.st_mode & 077))
+		return error_set(err, 507,
+		    "'%s' is not for root alone: `chown root '%s'` and `chmod 700 '%s'`, and look "
+		    "at what is in it",
+		    path, path, path);
+	return steal_fd(&fd);
 }
 
 /* Opens a new file under a temporary name. */

@@ -22,6 +22,10 @@ int store_check(const char *text, const char *what, char out[37], struct error *
  * without ROOT.
  */
 int store_open(const char *root, const char *host, bool make, bool *absent, struct error *err);
+/* Opens ROOT/NAME, which is for root alone (0700), and makes it first where asked to; *absent as
+ * above. Without the storage's marker it is a 503 in any case. */
+int store_open_private(
+    const char *root, const char *name, bool make, bool *absent, struct error *err);
 /* Has the kernel ask a server for the folder, which what is found in it stands on: for some seconds
  * NFS else shows a file where it was before another host moved it. What fails here fails in what is
  * done next, too. store_open does it. */

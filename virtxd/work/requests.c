@@ -216,6 +216,30 @@ const struct model maintenance_save_request_model = { "MaintenanceSaveRequest",
 	sizeof(struct maintenance_save_request), maintenance_save_request_fields,
 	ARRAY_SIZE(maintenance_save_request_fields) };
 
+static const struct field tokens_load_request_fields[] = {
+	FIELD_STRUCT("env", struct tokens_load_request, env, work_env),
+	FIELD("stamp", struct tokens_load_request, stamp),
+};
+const struct model tokens_load_request_model = { "TokensLoadRequest",
+	sizeof(struct tokens_load_request), tokens_load_request_fields,
+	ARRAY_SIZE(tokens_load_request_fields) };
+
+static const struct field token_save_request_fields[] = {
+	FIELD_STRUCT("env", struct token_save_request, env, work_env),
+	FIELD_STRUCT("record", struct token_save_request, record, token_record),
+};
+const struct model token_save_request_model = { "TokenSaveRequest",
+	sizeof(struct token_save_request), token_save_request_fields,
+	ARRAY_SIZE(token_save_request_fields) };
+
+static const struct field token_revoke_request_fields[] = {
+	FIELD_STRUCT("env", struct token_revoke_request, env, work_env),
+	FIELD("name", struct token_revoke_request, name),
+};
+const struct model token_revoke_request_model = { "TokenRevokeRequest",
+	sizeof(struct token_revoke_request), token_revoke_request_fields,
+	ARRAY_SIZE(token_revoke_request_fields) };
+
 static const struct field repair_vm_fields[] = {
 	FIELD("uuid", struct repair_vm, uuid),
 	FIELD("host", struct repair_vm, host),

@@ -3,6 +3,7 @@
 #ifndef WORK_REQUESTS_H
 #define WORK_REQUESTS_H
 
+#include "proto/token.h"
 #include "state/report.h"
 
 /* Where a job works. */
@@ -169,6 +170,24 @@ struct maintenance_save_request {
 	struct maintenance maintenance;
 };
 extern const struct model maintenance_load_request_model, maintenance_save_request_model;
+
+/* All tokens, unless nothing has changed since the stamp; the answer is a token_set. */
+struct tokens_load_request {
+	struct work_env env;
+	char *stamp;
+};
+/* The answer is what was saved. */
+struct token_save_request {
+	struct work_env env;
+	struct token_record record;
+};
+/* The answer is the token, of which there is the name alone. */
+struct token_revoke_request {
+	struct work_env env;
+	char *name;
+};
+extern const struct model tokens_load_request_model, token_save_request_model,
+    token_revoke_request_model;
 
 struct vm_create_request {
 	struct work_env env;

@@ -69,4 +69,10 @@ const struct work works[WORK_N] = {
 	[WORK_MAINTENANCE_SAVE] = { "maintenance-save", "keep that the host is in maintenance",
 	    &maintenance_save_request_model, &maintenance_model, 60, true, work_maintenance_save,
 	    false },
+	[WORK_TOKENS_LOAD] = { "tokens-load", "read the tokens that the hosts share",
+	    &tokens_load_request_model, &token_set_model, 60, true, work_tokens_load, true },
+	[WORK_TOKEN_SAVE] = { "token-save", "keep a new token", &token_save_request_model,
+	    &token_record_model, 30, false, work_token_save, false },
+	[WORK_TOKEN_REVOKE] = { "token-revoke", "drop a token", &token_revoke_request_model,
+	    &token_model, 30, true, work_token_revoke, false },
 };

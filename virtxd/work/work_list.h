@@ -33,7 +33,10 @@
 	W(WORK_VM_REGISTER, work_vm_register)             \
 	W(WORK_REPAIR, work_repair)                       \
 	W(WORK_MAINTENANCE_LOAD, work_maintenance_load)   \
-	W(WORK_MAINTENANCE_SAVE, work_maintenance_save)
+	W(WORK_MAINTENANCE_SAVE, work_maintenance_save)   \
+	W(WORK_TOKENS_LOAD, work_tokens_load)             \
+	W(WORK_TOKEN_SAVE, work_token_save)               \
+	W(WORK_TOKEN_REVOKE, work_token_revoke)
 
 #define WORK_ID(id, run) id,
 enum work_id {

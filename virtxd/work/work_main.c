@@ -145,7 +145,7 @@ run(const struct work *work, const char *text, size_t text_len, struct error *er
 		rc = error_wrap(err, "the request of job '%s'", work->name);
 	if (rc == 0)
 		rc = work->run(request, result, err);
-	/* Of what a job does not find, only a VM is what was asked for. */
+	/* Of what a job does not find, only a VM or a token is what was asked for. */
 	if (rc < 0 && error_is(err, ERROR_NOT_FOUND) && err->type != ERROR_NOT_FOUND) {
 		err->status = error_types[ERROR_MISSING].status;
 		err->type = ERROR_MISSING;

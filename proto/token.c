@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/token.h"
+
+#include <string.h>
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS	"0123456789"
+
+static const struct field token_fields[] = {
+	FIELD("name", struct token, name),
+	FIELD_ENUM("role", struct token, role, role),
+	FIELD("created", struct token, created),
+	FIELD("expires", struct token, expires),
+	FIELD("user", struct token, user),
+};
+const struct model token_model = { "Token", sizeof(struct token), token_fields,
+	ARRAY_SIZE(token_fields) };
+
+static const struct field token_list_fields[] = {
+	FIELD_ARRAY("items", struct token_list, items, token),
+};
+const struct model token_list_model = { "TokenList", sizeof(struct token_list), token_list_fields,
+	ARRAY_SIZE(token_list_fields) };
+
+static const struct field token_options_fields[] = {
+	FIELD("name", struct token_options, name),
+	FIELD_ENUM("role", struct token_options, role, role),
+	FIELD("lifetime", struct token_options, lifetime),
+};
+const struct model token_options_model = { "TokenOptions", sizeof(struct token_options),
+	token_options_fields, ARRAY_SIZE(token_options_fields) };
+
+static const struct field token_made_fields[] = {
+	FIELD_STRUCT("token", struct token_made, token, token),
+	FIELD("secret", struct token_made, secret),
+};
+const struct model token_made_model = { "TokenMade", sizeof(struct token_made), token_made_fields,
+	ARRAY_SIZE(token_made_fields) };
+
+static const struct field token_record_fields[] = {
+	FIELD_STRUCT("token", struct token_record, token, token),
+	FIELD("hash", struct token_record, hash),
+};
+const struct model token_record_model = { "TokenRecord", sizeof(struct token_record),
+	token_record_fields, ARRAY_SIZE(token_record_fields) };
+
+static const struct field token_set_fields[] = {
+	FIELD("stamp", struct token_set, stamp),
+	FIELD("same", struct token_set, same),
+	FIELD_ARRAY("items", struct token_set, items, token_record),
+	FIELD("damaged", struct token_set, damaged),
+};
+const struct model token_set_model = { "TokenSet", sizeof(struct token_set), token_set_fields,
+	ARRAY_SIZE(token_set_fields) };
+
+bool
+token_name_valid(const char *name)
+{
+	size_t len = strspn(name, LETTERS DIGITS "._-");
+
+	return len > 0 && len <= TOKEN_NAME_MAX && !name[len] && !strchr("._-", name[0]);
+}
+
+static int
+check_name(const char *name, int status, struct error *err)
+{
+	if (token_name_valid(str_or_empty(name)))
+		return 0;
+	return error_set(err, status,
+	    "name: '%.64s' is no name of a token: 1 to %d letters, digits, '.', '_' and '-', the "
+	    "first a letter or a digit",
+	    str_or_empty(name), TOKEN_NAME_MAX);
+}
+
+static int
+check_role(enum role role, int status, struct error *err)
+{
+	if (role >= ROLE_VIEWER && role <= ROLE_ADMIN)
+		return 0;
+	return error_set(err, status, "role: has to be viewer (%d), operator (%d) or admin (%d)",
+	    ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN);
+}
+
+int
+token_options_check(const struct token_options *options, struct error *err)
+{
+	if (check_name(options->name, 400, err) < 0 || check_role(options->role, 400, err) < 0)
+		return -1;
+	if (options->lifetime < 0 || options->lifetime > TOKEN_LIFETIME_MAX)
+		return error_set(err, 400, "lifetime: %lld is not from 0 to %lld seconds",
+		    (long long)options->lifetime, (long long)TOKEN_LIFETIME_MAX);
+	return 0;
+}
+
+int
+token_record_check(const struct token_record *record, struct error *err)
+{
+	const char *hash = str_or_empty(record->hash);
+
+	if (check_name(record->token.name, 422, err) < 0 ||
+	    check_role(record->token.role, 422, err) < 0)
+		return -1;
+	if (record->token.expires < 0)
+		return error_set(err, 422, "expires: is negative");
+	if (strspn(hash, DIGITS "abcdef") != TOKEN_HASH_LEN || hash[TOKEN_HASH_LEN])
+		return error_set(
+		    err, 422, "hash: is no SHA-256 of %d hexadecimal digits", TOKEN_HASH_LEN);
+	return 0;
+}

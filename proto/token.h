@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Tokens: who has the secret of one may do what its role may. */
+#ifndef PROTO_TOKEN_H
+#define PROTO_TOKEN_H
+
+#include "proto/error.h"
+#include "proto/role.h"
+
+#define TOKENS_MAX	   1000
+#define TOKEN_NAME_MAX	   48
+#define TOKEN_HASH_LEN	   64			       /* hexadecimal digits of a SHA-256 */
+#define TOKEN_LIFETIME_MAX (INT64_C(3650) * 24 * 3600) /* s */
+
+/* What is told of one. */
+struct token {
+	char *name;
+	enum role role;
+	int64_t created; /* ms since the epoch */
+	int64_t expires; /* ms since the epoch, 0 for never */
+	char *user;	 /* who made it */
+};
+extern const struct model token_model;
+
+struct token_list {
+	struct token *items; /* by name */
+	size_t n_items;
+};
+extern const struct model token_list_model;
+
+/* One to be made. */
+struct token_options {
+	char *name;
+	enum role role;
+	int64_t lifetime; /* s, 0 for ever */
+};
+extern const struct model token_options_model;
+
+struct token_made {
+	struct token token;
+	char *secret; /* nobody is told it again */
+};
+extern const struct model token_made_model;
+
+/* What is kept of one. */
+struct token_record {
+	struct token token;
+	char *hash; /* SHA-256 of the secret's text, hexadecimal */
+};
+extern const struct model token_record_model;
+
+/* All that are kept. */
+struct token_set {
+	char *stamp; /* of the folder; another one where something has changed since */
+	bool same;   /* it has the stamp that was asked with: nothing was read */
+	struct token_record *items;
+	size_t n_items;
+	char *damaged; /* what was left out and why, "" for nothing */
+};
+extern const struct model token_set_model;
+
+/* Letters, digits, '.', '_' and '-', the first a letter or a digit: it is a file's name, too. */
+bool token_name_valid(const char *name);
+/* What a client asks for: 0, or -1 with a 400 that names the field. */
+int token_options_check(const struct token_options *options, struct error *err);
+/* What is kept: 0, or -1 with a 422 that names the field. */
+int token_record_check(const struct token_record *record, struct error *err);
+
+#endif

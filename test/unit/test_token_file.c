@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "domain/store.h"
+#include "domain/token_file.h"
+#include "proto/json.h"
+#include "scratch.h"
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static int
+setup(void **state)
+{
+	if (scratch_setup(state) < 0)
+		return -1;
+	scratch_mkdir(*state, "xml");
+	scratch_write(*state, "xml/" STORE_MARKER, "");
+	return 0;
+}
+
+static struct token_record
+record_of(const char *name)
+{
+	return (struct token_record){
+		.token = { .name = (char *)name,
+		    .role = ROLE_OPERATOR,
+		    .created = 1700000000000,
+		    .expires = 1800000000000,
+		    .user = (char *)"uid:0" },
+		.hash = (char *)HASH,
+	};
+}
+
+static void
+save(const char *root, const char *name)
+{
+	struct token_record record = record_of(name);
+	struct error err = { 0 };
+
+	if (token_file_save(root, &record, &err) < 0)
+		fail_msg("%s", err.detail);
+}
+
+/* The number of tokens; what is wrong with others goes to damaged. */
+static size_t
+count(const char *root, char **damaged)
+{
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+	size_t n;
+
+	if (token_files_load(root, "", &set, &err) < 0)
+		fail_msg("%s", err.detail);
+	n = set.n_items;
+	str_set(damaged, set.damaged);
+	model_clear(&token_set_model, &set);
+	return n;
+}
+
+static void
+test_save_load_remove(void **state)
+{
+	struct token_record record = record_of("ci");
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 0);
+	assert_int_equal(scratch_mode(*state, "auth"), -1);
+
+	save(*state, "ci");
+	assert_int_equal(scratch_mode(*state, "auth"), 0700);
+	assert_int_equal(scratch_mode(*state, "auth/ci"), 0640);
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 1);
+	assert_true(model_equal(&token_record_model, &set.items[0], &record));
+	assert_string_equal(set.damaged, "");
+	model_clear(&token_set_model, &set);
+
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(err.status, 422);
+	assert_int_equal(token_file_remove(*state, "no", &err), -1);
+	assert_int_equal(err.type, ERROR_NOT_FOUND);
+	assert_int_equal(err.status, 404);
+	assert_int_equal(token_file_remove(*state, "../xml/" STORE_MARKER, &err), -1);
+	assert_int_equal(err.type, ERROR_NOT_FOUND);
+	assert_int_equal(err.status, 404);
+	assert_int_equal(token_file_remove(*state, "ci", &err), 0);
+	assert_int_equal(scratch_mode(*state, "auth/ci"), -1);
+	assert_int_equal(token_file_remove(*state, "ci", &err), -1);
+	assert_int_equal(err.type, ERROR_NOT_FOUND);
+	assert_int_equal(err.status, 404);
+}
+
+/* A change of the folder is seen, however soon after another one it was. */
+static void
+test_stamp(void **state)
+{
+	_free_ char *folder = scratch_path(*state, "auth"), *old = NULL;
+	const struct timespec long_ago[] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	save(*state, "ci");
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_string_equal(set.stamp, "");
+	model_clear(&token_set_model, &set);
+
+	assert_int_equal(utimensat(AT_FDCWD, folder, long_ago, 0), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 1);
+	assert_false(set.same);
+	old = xstrdup(set.stamp);
+	assert_string_not_equal(old, "");
+	model_clear(&token_set_model, &set);
+	assert_int_equal(token_files_load(*state, old, &set, &err), 0);
+	assert_true(set.same);
+	assert_int_equal(set.n_items, 0);
+	model_clear(&token_set_model, &set);
+
+	save(*state, "other");
+	assert_int_equal(token_files_load(*state, old, &set, &err), 0);
+	assert_false(set.same);
+	assert_int_equal(set.n_items, 2);
+	model_clear(&token_set_model, &set);
+}
+
+/* What is no token is left out and told, and takes no other one with it. */
+static void
+test_damaged(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{ "", "name: '' is no name" },
+		{ "{", "invalid JSON" },
+		{ "{\"token\":{\"name\":\"bad\",\"role\":4},\"hash\":\"" HASH "\"}", "role" },
+		{ "{\"token\":{\"name\":\"bad\",\"role\":0},\"hash\":\"" HASH "\"}", "role: has" },
+		{ "{\"token\":{\"name\":\"bad\",\"role\":3},\"hash\":\"\"}", "hash: is no" },
+		{ "{\"token\":{\"name\":\"bad\",\"role\":3},\"hash\":\"" HASH "0\"}",
+		    "hash: is no" },
+		{ "{\"token\":{\"name\":\"good\",\"role\":3},\"hash\":\"" HASH "\"}",
+		    "name: it is that of another" },
+		{ "{\"token\":{\"name\":\"bad\",\"role\":3,\"expires\":-1},\"hash\":\"" HASH "\"}",
+		    "expires" },
+		/* A limit that a later virtxd sets is not taken for none. */
+		{ "{\"token\":{\"name\":\"bad\",\"role\":3,\"only\":\"a=b\"},\"hash\":\"" HASH
+		  "\"}",
+		    "only" },
+	};
+	_free_ char *damaged = NULL, *bad = scratch_path(*state, "auth/bad");
+	_free_ char *good = scratch_path(*state, "auth/good");
+	_free_ char *large = xcalloc(5001, 1);
+
+	save(*state, "good");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		scratch_write(*state, "auth/bad", cases[i].text);
+		assert_int_equal(count(*state, &damaged), 1);
+		if (!strstr(damaged, "/auth/bad'") || !strstr(damaged, cases[i].words))
+			fail_msg("'%s' does not say '%s'", damaged, cases[i].words);
+	}
+	memset(large, ' ', 5000);
+	scratch_write(*state, "auth/bad", large);
+	assert_int_equal(count(*state, &damaged), 1);
+	assert_non_null(strstr(damaged, "longer than 4096 bytes"));
+	assert_int_equal(unlink(bad), 0);
+	/* What a save that was cut off has left, and what is no name. */
+	scratch_write(*state, "auth/.bad.12", "");
+	scratch_write(*state, "auth/b d", "");
+	assert_int_equal(count(*state, &damaged), 1);
+	assert_string_equal(damaged, "");
+	assert_int_equal(access(good, F_OK), 0);
+}
+
+/* Nothing is read through a link, from a folder of others, or where the storage is not mounted. */
+static void
+test_refused(void **state)
+{
+	_free_ char *folder = scratch_path(*state, "auth"), *link = scratch_path(*state, "auth/l"),
+		    *elsewhere = scratch_path(*state, "elsewhere"),
+		    *marker = scratch_path(*state, "xml/" STORE_MARKER);
+	struct token_record record = record_of("ci");
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	save(*state, "good");
+	assert_int_equal(symlink("good", link), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), -1);
+	assert_int_equal(err.status, 507);
+	assert_int_equal(set.n_items, 0);
+	assert_int_equal(unlink(link), 0);
+
+	assert_int_equal(chmod(folder, 0750), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), -1);
+	assert_non_null(strstr(err.detail, "is not for root alone"));
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(chmod(folder, 0700), 0);
+
+	assert_int_equal(rename(folder, elsewhere), 0);
+	assert_int_equal(symlink(elsewhere, folder), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), -1);
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(unlink(folder), 0);
+
+	assert_int_equal(unlink(marker), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), -1);
+	assert_int_equal(err.status, 503);
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(err.status, 503);
+	assert_int_equal(scratch_mode(*state, "auth"), -1);
+}
+
+static void
+test_bound(void **state)
+{
+	struct token_record record = record_of("one-more");
+	_free_ char *damaged = NULL;
+	struct error err = { 0 };
+
+	save(*state, "first");
+	for (int i = 1; i < TOKENS_MAX; i++) {
+		_free_ char *name = xasprintf("auth/t%d", i);
+		_free_ char *text = NULL;
+		struct token_record other = record_of(name + strlen("auth/"));
+
+		text = json_encode(&token_record_model, &other, NULL);
+		scratch_write(*state, name, text);
+	}
+	assert_int_equal(count(*state, &damaged), TOKENS_MAX);
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(err.status, 507);
+	/* Some host without that bound. */
+	scratch_write(*state, "auth/x", "");
+	scratch_write(*state, "auth/y", "");
+	assert_true(count(*state, &damaged) <= TOKENS_MAX);
+	assert_non_null(strstr(damaged, "more than may be"));
+}
+
+static void
+test_names(void **state)
+{
+	static const char *const good[] = { "a", "0", "ci", "A.b_c-D",
+		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv" };
+	static const char *const bad[] = { "", ".", "..", ".a", "-a", "_a", "a/b", "a b", "a\n",
+		"ä", "a:b", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvw" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(token_name_valid(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(token_name_valid(bad[i]));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_save_load_remove, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_stamp, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_bound, setup, scratch_teardown),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

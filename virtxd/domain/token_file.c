@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domain/token_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "domain/store.h"
+#include "proto/json.h"
+
+#define FOLDER	    "auth"
+#define FILE_MAX    4096 /* bytes */
+#define DAMAGED_MAX 1000 /* bytes of what is told of malformed ones */
+#define SETTLED_S   2	 /* after a change, until another one shows in the folder's time */
+
+struct place {
+	char *path; /* of the folder, for messages */
+	int dir;
+};
+
+static void
+place_clear(struct place *place)
+{
+	free(place->path);
+	if (place->dir >= 0)
+		close(place->dir);
+}
+#define _place_ __attribute__((cleanup(place_clear)))
+
+/* Opens the folder; place->dir is -1 where there is none and none is to be made. */
+static int
+place_open(const char *root, bool make, struct place *place, struct error *err)
+{
+	bool absent;
+
+	place->path = xasprintf("%s/" FOLDER, root);
+	place->dir = store_open_private(root, FOLDER, make, &absent, err);
+	return place->dir < 0 && !absent ? -1 : 0;
+}
+
+/* Those that may be tokens: what else is there begins with a '.'. */
+static int
+list_names(const struct place *place, char (*ret)[TOKEN_NAME_MAX + 1], size_t *n, struct error *err)
+{
+	_close_ int fd = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int result = 0;
+
+	*n = 0;
+	if (!stream)
+		return error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
+	steal_fd(&fd);
+	for (errno = 0; *n <= TOKENS_MAX && (entry = readdir(stream)); errno = 0) {
+		if (token_name_valid(entry->d_name))
+			memcpy(ret[(*n)++], entry->d_name, strlen(entry->d_name) + 1);
+	}
+	if (errno)
+		result = error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
+	closedir(stream);
+	return result;
+}
+
+/* 0 with *there, or -1 where it cannot be read. One that is malformed is a 422. */
+static int
+load(const struct place *place, const char *name, struct token_record *ret, bool *there,
+    struct error *err)
+{
+	_free_ char *path = xasprintf("%s/%s", place->path, name);
+	_free_ char *text = NULL;
+	struct error why = { 0 };
+	size_t len = 0;
+
+	*there = false;
+	if (store_load(place->dir, name, path, &text, &len, err) < 0)
+		return -1;
+	if (!text)
+		return 0;
+	if (len > FILE_MAX)
+		return error_set(err, 422, "'%s' is longer than %d bytes", path, FILE_MAX);
+	if (json_decode_exact(&token_record_model, text, len, ret, &why) < 0 ||
+	    token_record_check(ret, &why) < 0 ||
+	    (!str_equal(ret->token.name, name) &&
+		error_set(&why, 422, "name: it is that of another file"))) {
+		model_clear(&token_record_model, ret);
+		return error_set(err, 422, "'%s' is malformed: %s", path, why.detail);
+	}
+	*there = true;
+	return 0;
+}
+
+int
+token_file_save(const char *root, const struct token_record *record, struct error *err)
+{
+	_free_ char(*names)[TOKEN_NAME_MAX + 1] = xcalloc(TOKENS_MAX + 1, sizeof(*names));
+	_place_ struct place place = { .dir = -1 };
+	_free_ char *path = NULL, *text = NULL;
+	size_t n, len;
+
+	if (token_record_check(record, err) < 0 || place_open(root, true, &place, err) < 0 ||
+	    list_names(&place, names, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (str_equal(names[i], record->token.name))
+			return error_set(err, 422,
+			    "there is a token '%s' already: revoke it first, or take another name",
+			    record->token.name);
+	}
+	if (n >= TOKENS_MAX)
+		return error_set(
+		    err, 507, "there are %zu tokens in '%s', and no more may be", n, place.path);
+	path = xasprintf("%s/%s", place.path, record->token.name);
+	text = json_encode(&token_record_model, record, &len);
+	return store_save(place.dir, record->token.name, text, len, path, err);
+}
+
+int
+token_file_remove(const char *root, const char *name, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+	_free_ char *path = NULL;
+	struct stat status;
+	int r;
+
+	if (!token_name_valid(name))
+		return error_set_type(err, ERROR_NOT_FOUND, "there is no token '%.64s'", name);
+	if (place_open(root, false, &place, err) < 0)
+		return -1;
+	path = xasprintf("%s/%s", place.path, name);
+	r = place.dir < 0 ? 1 : store_stat(place.dir, name, path, &status, err);
+	if (r > 0)
+		return error_set_type(err, ERROR_NOT_FOUND, "there is no token '%s'", name);
+	return r < 0 ? -1 : store_remove(place.dir, name, path, err);
+}
+
+/* By what the folder is told from itself after a change; "" where one might not show yet. */
+static int
+read_stamp(const struct place *place, char **ret, struct error *err)
+{
+	struct stat status;
+
+	if (fstat(place->dir, &status) < 0)
+		return error_errno(err, 507, errno, "cannot look at '%s'", place->path);
+	if (status.st_mtim.tv_sec + SETTLED_S >= now_ms() / 1000)
+		*ret = xstrdup("");
+	else
+		*ret = xasprintf("%llu %lld.%09ld", (unsigned long long)status.st_ino,
+		    (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+	return 0;
+}
+
+static void
+note_damaged(struct buffer *damaged, const char *why)
+{
+	if (damaged->len + strlen(why) < DAMAGED_MAX)
+		buffer_printf(damaged, "%s%s", damaged->len ? "; " : "", why);
+}
+
+static int
+load_all(const struct place *place, struct token_set *ret, struct error *err)
+{
+	_free_ char(*names)[TOKEN_NAME_MAX + 1] = xcalloc(TOKENS_MAX + 1, sizeof(*names));
+	struct buffer damaged = { 0 };
+	int r = 0;
+	size_t n;
+
+	if (list_names(place, names, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n && i < TOKENS_MAX && r == 0; i++) {
+		struct token_record record = { 0 };
+		bool there;
+
+		r = load(place, names[i], &record, &there, err);
+		if (r == 0 && there)
+			*model_append(&ret->items, &ret->n_items) = record;
+		else if (r < 0 && err->status == 422) {
+			note_damaged(&damaged, err->detail);
+			r = 0;
+		}
+	}
+	if (n > TOKENS_MAX)
+		note_damaged(&damaged, "there are more than may be: some are left out");
+	ret->damaged = buffer_steal(&damaged, NULL);
+	return r;
+}
+
+int
+token_files_load(const char *root, const char *known, struct token_set *ret, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+
+	if (place_open(root, false, &place, err) < 0)
+		return -1;
+	if (place.dir < 0)
+		return 0;
+	/* Before the files are: what changes meanwhile is read again. */
+	if (read_stamp(&place, &ret->stamp, err) < 0)
+		return -1;
+	if (!str_empty(ret->stamp) && str_equal(ret->stamp, known)) {
+		ret->same = true;
+		return 0;
+	}
+	if (load_all(&place, ret, err) == 0)
+		return 0;
+	model_clear(&token_set_model, ret);
+	return -1;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tokens as the hosts share them: ROOT/auth/NAME, in a folder for root alone. It may hang: jobs
+ * only. */
+#ifndef DOMAIN_TOKEN_FILE_H
+#define DOMAIN_TOKEN_FILE_H
+
+#include "proto/token.h"
+
+/* Saves a new one; -1 with a 422 where there is one of this name, a 507 where there are as many as
+ * may be. */
+int token_file_save(const char *root, const struct token_record *record, struct error *err);
+/* Removes one; -1 with a 404 where there is none. */
+int token_file_remove(const char *root, const char *name, struct error *err);
+/* Reads all into ret, which is zero before, unless their folder has the stamp that is known. What
+ * is malformed is left out, and told. */
+int token_files_load(const char *root, const char *known, struct token_set *ret, struct error *err);
+
+#endif
