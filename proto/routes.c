@@ -6,6 +6,7 @@
 #include "proto/error.h"
 #include "proto/gossip.h"
 #include "proto/model.h"
+#include "proto/token.h"
 #include "proto/uuid.h"
 
 /* No route has more. */
@@ -85,6 +86,13 @@ const struct route routes[ROUTE_N] = {
 	[ROUTE_STORAGE_INIT] = { ROUTE_STORAGE_INIT, METHOD_POST, "/storage", NULL, &storage_model,
 	    200, "StorageInit", "Make a new storage for the cluster", SCOPE_HERE, ROLE_ADMIN,
 	    { NULL } },
+	[ROUTE_TOKEN_LIST] = { ROUTE_TOKEN_LIST, METHOD_GET, "/auth/tokens", NULL,
+	    &token_list_model, 200, NULL, "List the tokens", SCOPE_HERE, ROLE_ADMIN, { NULL } },
+	[ROUTE_TOKEN_CREATE] = { ROUTE_TOKEN_CREATE, METHOD_POST, "/auth/tokens",
+	    &token_options_model, &token_made_model, 200, NULL, "Make a token", SCOPE_HERE,
+	    ROLE_ADMIN, { NULL } },
+	[ROUTE_TOKEN_REVOKE] = { ROUTE_TOKEN_REVOKE, METHOD_DELETE, "/auth/tokens/{id}", NULL, NULL,
+	    204, NULL, "Revoke a token", SCOPE_HERE, ROLE_ADMIN, { NULL } },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations",
 	    &operation_list_options_model, &operation_list_model, 200, NULL,
 	    "List the operations of this host", SCOPE_HERE, ROLE_VIEWER, { "limit", "offset" } },

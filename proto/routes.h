@@ -44,6 +44,9 @@ enum method {
 	R(ROUTE_MAINTENANCE_BEGIN, api_maintenance_begin) \
 	R(ROUTE_MAINTENANCE_END, api_maintenance_end)     \
 	R(ROUTE_STORAGE_INIT, api_storage_init)           \
+	R(ROUTE_TOKEN_LIST, api_token_list)               \
+	R(ROUTE_TOKEN_CREATE, api_token_create)           \
+	R(ROUTE_TOKEN_REVOKE, api_token_revoke)           \
 	R(ROUTE_OPERATION_LIST, api_operation_list)       \
 	R(ROUTE_OPERATION_GET, api_operation_get)         \
 	R(ROUTE_GOSSIP_VMS, api_gossip_vms)               \

@@ -301,6 +301,11 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 		print_line("> ", line);
 		print_headers("> ", headers);
 	}
+	if (client->token) {
+		_free_ char *authorization = xasprintf("Bearer %s", client->token);
+
+		evhttp_add_header(headers, "Authorization", authorization);
+	}
 	return request;
 }
 

@@ -13,6 +13,7 @@
 
 struct client {
 	struct server server;
+	char *token;	   /* the secret of one, NULL for none; never shown */
 	int timeout;	   /* seconds, for each call */
 	bool async;	   /* the server may put work off and answer at once */
 	const char *query; /* of each call, NULL for none */

@@ -22,6 +22,8 @@ const struct option_row command_globals[] = {
 	{ COMMAND_OPTION_CA, "ca-file", ARG_FILE,
 	    "who answers for the server's certificate (default: VIRTX_CA_FILE, then " CERTIFICATE_CA
 	    ")" },
+	{ COMMAND_OPTION_TOKEN, "token-file", ARG_FILE,
+	    "has the secret of a token (default: VIRTX_TOKEN_FILE)" },
 	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),
 	    "how long to wait for an answer (360)" },
 	{ 'D', "debug", NULL, "show the heads of request and answer on stderr" },

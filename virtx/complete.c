@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/model.h"
+#include "virtx/secret_file.h"
 
 /* What stands before the word at the cursor. */
 struct line {
@@ -292,11 +293,13 @@ offer_asked(const struct line *line, void (*ask)(const struct client *, struct k
 	struct error ignored;
 
 	server_set_ca(&client.server, NULL);
-	if (server_choose(line->server, &client.server, &ignored) == 0)
+	if (server_choose(line->server, &client.server, &ignored) == 0 &&
+	    secret_file_read(NULL, &client.token, &ignored) == 0)
 		ask(&client, &known);
 	offer_known(&known, offers);
 	known_clear(&known);
 	server_clear(&client.server);
+	secret_file_free(client.token);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "virtx/client.h"
 #include "virtx/command.h"
 #include "virtx/complete.h"
+#include "virtx/secret_file.h"
 #include "virtx/verbs.h"
 
 #define VERB_ROW(name) &name##_command,
@@ -27,6 +28,8 @@ configure(
 	if (server_choose(call->values['A'], &client->server, err) < 0 ||
 	    command_enum(call, 'o', &format, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
+		return COMMAND_USAGE;
+	if (secret_file_read(call->values[COMMAND_OPTION_TOKEN], &client->token, err) < 0)
 		return COMMAND_USAGE;
 	server_set_ca(&client->server, call->values[COMMAND_OPTION_CA]);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;
@@ -73,6 +76,7 @@ main(int argc, char **argv)
 	}
 	rc = writer_finish(&writer);
 	server_clear(&client.server);
+	secret_file_free(client.token);
 	if (rc < 0 && result == COMMAND_OK) {
 		result = COMMAND_FAILED;
 		error_errno(&err, CLIENT_ERROR_STATUS, -rc, "cannot write the output");

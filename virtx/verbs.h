@@ -28,6 +28,9 @@
 	V(get_maintain_host) \
 	V(forget_host)       \
 	V(storage_init)      \
+	V(token_create)      \
+	V(token_list)        \
+	V(token_revoke)      \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

@@ -20,6 +20,7 @@ static const struct enumdef *const enums[] = {
 	&migration_type_enum,
 	&migration_timeout_enum,
 	&migration_state_enum,
+	&role_enum,
 };
 
 static const char *const kinds[] = {

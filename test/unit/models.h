@@ -5,6 +5,7 @@
 
 #include "proto/gossip.h"
 #include "proto/model.h"
+#include "proto/token.h"
 
 static const struct model *const api_models[] = {
 	&cpuarch_model,
@@ -62,6 +63,10 @@ static const struct model *const api_models[] = {
 	&maintenance_vm_model,
 	&maintenance_model,
 	&storage_model,
+	&token_model,
+	&token_list_model,
+	&token_options_model,
+	&token_made_model,
 	&ready_model,
 	&vm_listed_model,
 	&vm_info_list_model,

@@ -23,6 +23,20 @@ test_request(void **state)
 	verb_ok(f, "delete vm " VM_UUID);
 	assert_says(f->requests[1].head, "Content-Type: application/json\r\n");
 	assert_string_equal(f->said, "");
+	assert_null(strstr(f->requests[1].head, "Authorization"));
+}
+
+/* It goes to the server, and nowhere else. */
+static void
+test_token(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	f->token = (char[]){ "virtx_secret" };
+	verb_ok(f, "-D pause vm " VM_UUID);
+	assert_says(f->requests[0].head, "Authorization: Bearer virtx_secret\r\n");
+	assert_null(strstr(f->said, "virtx_secret"));
+	assert_null(strstr(f->out, "virtx_secret"));
 }
 
 static void
@@ -195,6 +209,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_request),
+		TEST(test_token),
 		TEST(test_problems),
 		TEST(test_warnings),
 		TEST(test_no_success),

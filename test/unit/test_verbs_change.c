@@ -32,6 +32,7 @@ test_what_is_sent(void **state)
 		{ "maintain host -eb " HOST_UUID, "DELETE /hosts/" HOST_UUID "/maintenance",
 		    "{\"back\":true}" },
 		{ "forget host " HOST_UUID, "DELETE /hosts/" HOST_UUID, "" },
+		{ "token revoke ci", "DELETE /auth/tokens/ci", "" },
 	};
 	struct verb_fixture *f = *state;
 

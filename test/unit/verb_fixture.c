@@ -223,6 +223,7 @@ verb_run(struct verb_fixture *f, const char *line)
 	writer.out = open_memstream(&f->out, &len);
 	client.timeout = timeout ? (int)timeout : client.timeout;
 	client.debug = call.counts['D'] > 0;
+	client.token = f->token;
 	result = run_captured(f, &call);
 	assert_int_equal(writer_finish(&writer), 0);
 	fclose(writer.out);

@@ -36,7 +36,8 @@ struct verb_fixture {
 	size_t next;
 	struct verb_request requests[REQUESTS_MAX];
 	size_t n_requests;
-	int file; /* what FILE stands for, or -1 */
+	char *token; /* that the client has, NULL for none; borrowed */
+	int file;    /* what FILE stands for, or -1 */
 	/* Of the last command. */
 	char *out;
 	char *said; /* on stderr */

@@ -21,6 +21,7 @@
 #include "http/server.h"
 #include "http/tls.h"
 #include "loop/base.h"
+#include "ops/token_keeper.h"
 #include "proto/log.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
@@ -40,6 +41,8 @@ struct daemon {
 	struct event_relay *relay; /* NULL until the cluster is joined */
 	struct http_server *server;
 	struct tls *tls; /* NULL without a certificate */
+	struct tokens *tokens;
+	struct token_keeper *token_keeper;
 	bool stopping;
 };
 
@@ -130,6 +133,7 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		if (!daemon->options->debug)
 			log_set_level((enum log_level)fresh.log_level);
 		keeper_reload(daemon->core.keeper);
+		token_keeper_reload(daemon->token_keeper);
 		if (daemon->tls)
 			tls_reload(daemon->tls);
 		log_info("main", "configuration read again");
@@ -293,6 +297,7 @@ start(struct daemon *daemon, struct error *err)
 	if (!daemon->server)
 		return -1;
 	http_server_set_tls(daemon->server, daemon->tls);
+	daemon->tokens = tokens_new();
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;
@@ -302,6 +307,9 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	core_init(core, daemon->base, config, &core_ops, daemon);
 	core_set_tls(core, daemon->tls);
+	daemon->token_keeper = token_keeper_new(
+	    daemon->base, config, core->jobs, keeper_env(core->keeper), daemon->tokens);
+	core->ctx.tokens = daemon->token_keeper;
 	daemon->events = events_new(core->inventory, core->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	daemon->lag = loop_lag_new(daemon->base);
@@ -331,6 +339,8 @@ stop(struct daemon *daemon)
 	bridge_done();
 	events_free(daemon->events);
 	core_free(&daemon->core);
+	token_keeper_free(daemon->token_keeper);
+	tokens_free(daemon->tokens);
 	tls_free(daemon->tls);
 	event_free_if(daemon->term);
 	event_free_if(daemon->interrupt);

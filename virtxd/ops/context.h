@@ -24,6 +24,7 @@ struct list_replies;
 struct metrics_outside;
 struct request;
 struct reservation_client;
+struct token_keeper;
 
 /* A request to another host, made by host_ops.ask: its owner's, until it is answered. */
 struct peer_ask {
@@ -74,6 +75,7 @@ struct context {
 	struct event_streams *streams;
 	struct loop_lag *lag;
 	struct list_replies *list_replies;
+	struct token_keeper *tokens; /* NULL: none are kept here */
 	const struct host_ops *host_ops;
 	void *host_arg; /* of these */
 	struct host_maintenance *host_maintenance;

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops_host.h"
+
+#include "api/api.h"
+#include "ops/token_keeper.h"
+#include "proto/json.h"
+#include "proto/token_secret.h"
+
+static struct tokens *tokens;
+
+static int
+setup(void **state)
+{
+	if (ops_setup(state) < 0)
+		return -1;
+	ops_up();
+	tokens = tokens_new();
+	here.ctx.tokens = token_keeper_new(
+	    here.ctx.base, &here.config, here.ctx.jobs, keeper_env(here.ctx.keeper), tokens);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	tokens_free(tokens);
+	return ops_teardown(state);
+}
+
+#define KEEPER_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+/* The job that reads them has found these, of which the hash is that of their name. */
+static void
+loaded(const char *const *names, const char *stamp)
+{
+	struct token_set set = { .stamp = xstrdup(stamp) };
+
+	for (; *names; names++) {
+		struct token_record *record = model_append(&set.items, &set.n_items);
+		char hash[TOKEN_HASH_LEN + 1];
+
+		token_secret_hash(*names, hash);
+		record->token.name = xstrdup(*names);
+		record->token.role = ROLE_VIEWER;
+		record->hash = xstrdup(hash);
+	}
+	ops_end_job(WORK_TOKENS_LOAD, &set);
+	model_clear(&token_set_model, &set);
+}
+
+#define LOADED(stamp, ...) loaded((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL }, stamp)
+
+static enum token_match
+match(const char *secret)
+{
+	const struct token *found;
+
+	return tokens_find(tokens, secret, &found);
+}
+
+static void
+ask(enum route_id route, const char *param, const char *body)
+{
+	here.status = 0;
+	api_handle(&here.ctx, ops_request(route, param, body));
+}
+
+static void
+test_reads(void **state)
+{
+	const struct tokens_load_request *req = ops_request_of(WORK_TOKENS_LOAD);
+	struct token_set same = { .same = true, .stamp = (char[]){ "1" } };
+	int whole = 0;
+
+	assert_string_equal(str_or_empty(req->stamp), "");
+	assert_int_equal(match("a"), TOKEN_UNREAD);
+	ask(ROUTE_TOKEN_LIST, "", "");
+	assert_int_equal(here.status, 503);
+	LOADED("1", "a");
+	assert_int_equal(match("a"), TOKEN_GOOD);
+	assert_string_equal(token_keeper_why(here.ctx.tokens), "");
+	ask(ROUTE_TOKEN_LIST, "", "");
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.body, "\"name\":\"a\",\"role\":1"));
+	assert_null(strstr(here.body, "hash"));
+
+	/* With each collection, but not what has not changed. */
+	ops_advance(here.config.collect_period * 1000);
+	req = ops_request_of(WORK_TOKENS_LOAD);
+	assert_string_equal(req->stamp, "1");
+	ops_end_job(WORK_TOKENS_LOAD, &same);
+	assert_int_equal(match("a"), TOKEN_GOOD);
+	ops_advance(here.config.collect_period * 1000);
+	LOADED("2", "b");
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	assert_int_equal(match("b"), TOKEN_GOOD);
+	/* All of it now and then, whatever the folder's time says. */
+	for (int64_t ms = 0; ms < 600 * 1000; ms += here.config.collect_period * 1000) {
+		ops_advance(here.config.collect_period * 1000);
+		req = ops_request_of(WORK_TOKENS_LOAD);
+		whole += str_empty(req->stamp);
+		LOADED("2", "b");
+	}
+	assert_int_equal(whole, 1);
+}
+
+/* They stay known while the storage hangs. */
+static void
+test_no_storage(void **state)
+{
+	LOADED("1", "a");
+	ops_advance(here.config.collect_period * 1000);
+	ops_fail_job(WORK_TOKENS_LOAD, 507, "it hangs");
+	assert_int_equal(match("a"), TOKEN_GOOD);
+	assert_string_equal(token_keeper_why(here.ctx.tokens), "it hangs");
+	ops_advance(here.config.collect_period * 1000);
+	assert_non_null(ops_find_job(WORK_TOKENS_LOAD));
+	/* One that does not end is not asked again. */
+	ops_advance(here.config.collect_period * 3000);
+	ops_fail_job(WORK_TOKENS_LOAD, 504, "late");
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	assert_int_equal(match("a"), TOKEN_GOOD);
+}
+
+static void
+test_make(void **state)
+{
+	const struct token_save_request *req;
+	struct token_made made = { 0 };
+	struct token_record none = { 0 };
+	struct error err = { 0 };
+	char hash[TOKEN_HASH_LEN + 1];
+
+	LOADED("1");
+	ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2,\"lifetime\":60}");
+	assert_int_equal(here.status, 0);
+	req = ops_request_of(WORK_TOKEN_SAVE);
+	assert_string_equal(req->record.token.name, "ci");
+	assert_int_equal(req->record.token.role, ROLE_OPERATOR);
+	assert_int_equal(req->record.token.expires, req->record.token.created + 60000);
+	assert_string_equal(req->record.token.user, "me");
+	snprintf(hash, sizeof(hash), "%s", req->record.hash);
+	ops_end_job(WORK_TOKEN_SAVE, &none);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(
+	    json_decode_exact(&token_made_model, here.body, strlen(here.body), &made, &err), 0);
+	assert_int_equal(match(made.secret), TOKEN_GOOD);
+	/* What is kept is not the secret. */
+	assert_null(strstr(made.secret, hash));
+	assert_int_equal(made.token.role, ROLE_OPERATOR);
+	model_clear(&token_made_model, &made);
+
+	ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2}");
+	ops_fail_job(WORK_TOKEN_SAVE, 422, "there is one");
+	assert_int_equal(here.status, 422);
+}
+
+static void
+test_refused(void **state)
+{
+	static const char *const bodies[] = { "{}", "{\"name\":\"ci\"}", "{\"role\":1}",
+		"{\"name\":\"ci\",\"role\":0}", "{\"name\":\"ci\",\"role\":4}",
+		"{\"name\":\".ci\",\"role\":1}", "{\"name\":\"ci\",\"role\":1,\"lifetime\":-1}",
+		"{\"name\":\"ci\",\"role\":1,\"lifetime\":9999999999}",
+		"{\"name\":\"ci\",\"role\":1,\"only\":\"a=b\"}" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		ask(ROUTE_TOKEN_CREATE, "", bodies[i]);
+		if (here.status != 400)
+			fail_msg("%s: %d", bodies[i], here.status);
+	}
+	assert_null(ops_find_job(WORK_TOKEN_SAVE));
+}
+
+/* One that is revoked while a job reads does not come back with what that has read before. */
+static void
+test_revoke(void **state)
+{
+	struct token none = { 0 };
+
+	LOADED("1", "a", "b");
+	ops_advance(here.config.collect_period * 1000);
+	ask(ROUTE_TOKEN_REVOKE, "a", "");
+	assert_string_equal(
+	    ((const struct token_revoke_request *)ops_request_of(WORK_TOKEN_REVOKE))->name, "a");
+	assert_int_equal(match("a"), TOKEN_GOOD);
+	ops_end_job(WORK_TOKEN_REVOKE, &none);
+	assert_int_equal(here.status, 204);
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	LOADED("1", "a", "b");
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	/* It is read again. */
+	LOADED("2", "b");
+	assert_int_equal(match("b"), TOKEN_GOOD);
+
+	ask(ROUTE_TOKEN_REVOKE, "a", "");
+	ops_fail_job(WORK_TOKEN_REVOKE, 404, "there is none");
+	assert_int_equal(here.status, 404);
+}
+
+/* Who waits when virtxd stops is answered. */
+static void
+test_stop(void **state)
+{
+	LOADED("1");
+	ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2}");
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	assert_int_equal(here.status, 503);
+	ask(ROUTE_TOKEN_REVOKE, "a", "");
+	assert_int_equal(here.status, 503);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		KEEPER_TEST(test_reads),
+		KEEPER_TEST(test_no_storage),
+		KEEPER_TEST(test_make),
+		KEEPER_TEST(test_refused),
+		KEEPER_TEST(test_revoke),
+		KEEPER_TEST(test_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

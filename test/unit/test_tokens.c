@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "proto/token_secret.h"
+#include "state/tokens.h"
+
+static struct token_record
+make(const char *name, const char *secret, int64_t expires)
+{
+	char hash[TOKEN_HASH_LEN + 1];
+
+	token_secret_hash(secret, hash);
+	return (struct token_record){
+		.token = { .name = xstrdup(name), .role = ROLE_VIEWER, .expires = expires },
+		.hash = xstrdup(hash),
+	};
+}
+
+static void
+add(struct token_set *set, const char *name, const char *secret, int64_t expires)
+{
+	*model_append(&set->items, &set->n_items) = make(name, secret, expires);
+}
+
+static void
+test_secret(void **state)
+{
+	char one[TOKEN_SECRET_SIZE], two[TOKEN_SECRET_SIZE], hash[TOKEN_HASH_LEN + 1];
+
+	token_secret_make(one);
+	token_secret_make(two);
+	assert_int_equal(strlen(one), TOKEN_SECRET_SIZE - 1);
+	assert_int_equal(strncmp(one, "virtx_", 6), 0);
+	assert_int_equal(strspn(one + 6, "0123456789abcdef"), 64);
+	assert_string_not_equal(one, two);
+	/* FIPS 180-2's example. */
+	token_secret_hash("abc", hash);
+	assert_string_equal(
+	    hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void
+test_find(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	const struct token *found;
+	struct token_set set = { 0 };
+
+	assert_int_equal(tokens_find(tokens, "s1", &found), TOKEN_UNREAD);
+	add(&set, "b", "s1", 0);
+	add(&set, "a", "s2", now_ms() + 60000);
+	add(&set, "c", "s3", 1);
+	tokens_replace(tokens, &set);
+	assert_int_equal(set.n_items, 0);
+	assert_int_equal(tokens_find(tokens, "s1", &found), TOKEN_GOOD);
+	assert_string_equal(found->name, "b");
+	assert_int_equal(tokens_find(tokens, "s2", &found), TOKEN_GOOD);
+	assert_int_equal(tokens_find(tokens, "s3", &found), TOKEN_EXPIRED);
+	assert_string_equal(found->name, "c");
+	assert_int_equal(tokens_find(tokens, "s4", &found), TOKEN_WRONG);
+	assert_null(found);
+	assert_int_equal(tokens_find(tokens, "", &found), TOKEN_WRONG);
+	tokens_free(tokens);
+}
+
+static void
+test_changes(void **state)
+{
+	struct token_record record = make("b", "s1", 0);
+	struct tokens *tokens = tokens_new();
+	const struct token *found;
+	struct token_list list = { 0 };
+	struct token_set set = { 0 };
+	uint64_t mark = tokens_mark(tokens);
+
+	/* What was made here is good, even where the others are not known yet. */
+	tokens_add(tokens, &record);
+	assert_int_not_equal(tokens_mark(tokens), mark);
+	assert_int_equal(tokens_find(tokens, "s1", &found), TOKEN_GOOD);
+	assert_false(tokens_list(tokens, &list));
+	model_clear(&token_list_model, &list);
+
+	mark = tokens_mark(tokens);
+	add(&set, "b", "s1", 0);
+	add(&set, "a", "s2", 0);
+	tokens_replace(tokens, &set);
+	assert_int_equal(tokens_mark(tokens), mark);
+	assert_true(tokens_list(tokens, &list));
+	assert_int_equal(list.n_items, 2);
+	assert_string_equal(list.items[0].name, "a");
+	assert_string_equal(list.items[1].name, "b");
+	model_clear(&token_list_model, &list);
+
+	tokens_drop(tokens, "b");
+	assert_int_not_equal(tokens_mark(tokens), mark);
+	assert_int_equal(tokens_find(tokens, "s1", &found), TOKEN_WRONG);
+	assert_int_equal(tokens_find(tokens, "s2", &found), TOKEN_GOOD);
+	tokens_drop(tokens, "b");
+	model_clear(&token_record_model, &record);
+	tokens_free(tokens);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_changes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

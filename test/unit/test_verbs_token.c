@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands about tokens, and the file that has the secret of one. */
+#include "verb_fixture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "virtx/secret_file.h"
+
+#define SECRET "virtx_0123456789abcdef"
+
+static void
+test_create(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f, "{\"token\":{\"name\":\"ci\",\"role\":2},\"secret\":\"" SECRET "\"}");
+	verb_ok(f, "token create ci --role operator");
+	/* A file that it is written to has nothing else. */
+	assert_string_equal(f->out, SECRET "\n");
+	assert_string_equal(f->said, "");
+	verb_asked(f, 0, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":2,\"lifetime\":0}");
+	verb_ok(f, "token create ci -r viewer -e 90d");
+	verb_asked(f, 1, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":1,\"lifetime\":7776000}");
+	verb_ok(f, "token create ci -r 3 -e 12h -o json");
+	verb_asked(f, 2, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":3,\"lifetime\":43200}");
+	assert_string_equal(f->out, "\"" SECRET "\"\n");
+	verb_ok(f, "token create ci -r admin -e 30m");
+	verb_asked(f, 3, "POST /auth/tokens", "\"lifetime\":1800");
+}
+
+static void
+test_create_badly(void **state)
+{
+	static const char *const times[] = { "90", "d", "0d", "-1d", "1.5d", "90dd", "3651d", "1w",
+		"99999999999999999999d", "+1d" };
+	struct verb_fixture *f = *state;
+
+	verb_fails(f, "token create ci", COMMAND_USAGE, "--role");
+	verb_fails(f, "token create ci -r none", COMMAND_USAGE, "--role");
+	verb_fails(f, "token create ci -r root", COMMAND_USAGE, "root");
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		_free_ char *line = xasprintf("token create ci -r viewer --expires=%s", times[i]);
+
+		verb_fails(f, line, COMMAND_USAGE, "is no time");
+	}
+	assert_int_equal(f->n_requests, 0);
+	verb_forget(f);
+	verb_answer(f, 422, "", "there is one");
+	verb_fails(f, "token create ci -r viewer", COMMAND_FAILED,
+	    "cannot make token 'ci': 422: there is one");
+}
+
+static void
+test_list(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f,
+	    "{\"items\":[{\"name\":\"ci\",\"role\":2,\"created\":1700000000000,\"expires\":0,"
+	    "\"user\":\"uid:0\"},{\"name\":\"old\",\"role\":1,\"created\":1700000000000,"
+	    "\"expires\":1700000000001,\"user\":\"token:ci\"}]}");
+	verb_ok(f, "token list");
+	assert_string_equal(f->out, "NAME  ROLE      CREATED                   BY        EXPIRES\n"
+				    "ci    operator  2023-11-14T22:13:20+0000  uid:0     never\n"
+				    "old   viewer    2023-11-14T22:13:20+0000  token:ci  "
+				    "2023-11-14T22:13:20+0000 (over)\n");
+	verb_asked(f, 0, "GET /auth/tokens", "");
+}
+
+/* The secret is one word of a file, and goes to the server but to no debugging text. */
+static void
+test_secret(void **state)
+{
+	static const char *const bad[] = { "", "\n", "a b\n", "a\nb", "\x01", "a\r\nX: y" };
+	char path[] = "/tmp/virtx-secret-XXXXXX";
+	int fd = mkstemp(path);
+	struct error err = { 0 };
+	char *secret;
+
+	assert_true(fd >= 0);
+	assert_int_equal(unsetenv("VIRTX_TOKEN_FILE"), 0);
+	assert_int_equal(secret_file_read(NULL, &secret, &err), 0);
+	assert_null(secret);
+	assert_int_equal(write_all(fd, SECRET "\n", strlen(SECRET) + 1), 0);
+	assert_int_equal(secret_file_read(path, &secret, &err), 0);
+	assert_string_equal(secret, SECRET);
+	secret_file_free(secret);
+	assert_int_equal(setenv("VIRTX_TOKEN_FILE", path, 1), 0);
+	assert_int_equal(secret_file_read(NULL, &secret, &err), 0);
+	assert_string_equal(secret, SECRET);
+	secret_file_free(secret);
+	assert_int_equal(secret_file_read("/nowhere", &secret, &err), -1);
+	assert_says(err.detail, "/nowhere");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+		assert_int_equal(write_all(fd, bad[i], strlen(bad[i])), 0);
+		assert_int_equal(secret_file_read(path, &secret, &err), -1);
+		assert_null(secret);
+		assert_says(err.detail, path);
+	}
+	assert_int_equal(unsetenv("VIRTX_TOKEN_FILE"), 0);
+	close(fd);
+	unlink(path);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_create),
+		TEST(test_create_badly),
+		TEST(test_list),
+		cmocka_unit_test(test_secret),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx token create|list|revoke. */
+#include "proto/token.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "virtx/operation.h"
+#include "virtx/verbs.h"
+
+#define ARG_TOKEN ARG_TEXT("NAME")
+
+static const struct option_row token_create_options[] = {
+	{ 'r', "role", ARG_WORD("ROLE", &role_enum, ROLE_VIEWER),
+	    "what it allows: viewer, operator or admin" },
+	{ 'e', "expires", ARG_TEXT("TIME"),
+	    "for how long, as 90d, 12h or 30m (default: for ever)" },
+	{ 0 },
+};
+
+/* A number with d, h or m behind it, in seconds. */
+static int
+read_lifetime(const char *text, int64_t *ret, struct error *err)
+{
+	static const struct {
+		char letter;
+		int seconds;
+	} units[] = { { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 } };
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(units) && isdigit((unsigned char)*text) && !errno; i++) {
+		if (end[0] == units[i].letter && !end[1] && n > 0 &&
+		    n <= TOKEN_LIFETIME_MAX / units[i].seconds) {
+			*ret = n * units[i].seconds;
+			return 0;
+		}
+	}
+	return error_set(err, CLIENT_ERROR_STATUS,
+	    "--expires: '%s' is no time of up to ten years, as 90d, 12h or 30m", text);
+}
+
+static enum command_result
+token_create(struct command_call *call, struct error *err)
+{
+	struct token_options options = { .name = (char *)call->operands[0] };
+	struct token_made made = { 0 };
+	int role;
+
+	if (command_enum(call, 'r', &role, err) < 0 ||
+	    (call->values['e'] && read_lifetime(call->values['e'], &options.lifetime, err) < 0))
+		return COMMAND_USAGE;
+	if (role == ROLE_NONE) {
+		error_set(err, CLIENT_ERROR_STATUS, "--role: viewer, operator or admin is needed");
+		return COMMAND_USAGE;
+	}
+	options.role = (enum role)role;
+	if (client_get(call->client, ROUTE_TOKEN_CREATE, NULL, &options, &made, err) < 0) {
+		error_wrap(err, "cannot make token '%s'", options.name);
+		return COMMAND_FAILED;
+	}
+	writer_text(call->writer, str_or_empty(made.secret));
+	if (made.secret)
+		explicit_bzero(made.secret, strlen(made.secret));
+	model_clear(&token_made_model, &made);
+	return COMMAND_OK;
+}
+
+const struct command token_create_command = {
+	.words = "token create",
+	.operands = { ARG_TOKEN },
+	.options = token_create_options,
+	.summary = "Make a token, and print its secret",
+	.help = "The secret is shown this once. Whoever has it may do what the role allows.",
+	.examples = "virtx token create grafana --role viewer\n"
+		    "virtx token create ci --role operator --expires 90d\n",
+	.run = token_create,
+};
+
+static enum command_result
+token_list(struct command_call *call, struct error *err)
+{
+	static const char *const titles[] = { "NAME", "ROLE", "CREATED", "BY", "EXPIRES" };
+	struct token_list list = { 0 };
+	struct writer *w = call->writer;
+	char time[WRITER_TIME_SIZE];
+
+	if (client_get(call->client, ROUTE_TOKEN_LIST, NULL, NULL, &list, err) < 0) {
+		error_wrap(err, "cannot list tokens");
+		return COMMAND_FAILED;
+	}
+	writer_document(w, &token_list_model, &list);
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct token *token = &list.items[i];
+		bool over = token->expires && token->expires <= now_ms();
+
+		writer_cell(w, "%s", str_or_empty(token->name));
+		writer_cell(w, "%s", enum_word(&role_enum, token->role));
+		writer_cell(w, "%s", writer_time(token->created, time));
+		writer_cell(w, "%s", str_or_empty(token->user));
+		writer_cell(w, "%s%s", token->expires ? writer_time(token->expires, time) : "never",
+		    over ? " (over)" : "");
+	}
+	writer_end(w);
+	model_clear(&token_list_model, &list);
+	return COMMAND_OK;
+}
+
+const struct command token_list_command = {
+	.words = "token list",
+	.summary = "List the tokens",
+	.run = token_list,
+};
+
+static enum command_result
+token_revoke(struct command_call *call, struct error *err)
+{
+	const char *name = call->operands[0];
+
+	if (operation_call(call->client, ROUTE_TOKEN_REVOKE, name, NULL, false, NULL, NULL, err) ==
+	    0)
+		return COMMAND_OK;
+	error_wrap(err, "cannot revoke token '%s'", name);
+	return COMMAND_FAILED;
+}
+
+const struct command token_revoke_command = {
+	.words = "token revoke",
+	.operands = { ARG_TOKEN },
+	.summary = "Revoke a token: nobody gets in by it any more",
+	.help = "At once on the host that answers, on the others within 20 seconds.",
+	.examples = "virtx token revoke ci\n",
+	.run = token_revoke,
+};

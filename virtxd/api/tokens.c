@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/task.h"
+#include "ops/token_keeper.h"
+
+/* False where none are kept here, or the storage is away: it was answered then. */
+static bool
+is_there(struct context *ctx, struct request *req)
+{
+	struct error err = { 0 };
+
+	if (ctx->tokens && str_empty(keeper_storage_why(ctx->keeper)))
+		return true;
+	error_set(&err, 503, "tokens are kept on the storage: %s",
+	    ctx->tokens ? keeper_storage_why(ctx->keeper) : "this host has none");
+	request_reply_error(req, &err);
+	return false;
+}
+
+void
+api_token_list(struct context *ctx, struct request *req)
+{
+	struct token_list list = { 0 };
+	struct error err = { 0 };
+
+	if (ctx->tokens && tokens_list(token_keeper_tokens(ctx->tokens), &list)) {
+		request_reply_model(req, 200, &token_list_model, &list);
+	} else {
+		error_set(&err, 503, "the tokens are not known: %s",
+		    ctx->tokens ? token_keeper_why(ctx->tokens) : "this host keeps none");
+		request_reply_error(req, &err);
+	}
+	model_clear(&token_list_model, &list);
+}
+
+void
+api_token_create(struct context *ctx, struct request *req)
+{
+	struct token_options options = { 0 };
+	struct error err = { 0 };
+
+	if (task_read_exact(req, &options) < 0)
+		return;
+	if (token_options_check(&options, &err) < 0)
+		request_reply_error(req, &err);
+	else if (is_there(ctx, req))
+		token_keeper_make(ctx->tokens, req, &options);
+	model_clear(&token_options_model, &options);
+}
+
+void
+api_token_revoke(struct context *ctx, struct request *req)
+{
+	if (is_there(ctx, req))
+		token_keeper_revoke(ctx->tokens, req, req->param);
+}

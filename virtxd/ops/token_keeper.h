@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Keeps the tokens in memory as they are on the storage, and makes and revokes them. */
+#ifndef OPS_TOKEN_KEEPER_H
+#define OPS_TOKEN_KEEPER_H
+
+#include "job/job.h"
+#include "ops/request.h"
+#include "state/config.h"
+#include "state/tokens.h"
+#include "work/requests.h"
+
+struct token_keeper;
+
+/* Reads them at once, and with each collection. All are borrowed and outlive it. */
+struct token_keeper *token_keeper_new(struct event_base *base, const struct config *config,
+    struct jobs *jobs, const struct work_env *env, struct tokens *tokens);
+/* After jobs_free; answers those who still wait. */
+void token_keeper_free(struct token_keeper *keeper);
+/* The period may have changed. */
+void token_keeper_reload(struct token_keeper *keeper);
+/* Reads them now: another host has said that something has changed. */
+void token_keeper_look(struct token_keeper *keeper);
+
+/* Borrowed. */
+struct tokens *token_keeper_tokens(struct token_keeper *keeper);
+/* Why they are not known, or not as they are by now; "" while they are. */
+const char *token_keeper_why(const struct token_keeper *keeper);
+/* Makes one (copied) as was asked for, and answers with it and its secret. */
+void token_keeper_make(
+    struct token_keeper *keeper, struct request *req, const struct token_options *options);
+/* Revokes one: it is none any more, here at once and elsewhere with their next look. */
+void token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char *name);
+
+#endif

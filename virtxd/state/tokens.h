@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tokens, in memory: who asks with a secret is known whatever the storage does. */
+#ifndef STATE_TOKENS_H
+#define STATE_TOKENS_H
+
+#include "proto/token.h"
+
+struct tokens;
+
+struct tokens *tokens_new(void);
+void tokens_free(struct tokens *tokens);
+
+enum token_match {
+	TOKEN_UNREAD,  /* nobody knows yet which there are */
+	TOKEN_WRONG,   /* there is none with this secret (any more) */
+	TOKEN_EXPIRED, /* there is, and its time is over */
+	TOKEN_GOOD,
+};
+/* Looks for the one with this secret; *ret, borrowed until the tokens change, is NULL for none.
+ * For how long it takes tells nothing of the secrets that there are. */
+enum token_match tokens_find(
+    const struct tokens *tokens, const char *secret, const struct token **ret);
+
+/* A number that is another one after each change but tokens_replace. */
+uint64_t tokens_mark(const struct tokens *tokens);
+/* All there are; takes the set's items. */
+void tokens_replace(struct tokens *tokens, struct token_set *set);
+/* One more, or none of this name. */
+void tokens_add(struct tokens *tokens, const struct token_record *record);
+void tokens_drop(struct tokens *tokens, const char *name);
+/* A copy of them, by name; false while they are not known. */
+bool tokens_list(const struct tokens *tokens, struct token_list *ret);
+
+#endif
