@@ -85,6 +85,12 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	[ERROR_NOT_A_MEMBER] = { "not-a-member", 403, "Only hosts of the cluster may ask",
 	    "The path is for virtxd on other hosts, known by their addresses: no active member of "
 	    "the cluster has the address that asks." },
+	[ERROR_WHO] = { "who", 401, "Nobody knows who asks",
+	    "The listener wants to know: the request needs the secret of a token, in a header "
+	    "'Authorization: Bearer SECRET', or the certificate of a host. What it has is missing, "
+	    "wrong, revoked or expired; the answer to a wrong one is held back for a moment." },
+	[ERROR_ROLE] = { "role", 403, "The role does not allow it",
+	    "The detail has the role that is needed, and the one that the token has." },
 };
 
 /* That of all failures with this status that are of no special one. */

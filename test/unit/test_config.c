@@ -341,7 +341,8 @@ test_plain_beyond_loopback(void **state)
 	REFUSE(f, "[http]\nlisten = 127.0.0.1:80\nlisten = 0.0.0.0:80\nmax_body = 65536\n", 3,
 	    "0.0.0.0", "'plain'");
 	REFUSE(f, "[http]\nlisten = [fe80::1]:80\nallow_plain = no\n", 2, "fe80::1");
-	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 plain\n", 2, "192.0.2.1", "'open'");
+	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 plain\n", 2, "192.0.2.1", "'auth'", "'open'");
+	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 auth\n", 2, "'plain'");
 	REFUSE(f, "[http]\nallow_plain = yes\nlisten = 192.0.2.1:80 plain\n", 3, "'open'");
 	REFUSE(f, "[http]\nlisten = 192.0.2.1:80 open\n", 2, "'plain'");
 	assert_int_equal(
@@ -358,19 +359,25 @@ test_listen_words(void **state)
 	static const struct {
 		const char *row;
 		enum config_transport transport;
+		enum config_access access;
 	} cases[] = {
-		{ "192.0.2.1:80 plain open", TRANSPORT_PLAIN },
-		{ "192.0.2.1:80\t plain   open", TRANSPORT_PLAIN },
-		{ "192.0.2.1:80 tls open", TRANSPORT_TLS },
-		{ "192.0.2.1:80 open", TRANSPORT_TLS },
-		{ "127.0.0.1:80", TRANSPORT_PLAIN },
-		{ "127.0.0.1:80 plain", TRANSPORT_PLAIN },
-		{ "127.0.0.1:80 tls", TRANSPORT_TLS },
-		{ "[::1]:80 open", TRANSPORT_PLAIN },
+		{ "192.0.2.1:80 plain open", TRANSPORT_PLAIN, ACCESS_OPEN },
+		{ "192.0.2.1:80\t plain   open", TRANSPORT_PLAIN, ACCESS_OPEN },
+		{ "192.0.2.1:80 tls open", TRANSPORT_TLS, ACCESS_OPEN },
+		{ "192.0.2.1:80 open", TRANSPORT_TLS, ACCESS_OPEN },
+		{ "127.0.0.1:80", TRANSPORT_PLAIN, ACCESS_OPEN },
+		{ "127.0.0.1:80 plain", TRANSPORT_PLAIN, ACCESS_OPEN },
+		{ "127.0.0.1:80 tls", TRANSPORT_TLS, ACCESS_OPEN },
+		{ "[::1]:80 open", TRANSPORT_PLAIN, ACCESS_OPEN },
+		{ "192.0.2.1:80 plain auth", TRANSPORT_PLAIN, ACCESS_AUTH },
+		{ "192.0.2.1:80 tls auth", TRANSPORT_TLS, ACCESS_AUTH },
+		{ "192.0.2.1:80 auth", TRANSPORT_TLS, ACCESS_AUTH },
+		{ "127.0.0.1:80 auth", TRANSPORT_PLAIN, ACCESS_AUTH },
 	};
 	static const char *const refused[] = { "192.0.2.1:80 http", "192.0.2.1:80 plain tls",
-		"192.0.2.1:80 open plain", "192.0.2.1:80 open open", "192.0.2.1:80 plain auth",
-		"192.0.2.1:80 Plain open", "192.0.2.1:80plain", "plain open" };
+		"192.0.2.1:80 open plain", "192.0.2.1:80 open open", "192.0.2.1:80 auth open",
+		"192.0.2.1:80 auth plain", "192.0.2.1:80 Plain open", "192.0.2.1:80plain",
+		"plain open" };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -379,7 +386,7 @@ test_listen_words(void **state)
 		if (load(f, text) < 0)
 			fail_msg("%s", f->err.detail);
 		assert_int_equal(f->config.listen[0].transport, cases[i].transport);
-		assert_int_equal(f->config.listen[0].access, ACCESS_OPEN);
+		assert_int_equal(f->config.listen[0].access, cases[i].access);
 		assert_int_equal(f->config.listen[0].port, 80);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -397,7 +404,7 @@ static void
 test_exposed(void **state)
 {
 	struct fixture *f = *state;
-	_free_ char *none = NULL, *all = NULL;
+	_free_ char *none = NULL, *all = NULL, *known = NULL, *readable = NULL;
 	unsigned int plain, open;
 
 	assert_int_equal(load(f, TLS "[http]\nlisten = 127.0.0.1:80\nlisten = [::1]:80 tls\n"), 0);
@@ -416,6 +423,21 @@ test_exposed(void **state)
 	assert_int_equal(plain, 1);
 	assert_int_equal(open, 2);
 	assert_int_equal(config_public_listen(&f->config)->port, 82);
+
+	assert_int_equal(load(f, TLS "[http]\nlisten = 192.0.2.1:82 tls auth\n"), 0);
+	known = config_exposed(&f->config);
+	assert_string_equal(known, "");
+	assert_int_equal(config_public_listen(&f->config)->port, 82);
+	config_count_exposed(&f->config, &plain, &open);
+	assert_int_equal(plain + open, 0);
+	/* Hosts have nothing to show there. */
+	assert_int_equal(load(f, "[http]\nlisten = 192.0.2.1:82 plain auth\n"), 0);
+	readable = config_exposed(&f->config);
+	assert_string_equal(readable, "192.0.2.1:82 is plain: tokens can be read on their way");
+	assert_null(config_public_listen(&f->config));
+	config_count_exposed(&f->config, &plain, &open);
+	assert_int_equal(plain, 1);
+	assert_int_equal(open, 0);
 }
 
 static void

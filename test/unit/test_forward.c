@@ -133,6 +133,10 @@ on_back(void *arg, struct request *req)
 		f->held = req;
 		request_set_watch(req, &back_watch, f);
 		break;
+	case ROUTE_MIGRATION_ABORT:
+		error_set_type(&err, ERROR_WHO, "who asks is not known");
+		request_reply_error(req, &err);
+		break;
 	case ROUTE_HOST_GET:
 		request_reply_text(req, 200, "application/json", xstrdup("{}"), 2);
 		break;
@@ -475,6 +479,20 @@ test_unreachable(void **state)
 	assert_has(body, "serf does not say where");
 }
 
+/* The other host does not know this one: nothing is wrong with what the client has shown. */
+static void
+test_not_known(void **state)
+{
+	struct fixture *f = *state;
+	const char *body;
+
+	send_text(f, "DELETE /vms/" UUID "/runstate/migrate HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	body = await(f, 100);
+	assert_has(f->in.data, "HTTP/1.1 502 ");
+	assert_has(body, "host '" HOST "' does not know this one");
+	assert_null(strstr(body, "may be done there"));
+}
+
 /* The host dies with the request in its hands. */
 static void
 test_lost(void **state)
@@ -530,6 +548,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 	};
 

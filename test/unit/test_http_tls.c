@@ -31,6 +31,9 @@
 static char folder[] = "/tmp/virtx-tls-XXXXXX";
 static struct authority *ours, *foreign;
 
+/* Of the next server. */
+static enum config_access access_of_server = ACCESS_OPEN;
+
 /* What a call came to. */
 struct got {
 	bool done;
@@ -82,6 +85,7 @@ start(struct tls_fixture *t, struct fixture *f, const char *server, const char *
 	*t = (struct tls_fixture){ .f = f };
 	fixture_stop(f);
 	f->config.listen[0].transport = TRANSPORT_TLS;
+	f->config.listen[0].access = access_of_server;
 	use_files(&f->config, server, "ca");
 	t->server_tls = new_tls(f, &f->config);
 	fixture_start(f);
@@ -102,6 +106,7 @@ stop(struct tls_fixture *t)
 	tls_free(t->client_tls);
 	config_clear(&t->client_config);
 	t->f->config.listen[0].transport = TRANSPORT_PLAIN;
+	t->f->config.listen[0].access = ACCESS_OPEN;
 	fixture_start(t->f);
 }
 
@@ -195,6 +200,44 @@ test_refused(void **state)
 	peers_set_tls(t.peers, NULL);
 	ask_in_vain(&t, HOST, "wants TLS, for which this host has no certificate");
 	stop(&t);
+}
+
+/* Who has a host's certificate is a host, with each connection and each session that is resumed. */
+static void
+test_hosts_are_known(void **state)
+{
+	static const struct {
+		const char *client, *path;
+		int status;
+	} cases[] = {
+		{ "h2", "/vms/" UUID "/runstate", 200 },
+		{ "h2", "/gossip/vms", 204 },
+		{ "nobody", "/vms/" UUID "/runstate", 401 },
+		{ "nobody", "/gossip/vms", 401 },
+		{ "two", "/gossip/vms", 401 },
+	};
+	struct tls_fixture t;
+	struct got got;
+
+	access_of_server = ACCESS_AUTH;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		start(&t, *state, "h1", cases[i].client, "ca");
+		for (int k = 0; k < 2; k++) {
+			ask(&t, HOST, cases[i].path, &got);
+			if (got.status != cases[i].status)
+				fail_msg("%s %s: %d %s", cases[i].client, cases[i].path, got.status,
+				    got.err.detail);
+			free(got.body);
+			/* The next one is over another connection. */
+			peers_free(t.peers);
+			t.peers = peers_new(t.f->base, NULL);
+			peers_set_tls(t.peers, t.client_tls);
+		}
+		if (cases[i].status != 401)
+			assert_string_equal(t.f->user, "host:" OTHER);
+		stop(&t);
+	}
+	access_of_server = ACCESS_OPEN;
 }
 
 /* A client that is not ours. */
@@ -785,6 +828,7 @@ main(void)
 		TEST(test_hosts),
 		TEST(test_refused),
 		TEST(test_names_of_ca),
+		TEST(test_hosts_are_known),
 		TEST(test_pipelining),
 		TEST(test_bad_request),
 		TEST(test_key_updates),

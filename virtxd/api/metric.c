@@ -71,6 +71,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_HTTP_CONNECTIONS] = { "virtx_http_connections", "gauge", "Open connections." },
 	[METRIC_HTTP_CONNECTIONS_REFUSED] = { "virtx_http_connections_refused_total", "counter",
 	    "Connections that were over the bound." },
+	[METRIC_HTTP_UNAUTHORIZED] = { "virtx_http_unauthorized_total", "counter",
+	    "Requests without a token, with a wrong one, or with one whose role does not do." },
 	[METRIC_HTTP_EXPOSED] = { "virtx_http_listeners_exposed", "gauge",
 	    "Listeners beyond loopback that are plain, or open to everyone." },
 	[METRIC_TLS_HANDSHAKES_FAILED] = { "virtx_tls_handshakes_failed_total", "counter",

@@ -173,6 +173,10 @@ add_http(struct context *ctx, const struct metrics_outside *outside, struct buff
 		add_route(out, i, outside->requests[i]);
 	metric_single(out, METRIC_HTTP_CONNECTIONS, outside->connections);
 	metric_single(out, METRIC_HTTP_CONNECTIONS_REFUSED, outside->refused);
+	metric_family(out, METRIC_HTTP_UNAUTHORIZED);
+	for (unsigned int i = 0; i < outside->n_unauthorized; i++)
+		metric_labelled(out, METRIC_HTTP_UNAUTHORIZED, "why",
+		    outside->unauthorized_words[i], (double)outside->unauthorized[i]);
 	add_exposed(ctx->config, out);
 	metric_single(out, METRIC_TLS_HANDSHAKES_FAILED, outside->handshakes_failed);
 	if (outside->certificate_end)

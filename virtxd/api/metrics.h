@@ -17,7 +17,11 @@ struct metrics_outside {
 	unsigned int peer_calls, peer_connections;
 	uint64_t peer_started, peer_failed;
 	uint64_t handshakes_failed; /* of TLS */
-	int64_t certificate_end;    /* ms since the epoch, 0: there is none */
+	/* Requests of those who are not known or may not, with the words of why; NULL for none. */
+	const uint64_t *unauthorized;
+	const char *const *unauthorized_words;
+	unsigned int n_unauthorized;
+	int64_t certificate_end; /* ms since the epoch, 0: there is none */
 	struct gossip_stats gossip;
 	unsigned int members; /* that serf knows */
 };

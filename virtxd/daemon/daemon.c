@@ -245,6 +245,9 @@ on_metrics(void *arg, struct metrics_outside *ret)
 		.peer_started = peers.started,
 		.peer_failed = peers.failed,
 		.handshakes_failed = http.handshakes_failed,
+		.unauthorized = http.refusals,
+		.unauthorized_words = identity_refusal_words,
+		.n_unauthorized = REFUSALS,
 		.certificate_end = daemon->tls ? tls_end_of_certificate(daemon->tls) : 0,
 	};
 	if (daemon->core.cluster) {
@@ -298,6 +301,7 @@ start(struct daemon *daemon, struct error *err)
 		return -1;
 	http_server_set_tls(daemon->server, daemon->tls);
 	daemon->tokens = tokens_new();
+	http_server_set_tokens(daemon->server, daemon->tokens);
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;

@@ -147,7 +147,7 @@ connection_new(struct connections *owner, enum connection_kind kind, struct buff
 	c->state = STATE_FRESH;
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
 	bufferevent_incref(bev);
-	c->ssl = kind == CONNECTION_TLS ? bufferevent_openssl_get_ssl(bev) : NULL;
+	c->ssl = connection_kind_is_tls(kind) ? bufferevent_openssl_get_ssl(bev) : NULL;
 	if (!c->ssl)
 		bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
 	bufferevent_set_max_single_write(bev, WRITE_MAX);
@@ -572,6 +572,18 @@ const struct local_peer *
 connection_local_peer(const struct connection *c)
 {
 	return c->kind == CONNECTION_LOCAL ? &c->peer : NULL;
+}
+
+bool
+connection_wants_identity(const struct connection *c)
+{
+	return c->kind == CONNECTION_PLAIN_AUTH || c->kind == CONNECTION_TLS_AUTH;
+}
+
+bool
+connection_host(const struct connection *c, char ret[UUID_TEXT_SIZE])
+{
+	return c->ssl && tls_client_host(c->ssl, ret);
 }
 
 size_t

@@ -4,13 +4,17 @@
 #define HTTP_CONNECTION_H
 
 #include "http/local_door.h"
-#include "proto/util.h"
+#include "proto/uuid.h"
 
 struct connection;
 struct evhttp_request;
 
 /* Who is at the other end of one that came through the UNIX socket; NULL for any other. */
 const struct local_peer *connection_local_peer(const struct connection *connection);
+/* Whether its listener lets nobody in who does not show who that is. */
+bool connection_wants_identity(const struct connection *connection);
+/* The uuid of the host whose certificate the client has; false where it has none. */
+bool connection_host(const struct connection *connection, char ret[UUID_TEXT_SIZE]);
 /* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
  * right after it evhttp frees the request, unless evhttp_request_get_connection() of it is NULL. */
 void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);

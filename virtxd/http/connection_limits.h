@@ -10,9 +10,17 @@
 enum connection_kind {
 	CONNECTION_PLAIN,
 	CONNECTION_TLS,
+	CONNECTION_PLAIN_AUTH, /* who asks has to show who that is */
+	CONNECTION_TLS_AUTH,
 	CONNECTION_LOCAL, /* of the UNIX socket */
 	CONNECTION_KINDS,
 };
+
+static inline bool
+connection_kind_is_tls(enum connection_kind kind)
+{
+	return kind == CONNECTION_TLS || kind == CONNECTION_TLS_AUTH;
+}
 
 typedef void (*connections_accepting)(void *arg, enum connection_kind kind, bool on);
 

@@ -117,7 +117,7 @@ update_accepting(struct connections *connections)
 
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		connections->accepting(connections->accepting_arg, (enum connection_kind)kind,
-		    on && (room || kind != CONNECTION_TLS));
+		    on && (room || !connection_kind_is_tls((enum connection_kind)kind)));
 	if (!room && !timer_is_started(connections->crowd))
 		timer_start(connections->crowd, CROWD_MS);
 }
@@ -179,7 +179,7 @@ new_bufferevent(struct connections *connections, struct event_base *base, enum c
 {
 	/* The socket is the bufferevent's, so that it can be taken out before evhttp closes it. */
 	struct bufferevent *bev =
-	    kind == CONNECTION_TLS
+	    connection_kind_is_tls(kind)
 		? bufferevent_openssl_socket_new(base, -1, tls_accept(connections->tls),
 		      BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
 		: bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
@@ -200,8 +200,8 @@ on_accept(struct event_base *base, void *arg)
 
 	connection_new(connections, door->kind, bev);
 	/* The listener would go on for as long as others come, and nothing else would run. */
-	connections->n_fresh += door->kind == CONNECTION_TLS ? TLS_WEIGHT : 1;
-	connections->n_beginning += door->kind == CONNECTION_TLS;
+	connections->n_fresh += connection_kind_is_tls(door->kind) ? TLS_WEIGHT : 1;
+	connections->n_beginning += connection_kind_is_tls(door->kind);
 	if (connections->n_fresh >= ACCEPT_MAX || !has_room(connections))
 		update_accepting(connections);
 	timer_soon(connections->deferred);

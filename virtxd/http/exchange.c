@@ -12,10 +12,11 @@
 
 #include "http/connection.h"
 #include "http/headers.h"
+#include "http/slowdown.h"
 #include "proto/log.h"
 #include "proto/problem.h"
 
-#define USER_MAX      64
+#define USER_MAX      IDENTITY_USER_MAX
 #define PLACEMENT_MAX 500
 #define PLACED_MAX    63
 #define PIECE	      (32 * 1024) /* of a reply, bytes */
@@ -31,6 +32,10 @@ struct exchange {
 	bool close; /* what follows on the connection cannot be told from this request's body */
 	char *body;
 	char *query;
+	struct identity identity;
+	bool wants_identity; /* its listener does */
+	struct error *wrong; /* that is told later, else NULL */
+	struct slowdown_wait *wait;
 	char client[48];
 	char user[USER_MAX + 1];
 	char last_event_id[64];
@@ -129,6 +134,16 @@ set_user(struct exchange *ex, const struct guard *guard, const struct headers *h
 		snprintf(ex->user, sizeof(ex->user), "uid:%u", local->uid);
 		return;
 	}
+	/* A host says for whom it asks; who has shown a token asks for nobody else. */
+	if (ex->wants_identity) {
+		copy_text(ex->user, sizeof(ex->user),
+		    *ex->identity.user ? ex->identity.user : ex->client);
+		for (begin = end; begin > 0 && list[begin - 1] != ','; begin--)
+			continue;
+		if (ex->identity.host)
+			copy_user(ex, list + begin, end - begin);
+		return;
+	}
 	copy_text(ex->user, sizeof(ex->user), ex->client);
 	while (end > 0 && guard_believes(guard, h, ex->user)) {
 		for (begin = end; begin > 0 && list[begin - 1] != ','; begin--)
@@ -143,7 +158,8 @@ set_user(struct exchange *ex, const struct guard *guard, const struct headers *h
 static void
 set_placement(struct exchange *ex, const struct guard *guard, const struct headers *h)
 {
-	bool member = h->looped && guard_is_member(guard, ex->client);
+	bool member = h->looped &&
+		      (ex->wants_identity ? ex->identity.host : guard_is_member(guard, ex->client));
 
 	ex->req.placement = ex->req.placed = "";
 	if (!h->looped)
@@ -165,6 +181,7 @@ exchange_free(struct exchange *ex)
 	free(ex->query);
 	free(ex->placement);
 	free(ex->placed);
+	free(ex->wrong);
 	free(ex);
 }
 
@@ -332,6 +349,55 @@ refuse(struct exchange *ex, const struct error *err, const struct request_header
 	    &ex->req, err->status, "application/problem+json", json, len, headers, n_headers);
 }
 
+/* Nobody knows who asks, or they may not. */
+static void
+refuse_who(struct exchange *ex, const struct error *err, enum identity_refusal why)
+{
+	const struct request_header challenge = { "WWW-Authenticate",
+		why == REFUSAL_WRONG ? "Bearer realm=\"virtx\", error=\"invalid_token\""
+				     : "Bearer realm=\"virtx\"" };
+
+	if (err->status == 401 || err->status == 403)
+		ex->counts->refusals[why]++;
+	refuse(ex, err, &challenge, err->status == 401);
+}
+
+static void
+on_told(void *arg)
+{
+	struct exchange *ex = arg;
+
+	ex->wait = NULL;
+	request_set_watch(&ex->req, NULL, NULL);
+	refuse_who(ex, ex->wrong, REFUSAL_WRONG);
+}
+
+static void
+on_guesser_gone(void *arg)
+{
+	struct exchange *ex = arg;
+
+	slowdown_cancel(ex->wait);
+	on_told(ex);
+}
+
+/* What is wrong was perhaps guessed, and who guesses has to wait. */
+static void
+refuse_later(struct exchange *ex, struct slowdown *slowdown, const struct error *err)
+{
+	static const struct request_watch watch = { .gone = on_guesser_gone };
+
+	ex->wrong = xcalloc(1, sizeof(*err));
+	*ex->wrong = *err;
+	ex->wait = slowdown_wrong(slowdown, ex->client, on_told, ex);
+	if (!ex->wait) {
+		refuse_who(ex, ex->wrong, REFUSAL_WRONG);
+		return;
+	}
+	request_set_watch(&ex->req, &watch, ex);
+	connection_watch(ex->connection);
+}
+
 static void
 refuse_method(struct exchange *ex, unsigned int allow)
 {
@@ -398,6 +464,61 @@ take_body(struct exchange *ex)
 	ex->req.body_len = len;
 }
 
+/* Whether the headers can be believed, and who asks is known; else it was answered. */
+static int
+check_headers(struct exchange *ex, const struct guard *guard, const struct headers *h,
+    enum evhttp_cmd_type type)
+{
+	enum identity_refusal why;
+	struct error err = { 0 };
+
+	if (headers_check(h, type, &ex->close, &err) < 0 ||
+	    guard_check_source(guard, h, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return -1;
+	}
+	if (!ex->wants_identity ||
+	    identity_find(ex->connection, h, guard->tokens, &ex->identity, &why, &err) == 0)
+		return 0;
+	if (err.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
+		refuse_later(ex, guard->slowdown, &err);
+	else
+		refuse_who(ex, &err, why);
+	return -1;
+}
+
+/* Whether they may ask for the route; else it was answered. */
+static int
+check_client(struct exchange *ex, const struct guard *guard, const struct local_peer *local)
+{
+	struct error err = { 0 };
+
+	if (ex->wants_identity && identity_check_role(&ex->identity, ex->req.route, &err) < 0) {
+		refuse_who(ex, &err, REFUSAL_ROLE);
+		return -1;
+	}
+	if (!ex->wants_identity && !local &&
+	    guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return -1;
+	}
+	ex->req.role = ex->wants_identity ? ex->identity.role : ROLE_ADMIN;
+	return 0;
+}
+
+static void
+set_request(struct exchange *ex, const struct guard *guard, const struct headers *h,
+    const struct local_peer *local)
+{
+	set_user(ex, guard, h, local);
+	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
+	ex->req.last_event_id = ex->last_event_id;
+	ex->req.head = ex->head;
+	ex->req.looped = h->looped;
+	ex->req.respond_async = h->respond_async;
+	set_placement(ex, guard, h);
+}
+
 bool
 exchange_get_source(struct request *req, struct exchange_source *ret)
 {
@@ -434,29 +555,18 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	connection_busy(connection, on_gone, ex);
 
 	headers_read(http, &h);
+	ex->wants_identity = connection_wants_identity(connection);
 	set_client(ex, local);
-	set_user(ex, guard, &h, local);
+	copy_text(ex->user, sizeof(ex->user), ex->client);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
-	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h.last_event_id));
-	ex->req.last_event_id = ex->last_event_id;
-	ex->req.head = ex->head;
 	ex->req.client = ex->client;
 	ex->req.user = ex->user;
-	ex->req.looped = h.looped;
-	ex->req.respond_async = h.respond_async;
-	set_placement(ex, guard, &h);
-	if (headers_check(&h, type, &ex->close, &err) < 0 ||
-	    guard_check_source(guard, &h, &err) < 0) {
-		refuse(ex, &err, NULL, 0);
+	if (check_headers(ex, guard, &h, type) < 0)
 		return;
-	}
-	if (find_route(ex, type, path) < 0)
+	set_request(ex, guard, &h, local);
+	if (find_route(ex, type, path) < 0 || check_client(ex, guard, local) < 0)
 		return;
-	if (!local && guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
-		refuse(ex, &err, NULL, 0);
-		return;
-	}
 	if (query)
 		ex->req.query = ex->query = xstrdup(query);
 	take_body(ex);

@@ -5,6 +5,7 @@
 
 #include "api/metrics.h"
 #include "http/guard.h"
+#include "http/identity.h"
 #include "ops/request.h"
 
 struct connection;
@@ -16,6 +17,7 @@ typedef void (*http_handler)(void *arg, struct request *req);
 /* What was answered, by route (ROUTE_N: none) and the first digit of the status. */
 struct exchange_counts {
 	uint64_t requests[ROUTE_N + 1][METRICS_CLASSES];
+	uint64_t refusals[REFUSALS]; /* of who asked, by why */
 };
 
 /* Takes a request that has arrived whole: checks and routes it, and answers it itself or gives it

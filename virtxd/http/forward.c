@@ -193,8 +193,19 @@ static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
 	struct forwarding *fw = arg;
+	struct error unknown = { 0 };
 
 	fw->call = NULL;
+	/* Who it does not know is this host, not the client. */
+	if (answer && answer->status == 401) {
+		fw->unsent = true;
+		error_set(&unknown, 502,
+		    "host '%s' does not know this one, which needs a certificate of the cluster's "
+		    "CA in section [tls]",
+		    fw->host);
+		answer = NULL;
+		err = &unknown;
+	}
 	if (answer && !fw->streams)
 		take_news(fw, answer);
 	if (!fw->streams && take_back(fw, answer, err, false)) {

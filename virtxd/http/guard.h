@@ -14,6 +14,9 @@
 #include "proto/routes.h"
 #include "state/config.h"
 
+struct slowdown;
+struct tokens;
+
 /* Is this the name of a host of the cluster? */
 typedef bool (*guard_is_host)(void *arg, const char *name);
 
@@ -30,6 +33,8 @@ struct guard {
 	guard_is_host is_host; /* NULL: nobody knows other hosts */
 	guard_who who;	       /* is at an address; NULL: nobody knows */
 	void *arg;
+	const struct tokens *tokens; /* NULL: there are none */
+	struct slowdown *slowdown;   /* of those who guess one */
 };
 
 /* Whom the request is for, and where it comes from: 0, or -1 with a 400, 421 or 403. */

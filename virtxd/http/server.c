@@ -19,6 +19,7 @@
 #include "http/exchange.h"
 #include "http/guard.h"
 #include "http/local_door.h"
+#include "http/slowdown.h"
 #include "http/socket_file.h"
 #include "proto/log.h"
 
@@ -136,6 +137,16 @@ open_listener(const struct config_listen *where)
 	return steal_fd(&fd);
 }
 
+static enum connection_kind
+kind_of(const struct config_listen *where)
+{
+	bool tls = where->transport == TRANSPORT_TLS;
+
+	if (where->access == ACCESS_AUTH)
+		return tls ? CONNECTION_TLS_AUTH : CONNECTION_PLAIN_AUTH;
+	return tls ? CONNECTION_TLS : CONNECTION_PLAIN;
+}
+
 /* fd listens, and is given away. */
 static void
 serve(struct http_server *server, struct event_base *base, int fd, enum connection_kind kind)
@@ -160,8 +171,7 @@ add_listener(struct http_server *server, struct event_base *base, const struct c
 	if (fd < 0)
 		return error_errno(
 		    err, 500, -fd, "cannot listen on '%s' port %u", where->addr, where->port);
-	serve(server, base, fd,
-	    where->transport == TRANSPORT_TLS ? CONNECTION_TLS : CONNECTION_PLAIN);
+	serve(server, base, fd, kind_of(where));
 	return 0;
 }
 
@@ -215,6 +225,7 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 	server->handler = handler;
 	server->arg = arg;
 	server->guard.config = config;
+	server->guard.slowdown = slowdown_new(base);
 	server->base = base;
 	server->socket_fd = -1;
 	server->connections = connections_new(base, &limits, set_accepting, server);
@@ -269,6 +280,7 @@ http_server_free(struct http_server *server)
 	for (int kind = 0; kind < CONNECTION_KINDS; kind++)
 		evhttp_free(server->http[kind]);
 	connections_free(server->connections);
+	slowdown_free(server->guard.slowdown);
 	local_door_free(server->door);
 	util_close(&server->socket_fd);
 	free(server->listeners);
@@ -284,6 +296,12 @@ http_server_set_hosts(struct http_server *server, guard_is_host is_host, guard_w
 }
 
 void
+http_server_set_tokens(struct http_server *server, const struct tokens *tokens)
+{
+	server->guard.tokens = tokens;
+}
+
+void
 http_server_get_stats(const struct http_server *server, struct http_stats *ret)
 {
 	struct connections_stats stats;
@@ -296,6 +314,7 @@ http_server_get_stats(const struct http_server *server, struct http_stats *ret)
 		.handshakes = stats.handshakes,
 		.handshakes_failed = stats.handshakes_failed,
 		.replies = server->counts.requests,
+		.refusals = server->counts.refusals,
 	};
 }
 

@@ -18,6 +18,7 @@ struct http_stats {
 	uint64_t handshakes_failed;
 	/* Replies by route (ROUTE_N: none) and class; of the server. */
 	const uint64_t (*replies)[METRICS_CLASSES];
+	const uint64_t *refusals; /* of who asked, by identity_refusal; of the server */
 };
 
 /* Binds all listeners of config (borrowed, must outlive the server) or fails naming the one. */
@@ -34,6 +35,8 @@ void http_server_free(struct http_server *server);
  * taken, too, and what only hosts may do is asked from these addresses. */
 void http_server_set_hosts(
     struct http_server *server, guard_is_host is_host, guard_who who, void *arg);
+/* The tokens (borrowed) by which it is known who asks where a listener wants that. */
+void http_server_set_tokens(struct http_server *server, const struct tokens *tokens);
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret);
 /* The port of the listener with this index in config, for one that was bound to port 0; 0 past the
  * last. */

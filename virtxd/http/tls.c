@@ -384,6 +384,15 @@ tls_end(SSL *ssl)
 	ERR_clear_error();
 }
 
+bool
+tls_client_host(SSL *ssl, char ret[UUID_TEXT_SIZE])
+{
+	X509 *certificate = SSL_get0_peer_certificate(ssl);
+
+	return certificate && SSL_get_verify_result(ssl) == X509_V_OK &&
+	       certificate_host(certificate, ret);
+}
+
 int64_t
 tls_end_of_certificate(const struct tls *tls)
 {

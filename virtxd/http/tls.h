@@ -46,6 +46,10 @@ void tls_forget(struct ssl_st *ssl);
  * connection is closed. */
 void tls_end(struct ssl_st *ssl);
 
+/* The uuid of the host whose certificate the client of a connection that came in has shown; false
+ * where it has shown none, or that of something else. */
+bool tls_client_host(struct ssl_st *ssl, char ret[UUID_TEXT_SIZE]);
+
 /* When this host's certificate ends, ms since the epoch. */
 int64_t tls_end_of_certificate(const struct tls *tls);
 /* What is wrong with it, or will be within 30 days; self is this host's uuid, "" while that is not

@@ -44,6 +44,7 @@ struct request {
 	size_t body_len;
 	const char *client;	   /* address of the peer, for the log and Operation.user */
 	const char *user;	   /* who asked: client, or for whom that asks */
+	enum role role;		   /* what they may do */
 	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
 	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
 	const char *placed;	   /* and what it was thought to have, see scheduler.c */

@@ -50,6 +50,9 @@ config_public_listen(const struct config *config)
 	for (size_t i = 0; i < config->n_listen; i++) {
 		const struct config_listen *l = &config->listen[i];
 
+		/* Hosts show who they are by their certificates. */
+		if (l->access == ACCESS_AUTH && l->transport != TRANSPORT_TLS)
+			continue;
 		if (!address_is_loopback(l->addr) &&
 		    (!found ||
 			(l->transport == TRANSPORT_TLS && found->transport != TRANSPORT_TLS)))
@@ -62,18 +65,25 @@ char *
 config_exposed(const struct config *config)
 {
 	struct buffer b = { 0 };
+	unsigned int plain, open;
 
 	for (size_t i = 0; i < config->n_listen; i++) {
 		const struct config_listen *l = &config->listen[i];
+		bool tls = l->transport == TRANSPORT_TLS;
 
-		if (address_is_loopback(l->addr))
+		if (address_is_loopback(l->addr) || (tls && l->access == ACCESS_AUTH))
 			continue;
 		buffer_printf(&b, strchr(l->addr, ':') ? "%s[%s]:%u is %s" : "%s%s:%u is %s",
 		    b.len ? ", " : "", l->addr, l->port,
-		    l->transport == TRANSPORT_TLS ? "open" : "plain and open");
+		    l->access == ACCESS_AUTH ? "plain"
+		    : tls		     ? "open"
+					     : "plain and open");
 	}
-	if (b.len)
+	config_count_exposed(config, &plain, &open);
+	if (open)
 		buffer_printf(&b, ": whoever gets there controls the VMs");
+	else if (plain)
+		buffer_printf(&b, ": tokens can be read on their way");
 	return buffer_steal(&b, NULL);
 }
 
@@ -87,6 +97,6 @@ config_count_exposed(const struct config *config, unsigned int *ret_plain, unsig
 		if (address_is_loopback(l->addr))
 			continue;
 		*ret_plain += l->transport != TRANSPORT_TLS;
-		(*ret_open)++;
+		*ret_open += l->access != ACCESS_AUTH;
 	}
 }

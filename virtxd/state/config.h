@@ -9,7 +9,11 @@
 
 /* 0 is what is not said, as by a row of the time before there was a choice: plain, and open. */
 enum config_transport { TRANSPORT_UNSAID, TRANSPORT_PLAIN, TRANSPORT_TLS };
-enum config_access { ACCESS_UNSAID, ACCESS_OPEN };
+enum config_access {
+	ACCESS_UNSAID,
+	ACCESS_OPEN, /* to everyone who reaches it */
+	ACCESS_AUTH, /* to who shows who that is */
+};
 
 struct config_listen {
 	char *addr; /* an IP literal */
@@ -72,7 +76,7 @@ void config_clear_listen(struct config *config);
 /* Whether this host has a certificate. */
 bool config_has_tls(const struct config *config);
 /* The listener that other hosts are told of: beyond loopback, by TLS where there is one; NULL where
- * all are on loopback. */
+ * none is such that they can ask there, as they are known by their certificates. */
 const struct config_listen *config_public_listen(const struct config *config);
 /* Which listeners beyond loopback are plain or open, in words; the caller frees. */
 char *config_exposed(const struct config *config);

@@ -151,6 +151,8 @@ read_listen_words(char *words, struct config_listen *ret)
 			ret->transport = tls ? TRANSPORT_TLS : TRANSPORT_PLAIN;
 		else if (strcmp(word, "open") == 0 && !ret->access)
 			ret->access = ACCESS_OPEN;
+		else if (strcmp(word, "auth") == 0 && !ret->access)
+			ret->access = ACCESS_AUTH;
 		else
 			return -1;
 	}
@@ -168,7 +170,7 @@ set_listen(struct config_target *target, const struct config_key *key, const cha
 
 	if (!address_parse(where, addr, &listen.port) || read_listen_words(words, &listen) < 0)
 		return "ADDR:PORT or [ADDR]:PORT, ADDR an IP address, PORT 1 to 65535, and behind "
-		       "it 'tls' or 'plain' and 'open', or neither";
+		       "it 'tls' or 'plain', and 'auth' or 'open', or neither";
 	if (target->default_listen) {
 		config_clear_listen(config);
 		target->default_listen = false;

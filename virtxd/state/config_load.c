@@ -210,10 +210,10 @@ complete_listen(const struct config *config, struct config_listen *l)
 	if (l->transport == TRANSPORT_TLS && !config_has_tls(config))
 		return "'tls' needs a certificate in section [tls]";
 	if (!l->access && !loopback)
-		return "whoever reaches it controls this host's VMs, as there are no users; it "
-		       "needs "
-		       "the word 'open'";
-	l->access = ACCESS_OPEN;
+		return "it needs the word 'auth', for those who have a token or the certificate of "
+		       "a host, or 'open': then whoever reaches it controls this host's VMs";
+	if (!l->access)
+		l->access = ACCESS_OPEN;
 	return NULL;
 }
 

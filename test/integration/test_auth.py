@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hosts that let nobody in who does not show who that is."""
+
+import os
+import re
+import time
+
+import conftest
+import pytest
+from conftest import BUILD, PREFIX, wait_joined
+from lab import PATIENCE, Lab, wait_for
+from lab.tls import TLS_PORT, Authority, settings
+
+SECRET = re.compile(r"virtx_[0-9a-f]{64}")
+KNOWN = 20 * PATIENCE  # s until each host knows what another has done
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    authority = Authority(tmp_path_factory.mktemp("ca"))
+    with Lab(2, build_dir=BUILD, name=f"{PREFIX}auth") as lab:
+        for host in lab.hosts:
+            authority.equip(host)
+            config = settings(host, log_level="debug")
+            config["http"]["listen"] = ["127.0.0.1:8080", f"{host.addr}:{TLS_PORT} tls auth",
+                                        f"{host.addr}:8081 plain auth"]
+            host.configure(config)
+            host.restart("virtxd")
+        wait_joined(lab)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def hosts(lab):
+    return lab.hosts
+
+
+def make(host, name, role, *args):
+    """A token's secret, which is written to /run/NAME of each host, too."""
+    done = host.virtx("token", "create", name, "--role", role, *args)
+    assert done.returncode == 0 and SECRET.fullmatch(done.stdout.strip()), done.stderr
+    for other in host.lab.hosts:
+        other.run(["tee", f"/run/{name}"], input=done.stdout)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def secrets(hosts):
+    """A token of each role, by its name, known on all hosts."""
+    h1, h2 = hosts
+    made = {role: make(h1, role, role) for role in ("viewer", "operator", "admin")}
+    wait_for("h2 to know them", lambda: virtx(h1, h2, "admin", "list", "host").returncode == 0, KNOWN)
+    return made
+
+
+def virtx(host, to, token, *args):
+    """A host asks another one by https, with a token or none."""
+    words = ["--token-file", f"/run/{token}"] if token else []
+    return host.virtx("-A", f"https://{to.addr}:{TLS_PORT}", *words, *args)
+
+
+def curl(host, to, path, *args, port=TLS_PORT):
+    """Status, heads and body of an answer."""
+    done = host.run(["curl", "-s", "-i", "--cacert", "/etc/virtx/ca.pem", *args,
+                     f"{'https' if port == TLS_PORT else 'http'}://{to.addr}:{port}{path}"])
+    return int(done.stdout.split()[1]), done.stdout
+
+
+def figure(host, name):
+    return float(re.search(rf"^{re.escape(name)} (.*)$", host.api("GET", "/metrics").text, re.M)[1])
+
+
+def test_nobody(hosts):
+    h1, h2 = hosts
+    for path in ("/vms", "/healthz", "/openapi.json", "/auth/tokens", "/gossip/vms", "/nowhere"):
+        for port in (TLS_PORT, 8081):
+            status, text = curl(h2, h1, path, port=port)
+            assert status == 401 and 'www-authenticate: bearer realm="virtx"' in text.lower(), text
+    done = virtx(h2, h1, None, "list", "vm")
+    assert done.returncode == 1 and "401: who asks is not known" in done.stderr
+    assert figure(h1, 'virtx_http_unauthorized_total{why="missing"}') >= 13
+    # What is not open is not exposed; what is plain is.
+    assert h1.api("GET", "/readyz").json()["exposed"] == f"{h1.addr}:8081 is plain: tokens can be read on their way"
+
+
+def test_roles(hosts, secrets):
+    h1, h2 = hosts
+    commands = {"viewer": ("list", "vm"), "operator": ("pause", "vm", h1.uuid), "admin": ("token", "list")}
+    for have, role in enumerate(commands):
+        for need, command in commands.items():
+            done = virtx(h2, h1, role, *command)
+            if list(commands).index(need) <= have:
+                assert "403" not in done.stderr and "401" not in done.stderr, done.stderr
+            else:
+                assert done.returncode == 1 and \
+                    f"403: this needs the role '{need}', and 'token:{role}' has '{role}'" in done.stderr, done.stderr
+    # What hosts ask each other, no token is for; what is said about who asks does not count.
+    for headers in ((), ("-H", "X-VirtX-Loop: 1", "-H", f"X-Forwarded-For: {h2.addr}")):
+        h2.run(["sh", "-c", "printf 'Authorization: Bearer %s\\n' \"$(cat /run/admin)\" > /run/header"])
+        status, text = curl(h2, h1, "/gossip/vms", "-H", "@/run/header", *headers)
+        assert status == 403 and "only hosts of the cluster" in text
+
+
+def test_life(hosts, secrets):
+    """An operator makes a VM by one host, of which another one has it, and each knows who it was."""
+    h1, h2 = hosts
+    uuid = conftest.create(h1, conftest.vmdef("owned"))
+    wait_for("h2 to know it", lambda: virtx(h1, h2, "viewer", "get", "vm", uuid).returncode == 0, 30)
+    done = virtx(h1, h2, "viewer", "delete", "vm", uuid)
+    assert done.returncode == 1 and "403" in done.stderr
+    done = virtx(h1, h2, "operator", "delete", "vm", uuid, "--storage")
+    assert done.returncode == 0, done.stderr
+    users = {o["op"]: o["user"] for o in h1.api("GET", f"/operations?vm={uuid}").json()["items"]}
+    assert users["VmDelete"] == "token:operator"
+    assert figure(h2, "virtx_peer_failures_total") == 0
+
+
+def test_wrong(hosts, secrets):
+    """What is wrong is held back, the longer the more often, and nobody else waits for that."""
+    h1, h2 = hosts
+    h2.run(["tee", "/run/wrong"], input="virtx_" + "0" * 64)
+    before = figure(h1, 'virtx_http_unauthorized_total{why="wrong"}')
+    took = []
+    for _ in range(4):
+        began = time.monotonic()
+        done = virtx(h2, h1, "wrong", "list", "vm")
+        took.append(time.monotonic() - began)
+        assert done.returncode == 1 and "401: no token has this secret" in done.stderr, done.stderr
+    assert took[3] >= 0.8 and took[0] >= 0.1
+    began = time.monotonic()
+    assert virtx(h2, h1, "viewer", "list", "vm").returncode == 0
+    assert time.monotonic() - began < 0.8 * PATIENCE
+    assert figure(h1, 'virtx_http_unauthorized_total{why="wrong"}') == before + 4
+
+
+def test_revoked(hosts, secrets):
+    h1, h2 = hosts
+    make(h1, "gone", "viewer")
+    wait_for("h2 to know it", lambda: virtx(h1, h2, "gone", "list", "vm").returncode == 0, KNOWN)
+    assert "gone" in h2.virtx("token", "list").stdout
+    assert h1.virtx("token", "revoke", "gone").returncode == 0
+    done = virtx(h2, h1, "gone", "list", "vm")
+    assert done.returncode == 1 and "401" in done.stderr
+    wait_for("h2 to refuse it", lambda: "401" in virtx(h1, h2, "gone", "list", "vm").stderr, KNOWN)
+    done = h1.virtx("token", "revoke", "gone")
+    assert done.returncode == 1 and "404" in done.stderr
+    done = h1.virtx("token", "create", "viewer", "-r", "admin")
+    assert done.returncode == 1 and "422: there is a token 'viewer' already" in done.stderr
+
+
+def test_restart(hosts, secrets):
+    """A host knows the tokens again, and reads them from a folder that is for root alone."""
+    h1, h2 = hosts
+    h1.restart("virtxd")
+    wait_for("the tokens", lambda: virtx(h2, h1, "viewer", "list", "vm").returncode == 0, KNOWN)
+    wait_joined(h1.lab)
+    assert h1.run(["stat", "-c", "%a %U", "/vms/auth"]).stdout == "700 root\n"
+
+
+def test_nothing_is_told(hosts, secrets):
+    """No secret is in what the daemons and virtx have written, or keep."""
+    h1, h2 = hosts
+    done = h2.virtx("-D", "-A", f"https://{h1.addr}:{TLS_PORT}", "--token-file", "/run/admin", "token", "list", "-o",
+                    "json")
+    assert done.returncode == 0
+    texts = [done.stdout, done.stderr, h1.run(["sh", "-c", "cat /vms/auth/*"]).stdout]
+    for host in hosts:
+        texts += [host.log("virtxd"), host.api("GET", "/operations").text, host.api("GET", "/metrics").text]
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/cmdline", errors="replace") as line:
+                    texts.append(line.read())
+            except OSError:
+                continue
+    for text in texts:
+        for secret in secrets.values():
+            assert secret not in text
