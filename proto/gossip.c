@@ -29,6 +29,12 @@ static const struct field vm_info_fields[] = {
 const struct model vm_info_model = { "VmInfo", sizeof(struct vm_info), vm_info_fields,
 	ARRAY_SIZE(vm_info_fields) };
 
+static const struct field tokens_event_fields[] = {
+	FIELD("host", struct tokens_event, host),
+};
+const struct model tokens_event_model = { "TokensEvent", sizeof(struct tokens_event),
+	tokens_event_fields, ARRAY_SIZE(tokens_event_fields) };
+
 static const struct field host_info_fields[] = {
 	FIELD("uuid", struct host_info, uuid),
 	FIELD_STRUCT("fields", struct host_info, fields, host_list_fields),

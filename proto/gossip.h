@@ -10,6 +10,7 @@
 #define GOSSIP_VM_EVENT	 "VE"
 #define GOSSIP_VM_INFO	 "VI"
 #define GOSSIP_HOST_INFO "HI"
+#define GOSSIP_TOKENS	 "TK"
 
 /* VE: the state of a VM changed; runstate deleted means that it is gone. */
 struct vm_event {
@@ -36,6 +37,13 @@ struct vm_info {
 };
 extern const struct model vm_info_model;
 extern const struct model vm_listed_model; /* as JSON has it */
+
+/* TK: the tokens on the storage have changed. Not where a host runs the Go virtx, which has none.
+ */
+struct tokens_event {
+	char *host; /* that has changed them */
+};
+extern const struct model tokens_event_model;
 
 /* HI: all that a listing shows of a host. */
 struct host_info {

@@ -21,6 +21,7 @@ static const struct label labels[] = {
 	{ "HI", &host_info_model, true },
 	{ "VI", &vm_info_model, false },
 	{ "VE", &vm_event_model, false },
+	{ "TK", &tokens_event_model, false },
 };
 
 static const struct label *
@@ -38,6 +39,7 @@ union payload {
 	struct host_info host;
 	struct vm_info info;
 	struct vm_event event;
+	struct tokens_event tokens;
 };
 
 static int
@@ -80,7 +82,7 @@ decode_event(struct command_call *call, struct error *err)
 	}
 	if (!label) {
 		error_set(err, CLIENT_ERROR_STATUS,
-		    "event '%s' is none of virtxd's: HI, VI and VE are", name);
+		    "event '%s' is none of virtxd's: HI, VI, VE and TK are", name);
 		return COMMAND_FAILED;
 	}
 	data = command_read("-", PAYLOAD_MAX, &len, err);

@@ -133,7 +133,7 @@ const struct command token_revoke_command = {
 	.words = "token revoke",
 	.operands = { ARG_TOKEN },
 	.summary = "Revoke a token: nobody gets in by it any more",
-	.help = "At once on the host that answers, on the others within 20 seconds.",
+	.help = "At once on the host that answers, on the others within 2 seconds.",
 	.examples = "virtx token revoke ci\n",
 	.run = token_revoke,
 };

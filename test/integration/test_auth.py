@@ -12,7 +12,8 @@ from lab import PATIENCE, Lab, wait_for
 from lab.tls import TLS_PORT, Authority, settings
 
 SECRET = re.compile(r"virtx_[0-9a-f]{64}")
-KNOWN = 20 * PATIENCE  # s until each host knows what another has done
+SOON = 2 * PATIENCE  # s until each host knows what another has done
+KNOWN = 20 * PATIENCE  # the same where serf does not tell
 
 
 @pytest.fixture(scope="module")
@@ -136,16 +137,30 @@ def test_wrong(hosts, secrets):
 def test_revoked(hosts, secrets):
     h1, h2 = hosts
     make(h1, "gone", "viewer")
-    wait_for("h2 to know it", lambda: virtx(h1, h2, "gone", "list", "vm").returncode == 0, KNOWN)
+    wait_for("h2 to know it", lambda: virtx(h1, h2, "gone", "list", "vm").returncode == 0, SOON)
     assert "gone" in h2.virtx("token", "list").stdout
     assert h1.virtx("token", "revoke", "gone").returncode == 0
+    wait_for("h2 to refuse it", lambda: "401" in virtx(h1, h2, "gone", "list", "vm").stderr, SOON)
     done = virtx(h2, h1, "gone", "list", "vm")
     assert done.returncode == 1 and "401" in done.stderr
-    wait_for("h2 to refuse it", lambda: "401" in virtx(h1, h2, "gone", "list", "vm").stderr, KNOWN)
     done = h1.virtx("token", "revoke", "gone")
     assert done.returncode == 1 and "404" in done.stderr
     done = h1.virtx("token", "create", "viewer", "-r", "admin")
     assert done.returncode == 1 and "422: there is a token 'viewer' already" in done.stderr
+
+
+def test_without_serf(hosts, secrets):
+    """A host that is not told finds it out by itself."""
+    h1, h2 = hosts
+    make(h1, "late", "viewer")
+    wait_for("h2 to know it", lambda: virtx(h1, h2, "late", "list", "vm").returncode == 0, SOON)
+    h2.stop("serf")
+    try:
+        assert h1.virtx("token", "revoke", "late").returncode == 0
+        wait_for("h2 to refuse it", lambda: "401" in virtx(h1, h2, "late", "list", "vm").stderr, KNOWN)
+    finally:
+        h2.start("serf")
+    wait_joined(h1.lab)
 
 
 def test_restart(hosts, secrets):

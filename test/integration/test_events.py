@@ -323,7 +323,7 @@ def test_decode_event(host):
         assert decode(host, vector["label"], payload + b"\n").stdout == done.stdout
         assert decode(host, vector["label"], payload + b"x").returncode == \
             (0 if vector["label"] == "HI" else 1)
-    assert b"HI, VI and VE" in decode(host, "XX", b"").stderr
+    assert b"HI, VI, VE and TK" in decode(host, "XX", b"").stderr
 
 
 def test_serf_event_handler(lab3, tmp_path):

@@ -61,7 +61,14 @@ on_stranger(void *arg)
 	((struct side *)arg)->n_strangers++;
 }
 
+static void
+on_tokens(void *arg)
+{
+	((struct side *)arg)->n_tokens++;
+}
+
 static const struct gossip_ops ops = {
+	.tokens = on_tokens,
 	.send = on_send,
 	.pull = on_pull,
 	.stranger = on_stranger,

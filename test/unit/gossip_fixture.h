@@ -33,6 +33,7 @@ struct side {
 	char pulls[64][UUID_TEXT_SIZE]; /* asked for, and not answered yet */
 	size_t n_pulls;
 	unsigned int n_strangers; /* events that named no host */
+	unsigned int n_tokens;	  /* times it was told that they have changed */
 };
 
 struct cluster {

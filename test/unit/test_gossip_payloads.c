@@ -24,6 +24,31 @@ test_too_long_for_an_event(void **state)
 	cluster_free(cluster);
 }
 
+/* Each other host is told, none that runs the Go virtx, and nothing that is malformed is one. */
+static void
+test_tokens(void **state)
+{
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+
+	pass(cluster, 3000, false);
+	gossip_tell_tokens(a->gossip);
+	pass(cluster, 100, false);
+	assert_int_equal(a->n_tokens, 0);
+	assert_int_equal(b->n_tokens, 1);
+	assert_int_equal(cluster->sides[2].n_tokens, 1);
+	gossip_receive(b->gossip, GOSSIP_TOKENS, "", 0);
+	gossip_receive(b->gossip, GOSSIP_TOKENS, "\1\0", 2);
+	gossip_receive(b->gossip, GOSSIP_TOKENS, "\1\0xy", 4);
+	assert_int_equal(b->n_tokens, 1);
+	assert_int_equal(stats_of(b).malformed, 3);
+	set_member(a, b, CSTATE_ACTIVE, true);
+	gossip_tell_tokens(a->gossip);
+	pass(cluster, 100, false);
+	assert_int_equal(cluster->sides[2].n_tokens, 1);
+	cluster_free(cluster);
+}
+
 static void
 test_malformed(void **state)
 {
@@ -172,6 +197,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_too_long_for_an_event),
+		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_trailer),

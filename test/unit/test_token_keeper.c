@@ -7,6 +7,13 @@
 #include "proto/token_secret.h"
 
 static struct tokens *tokens;
+static unsigned int changes;
+
+static void
+on_changed(void *arg)
+{
+	changes++;
+}
 
 static int
 setup(void **state)
@@ -15,8 +22,9 @@ setup(void **state)
 		return -1;
 	ops_up();
 	tokens = tokens_new();
-	here.ctx.tokens = token_keeper_new(
-	    here.ctx.base, &here.config, here.ctx.jobs, keeper_env(here.ctx.keeper), tokens);
+	changes = 0;
+	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
+	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
 	return 0;
 }
 
@@ -144,6 +152,7 @@ test_make(void **state)
 	snprintf(hash, sizeof(hash), "%s", req->record.hash);
 	ops_end_job(WORK_TOKEN_SAVE, &none);
 	assert_int_equal(here.status, 200);
+	assert_int_equal(changes, 1);
 	assert_int_equal(
 	    json_decode_exact(&token_made_model, here.body, strlen(here.body), &made, &err), 0);
 	assert_int_equal(match(made.secret), TOKEN_GOOD);
@@ -188,6 +197,7 @@ test_revoke(void **state)
 	assert_int_equal(match("a"), TOKEN_GOOD);
 	ops_end_job(WORK_TOKEN_REVOKE, &none);
 	assert_int_equal(here.status, 204);
+	assert_int_equal(changes, 1);
 	assert_int_equal(match("a"), TOKEN_WRONG);
 	LOADED("1", "a", "b");
 	assert_int_equal(match("a"), TOKEN_WRONG);
@@ -198,6 +208,27 @@ test_revoke(void **state)
 	ask(ROUTE_TOKEN_REVOKE, "a", "");
 	ops_fail_job(WORK_TOKEN_REVOKE, 404, "there is none");
 	assert_int_equal(here.status, 404);
+}
+
+/* What another host has changed is known within a second, however often it says so. */
+static void
+test_told(void **state)
+{
+	token_keeper_told(here.ctx.tokens);
+	ops_advance(500);
+	LOADED("1", "a");
+	/* What that has read may be old. */
+	LOADED("2", "b");
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	for (int i = 0; i < 100; i++)
+		token_keeper_told(here.ctx.tokens);
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	ops_advance(500);
+	LOADED("3");
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	assert_int_equal(match("b"), TOKEN_WRONG);
+	assert_int_equal(changes, 0);
 }
 
 /* Who waits when virtxd stops is answered. */
@@ -222,6 +253,7 @@ main(void)
 		KEEPER_TEST(test_make),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),
+		KEEPER_TEST(test_told),
 		KEEPER_TEST(test_stop),
 	};
 

@@ -141,6 +141,18 @@ test_decode_event(void **state)
 }
 
 static void
+test_decode_tokens_event(void **state)
+{
+	const struct tokens_event event = { .host = (char *)HOST_UUID };
+	struct verb_fixture *f = *state;
+	_buffer_ struct buffer payload = { 0 };
+
+	assert_int_equal(binary_encode(&tokens_event_model, &event, &payload), 0);
+	assert_int_equal(decode(f, "TK", payload.data, payload.len), COMMAND_OK);
+	assert_string_equal(f->out, "{\"event\":\"TK\",\"host\":\"" HOST_UUID "\"}\n");
+}
+
+static void
 test_decode_other_events(void **state)
 {
 	struct verb_fixture *f = *state;
@@ -148,7 +160,8 @@ test_decode_other_events(void **state)
 	assert_int_equal(decode(f, NULL, "", 0), COMMAND_USAGE);
 	assert_says(f->err.detail, "SERF_USER_EVENT is not set");
 	assert_int_equal(decode(f, "deploy", "", 0), COMMAND_FAILED);
-	assert_string_equal(f->err.detail, "event 'deploy' is none of virtxd's: HI, VI and VE are");
+	assert_string_equal(
+	    f->err.detail, "event 'deploy' is none of virtxd's: HI, VI, VE and TK are");
 }
 
 int
@@ -159,6 +172,7 @@ main(void)
 		TEST(test_watch_json),
 		TEST(test_no_server_to_watch),
 		TEST(test_decode_event),
+		TEST(test_decode_tokens_event),
 		TEST(test_decode_other_events),
 	};
 

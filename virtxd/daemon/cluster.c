@@ -43,6 +43,8 @@ struct cluster {
 	bool is_hidden;	      /* the API is on loopback alone */
 	char unreachable[96]; /* why the others cannot reach it; "" where there are none */
 	struct inventory *inventory;
+	void (*tokens_told)(void *arg);
+	void *tokens_arg;
 	struct peers *peers;
 	struct serf *serf;
 	struct members *members;
@@ -245,6 +247,15 @@ on_send(void *arg, const char *name, const void *payload, size_t len)
 	return serf_event(cluster->serf, name, payload, len);
 }
 
+static void
+on_tokens(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	if (cluster->tokens_told)
+		cluster->tokens_told(cluster->tokens_arg);
+}
+
 static int64_t
 on_now(void *arg)
 {
@@ -270,6 +281,7 @@ on_stranger(void *arg)
 static const struct gossip_ops gossip_ops = {
 	.send = on_send,
 	.pull = on_pull,
+	.tokens = on_tokens,
 	.stranger = on_stranger,
 	.now = on_now,
 	.wake = on_wake,
@@ -497,6 +509,19 @@ cluster_set_maintenance(struct cluster *cluster, int64_t since)
 	_free_ char *value = since ? xasprintf("%lld", (long long)since) : NULL;
 
 	serf_set_tag(cluster->serf, MEMBERS_MAINTENANCE, value);
+}
+
+void
+cluster_tell_tokens(struct cluster *cluster)
+{
+	gossip_tell_tokens(cluster->gossip);
+}
+
+void
+cluster_on_tokens(struct cluster *cluster, void (*told)(void *arg), void *arg)
+{
+	cluster->tokens_told = told;
+	cluster->tokens_arg = arg;
 }
 
 void

@@ -18,6 +18,10 @@ void cluster_free(struct cluster *cluster);
 /* Tells the others that this host is in maintenance since then (ms since the epoch), or, with 0,
  * that it is not. Until it is called, what they were told last stands. */
 void cluster_set_maintenance(struct cluster *cluster, int64_t since);
+/* Tells the others that the tokens have changed; told(arg) is called when another host has changed
+ * them. */
+void cluster_tell_tokens(struct cluster *cluster);
+void cluster_on_tokens(struct cluster *cluster, void (*told)(void *arg), void *arg);
 /* Takes back what the others know of this virtxd, as the Go one may follow; then calls done, once.
  */
 void cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg);

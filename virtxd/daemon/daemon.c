@@ -186,11 +186,30 @@ static const struct virt_ops virt_ops = {
 };
 
 static void
+on_tokens_changed(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->core.cluster)
+		cluster_tell_tokens(daemon->core.cluster);
+}
+
+static void
+on_tokens_told(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	token_keeper_told(daemon->token_keeper);
+}
+
+static void
 on_probed(void *arg, const struct error *err)
 {
 	struct daemon *daemon = arg;
 	struct core *core = &daemon->core;
 
+	if (core->cluster)
+		cluster_on_tokens(core->cluster, on_tokens_told, daemon);
 	if (core->cluster && !daemon->relay)
 		daemon->relay =
 		    event_relay_new(daemon->base, core->peers, cluster_members(core->cluster),
@@ -311,8 +330,8 @@ start(struct daemon *daemon, struct error *err)
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);
 	core_init(core, daemon->base, config, &core_ops, daemon);
 	core_set_tls(core, daemon->tls);
-	daemon->token_keeper = token_keeper_new(
-	    daemon->base, config, core->jobs, keeper_env(core->keeper), daemon->tokens);
+	daemon->token_keeper = token_keeper_new(daemon->base, config, core->jobs,
+	    keeper_env(core->keeper), daemon->tokens, on_tokens_changed, daemon);
 	core->ctx.tokens = daemon->token_keeper;
 	daemon->events = events_new(core->inventory, core->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);

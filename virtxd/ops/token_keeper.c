@@ -9,6 +9,7 @@
 #include "proto/token_secret.h"
 
 #define WHOLE_MS    (600 * 1000) /* after which they are read even where nothing seems to change */
+#define TOLD_MS	    200		 /* until what others tell makes them be read */
 #define WAITING_MAX 64		 /* requests */
 
 /* A request that makes or revokes one, until its job is done. */
@@ -25,7 +26,9 @@ struct token_keeper {
 	struct jobs *jobs;
 	const struct work_env *env;
 	struct tokens *tokens;
-	struct timer *timer;
+	struct timer *timer, *told;
+	void (*changed)(void *arg);
+	void *arg;
 	LIST_HEAD(, change) changes;
 	unsigned int n_changes;
 	bool running; /* a job reads them */
@@ -38,6 +41,8 @@ struct token_keeper {
 };
 
 /* Reading */
+
+static void look(struct token_keeper *keeper);
 
 static void
 load_done(void *arg, void *result, const struct error *err)
@@ -55,7 +60,7 @@ load_done(void *arg, void *result, const struct error *err)
 	}
 	/* One that was revoked meanwhile must not come back. */
 	if (again) {
-		token_keeper_look(keeper);
+		look(keeper);
 		return;
 	}
 	str_set(&keeper->why, "");
@@ -68,8 +73,8 @@ load_done(void *arg, void *result, const struct error *err)
 	tokens_replace(keeper->tokens, set);
 }
 
-void
-token_keeper_look(struct token_keeper *keeper)
+static void
+look(struct token_keeper *keeper)
 {
 	int64_t now = monotonic_ms();
 	bool whole = now >= keeper->whole_due || keeper->mark != tokens_mark(keeper->tokens);
@@ -96,7 +101,20 @@ on_period(void *arg)
 	struct token_keeper *keeper = arg;
 
 	if (!keeper->running)
-		token_keeper_look(keeper);
+		look(keeper);
+}
+
+static void
+on_told(void *arg)
+{
+	look(arg);
+}
+
+void
+token_keeper_told(struct token_keeper *keeper)
+{
+	if (!timer_is_started(keeper->told))
+		timer_start(keeper->told, TOLD_MS);
 }
 
 /* Changing */
@@ -150,6 +168,7 @@ make_done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	tokens_add(change->keeper->tokens, &change->record);
+	change->keeper->changed(change->keeper->arg);
 	log_info("ops", "token '%s' (%s) made by %s", made.token.name, role_name(made.token.role),
 	    made.token.user);
 	request_reply_model(change->req, 200, &token_made_model, &made);
@@ -193,6 +212,7 @@ revoke_done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	tokens_drop(change->keeper->tokens, name);
+	change->keeper->changed(change->keeper->arg);
 	log_info("ops", "token '%s' revoked by %s", name, change->req->user);
 	request_reply(change->req, 204);
 	change_free(change);
@@ -236,7 +256,7 @@ token_keeper_reload(struct token_keeper *keeper)
 
 struct token_keeper *
 token_keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    const struct work_env *env, struct tokens *tokens)
+    const struct work_env *env, struct tokens *tokens, void (*changed)(void *arg), void *arg)
 {
 	struct token_keeper *keeper = xcalloc(1, sizeof(*keeper));
 
@@ -245,10 +265,13 @@ token_keeper_new(struct event_base *base, const struct config *config, struct jo
 	keeper->env = env;
 	keeper->tokens = tokens;
 	keeper->why = xstrdup("they were not read yet");
+	keeper->changed = changed;
+	keeper->arg = arg;
 	keeper->timer = timer_new(base, on_period, keeper);
+	keeper->told = timer_new(base, on_told, keeper);
 	LIST_INIT(&keeper->changes);
 	token_keeper_reload(keeper);
-	token_keeper_look(keeper);
+	look(keeper);
 	return keeper;
 }
 
@@ -263,6 +286,7 @@ token_keeper_free(struct token_keeper *keeper)
 	while (!LIST_EMPTY(&keeper->changes))
 		refuse(LIST_FIRST(&keeper->changes), &err);
 	timer_free(keeper->timer);
+	timer_free(keeper->told);
 	free(keeper->stamp);
 	free(keeper->why);
 	free(keeper->damaged);

@@ -11,15 +11,17 @@
 
 struct token_keeper;
 
-/* Reads them at once, and with each collection. All are borrowed and outlive it. */
+/* Reads them at once, and with each collection; changed(arg) is called after each change that it
+ * has made. All are borrowed and outlive it. */
 struct token_keeper *token_keeper_new(struct event_base *base, const struct config *config,
-    struct jobs *jobs, const struct work_env *env, struct tokens *tokens);
+    struct jobs *jobs, const struct work_env *env, struct tokens *tokens,
+    void (*changed)(void *arg), void *arg);
 /* After jobs_free; answers those who still wait. */
 void token_keeper_free(struct token_keeper *keeper);
 /* The period may have changed. */
 void token_keeper_reload(struct token_keeper *keeper);
-/* Reads them now: another host has said that something has changed. */
-void token_keeper_look(struct token_keeper *keeper);
+/* Another host has changed something: reads them, in a moment, as more may come. */
+void token_keeper_told(struct token_keeper *keeper);
 
 /* Borrowed. */
 struct tokens *token_keeper_tokens(struct token_keeper *keeper);

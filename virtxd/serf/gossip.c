@@ -449,12 +449,44 @@ tell_anew(struct gossip *gossip, const char *vm)
 }
 
 void
+gossip_tell_tokens(struct gossip *gossip)
+{
+	struct tokens_event event = { .host = (char *)inventory_self(gossip->inventory) };
+	_buffer_ struct buffer out = { 0 };
+
+	if (!gossip->connected || members_any_go(gossip->members) ||
+	    binary_encode(&tokens_event_model, &event, &out) < 0 ||
+	    gossip->ops->send(gossip->arg, GOSSIP_TOKENS, out.data, out.len) < 0)
+		return;
+	pacer_take(&gossip->pacer, pacer_cost(out.len), now_of(gossip));
+}
+
+static void
+take_tokens(struct gossip *gossip, const void *payload, size_t len)
+{
+	struct tokens_event event = { 0 };
+	struct error err = { 0 };
+
+	gossip->stats.received++;
+	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
+	if (binary_decode(&tokens_event_model, payload, len, &event, &err) != (long)len)
+		gossip->stats.malformed++;
+	else if (gossip->ops->tokens && !str_equal(event.host, inventory_self(gossip->inventory)))
+		gossip->ops->tokens(gossip->arg);
+	model_clear(&tokens_event_model, &event);
+}
+
+void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
 	static struct log_limit malformed_limit, refused_limit, ahead_limit, forged_limit;
 	struct inbox_event event;
 	struct error err = { 0 };
 
+	if (strcmp(name, GOSSIP_TOKENS) == 0) {
+		take_tokens(gossip, payload, len);
+		return;
+	}
 	if (!inbox_take(gossip->inventory, name, payload, len, &event, &err))
 		return;
 	gossip->stats.received++;

@@ -18,6 +18,8 @@ struct gossip_ops {
 	/* Asks that host for its VMs; a Go virtx has its own list of them. gossip_pulled or
 	 * gossip_listed must end it, and not from within. */
 	void (*pull)(void *arg, const struct member_host *host);
+	/* Another host has changed the tokens; NULL: nobody wants to know. */
+	void (*tokens)(void *arg);
 	/* An event names a host that is none: serf may know better. */
 	void (*stranger)(void *arg);
 	/* Monotonic ms. */
@@ -48,6 +50,8 @@ void gossip_set_connected(struct gossip *gossip, bool connected);
 void gossip_set_member(struct gossip *gossip, const struct member_host *host);
 /* A user event. */
 void gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len);
+/* Tells the others that the tokens have changed; where that is lost they find it out later. */
+void gossip_tell_tokens(struct gossip *gossip);
 /* The answer to pull; NULL when there is none. */
 void gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list);
 /* The answer of a Go virtx to it. */
