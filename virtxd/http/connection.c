@@ -133,7 +133,7 @@ on_ssl_info(const SSL *ssl, int where, int ret)
 	if (!(where & SSL_CB_HANDSHAKE_DONE) || !c || c->state != STATE_HANDSHAKE)
 		return;
 	connection_wait(c);
-	connections_settled(c->owner);
+	c->owner->settled(c->owner);
 }
 
 struct connection *
@@ -167,7 +167,7 @@ connection_free(struct connection *c)
 	if (c->state == STATE_HANDSHAKE) {
 		count_handshake(c, -1);
 		owner->n_handshakes_failed++;
-		connections_settled(owner);
+		owner->settled(owner);
 	}
 	if (c->ssl)
 		SSL_set_app_data(c->ssl, NULL);

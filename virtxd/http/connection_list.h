@@ -73,6 +73,7 @@ struct connections_door {
 };
 
 struct connections {
+	void (*settled)(struct connections *connections); /* a handshake is over */
 	struct event_base *base;
 	struct connections_door doors[CONNECTION_KINDS];
 	struct tls *tls;	  /* borrowed; NULL where no listener wants it */
@@ -117,8 +118,6 @@ void connection_evict(struct connection *c);
 /* Puts ours in the place of evhttp's error page: that is HTML and cannot be changed, but nothing of
  * it was sent yet. evhttp closes the connection after it. */
 void connection_replace_page(struct connection *c);
-/* A handshake is over. */
-void connections_settled(struct connections *connections);
 /* Nothing of its client's handshake has come, or not the whole beginning. */
 bool connection_is_silent(const struct connection *c);
 /* The client that it is one of. */

@@ -122,8 +122,8 @@ update_accepting(struct connections *connections)
 		timer_start(connections->crowd, CROWD_MS);
 }
 
-void
-connections_settled(struct connections *connections)
+static void
+on_settled(struct connections *connections)
 {
 	if (connections->n_handshakes == HANDSHAKES_MAX - 1)
 		update_accepting(connections);
@@ -349,6 +349,7 @@ connections_new(struct event_base *base, const struct connections_limits *limits
 {
 	struct connections *connections = xcalloc(1, sizeof(*connections));
 
+	connections->settled = on_settled;
 	connections->base = base;
 	connections->limits = *limits;
 	connections->accepting = accepting;
