@@ -36,8 +36,7 @@ def test_life(machines):
     with lab.timed("migrate it live"):
         moved = h1.virtx("migrate", "vm", uuid, "-h", h1.uuid, "--live", "--wait", timeout=180)
         assert moved.returncode == 0, moved.stderr
-        wait_for("h2 to know that it has moved", lambda: place(h2, uuid) == h1.uuid, 30, 0.2)
-    assert runstate(h2, uuid) == "running"
+        wait_for("h2 to know that it runs on h1", lambda: (place(h2, uuid), runstate(h2, uuid)) == (h1.uuid, "running"), 30, 0.2)
     guest.wait_counting(lab, "smoke")
     assert (leases(h1), leases(h2)) == (2, 0)
 
