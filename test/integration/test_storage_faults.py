@@ -2,10 +2,12 @@
 """Faults of the storage at the steps of create, update and delete: the request fails with the cause, all that was made
 is undone, and a second try works."""
 
+import glob
 import hashlib
 import os
 import re
 import signal
+import stat
 import threading
 import time
 
@@ -17,15 +19,14 @@ from test_kill import jobs
 
 FREEZE = float(os.environ.get("VIRTX_FREEZE_SECONDS", "12"))
 
-# qemu-img, but for the call that "hang" names ("create 2"): that one waits until "hang" is gone.
+# qemu-img, but for the call that a file names ("hang.create.2"): that one waits until the file is gone. It may write
+# nothing, as virtxd lets qemu-img write nothing but images: what counts its calls is the mode of a file.
 QEMU_IMG = """#!/bin/sh
 dir=${0%/*}
 if [ -e $dir/hang ]; then
-    echo >> $dir/calls.$1
-    if [ "$(cat $dir/hang)" = "$1 $(wc -l < $dir/calls.$1)" ]; then
-        echo $$ > $dir/pid
-        while [ -e $dir/hang ]; do sleep 0.05; done
-    fi
+    calls=$(($(stat -c %a $dir/calls.$1) + 1))
+    chmod $calls $dir/calls.$1
+    while [ -e $dir/hang.$1.$calls ]; do sleep 0.05; done
 fi
 exec /usr/bin/qemu-img "$@"
 """
@@ -33,6 +34,7 @@ exec /usr/bin/qemu-img "$@"
 # A freeze that outlasts sanlock's patience with each step takes minutes: by default there is one of each kind.
 FULL = FREEZE >= 60
 STEPS = ["create 1", "info 1", "map 2"]
+VERBS = ("create", "info", "map", "measure")
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +73,25 @@ def host(lab):
 
 
 def let_go(stub):
-    (stub / "hang").unlink(missing_ok=True)
+    for path in stub.glob("hang*"):
+        path.unlink()
 
 
-def reached(stub):
+def reached(stub, verb, call):
     """Wait for qemu-img to come there; its process id."""
-    return int(wait_for("qemu-img", lambda: (stub / "pid").exists() and
-                        (stub / "pid").read_text(encoding="utf-8").strip(), 20))
+    def standing():
+        if stat.S_IMODE((stub / f"calls.{verb}").stat().st_mode) != call:
+            return None
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            try:
+                with open(path, "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if words[1:3] == [os.fsencode(stub / "qemu-img"), verb.encode()]:
+                return int(path.split("/")[2])
+        return None
+    return wait_for("qemu-img", standing, 20)
 
 
 def left(lab, keep=()):
@@ -140,14 +154,16 @@ def begin(kind, host, stub, step):
     """An operation that stands at the step."""
     let_go(stub)
     made = Operation(kind, host)
-    for name in os.listdir(stub):
-        if name.startswith(("calls", "pid")):
-            (stub / name).unlink()
+    verb, call = step.split()
     # Nor is it qemu-img of a look at the disks that were there before.
     wait_for("earlier looks to end", lambda: not jobs(host, "inspect"), 20)
-    (stub / "hang").write_text(step, encoding="utf-8")
+    for name in VERBS:
+        (stub / f"calls.{name}").touch()
+        (stub / f"calls.{name}").chmod(0)
+    (stub / f"hang.{verb}.{call}").touch()
+    (stub / "hang").touch()
     request = made.begin()
-    return made, request, reached(stub)
+    return made, request, reached(stub, verb, int(call))
 
 
 @pytest.mark.parametrize("kind", ["create", "update"])

@@ -66,7 +66,7 @@ test_failure(void **state)
 	err = (struct error){ 0 };
 	assert_int_equal(command_run(&command, NULL, &err), -1);
 	assert_int_equal(err.status, 507);
-	assert_non_null(strstr(err.detail, "program failed: "));
+	assert_non_null(strstr(err.detail, "cannot run program: "));
 	assert_non_null(strstr(err.detail, "No such file"));
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/cluster.h"
 #include "daemon/core.h"
 #include "daemon/event_relay.h"
+#include "disk/confine.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "loop/base.h"
@@ -385,6 +386,17 @@ warn_exposed(const struct config *config)
 		log_warning("http", "%s", text);
 }
 
+/* Here and not by the jobs, whose every program it concerns. */
+static void
+warn_unconfined(void)
+{
+	const char *why = confine_missing();
+
+	if (why)
+		log_warning("main",
+		    "qemu-img and others that work on disks could open more than these: %s", why);
+}
+
 int
 daemon_run(const struct daemon_options *options, struct config *config)
 {
@@ -398,6 +410,7 @@ daemon_run(const struct daemon_options *options, struct config *config)
 	} else {
 		log_info("main", "virtxd " VIRTX_VERSION " serves");
 		warn_exposed(&daemon.config);
+		warn_unconfined();
 		notify_ready();
 		event_base_dispatch(daemon.base);
 	}

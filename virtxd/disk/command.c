@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Running qemu-img and its like: never a shell, limits of time, memory and output. */
+/* Running qemu-img and its like: never a shell, limits of time, memory, output and files. */
 #include "disk/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "disk/confine.h"
 
 #define LINE_MAX_BYTES (64 * 1024)
 #define WORDS_MAX      4096
@@ -20,8 +26,6 @@
 #define LEFT_READS     64
 #define REAP_MS	       5   /* between looks at one that has closed its pipes */
 #define LOOK_MS	       100 /* and at one that has not: others may hold them */
-
-extern char **environ;
 
 enum reason {
 	REASON_NONE,
@@ -55,59 +59,201 @@ run_clear(struct run *run)
 	buffer_clear(&run->words);
 }
 
-/*
- * The command line with its limits in front: posix_spawn can set neither a resource limit nor the
- * signal that comes when the parent dies, and a blkdiscard must not outlive the lease that this
- * process holds for it.
- */
-static const char **
-limited_argv(const struct command *command, char memory[32])
+static const char *
+name_of(const struct command *command)
 {
-	const char *prefix[] = { "setpriv", "--pdeathsig=KILL", "--", "prlimit", "--core=0", memory,
-		"--" };
-	const char **argv;
-	size_t n = 0;
+	const char *slash = strrchr(command->argv[0], '/');
 
-	snprintf(memory, 32, command->memory ? "--as=%zu" : "--as=unlimited", command->memory);
-	while (command->argv[n])
-		n++;
-	argv = xcalloc(ARRAY_SIZE(prefix) + n + 1, sizeof(*argv));
-	memcpy(argv, prefix, sizeof(prefix));
-	memcpy(argv + ARRAY_SIZE(prefix), command->argv, n * sizeof(*argv));
-	return argv;
+	return slash ? slash + 1 : command->argv[0];
+}
+
+/* What the child needs to know, made before the fork. */
+struct launch {
+	const struct command *command;
+	char path[PATH_MAX]; /* of the program */
+	int out;
+	int words;
+	int rules; /* of Landlock, -1 for none */
+	pid_t parent;
+};
+
+/* How each is confined. */
+static const struct {
+	bool confined;
+	bool write;
+	uint64_t keep;
+} ways[COMMAND_MAY_N] = {
+	[COMMAND_ALL] = { false, true, ~UINT64_C(0) },
+	[COMMAND_READ] = { true, false, CAPABILITY(CAP_DAC_READ_SEARCH) },
+	[COMMAND_WRITE] = { true, true, 0 },
+};
+
+/* Looks it up in PATH; 0 or a negative errno. */
+static int
+find_program(const char *name, char path[PATH_MAX])
+{
+	const char *from = getenv("PATH");
+
+	if (strchr(name, '/')) {
+		snprintf(path, PATH_MAX, "%s", name);
+		return access(path, X_OK) < 0 ? -errno : 0;
+	}
+	from = str_empty(from) ? "/usr/sbin:/usr/bin:/sbin:/bin" : from;
+	while (*from) {
+		int len = (int)strcspn(from, ":");
+
+		if (snprintf(path, PATH_MAX, "%.*s/%s", len, from, name) < PATH_MAX &&
+		    access(path, X_OK) == 0)
+			return 0;
+		from += len + (from[len] == ':');
+	}
+	return -ENOENT;
 }
 
 static int
-start(struct run *run, int out, int words)
+limit(int resource, uint64_t soft, uint64_t hard)
 {
-	const struct command *command = run->command;
-	_free_ const char **argv = NULL;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	char memory[32];
+	const struct rlimit rlimit = { .rlim_cur = soft, .rlim_max = hard };
+
+	return setrlimit((__rlimit_resource_t)resource, &rlimit) < 0 ? -errno : 0;
+}
+
+static int
+set_limits(const struct command *command)
+{
+	bool write = ways[command->may].write;
+	int r = limit(RLIMIT_CORE, 0, 0);
+
+	if (r == 0 && command->memory)
+		r = limit(RLIMIT_AS, command->memory, command->memory);
+	if (r == 0 && (command->file_max || !write))
+		r = limit(RLIMIT_FSIZE, (uint64_t)command->file_max, (uint64_t)command->file_max);
+	if (r == 0 && ways[command->may].confined) {
+		uint64_t seconds = (uint64_t)command->timeout;
+
+		r = limit(RLIMIT_CPU, seconds, seconds + 1);
+	}
+	return r;
+}
+
+static int
+set_signals(void)
+{
+	sigset_t none;
+
+	/* Those of the C library refuse it. */
+	for (int signum = 1; signum < NSIG; signum++)
+		signal(signum, SIG_DFL);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static int
+set_files(const struct launch *launch)
+{
+	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(launch->out, STDOUT_FILENO) < 0 ||
+	    dup2(launch->words, STDERR_FILENO) < 0)
+		return -errno;
+	for (const int *fd = launch->command->fds; fd && *fd >= 0; fd++) {
+		if (fcntl(*fd, F_SETFD, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
+set_confinement(const struct launch *launch)
+{
+	enum command_may may = launch->command->may;
 	int r;
 
-	argv = limited_argv(command, memory);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, words, STDERR_FILENO);
-	/* Onto itself: this only takes close-on-exec away, in the child. */
-	for (const int *fd = command->fds; fd && *fd >= 0; fd++)
-		posix_spawn_file_actions_adddup2(&actions, *fd, *fd);
+	if (!ways[may].confined)
+		return 0;
+	r = confine_capabilities(ways[may].keep);
+	return r < 0 ? r : confine_enter(launch->rules);
+}
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
+/* The rest of the child's life as this program; what goes wrong is told as the other's words. */
+_Noreturn static void
+become(const struct launch *launch)
+{
+	const char *what = "set its files";
+	int r = set_files(launch);
 
-	r = posix_spawnp(&run->pid, argv[0], &actions, &attr, (char *const *)argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	if (r == 0) {
+		what = "set its limits";
+		r = set_limits(launch->command);
+	}
+	if (r == 0) {
+		what = "confine it";
+		r = set_confinement(launch);
+	}
+	/* A blkdiscard must not outlive the lease that this process's parent holds for it. */
+	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		r = -errno;
+	if (r == 0 && getppid() != launch->parent)
+		_exit(127);
+	if (r == 0)
+		r = set_signals();
+	if (r == 0) {
+		what = "run it";
+		execv(launch->path, (char *const *)launch->command->argv);
+		r = -errno;
+	}
+	dprintf(STDERR_FILENO, "cannot %s: %s", what, strerror(-r));
+	_exit(127);
+}
+
+static int
+make_rules(struct launch *launch, struct error *err)
+{
+	const struct command *command = launch->command;
+	const struct confine_files files = {
+		.fds = command->fds,
+		.write = ways[command->may].write,
+		.folder = command->folder,
+		.program = launch->path,
+	};
+
+	if (!ways[command->may].confined)
+		return 0;
+	if (confine_rules(&files, &launch->rules, err) < 0)
+		return error_wrap(err, "cannot run %s", name_of(command));
+	return 0;
+}
+
+/*
+ * By fork and not by posix_spawn, which has none of the limits. The process is a job, and has one
+ * thread.
+ */
+static int
+start(struct run *run, int out, int words, struct error *err)
+{
+	struct launch launch = {
+		.command = run->command,
+		.out = out,
+		.words = words,
+		.rules = -1,
+		.parent = getpid(),
+	};
+	sigset_t all, before;
+	int r = find_program(run->command->argv[0], launch.path);
+
+	if (r == 0 && make_rules(&launch, err) < 0)
+		return -1;
+	if (r == 0) {
+		sigfillset(&all);
+		sigprocmask(SIG_SETMASK, &all, &before);
+		run->pid = fork();
+		if (run->pid == 0)
+			become(&launch);
+		r = run->pid < 0 ? -errno : 0;
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	}
+	util_close(&launch.rules);
+	return r < 0 ? error_errno(err, 507, -r, "cannot run %s", name_of(run->command)) : 0;
 }
 
 static void
@@ -311,11 +457,10 @@ command_run(const struct command *command, struct buffer *out, struct error *err
 		.out_fd = -1,
 		.err_fd = -1,
 	};
-	const char *name = strrchr(command->argv[0], '/');
+	const char *name = name_of(command);
 	_close_ int out_end = -1, err_end = -1;
-	int fds[2], r;
+	int fds[2];
 
-	name = name ? name + 1 : command->argv[0];
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_errno(err, 507, errno, "cannot run %s", name);
 	run.out_fd = fds[0];
@@ -325,9 +470,8 @@ command_run(const struct command *command, struct buffer *out, struct error *err
 	run.err_fd = fds[0];
 	err_end = fds[1];
 
-	r = start(&run, out_end, err_end);
-	if (r < 0)
-		return error_errno(err, 507, -r, "cannot run %s", name);
+	if (start(&run, out_end, err_end, err) < 0)
+		return -1;
 	util_close(&out_end);
 	util_close(&err_end);
 	run.deadline = monotonic_ms() + (int64_t)command->timeout * 1000;

@@ -20,6 +20,8 @@
 #define MEASURE_TIMEOUT 60
 #define MEASURE_MAX	4096
 #define STAGED_SIZE	96
+/* What a version of qemu-img may take beyond that which it has measured. */
+#define LENGTH_SPARE ((int64_t)64 << 20)
 
 struct creation {
 	int fd;
@@ -87,6 +89,7 @@ measure_qcow2(int64_t size, struct extent *ret, struct error *err)
 		"--size", bytes, NULL };
 	struct command command = {
 		.argv = argv,
+		.may = COMMAND_READ,
 		.timeout = MEASURE_TIMEOUT,
 		.memory = CREATE_MEMORY,
 		.output_max = MEASURE_MAX,
@@ -104,10 +107,11 @@ measure_qcow2(int64_t size, struct extent *ret, struct error *err)
 
 /*
  * Whether the file system takes the image: a file of that length, and what is written to it at
- * once. Without that the tables of a huge image fill it before qemu-img fails.
+ * once. Without that the tables of a huge image fill it before qemu-img fails. *ret_length is what
+ * the file may grow to.
  */
 static int
-check_room(int fd, const struct disk *disk, struct error *err)
+check_room(int fd, const struct disk *disk, int64_t *ret_length, struct error *err)
 {
 	bool thick = disk->prov == DISK_PROV_MODE_THICK;
 	int64_t size = (int64_t)disk->size << 20, free;
@@ -119,6 +123,7 @@ check_room(int fd, const struct disk *disk, struct error *err)
 		return -1;
 	if (thick)
 		extent.written = extent.length;
+	*ret_length = extent.length + LENGTH_SPARE;
 	if (ftruncate(fd, extent.length) < 0)
 		return error_errno(err, 507, errno, "its file cannot be %lld MiB long",
 		    (long long)(extent.length >> 20));
@@ -151,6 +156,7 @@ fill(int fd, const struct disk *disk, void (*progress)(int percent, void *arg), 
 	};
 	char file[32], size[32];
 	const char *format, *options;
+	int64_t length;
 
 	switch (vmdef_disk_format(disk->path)) {
 	case DISK_FORMAT_QCOW2:
@@ -165,7 +171,7 @@ fill(int fd, const struct disk *disk, void (*progress)(int percent, void *arg), 
 	default:
 		return error_set(err, 400, "its name tells no image format");
 	}
-	if (check_room(fd, disk, err) < 0)
+	if (check_room(fd, disk, &length, err) < 0)
 		return -1;
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
 	snprintf(size, sizeof(size), "%dM", disk->size);
@@ -176,8 +182,10 @@ fill(int fd, const struct disk *disk, void (*progress)(int percent, void *arg), 
 	struct command command = {
 		.argv = argv,
 		.fds = fds,
+		.may = COMMAND_WRITE,
 		.timeout = CREATE_TIMEOUT,
 		.memory = CREATE_MEMORY,
+		.file_max = length,
 		.tick = progress ? tell_progress : NULL,
 		.arg = &creation,
 	};

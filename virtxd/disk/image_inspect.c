@@ -74,6 +74,7 @@ query(int fd, const char *verb, struct buffer *out, struct map *map,
 	struct command command = {
 		.argv = argv,
 		.fds = fds,
+		.may = COMMAND_READ,
 		.timeout = INSPECT_TIMEOUT,
 		.memory = INSPECT_MEMORY,
 		.output_max = line ? MAP_MAX : INFO_MAX,

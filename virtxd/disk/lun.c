@@ -98,6 +98,7 @@ run(int fd, const char *const argv[], const struct disk *disk, struct error *err
 	struct command command = {
 		.argv = argv,
 		.fds = fds,
+		.may = COMMAND_WRITE,
 		.timeout = WIPE_TIMEOUT,
 	};
 

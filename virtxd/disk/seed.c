@@ -115,6 +115,8 @@ make_image(const char *path, struct buffer *image, struct error *err)
 		"-rational-rock", path, NULL };
 	const struct command command = {
 		.argv = argv,
+		.may = COMMAND_READ,
+		.folder = path,
 		.timeout = BUILD_TIMEOUT,
 		.memory = BUILD_MEMORY,
 		.output_max = SEED_MAX,
