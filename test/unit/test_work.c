@@ -12,6 +12,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <linux/capability.h>
+
+#include "disk/confine.h"
 #include "work/work.h"
 
 static void
@@ -127,6 +130,59 @@ test_a_process_of_its_own(void **state)
 	}
 }
 
+/* The effective capabilities of a process, by its number. */
+static uint64_t
+capabilities_of(pid_t pid)
+{
+	_free_ char *path = xasprintf("/proc/%d/status", (int)pid);
+	char line[256];
+	unsigned long long set = 0;
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) && sscanf(line, "CapEff: %llx", &set) != 1)
+		;
+	fclose(file);
+	return set;
+}
+
+/* What a work has no use for its process has not: here by those that stay, so that they can be
+ * looked at when they have answered. */
+static void
+test_it_keeps_what_it_needs(void **state)
+{
+	const uint64_t own = capabilities_of(getpid());
+
+	for (int i = 0; i < WORK_N; i++) {
+		int in, from, status;
+		pid_t pid;
+		char c;
+
+		if (!works[i].resident)
+			continue;
+		pid = start_job(works[i].name, true, &in, &from);
+		assert_int_equal(write(in, "[\n", 2), 2);
+		assert_int_equal(read(from, &c, 1), 1);
+		if (capabilities_of(pid) != (own & works[i].capabilities))
+			fail_msg("work '%s' has 0x%llx", works[i].name,
+			    (unsigned long long)capabilities_of(pid));
+		close(in);
+		close(from);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+	assert_int_equal(works[WORK_PROBE].capabilities, 0);
+	assert_int_equal(works[WORK_MIGRATION_INFO].capabilities, 0);
+	/* None has root's others, as to mount, to trace, or to change the network. */
+	for (int i = 0; i < WORK_N; i++) {
+		if (works[i].capabilities &
+		    ~(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) |
+			CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_FOWNER) |
+			CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETUID) |
+			CAPABILITY(CAP_SETPCAP)))
+			fail_msg("work '%s' may too much", works[i].name);
+	}
+}
+
 /* Only what comes again and again, and is of no VM, may stay: nothing waits for such a child. */
 static void
 test_resident_ones_wait_for_nobody(void **state)
@@ -203,6 +259,7 @@ main(void)
 		cmocka_unit_test(test_each_work_has_its_own_function),
 		cmocka_unit_test(test_each_row_is_complete),
 		cmocka_unit_test(test_each_is_found_by_its_name),
+		cmocka_unit_test(test_it_keeps_what_it_needs),
 		cmocka_unit_test(test_resident_ones_wait_for_nobody),
 		cmocka_unit_test(test_a_process_of_its_own),
 		cmocka_unit_test(test_a_process_that_stays),

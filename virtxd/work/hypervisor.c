@@ -121,6 +121,10 @@ hypervisor_open_to(const char *host, const char *uri, virConnectPtr *ret, struct
 	if (open_new(uri, ret, err) == 0)
 		return 0;
 	work_waited();
+	/* libvirt's words for that it cannot run ssh without capabilities. */
+	if (strstr(err->detail, "process capabilities"))
+		error_append(err, "qemu+ssh needs a setting of virtxd.service, see SECURITY in "
+				  "virtxd(8)");
 	return error_wrap(err, "host '%s'", host);
 }
 

@@ -24,6 +24,7 @@ struct work {
 	 * nothing is lost where it is killed, and which holds no file or lease when it has
 	 * answered. */
 	bool resident;
+	uint64_t capabilities; /* that it keeps, see disk/confine.h; its process has no others */
 };
 extern const struct work works[WORK_N]; /* indexed by work_id, without gaps */
 

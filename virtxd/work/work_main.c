@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk/confine.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/problem.h"
@@ -211,6 +212,15 @@ run_each(const struct work *work, struct error *err)
 	return 0;
 }
 
+static int
+drop_capabilities(const struct work *work, struct error *err)
+{
+	int r = confine_capabilities(work->capabilities);
+
+	return r < 0 ? error_errno(err, 500, -r, "job '%s' cannot drop what it may", work->name)
+		     : 0;
+}
+
 bool
 work_is_resident(void)
 {
@@ -234,6 +244,8 @@ work_main(const char *name, bool stays)
 		    &err, 404, "there is no job '%s'; `virtxd --job list` tells which", name);
 	if (rc == 0 && stays && !work->resident)
 		rc = error_set(&err, 400, "job '%s' is not resident", name);
+	if (rc == 0)
+		rc = drop_capabilities(work, &err);
 	if (rc == 0)
 		rc = stays ? run_each(work, &err) : run_once(work, &err);
 	if (rc != 0)
