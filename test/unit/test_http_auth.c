@@ -2,8 +2,11 @@
 /* A listener that lets nobody in who does not show who that is. */
 #include "http_fixture.h"
 
+#include <event2/keyvalq_struct.h>
 #include <string.h>
+#include <sys/queue.h>
 
+#include "http/headers.h"
 #include "proto/token_secret.h"
 #include "state/tokens.h"
 
@@ -266,6 +269,31 @@ test_open(void **state)
 	expect_status(a, "DELETE /vms/" UUID, BEARER("no"), 204);
 }
 
+/* All of them, and nothing else. */
+static void
+test_secrets_are_wiped(void **state)
+{
+	struct evhttp_request *http = evhttp_request_new(NULL, NULL);
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(http);
+	static const char nothing[sizeof("Bearer secret")];
+	struct evkeyval *header;
+	struct headers h;
+
+	evhttp_add_header(headers, "Host", "localhost");
+	evhttp_add_header(headers, "AUTHORIZATION", "Bearer secret");
+	evhttp_add_header(headers, "Authorization", "Bearer secret");
+	headers_read(http, &h);
+	assert_string_equal(h.authorization, "Bearer secret");
+	headers_wipe_secrets(http);
+	assert_memory_equal(h.authorization, nothing, sizeof(nothing));
+	assert_string_equal(evhttp_find_header(headers, "Host"), "localhost");
+	TAILQ_FOREACH (header, headers, next) {
+		if (strcasecmp(header->key, "authorization") == 0)
+			assert_string_equal(header->value, "");
+	}
+	evhttp_request_free(http);
+}
+
 int
 main(void)
 {
@@ -277,6 +305,7 @@ main(void)
 		AUTH_TEST(test_user),
 		AUTH_TEST(test_unread),
 		AUTH_TEST(test_open),
+		cmocka_unit_test(test_secrets_are_wiped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "daemon/daemon.h"
+#include "disk/confine.h"
 #include "proto/log.h"
 #include "work/host_down.h"
 #include "work/work.h"
@@ -131,8 +132,10 @@ main(int argc, char **argv)
 	const char *to;
 	struct config config;
 	struct error err = { 0 };
-	int rc = read_options(argc, argv, &given);
+	int rc;
 
+	confine_core();
+	rc = read_options(argc, argv, &given);
 	if (rc >= 0)
 		return rc;
 	to = given.lockspace_to;

@@ -470,20 +470,22 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
     enum evhttp_cmd_type type)
 {
 	enum identity_refusal why;
-	struct error err = { 0 };
+	struct error err = { 0 }, unknown = { 0 };
+	bool known = !ex->wants_identity || identity_find(ex->connection, h, guard->tokens,
+						&ex->identity, &why, &unknown) == 0;
 
+	headers_wipe_secrets(ex->http);
 	if (headers_check(h, type, &ex->close, &err) < 0 ||
 	    guard_check_source(guard, h, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
-	if (!ex->wants_identity ||
-	    identity_find(ex->connection, h, guard->tokens, &ex->identity, &why, &err) == 0)
+	if (known)
 		return 0;
-	if (err.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
-		refuse_later(ex, guard->slowdown, &err);
+	if (unknown.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
+		refuse_later(ex, guard->slowdown, &unknown);
 	else
-		refuse_who(ex, &err, why);
+		refuse_who(ex, &unknown, why);
 	return -1;
 }
 

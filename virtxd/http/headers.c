@@ -81,6 +81,17 @@ headers_read(struct evhttp_request *http, struct headers *h)
 	}
 }
 
+void
+headers_wipe_secrets(struct evhttp_request *http)
+{
+	struct evkeyval *header;
+
+	TAILQ_FOREACH (header, evhttp_request_get_input_headers(http), next) {
+		if (strcasecmp(header->key, "Authorization") == 0)
+			explicit_bzero(header->value, strlen(header->value));
+	}
+}
+
 int
 headers_check(const struct headers *h, enum evhttp_cmd_type type, bool *close, struct error *err)
 {

@@ -35,6 +35,8 @@ struct headers {
 bool headers_is_token(const char *name);
 /* What is in h is borrowed from the request. */
 void headers_read(struct evhttp_request *http, struct headers *h);
+/* Wipes what only who asks may know, once it has been looked at; h still points to it. */
+void headers_wipe_secrets(struct evhttp_request *http);
 /*
  * Is what evhttp took for the body the whole body, and nothing but it? It reads Content-Length and
  * Transfer-Encoding more freely than those who may stand in front of us. -1 with a 400 where not;
