@@ -323,3 +323,16 @@ rename_at(int from_dir, const char *from, int to_dir, const char *to)
 	r = -errno;
 	return r == -ENOENT && known && is_file(to_dir, to, &source) ? 0 : r;
 }
+
+int
+link_at(int dir, const char *from, const char *to)
+{
+	struct stat source;
+	bool known = fstatat(dir, from, &source, AT_SYMLINK_NOFOLLOW) == 0;
+	int r;
+
+	if (linkat(dir, from, dir, to, 0) == 0)
+		return 0;
+	r = -errno;
+	return r == -EEXIST && known && is_file(dir, to, &source) ? 0 : r;
+}

@@ -87,5 +87,8 @@ int write_all(int fd, const void *data, size_t len);
  * Blocks.
  */
 int rename_at(int from_dir, const char *from, int to_dir, const char *to);
+/* linkat inside of a folder, not deceived by NFS either: asked again, the server says EEXIST for
+ * what it has made before. 0 or -errno. Blocks. */
+int link_at(int dir, const char *from, const char *to);
 
 #endif

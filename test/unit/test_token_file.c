@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -11,6 +13,21 @@
 #include "domain/token_file.h"
 #include "proto/json.h"
 #include "scratch.h"
+
+/* The names in a folder. */
+static size_t
+scratch_entries(const char *root, const char *name)
+{
+	_free_ char *path = scratch_path(root, name);
+	DIR *stream = opendir(path);
+	size_t n = 0;
+
+	assert_non_null(stream);
+	for (const struct dirent *entry; (entry = readdir(stream));)
+		n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(stream);
+	return n;
+}
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -96,6 +113,67 @@ test_save_load_remove(void **state)
 	assert_int_equal(token_file_remove(*state, "ci", &err), -1);
 	assert_int_equal(err.type, ERROR_NOT_FOUND);
 	assert_int_equal(err.status, 404);
+}
+
+/* Of two hosts that make one of the same name at once, one does. */
+static void
+test_two_make_one(void **state)
+{
+	_free_ char *folder = scratch_path(*state, "auth"), *path = scratch_path(*state, "auth/ci");
+	_close_ int dir = -1;
+	struct error err = { 0 };
+
+	save(*state, "other");
+	dir = open(folder, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(store_create(dir, "ci", "one", 3, path, &err), 0);
+	assert_int_equal(store_create(dir, "ci", "two", 3, path, &err), 1);
+	assert_int_equal(scratch_mode(*state, "auth/ci"), 0640);
+	assert_int_equal(scratch_entries(*state, "auth"), 2);
+	for (int round = 0; round < 10; round++) {
+		int made = 0, status;
+
+		assert_int_equal(unlink(path), 0);
+		for (int i = 0; i < 4; i++) {
+			struct token_record record = record_of("ci");
+
+			if (fork() == 0)
+				_exit(token_file_save(*state, &record, &err) == 0 ? 0
+				      : err.status == 422			  ? 1
+										  : 2);
+		}
+		for (int i = 0; i < 4; i++) {
+			assert_true(wait(&status) > 0);
+			assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+			made += WEXITSTATUS(status) == 0;
+		}
+		assert_int_equal(made, 1);
+		assert_int_equal(scratch_entries(*state, "auth"), 2);
+	}
+}
+
+/* What a save that was cut off has left goes with a later one, and what may be in use does not. */
+static void
+test_left_behind(void **state)
+{
+	static const char *const kept[] = { "auth/.a.0123456789abcdef", "auth/.nfs0123456789abcdef",
+		"auth/.a.swp" };
+	_free_ char *old = scratch_path(*state, "auth/.b.0123456789abcdef");
+	const struct timespec long_ago[] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
+
+	save(*state, "ci");
+	scratch_write(*state, "auth/.b.0123456789abcdef", "");
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		_free_ char *path = scratch_path(*state, kept[i]);
+
+		scratch_write(*state, kept[i], "");
+		if (i > 0)
+			assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	}
+	assert_int_equal(utimensat(AT_FDCWD, old, long_ago, 0), 0);
+	save(*state, "other");
+	assert_int_equal(access(old, F_OK), -1);
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		assert_true(scratch_mode(*state, kept[i]) >= 0);
 }
 
 /* A change of the folder is seen, however soon after another one it was. */
@@ -261,6 +339,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_save_load_remove, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_two_make_one, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_left_behind, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_stamp, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, scratch_teardown),

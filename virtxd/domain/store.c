@@ -5,9 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,9 +152,9 @@ open_temporary(int dir, const char *name)
 	return fd;
 }
 
-/* The part of store_save that leaves the temporary file behind when it fails. */
+/* 0 or -errno; then the file may be there all the same. */
 static int
-write_temporary(int dir, const char *temporary, const char *name, const void *data, size_t len)
+write_temporary(int dir, const char *temporary, const void *data, size_t len)
 {
 	_close_ int fd = open_temporary(dir, temporary);
 	int result;
@@ -164,9 +167,7 @@ write_temporary(int dir, const char *temporary, const char *name, const void *da
 	if (fchmod(fd, 0640) < 0 || fsync(fd) < 0)
 		return -errno;
 	/* NFS reports at close what it could not write. */
-	if (close(steal_fd(&fd)) < 0)
-		return -errno;
-	return rename_at(dir, temporary, dir, name);
+	return close(steal_fd(&fd)) < 0 ? -errno : 0;
 }
 
 int
@@ -174,12 +175,42 @@ store_save(
     int dir, const char *name, const void *data, size_t len, const char *path, struct error *err)
 {
 	_free_ char *temporary = xasprintf(".%s.%ld", name, (long)getpid());
-	int result = write_temporary(dir, temporary, name, data, len);
+	int result = write_temporary(dir, temporary, data, len);
 
+	if (result == 0)
+		result = rename_at(dir, temporary, dir, name);
 	if (result < 0) {
 		unlinkat(dir, temporary, 0);
 		return error_errno(err, 507, -result, "cannot write '%s'", path);
 	}
+	return store_sync(dir, path, err);
+}
+
+/* A process of another host may have our pid. */
+static char *
+unique_name(const char *name)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		abort();
+	return xasprintf(".%s.%016" PRIx64, name, random);
+}
+
+int
+store_create(
+    int dir, const char *name, const void *data, size_t len, const char *path, struct error *err)
+{
+	_free_ char *temporary = unique_name(name);
+	int result = write_temporary(dir, temporary, data, len);
+
+	if (result == 0)
+		result = link_at(dir, temporary, name);
+	unlinkat(dir, temporary, 0);
+	if (result == -EEXIST)
+		return 1;
+	if (result < 0)
+		return error_errno(err, 507, -result, "cannot write '%s'", path);
 	return store_sync(dir, path, err);
 }
 
@@ -324,4 +355,37 @@ store_sweep(int dir, const char *path, struct error *err)
 	}
 	closedir(stream);
 	return result;
+}
+
+/* Whether the name is a temporary one of store_create. */
+static bool
+is_unique_name(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return name[0] == '.' && dot != name && strlen(dot + 1) == 16 &&
+	       strspn(dot + 1, "0123456789abcdef") == 16;
+}
+
+void
+store_sweep_old(int dir, const char *name, int64_t seconds)
+{
+	_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	struct stat now, status;
+	DIR *stream;
+
+	if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!stream)
+		return;
+	steal_fd(&fd);
+	while ((entry = readdir(stream))) {
+		if (is_unique_name(entry->d_name) &&
+		    fstatat(dir, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    status.st_mtim.tv_sec < now.st_mtim.tv_sec - seconds)
+			unlinkat(dir, entry->d_name, 0);
+	}
+	closedir(stream);
 }

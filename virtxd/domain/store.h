@@ -37,6 +37,13 @@ int store_no_marker(const char *root, struct error *err);
  * meant. */
 int store_save(
     int dir, const char *name, const void *data, size_t len, const char *path, struct error *err);
+/* As store_save, for a file of which there is none: 1 where there is one. Several hosts may do it
+ * at once, one of them makes it. */
+int store_create(
+    int dir, const char *name, const void *data, size_t len, const char *path, struct error *err);
+/* Removes what a store_create that was cut off has left so many seconds before the file name was
+ * written; both are of the storage's clock. What fails is left for the next time. */
+void store_sweep_old(int dir, const char *name, int64_t seconds);
 /* Reads a file, NUL-terminated, the caller's; *ret is NULL when it is not there. */
 int store_load(
     int dir, const char *name, const char *path, char **ret, size_t *len, struct error *err);

@@ -13,6 +13,7 @@
 #define FOLDER	    "auth"
 #define FILE_MAX    4096 /* bytes */
 #define DAMAGED_MAX 1000 /* bytes of what is told of malformed ones */
+#define LEFT_S	    3600 /* after which a temporary file is nobody's; jobs end far sooner */
 #define SETTLED_S   2	 /* after a change, until another one shows in the folder's time */
 
 struct place {
@@ -91,29 +92,40 @@ load(const struct place *place, const char *name, struct token_record *ret, bool
 	return 0;
 }
 
+static int
+refuse_name(const char *name, struct error *err)
+{
+	return error_set(
+	    err, 422, "there is a token '%s' already: revoke it first, or take another name", name);
+}
+
 int
 token_file_save(const char *root, const struct token_record *record, struct error *err)
 {
 	_free_ char(*names)[TOKEN_NAME_MAX + 1] = xcalloc(TOKENS_MAX + 1, sizeof(*names));
 	_place_ struct place place = { .dir = -1 };
 	_free_ char *path = NULL, *text = NULL;
+	const char *name = str_or_empty(record->token.name);
 	size_t n, len;
+	int r;
 
 	if (token_record_check(record, err) < 0 || place_open(root, true, &place, err) < 0 ||
 	    list_names(&place, names, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (str_equal(names[i], record->token.name))
-			return error_set(err, 422,
-			    "there is a token '%s' already: revoke it first, or take another name",
-			    record->token.name);
+		if (str_equal(names[i], name))
+			return refuse_name(name, err);
 	}
 	if (n >= TOKENS_MAX)
 		return error_set(
 		    err, 507, "there are %zu tokens in '%s', and no more may be", n, place.path);
-	path = xasprintf("%s/%s", place.path, record->token.name);
+	path = xasprintf("%s/%s", place.path, name);
 	text = json_encode(&token_record_model, record, &len);
-	return store_save(place.dir, record->token.name, text, len, path, err);
+	r = store_create(place.dir, name, text, len, path, err);
+	if (r == 0)
+		store_sweep_old(place.dir, name, LEFT_S);
+	/* Another host may have made one since. */
+	return r > 0 ? refuse_name(name, err) : r;
 }
 
 int

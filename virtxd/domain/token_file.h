@@ -6,7 +6,7 @@
 
 #include "proto/token.h"
 
-/* Saves a new one; -1 with a 422 where there is one of this name, a 507 where there are as many as
+/* Makes a new one; -1 with a 422 where there is one of this name, a 507 where there are as many as
  * may be. */
 int token_file_save(const char *root, const struct token_record *record, struct error *err);
 /* Removes one; -1 with a 404 where there is none. */
