@@ -580,6 +580,7 @@ struct ready {
 	char *watchdog;
 	char *exposed;
 	char *certificate;
+	char *tokens;
 };
 extern const struct model ready_model;
 

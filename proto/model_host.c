@@ -271,6 +271,7 @@ static const struct field ready_fields[] = {
 	FIELD("watchdog", struct ready, watchdog),
 	FIELD("exposed", struct ready, exposed),
 	FIELD("certificate", struct ready, certificate),
+	FIELD("tokens", struct ready, tokens),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };

@@ -54,7 +54,9 @@ struct token_set {
 	bool same;   /* it has the stamp that was asked with: nothing was read */
 	struct token_record *items;
 	size_t n_items;
-	char *damaged; /* what was left out and why, "" for nothing */
+	struct token *unread; /* of which nobody knows what they are: the name alone */
+	size_t n_unread;
+	char *damaged; /* what was left out or could not be read and why, "" for nothing */
 };
 extern const struct model token_set_model;
 

@@ -16,6 +16,7 @@
 #include "api/loop_lag.h"
 #include "api/metric.h"
 #include "ops/context.h"
+#include "ops/token_keeper.h"
 
 #define SELF "00000000-0000-4000-8000-000000000001"
 
@@ -23,6 +24,7 @@ struct fixture {
 	struct config config;
 	struct context ctx;
 	struct events *events;
+	struct tokens *tokens;
 };
 
 static void
@@ -34,6 +36,11 @@ static void
 on_ready(void *arg, struct ready *ret)
 {
 	str_set(&ret->serf, "away");
+}
+
+static void
+on_tokens_changed(void *arg)
+{
 }
 
 static const struct host_ops host_ops = { .ready = on_ready };
@@ -55,6 +62,9 @@ setup(void **state)
 	ctx->jobs = jobs_new(ctx->base, &limits);
 	ctx->keeper = keeper_new(
 	    ctx->base, &f->config, ctx->jobs, ctx->inventory, ctx->operations, on_probed, NULL);
+	f->tokens = tokens_new();
+	ctx->tokens = token_keeper_new(ctx->base, &f->config, ctx->jobs, keeper_env(ctx->keeper),
+	    f->tokens, on_tokens_changed, NULL);
 	f->events = events_new(ctx->inventory, ctx->operations);
 	ctx->streams = event_streams_new(ctx->base, f->events);
 	ctx->lag = loop_lag_new(ctx->base);
@@ -77,6 +87,8 @@ teardown(void **state)
 	events_free(f->events);
 	keeper_free(ctx->keeper);
 	jobs_free(ctx->jobs);
+	token_keeper_free(ctx->tokens);
+	tokens_free(f->tokens);
 	operations_free(ctx->operations);
 	inventory_free(ctx->inventory);
 	event_base_free(ctx->base);
@@ -125,6 +137,7 @@ test_text(void **state)
 	assert_line(text, "virtx_up{part=\"lockspace\"} 0");
 	assert_line(text, "virtx_up{part=\"storage\"} 0");
 	assert_line(text, "virtx_watchdog 0");
+	assert_line(text, "virtx_tokens_known 0");
 	assert_line(text, "virtx_hosts{cstate=\"active\"} 1");
 	assert_line(text, "virtx_hosts{cstate=\"failed\"} 1");
 	assert_line(text, "virtx_vms{scope=\"host\",runstate=\"running\"} 1");

@@ -132,6 +132,28 @@ test_no_storage(void **state)
 	assert_int_equal(match("a"), TOKEN_GOOD);
 }
 
+/* /readyz and the figures say what is wrong with them. */
+static void
+test_wrong(void **state)
+{
+	struct token_set set = { .stamp = xstrdup("1"), .damaged = xstrdup("'x' is malformed") };
+
+	ask(ROUTE_READYZ, "", "");
+	assert_non_null(strstr(here.body, "\"tokens\":\"they were not read yet\""));
+	ops_end_job(WORK_TOKENS_LOAD, &set);
+	ask(ROUTE_READYZ, "", "");
+	assert_non_null(strstr(here.body, "\"tokens\":\"'x' is malformed\""));
+	model_clear(&token_set_model, &set);
+	ops_advance(here.config.collect_period * 1000);
+	LOADED("2", "a");
+	ask(ROUTE_READYZ, "", "");
+	assert_non_null(strstr(here.body, "\"tokens\":\"\""));
+	ops_advance(here.config.collect_period * 1000);
+	ops_fail_job(WORK_TOKENS_LOAD, 507, "it hangs");
+	ask(ROUTE_READYZ, "", "");
+	assert_non_null(strstr(here.body, "\"tokens\":\"it hangs\""));
+}
+
 static void
 test_make(void **state)
 {
@@ -250,6 +272,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		KEEPER_TEST(test_reads),
 		KEEPER_TEST(test_no_storage),
+		KEEPER_TEST(test_wrong),
 		KEEPER_TEST(test_make),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),

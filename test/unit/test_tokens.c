@@ -105,6 +105,29 @@ test_changes(void **state)
 	tokens_free(tokens);
 }
 
+/* One that could not be read stays what it was, and one that was not known before is none. */
+static void
+test_unread(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	const struct token *found;
+	struct token_set set = { 0 };
+
+	add(&set, "a", "s1", 0);
+	add(&set, "b", "s2", 0);
+	tokens_replace(tokens, &set);
+	add(&set, "c", "s3", 0);
+	model_append(&set.unread, &set.n_unread)->name = xstrdup("b");
+	model_append(&set.unread, &set.n_unread)->name = xstrdup("new");
+	tokens_replace(tokens, &set);
+	assert_int_equal(tokens_find(tokens, "s1", &found), TOKEN_WRONG);
+	assert_int_equal(tokens_find(tokens, "s2", &found), TOKEN_GOOD);
+	assert_string_equal(found->name, "b");
+	assert_int_equal(tokens_find(tokens, "s3", &found), TOKEN_GOOD);
+	model_clear(&token_set_model, &set);
+	tokens_free(tokens);
+}
+
 int
 main(void)
 {
@@ -112,6 +135,7 @@ main(void)
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_unread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "ops/context.h"
 #include "ops/known.h"
+#include "ops/token_keeper.h"
 #include "schemas/openapi.h"
 
 /* That this is answered at all is the news. */
@@ -29,6 +30,8 @@ api_readyz(struct context *ctx, struct request *req)
 	str_set(&ready.watchdog, keeper_watchdog_why(ctx->keeper));
 	if (!str_empty(keeper_storage_why(ctx->keeper)))
 		str_set(&ready.storage, keeper_storage_why(ctx->keeper));
+	if (ctx->tokens)
+		str_set(&ready.tokens, token_keeper_wrong(ctx->tokens));
 	ready.ready = str_empty(ready.libvirt) && str_empty(ready.serf) &&
 		      str_empty(ready.lockspace) && str_empty(ready.storage) &&
 		      str_empty(ready.listen);

@@ -12,6 +12,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_UP] = { "virtx_up", "gauge", "Whether a part is joined: 1, or 0." },
 	[METRIC_WATCHDOG] = { "virtx_watchdog", "gauge",
 	    "Whether a watchdog protects this host: 1, or 0." },
+	[METRIC_TOKENS_KNOWN] = { "virtx_tokens_known", "gauge",
+	    "Whether this host knows all tokens as they are on the storage: 1, or 0." },
 	[METRIC_HOSTS] = { "virtx_hosts", "gauge",
 	    "Hosts of the cluster by the state that serf sees." },
 	[METRIC_HOSTS_MAINTENANCE] = { "virtx_hosts_maintenance", "gauge",

@@ -7,6 +7,7 @@
 #include "api/metric.h"
 #include "api/metrics_host.h"
 #include "ops/context.h"
+#include "ops/token_keeper.h"
 #include "state/operation_counts.h"
 
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -25,6 +26,8 @@ add_up(struct context *ctx, struct buffer *out)
 	metric_labelled(
 	    out, METRIC_UP, "part", "storage", str_empty(keeper_storage_why(ctx->keeper)));
 	metric_single(out, METRIC_WATCHDOG, str_empty(keeper_watchdog_why(ctx->keeper)));
+	if (ctx->tokens)
+		metric_single(out, METRIC_TOKENS_KNOWN, str_empty(token_keeper_wrong(ctx->tokens)));
 	model_clear(&ready_model, &ready);
 }
 

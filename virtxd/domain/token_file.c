@@ -64,32 +64,57 @@ list_names(const struct place *place, char (*ret)[TOKEN_NAME_MAX + 1], size_t *n
 	return result;
 }
 
-/* 0 with *there, or -1 where it cannot be read. One that is malformed is a 422. */
-static int
-load(const struct place *place, const char *name, struct token_record *ret, bool *there,
+/* What one of the folder's entries is. */
+enum entry {
+	ENTRY_TOKEN,
+	ENTRY_GONE,    /* it was removed meanwhile */
+	ENTRY_DAMAGED, /* no token, nor will it become one by itself */
+	ENTRY_UNREAD,  /* the storage does not give it */
+};
+
+static enum entry
+parse(const char *path, const char *name, const char *text, size_t len, struct token_record *ret,
     struct error *err)
+{
+	struct error why = { 0 };
+
+	if (json_decode_exact(&token_record_model, text, len, ret, &why) == 0 &&
+	    token_record_check(ret, &why) == 0) {
+		if (str_equal(ret->token.name, name))
+			return ENTRY_TOKEN;
+		error_set(&why, 422, "name: it is that of another file");
+	}
+	model_clear(&token_record_model, ret);
+	error_set(err, 422, "'%s' is malformed: %s", path, why.detail);
+	return ENTRY_DAMAGED;
+}
+
+/* err says why it is damaged or unread. */
+static enum entry
+load(const struct place *place, const char *name, struct token_record *ret, struct error *err)
 {
 	_free_ char *path = xasprintf("%s/%s", place->path, name);
 	_free_ char *text = NULL;
-	struct error why = { 0 };
+	struct stat status;
 	size_t len = 0;
 
-	*there = false;
-	if (store_load(place->dir, name, path, &text, &len, err) < 0)
-		return -1;
-	if (!text)
-		return 0;
-	if (len > FILE_MAX)
-		return error_set(err, 422, "'%s' is longer than %d bytes", path, FILE_MAX);
-	if (json_decode_exact(&token_record_model, text, len, ret, &why) < 0 ||
-	    token_record_check(ret, &why) < 0 ||
-	    (!str_equal(ret->token.name, name) &&
-		error_set(&why, 422, "name: it is that of another file"))) {
-		model_clear(&token_record_model, ret);
-		return error_set(err, 422, "'%s' is malformed: %s", path, why.detail);
+	if (fstatat(place->dir, name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno == ENOENT)
+			return ENTRY_GONE;
+		error_errno(err, 507, errno, "cannot look at '%s'", path);
+		return ENTRY_UNREAD;
 	}
-	*there = true;
-	return 0;
+	if (!S_ISREG(status.st_mode)) {
+		error_set(err, 422, "'%s' is no regular file: move it away", path);
+		return ENTRY_DAMAGED;
+	}
+	if (status.st_size <= FILE_MAX && store_load(place->dir, name, path, &text, &len, err) < 0)
+		return ENTRY_UNREAD;
+	if (status.st_size > FILE_MAX || len > FILE_MAX) {
+		error_set(err, 422, "'%s' is longer than %d bytes", path, FILE_MAX);
+		return ENTRY_DAMAGED;
+	}
+	return text ? parse(path, name, text, len, ret, err) : ENTRY_GONE;
 }
 
 static int
@@ -133,18 +158,18 @@ token_file_remove(const char *root, const char *name, struct error *err)
 {
 	_place_ struct place place = { .dir = -1 };
 	_free_ char *path = NULL;
-	struct stat status;
-	int r;
 
 	if (!token_name_valid(name))
 		return error_set_type(err, ERROR_NOT_FOUND, "there is no token '%.64s'", name);
 	if (place_open(root, false, &place, err) < 0)
 		return -1;
 	path = xasprintf("%s/%s", place.path, name);
-	r = place.dir < 0 ? 1 : store_stat(place.dir, name, path, &status, err);
-	if (r > 0)
+	/* Whatever it is, but a folder: what is no token can be removed as one. */
+	if (place.dir >= 0 && unlinkat(place.dir, name, 0) == 0)
+		return store_sync(place.dir, path, err);
+	if (place.dir < 0 || errno == ENOENT)
 		return error_set_type(err, ERROR_NOT_FOUND, "there is no token '%s'", name);
-	return r < 0 ? -1 : store_remove(place.dir, name, path, err);
+	return error_errno(err, 507, errno, "cannot remove '%s'", path);
 }
 
 /* By what the folder is told from itself after a change; "" where one might not show yet. */
@@ -170,32 +195,39 @@ note_damaged(struct buffer *damaged, const char *why)
 		buffer_printf(damaged, "%s%s", damaged->len ? "; " : "", why);
 }
 
+/* One that cannot be read is to be read again, whether the folder changes or not. */
+static void
+note_unread(struct token_set *set, const char *name)
+{
+	model_append(&set->unread, &set->n_unread)->name = xstrdup(name);
+	str_set(&set->stamp, "");
+}
+
 static int
 load_all(const struct place *place, struct token_set *ret, struct error *err)
 {
 	_free_ char(*names)[TOKEN_NAME_MAX + 1] = xcalloc(TOKENS_MAX + 1, sizeof(*names));
 	struct buffer damaged = { 0 };
-	int r = 0;
 	size_t n;
 
 	if (list_names(place, names, &n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n && i < TOKENS_MAX && r == 0; i++) {
+	for (size_t i = 0; i < n && i < TOKENS_MAX; i++) {
 		struct token_record record = { 0 };
-		bool there;
+		struct error why = { 0 };
+		enum entry entry = load(place, names[i], &record, &why);
 
-		r = load(place, names[i], &record, &there, err);
-		if (r == 0 && there)
+		if (entry == ENTRY_TOKEN)
 			*model_append(&ret->items, &ret->n_items) = record;
-		else if (r < 0 && err->status == 422) {
-			note_damaged(&damaged, err->detail);
-			r = 0;
-		}
+		else if (entry == ENTRY_UNREAD)
+			note_unread(ret, names[i]);
+		if (why.status)
+			note_damaged(&damaged, why.detail);
 	}
 	if (n > TOKENS_MAX)
 		note_damaged(&damaged, "there are more than may be: some are left out");
 	ret->damaged = buffer_steal(&damaged, NULL);
-	return r;
+	return 0;
 }
 
 int

@@ -248,6 +248,12 @@ token_keeper_why(const struct token_keeper *keeper)
 	return keeper->why;
 }
 
+const char *
+token_keeper_wrong(const struct token_keeper *keeper)
+{
+	return str_empty(keeper->why) ? str_or_empty(keeper->damaged) : keeper->why;
+}
+
 void
 token_keeper_reload(struct token_keeper *keeper)
 {

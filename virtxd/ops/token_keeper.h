@@ -27,6 +27,9 @@ void token_keeper_told(struct token_keeper *keeper);
 struct tokens *token_keeper_tokens(struct token_keeper *keeper);
 /* Why they are not known, or not as they are by now; "" while they are. */
 const char *token_keeper_why(const struct token_keeper *keeper);
+/* What a user should know: that, or else what in their folder is none or cannot be read; "" for
+ * nothing. */
+const char *token_keeper_wrong(const struct token_keeper *keeper);
 /* Makes one (copied) as was asked for, and answers with it and its secret. */
 void token_keeper_make(
     struct token_keeper *keeper, struct request *req, const struct token_options *options);

@@ -66,13 +66,41 @@ sort(struct tokens *tokens)
 		qsort(tokens->set.items, tokens->set.n_items, sizeof(*tokens->set.items), compare);
 }
 
+static bool
+is_unread(const struct token_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->n_unread; i++) {
+		if (str_equal(set->unread[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static struct token_record
+steal_record(struct token_record *record)
+{
+	struct token_record stolen = *record;
+
+	*record = (struct token_record){ 0 };
+	return stolen;
+}
+
 void
 tokens_replace(struct tokens *tokens, struct token_set *set)
 {
-	model_clear(&token_set_model, &tokens->set);
-	tokens->set.items = steal_ptr(set->items);
-	tokens->set.n_items = set->n_items;
+	struct token_set fresh = { 0 };
+
+	for (size_t i = 0; i < tokens->set.n_items; i++) {
+		struct token_record *record = &tokens->set.items[i];
+
+		if (is_unread(set, record->token.name))
+			*model_append(&set->items, &set->n_items) = steal_record(record);
+	}
+	fresh.items = steal_ptr(set->items);
+	fresh.n_items = set->n_items;
 	set->n_items = 0;
+	model_clear(&token_set_model, &tokens->set);
+	tokens->set = fresh;
 	tokens->known = true;
 	sort(tokens);
 }

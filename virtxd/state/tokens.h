@@ -23,7 +23,8 @@ enum token_match tokens_find(
 
 /* A number that is another one after each change but tokens_replace. */
 uint64_t tokens_mark(const struct tokens *tokens);
-/* All there are; takes the set's items. */
+/* All there are; takes the set's items. Those that could not be read stay what they are here, so
+ * that nobody is turned away by a storage that stutters. */
 void tokens_replace(struct tokens *tokens, struct token_set *set);
 /* One more, or none of this name. */
 void tokens_add(struct tokens *tokens, const struct token_record *record);
