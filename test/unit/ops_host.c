@@ -19,6 +19,13 @@ struct job *__wrap_job_start(struct jobs *jobs, enum work_id id, const void *req
     struct error *err);
 const char *__wrap_jobs_busy(const struct jobs *jobs, const char *vm);
 int __wrap_jobs_check_vm(const struct jobs *jobs, const char *vm, struct error *err);
+bool __wrap_jobs_is_stuck(const struct jobs *jobs, enum work_id id);
+
+bool
+__wrap_jobs_is_stuck(const struct jobs *jobs, enum work_id id)
+{
+	return here.stuck;
+}
 
 const char *
 __wrap_jobs_busy(const struct jobs *jobs, const char *vm)

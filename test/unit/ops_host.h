@@ -55,6 +55,7 @@ extern struct ops_host {
 	/* Under way, in the order of their start. */
 	struct ops_job *jobs;
 	bool no_jobs;	 /* none can be started */
+	bool stuck;	 /* one of each kind was written off, and is still there */
 	bool unattended; /* the test answers for storage, lockspace and watchdog, too */
 	/* Of the last reply. */
 	unsigned int replies;

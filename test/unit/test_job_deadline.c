@@ -171,6 +171,8 @@ test_written_off(void **state)
 	jobs_get_stats(fixture->jobs, &stats);
 	assert_int_equal(stats.stuck, 1);
 	assert_int_equal(stats.running, 0);
+	assert_true(jobs_is_stuck(fixture->jobs, WORK_VM_PAUSE));
+	assert_false(jobs_is_stuck(fixture->jobs, WORK_COLLECT));
 
 	assert_null(start(1, WORK_COLLECT, "", VM, &err));
 	assert_int_equal(err.status, 409);
@@ -181,6 +183,7 @@ test_written_off(void **state)
 	assert_int_equal(read(note, &pid, sizeof(pid)), sizeof(pid));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	wait_stuck(0);
+	assert_false(jobs_is_stuck(fixture->jobs, WORK_VM_PAUSE));
 	assert_null(jobs_busy(fixture->jobs, VM));
 	assert_int_equal(out->calls, 1);
 	/* Orphans come to us, and leave no zombie. */

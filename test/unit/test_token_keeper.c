@@ -223,13 +223,53 @@ test_revoke(void **state)
 	assert_int_equal(match("a"), TOKEN_WRONG);
 	LOADED("1", "a", "b");
 	assert_int_equal(match("a"), TOKEN_WRONG);
-	/* It is read again. */
-	LOADED("2", "b");
+	/* And the rest of that is taken. */
 	assert_int_equal(match("b"), TOKEN_GOOD);
+	ops_advance(here.config.collect_period * 1000);
+	LOADED("2", "b");
 
 	ask(ROUTE_TOKEN_REVOKE, "a", "");
 	ops_fail_job(WORK_TOKEN_REVOKE, 404, "there is none");
 	assert_int_equal(here.status, 404);
+	assert_int_equal(changes, 1);
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+}
+
+/* Where a job has failed it is found out what it has done, and the others are told; a refusal says
+ * that it did nothing. */
+static void
+test_failed_change(void **state)
+{
+	static const struct {
+		int status;
+		bool done;
+	} cases[] = { { 507, true }, { 504, true }, { 500, true }, { 503, false }, { 422, false } };
+
+	LOADED("1", "a", "b");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		changes = 0;
+		ask(ROUTE_TOKEN_REVOKE, "a", "");
+		ops_fail_job(WORK_TOKEN_REVOKE, cases[i].status, "it failed");
+		assert_int_equal(here.status, cases[i].status);
+		assert_int_equal(changes, cases[i].done);
+		assert_true(!ops_find_job(WORK_TOKENS_LOAD) == !cases[i].done);
+		if (cases[i].done)
+			LOADED("1", "a", "b");
+		ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2}");
+		ops_fail_job(WORK_TOKEN_SAVE, cases[i].status, "it failed");
+		assert_int_equal(here.status, cases[i].status);
+		assert_true(!ops_find_job(WORK_TOKENS_LOAD) == !cases[i].done);
+		if (cases[i].done)
+			LOADED("1", "a", "b");
+	}
+	/* One that is known here alone has ended before. */
+	changes = 0;
+	ask(ROUTE_TOKEN_REVOKE, "a", "");
+	ops_fail_job(WORK_TOKEN_REVOKE, 404, "there is none");
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	assert_int_equal(match("b"), TOKEN_GOOD);
+	assert_int_equal(changes, 1);
+	assert_non_null(ops_find_job(WORK_TOKENS_LOAD));
 }
 
 /* What another host has changed is known within a second, however often it says so. */
@@ -240,6 +280,8 @@ test_told(void **state)
 	ops_advance(500);
 	LOADED("1", "a");
 	/* What that has read may be old. */
+	assert_int_equal(match("a"), TOKEN_GOOD);
+	ops_advance(500);
 	LOADED("2", "b");
 	assert_int_equal(match("a"), TOKEN_WRONG);
 	assert_null(ops_find_job(WORK_TOKENS_LOAD));
@@ -251,6 +293,69 @@ test_told(void **state)
 	assert_null(ops_find_job(WORK_TOKENS_LOAD));
 	assert_int_equal(match("b"), TOKEN_WRONG);
 	assert_int_equal(changes, 0);
+}
+
+/* Who tells without end keeps nothing from being known. */
+static void
+test_told_without_end(void **state)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		for (int k = 0; k < 10; k++) {
+			token_keeper_told(here.ctx.tokens);
+			ops_advance(100);
+		}
+		LOADED("1", names[i]);
+		assert_int_equal(match(names[i]), TOKEN_GOOD);
+		assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	}
+}
+
+/* A read that has failed is tried again soon, and then later and later, but not as late as others
+ * collect. */
+static void
+test_failed_read(void **state)
+{
+	here.config.collect_period = 3600;
+	token_keeper_reload(here.ctx.tokens);
+	LOADED("1", "a");
+	token_keeper_told(here.ctx.tokens);
+	ops_advance(500);
+	for (int64_t ms = 1000; ms < 64000; ms *= 2) {
+		ops_fail_job(WORK_TOKENS_LOAD, 507, "it stutters");
+		assert_null(ops_find_job(WORK_TOKENS_LOAD));
+		ops_advance(ms < 15000 ? ms / 2 : 5000);
+		if (ms <= 4000)
+			assert_null(ops_find_job(WORK_TOKENS_LOAD));
+		ops_advance(ms < 15000 ? ms / 2 : 15000);
+		assert_non_null(ops_find_job(WORK_TOKENS_LOAD));
+	}
+	LOADED("2", "b");
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	/* It begins anew. */
+	ops_advance(20000);
+	ops_fail_job(WORK_TOKENS_LOAD, 507, "it stutters");
+	ops_advance(1000);
+	assert_non_null(ops_find_job(WORK_TOKENS_LOAD));
+}
+
+/* No second process is lost to a storage that hangs. */
+static void
+test_stuck(void **state)
+{
+	here.stuck = true;
+	ops_fail_job(WORK_TOKENS_LOAD, 504, "written off");
+	for (int i = 0; i < 20; i++) {
+		token_keeper_told(here.ctx.tokens);
+		ops_advance(5000);
+		assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	}
+	assert_string_equal(token_keeper_why(here.ctx.tokens), "written off");
+	here.stuck = false;
+	ops_advance(here.config.collect_period * 1000);
+	LOADED("1", "a");
+	assert_int_equal(match("a"), TOKEN_GOOD);
 }
 
 /* Who waits when virtxd stops is answered. */
@@ -276,7 +381,11 @@ main(void)
 		KEEPER_TEST(test_make),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),
+		KEEPER_TEST(test_failed_change),
 		KEEPER_TEST(test_told),
+		KEEPER_TEST(test_told_without_end),
+		KEEPER_TEST(test_failed_read),
+		KEEPER_TEST(test_stuck),
 		KEEPER_TEST(test_stop),
 	};
 

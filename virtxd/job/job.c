@@ -347,6 +347,18 @@ jobs_get_stats(const struct jobs *jobs, struct jobs_stats *ret)
 	*ret = jobs->stats;
 }
 
+bool
+jobs_is_stuck(const struct jobs *jobs, enum work_id id)
+{
+	const struct job *job;
+
+	TAILQ_FOREACH (job, &jobs->started, link) {
+		if (job->stuck && job->work == &works[id])
+			return true;
+	}
+	return false;
+}
+
 /* Whether it is virtxd's own (a heal, say): a user's request waits for it, and is not refused. */
 static bool
 job_is_internal(const struct job *job)

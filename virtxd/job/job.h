@@ -53,6 +53,8 @@ struct job *job_start(struct jobs *jobs, enum work_id id, const void *request, c
     const char *operation, job_progress progress, job_done done, void *arg, struct error *err);
 /* The operation id that keeps this VM busy ("" when it has none), or NULL when it is free. */
 const char *jobs_busy(const struct jobs *jobs, const char *vm);
+/* Whether a process of that work was written off and is still there. */
+bool jobs_is_stuck(const struct jobs *jobs, enum work_id id);
 /* 0 where a job on this VM would be taken by now, or -1 with the 409 that job_start would give. */
 int jobs_check_vm(const struct jobs *jobs, const char *vm, struct error *err);
 

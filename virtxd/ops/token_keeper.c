@@ -8,9 +8,11 @@
 #include "proto/log.h"
 #include "proto/token_secret.h"
 
-#define WHOLE_MS    (600 * 1000) /* after which they are read even where nothing seems to change */
-#define TOLD_MS	    200		 /* until what others tell makes them be read */
-#define WAITING_MAX 64		 /* requests */
+#define PERIOD_MAX_S 15		  /* between looks, whatever else is collected less often */
+#define WHOLE_MS     (600 * 1000) /* after which they are read even where nothing seems to change */
+#define TOLD_MS	     200	  /* until what others tell makes them be read */
+#define RETRY_MS     1000	  /* after a read that failed; twice as long after the next */
+#define WAITING_MAX  64		  /* requests */
 
 /* A request that makes or revokes one, until its job is done. */
 struct change {
@@ -31,10 +33,11 @@ struct token_keeper {
 	void *arg;
 	LIST_HEAD(, change) changes;
 	unsigned int n_changes;
-	bool running; /* a job reads them */
-	bool again;   /* what it reads may be old */
-	uint64_t mark;
-	int64_t whole_due; /* monotonic ms */
+	bool running;	   /* a job reads them */
+	bool again;	   /* what it reads may be old */
+	int64_t began;	   /* when that job did, monotonic ms */
+	int64_t whole_due; /* likewise, when all are to be read */
+	int64_t retry_ms;  /* 0: the last read was none that failed */
 	char *stamp;
 	char *why;
 	char *damaged;
@@ -42,54 +45,85 @@ struct token_keeper {
 
 /* Reading */
 
-static void look(struct token_keeper *keeper);
+/* One that was written off may be the first of many: each that is read from a storage that hangs
+ * would be one more, until there is room for no job of any kind. */
+static bool
+can_look(const struct token_keeper *keeper)
+{
+	return !keeper->running && !jobs_is_stuck(keeper->jobs, WORK_TOKENS_LOAD);
+}
 
+static void
+look_later(struct token_keeper *keeper, int64_t ms)
+{
+	if (!timer_is_started(keeper->told))
+		timer_start(keeper->told, ms);
+}
+
+static void
+note_failure(struct token_keeper *keeper, const struct error *err)
+{
+	if (!str_equal(keeper->why, err->detail))
+		log_warning("ops", "the tokens cannot be read: %s", err->detail);
+	str_set(&keeper->why, err->detail);
+	keeper->retry_ms = keeper->retry_ms ? 2 * keeper->retry_ms : RETRY_MS;
+	if (keeper->retry_ms > PERIOD_MAX_S * 1000)
+		keeper->retry_ms = PERIOD_MAX_S * 1000;
+	timer_start(keeper->told, keeper->retry_ms);
+}
+
+/* All of them were read; false where that is to be done once more. */
+static bool
+take(struct token_keeper *keeper, struct token_set *set)
+{
+	if (!tokens_replace(keeper->tokens, set))
+		return false;
+	if (!str_equal(keeper->damaged, set->damaged) && !str_empty(set->damaged))
+		log_warning("ops", "tokens that are no good to anybody: %s", set->damaged);
+	str_set(&keeper->damaged, set->damaged);
+	str_set(&keeper->stamp, set->stamp);
+	keeper->whole_due = keeper->began + WHOLE_MS;
+	return true;
+}
+
+/* What it has read is never older than what was read before, so it is taken even where something
+ * was changed since: else many changes would be known only when they have ended. */
 static void
 load_done(void *arg, void *result, const struct error *err)
 {
 	struct token_keeper *keeper = arg;
 	struct token_set *set = result;
-	bool again = keeper->again || keeper->mark != tokens_mark(keeper->tokens);
+	bool again = keeper->again;
 
 	keeper->running = keeper->again = false;
 	if (!set) {
-		if (!str_equal(keeper->why, err->detail))
-			log_warning("ops", "the tokens cannot be read: %s", err->detail);
-		str_set(&keeper->why, err->detail);
+		note_failure(keeper, err);
 		return;
 	}
-	/* One that was revoked meanwhile must not come back. */
-	if (again) {
-		look(keeper);
-		return;
-	}
-	str_set(&keeper->why, "");
-	if (set->same)
-		return;
-	if (!str_equal(keeper->damaged, set->damaged) && !str_empty(set->damaged))
-		log_warning("ops", "tokens that are no good to anybody: %s", set->damaged);
-	str_set(&keeper->damaged, set->damaged);
-	str_set(&keeper->stamp, set->stamp);
-	tokens_replace(keeper->tokens, set);
+	keeper->retry_ms = 0;
+	if (set->same || take(keeper, set))
+		str_set(&keeper->why, "");
+	else
+		again = true;
+	if (again)
+		look_later(keeper, TOLD_MS);
 }
 
 static void
 look(struct token_keeper *keeper)
 {
 	int64_t now = monotonic_ms();
-	bool whole = now >= keeper->whole_due || keeper->mark != tokens_mark(keeper->tokens);
 	struct tokens_load_request req = { .env = *keeper->env,
-		.stamp = whole ? NULL : keeper->stamp };
+		.stamp = now >= keeper->whole_due ? NULL : keeper->stamp };
 	struct error err = { 0 };
 
-	if (keeper->running) {
-		keeper->again = true;
+	if (!can_look(keeper)) {
+		keeper->again = keeper->running;
 		return;
 	}
-	if (whole)
-		keeper->whole_due = now + WHOLE_MS;
-	keeper->mark = tokens_mark(keeper->tokens);
+	keeper->began = now;
 	keeper->running = true;
+	tokens_begin(keeper->tokens);
 	if (!job_start(
 		keeper->jobs, WORK_TOKENS_LOAD, &req, NULL, "", NULL, load_done, keeper, &err))
 		load_done(keeper, NULL, &err);
@@ -113,11 +147,25 @@ on_told(void *arg)
 void
 token_keeper_told(struct token_keeper *keeper)
 {
-	if (!timer_is_started(keeper->told))
-		timer_start(keeper->told, TOLD_MS);
+	look_later(keeper, TOLD_MS);
 }
 
 /* Changing */
+
+/* Tells the others, and finds out what there is. */
+static void
+note_change(struct token_keeper *keeper)
+{
+	keeper->changed(keeper->arg);
+	look(keeper);
+}
+
+/* Whether nothing was done. Any other failure may have come after the deed. */
+static bool
+is_refusal(const struct error *err)
+{
+	return err->status == 404 || err->status == 422 || err->status == 503;
+}
 
 static void
 change_free(struct change *change)
@@ -164,6 +212,8 @@ make_done(void *arg, void *result, const struct error *err)
 	struct token_made made = { .token = change->record.token, .secret = change->secret };
 
 	if (!result) {
+		if (!is_refusal(err))
+			note_change(change->keeper);
 		refuse(change, err);
 		return;
 	}
@@ -208,6 +258,10 @@ revoke_done(void *arg, void *result, const struct error *err)
 	struct change *change = arg;
 	const char *name = change->record.token.name;
 	if (!result) {
+		/* One that is no more may have been good here until now. */
+		if (err->status == 404 ? tokens_drop(change->keeper->tokens, name)
+				       : !is_refusal(err))
+			note_change(change->keeper);
 		refuse(change, err);
 		return;
 	}
@@ -257,7 +311,9 @@ token_keeper_wrong(const struct token_keeper *keeper)
 void
 token_keeper_reload(struct token_keeper *keeper)
 {
-	timer_every(keeper->timer, keeper->config->collect_period * INT64_C(1000));
+	int64_t seconds = keeper->config->collect_period;
+
+	timer_every(keeper->timer, (seconds < PERIOD_MAX_S ? seconds : PERIOD_MAX_S) * 1000);
 }
 
 struct token_keeper *

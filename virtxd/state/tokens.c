@@ -6,10 +6,18 @@
 
 #include "proto/token_secret.h"
 
+#define RECENT_MAX TOKENS_MAX
+
+struct name {
+	char text[TOKEN_NAME_MAX + 1];
+};
+
 struct tokens {
 	struct token_set set;
 	bool known;
-	uint64_t mark;
+	struct name *recent; /* those changed since they began to be read */
+	size_t n_recent;
+	bool too_many; /* for that */
 };
 
 struct tokens *
@@ -24,6 +32,7 @@ tokens_free(struct tokens *tokens)
 	if (!tokens)
 		return;
 	model_clear(&token_set_model, &tokens->set);
+	free(tokens->recent);
 	free(tokens);
 }
 
@@ -45,10 +54,33 @@ tokens_find(const struct tokens *tokens, const char *secret, const struct token 
 	return (*ret)->expires && (*ret)->expires <= now_ms() ? TOKEN_EXPIRED : TOKEN_GOOD;
 }
 
-uint64_t
-tokens_mark(const struct tokens *tokens)
+void
+tokens_begin(struct tokens *tokens)
 {
-	return tokens->mark;
+	tokens->n_recent = 0;
+	tokens->too_many = false;
+}
+
+static bool
+is_recent(const struct tokens *tokens, const char *name)
+{
+	for (size_t i = 0; i < tokens->n_recent; i++) {
+		if (strcmp(tokens->recent[i].text, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+note_recent(struct tokens *tokens, const char *name)
+{
+	/* What is no name is none of theirs. */
+	if (!token_name_valid(name) || is_recent(tokens, name))
+		return;
+	tokens->too_many |= tokens->n_recent == RECENT_MAX;
+	if (!tokens->too_many)
+		memcpy(
+		    model_append(&tokens->recent, &tokens->n_recent)->text, name, strlen(name) + 1);
 }
 
 static int
@@ -76,33 +108,46 @@ is_unread(const struct token_set *set, const char *name)
 	return false;
 }
 
-static struct token_record
-steal_record(struct token_record *record)
+static void
+drop_items(struct token_set *set)
 {
-	struct token_record stolen = *record;
-
-	*record = (struct token_record){ 0 };
-	return stolen;
+	for (size_t i = 0; i < set->n_items; i++)
+		model_clear(&token_record_model, &set->items[i]);
+	free(set->items);
+	set->items = NULL;
+	set->n_items = 0;
 }
 
-void
+static void
+take(struct token_set *set, struct token_record *record)
+{
+	*model_append(&set->items, &set->n_items) = *record;
+	*record = (struct token_record){ 0 };
+}
+
+bool
 tokens_replace(struct tokens *tokens, struct token_set *set)
 {
-	struct token_set fresh = { 0 };
+	struct token_set old = tokens->set, fresh = { 0 };
 
-	for (size_t i = 0; i < tokens->set.n_items; i++) {
-		struct token_record *record = &tokens->set.items[i];
-
-		if (is_unread(set, record->token.name))
-			*model_append(&set->items, &set->n_items) = steal_record(record);
+	if (tokens->too_many)
+		return false;
+	for (size_t i = 0; i < set->n_items; i++) {
+		if (!is_recent(tokens, set->items[i].token.name))
+			take(&fresh, &set->items[i]);
 	}
-	fresh.items = steal_ptr(set->items);
-	fresh.n_items = set->n_items;
-	set->n_items = 0;
-	model_clear(&token_set_model, &tokens->set);
+	for (size_t i = 0; i < old.n_items; i++) {
+		const char *name = old.items[i].token.name;
+
+		if (is_recent(tokens, name) || is_unread(set, name))
+			take(&fresh, &old.items[i]);
+	}
+	drop_items(&old);
+	drop_items(set);
 	tokens->set = fresh;
 	tokens->known = true;
 	sort(tokens);
+	return true;
 }
 
 void
@@ -114,13 +159,13 @@ tokens_add(struct tokens *tokens, const struct token_record *record)
 	sort(tokens);
 }
 
-void
+bool
 tokens_drop(struct tokens *tokens, const char *name)
 {
 	struct token_set *set = &tokens->set;
-	size_t kept = 0;
+	size_t kept = 0, n = set->n_items;
 
-	tokens->mark++;
+	note_recent(tokens, name);
 	for (size_t i = 0; i < set->n_items; i++) {
 		if (str_equal(set->items[i].token.name, name))
 			model_clear(&token_record_model, &set->items[i]);
@@ -128,6 +173,7 @@ tokens_drop(struct tokens *tokens, const char *name)
 			set->items[kept++] = set->items[i];
 	}
 	set->n_items = kept;
+	return kept < n;
 }
 
 bool

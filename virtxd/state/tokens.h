@@ -21,14 +21,15 @@ enum token_match {
 enum token_match tokens_find(
     const struct tokens *tokens, const char *secret, const struct token **ret);
 
-/* A number that is another one after each change but tokens_replace. */
-uint64_t tokens_mark(const struct tokens *tokens);
-/* All there are; takes the set's items. Those that could not be read stay what they are here, so
- * that nobody is turned away by a storage that stutters. */
-void tokens_replace(struct tokens *tokens, struct token_set *set);
-/* One more, or none of this name. */
+/* All of them begin to be read. */
+void tokens_begin(struct tokens *tokens);
+/* All there are, as they were read since; takes the set's items. Those that were changed here since
+ * then stay as they are, and so do those that could not be read, so that nobody is turned away by a
+ * storage that stutters. False where too many were changed: nothing is taken. */
+bool tokens_replace(struct tokens *tokens, struct token_set *set);
+/* One more, or none of this name; false where there was none. */
 void tokens_add(struct tokens *tokens, const struct token_record *record);
-void tokens_drop(struct tokens *tokens, const char *name);
+bool tokens_drop(struct tokens *tokens, const char *name);
 /* A copy of them, by name; false while they are not known. */
 bool tokens_list(const struct tokens *tokens, struct token_list *ret);
 
