@@ -50,7 +50,7 @@ extern const struct model token_record_model;
 
 /* All that are kept. */
 struct token_set {
-	char *stamp; /* of the folder; another one where something has changed since */
+	char *stamp; /* of the folder, "" for none; another one where something has changed since */
 	bool same;   /* it has the stamp that was asked with: nothing was read */
 	struct token_record *items;
 	size_t n_items;

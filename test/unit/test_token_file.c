@@ -116,6 +116,16 @@ test_save_load_remove(void **state)
 	assert_int_equal(err.status, 404);
 }
 
+/* Sets the time of the folder. */
+static void
+touch(const char *root, time_t seconds)
+{
+	_free_ char *folder = scratch_path(root, "auth");
+	const struct timespec times[] = { { .tv_sec = seconds }, { .tv_sec = seconds } };
+
+	assert_int_equal(utimensat(AT_FDCWD, folder, times, 0), 0);
+}
+
 /* Of two hosts that make one of the same name at once, one does. */
 static void
 test_two_make_one(void **state)
@@ -177,21 +187,15 @@ test_left_behind(void **state)
 		assert_true(scratch_mode(*state, kept[i]) >= 0);
 }
 
-/* A change of the folder is seen, however soon after another one it was. */
+/* A change of the folder is seen, and where there was none the files are not read. */
 static void
 test_stamp(void **state)
 {
-	_free_ char *folder = scratch_path(*state, "auth"), *old = NULL;
-	const struct timespec long_ago[] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
+	_free_ char *old = NULL;
 	struct token_set set = { 0 };
 	struct error err = { 0 };
 
 	save(*state, "ci");
-	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
-	assert_string_equal(set.stamp, "");
-	model_clear(&token_set_model, &set);
-
-	assert_int_equal(utimensat(AT_FDCWD, folder, long_ago, 0), 0);
 	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
 	assert_int_equal(set.n_items, 1);
 	assert_false(set.same);
@@ -203,11 +207,34 @@ test_stamp(void **state)
 	assert_int_equal(set.n_items, 0);
 	model_clear(&token_set_model, &set);
 
+	touch(*state, 1700000000);
 	save(*state, "other");
 	assert_int_equal(token_files_load(*state, old, &set, &err), 0);
 	assert_false(set.same);
 	assert_int_equal(set.n_items, 2);
 	model_clear(&token_set_model, &set);
+}
+
+/* A storage whose clock is far off is no other than one whose clock is right. */
+static void
+test_clock_of_storage(void **state)
+{
+	static const time_t times[] = { 1000, 4000000000 };
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	save(*state, "ci");
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		_free_ char *old = NULL;
+
+		touch(*state, times[i]);
+		assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+		old = xstrdup(set.stamp);
+		model_clear(&token_set_model, &set);
+		assert_int_equal(token_files_load(*state, old, &set, &err), 0);
+		assert_true(set.same);
+		model_clear(&token_set_model, &set);
+	}
 }
 
 /* What is no token is left out and told, and takes no other one with it. */
@@ -294,15 +321,13 @@ test_no_files(void **state)
 static void
 test_unread(void **state)
 {
-	_free_ char *path = scratch_path(*state, "auth/ci"), *folder = scratch_path(*state, "auth");
-	const struct timespec long_ago[] = { { .tv_sec = 1700000000 }, { .tv_sec = 1700000000 } };
+	_free_ char *path = scratch_path(*state, "auth/ci");
 	struct token_set set = { 0 };
 	struct error err = { 0 };
 	_close_ int fd = -1;
 
 	save(*state, "ci");
 	save(*state, "good");
-	assert_int_equal(utimensat(AT_FDCWD, folder, long_ago, 0), 0);
 	signal(SIGIO, SIG_IGN);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
@@ -403,6 +428,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_two_make_one, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_left_behind, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_stamp, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_clock_of_storage, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_no_files, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_unread, setup, scratch_teardown),

@@ -14,7 +14,6 @@
 #define FILE_MAX    4096 /* bytes */
 #define DAMAGED_MAX 1000 /* bytes of what is told of malformed ones */
 #define LEFT_S	    3600 /* after which a temporary file is nobody's; jobs end far sooner */
-#define SETTLED_S   2	 /* after a change, until another one shows in the folder's time */
 
 struct place {
 	char *path; /* of the folder, for messages */
@@ -172,7 +171,7 @@ token_file_remove(const char *root, const char *name, struct error *err)
 	return error_errno(err, 507, errno, "cannot remove '%s'", path);
 }
 
-/* By what the folder is told from itself after a change; "" where one might not show yet. */
+/* By what the folder is told from itself after a change, but for one right after another. */
 static int
 read_stamp(const struct place *place, char **ret, struct error *err)
 {
@@ -180,11 +179,8 @@ read_stamp(const struct place *place, char **ret, struct error *err)
 
 	if (fstat(place->dir, &status) < 0)
 		return error_errno(err, 507, errno, "cannot look at '%s'", place->path);
-	if (status.st_mtim.tv_sec + SETTLED_S >= now_ms() / 1000)
-		*ret = xstrdup("");
-	else
-		*ret = xasprintf("%llu %lld.%09ld", (unsigned long long)status.st_ino,
-		    (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+	*ret = xasprintf("%llu %lld.%09ld", (unsigned long long)status.st_ino,
+	    (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
 	return 0;
 }
 

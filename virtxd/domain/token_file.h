@@ -11,9 +11,10 @@
 int token_file_save(const char *root, const struct token_record *record, struct error *err);
 /* Removes one; -1 with a 404 where there is none. */
 int token_file_remove(const char *root, const char *name, struct error *err);
-/* Reads all into ret, which is zero before, unless their folder has the stamp that is known. What
- * is no token is left out, and told, whatever it is; what the storage does not give is told, too.
- * Neither takes another one with it: -1 is about the folder. */
+/* Reads all into ret, which is zero before, unless their folder has the stamp that is known: that
+ * is to be of a read which began 2 s after the stamp had been seen first, since a change right
+ * after another one may leave it. What is no token is left out, and told, whatever it is; what the
+ * storage does not give is told, too. Neither takes another one with it: -1 is about the folder. */
 int token_files_load(const char *root, const char *known, struct token_set *ret, struct error *err);
 
 #endif

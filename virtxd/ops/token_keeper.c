@@ -10,6 +10,7 @@
 
 #define PERIOD_MAX_S 15		  /* between looks, whatever else is collected less often */
 #define WHOLE_MS     (600 * 1000) /* after which they are read even where nothing seems to change */
+#define SETTLED_MS   2000	  /* after a change, until another one shows in the folder's time */
 #define TOLD_MS	     200	  /* until what others tell makes them be read */
 #define RETRY_MS     1000	  /* after a read that failed; twice as long after the next */
 #define WAITING_MAX  64		  /* requests */
@@ -38,7 +39,9 @@ struct token_keeper {
 	int64_t began;	   /* when that job did, monotonic ms */
 	int64_t whole_due; /* likewise, when all are to be read */
 	int64_t retry_ms;  /* 0: the last read was none that failed */
-	char *stamp;
+	char *stamp;	   /* of the folder, as it was read last */
+	int64_t stamp_at;  /* when that was seen first, monotonic ms */
+	bool settled;	   /* a read has begun late enough after that */
 	char *why;
 	char *damaged;
 };
@@ -72,6 +75,20 @@ note_failure(struct token_keeper *keeper, const struct error *err)
 	timer_start(keeper->told, keeper->retry_ms);
 }
 
+/* While nothing has changed for a while, what was read need not be read again. This host's clock
+ * may differ from the storage's, so it is by when the stamp was seen here, not by what it says. */
+static void
+note_stamp(struct token_keeper *keeper, const char *stamp)
+{
+	if (!str_empty(stamp) && str_equal(keeper->stamp, stamp)) {
+		keeper->settled |= keeper->began >= keeper->stamp_at + SETTLED_MS;
+		return;
+	}
+	str_set(&keeper->stamp, stamp);
+	keeper->stamp_at = monotonic_ms();
+	keeper->settled = false;
+}
+
 /* All of them were read; false where that is to be done once more. */
 static bool
 take(struct token_keeper *keeper, struct token_set *set)
@@ -81,7 +98,7 @@ take(struct token_keeper *keeper, struct token_set *set)
 	if (!str_equal(keeper->damaged, set->damaged) && !str_empty(set->damaged))
 		log_warning("ops", "tokens that are no good to anybody: %s", set->damaged);
 	str_set(&keeper->damaged, set->damaged);
-	str_set(&keeper->stamp, set->stamp);
+	note_stamp(keeper, set->stamp);
 	keeper->whole_due = keeper->began + WHOLE_MS;
 	return true;
 }
@@ -114,7 +131,7 @@ look(struct token_keeper *keeper)
 {
 	int64_t now = monotonic_ms();
 	struct tokens_load_request req = { .env = *keeper->env,
-		.stamp = now >= keeper->whole_due ? NULL : keeper->stamp };
+		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL };
 	struct error err = { 0 };
 
 	if (!can_look(keeper)) {
