@@ -2,6 +2,7 @@
 /* What an event has in it: too much, nonsense, cut short, of another version. */
 #include "gossip_fixture.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "proto/binary.h"
@@ -46,6 +47,54 @@ test_tokens(void **state)
 	gossip_tell_tokens(a->gossip);
 	pass(cluster, 100, false);
 	assert_int_equal(cluster->sides[2].n_tokens, 1);
+	cluster_free(cluster);
+}
+
+/* Changes that come fast are told at a pace, the last one too, and as soon as serf takes it; and
+ * who is no member tells of none. */
+static void
+test_tokens_paced(void **state)
+{
+	static const char stranger[] = "22222222-0000-4000-8000-000000000000";
+	struct tokens_event event = { .host = (char *)stranger };
+	struct cluster *cluster = cluster_new(3);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	_buffer_ struct buffer out = { 0 };
+	unsigned int n;
+
+	pass(cluster, 5000, false);
+	for (int i = 0; i < 500; i++) {
+		gossip_tell_tokens(a->gossip);
+		pass(cluster, 10, false);
+		if (i == 9)
+			assert_int_equal(b->n_tokens, 1);
+	}
+	n = b->n_tokens;
+	assert_in_range(n, 3, 26);
+	pass(cluster, 3000, false);
+	assert_true(b->n_tokens > 0 && b->n_tokens <= n + 1);
+
+	n = b->n_tokens;
+	a->send_error = -EAGAIN;
+	gossip_tell_tokens(a->gossip);
+	pass(cluster, 500, false);
+	a->send_error = 0;
+	pass(cluster, 3000, false);
+	assert_int_equal(b->n_tokens, n + 1);
+
+	gossip_set_connected(a->gossip, false);
+	gossip_tell_tokens(a->gossip);
+	pass(cluster, 500, false);
+	assert_int_equal(b->n_tokens, n + 1);
+	gossip_set_connected(a->gossip, true);
+	pass(cluster, 3000, false);
+	assert_int_equal(b->n_tokens, n + 2);
+
+	assert_int_equal(binary_encode(&tokens_event_model, &event, &out), 0);
+	gossip_receive(b->gossip, GOSSIP_TOKENS, out.data, out.len);
+	assert_int_equal(b->n_tokens, n + 2);
+	assert_int_equal(stats_of(b).refused, 1);
+	assert_int_equal(b->n_strangers, 1);
 	cluster_free(cluster);
 }
 
@@ -198,6 +247,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_too_long_for_an_event),
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_tokens_paced),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_trailer),

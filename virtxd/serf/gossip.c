@@ -19,6 +19,7 @@
 #define HOLD_MAX_MS 2000 /* that it waits for that */
 #define CONFIRM_MS  2000 /* after news, a digest tells those whom it did not reach */
 #define RETRY_MS    1000 /* after serf refused an event */
+#define TOKENS_MS   200	 /* between two that say that the tokens have changed */
 #define LOG_BURST   5	 /* lines a minute */
 
 struct gossip {
@@ -38,6 +39,8 @@ struct gossip {
 	int64_t confirm_at;  /* 0: there is nothing to confirm */
 	bool confirm_digest; /* that, and not an event */
 	int64_t changed_at;
+	bool tokens_changed; /* and that is still to be told */
+	int64_t tokens_at;   /* before which it is not */
 	int64_t crowded_at; /* since when there are too many changes for events; 0: there are not */
 	/* While some run the Go virtx: all VMs in turn */
 	char **round;
@@ -289,6 +292,34 @@ send_confirmation(struct gossip *gossip, int64_t now)
 	return INT64_MAX;
 }
 
+/* That the tokens have changed: once for what changes at short intervals. */
+static int64_t
+send_tokens(struct gossip *gossip, int64_t now)
+{
+	struct tokens_event event = { .host = (char *)inventory_self(gossip->inventory) };
+	_buffer_ struct buffer out = { 0 };
+	int64_t wait;
+
+	if (!gossip->tokens_changed)
+		return INT64_MAX;
+	if (now < gossip->tokens_at)
+		return gossip->tokens_at;
+	/* A Go virtx does not know the event: where there are some, nobody is told. */
+	if (members_any_go(gossip->members) ||
+	    binary_encode(&tokens_event_model, &event, &out) < 0) {
+		gossip->tokens_changed = false;
+		return INT64_MAX;
+	}
+	wait = pacer_wait(&gossip->pacer, pacer_cost(out.len), now);
+	if (wait > 0)
+		return now + wait;
+	if (!send_event(gossip, GOSSIP_TOKENS, &out, now) && gossip->retry_at > now)
+		return gossip->retry_at;
+	gossip->tokens_changed = false;
+	gossip->tokens_at = now + TOKENS_MS;
+	return INT64_MAX;
+}
+
 /* Too many changes: tells the new digest, once it seems to last. */
 static int64_t
 send_digest(struct gossip *gossip, int64_t now)
@@ -372,6 +403,7 @@ send_due(struct gossip *gossip, int64_t now)
 		if (gossip->next_hi <= now && !send_host(gossip, now))
 			return now + RETRY_MS;
 		next = gossip->next_hi;
+		next = earlier(next, send_tokens(gossip, now));
 		next = earlier(
 		    next, gossip->crowded_at ? send_digest(gossip, now) : send_first(gossip, now));
 		next = earlier(next, send_confirmation(gossip, now));
@@ -451,14 +483,28 @@ tell_anew(struct gossip *gossip, const char *vm)
 void
 gossip_tell_tokens(struct gossip *gossip)
 {
-	struct tokens_event event = { .host = (char *)inventory_self(gossip->inventory) };
-	_buffer_ struct buffer out = { 0 };
+	gossip->tokens_changed = true;
+	wake(gossip, 0);
+}
 
-	if (!gossip->connected || members_any_go(gossip->members) ||
-	    binary_encode(&tokens_event_model, &event, &out) < 0 ||
-	    gossip->ops->send(gossip->arg, GOSSIP_TOKENS, out.data, out.len) < 0)
-		return;
-	pacer_take(&gossip->pacer, pacer_cost(out.len), now_of(gossip));
+static void
+refuse_stranger(struct gossip *gossip, const char *name)
+{
+	static struct log_limit limit;
+
+	gossip->stats.refused++;
+	log_limited(&limit, LOG_BURST, "gossip",
+	    "a %s is dropped: it names no member of the cluster, or no VM", name);
+	gossip->ops->stranger(gossip->arg);
+}
+
+static void
+hear_tokens(struct gossip *gossip, const char *host)
+{
+	if (!members_find(gossip->members, host))
+		refuse_stranger(gossip, GOSSIP_TOKENS);
+	else if (gossip->ops->tokens)
+		gossip->ops->tokens(gossip->arg);
 }
 
 static void
@@ -471,15 +517,15 @@ take_tokens(struct gossip *gossip, const void *payload, size_t len)
 	pacer_hear(&gossip->pacer, pacer_cost(len), now_of(gossip));
 	if (binary_decode(&tokens_event_model, payload, len, &event, &err) != (long)len)
 		gossip->stats.malformed++;
-	else if (gossip->ops->tokens && !str_equal(event.host, inventory_self(gossip->inventory)))
-		gossip->ops->tokens(gossip->arg);
+	else if (!str_equal(event.host, inventory_self(gossip->inventory)))
+		hear_tokens(gossip, event.host);
 	model_clear(&tokens_event_model, &event);
 }
 
 void
 gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len)
 {
-	static struct log_limit malformed_limit, refused_limit, ahead_limit, forged_limit;
+	static struct log_limit malformed_limit, ahead_limit, forged_limit;
 	struct inbox_event event;
 	struct error err = { 0 };
 
@@ -499,10 +545,7 @@ gossip_receive(struct gossip *gossip, const char *name, const void *payload, siz
 	}
 	switch (event.news) {
 	case INVENTORY_REFUSED:
-		gossip->stats.refused++;
-		log_limited(&refused_limit, LOG_BURST, "gossip",
-		    "a %s is dropped: it names no member of the cluster, or no VM", name);
-		gossip->ops->stranger(gossip->arg);
+		refuse_stranger(gossip, name);
 		return;
 	case INVENTORY_FULL:
 		gossip->stats.full++;

@@ -50,7 +50,8 @@ void gossip_set_connected(struct gossip *gossip, bool connected);
 void gossip_set_member(struct gossip *gossip, const struct member_host *host);
 /* A user event. */
 void gossip_receive(struct gossip *gossip, const char *name, const void *payload, size_t len);
-/* Tells the others that the tokens have changed; where that is lost they find it out later. */
+/* Tells the others that the tokens have changed, as soon as can be; where that is lost they find it
+ * out later. */
 void gossip_tell_tokens(struct gossip *gossip);
 /* The answer to pull; NULL when there is none. */
 void gossip_pulled(struct gossip *gossip, const char *host, const struct vm_info_list *list);
