@@ -67,10 +67,12 @@ check_name(const char *name, int status, struct error *err)
 {
 	if (token_name_valid(str_or_empty(name)))
 		return 0;
-	return error_set(err, status,
+	error_set(err, status,
 	    "name: '%.64s' is no name of a token: 1 to %d letters, digits, '.', '_' and '-', the "
 	    "first a letter or a digit",
 	    str_or_empty(name), TOKEN_NAME_MAX);
+	token_secret_hide(err->detail);
+	return -1;
 }
 
 static int

@@ -5,10 +5,10 @@
 
 #include "proto/error.h"
 #include "proto/role.h"
+#include "proto/token_secret.h"
 
 #define TOKENS_MAX	   1000
 #define TOKEN_NAME_MAX	   48
-#define TOKEN_HASH_LEN	   64			       /* hexadecimal digits of a SHA-256 */
 #define TOKEN_LIFETIME_MAX (INT64_C(3650) * 24 * 3600) /* s */
 
 /* What is told of one. */

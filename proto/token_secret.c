@@ -10,6 +10,7 @@
 
 #define PREFIX	    "virtx_"
 #define SECRET_BITS 256
+#define HIDDEN_MIN  16 /* digits; a name has fewer */
 
 _Static_assert(TOKEN_SECRET_SIZE == sizeof(PREFIX) + SECRET_BITS / 4, "four bits a digit");
 _Static_assert(TOKEN_HASH_LEN == 2 * SHA256_DIGEST_LENGTH, "two digits a byte");
@@ -31,6 +32,23 @@ token_secret_make(char ret[TOKEN_SECRET_SIZE])
 	memcpy(ret, PREFIX, strlen(PREFIX));
 	write_hex(bytes, sizeof(bytes), ret + strlen(PREFIX));
 	explicit_bzero(bytes, sizeof(bytes));
+}
+
+void
+token_secret_hide(char *text)
+{
+	static const char left[] = "...";
+
+	while ((text = strstr(text, PREFIX))) {
+		size_t digits;
+
+		text += strlen(PREFIX);
+		digits = strspn(text, "0123456789abcdefABCDEF");
+		if (digits < HIDDEN_MIN)
+			continue;
+		memcpy(text, left, strlen(left));
+		memmove(text + strlen(left), text + digits, strlen(text + digits) + 1);
+	}
 }
 
 void

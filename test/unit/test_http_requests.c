@@ -13,6 +13,9 @@ test_no_route(void **state)
 	refused(f, "GET / HTTP/1.1\r\n\r\n", 404, "'/'", false);
 	refused(f, "GET /vms/ HTTP/1.1\r\n\r\n", 404, "'/vms/'", false);
 	refused(f, "GET //vms HTTP/1.1\r\n\r\n", 404, "there is no", false);
+	/* What may be a token's secret is not told again, and not logged. */
+	refused(f, "DELETE /tokens/virtx_0123456789abcdef HTTP/1.1\r\n\r\n", 404,
+	    "there is no '/tokens/virtx_...'", false);
 	refused(f, "OPTIONS * HTTP/1.1\r\n\r\n", 404, "'*'", false);
 	refused(f, "GET /vms/web/runstate HTTP/1.1\r\n\r\n", 400, "/vms/web/runstate", false);
 	refused(f, "GET /vms%zz HTTP/1.1\r\n\r\n", 400, "percent", false);

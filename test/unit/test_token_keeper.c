@@ -277,6 +277,25 @@ test_revoke(void **state)
 	assert_null(ops_find_job(WORK_TOKENS_LOAD));
 }
 
+/* A secret that is given for a name is not told again. */
+static void
+test_secret_for_name(void **state)
+{
+	char secret[TOKEN_SECRET_SIZE];
+	_free_ char *body = NULL;
+
+	LOADED("1", "a");
+	token_secret_make(secret);
+	ask(ROUTE_TOKEN_REVOKE, secret, "");
+	assert_int_equal(here.status, 404);
+	assert_non_null(strstr(here.body, "'virtx_...'"));
+	assert_null(ops_find_job(WORK_TOKEN_REVOKE));
+	body = xasprintf("{\"name\":\"%s\",\"role\":2}", secret);
+	ask(ROUTE_TOKEN_CREATE, "", body);
+	assert_int_equal(here.status, 400);
+	assert_non_null(strstr(here.body, "'virtx_...'"));
+}
+
 /* Where a job has failed it is found out what it has done, and the others are told; a refusal says
  * that it did nothing. */
 static void
@@ -424,6 +443,7 @@ main(void)
 		KEEPER_TEST(test_make),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),
+		KEEPER_TEST(test_secret_for_name),
 		KEEPER_TEST(test_failed_change),
 		KEEPER_TEST(test_told),
 		KEEPER_TEST(test_told_without_end),

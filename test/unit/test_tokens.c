@@ -44,6 +44,32 @@ test_secret(void **state)
 	    hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* Where a secret is given for something else, nobody is told it by a message or the log. */
+static void
+test_hide(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "", "" },
+		{ "virtx_", "virtx_" },
+		{ "virtx_ci", "virtx_ci" },
+		{ "virtx_0123456789abcde", "virtx_0123456789abcde" },
+		{ "virtx_0123456789abcdef", "virtx_..." },
+		{ "/auth/tokens/virtx_0123456789ABCDEF0 is 'virtx_0123456789abcdef'",
+		    "/auth/tokens/virtx_... is 'virtx_...'" },
+	};
+	char secret[TOKEN_SECRET_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *text = xstrdup(cases[i][0]);
+
+		token_secret_hide(text);
+		assert_string_equal(text, cases[i][1]);
+	}
+	token_secret_make(secret);
+	token_secret_hide(secret);
+	assert_string_equal(secret, "virtx_...");
+}
+
 static void
 test_find(void **state)
 {
@@ -181,6 +207,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_hide),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_unread),

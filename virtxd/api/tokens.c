@@ -3,6 +3,7 @@
 #include "ops/context.h"
 #include "ops/task.h"
 #include "ops/token_keeper.h"
+#include "proto/token_secret.h"
 
 /* False where none are kept here, or the storage is away: it was answered then. */
 static bool
@@ -52,6 +53,16 @@ api_token_create(struct context *ctx, struct request *req)
 void
 api_token_revoke(struct context *ctx, struct request *req)
 {
+	struct error err = { 0 };
+
+	if (!token_name_valid(req->param)) {
+		/* Which was given for the name, perhaps. */
+		token_secret_hide(req->param);
+		error_set_type(&err, ERROR_NOT_FOUND,
+		    "there is no token '%.64s': no token can have this name", req->param);
+		request_reply_error(req, &err);
+		return;
+	}
 	if (is_there(ctx, req))
 		token_keeper_revoke(ctx->tokens, req, req->param);
 }

@@ -15,6 +15,7 @@
 #include "http/slowdown.h"
 #include "proto/log.h"
 #include "proto/problem.h"
+#include "proto/token_secret.h"
 
 #define USER_MAX      IDENTITY_USER_MAX
 #define PLACEMENT_MAX 500
@@ -554,6 +555,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->method = method_name(type);
 	ex->head = type == EVHTTP_REQ_HEAD;
 	copy_text(ex->path, sizeof(ex->path), path);
+	token_secret_hide(ex->path);
 	connection_busy(connection, on_gone, ex);
 
 	headers_read(http, &h);
