@@ -216,6 +216,7 @@ test_make(void **state)
 	snprintf(hash, sizeof(hash), "%s", req->record.hash);
 	ops_end_job(WORK_TOKEN_SAVE, &none);
 	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "Cache-Control: no-store\n"));
 	assert_int_equal(changes, 1);
 	assert_int_equal(
 	    json_decode_exact(&token_made_model, here.body, strlen(here.body), &made, &err), 0);

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "loop/timer.h"
+#include "proto/json.h"
 #include "proto/log.h"
 #include "proto/token_secret.h"
 
@@ -222,6 +223,17 @@ change_new(struct token_keeper *keeper, struct request *req)
 	return change;
 }
 
+/* What no cache on the way is to keep. */
+static void
+reply_secret(struct request *req, const struct token_made *made)
+{
+	static const struct request_header headers[] = { { "Cache-Control", "no-store" } };
+	size_t len;
+	char *json = json_encode(&token_made_model, made, &len);
+
+	request_reply_json(req, 200, json, len, headers, ARRAY_SIZE(headers));
+}
+
 static void
 make_done(void *arg, void *result, const struct error *err)
 {
@@ -238,7 +250,7 @@ make_done(void *arg, void *result, const struct error *err)
 	change->keeper->changed(change->keeper->arg);
 	log_info("ops", "token '%s' (%s) made by %s", made.token.name, role_name(made.token.role),
 	    made.token.user);
-	request_reply_model(change->req, 200, &token_made_model, &made);
+	reply_secret(change->req, &made);
 	change_free(change);
 }
 
