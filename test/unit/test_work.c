@@ -194,6 +194,15 @@ test_resident_ones_wait_for_nobody(void **state)
 	}
 }
 
+/* Who makes or revokes a token does not wait for VMs that are made, which may take hours. */
+static void
+test_tokens_wait_for_nobody(void **state)
+{
+	assert_true(works[WORK_TOKENS_LOAD].own_lane);
+	assert_true(works[WORK_TOKEN_SAVE].own_lane);
+	assert_true(works[WORK_TOKEN_REVOKE].own_lane);
+}
+
 /* Requests are answered one after the other, also behind one that fails, until stdin ends. */
 static void
 test_a_process_that_stays(void **state)
@@ -261,6 +270,7 @@ main(void)
 		cmocka_unit_test(test_each_is_found_by_its_name),
 		cmocka_unit_test(test_it_keeps_what_it_needs),
 		cmocka_unit_test(test_resident_ones_wait_for_nobody),
+		cmocka_unit_test(test_tokens_wait_for_nobody),
 		cmocka_unit_test(test_a_process_of_its_own),
 		cmocka_unit_test(test_a_process_that_stays),
 		cmocka_unit_test(test_a_migration_is_read_by_one_that_stays),
