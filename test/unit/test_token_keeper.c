@@ -402,6 +402,25 @@ test_failed_read(void **state)
 	assert_non_null(ops_find_job(WORK_TOKENS_LOAD));
 }
 
+/* Neither does one that cannot be read wait for long, nor those that can. */
+static void
+test_unread(void **state)
+{
+	struct token_set set = { 0 };
+
+	LOADED("1", "a", "b");
+	ops_advance(here.config.collect_period * 1000);
+	model_append(&set.unread, &set.n_unread)->name = xstrdup("b");
+	ops_end_job(WORK_TOKENS_LOAD, &set);
+	assert_int_equal(match("a"), TOKEN_WRONG);
+	assert_int_equal(match("b"), TOKEN_GOOD);
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	ops_advance(1000);
+	LOADED("2");
+	assert_int_equal(match("b"), TOKEN_WRONG);
+	model_clear(&token_set_model, &set);
+}
+
 /* No second process is lost to a storage that hangs. */
 static void
 test_stuck(void **state)
@@ -449,6 +468,7 @@ main(void)
 		KEEPER_TEST(test_told),
 		KEEPER_TEST(test_told_without_end),
 		KEEPER_TEST(test_failed_read),
+		KEEPER_TEST(test_unread),
 		KEEPER_TEST(test_stuck),
 		KEEPER_TEST(test_stop),
 	};

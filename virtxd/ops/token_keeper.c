@@ -39,7 +39,7 @@ struct token_keeper {
 	bool again;	   /* what it reads may be old */
 	int64_t began;	   /* when that job did, monotonic ms */
 	int64_t whole_due; /* likewise, when all are to be read */
-	int64_t retry_ms;  /* 0: the last read was none that failed */
+	int64_t retry_ms;  /* 0: the last read has read all */
 	char *stamp;	   /* of the folder, as it was read last */
 	int64_t stamp_at;  /* when that was seen first, monotonic ms */
 	bool settled;	   /* a read has begun late enough after that */
@@ -65,15 +65,21 @@ look_later(struct token_keeper *keeper, int64_t ms)
 }
 
 static void
+retry(struct token_keeper *keeper)
+{
+	keeper->retry_ms = keeper->retry_ms ? 2 * keeper->retry_ms : RETRY_MS;
+	if (keeper->retry_ms > PERIOD_MAX_S * 1000)
+		keeper->retry_ms = PERIOD_MAX_S * 1000;
+	timer_start(keeper->told, keeper->retry_ms);
+}
+
+static void
 note_failure(struct token_keeper *keeper, const struct error *err)
 {
 	if (!str_equal(keeper->why, err->detail))
 		log_warning("ops", "the tokens cannot be read: %s", err->detail);
 	str_set(&keeper->why, err->detail);
-	keeper->retry_ms = keeper->retry_ms ? 2 * keeper->retry_ms : RETRY_MS;
-	if (keeper->retry_ms > PERIOD_MAX_S * 1000)
-		keeper->retry_ms = PERIOD_MAX_S * 1000;
-	timer_start(keeper->told, keeper->retry_ms);
+	retry(keeper);
 }
 
 /* While nothing has changed for a while, what was read need not be read again. This host's clock
@@ -97,7 +103,7 @@ take(struct token_keeper *keeper, struct token_set *set)
 	if (!tokens_replace(keeper->tokens, set))
 		return false;
 	if (!str_equal(keeper->damaged, set->damaged) && !str_empty(set->damaged))
-		log_warning("ops", "tokens that are no good to anybody: %s", set->damaged);
+		log_warning("ops", "what is wrong with the files of tokens: %s", set->damaged);
 	str_set(&keeper->damaged, set->damaged);
 	note_stamp(keeper, set->stamp);
 	keeper->whole_due = keeper->began + WHOLE_MS;
@@ -118,11 +124,15 @@ load_done(void *arg, void *result, const struct error *err)
 		note_failure(keeper, err);
 		return;
 	}
-	keeper->retry_ms = 0;
 	if (set->same || take(keeper, set))
 		str_set(&keeper->why, "");
 	else
 		again = true;
+	/* What cannot be read may have been revoked. */
+	if (set->n_unread > 0)
+		retry(keeper);
+	else
+		keeper->retry_ms = 0;
 	if (again)
 		look_later(keeper, TOLD_MS);
 }
