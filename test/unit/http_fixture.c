@@ -38,6 +38,7 @@ fixture_handle(void *arg, struct request *req)
 	f->body_len = req->body_len;
 	str_set(&f->query, req->query);
 	snprintf(f->user, sizeof(f->user), "%s", req->user);
+	caller_write(req->caller, f->caller);
 	f->looped = req->looped;
 	f->respond_async = req->respond_async;
 

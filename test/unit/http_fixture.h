@@ -35,6 +35,7 @@ struct fixture {
 	size_t body_len;
 	char *query;
 	char user[128];
+	char caller[CALLER_TEXT_SIZE];
 	bool looped;
 	bool respond_async;
 };

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/keyvalq_struct.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +41,8 @@ struct fixture {
 	/* What the back saw. */
 	unsigned int n;
 	struct buffer seen;
+	char caller[CALLER_TEXT_SIZE];
+	bool secrets; /* of the client, among the headers */
 	struct request *held;
 	unsigned int gone;
 	/* Who chose the host. */
@@ -92,6 +96,20 @@ on_back_gone(void *arg)
 
 static const struct request_watch back_watch = { .gone = on_back_gone };
 
+static bool
+secrets_seen(struct request *req)
+{
+	struct exchange_source source;
+	const struct evkeyval *header;
+
+	assert_true(exchange_get_source(req, &source));
+	TAILQ_FOREACH (header, source.headers, next) {
+		if (strstr(header->value, "secret"))
+			return true;
+	}
+	return false;
+}
+
 static void
 on_back(void *arg, struct request *req)
 {
@@ -110,6 +128,8 @@ on_back(void *arg, struct request *req)
 	buffer_printf(&f->seen, "%s %s?%s looped=%d user=%s async=%d body=%s", req->route->path,
 	    req->param, str_or_empty(req->query), req->looped, req->user, req->respond_async,
 	    req->body);
+	caller_write(req->caller, f->caller);
+	f->secrets = secrets_seen(req);
 	if (*req->placement)
 		buffer_printf(&f->seen, " placement=%s placed=%s", req->placement, req->placed);
 	switch (req->route->id) {
@@ -291,6 +311,16 @@ test_passes(void **state)
 	assert_has(f->in.data, "HTTP/1.1 204 ");
 	assert_null(strstr(f->in.data, "Content-Length"));
 	assert_has(f->seen.data, "user=127.0.0.1");
+	/* Who asks is told, and never by what they have shown, or have said of themselves. */
+	assert_string_equal(f->caller, "address admin 127.0.0.1 127.0.0.1");
+	send_text(f,
+	    "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n"
+	    "Proxy-Authorization: Basic secret\r\nCookie: secret\r\n"
+	    "X-VirtX-Caller: token viewer secret 1\r\n\r\n");
+	await(f, 0);
+	assert_has(f->in.data, "HTTP/1.1 204 ");
+	assert_string_equal(f->caller, "address admin 127.0.0.1 127.0.0.1");
+	assert_false(f->secrets);
 	/* A proxy is believed by the front, and the front by the back. */
 	str_set(&f->config.trusted_proxies, "127.0.0.1");
 	send_text(f, "DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n"

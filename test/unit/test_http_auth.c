@@ -241,6 +241,38 @@ test_user(void **state)
 	expect_status(a, "GET /vms", BEARER("admin"), 401);
 }
 
+/* For whom one asks, only hosts may state; who guesses is told no more than others. */
+static void
+test_states(void **state)
+{
+	static const char stated[] = BEARER("viewer") "X-VirtX-Loop: 1\r\n"
+						      "X-VirtX-Caller: socket admin uid:0 unix\r\n";
+	struct auth_fixture *a = *state;
+	struct http_stats stats;
+
+	expect_status(a, "GET /vms", stated, 403);
+	expect_status(a, "GET /vms", BEARER("admin") "x-virtx-caller:\r\n", 403);
+	expect_status(a, "GET /vms", "X-VirtX-Caller: socket admin uid:0 unix\r\n", 401);
+	assert_int_equal(a->f->handled, 0);
+	http_server_get_stats(a->f->server, &stats);
+	assert_int_equal(stats.refusals[REFUSAL_ROLE], 2);
+	assert_int_equal(stats.refusals[REFUSAL_MISSING], 1);
+}
+
+/* From where a token's owner asks, the proxies that are trusted say. */
+static void
+test_from(void **state)
+{
+	struct auth_fixture *a = *state;
+	const char *line = "GET /vms/" UUID "/runstate";
+
+	expect_status(a, line, BEARER("viewer") "X-Forwarded-For: 10.0.0.9\r\n", 200);
+	assert_string_equal(a->f->caller, "token viewer token:viewer 127.0.0.1");
+	str_set(&a->f->config.trusted_proxies, "127.0.0.1");
+	expect_status(a, line, BEARER("viewer") "X-Forwarded-For: x, 10.0.0.9\r\n", 200);
+	assert_string_equal(a->f->caller, "token viewer token:viewer 10.0.0.9");
+}
+
 /* Until they are read nobody is told that they are wrong. */
 static void
 test_unread(void **state)
@@ -303,6 +335,8 @@ main(void)
 		AUTH_TEST(test_wrong),
 		AUTH_TEST(test_wait),
 		AUTH_TEST(test_user),
+		AUTH_TEST(test_states),
+		AUTH_TEST(test_from),
 		AUTH_TEST(test_unread),
 		AUTH_TEST(test_open),
 		cmocka_unit_test(test_secrets_are_wiped),

@@ -258,6 +258,48 @@ test_user(void **state)
 	client_close(&c);
 }
 
+/* Where a listener is open, a host may still state who may do less, and nobody else anything. */
+static void
+test_states(void **state)
+{
+	static const struct {
+		const char *member, *headers;
+		int status;
+		const char *caller;
+	} rows[] = {
+		{ "127.0.0.1",
+		    "X-VirtX-Loop: 1\r\nX-VirtX-Caller: token viewer token:v 10.0.0.9\r\n", 200,
+		    "token viewer token:v 10.0.0.9" },
+		{ "127.0.0.1", "X-VirtX-Loop: 1\r\nX-VirtX-Caller: token viewer\r\n", 400, NULL },
+		{ "127.0.0.1", "X-VirtX-Caller: token viewer token:v 10.0.0.9\r\n", 200,
+		    "address admin 127.0.0.1 127.0.0.1" },
+		{ "10.0.0.9",
+		    "X-VirtX-Loop: 1\r\nX-VirtX-Caller: token viewer token:v 10.0.0.9\r\n", 200,
+		    "address admin 127.0.0.1 127.0.0.1" },
+	};
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *text = xasprintf("GET /hosts HTTP/1.1\r\n%s\r\n", rows[i].headers);
+
+		http_server_set_hosts(f->server, NULL, who, (void *)rows[i].member);
+		client_send(&c, text);
+		expect(&c, rows[i].status);
+		if (rows[i].caller)
+			assert_string_equal(f->caller, rows[i].caller);
+	}
+	client_send(&c, "DELETE /vms/" UUID " HTTP/1.1\r\nX-VirtX-Loop: 1\r\n"
+			"X-VirtX-Caller: token viewer token:v 10.0.0.9\r\n\r\n");
+	expect(&c, 204);
+	http_server_set_hosts(f->server, NULL, who, (void *)rows[0].member);
+	client_send(&c, "DELETE /vms/" UUID " HTTP/1.1\r\nX-VirtX-Loop: 1\r\n"
+			"X-VirtX-Caller: token viewer token:v 10.0.0.9\r\n\r\n");
+	expect(&c, 403);
+	client_close(&c);
+}
+
 int
 main(void)
 {
@@ -270,6 +312,7 @@ main(void)
 		TEST(test_head_with_body),
 		TEST(test_request_fields),
 		TEST(test_user),
+		TEST(test_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,6 +308,82 @@ wait_answers(struct fixture *f, struct raw *raw, unsigned int n)
 }
 
 /* A client that has several certificates has to know which is asked for. */
+/* Asks as who forwards a request. */
+static void
+ask_stating(
+    struct tls_fixture *t, const char *path, const char *caller, const char *again, struct got *got)
+{
+	static const struct peer_ops ops = { .done = on_got };
+	const struct request_header headers[] = {
+		{ "X-VirtX-Loop", "1" },
+		{ "X-Forwarded-For", "somebody" },
+		{ "X-VirtX-Caller", caller },
+		{ "X-VirtX-Caller", again },
+	};
+	const struct peer_request request = {
+		.addr = "127.0.0.1",
+		.port = http_server_port(t->f->server, 0),
+		.host = HOST,
+		.tls = true,
+		.method = METHOD_GET,
+		.path = path,
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers) - !again - (!caller),
+		.body = "",
+		.connect_ms = 2000,
+		.deadline_ms = 8000,
+		.answer_max = 1 << 20,
+	};
+	int64_t end = monotonic_ms() + 10000;
+
+	*got = (struct got){ 0 };
+	peer_start(t->peers, &request, &ops, got);
+	while (!got->done && monotonic_ms() < end)
+		event_base_loop(t->f->base, EVLOOP_ONCE);
+	assert_true(got->done);
+}
+
+/* A host states for whom it asks, who is judged again; nobody else may. */
+static void
+test_host_states(void **state)
+{
+	static const char run[] = "/vms/" UUID "/runstate",
+			  viewer[] = "token viewer token:v 10.0.0.9";
+	static const struct {
+		const char *client, *path, *caller, *again;
+		int status;
+		const char *words; /* of a refusal, or who is believed to ask */
+	} cases[] = {
+		{ "h2", run, viewer, NULL, 200, viewer },
+		{ "h2", run, NULL, NULL, 200, "certificate admin somebody 127.0.0.1" },
+		{ "h2", "/auth/tokens", viewer, NULL, 403, "'token:v' has 'viewer'" },
+		{ "h2", "/auth/tokens", "socket admin uid:0 unix", NULL, 204,
+		    "socket admin uid:0 unix" },
+		/* What hosts ask each other, nobody may have asked. */
+		{ "h2", "/gossip/vms", "socket admin uid:0 unix", NULL, 403, "'uid:0' is none" },
+		{ "h2", "/gossip/vms", "token host token:v x", NULL, 400, "malformed" },
+		{ "h2", run, "token", NULL, 400, "malformed" },
+		{ "h2", run, viewer, viewer, 400, "several X-VirtX-Caller" },
+		{ "nobody", run, viewer, NULL, 401, "who asks is not known" },
+	};
+	struct tls_fixture t;
+	struct got got;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		access_of_server = ACCESS_AUTH;
+		start(&t, *state, "h1", cases[i].client, "ca");
+		ask_stating(&t, cases[i].path, cases[i].caller, cases[i].again, &got);
+		if (got.status != cases[i].status ||
+		    !strstr(
+			got.status < 300 ? t.f->caller : str_or_empty(got.body), cases[i].words))
+			fail_msg("%zu: %d '%s' '%s' '%s'", i, got.status, got.body, t.f->caller,
+			    got.err.detail);
+		free(got.body);
+		stop(&t);
+	}
+	access_of_server = ACCESS_OPEN;
+}
+
 static void
 test_names_of_ca(void **state)
 {
@@ -827,6 +903,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_hosts),
 		TEST(test_refused),
+		TEST(test_host_states),
 		TEST(test_names_of_ca),
 		TEST(test_hosts_are_known),
 		TEST(test_pipelining),

@@ -2,7 +2,6 @@
 /* One request with its reply. It outlives its connection where a handler has it for longer. */
 #include "http/exchange.h"
 
-#include <ctype.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -17,7 +16,6 @@
 #include "proto/problem.h"
 #include "proto/token_secret.h"
 
-#define USER_MAX      IDENTITY_USER_MAX
 #define PLACEMENT_MAX 500
 #define PLACED_MAX    63
 #define PIECE	      (32 * 1024) /* of a reply, bytes */
@@ -34,11 +32,9 @@ struct exchange {
 	char *body;
 	char *query;
 	struct identity identity;
-	bool wants_identity; /* its listener does */
 	struct error *wrong; /* that is told later, else NULL */
 	struct slowdown_wait *wait;
 	char client[48];
-	char user[USER_MAX + 1];
 	char last_event_id[64];
 	char *placement; /* of a looped request, else NULL */
 	char *placed;	 /* likewise */
@@ -84,30 +80,6 @@ copy_text(char *out, size_t size, const char *text)
 	out[len] = '\0';
 }
 
-/* Copies an entry of X-Forwarded-For; false where nothing is in it. */
-static bool
-copy_user(struct exchange *ex, const char *text, size_t len)
-{
-	char user[USER_MAX + 1];
-	size_t n = 0;
-
-	while (len > 0 && strchr(" \t", *text)) {
-		text++;
-		len--;
-	}
-	for (; len > 0 && n < USER_MAX; text++, len--) {
-		unsigned char c = (unsigned char)*text;
-
-		user[n++] = isalnum(c) || strchr(".:_-@[]%", c) ? (char)c : '?';
-	}
-	while (n > 0 && user[n - 1] == '?')
-		n--;
-	user[n] = '\0';
-	if (n > 0)
-		memcpy(ex->user, user, n + 1);
-	return n > 0;
-}
-
 static void
 set_client(struct exchange *ex, const struct local_peer *local)
 {
@@ -122,50 +94,15 @@ set_client(struct exchange *ex, const struct local_peer *local)
 	copy_text(ex->client, sizeof(ex->client), address);
 }
 
-/* Who asked. Each proxy appends from where it was asked, so the last entry that one appended who is
- * not to be believed ends the way back. */
-static void
-set_user(struct exchange *ex, const struct guard *guard, const struct headers *h,
-    const struct local_peer *local)
-{
-	const char *list = str_or_empty(h->forwarded);
-	size_t begin, end = strlen(list);
-
-	if (local) {
-		snprintf(ex->user, sizeof(ex->user), "uid:%u", local->uid);
-		return;
-	}
-	/* A host says for whom it asks; who has shown a token asks for nobody else. */
-	if (ex->wants_identity) {
-		copy_text(ex->user, sizeof(ex->user),
-		    *ex->identity.user ? ex->identity.user : ex->client);
-		for (begin = end; begin > 0 && list[begin - 1] != ','; begin--)
-			continue;
-		if (ex->identity.host)
-			copy_user(ex, list + begin, end - begin);
-		return;
-	}
-	copy_text(ex->user, sizeof(ex->user), ex->client);
-	while (end > 0 && guard_believes(guard, h, ex->user)) {
-		for (begin = end; begin > 0 && list[begin - 1] != ','; begin--)
-			continue;
-		if (!copy_user(ex, list + begin, end - begin))
-			break;
-		end = begin > 0 ? begin - 1 : 0;
-	}
-}
-
 /* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
 static void
-set_placement(struct exchange *ex, const struct guard *guard, const struct headers *h)
+set_placement(struct exchange *ex, const struct headers *h)
 {
-	bool member = h->looped &&
-		      (ex->wants_identity ? ex->identity.host : guard_is_member(guard, ex->client));
-
 	ex->req.placement = ex->req.placed = "";
 	if (!h->looped)
 		return;
-	ex->placement = xstrndup(member ? str_or_empty(h->placement) : "", PLACEMENT_MAX);
+	ex->placement =
+	    xstrndup(ex->identity.host ? str_or_empty(h->placement) : "", PLACEMENT_MAX);
 	ex->placed = xstrndup(str_or_empty(h->placed), PLACED_MAX);
 	ex->req.placement = ex->placement;
 	ex->req.placed = ex->placed;
@@ -225,7 +162,7 @@ note_reply(struct exchange *ex, int status)
 		ex->counts->requests[route][class]++;
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
 		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
-		    status, (long long)(monotonic_ms() - ex->start), ex->user, ex->client,
+		    status, (long long)(monotonic_ms() - ex->start), ex->req.user, ex->client,
 		    ex->connection ? "" : ", who has gone");
 }
 
@@ -390,7 +327,7 @@ refuse_later(struct exchange *ex, struct slowdown *slowdown, const struct error 
 
 	ex->wrong = xcalloc(1, sizeof(*err));
 	*ex->wrong = *err;
-	ex->wait = slowdown_wrong(slowdown, ex->client, on_told, ex);
+	ex->wait = slowdown_wrong(slowdown, ex->identity.caller.from, on_told, ex);
 	if (!ex->wait) {
 		refuse_who(ex, ex->wrong, REFUSAL_WRONG);
 		return;
@@ -472,12 +409,15 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 {
 	enum identity_refusal why;
 	struct error err = { 0 }, unknown = { 0 };
-	bool known = !ex->wants_identity || identity_find(ex->connection, h, guard->tokens,
-						&ex->identity, &why, &unknown) == 0;
+	bool known =
+	    identity_find(ex->connection, guard, h, ex->client, &ex->identity, &why, &unknown) == 0;
 
 	headers_wipe_secrets(ex->http);
-	if (headers_check(h, type, &ex->close, &err) < 0 ||
-	    guard_check_source(guard, h, &err) < 0) {
+	if (headers_check(h, type, &ex->close, &err) < 0) {
+		refuse(ex, &err, NULL, 0);
+		return -1;
+	}
+	if (guard_check_source(guard, h, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
@@ -496,30 +436,27 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 {
 	struct error err = { 0 };
 
-	if (ex->wants_identity && identity_check_role(&ex->identity, ex->req.route, &err) < 0) {
+	if (ex->identity.judged && identity_check_role(&ex->identity, ex->req.route, &err) < 0) {
 		refuse_who(ex, &err, REFUSAL_ROLE);
 		return -1;
 	}
-	if (!ex->wants_identity && !local &&
+	if (!connection_wants_identity(ex->connection) && !local &&
 	    guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
-	ex->req.role = ex->wants_identity ? ex->identity.role : ROLE_ADMIN;
 	return 0;
 }
 
 static void
-set_request(struct exchange *ex, const struct guard *guard, const struct headers *h,
-    const struct local_peer *local)
+set_request(struct exchange *ex, const struct headers *h)
 {
-	set_user(ex, guard, h, local);
 	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
 	ex->req.last_event_id = ex->last_event_id;
 	ex->req.head = ex->head;
 	ex->req.looped = h->looped;
 	ex->req.respond_async = h->respond_async;
-	set_placement(ex, guard, h);
+	set_placement(ex, h);
 }
 
 bool
@@ -559,16 +496,15 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	connection_busy(connection, on_gone, ex);
 
 	headers_read(http, &h);
-	ex->wants_identity = connection_wants_identity(connection);
 	set_client(ex, local);
-	copy_text(ex->user, sizeof(ex->user), ex->client);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;
-	ex->req.user = ex->user;
+	ex->req.user = ex->identity.caller.user;
+	ex->req.caller = &ex->identity.caller;
 	if (check_headers(ex, guard, &h, type) < 0)
 		return;
-	set_request(ex, guard, &h, local);
+	set_request(ex, &h);
 	if (find_route(ex, type, path) < 0 || check_client(ex, guard, local) < 0)
 		return;
 	if (query)

@@ -11,6 +11,7 @@
 
 #include "api/answer_news.h"
 #include "http/exchange.h"
+#include "http/identity.h"
 #include "http/peer.h"
 #include "proto/log.h"
 #include "state/operations.h"
@@ -246,10 +247,10 @@ static const struct request_watch watch = { on_gone, on_drained };
 
 /* The headers of the request as it goes on. */
 static size_t
-make_headers(const struct exchange_source *source, const char *user,
+make_headers(const struct exchange_source *source, const char *user, const char *caller,
     const struct request_forward *more, struct request_header out[HEADERS_MAX])
 {
-	size_t room = HEADERS_MAX - 2 - (more ? more->n_headers : 0);
+	size_t room = HEADERS_MAX - 3 - (more ? more->n_headers : 0);
 	const struct evkeyval *header;
 	size_t n = 0;
 
@@ -259,6 +260,7 @@ make_headers(const struct exchange_source *source, const char *user,
 	}
 	out[n++] = (struct request_header){ "X-Forwarded-For", user };
 	out[n++] = (struct request_header){ "X-VirtX-Loop", "1" };
+	out[n++] = (struct request_header){ IDENTITY_CALLER, caller };
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		out[n++] = more->headers[i];
 	return n;
@@ -289,6 +291,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 	struct forward_address address;
 	struct exchange_source source;
 	struct peer_request request;
+	char caller[CALLER_TEXT_SIZE];
 	_free_ char *path = NULL;
 	struct error err = { 0 };
 
@@ -314,6 +317,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		return;
 	}
 	path = req->query ? xasprintf("%s?%s", source.path, req->query) : xstrdup(source.path);
+	caller_write(req->caller, caller);
 	request = (struct peer_request){
 		.addr = address.addr,
 		.port = address.port,
@@ -322,7 +326,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		.method = source.method,
 		.path = path,
 		.headers = headers,
-		.n_headers = make_headers(&source, req->user, more, headers),
+		.n_headers = make_headers(&source, req->user, caller, more, headers),
 		.body = req->body,
 		.len = req->body_len,
 		.connect_ms = CONNECT_MS,

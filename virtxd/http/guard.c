@@ -175,8 +175,13 @@ guard_is_member(const struct guard *guard, const char *addr)
 }
 
 bool
+guard_is_proxy(const struct guard *guard, const char *addr)
+{
+	return address_in_list(addr, guard->config->trusted_proxies);
+}
+
+bool
 guard_believes(const struct guard *guard, const struct headers *h, const char *addr)
 {
-	return address_in_list(addr, guard->config->trusted_proxies) ||
-	       (h->looped && guard_is_member(guard, addr));
+	return guard_is_proxy(guard, addr) || (h->looped && guard_is_member(guard, addr));
 }

@@ -46,6 +46,8 @@ int guard_check_client(
     const struct guard *guard, const struct route *route, const char *addr, struct error *err);
 /* Whether an active host of the cluster has this address. */
 bool guard_is_member(const struct guard *guard, const char *addr);
+/* Whether it is of a proxy that appends to X-Forwarded-For. */
+bool guard_is_proxy(const struct guard *guard, const char *addr);
 /* Whether one at this address is believed when it says for whom it asks. */
 bool guard_believes(const struct guard *guard, const struct headers *h, const char *addr);
 

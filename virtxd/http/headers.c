@@ -70,6 +70,8 @@ headers_read(struct evhttp_request *http, struct headers *h)
 			h->last_event_id = header->value;
 		else if (strcasecmp(name, "Authorization") == 0 && h->n_authorization++ == 0)
 			h->authorization = header->value;
+		else if (strcasecmp(name, "X-VirtX-Caller") == 0 && h->n_caller++ == 0)
+			h->caller = header->value;
 		else if (strcasecmp(name, "X-VirtX-Loop") == 0)
 			h->looped = true;
 		else if (strcasecmp(name, "X-VirtX-Placement") == 0)

@@ -18,9 +18,11 @@ struct headers {
 	const char *forwarded; /* the last, which is of who was here last */
 	const char *last_event_id;
 	const char *authorization;
+	const char *caller;
 	const char *placement;
 	const char *placed;
 	unsigned int n_authorization;
+	unsigned int n_caller;
 	unsigned int n_host;
 	unsigned int n_origin;
 	unsigned int n_type;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "http/identity.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "http/connection.h"
+#include "state/tokens.h"
 
 const char *const identity_refusal_words[REFUSALS] = { "missing", "wrong", "role" };
 
@@ -22,14 +24,16 @@ bearer(const char *authorization)
 }
 
 static int
-find_token(const struct tokens *tokens, const char *secret, struct identity *ret, struct error *err)
+find_token(
+    const struct tokens *tokens, const char *secret, struct caller *caller, struct error *err)
 {
 	const struct token *token = NULL;
 
 	switch (tokens ? tokens_find(tokens, secret, &token) : TOKEN_UNREAD) {
 	case TOKEN_GOOD:
-		ret->role = token->role;
-		snprintf(ret->user, sizeof(ret->user), "token:%s", token->name);
+		caller->by = CALLER_TOKEN;
+		caller->role = token->role;
+		snprintf(caller->user, sizeof(caller->user), "token:%s", token->name);
 		return 0;
 	case TOKEN_EXPIRED:
 		return error_set_type(err, ERROR_WHO, "the token '%s' has expired", token->name);
@@ -43,27 +47,28 @@ find_token(const struct tokens *tokens, const char *secret, struct identity *ret
 	}
 }
 
-int
-identity_find(const struct connection *connection, const struct headers *h,
-    const struct tokens *tokens, struct identity *ret, enum identity_refusal *ret_why,
+/* What was shown, where the listener wants something. */
+static int
+find_shown(const struct connection *connection, const struct tokens *tokens,
+    const struct headers *h, struct identity *ret, enum identity_refusal *ret_why,
     struct error *err)
 {
 	const char *secret = h->authorization ? bearer(h->authorization) : NULL;
 	char host[UUID_TEXT_SIZE];
 
-	*ret = (struct identity){ 0 };
 	*ret_why = REFUSAL_WRONG;
 	if (h->n_authorization > 1)
 		return error_set(err, 400, "there are several Authorization headers");
 	if (secret)
-		return find_token(tokens, secret, ret, err);
+		return find_token(tokens, secret, &ret->caller, err);
 	if (h->authorization)
 		return error_set_type(
 		    err, ERROR_WHO, "Authorization: only 'Bearer SECRET' is known, of a token");
 	if (connection_host(connection, host)) {
-		ret->role = ROLE_HOST;
 		ret->host = true;
-		snprintf(ret->user, sizeof(ret->user), "host:%s", host);
+		ret->caller.by = CALLER_CERTIFICATE;
+		ret->caller.role = ROLE_HOST;
+		snprintf(ret->caller.user, sizeof(ret->caller.user), "host:%s", host);
 		return 0;
 	}
 	*ret_why = REFUSAL_MISSING;
@@ -71,16 +76,141 @@ identity_find(const struct connection *connection, const struct headers *h,
 	    "who asks is not known: the request needs a header 'Authorization: Bearer SECRET'");
 }
 
+/* Copies an entry of X-Forwarded-For; false where nothing is in it. */
+static bool
+copy_entry(char out[CALLER_USER_MAX + 1], const char *text, size_t len)
+{
+	char entry[CALLER_USER_MAX + 1];
+	size_t n = 0;
+
+	while (len > 0 && strchr(" \t", *text)) {
+		text++;
+		len--;
+	}
+	for (; len > 0 && n < CALLER_USER_MAX; text++, len--) {
+		unsigned char c = (unsigned char)*text;
+
+		entry[n++] = isalnum(c) || strchr(".:_-@[]%", c) ? (char)c : '?';
+	}
+	while (n > 0 && entry[n - 1] == '?')
+		n--;
+	entry[n] = '\0';
+	if (n > 0)
+		memcpy(out, entry, n + 1);
+	return n > 0;
+}
+
+/* Where the last entry of the first end bytes begins. */
+static size_t
+last_entry(const char *list, size_t end)
+{
+	while (end > 0 && list[end - 1] != ',')
+		end--;
+	return end;
+}
+
+/* From where the request comes. Each proxy appends from where it was asked, so the last entry that
+ * one appended who is not to be believed ends the way back. */
+static void
+find_from(const struct guard *guard, const struct headers *h, bool open, struct caller *caller)
+{
+	const char *list = str_or_empty(h->forwarded);
+	size_t begin, end = strlen(list);
+
+	while (end > 0 && (guard_is_proxy(guard, caller->from) ||
+			      (open && guard_believes(guard, h, caller->from)))) {
+		begin = last_entry(list, end);
+		if (!copy_entry(caller->from, list + begin, end - begin))
+			break;
+		end = begin > 0 ? begin - 1 : 0;
+	}
+}
+
+/* For whom a host asks, that has stated nothing more. */
+static void
+find_asked_for(const struct headers *h, struct caller *caller)
+{
+	const char *list = str_or_empty(h->forwarded);
+	size_t end = strlen(list), begin = last_entry(list, end);
+
+	copy_entry(caller->user, list + begin, end - begin);
+}
+
+/*
+ * What a host states counts: whoever it asks for is judged here once more. From anybody else it is
+ * refused where it is known who that is. Where a listener is open it is passed over: what everybody
+ * may do there, nobody gains by it.
+ */
+static int
+take_stated(const struct headers *h, bool open, struct identity *identity,
+    enum identity_refusal *ret_why, struct error *err)
+{
+	struct caller stated;
+
+	if (h->n_caller == 0)
+		return 0;
+	if (!identity->host && open)
+		return 0;
+	if (!identity->host) {
+		*ret_why = REFUSAL_ROLE;
+		return error_set_type(err, ERROR_ROLE,
+		    IDENTITY_CALLER ": only hosts of the cluster may say for whom they ask, which "
+				    "show their certificate: '%s' is none",
+		    identity->caller.user);
+	}
+	if (h->n_caller > 1)
+		return error_set(err, 400, "there are several " IDENTITY_CALLER " headers");
+	if (caller_read(h->caller, &stated, err) < 0)
+		return error_wrap(err, IDENTITY_CALLER);
+	identity->caller = stated;
+	identity->judged = true;
+	return 0;
+}
+
+int
+identity_find(const struct connection *connection, const struct guard *guard,
+    const struct headers *h, const char *client, struct identity *ret,
+    enum identity_refusal *ret_why, struct error *err)
+{
+	const struct local_peer *local = connection_local_peer(connection);
+	bool wants = connection_wants_identity(connection), open = !local && !wants;
+	struct caller *caller = &ret->caller;
+	char host[UUID_TEXT_SIZE];
+
+	*ret = (struct identity){ .judged = wants };
+	*ret_why = REFUSAL_WRONG;
+	snprintf(caller->from, sizeof(caller->from), "%s", client);
+	if (!local)
+		find_from(guard, h, open, caller);
+	snprintf(caller->user, sizeof(caller->user), "%s", caller->from);
+	if (wants) {
+		if (find_shown(connection, guard->tokens, h, ret, ret_why, err) < 0)
+			return -1;
+		if (ret->host)
+			find_asked_for(h, caller);
+		return take_stated(h, open, ret, ret_why, err);
+	}
+	caller->role = ROLE_ADMIN;
+	if (local) {
+		caller->by = CALLER_SOCKET;
+		snprintf(caller->user, sizeof(caller->user), "uid:%u", local->uid);
+	} else {
+		ret->host = connection_host(connection, host) ||
+			    (h->looped && guard_is_member(guard, client));
+	}
+	return take_stated(h, open, ret, ret_why, err);
+}
+
 int
 identity_check_role(const struct identity *identity, const struct route *route, struct error *err)
 {
-	if (identity->role >= route->role)
+	if (identity->caller.role >= route->role)
 		return 0;
 	if (route->role == ROLE_HOST)
 		return error_set_type(err, ERROR_ROLE,
 		    "only hosts of the cluster may ask for this, which show their certificate: "
 		    "'%s' is none",
-		    identity->user);
+		    identity->caller.user);
 	return error_set_type(err, ERROR_ROLE, "this needs the role '%s', and '%s' has '%s'",
-	    role_name(route->role), identity->user, role_name(identity->role));
+	    role_name(route->role), identity->caller.user, role_name(identity->caller.role));
 }

@@ -3,19 +3,19 @@
 #ifndef HTTP_IDENTITY_H
 #define HTTP_IDENTITY_H
 
-#include "http/headers.h"
+#include "http/guard.h"
 #include "proto/routes.h"
-#include "state/tokens.h"
+#include "state/caller.h"
 
 struct connection;
 
-#define IDENTITY_USER_MAX 64
+/* The header by which a host states for whom it asks, see caller_write. */
+#define IDENTITY_CALLER "X-VirtX-Caller"
 
 struct identity {
-	enum role role;
-	char
-	    user[IDENTITY_USER_MAX + 1]; /* "token:ci", "host:UUID", "uid:0"; "" for nobody known */
-	bool host;			 /* of the cluster: it says for whom it asks */
+	struct caller caller;
+	bool host;   /* of the cluster: it may say for whom it asks */
+	bool judged; /* by the caller's role */
 };
 
 /* Why somebody was not let in, for the figures. */
@@ -27,11 +27,13 @@ enum identity_refusal {
 };
 extern const char *const identity_refusal_words[REFUSALS];
 
-/* Who has sent this over a connection whose listener wants to know: 0, or -1 with a 400, 401 or
- * 503. *ret_why is of a 401. */
-int identity_find(const struct connection *connection, const struct headers *h,
-    const struct tokens *tokens, struct identity *ret, enum identity_refusal *ret_why,
-    struct error *err);
+/*
+ * Who has sent this over a connection from the address client: 0, or -1 with a 400, 401, 403 or
+ * 503. *ret_why is of a 401 or 403. Whatever is returned, the caller has an address and a name.
+ */
+int identity_find(const struct connection *connection, const struct guard *guard,
+    const struct headers *h, const char *client, struct identity *ret,
+    enum identity_refusal *ret_why, struct error *err);
 /* Whether they may ask for the route: 0, or -1 with a 403. */
 int identity_check_role(
     const struct identity *identity, const struct route *route, struct error *err);

@@ -6,6 +6,7 @@
 #include "proto/error.h"
 #include "proto/routes.h"
 
+struct caller;
 struct request;
 
 #define REQUEST_NEWS "X-VirtX-News" /* the header of an answer to a request that was forwarded */
@@ -42,16 +43,16 @@ struct request {
 	const char *query; /* raw query string, NULL for none */
 	const char *body;  /* NUL-terminated */
 	size_t body_len;
-	const char *client;	   /* address of the peer, for the log and Operation.user */
-	const char *user;	   /* who asked: client, or for whom that asks */
-	enum role role;		   /* what they may do */
-	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
-	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
-	const char *placed;	   /* and what it was thought to have, see scheduler.c */
-	bool respond_async;	   /* Prefer: respond-async */
-	bool head;		   /* HEAD: a reply in pieces has none */
-	const char *last_event_id; /* "" for none */
-	char vm[37];		   /* that it makes, "" for none */
+	const char *client;	     /* address of the peer, for the log */
+	const char *user;	     /* who asked, for the log and Operation.user */
+	const struct caller *caller; /* the same, with what they may do */
+	bool looped;		     /* X-VirtX-Loop is there: it was forwarded once already */
+	const char *placement;	     /* of a looped one: why this host was chosen, "" for nothing */
+	const char *placed;	     /* and what it was thought to have, see scheduler.c */
+	bool respond_async;	     /* Prefer: respond-async */
+	bool head;		     /* HEAD: a reply in pieces has none */
+	const char *last_event_id;   /* "" for none */
+	char vm[37];		     /* that it makes, "" for none */
 	/* What the answer tells the host that forwarded the request, as a header's value; NULL for
 	 * nothing. Not there: nobody wants to know. */
 	char *(*news)(void *arg, const struct request *req);
