@@ -162,16 +162,21 @@ log_text(enum log_level level, const char *subsystem, const char *text)
 }
 
 static void PRINTF(3, 0)
-    log_va(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
+    write_va(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
 {
 	char text[LINE_MAX_BYTES];
 	int saved = errno;
 
-	if (level > log_level)
-		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
 	errno = saved;
 	log_text(level, subsystem, text);
+}
+
+static void PRINTF(3, 0)
+    log_va(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
+{
+	if (level <= log_level)
+		write_va(level, subsystem, fmt, ap);
 }
 
 #define LOG_FUNCTION(name, level)                              \
@@ -190,11 +195,21 @@ LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
 
 void
-log_limited(
-    struct log_limit *limit, unsigned int burst, const char *subsystem, const char *fmt, ...)
+log_notice(const char *subsystem, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (log_level < LOG_LEVEL_WARNING)
+		return;
+	va_start(ap, fmt);
+	write_va(LOG_LEVEL_INFO, subsystem, fmt, ap);
+	va_end(ap);
+}
+
+bool
+log_limit_take(struct log_limit *limit, unsigned int burst, const char *subsystem)
 {
 	int64_t now = monotonic_ms();
-	va_list ap;
 
 	if (limit->count == 0 || now - limit->window_ms >= WINDOW_MS) {
 		if (limit->dropped > 0)
@@ -204,9 +219,20 @@ log_limited(
 	}
 	if (limit->count >= burst) {
 		limit->dropped++;
-		return;
+		return false;
 	}
 	limit->count++;
+	return true;
+}
+
+void
+log_limited(
+    struct log_limit *limit, unsigned int burst, const char *subsystem, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_limit_take(limit, burst, subsystem))
+		return;
 	va_start(ap, fmt);
 	log_va(LOG_LEVEL_WARNING, subsystem, fmt, ap);
 	va_end(ap);

@@ -27,6 +27,8 @@ void log_error(const char *subsystem, const char *fmt, ...) PRINTF(2, 3);
 void log_warning(const char *subsystem, const char *fmt, ...) PRINTF(2, 3);
 void log_info(const char *subsystem, const char *fmt, ...) PRINTF(2, 3);
 void log_debug(const char *subsystem, const char *fmt, ...) PRINTF(2, 3);
+/* As log_info, but also where the level is that of warnings. */
+void log_notice(const char *subsystem, const char *fmt, ...) PRINTF(2, 3);
 
 /*
  * For lines that a peer can cause at will: at most burst lines a minute for each struct log_limit
@@ -38,6 +40,8 @@ struct log_limit {
 	unsigned int count;
 	unsigned int dropped;
 };
+/* Whether one more of such lines may be written now; says how many were held back before it. */
+bool log_limit_take(struct log_limit *limit, unsigned int burst, const char *subsystem);
 void log_limited(struct log_limit *limit, unsigned int burst, const char *subsystem,
     const char *fmt, ...) PRINTF(4, 5);
 

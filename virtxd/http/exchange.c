@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "http/audit.h"
 #include "http/connection.h"
 #include "http/headers.h"
 #include "http/slowdown.h"
@@ -28,7 +29,8 @@ struct exchange {
 	const char *method;
 	int64_t start; /* ms */
 	bool head;
-	bool close; /* what follows on the connection cannot be told from this request's body */
+	bool refused; /* over who has sent it, or from where */
+	bool close;   /* what follows on the connection cannot be told from this request's body */
 	char *body;
 	char *query;
 	struct identity identity;
@@ -156,13 +158,23 @@ note_reply(struct exchange *ex, int status)
 {
 	enum route_id route = ex->req.route ? ex->req.route->id : ROUTE_N;
 	int class = status / 100;
+	const struct audit_entry entry = {
+		.caller = &ex->identity.caller,
+		.req = &ex->req,
+		.method = ex->method,
+		.path = ex->path,
+		.status = status,
+		.ms = monotonic_ms() - ex->start,
+		.refused = ex->refused,
+	};
 
 	/* Without a connection there may be no server any more. */
 	if (ex->connection && class > 0 && class < METRICS_CLASSES)
 		ex->counts->requests[route][class]++;
+	audit_note(&entry);
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
 		log_debug("http", "%s %s: %d in %lld ms, for %s (%s)%s", ex->method, ex->path,
-		    status, (long long)(monotonic_ms() - ex->start), ex->req.user, ex->client,
+		    status, (long long)entry.ms, ex->req.user, ex->client,
 		    ex->connection ? "" : ", who has gone");
 }
 
@@ -295,6 +307,7 @@ refuse_who(struct exchange *ex, const struct error *err, enum identity_refusal w
 		why == REFUSAL_WRONG ? "Bearer realm=\"virtx\", error=\"invalid_token\""
 				     : "Bearer realm=\"virtx\"" };
 
+	ex->refused = true;
 	if (err->status == 401 || err->status == 403)
 		ex->counts->refusals[why]++;
 	refuse(ex, err, &challenge, err->status == 401);
@@ -418,6 +431,7 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 		return -1;
 	}
 	if (guard_check_source(guard, h, &err) < 0) {
+		ex->refused = true;
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
@@ -442,6 +456,7 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 	}
 	if (!connection_wants_identity(ex->connection) && !local &&
 	    guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
+		ex->refused = true;
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
@@ -497,6 +512,9 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 
 	headers_read(http, &h);
 	set_client(ex, local);
+	/* Until more is known. */
+	copy_text(ex->identity.caller.user, sizeof(ex->identity.caller.user), ex->client);
+	copy_text(ex->identity.caller.from, sizeof(ex->identity.caller.from), ex->client);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;

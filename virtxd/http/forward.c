@@ -136,9 +136,11 @@ note_operation(const struct forwarding *fw, const struct peer_answer *answer)
 
 	const char *location = answer_header(answer, "Location");
 
-	if (location && strncmp(location, prefix, strlen(prefix)) == 0)
-		operations_set_elsewhere(
-		    fw->forwarder->operations, location + strlen(prefix), fw->host);
+	if (!location || strncmp(location, prefix, strlen(prefix)) != 0)
+		return;
+	location += strlen(prefix);
+	operations_set_elsewhere(fw->forwarder->operations, location, fw->host);
+	snprintf(fw->req->operation, sizeof(fw->req->operation), "%.36s", location);
 }
 
 static const struct request_watch no_watch;

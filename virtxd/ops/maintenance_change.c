@@ -30,6 +30,7 @@ maintenance_change_begin(
 	snprintf(change->operation, sizeof(change->operation), "%s",
 	    operations_start(
 		ctx->operations, req->route->op, "", inventory_self(ctx->inventory), req->user));
+	snprintf(req->operation, sizeof(req->operation), "%s", change->operation);
 	if (req->respond_async)
 		task_reply_accepted(ctx, steal_ptr(change->req), change->operation);
 	return change;

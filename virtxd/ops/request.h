@@ -53,6 +53,7 @@ struct request {
 	bool head;		     /* HEAD: a reply in pieces has none */
 	const char *last_event_id;   /* "" for none */
 	char vm[37];		     /* that it makes, "" for none */
+	char operation[37];	     /* that it has begun, "" for none */
 	/* What the answer tells the host that forwarded the request, as a header's value; NULL for
 	 * nothing. Not there: nobody wants to know. */
 	char *(*news)(void *arg, const struct request *req);

@@ -422,6 +422,8 @@ begin(struct task *task, const char *user)
 	snprintf(task->id, sizeof(task->id), "%s",
 	    operations_start(
 		ctx->operations, task->op, task->vm, inventory_self(ctx->inventory), user));
+	if (task->req)
+		memcpy(task->req->operation, task->id, sizeof(task->id));
 }
 
 /* It has not come to a job: nobody but the client is told. */
