@@ -95,7 +95,7 @@ const struct route routes[ROUTE_N] = {
 	    204, NULL, "Revoke a token", SCOPE_HERE, ROLE_ADMIN, { NULL } },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations",
 	    &operation_list_options_model, &operation_list_model, 200, NULL,
-	    "List the operations of this host", SCOPE_HERE, ROLE_VIEWER, { "limit", "offset" } },
+	    "List the operations of a host", SCOPE_QUERY, ROLE_VIEWER, { "limit", "offset" } },
 	[ROUTE_OPERATION_GET] = { ROUTE_OPERATION_GET, METHOD_GET, "/operations/{id}", NULL,
 	    &operation_model, 200, NULL, "Show an operation", SCOPE_OPERATION, ROLE_VIEWER,
 	    { NULL } },

@@ -70,6 +70,7 @@ enum scope {
 	SCOPE_VM,	 /* that of the VM in the path */
 	SCOPE_HOST,	 /* that in the path */
 	SCOPE_BODY,	 /* that in the body's "host"; none there: any */
+	SCOPE_QUERY,	 /* that in the query's "host"; none there: any */
 	SCOPE_OPERATION, /* that which keeps the operation in the path */
 };
 

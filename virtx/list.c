@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx list host|vm|operation. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "proto/model.h"
+#include "proto/uuid.h"
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
 
@@ -170,20 +175,91 @@ const struct command list_vm_command = {
 	.run = list_vm,
 };
 
+/* The operations that a host keeps, "" for the one that answers. */
+static int
+fetch_operations(
+    const struct client *client, const char *host, struct operation_list *ret, struct error *err)
+{
+	_free_ char *query = *host ? xasprintf("host=%s", host) : NULL;
+	struct client asking = *client;
+
+	asking.query = query;
+	return client_get(&asking, ROUTE_OPERATION_LIST, NULL, NULL, ret, err);
+}
+
+/* Takes those of more, which is empty then. */
+static void
+add_operations(struct operation_list *list, struct operation_list *more)
+{
+	size_t n = list->n_items + more->n_items;
+
+	if (more->n_items == 0)
+		return;
+	list->items = xrealloc(list->items, n, sizeof(*list->items));
+	memcpy(list->items + list->n_items, more->items, more->n_items * sizeof(*more->items));
+	list->n_items = n;
+	free(more->items);
+	*more = (struct operation_list){ 0 };
+}
+
+static int
+compare_operations(const void *a, const void *b)
+{
+	const struct operation *one = a, *other = b;
+
+	if (one->ts != other->ts)
+		return one->ts > other->ts ? -1 : 1;
+	return strcmp(str_or_empty(one->id), str_or_empty(other->id));
+}
+
+/* Those of the other hosts; of one that does not tell, a warning. */
+static void
+fetch_others(struct command_call *call, struct operation_list *list)
+{
+	_free_ char *answering = list->n_items > 0 ? xstrdup(list->items[0].host) : NULL;
+	struct host_list hosts = { 0 };
+	struct error err = { 0 };
+	char uuid[UUID_TEXT_SIZE];
+
+	if (client_get(call->client, ROUTE_HOST_LIST, NULL, NULL, &hosts, &err) < 0)
+		fprintf(stderr, "virtx: warning: only those of the host that answers: %s\n",
+		    err.detail);
+	for (size_t i = 0; i < hosts.n_items; i++) {
+		struct operation_list more = { 0 };
+
+		if (hosts.items[i].fields.cstate != CSTATE_ACTIVE ||
+		    uuid_normalize(str_or_empty(hosts.items[i].uuid), uuid) < 0 ||
+		    str_equal(uuid, answering))
+			continue;
+		if (fetch_operations(call->client, uuid, &more, &err) < 0)
+			fprintf(stderr, "virtx: warning: without those of host '%s': %s\n", uuid,
+			    err.detail);
+		add_operations(list, &more);
+	}
+	model_clear(&host_list_model, &hosts);
+}
+
 static enum command_result
 list_operation(struct command_call *call, struct error *err)
 {
 	struct operation_list list = { 0 };
-	enum command_result result = fetch(call, ROUTE_OPERATION_LIST, NULL, &list, err);
 
-	if (result == COMMAND_OK)
-		operation_show(call->writer, &list);
+	if (fetch_operations(call->client, "", &list, err) < 0) {
+		error_wrap(err, "cannot list operations");
+		return COMMAND_FAILED;
+	}
+	fetch_others(call, &list);
+	if (list.n_items > 0)
+		qsort(list.items, list.n_items, sizeof(*list.items), compare_operations);
+	writer_document(call->writer, &operation_list_model, &list);
+	operation_show(call->writer, &list);
 	model_clear(&operation_list_model, &list);
-	return result;
+	return COMMAND_OK;
 }
 
 const struct command list_operation_command = {
 	.words = "list operation",
-	.summary = "List what the server's host was asked to do",
+	.summary = "List what the hosts were asked to do, and by whom",
+	.help = "The newest first, of all hosts that are active.",
 	.run = list_operation,
 };

@@ -123,7 +123,7 @@ operation_call_vm(struct command_call *call, enum route_id id, const void *reque
 void
 operation_show(struct writer *w, const struct operation_list *list)
 {
-	static const char *const titles[] = { "ID", "OPERATION", "VM", "STATE", ">PROGRESS",
+	static const char *const titles[] = { "ID", "OPERATION", "VM", "HOST", "STATE", ">PROGRESS",
 		"START", "END", "USER", "MESSAGE" };
 	char time[WRITER_TIME_SIZE];
 
@@ -134,6 +134,7 @@ operation_show(struct writer *w, const struct operation_list *list)
 		writer_cell(w, "%s", str_or_empty(operation->id));
 		writer_cell(w, "%s", str_or_empty(operation->op));
 		writer_cell(w, "%s", str_or_empty(operation->vm));
+		writer_cell(w, "%s", str_or_empty(operation->host));
 		writer_cell(w, "%s", str_or_empty(operation->state));
 		if (operation->progress < 0)
 			writer_cell(w, "-");

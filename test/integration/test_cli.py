@@ -148,11 +148,15 @@ def test_get_host(server):
 def test_operations(server):
     operation = {"id": "op-1", "op": "VmBoot", "vm": UUID, "host": HOST, "user": "10.0.0.1",
                  "state": "started", "progress": -1, "ts": 1700000000000, "te": 0, "msg": ""}
-    server.answer((200, {"items": [operation]}), (200, {**operation, "progress": 40}))
+    other = "11111111-9999-3333-4444-555555555555"
+    hosts = {"items": [{"uuid": uuid, "fields": {"cstate": 1}} for uuid in (HOST, other)]}
+    server.answer((200, {"items": [operation]}), (200, hosts), (200, {"items": []}),
+                  (200, {**operation, "progress": 40}))
     assert ok("list", "operation", server=server).splitlines()[1].split() == [
-        "op-1", "VmBoot", UUID, "started", "-", "2023-11-14T22:13:20+0000", "-", "10.0.0.1", "-"]
+        "op-1", "VmBoot", UUID, HOST, "started", "-", "2023-11-14T22:13:20+0000", "-", "10.0.0.1", "-"]
     assert "progress:  40%\n" in ok("get", "operation", "op/1 x", server=server)
-    assert server.requests[1].path == "/operations/op%2F1%20x"
+    assert [r.path for r in server.requests] == ["/operations", "/hosts", f"/operations?host={other}",
+                                                 "/operations/op%2F1%20x"]
 
 
 def test_create(server, tmp_path):

@@ -57,7 +57,7 @@ test_words(void **state)
 	expect(f, "sh", "shutdown\n");
 	expect(f, "list ",
 	    "host\tList hosts\nvm\tList VMs\n"
-	    "operation\tList what the server's host was asked to do\n");
+	    "operation\tList what the hosts were asked to do, and by whom\n");
 	expect(f, "get r", "runstate\n");
 	expect(f, "get -D runstate ", "vm\tShow the state of a VM and its host\n");
 	expect(f, "watch", "watch\tPrint the changes of the cluster as they come\n");

@@ -140,6 +140,39 @@ test_target(void **state)
 	}
 }
 
+/* The operations that another host keeps are asked from it; of one that is away, nothing is known.
+ */
+static void
+test_operations_of(void **state)
+{
+	static const struct {
+		const char *query, *host;
+	} rows[] = {
+		{ NULL, "" },
+		{ "vm=" VM_OTHER, "" },
+		{ "host=" OTHER, OTHER },
+		{ "limit=1&host=" OTHER, OTHER },
+		{ "host=" SELF, "" },
+		{ "host=" FAILED, "" },
+		{ "host=" NOBODY, "" },
+		{ "host=x", "" },
+		{ "host=%zz", "" },
+	};
+	struct request req = { .route = &routes[ROUTE_OPERATION_LIST], .body = "" };
+	char host[UUID_TEXT_SIZE];
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		req.query = rows[i].query;
+		req.looped = false;
+		assert_int_equal(request_owner_find(*state, &req, host, &err), 0);
+		assert_string_equal(host, rows[i].host);
+		req.looped = true;
+		assert_int_equal(request_owner_find(*state, &req, host, &err), 0);
+		assert_string_equal(host, "");
+	}
+}
+
 /* Whatever another host said of it, before and after. */
 static void
 test_own_operations(void **state)
@@ -214,6 +247,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_operations_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_operations, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test(test_scopes),

@@ -91,9 +91,11 @@ test_operations(void **state)
 	verb_answer_json(f, list);
 	verb_ok(f, "list operation");
 	assert_string_equal(f->out,
-	    "ID    OPERATION  VM  STATE    PROGRESS  START                     END  USER  MESSAGE\n"
-	    "op-1  VmBoot     v   started       40%  2023-11-14T22:13:20+0000  -    u     -\n"
-	    "op-1  VmBoot     v   started         -  2023-11-14T22:13:20+0000  -    u     -\n");
+	    "ID    OPERATION  VM  HOST  STATE    PROGRESS  START                     END  USER  "
+	    "MESSAGE\n"
+	    "op-1  VmBoot     v   h     started       40%  2023-11-14T22:13:20+0000  -    u     -\n"
+	    "op-1  VmBoot     v   h     started         -  2023-11-14T22:13:20+0000  -    u     "
+	    "-\n");
 	verb_answer_json(f, half);
 	verb_ok(f, "get operation op/1");
 	assert_string_equal(f->out, "id:        op-1\n"
@@ -106,11 +108,42 @@ test_operations(void **state)
 				    "start:     2023-11-14T22:13:20+0000\n"
 				    "end:       -\n"
 				    "message:   -\n");
-	verb_asked(f, 1, "GET /operations/op%2F1", "");
+	verb_asked(f, 2, "GET /operations/op%2F1", "");
 	verb_forget(f);
 	verb_answer(f, 404, "", "");
 	verb_fails(
 	    f, "get operation x", COMMAND_FAILED, "cannot get operation 'x': 404: Not Found");
+}
+
+#define ANSWERING "88888888-2222-3333-4444-555555555555"
+
+/* Of all hosts that are active; what one does not tell is said, and the others are shown. */
+static void
+test_operations_of_all(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_forget(f);
+	verb_answer(
+	    f, 200, "", "{\"items\":[{\"id\":\"op-2\",\"host\":\"" ANSWERING "\",\"ts\":2}]}");
+	verb_answer(f, 200, "",
+	    "{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"cstate\":1}},"
+	    "{\"uuid\":\"" OPERATION_UUID "\",\"fields\":{\"cstate\":3}},"
+	    "{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"cstate\":1}},"
+	    "{\"uuid\":\"" ANSWERING "\",\"fields\":{\"cstate\":1}},"
+	    "{\"uuid\":\"../x\",\"fields\":{\"cstate\":1}}]}");
+	verb_answer(f, 502, "", "");
+	verb_answer(f, 200, "",
+	    "{\"items\":[{\"id\":\"op-3\",\"host\":\"b\",\"ts\":3},"
+	    "{\"id\":\"op-1\",\"host\":\"b\",\"ts\":1}]}");
+	verb_ok(f, "list operation");
+	assert_int_equal(f->n_requests, 4);
+	verb_asked(f, 0, "GET /operations", "");
+	verb_asked(f, 2, "GET /operations?host=" VM_UUID, "");
+	verb_asked(f, 3, "GET /operations?host=" HOST_UUID, "");
+	assert_says(f->said, "without those of host '" VM_UUID "': 502");
+	assert_true(strstr(f->out, "op-3") < strstr(f->out, "op-2"));
+	assert_true(strstr(f->out, "op-2") < strstr(f->out, "op-1"));
 }
 
 #define VM                                                                                        \
@@ -385,6 +418,7 @@ main(void)
 		TEST(test_list_vm_refusals),
 		TEST(test_list_host),
 		TEST(test_operations),
+		TEST(test_operations_of_all),
 		TEST(test_get_vm),
 		TEST(test_all_of_a_vmdef_is_shown),
 		TEST(test_parts_of_a_vm),

@@ -49,6 +49,7 @@ subject(const struct context *ctx, const struct request *req)
 	case SCOPE_HOST:
 		return "";
 	case SCOPE_HERE:
+	case SCOPE_QUERY:
 	default:
 		return NULL;
 	}

@@ -23,6 +23,24 @@ read_host(const struct request *req, char ret[UUID_TEXT_SIZE])
 	model_clear(&vm_register_options_model, &options);
 }
 
+/* The host that the query names, "" where it names none, or is wrong: a list answers that itself.
+ */
+static void
+read_query(const struct context *ctx, const struct request *req, char ret[UUID_TEXT_SIZE])
+{
+	_free_ char *text = NULL;
+	struct error ignored;
+	const struct host *host;
+
+	ret[0] = '\0';
+	if (req->looped || request_query(req, "host", &text, &ignored) < 0 || !text ||
+	    uuid_normalize(text, ret) < 0)
+		return;
+	host = inventory_find_host(ctx->inventory, ret);
+	if (!host || host->cstate != CSTATE_ACTIVE)
+		ret[0] = '\0';
+}
+
 static void
 find_host(
     const struct context *ctx, const struct request *req, bool dry_run, char ret[UUID_TEXT_SIZE])
@@ -48,6 +66,9 @@ find_host(
 		if (dry_run)
 			break;
 		read_host(req, ret);
+		return;
+	case SCOPE_QUERY:
+		read_query(ctx, req, ret);
 		return;
 	case SCOPE_OPERATION:
 		keeper = operations_find_elsewhere(ctx->operations, req->param);
