@@ -101,6 +101,9 @@ test_target(void **state)
 		{ ROUTE_VM_CREATE, "", "{\"vmdef\":{\"host\":\"x\"},\"host\":\"" OTHER "\"}", OTHER,
 		    0 },
 		{ ROUTE_VM_CREATE, "", "{\"host\":\"" FAILED "\"}", "", 503 },
+		/* What hosts ask each other is passed on for nobody. */
+		{ ROUTE_VM_RESERVE, VM_SELF, "{\"host\":\"" OTHER "\"}", "", 508 },
+		{ ROUTE_VM_RESERVE, VM_SELF, "{\"host\":\"" SELF "\"}", "", 0 },
 		/* The handler says what is wrong. */
 		{ ROUTE_VM_CREATE, "", "{\"host\":\"" NOBODY "\"}", "", 0 },
 		{ ROUTE_VM_CREATE, "", "{\"host\":7}", "", 0 },

@@ -104,6 +104,10 @@ request_owner_find(
 		error_set(err, 508,
 		    "the request was forwarded to this host, which would forward it to '%s' (%s)",
 		    str_or_empty(host->def.name), ret);
+	else if (req->route->role == ROLE_HOST)
+		/* What hosts ask each other they ask the one that it is for, for nobody else. */
+		error_set(err, 508, "host '%s' (%s) has to be asked itself",
+		    str_or_empty(host->def.name), ret);
 	else if (host->cstate != CSTATE_ACTIVE)
 		error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), ret, enum_word(&cstate_enum, host->cstate));

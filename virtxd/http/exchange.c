@@ -454,6 +454,12 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 		refuse_who(ex, &err, REFUSAL_ROLE);
 		return -1;
 	}
+	/* Root can have the host's certificate; the group virtx has no use for what hosts ask. */
+	if (local && local->uid != 0 && ex->req.route->role == ROLE_HOST) {
+		error_set_type(&err, ERROR_ROLE, "only hosts of the cluster may ask for this");
+		refuse_who(ex, &err, REFUSAL_ROLE);
+		return -1;
+	}
 	if (!connection_wants_identity(ex->connection) && !local &&
 	    guard_check_client(guard, ex->req.route, ex->client, &err) < 0) {
 		ex->refused = true;
