@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "proto/check.h"
+#include "proto/vmdef.h"
+
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS	"0123456789"
 
@@ -12,6 +15,7 @@ static const struct field token_fields[] = {
 	FIELD("created", struct token, created),
 	FIELD("expires", struct token, expires),
 	FIELD("user", struct token, user),
+	FIELD_STRUCT("only", struct token, only, custom_field),
 };
 const struct model token_model = { "Token", sizeof(struct token), token_fields,
 	ARRAY_SIZE(token_fields) };
@@ -26,6 +30,7 @@ static const struct field token_options_fields[] = {
 	FIELD("name", struct token_options, name),
 	FIELD_ENUM("role", struct token_options, role, role),
 	FIELD("lifetime", struct token_options, lifetime),
+	FIELD_STRUCT("only", struct token_options, only, custom_field),
 };
 const struct model token_options_model = { "TokenOptions", sizeof(struct token_options),
 	token_options_fields, ARRAY_SIZE(token_options_fields) };
@@ -63,7 +68,7 @@ token_name_valid(const char *name)
 }
 
 static int
-check_name(const char *name, int status, struct error *err)
+check_token_name(const char *name, int status, struct error *err)
 {
 	if (token_name_valid(str_or_empty(name)))
 		return 0;
@@ -84,10 +89,26 @@ check_role(enum role role, int status, struct error *err)
 	    ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN);
 }
 
+/* None, or one that a VM can have, with a value. */
+static int
+check_only(const struct custom_field *only, int status, struct error *err)
+{
+	if (str_empty(only->name) && str_empty(only->value))
+		return 0;
+	if (check_length(only->name, 1, VMDEF_CUSTOM_BYTES_MAX, "only", "name", err) == 0 &&
+	    check_length(only->value, 1, VMDEF_CUSTOM_BYTES_MAX, "only", "value", err) == 0 &&
+	    check_word(only->name, "only", "name", err) == 0 &&
+	    check_word(only->value, "only", "value", err) == 0)
+		return 0;
+	err->status = status;
+	return -1;
+}
+
 int
 token_options_check(const struct token_options *options, struct error *err)
 {
-	if (check_name(options->name, 400, err) < 0 || check_role(options->role, 400, err) < 0)
+	if (check_token_name(options->name, 400, err) < 0 ||
+	    check_role(options->role, 400, err) < 0 || check_only(&options->only, 400, err) < 0)
 		return -1;
 	if (options->lifetime < 0 || options->lifetime > TOKEN_LIFETIME_MAX)
 		return error_set(err, 400, "lifetime: %lld is not from 0 to %lld seconds",
@@ -100,8 +121,9 @@ token_record_check(const struct token_record *record, struct error *err)
 {
 	const char *hash = str_or_empty(record->hash);
 
-	if (check_name(record->token.name, 422, err) < 0 ||
-	    check_role(record->token.role, 422, err) < 0)
+	if (check_token_name(record->token.name, 422, err) < 0 ||
+	    check_role(record->token.role, 422, err) < 0 ||
+	    check_only(&record->token.only, 422, err) < 0)
 		return -1;
 	if (record->token.expires < 0)
 		return error_set(err, 422, "expires: is negative");

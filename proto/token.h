@@ -4,6 +4,7 @@
 #define PROTO_TOKEN_H
 
 #include "proto/error.h"
+#include "proto/model.h"
 #include "proto/role.h"
 #include "proto/token_secret.h"
 
@@ -18,6 +19,8 @@ struct token {
 	int64_t created; /* ms since the epoch */
 	int64_t expires; /* ms since the epoch, 0 for never */
 	char *user;	 /* who made it */
+	/* The VMs that there are for it: those with this custom field; empty for all. */
+	struct custom_field only;
 };
 extern const struct model token_model;
 
@@ -32,6 +35,7 @@ struct token_options {
 	char *name;
 	enum role role;
 	int64_t lifetime; /* s, 0 for ever */
+	struct custom_field only;
 };
 extern const struct model token_options_model;
 

@@ -17,8 +17,25 @@ static const struct option_row token_create_options[] = {
 	    "what it allows: viewer, operator or admin" },
 	{ 'e', "expires", ARG_TEXT("TIME"),
 	    "for how long, as 90d, 12h or 30m (default: for ever)" },
+	{ 'O', "only", ARG_TEXT("NAME=VALUE"), "only VMs with this custom field" },
 	{ 0 },
 };
+
+/* Splits NAME=VALUE; what is borrowed of *copy, the caller frees. */
+static int
+read_only(const char *text, char **copy, struct custom_field *ret, struct error *err)
+{
+	char *equals;
+
+	*copy = xstrdup(text);
+	equals = strchr(*copy, '=');
+	if (!equals || equals == *copy || !equals[1])
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "--only: '%s' is not NAME=VALUE, a custom field of VMs", text);
+	*equals = '\0';
+	*ret = (struct custom_field){ *copy, equals + 1 };
+	return 0;
+}
 
 /* A number with d, h or m behind it, in seconds. */
 static int
@@ -49,9 +66,11 @@ token_create(struct command_call *call, struct error *err)
 {
 	struct token_options options = { .name = (char *)call->operands[0] };
 	struct token_made made = { 0 };
+	_free_ char *only = NULL;
 	int role;
 
 	if (command_enum(call, 'r', &role, err) < 0 ||
+	    (call->values['O'] && read_only(call->values['O'], &only, &options.only, err) < 0) ||
 	    (call->values['e'] && read_lifetime(call->values['e'], &options.lifetime, err) < 0))
 		return COMMAND_USAGE;
 	if (role == ROLE_NONE) {
@@ -75,16 +94,19 @@ const struct command token_create_command = {
 	.operands = { ARG_TOKEN },
 	.options = token_create_options,
 	.summary = "Make a token, and print its secret",
-	.help = "The secret is shown this once. Whoever has it may do what the role allows.",
+	.help = "The secret is shown this once. Whoever has it may do what the role allows.\n"
+		"With --only there are no other VMs for it than those with that custom field, and\n"
+		"nothing that concerns hosts or tokens can be changed by it.",
 	.examples = "virtx token create grafana --role viewer\n"
-		    "virtx token create ci --role operator --expires 90d\n",
+		    "virtx token create ci --role operator --expires 90d\n"
+		    "virtx token create alice --role operator --only owner=alice\n",
 	.run = token_create,
 };
 
 static enum command_result
 token_list(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "NAME", "ROLE", "CREATED", "BY", "EXPIRES" };
+	static const char *const titles[] = { "NAME", "ROLE", "CREATED", "BY", "EXPIRES", "ONLY" };
 	struct token_list list = { 0 };
 	struct writer *w = call->writer;
 	char time[WRITER_TIME_SIZE];
@@ -105,6 +127,10 @@ token_list(struct command_call *call, struct error *err)
 		writer_cell(w, "%s", str_or_empty(token->user));
 		writer_cell(w, "%s%s", token->expires ? writer_time(token->expires, time) : "never",
 		    over ? " (over)" : "");
+		if (str_empty(token->only.name))
+			writer_cell(w, "-");
+		else
+			writer_cell(w, "%s=%s", token->only.name, str_or_empty(token->only.value));
 	}
 	writer_end(w);
 	model_clear(&token_list_model, &list);

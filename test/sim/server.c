@@ -13,6 +13,7 @@
 #include "history.h"
 #include "host.h"
 #include "http/exchange.h"
+#include "state/caller.h"
 
 struct served {
 	struct request req; /* the first: exchange_get_source finds the rest by it */
@@ -28,6 +29,8 @@ struct served {
 
 static struct served *list;
 static uint64_t last_id;
+/* The simulation knows no credentials. */
+static const struct caller everybody = { .role = ROLE_ADMIN };
 
 static void
 served_free(struct served *served)
@@ -133,6 +136,7 @@ server_request(int host, const struct server_call *call, server_answered answere
 	req->body_len = call->len;
 	req->client = served->client;
 	req->user = served->user;
+	req->caller = &everybody;
 	req->looped = header(call, "X-VirtX-Loop") != NULL;
 	req->placement = served->placement;
 	req->placed = served->placed;

@@ -27,6 +27,8 @@ add(struct auth_fixture *a, const char *name, enum role role, int64_t expires)
 	};
 
 	token_secret_hash(name, hash);
+	if (strcmp(name, "alice") == 0)
+		record.token.only = (struct custom_field){ (char *)"owner", (char *)"alice" };
 	tokens_add(a->tokens, &record);
 }
 
@@ -47,6 +49,7 @@ setup(void **state)
 	add(a, "viewer", ROLE_VIEWER, 0);
 	add(a, "operator", ROLE_OPERATOR, 0);
 	add(a, "admin", ROLE_ADMIN, now_ms() + 3600000);
+	add(a, "alice", ROLE_ADMIN, 0);
 	add(a, "old", ROLE_ADMIN, now_ms() - 1);
 	http_server_set_tokens(a->f->server, a->tokens);
 	*state = a;
@@ -103,6 +106,8 @@ test_each_route(void **state)
 		{ BEARER("viewer"), ROLE_VIEWER },
 		{ BEARER("operator"), ROLE_OPERATOR },
 		{ BEARER("admin"), ROLE_ADMIN },
+		/* Limited to some VMs: what is of none is nothing for it. */
+		{ BEARER("alice"), ROLE_OPERATOR },
 	};
 	struct auth_fixture *a = *state;
 
@@ -124,7 +129,9 @@ test_each_route(void **state)
 				assert_int_equal(r.status, 401);
 			else if ((r.status == 403) == allowed)
 				fail_msg("%s: %d for %s", line, r.status, role_name(who[k].role));
-			if (r.status == 403 && routes[i].role != ROLE_HOST)
+			if (r.status == 403 && strstr(who[k].headers, "alice"))
+				assert_non_null(strstr(r.body, "'owner' of the value 'alice'"));
+			else if (r.status == 403 && routes[i].role != ROLE_HOST)
 				assert_non_null(strstr(r.body, role_name(routes[i].role)));
 			assert_int_equal(a->f->handled, handled + allowed);
 			reply_clear(&r);
@@ -273,6 +280,15 @@ test_from(void **state)
 	assert_string_equal(a->f->caller, "token viewer token:viewer 10.0.0.9");
 }
 
+static void
+test_limited(void **state)
+{
+	struct auth_fixture *a = *state;
+
+	expect_status(a, "GET /vms/" UUID "/runstate", BEARER("alice"), 200);
+	assert_string_equal(a->f->caller, "token admin token:alice 127.0.0.1 owner alice");
+}
+
 /* Until they are read nobody is told that they are wrong. */
 static void
 test_unread(void **state)
@@ -337,6 +353,7 @@ main(void)
 		AUTH_TEST(test_user),
 		AUTH_TEST(test_states),
 		AUTH_TEST(test_from),
+		AUTH_TEST(test_limited),
 		AUTH_TEST(test_unread),
 		AUTH_TEST(test_open),
 		cmocka_unit_test(test_secrets_are_wiped),

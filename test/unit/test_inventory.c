@@ -418,7 +418,7 @@ test_maintenance(void **state)
 	assert_int_equal(list.n_items, 3);
 	assert_true(list.items[0].maintenance && list.items[1].maintenance);
 	assert_false(list.items[2].maintenance);
-	inventory_count(inventory, &counts);
+	inventory_count(inventory, &(struct custom_field){ 0 }, &counts);
 	assert_int_equal(counts.hosts_maintenance, 2);
 	inventory_set_maintenance(inventory, OTHER, false);
 	assert_false(inventory_find_host(inventory, OTHER)->maintenance);

@@ -334,7 +334,7 @@ check(struct fixture *f)
 		check_vms(f, &none, &whole);
 	check_hosts(f, names[below(f, 3)]);
 	if (below(f, 2))
-		page = (struct list_page){ below(f, VMS + 2), below(f, 9), page.exact };
+		page = (struct list_page){ below(f, VMS + 2), below(f, 9), page.exact, { 0 } };
 	if (below(f, 4) == 0)
 		filter.name = (char *)names[below(f, ARRAY_SIZE(names))];
 	if (below(f, 4) == 0)

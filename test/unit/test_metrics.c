@@ -20,6 +20,8 @@
 
 #define SELF "00000000-0000-4000-8000-000000000001"
 
+static const struct custom_field all;
+
 struct fixture {
 	struct config config;
 	struct context ctx;
@@ -129,7 +131,7 @@ test_text(void **state)
 	error_set(&err, 500, "x");
 	operations_finish(f->ctx.operations,
 	    operations_start(f->ctx.operations, "VmPause", vm, SELF, "u"), NULL, &err);
-	text = metrics_format(&f->ctx, &outside, false, &len);
+	text = metrics_format(&f->ctx, &outside, &all, false, &len);
 	assert_int_equal(strlen(text), len);
 	assert_line(text, "virtx_build_info{version=\"" VIRTX_VERSION "\",host=\"" SELF "\"} 1");
 	assert_line(text, "virtx_up{part=\"libvirt\"} 1");
@@ -193,7 +195,7 @@ test_host(void **state)
 
 	inventory_report_host(f->ctx.inventory, &host);
 	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
-	text = metrics_format(&f->ctx, &outside, false, &len);
+	text = metrics_format(&f->ctx, &outside, &all, false, &len);
 	assert_line(text, "virtx_host_cpus 16");
 	assert_line(text, "virtx_host_cpu_seconds_total 1.25");
 	assert_line(text, "virtx_host_vcpus 3");
@@ -233,14 +235,17 @@ test_vms(void **state)
 		.n_disks = 1,
 	};
 	struct metrics_outside outside = { 0 };
-	_free_ char *text = NULL;
+	struct custom_field owner = { (char *)"owner", (char *)"alice" };
+	_free_ char *text = NULL, *some = NULL;
 	size_t len;
 
 	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
 	report.uuid = off;
 	report.runstate = VMRUNSTATE_POWEROFF;
+	report.def.custom = &owner;
+	report.def.n_custom = 1;
 	inventory_report_vm(f->ctx.inventory, inventory_mark(f->ctx.inventory), true, &report);
-	text = metrics_format(&f->ctx, &outside, true, &len);
+	text = metrics_format(&f->ctx, &outside, &all, true, &len);
 #define VM_LINE(figure, rest) \
 	assert_line(text, "virtx_vm_" figure "{vm=\"10000000-0000-4000-8000-000000000001\"" rest)
 	VM_LINE("info", ",name=\"a\\\"b\\\\c\\nd\"} 1");
@@ -258,6 +263,15 @@ test_vms(void **state)
 			  "runstate=\"poweroff\"} 1");
 	assert_null(
 	    strstr(text, "virtx_vm_cpu_seconds_total{vm=\"10000000-0000-4000-8000-000000000002\""));
+	/* For somebody who is limited the other VM is not there, nor what was done on any. */
+	some = metrics_format(&f->ctx, &outside, &owner, true, &len);
+	assert_non_null(strstr(some, "vm=\"10000000-0000-4000-8000-000000000002\""));
+	assert_null(strstr(some, "10000000-0000-4000-8000-000000000001"));
+	assert_line(some, "virtx_vms{scope=\"cluster\",runstate=\"running\"} 0");
+	assert_line(text, "virtx_vms{scope=\"cluster\",runstate=\"running\"} 1");
+	assert_line(some, "virtx_vms{scope=\"host\",runstate=\"poweroff\"} 1");
+	assert_null(strstr(some, "virtx_operations"));
+	assert_non_null(strstr(text, "virtx_operations"));
 }
 
 /* How numbers are written, and that each row of the table is whole. */

@@ -19,14 +19,17 @@ test_create(void **state)
 	/* A file that it is written to has nothing else. */
 	assert_string_equal(f->out, SECRET "\n");
 	assert_string_equal(f->said, "");
-	verb_asked(f, 0, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":2,\"lifetime\":0}");
+	verb_asked(f, 0, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":2,\"lifetime\":0,");
 	verb_ok(f, "token create ci -r viewer -e 90d");
-	verb_asked(f, 1, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":1,\"lifetime\":7776000}");
+	verb_asked(f, 1, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":1,\"lifetime\":7776000,");
 	verb_ok(f, "token create ci -r 3 -e 12h -o json");
-	verb_asked(f, 2, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":3,\"lifetime\":43200}");
+	verb_asked(f, 2, "POST /auth/tokens", "{\"name\":\"ci\",\"role\":3,\"lifetime\":43200,");
 	assert_string_equal(f->out, "\"" SECRET "\"\n");
 	verb_ok(f, "token create ci -r admin -e 30m");
 	verb_asked(f, 3, "POST /auth/tokens", "\"lifetime\":1800");
+	verb_asked(f, 3, "POST /auth/tokens", "\"only\":{\"name\":\"\",\"value\":\"\"}");
+	verb_ok(f, "token create ci -r operator --only owner=alice");
+	verb_asked(f, 4, "POST /auth/tokens", "\"only\":{\"name\":\"owner\",\"value\":\"alice\"}");
 }
 
 static void
@@ -37,6 +40,9 @@ test_create_badly(void **state)
 	struct verb_fixture *f = *state;
 
 	verb_fails(f, "token create ci", COMMAND_USAGE, "--role");
+	verb_fails(f, "token create ci -r viewer -O owner", COMMAND_USAGE, "is not NAME=VALUE");
+	verb_fails(f, "token create ci -r viewer -O =alice", COMMAND_USAGE, "is not NAME=VALUE");
+	verb_fails(f, "token create ci -r viewer -O owner=", COMMAND_USAGE, "is not NAME=VALUE");
 	verb_fails(f, "token create ci -r none", COMMAND_USAGE, "--role");
 	verb_fails(f, "token create ci -r root", COMMAND_USAGE, "root");
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
@@ -59,12 +65,16 @@ test_list(void **state)
 	verb_answer_json(f,
 	    "{\"items\":[{\"name\":\"ci\",\"role\":2,\"created\":1700000000000,\"expires\":0,"
 	    "\"user\":\"uid:0\"},{\"name\":\"old\",\"role\":1,\"created\":1700000000000,"
-	    "\"expires\":1700000000001,\"user\":\"token:ci\"}]}");
+	    "\"expires\":1700000000001,\"user\":\"token:ci\","
+	    "\"only\":{\"name\":\"owner\",\"value\":\"alice\"}}]}");
 	verb_ok(f, "token list");
-	assert_string_equal(f->out, "NAME  ROLE      CREATED                   BY        EXPIRES\n"
-				    "ci    operator  2023-11-14T22:13:20+0000  uid:0     never\n"
-				    "old   viewer    2023-11-14T22:13:20+0000  token:ci  "
-				    "2023-11-14T22:13:20+0000 (over)\n");
+	assert_string_equal(f->out,
+	    "NAME  ROLE      CREATED                   BY        EXPIRES           "
+	    "               ONLY\n"
+	    "ci    operator  2023-11-14T22:13:20+0000  uid:0     never             "
+	    "               -\n"
+	    "old   viewer    2023-11-14T22:13:20+0000  token:ci  "
+	    "2023-11-14T22:13:20+0000 (over)  owner=alice\n");
 	verb_asked(f, 0, "GET /auth/tokens", "");
 }
 

@@ -3,6 +3,7 @@
 
 #include "api/answer_news.h"
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/parameters.h"
 #include "api/request_owner.h"
 #include "ops/context.h"
@@ -22,6 +23,8 @@ api_handle(struct context *ctx, struct request *req)
 	struct error err = { 0 };
 
 	answer_news_attach(ctx, req);
+	if (limits_check_vm(ctx, req) < 0)
+		return;
 	if (parameters_check(req, &err) < 0 || request_owner_find(ctx, req, host, &err) < 0)
 		request_reply_error(req, &err);
 	else if (!str_empty(host))

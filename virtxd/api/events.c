@@ -15,6 +15,8 @@
 #include "ops/context.h"
 #include "proto/log.h"
 #include "state/address.h"
+#include "state/caller.h"
+#include "state/tokens.h"
 
 #define HEARTBEAT_S 15
 #define UNSENT_MAX  (256 << 10) /* bytes that may wait for one reader */
@@ -55,6 +57,8 @@ is_wanted(const struct stream *stream, const struct event_item *item)
 {
 	if (str_equal(item->type, "reset"))
 		return !stream->req->looped;
+	if (caller && !events_shows(stream->owner->events, item, caller))
+		return false;
 	return !stream->type || str_equal(stream->type, item->type);
 }
 

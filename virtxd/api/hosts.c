@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/query.h"
 #include "ops/context.h"
 #include "ops/known.h"
@@ -25,6 +26,22 @@ api_host_list(struct context *ctx, struct request *req)
 	model_clear(&host_list_options_model, &options);
 }
 
+/* Those of the VMs that who asks may know of, in the place of all; the caller frees. */
+static struct host_problem *
+keep_problems(const struct context *ctx, const struct request *req, struct host *shown)
+{
+	struct host_problem *problems = xcalloc(shown->n_problems + 1, sizeof(*problems));
+	size_t n = 0;
+
+	for (size_t i = 0; i < shown->n_problems; i++) {
+		if (limits_sees_vm(ctx, req, shown->problems[i].vm))
+			problems[n++] = shown->problems[i];
+	}
+	shown->problems = problems;
+	shown->n_problems = n;
+	return problems;
+}
+
 void
 api_host_get(struct context *ctx, struct request *req)
 {
@@ -32,7 +49,10 @@ api_host_get(struct context *ctx, struct request *req)
 	struct error err = { 0 };
 
 	if (host) {
-		request_reply_model(req, 200, &host_model, host);
+		struct host shown = *host;
+		_free_ struct host_problem *problems = keep_problems(ctx, req, &shown);
+
+		request_reply_model(req, 200, &host_model, &shown);
 		return;
 	}
 	known_no_host(ctx, req->param, &err);

@@ -2,11 +2,28 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/request_owner.h"
 #include "ops/context.h"
 #include "ops/evacuation.h"
 #include "ops/host_maintenance.h"
 #include "ops/task.h"
+
+/* Those of the VMs that who asks may know of, in the place of all; the caller frees. */
+static struct maintenance_vm *
+keep_vms(const struct context *ctx, const struct request *req, struct maintenance *shown)
+{
+	struct maintenance_vm *vms = xcalloc(shown->n_vms + 1, sizeof(*vms));
+	size_t n = 0;
+
+	for (size_t i = 0; i < shown->n_vms; i++) {
+		if (limits_sees_vm(ctx, req, shown->vms[i].vm))
+			vms[n++] = shown->vms[i];
+	}
+	shown->vms = vms;
+	shown->n_vms = n;
+	return vms;
+}
 
 void
 api_maintenance_get(struct context *ctx, struct request *req)
@@ -20,8 +37,10 @@ api_maintenance_get(struct context *ctx, struct request *req)
 		    host_maintenance_why(ctx->host_maintenance));
 		request_reply_error(req, &err);
 	} else {
-		request_reply_model(
-		    req, 200, &maintenance_model, host_maintenance_get(ctx->host_maintenance));
+		struct maintenance shown = *host_maintenance_get(ctx->host_maintenance);
+		_free_ struct maintenance_vm *vms = keep_vms(ctx, req, &shown);
+
+		request_reply_model(req, 200, &maintenance_model, &shown);
 	}
 }
 

@@ -3,6 +3,7 @@
 
 #include "api/events.h"
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/loop_lag.h"
 #include "api/metric.h"
 #include "api/metrics_host.h"
@@ -32,11 +33,11 @@ add_up(struct context *ctx, struct buffer *out)
 }
 
 static void
-add_inventory(struct context *ctx, struct buffer *out)
+add_inventory(struct context *ctx, const struct custom_field *only, struct buffer *out)
 {
 	struct inventory_counts counts;
 
-	inventory_count(ctx->inventory, &counts);
+	inventory_count(ctx->inventory, only, &counts);
 	metric_family(out, METRIC_HOSTS);
 	for (unsigned int i = 0; i < cstate_enum.n_words; i++)
 		metric_labelled(out, METRIC_HOSTS, "cstate", cstate_enum.words[i], counts.hosts[i]);
@@ -211,8 +212,10 @@ add_lag(struct context *ctx, struct buffer *out)
 }
 
 char *
-metrics_format(struct context *ctx, const struct metrics_outside *outside, bool vms, size_t *len)
+metrics_format(struct context *ctx, const struct metrics_outside *outside,
+    const struct custom_field *only, bool vms, size_t *len)
 {
+	bool limited = !str_empty(only->name);
 	struct buffer out = { 0 };
 	const struct metric_label build[] = {
 		{ "version", VIRTX_VERSION },
@@ -222,21 +225,23 @@ metrics_format(struct context *ctx, const struct metrics_outside *outside, bool 
 	metric_family(&out, METRIC_BUILD_INFO);
 	metric_sample(&out, METRIC_BUILD_INFO, build, ARRAY_SIZE(build), 1);
 	add_up(ctx, &out);
-	add_inventory(ctx, &out);
+	add_inventory(ctx, only, &out);
 	metrics_add_host(ctx, &out);
-	add_operations(ctx->operations, &out);
+	if (!limited)
+		add_operations(ctx->operations, &out);
 	add_jobs(ctx->jobs, &out);
 	add_gossip(outside, &out);
 	add_http(ctx, outside, &out);
 	add_lag(ctx, &out);
 	if (vms)
-		metrics_add_vms(ctx->inventory, &out);
+		metrics_add_vms(ctx->inventory, only, &out);
 	return buffer_steal(&out, len);
 }
 
 void
 api_metrics(struct context *ctx, struct request *req)
 {
+	const struct custom_field only = limits_field(req);
 	struct metrics_outside outside = { 0 };
 	struct error err = { 0 };
 	size_t len;
@@ -248,6 +253,6 @@ api_metrics(struct context *ctx, struct request *req)
 		return;
 	}
 	ctx->host_ops->outside(ctx->host_arg, &outside);
-	text = metrics_format(ctx, &outside, vms, &len);
+	text = metrics_format(ctx, &outside, &only, vms, &len);
 	request_reply_text(req, 200, TYPE, text, len);
 }

@@ -27,8 +27,9 @@ struct metrics_outside {
 };
 
 struct context;
-/* The whole text, with figures of each VM of this host where vms; the caller frees. */
-char *metrics_format(
-    struct context *ctx, const struct metrics_outside *outside, bool vms, size_t *len);
+/* The whole text, with figures of each VM of this host where vms; the caller frees. only: of the
+ * VMs with this custom field, and nothing of what was done on others; empty for all. */
+char *metrics_format(struct context *ctx, const struct metrics_outside *outside,
+    const struct custom_field *only, bool vms, size_t *len);
 
 #endif

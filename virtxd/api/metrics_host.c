@@ -4,6 +4,7 @@
 #include "api/metric.h"
 #include "ops/context.h"
 #include "proto/vmdef.h"
+#include "state/filter.h"
 
 #define MIB  1048576.0
 #define KIB  1024.0
@@ -83,6 +84,7 @@ struct row {
 
 struct rows {
 	const struct inventory *inventory;
+	const struct custom_field *only;
 	struct row *items;
 	size_t n;
 };
@@ -97,10 +99,13 @@ static void
 take_vm(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
 {
 	struct rows *rows = arg;
-	struct row *row = model_append(&rows->items, &rows->n);
 	const struct vm *vm = &view->vm;
 	struct inventory_used used = { 0 };
+	struct row *row;
 
+	if (!str_empty(rows->only->name) && !filter_custom(&vm->def, rows->only))
+		return;
+	row = model_append(&rows->items, &rows->n);
 	row->vm = vm;
 	row->on = inventory_get_used(rows->inventory, vm->uuid, &used);
 	set_figure(row, METRIC_VM_VCPUS, vmdef_vcpus(&vm->def));
@@ -133,9 +138,9 @@ add_word(
 }
 
 void
-metrics_add_vms(struct inventory *inventory, struct buffer *out)
+metrics_add_vms(struct inventory *inventory, const struct custom_field *only, struct buffer *out)
 {
-	struct rows rows = { .inventory = inventory };
+	struct rows rows = { .inventory = inventory, .only = only };
 
 	inventory_each_local(inventory, take_vm, &rows);
 	metric_family(out, METRIC_VM_INFO);

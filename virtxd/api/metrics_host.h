@@ -6,11 +6,13 @@
 #include "proto/util.h"
 
 struct context;
+struct custom_field;
 struct inventory;
 
 /* What this host has and what of it is left; nothing before libvirt has told it. */
 void metrics_add_host(struct context *ctx, struct buffer *out);
-/* Each VM of this host. */
-void metrics_add_vms(struct inventory *inventory, struct buffer *out);
+/* Each VM of this host, or each with this custom field where one is named. */
+void metrics_add_vms(
+    struct inventory *inventory, const struct custom_field *only, struct buffer *out);
 
 #endif

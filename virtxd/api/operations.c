@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/query.h"
 #include "ops/context.h"
 
@@ -17,11 +18,25 @@ check_state(const char *state, struct error *err)
 			   err, 400, "state: '%s' is none of started, completed and failed", state);
 }
 
+struct asker {
+	const struct context *ctx;
+	const struct request *req;
+};
+
+static bool
+is_there(void *arg, const struct operation *operation)
+{
+	const struct asker *asker = arg;
+
+	return limits_sees_operation(asker->ctx, asker->req, operation);
+}
+
 void
 api_operation_list(struct context *ctx, struct request *req)
 {
 	struct operation_list_options options = { 0 };
 	struct operation_list list = { 0 };
+	struct asker asker = { ctx, req };
 	struct list_page page = { 0 };
 	struct error err = { 0 };
 
@@ -29,7 +44,8 @@ api_operation_list(struct context *ctx, struct request *req)
 	    check_state(options.filter.state, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
-		operations_list(ctx->operations, &options.filter, &page, &list);
+		operations_list_some(
+		    ctx->operations, &options.filter, &page, is_there, &asker, &list);
 		request_reply_model(req, 200, &operation_list_model, &list);
 	}
 	free(list.items);
@@ -42,7 +58,7 @@ api_operation_get(struct context *ctx, struct request *req)
 	const struct operation *operation = operations_find(ctx->operations, req->param);
 	struct error err = { 0 };
 
-	if (operation) {
+	if (operation && limits_sees_operation(ctx, req, operation)) {
 		request_reply_model(req, 200, &operation_model, operation);
 		return;
 	}

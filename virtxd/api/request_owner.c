@@ -7,6 +7,7 @@
 #include "ops/context.h"
 #include "ops/known.h"
 #include "proto/json.h"
+#include "state/caller.h"
 
 /* The host that the body names, "" where it names none or is wrong. */
 static void
@@ -115,6 +116,11 @@ request_owner_find(
 		/* The Go virtx does not know the parameter: it would do it. */
 		error_set(
 		    err, 501, "host '%s' (%s) knows no dry run", str_or_empty(host->def.name), ret);
+	else if (req->caller && caller_is_limited(req->caller) &&
+		 req->route->method != METHOD_GET && !inventory_tells_digest(ctx->inventory, ret))
+		/* It would change what is not theirs. */
+		error_set(err, 501, "host '%s' (%s) knows nobody who is limited to some VMs",
+		    str_or_empty(host->def.name), ret);
 	else
 		return 0;
 	snprintf(err->host, sizeof(err->host), "%s", ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "ops/admission.h"
 #include "ops/context.h"
 #include "ops/dry_run.h"
@@ -98,6 +99,7 @@ read_request(
 		return -1;
 	if (request_flag(req, "dry_run", dry_run, &err) == 0 &&
 	    vmdef_check(&options->vmdef, ctx->config->storage_root, "vmdef", &err) == 0 &&
+	    limits_check_def(req, &options->vmdef, &err) == 0 &&
 	    check_host(ctx, options->host, *dry_run, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "api/handlers.h"
+#include "api/limits.h"
 #include "api/list_reply.h"
 #include "api/query.h"
 #include "loop/timer.h"
@@ -34,6 +35,7 @@ api_vm_list(struct context *ctx, struct request *req)
 	} else if (known_check(ctx, &missing, &err) < 0) {
 		known_refuse(req, &err);
 	} else {
+		page.only = limits_field(req);
 		list_reply_send(ctx->list_replies, req, &options, &page, missing);
 	}
 	model_clear(&vm_list_options_model, &options);

@@ -33,7 +33,12 @@ find_token(
 	case TOKEN_GOOD:
 		caller->by = CALLER_TOKEN;
 		caller->role = token->role;
-		snprintf(caller->user, sizeof(caller->user), "token:%s", token->name);
+		snprintf(caller->user, sizeof(caller->user), CALLER_TOKEN_USER "%s", token->name);
+		caller->token_created = token->created;
+		snprintf(caller->only_name, sizeof(caller->only_name), "%s",
+		    str_or_empty(token->only.name));
+		snprintf(caller->only_value, sizeof(caller->only_value), "%s",
+		    str_or_empty(token->only.value));
 		return 0;
 	case TOKEN_EXPIRED:
 		return error_set_type(err, ERROR_WHO, "the token '%s' has expired", token->name);
@@ -204,7 +209,15 @@ identity_find(const struct connection *connection, const struct guard *guard,
 int
 identity_check_role(const struct identity *identity, const struct route *route, struct error *err)
 {
-	if (identity->caller.role >= route->role)
+	const struct caller *caller = &identity->caller;
+
+	/* What is more than one VM's. */
+	if (caller_is_limited(caller) && route->role >= ROLE_ADMIN)
+		return error_set_type(err, ERROR_ROLE,
+		    "this is not of one VM, and '%s' is limited to those with the custom field "
+		    "'%s' of the value '%s'",
+		    caller->user, caller->only_name, caller->only_value);
+	if (caller->role >= route->role)
 		return 0;
 	if (route->role == ROLE_HOST)
 		return error_set_type(err, ERROR_ROLE,

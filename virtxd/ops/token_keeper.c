@@ -282,6 +282,7 @@ token_keeper_make(
 	token->created = now_ms();
 	token->expires = options->lifetime ? token->created + options->lifetime * 1000 : 0;
 	token->user = xstrdup(req->user);
+	model_copy(&custom_field_model, &token->only, &options->only);
 	token_secret_make(change->secret);
 	token_secret_hash(change->secret, hash);
 	change->record.hash = xstrdup(hash);

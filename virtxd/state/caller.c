@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Words with one space between, each percent-encoded: BY ROLE USER FROM. */
+/* Words with one space between, each percent-encoded: BY ROLE USER FROM, and NAME VALUE of the
+ * custom field where there is one. */
 #include "state/caller.h"
 
 #include <ctype.h>
 #include <string.h>
 
-/* Each byte of the two may become three. */
-_Static_assert(CALLER_TEXT_SIZE > 3 * 2 * CALLER_USER_MAX + 32, "the longest has to fit");
+#include "proto/check.h"
+#include "state/filter.h"
+
+/* Each byte may become three. */
+_Static_assert(CALLER_TEXT_SIZE > 3 * 2 * (CALLER_USER_MAX + VMDEF_CUSTOM_BYTES_MAX) + 32,
+    "the longest has to fit");
 
 static const char *const by_words[CALLER_BYS] = {
 	[CALLER_ADDRESS] = "address",
@@ -19,6 +24,32 @@ const char *
 caller_by_word(enum caller_by by)
 {
 	return by_words[by];
+}
+
+bool
+caller_is_limited(const struct caller *caller)
+{
+	return caller->only_name[0];
+}
+
+bool
+caller_sees(const struct caller *caller, const struct vmdef *def)
+{
+	const struct custom_field only = { (char *)caller->only_name, (char *)caller->only_value };
+
+	return !caller_is_limited(caller) || filter_custom(def, &only);
+}
+
+bool
+caller_keeps(const struct caller *caller, const struct vmdef *def)
+{
+	for (size_t i = 0; i < def->n_custom; i++) {
+		if (caller_is_limited(caller) &&
+		    str_equal(def->custom[i].name, caller->only_name) &&
+		    !str_equal(def->custom[i].value, caller->only_value))
+			return false;
+	}
+	return caller_sees(caller, def);
 }
 
 /* A word and the space before it, where it is not the first. */
@@ -47,6 +78,10 @@ caller_write(const struct caller *caller, char ret[CALLER_TEXT_SIZE])
 	add_word(&out, role_name(role));
 	add_word(&out, caller->user);
 	add_word(&out, caller->from);
+	if (caller_is_limited(caller)) {
+		add_word(&out, caller->only_name);
+		add_word(&out, caller->only_value);
+	}
 	memcpy(ret, out.data, out.len + 1);
 }
 
@@ -101,6 +136,20 @@ read_role(const char *word, enum role *ret)
 	return false;
 }
 
+/* The custom field, where there is one; both words are those of VMs. */
+static bool
+take_only(const char **at, struct caller *ret)
+{
+	struct error ignored;
+
+	if (!**at)
+		return true;
+	return take_word(at, ret->only_name, sizeof(ret->only_name)) &&
+	       take_word(at, ret->only_value, sizeof(ret->only_value)) &&
+	       check_word(ret->only_name, "", "", &ignored) == 0 &&
+	       check_word(ret->only_value, "", "", &ignored) == 0;
+}
+
 int
 caller_read(const char *text, struct caller *ret, struct error *err)
 {
@@ -111,7 +160,8 @@ caller_read(const char *text, struct caller *ret, struct error *err)
 	if (take_word(&at, by, sizeof(by)) && read_by(by, &ret->by) &&
 	    take_word(&at, role, sizeof(role)) && read_role(role, &ret->role) &&
 	    take_word(&at, ret->user, sizeof(ret->user)) &&
-	    take_word(&at, ret->from, sizeof(ret->from)) && !*at && at[-1] != ' ')
+	    take_word(&at, ret->from, sizeof(ret->from)) && take_only(&at, ret) && !*at &&
+	    at[-1] != ' ')
 		return 0;
 	*ret = (struct caller){ 0 };
 	return error_set(err, 400, "for whom this host asks is malformed: '%.64s'", text);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/events.h"
 
+#include <string.h>
+
 #include "proto/json.h"
 #include "state/inventory_index.h"
 
@@ -21,46 +23,73 @@ slot(struct events *events, uint64_t id)
 	return &events->ring[id % EVENTS_MAX];
 }
 
+/* What a VM had of custom fields, as a definition with nothing else; NULL for none. */
+static struct vmdef *
+keep_custom(const struct vmdef *def)
+{
+	const struct vmdef only = { .custom = def->custom, .n_custom = def->n_custom };
+	struct vmdef *kept;
+
+	if (def->n_custom == 0)
+		return NULL;
+	kept = xcalloc(1, sizeof(*kept));
+	model_copy(&vmdef_model, kept, &only);
+	return kept;
+}
+
+/* The bytes that it holds. */
+static size_t
+size_of(const struct event_item *item)
+{
+	size_t n = item->len;
+
+	if (!item->custom)
+		return n;
+	n += sizeof(*item->custom);
+	for (size_t i = 0; i < item->custom->n_custom; i++)
+		n += sizeof(struct custom_field) +
+		     strlen(str_or_empty(item->custom->custom[i].name)) +
+		     strlen(str_or_empty(item->custom->custom[i].value));
+	return n;
+}
+
 static void
 drop_first(struct events *events)
 {
 	struct event_item *item = slot(events, events->first++);
 
-	events->bytes -= item->len;
-	free(steal_ptr(item->data));
+	events->bytes -= size_of(item);
+	if (item->custom)
+		model_clear(&vmdef_model, item->custom);
+	free(item->custom);
+	free(item->vm);
+	free(item->user);
+	free(item->data);
+	*item = (struct event_item){ 0 };
 }
 
-/* *data is taken, and becomes NULL. */
+/* What it holds is taken. */
 static void
-add_text(struct events *events, const char *type, char **data, size_t len)
+add_item(struct events *events, struct event_item *item)
 {
+	size_t size = size_of(item);
+
 	while (events->last + 1 - events->first >= EVENTS_MAX ||
-	       (events->first <= events->last && events->bytes + len > EVENTS_BYTES_MAX))
+	       (events->first <= events->last && events->bytes + size > EVENTS_BYTES_MAX))
 		drop_first(events);
-	events->last++;
-	events->bytes += len;
-	*slot(events, events->last) = (struct event_item){
-		.id = events->last, .type = type, .data = steal_ptr(*data), .len = len
-	};
+	item->id = ++events->last;
+	events->bytes += size;
+	*slot(events, item->id) = *item;
 	if (events->added)
 		events->added(events->arg);
-}
-
-static void
-add(struct events *events, const char *type, const struct model *model, const void *obj)
-{
-	size_t len;
-	char *data = json_encode(model, obj, &len);
-
-	add_text(events, type, &data, len);
 }
 
 void
 events_add_reset(struct events *events)
 {
-	char *data = xstrdup("{}");
+	struct event_item reset = { .type = "reset", .data = xstrdup("{}"), .len = 2 };
 
-	add_text(events, "reset", &data, 2);
+	add_item(events, &reset);
 }
 
 static void
@@ -78,8 +107,11 @@ on_vm(void *arg, const struct inventory_vm *view, bool gone)
 		},
 		.reason = gone ? NULL : vm->runinfo.reason,
 	};
+	struct event_item event = { .type = "vm" };
 
-	add(arg, "vm", &vm_list_item_model, &item);
+	event.data = json_encode(&vm_list_item_model, &item, &event.len);
+	event.custom = keep_custom(&vm->def);
+	add_item(arg, &event);
 }
 
 static void
@@ -89,8 +121,10 @@ on_host(void *arg, const struct host *host)
 		.fields = index_host_fields(host),
 		.maintenance = host->maintenance,
 		.watchdog = host->watchdog };
+	struct event_item event = { .type = "host" };
 
-	add(arg, "host", &host_list_item_model, &item);
+	event.data = json_encode(&host_list_item_model, &item, &event.len);
+	add_item(arg, &event);
 }
 
 static const struct inventory_observer observer = { on_vm, on_host };
@@ -98,7 +132,12 @@ static const struct inventory_observer observer = { on_vm, on_host };
 static void
 on_operation(void *arg, const struct operation *operation)
 {
-	add(arg, "operation", &operation_model, operation);
+	struct event_item event = {
+		.type = "operation", .vm = xstrdup(operation->vm), .user = xstrdup(operation->user)
+	};
+
+	event.data = json_encode(&operation_model, operation, &event.len);
+	add_item(arg, &event);
 }
 
 void
@@ -155,6 +194,22 @@ const struct event_item *
 events_get(const struct events *events, uint64_t id)
 {
 	return id >= events->first && id <= events->last ? &events->ring[id % EVENTS_MAX] : NULL;
+}
+
+bool
+events_shows(
+    const struct events *events, const struct event_item *item, const struct caller *caller)
+{
+	static const struct vmdef none;
+	const struct inventory_vm *view;
+
+	if (str_equal(item->type, "vm"))
+		return caller_sees(caller, item->custom ? item->custom : &none);
+	if (!str_equal(item->type, "operation") || !caller_is_limited(caller) ||
+	    str_equal(item->user, caller->user))
+		return true;
+	view = inventory_find_vm(events->inventory, str_or_empty(item->vm));
+	return view && caller_sees(caller, &view->vm.def);
 }
 
 void

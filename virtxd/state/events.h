@@ -6,6 +6,7 @@
 #ifndef STATE_EVENTS_H
 #define STATE_EVENTS_H
 
+#include "state/caller.h"
 #include "state/inventory.h"
 #include "state/operations.h"
 
@@ -20,6 +21,10 @@ struct event_item {
 	char *data;	  /* JSON: a VmListItem (runstate deleted: it is gone), HostListItem,
 			     Operation or {} */
 	size_t len;
+	/* Of "vm": the custom fields that it had, NULL where it had none. Of "operation": its VM
+	 * and who asked for it. */
+	struct vmdef *custom;
+	char *vm, *user;
 };
 
 /* Both are borrowed and outlive the events, which observe them. */
@@ -39,6 +44,10 @@ uint64_t events_last(const struct events *events);
 uint64_t events_first(const struct events *events);
 /* Borrowed until the next change; NULL for one that is not kept (any more), or not there yet. */
 const struct event_item *events_get(const struct events *events, uint64_t id);
+
+/* Whether who asks may know of this. */
+bool events_shows(
+    const struct events *events, const struct event_item *item, const struct caller *caller);
 
 /* added(arg) runs after each new one; one observer, NULL for none. */
 void events_observe(struct events *events, void (*added)(void *arg), void *arg);

@@ -10,6 +10,9 @@ struct list_page {
 	size_t offset;
 	size_t limit; /* 0: all */
 	bool exact;   /* the filter's name is the whole name, else a part of it */
+	/* Of VMs: those with this custom field alone, whatever the filter is; borrowed, empty for
+	 * all. */
+	struct custom_field only;
 };
 
 bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter, bool exact);

@@ -232,7 +232,9 @@ struct inventory_counts {
 	unsigned int vms[INVENTORY_STATES];	  /* of all hosts */
 	unsigned int local_vms[INVENTORY_STATES]; /* of this one */
 };
-void inventory_count(const struct inventory *inventory, struct inventory_counts *ret);
+/* only: of VMs, those with this custom field; empty for all. */
+void inventory_count(const struct inventory *inventory, const struct custom_field *only,
+    struct inventory_counts *ret);
 
 /* Of all hosts. */
 size_t inventory_n_vms(const struct inventory *inventory);

@@ -104,6 +104,13 @@ wants_all(const struct vm_list_fields *filter)
 	return model_equal(&vm_list_fields_model, filter, &none);
 }
 
+/* Whether it is one of those that somebody is limited to. */
+static bool
+is_there(const struct vm *vm, const struct custom_field *only)
+{
+	return str_empty(only->name) || filter_custom(&vm->def, only);
+}
+
 static void
 find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
     const struct list_page *page, struct found_vms *ret)
@@ -112,11 +119,13 @@ find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
 
 	put_in_order(inventory);
 	*ret = (struct found_vms){ .items = inventory->order, .n = n };
-	if (!wants_all(filter)) {
+	if (!wants_all(filter) || !str_empty(page->only.name)) {
 		ret->items = ret->matching = xcalloc(n + 1, sizeof(struct vm_entry *));
 		ret->n = 0;
 		for (size_t i = 0; i < n; i++) {
-			if (filter_vm(&inventory->order[i]->view.vm, filter, page->exact))
+			const struct vm *vm = &inventory->order[i]->view.vm;
+
+			if (filter_vm(vm, filter, page->exact) && is_there(vm, &page->only))
 				ret->items[ret->n++] = inventory->order[i];
 		}
 	}
@@ -329,7 +338,8 @@ inventory_n_vms(const struct inventory *inventory)
 }
 
 void
-inventory_count(const struct inventory *inventory, struct inventory_counts *ret)
+inventory_count(const struct inventory *inventory, const struct custom_field *only,
+    struct inventory_counts *ret)
 {
 	struct vm_entry *vm, *next_vm;
 	struct host_entry *host, *next_host;
@@ -342,6 +352,8 @@ inventory_count(const struct inventory *inventory, struct inventory_counts *ret)
 	HASH_ITER (hh, inventory->vms, vm, next_vm) {
 		unsigned int state = (unsigned int)vm->view.vm.runinfo.runstate % INVENTORY_STATES;
 
+		if (!is_there(&vm->view.vm, only))
+			continue;
 		ret->vms[state]++;
 		if (vm->view.local)
 			ret->local_vms[state]++;

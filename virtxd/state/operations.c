@@ -254,13 +254,22 @@ void
 operations_list(const struct operations *operations, const struct operation_list_fields *filter,
     const struct list_page *page, struct operation_list *ret)
 {
+	operations_list_some(operations, filter, page, NULL, NULL, ret);
+}
+
+void
+operations_list_some(const struct operations *operations,
+    const struct operation_list_fields *filter, const struct list_page *page, operations_are are,
+    void *arg, struct operation_list *ret)
+{
 	size_t skip = page ? page->offset : 0, limit = page ? page->limit : 0;
 	struct entry *entry;
 
 	ret->items = xcalloc(operations->n ? operations->n : 1, sizeof(*ret->items));
 	ret->n_items = 0;
 	TAILQ_FOREACH (entry, &operations->entries, link) {
-		if (!filter_operation(&entry->operation, filter))
+		if (!filter_operation(&entry->operation, filter) ||
+		    (are && !are(arg, &entry->operation)))
 			continue;
 		if (skip > 0) {
 			skip--;

@@ -58,5 +58,10 @@ const struct operation *operations_find(const struct operations *operations, con
 void operations_list(const struct operations *operations,
     const struct operation_list_fields *filter, const struct list_page *page,
     struct operation_list *ret);
+/* The same of those that are(arg) there for somebody. */
+typedef bool (*operations_are)(void *arg, const struct operation *operation);
+void operations_list_some(const struct operations *operations,
+    const struct operation_list_fields *filter, const struct list_page *page, operations_are are,
+    void *arg, struct operation_list *ret);
 
 #endif
