@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include "state/caller.h"
+#include "state/tokens.h"
+
 #define HOST "00000000-0000-4000-8000-000000000002"
 #define VM   "10000000-0000-4000-8000-000000000001"
 
@@ -260,6 +263,107 @@ test_filtered(void **state)
 }
 
 static void
+report_vm(struct fixture *f, const char *uuid, const char *owner, bool here)
+{
+	struct custom_field custom = { (char *)"owner", (char *)owner };
+	char id[37];
+	struct vm_report report = { .uuid = id,
+		.runstate = VMRUNSTATE_RUNNING,
+		.has_def = true,
+		.def = { .name = (char *)"web", .custom = &custom, .n_custom = owner != NULL } };
+
+	snprintf(id, sizeof(id), "%s", uuid);
+	if (here)
+		inventory_report_vm(f->inventory, inventory_mark(f->inventory), true, &report);
+	else
+		inventory_end_vm(f->inventory, id);
+}
+
+static struct kept *
+open_stream_of(struct fixture *f, const struct caller *caller)
+{
+	struct kept *k = &f->kept[0];
+
+	*k = (struct kept){ .req = { .send = kept_send,
+				.stream = &kept_stream,
+				.client = "10.0.0.1",
+				.user = caller->user,
+				.caller = caller,
+				.last_event_id = "" } };
+	event_streams_add(f->streams, &k->req);
+	return k;
+}
+
+/* Of VMs that are not there for somebody, nothing is told, nor of what others do with them. */
+static void
+test_limited(void **state)
+{
+	static const struct caller alice = { .by = CALLER_TOKEN,
+		.role = ROLE_VIEWER,
+		.user = "token:alice",
+		.only_name = "owner",
+		.only_value = "alice" };
+	static const char of_bob[] = "10000000-0000-4000-8000-000000000002";
+	struct fixture *f = *state;
+	struct kept *k = open_stream_of(f, &alice);
+
+	report_vm(f, VM, "alice", true);
+	report_vm(f, of_bob, "bob", true);
+	operations_start(f->operations, "VmBoot", of_bob, HOST, "token:bob");
+	operations_start(f->operations, "HostRepair", "", HOST, "uid:0");
+	turn(f);
+	assert_non_null(strstr(str_or_empty(k->out.data), VM));
+	assert_null(strstr(k->out.data, of_bob));
+	assert_null(strstr(k->out.data, "event: operation"));
+	operations_start(f->operations, "VmPause", VM, HOST, "token:bob");
+	operations_start(f->operations, "VmDelete", "", HOST, "token:alice");
+	report_vm(f, of_bob, "bob", false);
+	buffer_clear(&k->out);
+	turn(f);
+	assert_non_null(strstr(str_or_empty(k->out.data), "VmPause"));
+	assert_non_null(strstr(k->out.data, "VmDelete"));
+	assert_null(strstr(k->out.data, of_bob));
+	/* That one of theirs is gone, they are told. */
+	buffer_clear(&k->out);
+	report_vm(f, VM, "alice", false);
+	turn(f);
+	assert_non_null(strstr(str_or_empty(k->out.data), "event: vm"));
+}
+
+/* Until within a second after their token is not good any more, and others go on. */
+static void
+test_token_ends(void **state)
+{
+	static const struct caller caller = {
+		.by = CALLER_TOKEN, .role = ROLE_VIEWER, .user = "token:ci", .token_created = 7
+	};
+	struct token_record record = {
+		.token = { .name = (char *)"ci", .role = ROLE_VIEWER, .created = 7 },
+		.hash = (char *)""
+	};
+	struct tokens *tokens = tokens_new();
+	struct fixture *f = *state;
+	struct kept *k, *other = open_stream(f, 1, "");
+	int64_t end = monotonic_ms() + 6000;
+
+	tokens_add(tokens, &record);
+	event_streams_set_tokens(f->streams, tokens);
+	k = open_stream_of(f, &caller);
+	while (monotonic_ms() < end - 4500)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_false(k->ended);
+	/* One of the same name is another one. */
+	record.token.created = 8;
+	tokens_add(tokens, &record);
+	while (!k->ended && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_true(k->ended);
+	assert_false(other->ended);
+	event_streams_set_tokens(f->streams, NULL);
+	tokens_free(tokens);
+}
+
+static void
 test_reset(void **state)
 {
 	static const char *const bad[] = { "x", "1-2", "-", "", "ffffffffffffffffffff-1", "7" };
@@ -361,6 +465,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filtered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_token_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),

@@ -70,6 +70,27 @@ test_hide(void **state)
 	assert_string_equal(secret, "virtx_...");
 }
 
+/* A new one of the same name is another one. */
+static void
+test_has(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct token_record record = make("a", "s", 0);
+
+	record.token.created = 7;
+	assert_false(tokens_has(tokens, "a", 7));
+	tokens_add(tokens, &record);
+	assert_true(tokens_has(tokens, "a", 7));
+	assert_false(tokens_has(tokens, "a", 8) || tokens_has(tokens, "b", 7));
+	record.token.expires = 1;
+	tokens_add(tokens, &record);
+	assert_false(tokens_has(tokens, "a", 7));
+	tokens_drop(tokens, "a");
+	assert_false(tokens_has(tokens, "a", 7));
+	model_clear(&token_record_model, &record);
+	tokens_free(tokens);
+}
+
 static void
 test_find(void **state)
 {
@@ -208,6 +229,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_hide),
+		cmocka_unit_test(test_has),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_unread),

@@ -19,6 +19,7 @@
 #include "state/tokens.h"
 
 #define HEARTBEAT_S 15
+#define TOKENS_MS   1000	/* how often the tokens of those who read are looked at */
 #define UNSENT_MAX  (256 << 10) /* bytes that may wait for one reader */
 
 struct stream {
@@ -36,6 +37,8 @@ struct event_streams {
 	struct events *events;
 	struct timer *flush; /* of what came since the last round of the loop */
 	struct timer *heartbeat;
+	struct timer *look;
+	const struct tokens *tokens; /* NULL: nobody has one */
 	TAILQ_HEAD(, stream) list;
 	unsigned int n;
 	void (*added)(void *arg);
@@ -55,6 +58,8 @@ stream_end(struct stream *stream)
 static bool
 is_wanted(const struct stream *stream, const struct event_item *item)
 {
+	const struct caller *caller = stream->req->caller;
+
 	if (str_equal(item->type, "reset"))
 		return !stream->req->looped;
 	if (caller && !events_shows(stream->owner->events, item, caller))
@@ -152,6 +157,40 @@ on_heartbeat(void *arg)
 	}
 }
 
+static bool
+has_token(const struct event_streams *streams, const struct caller *caller)
+{
+	/* A host that reads for itself has none, and one of another host ends there. */
+	if (!caller || caller->by != CALLER_TOKEN || caller->token_created == 0)
+		return true;
+	return tokens_has(
+	    streams->tokens, caller->user + strlen(CALLER_TOKEN_USER), caller->token_created);
+}
+
+/* Who was let in by a token that is revoked, or whose time is over, reads no further. */
+static void
+on_look(void *arg)
+{
+	struct event_streams *streams = arg;
+	struct stream *stream, *next;
+
+	for (stream = TAILQ_FIRST(&streams->list); stream; stream = next) {
+		next = TAILQ_NEXT(stream, entry);
+		if (!has_token(streams, stream->req->caller))
+			stream_end(stream);
+	}
+}
+
+void
+event_streams_set_tokens(struct event_streams *streams, const struct tokens *tokens)
+{
+	streams->tokens = tokens;
+	if (tokens)
+		timer_every(streams->look, TOKENS_MS);
+	else
+		timer_stop(streams->look);
+}
+
 struct event_streams *
 event_streams_new(struct event_base *base, struct events *events)
 {
@@ -162,6 +201,7 @@ event_streams_new(struct event_base *base, struct events *events)
 	TAILQ_INIT(&streams->list);
 	streams->flush = timer_new(base, on_flush, streams);
 	streams->heartbeat = timer_new(base, on_heartbeat, streams);
+	streams->look = timer_new(base, on_look, streams);
 	timer_every(streams->heartbeat, HEARTBEAT_S * 1000);
 	events_observe(events, on_added, streams);
 	return streams;
@@ -177,6 +217,7 @@ event_streams_free(struct event_streams *streams)
 	events_observe(streams->events, NULL, NULL);
 	timer_free(streams->flush);
 	timer_free(streams->heartbeat);
+	timer_free(streams->look);
 	free(streams);
 }
 

@@ -8,6 +8,7 @@
 
 struct event_base;
 struct event_streams;
+struct tokens;
 
 #define EVENT_STREAMS_MAX 256
 
@@ -20,6 +21,9 @@ unsigned int event_streams_count(const struct event_streams *streams);
 bool event_streams_wanted(const struct event_streams *streams);
 /* added is called for each new one; NULL ends that. */
 void event_streams_observe(struct event_streams *streams, void (*added)(void *arg), void *arg);
+/* The tokens (borrowed): a stream ends when the one of its client does. NULL: none are looked at.
+ */
+void event_streams_set_tokens(struct event_streams *streams, const struct tokens *tokens);
 /* Makes a stream of the request, of one type of events where its query says so; or answers 400 for
  * a type that there is not, 503 where there are too many and no other client has more of them. */
 void event_streams_add(struct event_streams *streams, struct request *req);

@@ -336,6 +336,7 @@ start(struct daemon *daemon, struct error *err)
 	core->ctx.tokens = daemon->token_keeper;
 	daemon->events = events_new(core->inventory, core->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
+	event_streams_set_tokens(daemon->streams, daemon->tokens);
 	daemon->lag = loop_lag_new(daemon->base);
 	core->ctx.streams = daemon->streams;
 	core->ctx.lag = daemon->lag;

@@ -36,6 +36,24 @@ tokens_free(struct tokens *tokens)
 	free(tokens);
 }
 
+static bool
+is_over(const struct token *token)
+{
+	return token->expires && token->expires <= now_ms();
+}
+
+bool
+tokens_has(const struct tokens *tokens, const char *name, int64_t created)
+{
+	for (size_t i = 0; i < tokens->set.n_items; i++) {
+		const struct token *token = &tokens->set.items[i].token;
+
+		if (str_equal(token->name, name))
+			return token->created == created && !is_over(token);
+	}
+	return false;
+}
+
 enum token_match
 tokens_find(const struct tokens *tokens, const char *secret, const struct token **ret)
 {
@@ -51,7 +69,7 @@ tokens_find(const struct tokens *tokens, const char *secret, const struct token 
 	}
 	if (!*ret)
 		return tokens->known ? TOKEN_WRONG : TOKEN_UNREAD;
-	return (*ret)->expires && (*ret)->expires <= now_ms() ? TOKEN_EXPIRED : TOKEN_GOOD;
+	return is_over(*ret) ? TOKEN_EXPIRED : TOKEN_GOOD;
 }
 
 void

@@ -21,6 +21,9 @@ enum token_match {
 enum token_match tokens_find(
     const struct tokens *tokens, const char *secret, const struct token **ret);
 
+/* Whether there is still one of this name that was made then, and its time is not over. */
+bool tokens_has(const struct tokens *tokens, const char *name, int64_t created);
+
 /* All of them begin to be read. */
 void tokens_begin(struct tokens *tokens);
 /* All there are, as they were read since; takes the set's items. Those that were changed here since
