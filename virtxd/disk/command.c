@@ -98,7 +98,8 @@ find_program(const char *name, char path[PATH_MAX])
 		snprintf(path, PATH_MAX, "%s", name);
 		return access(path, X_OK) < 0 ? -errno : 0;
 	}
-	from = str_empty(from) ? "/usr/sbin:/usr/bin:/sbin:/bin" : from;
+	if (!from || !*from)
+		from = "/usr/sbin:/usr/bin:/sbin:/bin";
 	while (*from) {
 		int len = (int)strcspn(from, ":");
 
