@@ -50,7 +50,7 @@ add_extension(X509 *certificate, int nid, const char *value)
 }
 
 static X509 *
-make_certificate(struct authority *authority, EVP_PKEY *key, const char *name, int from, int to)
+make_certificate(struct authority *authority, EVP_PKEY *key, const char *name, long from, long to)
 {
 	X509 *certificate = X509_new();
 	X509_NAME *subject = X509_NAME_new();
@@ -60,8 +60,8 @@ make_certificate(struct authority *authority, EVP_PKEY *key, const char *name, i
 	    subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0));
 	X509_set_version(certificate, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++authority->serial);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), from * DAY_S);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), to * DAY_S);
+	X509_gmtime_adj(X509_getm_notBefore(certificate), from);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), to);
 	X509_set_subject_name(certificate, subject);
 	X509_set_issuer_name(certificate,
 	    authority->certificate ? X509_get_subject_name(authority->certificate) : subject);
@@ -86,7 +86,8 @@ authority_new(const char *folder, const char *name)
 	authority->folder = xstrdup(folder);
 	authority->key = EVP_EC_gen("P-256");
 	must(authority->key != NULL);
-	authority->certificate = make_certificate(authority, authority->key, name, -1000, 1000);
+	authority->certificate =
+	    make_certificate(authority, authority->key, name, -1000 * DAY_S, 1000 * DAY_S);
 	add_extension(authority->certificate, NID_basic_constraints, "critical,CA:TRUE");
 	must(X509_sign(authority->certificate, authority->key, EVP_sha256()) > 0);
 	write_certificate(authority, name, authority->certificate);
@@ -104,7 +105,7 @@ authority_free(struct authority *authority)
 
 static void
 sign(const struct authority *authority, const char *name, const char *san, const char *use,
-    const char *passphrase, int from, int to)
+    const char *passphrase, long from, long to)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate;
@@ -130,18 +131,25 @@ void
 authority_sign(
     const struct authority *authority, const char *name, const char *san, int from, int to)
 {
-	sign(authority, name, san, NULL, NULL, from, to);
+	sign(authority, name, san, NULL, NULL, from * DAY_S, to * DAY_S);
+}
+
+void
+authority_sign_briefly(
+    const struct authority *authority, const char *name, const char *san, int seconds)
+{
+	sign(authority, name, san, NULL, NULL, -DAY_S, seconds);
 }
 
 void
 authority_sign_for(
     const struct authority *authority, const char *name, const char *san, const char *use)
 {
-	sign(authority, name, san, use, NULL, -1, 365);
+	sign(authority, name, san, use, NULL, -DAY_S, 365 * DAY_S);
 }
 
 void
 authority_sign_secret(const struct authority *authority, const char *name, const char *passphrase)
 {
-	sign(authority, name, NULL, NULL, passphrase, -1, 365);
+	sign(authority, name, NULL, NULL, passphrase, -DAY_S, 365 * DAY_S);
 }

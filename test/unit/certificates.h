@@ -14,6 +14,9 @@ void authority_free(struct authority *authority);
  * many days from now. */
 void authority_sign(
     const struct authority *authority, const char *name, const char *san, int from, int to);
+/* As authority_sign; it ends so many seconds from now. */
+void authority_sign_briefly(
+    const struct authority *authority, const char *name, const char *san, int seconds);
 /* As authority_sign, for a year, and for this use alone: such as "serverAuth". */
 void authority_sign_for(
     const struct authority *authority, const char *name, const char *san, const char *use);

@@ -34,6 +34,17 @@ static struct authority *ours, *foreign;
 /* Of the next server. */
 static enum config_access access_of_server = ACCESS_OPEN;
 
+/* What serf says of the host that asks. */
+static enum guard_who member = GUARD_MEMBER;
+
+static enum guard_who
+on_member(void *arg, const char *host, const char **why)
+{
+	assert_string_equal(host, OTHER);
+	*why = "serf is away";
+	return *(enum guard_who *)arg;
+}
+
 /* What a call came to. */
 struct got {
 	bool done;
@@ -90,6 +101,8 @@ start(struct tls_fixture *t, struct fixture *f, const char *server, const char *
 	t->server_tls = new_tls(f, &f->config);
 	fixture_start(f);
 	http_server_set_tls(f->server, t->server_tls);
+	http_server_set_hosts(f->server, NULL, NULL, &member);
+	http_server_set_members(f->server, on_member);
 	config_init(&t->client_config);
 	use_files(&t->client_config, client, ca);
 	t->client_tls = new_tls(f, &t->client_config);
@@ -237,6 +250,38 @@ test_hosts_are_known(void **state)
 			assert_string_equal(t.f->user, "host:" OTHER);
 		stop(&t);
 	}
+	access_of_server = ACCESS_OPEN;
+}
+
+/* A certificate alone makes no host: it outlives the membership. */
+static void
+test_members_alone(void **state)
+{
+	static const struct {
+		enum guard_who who;
+		int status;
+		const char *words;
+	} cases[] = {
+		{ GUARD_STRANGER, 403, "no member has this uuid, or it was forgotten" },
+		{ GUARD_UNKNOWN, 503, "serf is away" },
+		{ GUARD_MEMBER, 204, "" },
+	};
+	struct tls_fixture t;
+	struct got got;
+
+	access_of_server = ACCESS_AUTH;
+	start(&t, *state, "h1", "h2", "ca");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned int handled = t.f->handled;
+
+		member = cases[i].who;
+		ask(&t, HOST, "/gossip/vms", &got);
+		if (got.status != cases[i].status || !strstr(got.body, cases[i].words))
+			fail_msg("%d '%s' does not say '%s'", got.status, got.body, cases[i].words);
+		assert_int_equal(t.f->handled, handled + (got.status == 204));
+		free(got.body);
+	}
+	stop(&t);
 	access_of_server = ACCESS_OPEN;
 }
 
@@ -691,6 +736,96 @@ test_resumption(void **state)
 	stop(&t);
 }
 
+/* A client with this certificate, which resumes what it can. */
+static SSL_CTX *
+client_with(const char *name)
+{
+	_free_ char *pem = xasprintf("%s.pem", name), *key = xasprintf("%s.key", name);
+	_free_ char *pem_path = authority_path(ours, pem), *key_path = authority_path(ours, key);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	assert_int_equal(SSL_CTX_use_certificate_file(ctx, pem_path, SSL_FILETYPE_PEM), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, key_path, SSL_FILETYPE_PEM), 1);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
+	SSL_CTX_sess_set_new_cb(ctx, on_session);
+	return ctx;
+}
+
+/* Asks once more; whether it was taken for a host. */
+static bool
+is_taken(struct fixture *f, struct raw *raw)
+{
+	int64_t end = monotonic_ms() + 10000;
+	unsigned int answers = raw->answers;
+	size_t bytes = raw->bytes;
+
+	bufferevent_write(raw->bev, GET, strlen(GET));
+	while (raw->bytes == bytes && !raw->failed && !raw->ended && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_true(raw->bytes > bytes);
+	return raw->answers > answers;
+}
+
+/* Neither a connection that stands nor a session that is resumed outlives it. */
+static void
+test_end_of_certificate(void **state)
+{
+	struct fixture *f = *state;
+	struct raw kept, resumed;
+	struct tls_fixture t;
+	SSL_CTX *ctx;
+	int64_t end;
+
+	access_of_server = ACCESS_AUTH;
+	start(&t, f, "h1", "h2", "ca");
+	authority_sign_briefly(ours, "brief", "URI:virtx:host:" OTHER, 5);
+	end = now_ms() + 6000;
+	ctx = client_with("brief");
+	raw_open(&kept, f, ctx);
+	assert_true(is_taken(f, &kept));
+	assert_non_null(session_got);
+	while (now_ms() < end)
+		run_for(f, 100);
+	assert_false(is_taken(f, &kept));
+	raw_open(&resumed, f, ctx);
+	assert_false(is_taken(f, &resumed));
+	assert_int_equal(SSL_session_reused(bufferevent_openssl_get_ssl(resumed.bev)), 1);
+	bufferevent_free(kept.bev);
+	bufferevent_free(resumed.bev);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	stop(&t);
+	access_of_server = ACCESS_OPEN;
+}
+
+/* A connection that stands is a host's while the CA is, whatever this host's own certificate. */
+static void
+test_end_of_ca(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *ctx = client_with("h2");
+	struct tls_fixture t;
+	struct raw raw;
+
+	access_of_server = ACCESS_AUTH;
+	start(&t, f, "h1", "h2", "ca");
+	raw_open(&raw, f, ctx);
+	assert_true(is_taken(f, &raw));
+	tls_reload(t.server_tls);
+	assert_true(is_taken(f, &raw));
+	use_files(&f->config, "stranger", "foreign");
+	tls_reload(t.server_tls);
+	assert_false(is_taken(f, &raw));
+	use_files(&f->config, "h1", "ca");
+	tls_reload(t.server_tls);
+	assert_true(is_taken(f, &raw));
+	bufferevent_free(raw.bev);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	stop(&t);
+	access_of_server = ACCESS_OPEN;
+}
+
 static void
 test_groups(void **state)
 {
@@ -906,6 +1041,7 @@ main(void)
 		TEST(test_host_states),
 		TEST(test_names_of_ca),
 		TEST(test_hosts_are_known),
+		TEST(test_members_alone),
 		TEST(test_pipelining),
 		TEST(test_bad_request),
 		TEST(test_key_updates),
@@ -915,6 +1051,8 @@ main(void)
 		TEST(test_half_open_at_stop),
 		TEST(test_plain_client),
 		TEST(test_resumption),
+		TEST(test_end_of_certificate),
+		TEST(test_end_of_ca),
 		TEST(test_groups),
 		TEST(test_old_version),
 		TEST(test_reload),

@@ -281,7 +281,9 @@ test_forget(void **state)
 	set(members, "one", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, "c/1");
 	members_each(members, count_host, &n);
 	assert_int_equal(n, 1);
+	assert_true(members_has_host(members, OTHER));
 	members_forget(members, OTHER);
+	assert_false(members_has_host(members, OTHER));
 	assert_null(members_find_failed(members, 0));
 	members_each(members, count_host, &n);
 	assert_int_equal(n, 1);
@@ -291,6 +293,7 @@ test_forget(void **state)
 	assert_int_equal(seen.n, 1);
 	set(members, "one", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	assert_int_equal(seen.n, 2);
+	assert_true(members_has_host(members, OTHER));
 	/* One member with one uuid after the other. */
 	for (unsigned int i = 0; i < 3000; i++) {
 		snprintf(uuid, sizeof(uuid), "11111111-0000-4000-8000-%012x", i);

@@ -247,6 +247,17 @@ on_who(void *arg, const char *addr, const char **why)
 	return str_empty(*why) ? GUARD_STRANGER : GUARD_UNKNOWN;
 }
 
+static enum guard_who
+on_host(void *arg, const char *host, const char **why)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->core.cluster && members_has_host(cluster_members(daemon->core.cluster), host))
+		return GUARD_MEMBER;
+	*why = core_why_no_serf(&daemon->core);
+	return str_empty(*why) ? GUARD_STRANGER : GUARD_UNKNOWN;
+}
+
 static void
 on_metrics(void *arg, struct metrics_outside *ret)
 {
@@ -326,6 +337,7 @@ start(struct daemon *daemon, struct error *err)
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;
 	http_server_set_hosts(daemon->server, on_is_host, on_who, daemon);
+	http_server_set_members(daemon->server, on_host);
 	daemon->term = on_signal(daemon, SIGTERM, on_stop);
 	daemon->interrupt = on_signal(daemon, SIGINT, on_stop);
 	daemon->hangup = on_signal(daemon, SIGHUP, on_hangup);

@@ -583,7 +583,7 @@ connection_wants_identity(const struct connection *c)
 bool
 connection_host(const struct connection *c, char ret[UUID_TEXT_SIZE])
 {
-	return c->ssl && tls_client_host(c->ssl, ret);
+	return c->ssl && tls_client_host(c->owner->tls, c->ssl, ret);
 }
 
 size_t

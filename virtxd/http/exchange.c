@@ -444,12 +444,28 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 	return -1;
 }
 
+/* Who has a host's certificate has to be a host that the cluster has, too. */
+static int
+check_host(const struct exchange *ex, const struct guard *guard, struct error *err)
+{
+	char host[UUID_TEXT_SIZE];
+
+	if (!connection_wants_identity(ex->connection) || !ex->identity.host ||
+	    !connection_host(ex->connection, host))
+		return 0;
+	return guard_check_host(guard, host, err);
+}
+
 /* Whether they may ask for the route; else it was answered. */
 static int
 check_client(struct exchange *ex, const struct guard *guard, const struct local_peer *local)
 {
 	struct error err = { 0 };
 
+	if (check_host(ex, guard, &err) < 0) {
+		refuse_who(ex, &err, REFUSAL_WRONG);
+		return -1;
+	}
 	if (ex->identity.judged && identity_check_role(&ex->identity, ex->req.route, &err) < 0) {
 		refuse_who(ex, &err, REFUSAL_ROLE);
 		return -1;

@@ -166,6 +166,33 @@ guard_check_client(
 	}
 }
 
+/*
+ * The certificate of a host that was forgotten is good until it ends, and one that was made for no
+ * host of this cluster is as good: only members count. One that has just joined may ask before serf
+ * has told of it here. It is refused, too, as by its address on a listener that is open: it asks
+ * again, and whoever else comes first gets nothing.
+ */
+int
+guard_check_host(const struct guard *guard, const char *host, struct error *err)
+{
+	const char *why = "it is not asked";
+
+	switch (guard->host ? guard->host(guard->arg, host, &why) : GUARD_UNKNOWN) {
+	case GUARD_MEMBER:
+		return 0;
+	case GUARD_UNKNOWN:
+		return error_set(err, 503,
+		    "host '%s' is known by its certificate, and serf does not say now whether it "
+		    "is one of the cluster: %s",
+		    host, why);
+	case GUARD_STRANGER:
+	default:
+		return error_set_type(err, ERROR_NOT_A_MEMBER,
+		    "host '%s' has a certificate, but no member has this uuid, or it was forgotten",
+		    host);
+	}
+}
+
 bool
 guard_is_member(const struct guard *guard, const char *addr)
 {

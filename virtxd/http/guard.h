@@ -25,13 +25,14 @@ enum guard_who {
 	GUARD_MEMBER,  /* an active one */
 	GUARD_UNKNOWN, /* serf has not told of the members */
 };
-/* For GUARD_UNKNOWN *why becomes the reason, borrowed. */
-typedef enum guard_who (*guard_who)(void *arg, const char *addr, const char **why);
+/* Who is at this address, or has this uuid. For GUARD_UNKNOWN *why becomes the reason, borrowed. */
+typedef enum guard_who (*guard_who)(void *arg, const char *which, const char **why);
 
 struct guard {
 	const struct config *config;
 	guard_is_host is_host; /* NULL: nobody knows other hosts */
 	guard_who who;	       /* is at an address; NULL: nobody knows */
+	guard_who host;	       /* has a uuid; NULL: nobody knows */
 	void *arg;
 	const struct tokens *tokens; /* NULL: there are none */
 	struct slowdown *slowdown;   /* of those who guess one */
@@ -44,6 +45,9 @@ int guard_check_body(const struct headers *h, struct error *err);
 /* Whether this client may ask for the route: 0, or -1 with a 403 or 503. */
 int guard_check_client(
     const struct guard *guard, const struct route *route, const char *addr, struct error *err);
+/* Whether one that has shown the certificate of this host is to be taken for it: 0, or -1 with a
+ * 403 or 503. */
+int guard_check_host(const struct guard *guard, const char *host, struct error *err);
 /* Whether an active host of the cluster has this address. */
 bool guard_is_member(const struct guard *guard, const char *addr);
 /* Whether it is of a proxy that appends to X-Forwarded-For. */

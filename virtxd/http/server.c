@@ -296,6 +296,12 @@ http_server_set_hosts(struct http_server *server, guard_is_host is_host, guard_w
 }
 
 void
+http_server_set_members(struct http_server *server, guard_who host)
+{
+	server->guard.host = host;
+}
+
+void
 http_server_set_tokens(struct http_server *server, const struct tokens *tokens)
 {
 	server->guard.tokens = tokens;

@@ -35,6 +35,8 @@ void http_server_free(struct http_server *server);
  * taken, too, and what only hosts may do is asked from these addresses. */
 void http_server_set_hosts(
     struct http_server *server, guard_is_host is_host, guard_who who, void *arg);
+/* By which uuids they are known, for those that show a certificate; arg is that of set_hosts. */
+void http_server_set_members(struct http_server *server, guard_who host);
 /* The tokens (borrowed) by which it is known who asks where a listener wants that. */
 void http_server_set_tokens(struct http_server *server, const struct tokens *tokens);
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret);

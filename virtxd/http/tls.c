@@ -384,12 +384,33 @@ tls_end(SSL *ssl)
 	ERR_clear_error();
 }
 
+/* Whether the CA that counts now answers for it, as one has that was read earlier. */
+static bool
+is_still_ours(const struct tls *tls, SSL *ssl, X509 *certificate)
+{
+	X509_STORE_CTX *store = X509_STORE_CTX_new();
+	bool ours;
+
+	if (!store || !X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(tls->now.server),
+			  certificate, SSL_get_peer_cert_chain(ssl)))
+		abort();
+	X509_STORE_CTX_set_purpose(store, X509_PURPOSE_SSL_CLIENT);
+	ours = X509_verify_cert(store) == 1;
+	X509_STORE_CTX_free(store);
+	ERR_clear_error();
+	return ours;
+}
+
+/* A connection may outlive what its handshake has found, and one that resumes a session takes that
+ * out of the ticket. */
 bool
-tls_client_host(SSL *ssl, char ret[UUID_TEXT_SIZE])
+tls_client_host(const struct tls *tls, SSL *ssl, char ret[UUID_TEXT_SIZE])
 {
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 
 	return certificate && SSL_get_verify_result(ssl) == X509_V_OK &&
+	       X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0 &&
+	       (SSL_get_SSL_CTX(ssl) == tls->now.server || is_still_ours(tls, ssl, certificate)) &&
 	       certificate_host(certificate, ret);
 }
 

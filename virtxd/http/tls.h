@@ -47,8 +47,9 @@ void tls_forget(struct ssl_st *ssl);
 void tls_end(struct ssl_st *ssl);
 
 /* The uuid of the host whose certificate the client of a connection that came in has shown; false
- * where it has shown none, or that of something else. */
-bool tls_client_host(struct ssl_st *ssl, char ret[UUID_TEXT_SIZE]);
+ * where it has shown none, that of something else, or one that is no good any more: it has ended,
+ * or the CA is another by now. */
+bool tls_client_host(const struct tls *tls, struct ssl_st *ssl, char ret[UUID_TEXT_SIZE]);
 
 /* When this host's certificate ends, ms since the epoch. */
 int64_t tls_end_of_certificate(const struct tls *tls);

@@ -420,6 +420,17 @@ members_find(const struct members *members, const char *uuid)
 }
 
 bool
+members_has_host(const struct members *members, const char *uuid)
+{
+	struct bound *bound;
+
+	if (strcmp(uuid, members->self) == 0)
+		return true;
+	HASH_FIND(hh, members->hosts, uuid, strlen(uuid), bound);
+	return bound && !bound->forgotten;
+}
+
+bool
 members_has_name(const struct members *members, const char *name)
 {
 	const struct record *record, *next;

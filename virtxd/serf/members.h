@@ -50,6 +50,8 @@ void members_forget(struct members *members, const char *uuid);
 /* Borrowed until the next change; NULL for a host that is unknown, or this one. */
 const struct member_host *members_find(const struct members *members, const char *uuid);
 
+/* Whether it is this host or another one, of whatever state, that was not forgotten. */
+bool members_has_host(const struct members *members, const char *uuid);
 /* Whether a member, of whatever state, has this name; in upper or lower case. */
 bool members_has_name(const struct members *members, const char *name);
 
