@@ -203,6 +203,61 @@ test_wrong(void **state)
 	expect_status(a, "GET /vms", BEARER("viewer") BEARER("admin"), 400);
 }
 
+/* Sends a few at a time that are wrong, from one address; they wait. */
+static void
+guess(struct auth_fixture *a, struct client *guessers, size_t n)
+{
+	static const char text[] = "GET /vms HTTP/1.1\r\nHost: localhost\r\n" BEARER("no") "\r\n";
+
+	for (size_t i = 0; i < n; i++) {
+		client_connect_from(&guessers[i], a->f, "127.0.3.1");
+		event_add(guessers[i].event, NULL);
+		client_send(&guessers[i], text);
+	}
+	run_for(a->f, 50);
+}
+
+/* Of one address few are looked at together: neither more connections nor those that hang up as
+ * soon as they know enough get more tries. */
+static void
+test_tries(void **state)
+{
+	static const char good[] =
+	    "GET /vms HTTP/1.1\r\nHost: localhost\r\n" BEARER("viewer") "\r\n";
+	struct auth_fixture *a = *state;
+	struct client guessers[4], c;
+	struct reply r;
+	char *after;
+
+	/* Longer waits for what is next. */
+	guess(a, guessers, ARRAY_SIZE(guessers));
+	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++) {
+		expect(&guessers[i], 401);
+		client_close(&guessers[i]);
+	}
+	guess(a, guessers, ARRAY_SIZE(guessers));
+	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++)
+		client_close(&guessers[i]);
+	client_connect_from(&c, a->f, "127.0.3.1");
+	event_add(c.event, NULL);
+	client_send(&c, good);
+	read_reply(&c, false, &r);
+	assert_int_equal(r.status, 429);
+	after = reply_header(&r, "Retry-After");
+	assert_non_null(after);
+	assert_in_range(strtol(after, NULL, 10), 1, 2);
+	free(after);
+	reply_clear(&r);
+	/* Neither others, nor what has no token, have to wait. */
+	client_send(&c, "GET /vms HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	expect(&c, 401);
+	expect_status(a, "GET /vms", BEARER("viewer"), 204);
+	run_for(a->f, 2000);
+	client_send(&c, good);
+	expect(&c, 204);
+	client_close(&c);
+}
+
 /* While one waits, others are served; one that hangs up is forgotten, and so are those that wait
  * when the server ends. */
 static void
@@ -210,7 +265,7 @@ test_wait(void **state)
 {
 	static const char guess[] = "GET /vms HTTP/1.1\r\nHost: localhost\r\n" BEARER("no") "\r\n";
 	struct auth_fixture *a = *state;
-	struct client guessers[4];
+	struct client guessers[3];
 	struct http_stats stats;
 	int64_t end;
 
@@ -219,7 +274,7 @@ test_wait(void **state)
 		client_send(&guessers[i], guess);
 		expect_status(a, "GET /vms", BEARER("viewer"), 204);
 	}
-	client_close(&guessers[3]);
+	client_close(&guessers[2]);
 	end = monotonic_ms() + 5000;
 	do {
 		run_for(a->f, 10);
@@ -228,7 +283,7 @@ test_wait(void **state)
 	expect(&guessers[0], 401);
 	client_send(&guessers[0], guess);
 	run_for(a->f, 50);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 2; i++)
 		client_close(&guessers[i]);
 }
 
@@ -350,6 +405,7 @@ main(void)
 		AUTH_TEST(test_nobody),
 		AUTH_TEST(test_wrong),
 		AUTH_TEST(test_wait),
+		AUTH_TEST(test_tries),
 		AUTH_TEST(test_user),
 		AUTH_TEST(test_states),
 		AUTH_TEST(test_from),

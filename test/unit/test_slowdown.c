@@ -41,7 +41,7 @@ static void
 test_longer(void **state)
 {
 	struct event_base *base = base_new();
-	struct slowdown *slowdown = slowdown_new(base);
+	struct slowdown *slowdown = slowdown_new(base, 64);
 	int64_t last = 0;
 
 	for (int i = 0; i < 6; i++) {
@@ -73,7 +73,7 @@ static void
 test_bounds(void **state)
 {
 	struct event_base *base = base_new();
-	struct slowdown *slowdown = slowdown_new(base);
+	struct slowdown *slowdown = slowdown_new(base, 64);
 	struct slowdown_wait *waits[64];
 
 	wrong(slowdown, "198.51.100.1");
@@ -100,12 +100,73 @@ test_bounds(void **state)
 	event_base_free(base);
 }
 
+/* A few tries of an address are under way, whoever hangs up; nobody else has less for it. */
+static void
+test_tries(void **state)
+{
+	struct event_base *base = base_new();
+	struct slowdown *slowdown = slowdown_new(base, 64);
+
+	/* They take 100, 200, 400 and 800 ms. */
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 0);
+		assert_true(wrong(slowdown, "192.0.2.1"));
+	}
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 1);
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.2"), 0);
+	now += 99;
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 1);
+	now += 1;
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 0);
+	assert_true(wrong(slowdown, "192.0.2.1"));
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 1);
+	/* It is told from when on. */
+	for (int i = 0; i < 20; i++)
+		wrong(slowdown, "192.0.2.1");
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 7);
+	now += 6400;
+	assert_int_equal(slowdown_busy_s(slowdown, "192.0.2.1"), 0);
+	slowdown_free(slowdown);
+	event_base_free(base);
+}
+
+/* Who was wrong again and again is not forgotten for many that were wrong once. */
+static void
+test_many_networks(void **state)
+{
+	struct event_base *base = base_new();
+	struct slowdown *slowdown = slowdown_new(base, 64);
+
+	for (int i = 0; i < 4; i++)
+		wrong(slowdown, "192.0.2.1");
+	for (int i = 0; i < 1000; i++) {
+		_free_ char *addr = xasprintf("2001:db8:0:%x::1", i);
+
+		now++;
+		wrong(slowdown, addr);
+	}
+	assert_int_equal(slowdown_ms(slowdown, "192.0.2.1"), 1600);
+	/* After a minute it is as if it had not been. */
+	now += 60000;
+	for (int i = 0; i < 256; i++) {
+		_free_ char *addr = xasprintf("2001:db8:1:%x::1", i);
+
+		now++;
+		wrong(slowdown, addr);
+	}
+	assert_int_equal(slowdown_ms(slowdown, "2001:db8:1:0::1"), 200);
+	slowdown_free(slowdown);
+	event_base_free(base);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_longer),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_tries),
+		cmocka_unit_test(test_many_networks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

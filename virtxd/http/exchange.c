@@ -349,6 +349,23 @@ refuse_later(struct exchange *ex, struct slowdown *slowdown, const struct error 
 	connection_watch(ex->connection);
 }
 
+/* What the request shows is not even looked at. */
+static void
+refuse_try(struct exchange *ex, int seconds)
+{
+	struct request_header header = { .name = "Retry-After" };
+	char number[24];
+	struct error err;
+
+	snprintf(number, sizeof(number), "%d", seconds);
+	header.value = number;
+	error_set(&err, 429,
+	    "too many requests from '%s' had no good token: the next one is looked at in %d s",
+	    ex->identity.caller.from, seconds);
+	ex->refused = true;
+	refuse(ex, &err, &header, 1);
+}
+
 static void
 refuse_method(struct exchange *ex, unsigned int allow)
 {
@@ -415,6 +432,15 @@ take_body(struct exchange *ex)
 	ex->req.body_len = len;
 }
 
+/* For how many seconds what the request shows is not looked at. */
+static int
+busy_s(const struct exchange *ex, const struct guard *guard, const struct headers *h)
+{
+	return connection_wants_identity(ex->connection) && h->authorization && guard->slowdown
+		   ? slowdown_busy_s(guard->slowdown, ex->identity.caller.from)
+		   : 0;
+}
+
 /* Whether the headers can be believed, and who asks is known; else it was answered. */
 static int
 check_headers(struct exchange *ex, const struct guard *guard, const struct headers *h,
@@ -422,8 +448,9 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 {
 	enum identity_refusal why;
 	struct error err = { 0 }, unknown = { 0 };
-	bool known =
-	    identity_find(ex->connection, guard, h, ex->client, &ex->identity, &why, &unknown) == 0;
+	int busy = busy_s(ex, guard, h);
+	bool known = !busy && identity_find(ex->connection, guard, h, ex->client, &ex->identity,
+				  &why, &unknown) == 0;
 
 	headers_wipe_secrets(ex->http);
 	if (headers_check(h, type, &ex->close, &err) < 0) {
@@ -437,7 +464,9 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 	}
 	if (known)
 		return 0;
-	if (unknown.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
+	if (busy)
+		refuse_try(ex, busy);
+	else if (unknown.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
 		refuse_later(ex, guard->slowdown, &unknown);
 	else
 		refuse_who(ex, &unknown, why);
@@ -534,9 +563,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 
 	headers_read(http, &h);
 	set_client(ex, local);
-	/* Until more is known. */
-	copy_text(ex->identity.caller.user, sizeof(ex->identity.caller.user), ex->client);
-	copy_text(ex->identity.caller.from, sizeof(ex->identity.caller.from), ex->client);
+	identity_begin(connection, guard, &h, ex->client, &ex->identity);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;

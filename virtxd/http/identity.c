@@ -172,23 +172,38 @@ take_stated(const struct headers *h, bool open, struct identity *identity,
 	return 0;
 }
 
+/* Whether the listener lets everybody in. */
+static bool
+is_open(const struct connection *connection)
+{
+	return !connection_local_peer(connection) && !connection_wants_identity(connection);
+}
+
+void
+identity_begin(const struct connection *connection, const struct guard *guard,
+    const struct headers *h, const char *client, struct identity *ret)
+{
+	struct caller *caller = &ret->caller;
+
+	*ret = (struct identity){ .judged = connection_wants_identity(connection) };
+	snprintf(caller->from, sizeof(caller->from), "%s", client);
+	if (!connection_local_peer(connection))
+		find_from(guard, h, is_open(connection), caller);
+	snprintf(caller->user, sizeof(caller->user), "%s", caller->from);
+}
+
 int
 identity_find(const struct connection *connection, const struct guard *guard,
     const struct headers *h, const char *client, struct identity *ret,
     enum identity_refusal *ret_why, struct error *err)
 {
 	const struct local_peer *local = connection_local_peer(connection);
-	bool wants = connection_wants_identity(connection), open = !local && !wants;
+	bool open = is_open(connection);
 	struct caller *caller = &ret->caller;
 	char host[UUID_TEXT_SIZE];
 
-	*ret = (struct identity){ .judged = wants };
 	*ret_why = REFUSAL_WRONG;
-	snprintf(caller->from, sizeof(caller->from), "%s", client);
-	if (!local)
-		find_from(guard, h, open, caller);
-	snprintf(caller->user, sizeof(caller->user), "%s", caller->from);
-	if (wants) {
+	if (ret->judged) {
 		if (find_shown(connection, guard->tokens, h, ret, ret_why, err) < 0)
 			return -1;
 		if (ret->host)

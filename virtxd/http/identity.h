@@ -27,10 +27,12 @@ enum identity_refusal {
 };
 extern const char *const identity_refusal_words[REFUSALS];
 
-/*
- * Who has sent this over a connection from the address client: 0, or -1 with a 400, 401, 403 or
- * 503. *ret_why is of a 401 or 403. Whatever is returned, the caller has an address and a name.
- */
+/* From where a request comes that came over a connection from the address client: the caller has
+ * an address, which is also their name. */
+void identity_begin(const struct connection *connection, const struct guard *guard,
+    const struct headers *h, const char *client, struct identity *ret);
+/* And who has sent it, after identity_begin(): 0, or -1 with a 400, 401, 403 or 503. *ret_why is of
+ * a 401 or 403. */
 int identity_find(const struct connection *connection, const struct guard *guard,
     const struct headers *h, const char *client, struct identity *ret,
     enum identity_refusal *ret_why, struct error *err);

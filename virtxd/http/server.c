@@ -25,6 +25,7 @@
 
 #define BACKLOG	     256
 #define SOCKET_GROUP "virtx"
+#define GUESSES_MAX  64	 /* of tokens that wait to be told so */
 #define FDS_RESERVED 128 /* for jobs, serf, libvirt and the rest of the process */
 
 struct listener {
@@ -225,7 +226,7 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 	server->handler = handler;
 	server->arg = arg;
 	server->guard.config = config;
-	server->guard.slowdown = slowdown_new(base);
+	server->guard.slowdown = slowdown_new(base, GUESSES_MAX);
 	server->base = base;
 	server->socket_fd = -1;
 	server->connections = connections_new(base, &limits, set_accepting, server);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Whoever guesses waits for the answer, the longer the more it was wrong. */
+/*
+ * Whoever guesses waits for the answer, the longer the more it was wrong, and has few tries under
+ * way. One stays under way until it would have been answered, whether somebody waits for that or
+ * not: what is right is answered at once, so that who has waited a little knows enough.
+ */
 #ifndef HTTP_SLOWDOWN_H
 #define HTTP_SLOWDOWN_H
 
@@ -9,10 +13,13 @@ struct event_base;
 struct slowdown;
 struct slowdown_wait;
 
-struct slowdown *slowdown_new(struct event_base *base);
+/* At most so many wait for their answers at one time: connections are for others, too. */
+struct slowdown *slowdown_new(struct event_base *base, unsigned int waiting_max);
 /* When nothing waits any more. */
 void slowdown_free(struct slowdown *slowdown);
 
+/* In how many seconds another try from this address may be looked at; 0 for now. */
+int slowdown_busy_s(const struct slowdown *slowdown, const char *addr);
 /*
  * One from this address was wrong. Calls done(arg) when it may be told so, never before this
  * returns; NULL where so many wait that it has to be told now.
