@@ -3,6 +3,7 @@
 #include "http_fixture.h"
 
 #include <event2/keyvalq_struct.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -205,12 +206,12 @@ test_wrong(void **state)
 
 /* Sends a few at a time that are wrong, from one address; they wait. */
 static void
-guess(struct auth_fixture *a, struct client *guessers, size_t n)
+guess(struct auth_fixture *a, const char *addr, struct client *guessers, size_t n)
 {
 	static const char text[] = "GET /vms HTTP/1.1\r\nHost: localhost\r\n" BEARER("no") "\r\n";
 
 	for (size_t i = 0; i < n; i++) {
-		client_connect_from(&guessers[i], a->f, "127.0.3.1");
+		client_connect_from(&guessers[i], a->f, addr);
 		event_add(guessers[i].event, NULL);
 		client_send(&guessers[i], text);
 	}
@@ -230,12 +231,12 @@ test_tries(void **state)
 	char *after;
 
 	/* Longer waits for what is next. */
-	guess(a, guessers, ARRAY_SIZE(guessers));
+	guess(a, "127.0.3.1", guessers, ARRAY_SIZE(guessers));
 	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++) {
 		expect(&guessers[i], 401);
 		client_close(&guessers[i]);
 	}
-	guess(a, guessers, ARRAY_SIZE(guessers));
+	guess(a, "127.0.3.1", guessers, ARRAY_SIZE(guessers));
 	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++)
 		client_close(&guessers[i]);
 	client_connect_from(&c, a->f, "127.0.3.1");
@@ -256,6 +257,68 @@ test_tries(void **state)
 	client_send(&c, good);
 	expect(&c, 204);
 	client_close(&c);
+}
+
+/* The next that is wrong from there waits for 0.8 s. */
+static void
+guess_thrice(struct auth_fixture *a, const char *addr)
+{
+	struct client guessers[3];
+
+	guess(a, addr, guessers, ARRAY_SIZE(guessers));
+	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++) {
+		expect(&guessers[i], 401);
+		client_close(&guessers[i]);
+	}
+}
+
+/* What waits to be told does not hold its body. */
+static void
+test_body(void **state)
+{
+	enum { BODY = 1000000 };
+	struct auth_fixture *a = *state;
+	_free_ char *body = xcalloc(BODY + 1, 1);
+	_free_ char *head = xasprintf("POST /vms HTTP/1.1\r\nHost: localhost\r\n" JSON BEARER(
+					  "no") "Content-Length: %d\r\n\r\n",
+	    BODY);
+	struct client c;
+	size_t before;
+
+	guess_thrice(a, "127.0.3.1");
+	memset(body, ' ', BODY);
+	client_connect_from(&c, a->f, "127.0.3.1");
+	event_add(c.event, NULL);
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	client_send(&c, head);
+	client_send(&c, body);
+	run_for(a->f, 200);
+	assert_int_equal(c.in.len, 0);
+	assert_true(mallinfo2().uordblks + mallinfo2().hblkhd < before + BODY / 2);
+	expect(&c, 401);
+	client_close(&c);
+}
+
+/* However many guess: most connections are for others. */
+static void
+test_part(void **state)
+{
+	struct auth_fixture *a = *state;
+	struct client first, second;
+
+	fixture_stop(a->f);
+	a->f->config.max_connections = 8;
+	fixture_start(a->f);
+	http_server_set_tokens(a->f->server, a->tokens);
+	guess_thrice(a, "127.0.3.1");
+	guess_thrice(a, "127.0.3.2");
+	guess(a, "127.0.3.1", &first, 1);
+	guess(a, "127.0.3.2", &second, 1);
+	expect(&second, 401);
+	assert_int_equal(first.in.len, 0);
+	expect(&first, 401);
+	client_close(&first);
+	client_close(&second);
 }
 
 /* While one waits, others are served; one that hangs up is forgotten, and so are those that wait
@@ -406,6 +469,8 @@ main(void)
 		AUTH_TEST(test_wrong),
 		AUTH_TEST(test_wait),
 		AUTH_TEST(test_tries),
+		AUTH_TEST(test_body),
+		AUTH_TEST(test_part),
 		AUTH_TEST(test_user),
 		AUTH_TEST(test_states),
 		AUTH_TEST(test_from),

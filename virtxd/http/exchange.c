@@ -337,6 +337,7 @@ static void
 refuse_later(struct exchange *ex, struct slowdown *slowdown, const struct error *err)
 {
 	static const struct request_watch watch = { .gone = on_guesser_gone };
+	struct evbuffer *body;
 
 	ex->wrong = xcalloc(1, sizeof(*err));
 	*ex->wrong = *err;
@@ -345,6 +346,9 @@ refuse_later(struct exchange *ex, struct slowdown *slowdown, const struct error 
 		refuse_who(ex, ex->wrong, REFUSAL_WRONG);
 		return;
 	}
+	/* Nobody reads it, and it is up to max_body. */
+	body = evhttp_request_get_input_buffer(ex->http);
+	evbuffer_drain(body, evbuffer_get_length(body));
 	request_set_watch(&ex->req, &watch, ex);
 	connection_watch(ex->connection);
 }

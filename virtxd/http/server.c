@@ -25,7 +25,8 @@
 
 #define BACKLOG	     256
 #define SOCKET_GROUP "virtx"
-#define GUESSES_MAX  64	 /* of tokens that wait to be told so */
+#define GUESSES_MAX  64	 /* of tokens that wait to be told so ... */
+#define GUESSES_PART 8	 /* ... and no more than this part of all connections */
 #define FDS_RESERVED 128 /* for jobs, serf, libvirt and the rest of the process */
 
 struct listener {
@@ -222,11 +223,13 @@ http_server_new(struct event_base *base, const struct config *config, http_handl
 		.idle_timeout = config->idle_timeout,
 		.max_input = (size_t)config->max_body + (size_t)config->max_headers,
 	};
+	unsigned int guesses;
 
 	server->handler = handler;
 	server->arg = arg;
 	server->guard.config = config;
-	server->guard.slowdown = slowdown_new(base, GUESSES_MAX);
+	guesses = (unsigned int)limits.max / GUESSES_PART;
+	server->guard.slowdown = slowdown_new(base, guesses < GUESSES_MAX ? guesses : GUESSES_MAX);
 	server->base = base;
 	server->socket_fd = -1;
 	server->connections = connections_new(base, &limits, set_accepting, server);
