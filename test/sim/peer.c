@@ -269,6 +269,11 @@ peers_set_tls(struct peers *peers, struct tls *tls)
 }
 
 void
+peers_refuse_plain(struct peers *peers)
+{
+}
+
+void
 peers_free(struct peers *peers)
 {
 	if (!peers)

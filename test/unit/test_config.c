@@ -400,6 +400,34 @@ test_listen_words(void **state)
 	REFUSE(f, "[tls]\nca = ca.pem\n", 2, "absolute");
 }
 
+/* A host that lets nobody in by other ways asks nobody by them. */
+static void
+test_wants_tls(void **state)
+{
+	static const struct {
+		const char *text;
+		bool wants;
+	} cases[] = {
+		{ TLS "[http]\nlisten = 192.0.2.1:80 tls auth\n", true },
+		{ TLS "[http]\nlisten = 127.0.0.1:80 plain open\nlisten = [fd00::1]:80 tls auth\n",
+		    true },
+		{ TLS "[http]\nlisten = 127.0.0.1:80\n", true },
+		/* Such as those on the way to TLS, or together with the Go virtx. */
+		{ TLS "[http]\nlisten = 192.0.2.1:80 tls open\n", false },
+		{ TLS "[http]\nlisten = 192.0.2.1:80 plain open\n", false },
+		{ TLS "[http]\nlisten = 192.0.2.1:80 tls auth\nlisten = 192.0.2.1:81 plain auth\n",
+		    false },
+		{ "[http]\nlisten = 127.0.0.1:80\n", false },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(load(f, cases[i].text), 0);
+		if (config_wants_tls(&f->config) != cases[i].wants)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 static void
 test_exposed(void **state)
 {
@@ -582,6 +610,7 @@ main(void)
 		TEST(test_duplicates),
 		TEST(test_plain_beyond_loopback),
 		TEST(test_listen_words),
+		TEST(test_wants_tls),
 		TEST(test_exposed),
 		TEST(test_secret),
 		TEST(test_long_lines),

@@ -190,6 +190,27 @@ test_hosts(void **state)
 	stop(&t);
 }
 
+/* What serf says of another host does not make this one do without TLS. */
+static void
+test_plain_host(void **state)
+{
+	struct tls_fixture t;
+	struct peer_to to;
+	struct got got = { 0 };
+
+	start(&t, *state, "h1", "h2", "ca");
+	peers_refuse_plain(t.peers);
+	to = (struct peer_to){ "127.0.0.1", http_server_port(t.f->server, 0), HOST, false };
+	peer_get(t.peers, &to, "/healthz", 8000, on_got, &got);
+	while (!got.done)
+		event_base_loop(t.f->base, EVLOOP_ONCE);
+	assert_int_equal(got.err.status, 502);
+	if (!strstr(got.err.detail, "host '" HOST "'") || !strstr(got.err.detail, "plain HTTP"))
+		fail_msg("%s", got.err.detail);
+	ask_well(&t);
+	stop(&t);
+}
+
 static void
 test_refused(void **state)
 {
@@ -1039,6 +1060,7 @@ main(void)
 		TEST(test_hosts),
 		TEST(test_refused),
 		TEST(test_host_states),
+		TEST(test_plain_host),
 		TEST(test_names_of_ca),
 		TEST(test_hosts_are_known),
 		TEST(test_members_alone),

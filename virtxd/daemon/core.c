@@ -230,6 +230,8 @@ core_set_tls(struct core *core, struct tls *tls)
 {
 	core->tls = tls;
 	peers_set_tls(core->peers, tls);
+	if (config_wants_tls(core->config))
+		peers_refuse_plain(core->peers);
 }
 
 void

@@ -73,6 +73,7 @@ struct peers {
 	struct event_base *base;
 	peers_check check;
 	struct tls *tls;
+	bool tls_alone;
 	struct peer_pool *pool;
 	TAILQ_HEAD(, peer_call) calls;
 	unsigned int n_calls;
@@ -467,6 +468,14 @@ check_call(struct peer_call *call)
 		    "%s wants TLS, for which this host has no certificate: see [tls] of "
 		    "virtxd.conf",
 		    call->where);
+	if (!call->tls && call->peers->tls_alone) {
+		error_set(&call->err, 502,
+		    "%s is not asked: what serf has for it is plain HTTP, and this host, which "
+		    "listens by 'tls auth' alone, asks by TLS",
+		    call->where);
+		log_limited(&limit, 5, "peer", "%s", call->err.detail);
+		return -1;
+	}
 	if (call->peers->n_calls > CALLS_MAX ||
 	    count_calls(call->peers, call->addr, call->port) > CALLS_PER_ADDRESS)
 		return error_set(
@@ -590,6 +599,12 @@ peers_set_tls(struct peers *peers, struct tls *tls)
 {
 	peers->tls = tls;
 	peer_pool_set_tls(peers->pool, tls);
+}
+
+void
+peers_refuse_plain(struct peers *peers)
+{
+	peers->tls_alone = true;
 }
 
 void

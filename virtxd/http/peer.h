@@ -57,6 +57,8 @@ struct peers *peers_new(struct event_base *base, peers_check check);
 void peers_set_source(struct peers *peers, const char *addr);
 /* Our certificate (borrowed), and what those of the others are checked by. */
 void peers_set_tls(struct peers *peers, struct tls *tls);
+/* From now on nobody is asked without TLS, whatever serf's members say of themselves. */
+void peers_refuse_plain(struct peers *peers);
 /* Drops all calls; their callbacks do not run any more. */
 void peers_free(struct peers *peers);
 

@@ -61,6 +61,20 @@ config_public_listen(const struct config *config)
 	return found;
 }
 
+bool
+config_wants_tls(const struct config *config)
+{
+	bool wants = config_has_tls(config);
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		const struct config_listen *l = &config->listen[i];
+
+		wants &= address_is_loopback(l->addr) ||
+			 (l->transport == TRANSPORT_TLS && l->access == ACCESS_AUTH);
+	}
+	return wants;
+}
+
 char *
 config_exposed(const struct config *config)
 {

@@ -75,6 +75,9 @@ void config_clear(struct config *config);
 void config_clear_listen(struct config *config);
 /* Whether this host has a certificate. */
 bool config_has_tls(const struct config *config);
+/* Whether it has one, and lets nobody in from elsewhere but by TLS and known: then it asks nobody
+ * by other ways either. */
+bool config_wants_tls(const struct config *config);
 /* The listener that other hosts are told of: beyond loopback, by TLS where there is one; NULL where
  * none is such that they can ask there, as they are known by their certificates. */
 const struct config_listen *config_public_listen(const struct config *config);
