@@ -17,6 +17,27 @@
 #define VERB_ROW(name) &name##_command,
 static const struct command *const commands[] = { VERBS(VERB_ROW) NULL };
 
+/* The secret of a token, where there is one that the server is to have. */
+static int
+read_token(const char *given, struct client *client, struct error *err)
+{
+	bool sent;
+
+	if (secret_file_read(given, &client->token, err) < 0)
+		return -1;
+	if (!client->token)
+		return 0;
+	if (server_take_secret(&client->server, &sent, err) < 0)
+		return -1;
+	if (!sent)
+		secret_file_free(steal_ptr(client->token));
+	else if (!client->server.tls)
+		fprintf(stderr,
+		    "virtx: warning: by http:// the token can be read on its way to '%s'\n",
+		    client->server.host);
+	return 0;
+}
+
 /* The program's own options: server, format, timeout. */
 static enum command_result
 configure(
@@ -29,7 +50,7 @@ configure(
 	    command_enum(call, 'o', &format, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
 		return COMMAND_USAGE;
-	if (secret_file_read(call->values[COMMAND_OPTION_TOKEN], &client->token, err) < 0)
+	if (read_token(call->values[COMMAND_OPTION_TOKEN], client, err) < 0)
 		return COMMAND_USAGE;
 	server_set_ca(&client->server, call->values[COMMAND_OPTION_CA]);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;

@@ -49,6 +49,7 @@ parse_socket(const char *text, struct server *ret, struct error *err)
 		    sizeof(sa.sun_path) - 1);
 	str_set(&ret->socket, path);
 	str_set(&ret->host, "localhost");
+	ret->said = SERVER_SCHEME;
 	ret->tls = false;
 	ret->port = SERVER_PORT;
 	return 0;
@@ -98,6 +99,7 @@ server_parse(const char *text, struct server *ret, struct error *err)
 		    err, SERVER_ERROR_STATUS, "server '%s': no host name or address", text);
 	str_set(&ret->host, host);
 	free(steal_ptr(ret->socket));
+	ret->said = strstr(text, "://") ? SERVER_SCHEME : SERVER_BARE;
 	ret->tls = tls;
 	ret->port = (uint16_t)number;
 	return 0;
@@ -133,7 +135,29 @@ server_choose(const char *given, struct server *ret, struct error *err)
 		given = getenv("VIRTX_API_SERVER");
 	if ((!given || !*given) && has_socket())
 		given = "unix:" API_SOCKET;
-	return server_parse(given && *given ? given : "localhost", ret, err);
+	if (given && *given)
+		return server_parse(given, ret, err);
+	if (server_parse("localhost", ret, err) < 0)
+		return -1;
+	ret->said = SERVER_UNSAID;
+	return 0;
+}
+
+int
+server_take_secret(struct server *server, bool *ret_sent, struct error *err)
+{
+	*ret_sent = !server->socket;
+	if (server->socket)
+		return 0;
+	/* While virtxd does not run, its port is anybody's. */
+	if (server->said == SERVER_UNSAID)
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "there is a token, and no server to send it to: '%s' cannot be opened; name "
+		    "one by -A or VIRTX_API_SERVER",
+		    API_SOCKET);
+	if (server->said == SERVER_BARE)
+		server->tls = true;
+	return 0;
 }
 
 void

@@ -9,7 +9,15 @@
 #define SERVER_ADDRESSES_MAX 8
 #define SERVER_ERROR_STATUS  -1 /* of an error that is not the server's own */
 
+/* How the user has said it. */
+enum server_said {
+	SERVER_UNSAID, /* not at all */
+	SERVER_BARE,   /* without a scheme */
+	SERVER_SCHEME,
+};
+
 struct server {
+	enum server_said said;
 	char *socket; /* the path of a UNIX socket, NULL for TCP */
 	char *host;   /* a name or an IP literal, without brackets; localhost for a socket */
 	uint16_t port;
@@ -27,6 +35,9 @@ void server_clear(struct server *server);
 /* The one that a command is for: given by its option -A (NULL for none), else by the environment's
  * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
 int server_choose(const char *given, struct server *ret, struct error *err);
+/* There is the secret of a token. It goes by TLS where no scheme was said; *ret_sent: it goes at
+ * all, as it does not by a UNIX socket. -1 where nobody has said to whom. */
+int server_take_secret(struct server *server, bool *ret_sent, struct error *err);
 /* The file with the CA: given by its option (NULL for none), else by VIRTX_CA_FILE, else that of a
  * host where it is there. */
 void server_set_ca(struct server *server, const char *given);

@@ -100,6 +100,56 @@ test_choice(void **state)
 	server_clear(&server);
 }
 
+/* A secret is not sent in the clear unless that was said, and to nobody who was not named. */
+static void
+test_secret(void **state)
+{
+	static const struct {
+		const char *given;
+		bool fails, sent, tls;
+	} cases[] = {
+		{ NULL, true, false, false },
+		{ "h1", false, true, true },
+		{ "localhost", false, true, true },
+		{ "[fd00::1]:81", false, true, true },
+		{ "https://h1", false, true, true },
+		{ "http://h1", false, true, false },
+		{ "HTTP://[::1]:81/", false, true, false },
+		{ "unix:/run/x.sock", false, false, false },
+	};
+
+	unsetenv("VIRTX_API_SERVER");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct server server = { 0 };
+		struct error err = { 0 };
+		bool sent = false;
+
+		assert_int_equal(server_choose(cases[i].given, &server, &err), 0);
+		if (cases[i].given || !server.socket) {
+			if (server_take_secret(&server, &sent, &err) != (cases[i].fails ? -1 : 0))
+				fail_msg("%s: '%s'", cases[i].given, err.detail);
+			assert_int_equal(cases[i].fails || sent == cases[i].sent, 1);
+			assert_int_equal(server.tls, cases[i].tls);
+		}
+		if (cases[i].fails && !server.socket)
+			assert_non_null(strstr(err.detail, "VIRTX_API_SERVER"));
+		server_clear(&server);
+	}
+	/* From the environment it is as good as by the option. */
+	setenv("VIRTX_API_SERVER", "h1", 1);
+	{
+		struct server server = { 0 };
+		struct error err = { 0 };
+		bool sent = false;
+
+		assert_int_equal(server_choose(NULL, &server, &err), 0);
+		assert_int_equal(server_take_secret(&server, &sent, &err), 0);
+		assert_true(sent && server.tls);
+		server_clear(&server);
+	}
+	unsetenv("VIRTX_API_SERVER");
+}
+
 int
 main(void)
 {
@@ -107,6 +157,7 @@ main(void)
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_bad_server),
 		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
