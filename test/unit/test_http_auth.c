@@ -359,6 +359,8 @@ test_user(void **state)
 	expect_status(a, "GET /vms/" UUID "/runstate",
 	    BEARER("viewer") "X-VirtX-Loop: 1\r\nX-Forwarded-For: root\r\n", 200);
 	assert_string_equal(a->f->user, "token:viewer");
+	/* Nor is it a host, which would have asked the others itself. */
+	assert_false(a->f->looped);
 	expect_status(a, "GET /vms/" UUID "/runstate", "authorization: bearer  admin\r\n", 200);
 	assert_string_equal(a->f->user, "token:admin");
 	/* Revoked. */

@@ -101,7 +101,7 @@ static void
 set_placement(struct exchange *ex, const struct headers *h)
 {
 	ex->req.placement = ex->req.placed = "";
-	if (!h->looped)
+	if (!ex->req.looped)
 		return;
 	ex->placement =
 	    xstrndup(ex->identity.host ? str_or_empty(h->placement) : "", PLACEMENT_MAX);
@@ -524,7 +524,9 @@ set_request(struct exchange *ex, const struct headers *h)
 	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
 	ex->req.last_event_id = ex->last_event_id;
 	ex->req.head = ex->head;
-	ex->req.looped = h->looped;
+	/* Who has shown a token is no host. */
+	ex->req.looped =
+	    h->looped && (ex->identity.host || !connection_wants_identity(ex->connection));
 	ex->req.respond_async = h->respond_async;
 	set_placement(ex, h);
 }
