@@ -158,6 +158,36 @@ test_nobody(void **state)
 	assert_int_equal(a->f->handled, 0);
 }
 
+/* By what name a host is asked is not told to nobody. */
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *host, *headers;
+		int status;
+	} cases[] = {
+		{ "localhost", "", 401 },
+		{ "nobody.example", "", 401 },
+		{ "localhost", "Origin: https://nobody.example\r\n", 401 },
+		{ "nobody.example", BEARER("viewer"), 421 },
+		{ "localhost", BEARER("viewer") "Origin: https://nobody.example\r\n", 403 },
+		{ "localhost", BEARER("viewer"), 204 },
+	};
+	struct auth_fixture *a = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *text = xasprintf(
+		    "GET /vms HTTP/1.1\r\nHost: %s\r\n%s\r\n", cases[i].host, cases[i].headers);
+		struct client c;
+
+		client_open(&c, a->f);
+		client_send(&c, text);
+		expect(&c, cases[i].status);
+		client_close(&c);
+	}
+	assert_int_equal(a->f->handled, 1);
+}
+
 static void
 test_wrong(void **state)
 {
@@ -468,6 +498,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		AUTH_TEST(test_each_route),
 		AUTH_TEST(test_nobody),
+		AUTH_TEST(test_names),
 		AUTH_TEST(test_wrong),
 		AUTH_TEST(test_wait),
 		AUTH_TEST(test_tries),

@@ -445,7 +445,8 @@ busy_s(const struct exchange *ex, const struct guard *guard, const struct header
 		   : 0;
 }
 
-/* Whether the headers can be believed, and who asks is known; else it was answered. */
+/* Whether the headers can be believed, and who asks is known; else it was answered. Nobody unknown
+ * is told by what names the hosts are called. */
 static int
 check_headers(struct exchange *ex, const struct guard *guard, const struct headers *h,
     enum evhttp_cmd_type type)
@@ -461,13 +462,13 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
-	if (guard_check_source(guard, h, &err) < 0) {
+	if (known) {
+		if (guard_check_source(guard, h, &err) == 0)
+			return 0;
 		ex->refused = true;
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
-	if (known)
-		return 0;
 	if (busy)
 		refuse_try(ex, busy);
 	else if (unknown.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
