@@ -2,12 +2,30 @@
 #include "virtx/secret_file.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "virtx/command.h"
 
 #define SECRET_MAX 4096 /* bytes */
+
+/* What others can read they have. What is no file, as a pipe, is somebody else's to guard. */
+static int
+check_mode(const char *file, struct error *err)
+{
+	struct stat st;
+
+	if (strcmp(file, "-") == 0 || stat(file, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_mode & (S_IRWXG | S_IRWXO)) == 0)
+		return 0;
+	return error_set(err, CLIENT_ERROR_STATUS,
+	    "the token: '%s' is open to others, by its mode 0%o: chmod 600 makes it yours alone",
+	    file, (unsigned int)(st.st_mode & 07777));
+}
 
 int
 secret_file_read(const char *given, char **ret, struct error *err)
@@ -20,6 +38,8 @@ secret_file_read(const char *given, char **ret, struct error *err)
 		given = getenv("VIRTX_TOKEN_FILE");
 	if (str_empty(given))
 		return 0;
+	if (check_mode(given, err) < 0)
+		return -1;
 	text = command_read(given, SECRET_MAX, &len, err);
 	if (!text)
 		return error_wrap(err, "the token");
@@ -35,6 +55,29 @@ secret_file_read(const char *given, char **ret, struct error *err)
 		    "the token: '%s' has to hold its secret, one word, and nothing else", given);
 	}
 	*ret = text;
+	return 0;
+}
+
+int
+secret_file_make(const char *file, struct error *err)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return error_errno(
+		    err, CLIENT_ERROR_STATUS, errno, "cannot make the file '%s'", file);
+	return fd;
+}
+
+int
+secret_file_write(int fd, const char *file, const char *secret, struct error *err)
+{
+	int rc = write_all(fd, secret, strlen(secret));
+
+	if (rc == 0)
+		rc = write_all(fd, "\n", 1);
+	if (rc < 0)
+		return error_errno(err, CLIENT_ERROR_STATUS, -rc, "cannot write '%s'", file);
 	return 0;
 }
 

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "virtx/operation.h"
+#include "virtx/secret_file.h"
 #include "virtx/verbs.h"
 
 #define ARG_TOKEN ARG_TEXT("NAME")
@@ -18,6 +20,7 @@ static const struct option_row token_create_options[] = {
 	{ 'e', "expires", ARG_TEXT("TIME"),
 	    "for how long, as 90d, 12h or 30m (default: for ever)" },
 	{ 'O', "only", ARG_TEXT("NAME=VALUE"), "only VMs with this custom field" },
+	{ 'f', "secret-file", ARG_FILE, "where the secret goes, instead of being printed" },
 	{ 0 },
 };
 
@@ -61,12 +64,35 @@ read_lifetime(const char *text, int64_t *ret, struct error *err)
 	    "--expires: '%s' is no time of up to ten years, as 90d, 12h or 30m", text);
 }
 
+/* Makes it with the server, and hands its secret out. */
+static int
+make_token(
+    struct command_call *call, const struct token_options *options, int fd, struct error *err)
+{
+	struct token_made made = { 0 };
+	int rc = 0;
+
+	if (client_get(call->client, ROUTE_TOKEN_CREATE, NULL, options, &made, err) < 0)
+		return error_wrap(err, "cannot make token '%s'", options->name);
+	if (fd >= 0)
+		rc = secret_file_write(fd, call->values['f'], str_or_empty(made.secret), err);
+	else
+		writer_text(call->writer, str_or_empty(made.secret));
+	if (made.secret)
+		explicit_bzero(made.secret, strlen(made.secret));
+	model_clear(&token_made_model, &made);
+	if (rc < 0)
+		error_append(err, "the token is made: revoke it");
+	return rc;
+}
+
 static enum command_result
 token_create(struct command_call *call, struct error *err)
 {
 	struct token_options options = { .name = (char *)call->operands[0] };
-	struct token_made made = { 0 };
+	const char *file = call->values['f'];
 	_free_ char *only = NULL;
+	_close_ int fd = -1;
 	int role;
 
 	if (command_enum(call, 'r', &role, err) < 0 ||
@@ -78,14 +104,14 @@ token_create(struct command_call *call, struct error *err)
 		return COMMAND_USAGE;
 	}
 	options.role = (enum role)role;
-	if (client_get(call->client, ROUTE_TOKEN_CREATE, NULL, &options, &made, err) < 0) {
-		error_wrap(err, "cannot make token '%s'", options.name);
+	/* First, as the secret is told only once. */
+	if (file && (fd = secret_file_make(file, err)) < 0)
+		return COMMAND_FAILED;
+	if (make_token(call, &options, fd, err) < 0) {
+		if (file)
+			unlink(file);
 		return COMMAND_FAILED;
 	}
-	writer_text(call->writer, str_or_empty(made.secret));
-	if (made.secret)
-		explicit_bzero(made.secret, strlen(made.secret));
-	model_clear(&token_made_model, &made);
 	return COMMAND_OK;
 }
 
@@ -98,7 +124,7 @@ const struct command token_create_command = {
 		"With --only there are no other VMs for it than those with that custom field, and\n"
 		"nothing that concerns hosts or tokens can be changed by it.",
 	.examples = "virtx token create grafana --role viewer\n"
-		    "virtx token create ci --role operator --expires 90d\n"
+		    "virtx token create ci --role operator --expires 90d --secret-file ci.token\n"
 		    "virtx token create alice --role operator --only owner=alice\n",
 	.run = token_create,
 };

@@ -41,7 +41,7 @@ def make(host, name, role, *args):
     done = host.virtx("token", "create", name, "--role", role, *args)
     assert done.returncode == 0 and SECRET.fullmatch(done.stdout.strip()), done.stderr
     for other in host.lab.hosts:
-        other.run(["tee", f"/run/{name}"], input=done.stdout)
+        other.run(["install", "-m", "600", "/dev/stdin", f"/run/{name}"], input=done.stdout)
     return done.stdout.strip()
 
 

@@ -3,6 +3,7 @@
 #include "verb_fixture.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "virtx/secret_file.h"
@@ -30,6 +31,44 @@ test_create(void **state)
 	verb_asked(f, 3, "POST /auth/tokens", "\"only\":{\"name\":\"\",\"value\":\"\"}");
 	verb_ok(f, "token create ci -r operator --only owner=alice");
 	verb_asked(f, 4, "POST /auth/tokens", "\"only\":{\"name\":\"owner\",\"value\":\"alice\"}");
+}
+
+static void
+test_secret_file(void **state)
+{
+	struct verb_fixture *f = *state;
+	char folder[] = "/tmp/virtx-secret-XXXXXX";
+	_free_ char *path = NULL, *line = NULL;
+	struct error err = { 0 };
+	struct stat st;
+	char *secret;
+	mode_t mask;
+
+	assert_non_null(mkdtemp(folder));
+	path = xasprintf("%s/ci", folder);
+	line = xasprintf("token create ci -r viewer --secret-file %s", path);
+	verb_answer_json(f, "{\"token\":{\"name\":\"ci\",\"role\":1},\"secret\":\"" SECRET "\"}");
+	mask = umask(0);
+	verb_ok(f, line);
+	umask(mask);
+	assert_string_equal(f->out, "");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(secret_file_read(path, &secret, &err), 0);
+	assert_string_equal(secret, SECRET);
+	secret_file_free(secret);
+	/* What is there stays, and no token is made for it. */
+	verb_fails(f, line, COMMAND_FAILED, path);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(unlink(path), 0);
+	/* Nothing is left where there is no secret. */
+	verb_forget(f);
+	verb_answer(f, 422, "Content-Type: application/problem+json\r\n",
+	    "{\"title\":\"T\",\"status\":422,\"detail\":\"there is one\"}");
+	verb_fails(f, line, COMMAND_FAILED, "there is one");
+	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 static void
@@ -100,6 +139,17 @@ test_secret(void **state)
 	assert_int_equal(secret_file_read(NULL, &secret, &err), 0);
 	assert_string_equal(secret, SECRET);
 	secret_file_free(secret);
+	/* Others than its owner are not to have it. */
+	for (mode_t mode = 0640; mode <= 0644; mode += 4) {
+		assert_int_equal(fchmod(fd, mode == 0644 ? 0604 : mode), 0);
+		assert_int_equal(secret_file_read(path, &secret, &err), -1);
+		assert_null(secret);
+		assert_says(err.detail, path);
+		assert_says(err.detail, "chmod 600");
+	}
+	assert_int_equal(fchmod(fd, 0400), 0);
+	assert_int_equal(secret_file_read(path, &secret, &err), 0);
+	secret_file_free(secret);
 	assert_int_equal(secret_file_read("/nowhere", &secret, &err), -1);
 	assert_says(err.detail, "/nowhere");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -120,6 +170,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_create),
+		TEST(test_secret_file),
 		TEST(test_create_badly),
 		TEST(test_list),
 		cmocka_unit_test(test_secret),
