@@ -111,6 +111,7 @@ bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files)
 
 	config_init(&config);
 	config.listen[0].port = 0;
+	config.listen[0].access = ACCESS_OPEN;
 	if (files) {
 		config.listen[0].transport = TRANSPORT_TLS;
 		str_set(&config.tls_certificate, files->certificate);

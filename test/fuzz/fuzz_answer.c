@@ -87,6 +87,7 @@ setup(struct fuzz *f)
 	f->base = event_base_new();
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
+	f->config.listen[0].access = ACCESS_OPEN;
 	f->peers = peers_new(f->base, NULL);
 	f->inventory = inventory_new();
 	f->operations = operations_new();

@@ -80,6 +80,7 @@ setup(struct fuzz *f)
 	f->base = event_base_new();
 	config_init(&config);
 	config.listen[0].port = 0;
+	config.listen[0].access = ACCESS_OPEN;
 	config.max_body = 65536;
 	config.max_headers = 4096;
 	str_set(&config.host_names, "x");

@@ -23,7 +23,7 @@ def lab(tmp_path_factory):
         for host in lab.hosts:
             authority.equip(host)
             config = settings(host, log_level="debug")
-            config["http"]["listen"] = ["127.0.0.1:8080", f"{host.addr}:{TLS_PORT} tls auth",
+            config["http"]["listen"] = ["127.0.0.1:8080 open", f"{host.addr}:{TLS_PORT} tls auth",
                                         f"{host.addr}:8081 plain auth"]
             host.configure(config)
             host.restart("virtxd")
@@ -80,8 +80,9 @@ def test_nobody(hosts):
     done = virtx(h2, h1, None, "list", "vm")
     assert done.returncode == 1 and "401: who asks is not known" in done.stderr
     assert figure(h1, 'virtx_http_unauthorized_total{why="missing"}') >= 13
-    # What is not open is not exposed; what is plain is.
-    assert h1.api("GET", "/readyz").json()["exposed"] == f"{h1.addr}:8081 is plain: tokens can be read on their way"
+    # What is open or plain is exposed, and nothing else.
+    assert h1.api("GET", "/readyz").json()["exposed"] == \
+        f"127.0.0.1:8080 is open, {h1.addr}:8081 is plain: whoever gets there controls the VMs"
 
 
 def test_roles(hosts, secrets):

@@ -288,7 +288,7 @@ def test_renamed_and_moved(lab):
     h3.run(["ip", "address", "add", f"{other}/24", "dev", h3.run(
         ["ip", "-o", "route", "get", h1.addr]).stdout.split("dev ")[1].split()[0]])
     serf_config(h3, node_name="renamed", bind=other)
-    h3.configure({"http": {"listen": ["127.0.0.1:8080", f"{other}:8080 plain open"]}})
+    h3.configure({"http": {"listen": ["127.0.0.1:8080 open", f"{other}:8080 plain open"]}})
     try:
         h3.start("serf")
         h3.start("virtxd")

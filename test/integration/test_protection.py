@@ -223,7 +223,7 @@ def test_lease_not_held(lab):
 def test_listens_on_loopback_alone(lab):
     """A host that the others cannot reach is no part of a cluster, and says where it would have to listen."""
     one, two = lab.hosts
-    two.configure({"http": {"listen": ["127.0.0.1:8080"]}})
+    two.configure({"http": {"listen": ["127.0.0.1:8080 open"]}})
     two.restart("virtxd")
     wait_for("the reason", lambda: ready(two)["listen"] ==
              f"others cannot reach this host: listen on {two.addr}", 60)

@@ -73,7 +73,7 @@ def virtxd_settings(host, extra):
 
     A value of None in extra removes the key.
     """
-    http = {"listen": [f"127.0.0.1:{API_PORT}"]}
+    http = {"listen": [f"127.0.0.1:{API_PORT} open"]}
     if host.lab.n > 1:
         http["listen"].append(f"{host.addr}:{API_PORT} plain open")
     settings = {

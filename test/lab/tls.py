@@ -48,6 +48,6 @@ def settings(host, **virtxd):
     """virtxd's configuration of a host that serves others by TLS alone."""
     return {
         "virtxd": virtxd,
-        "http": {"listen": ["127.0.0.1:8080", f"127.0.0.1:{TLS_PORT} tls", f"{host.addr}:{TLS_PORT} tls open"]},
+        "http": {"listen": ["127.0.0.1:8080 open", f"127.0.0.1:{TLS_PORT} tls open", f"{host.addr}:{TLS_PORT} tls open"]},
         "tls": {"certificate": "/etc/virtx/host.pem", "key": "/etc/virtx/host.key", "ca": "/etc/virtx/ca.pem"},
     }

@@ -30,7 +30,7 @@ chmod 644 /vms/ds/iso/install.iso
 # What a command shows in the end, and how many seconds that may take.
 SHOW = {
     "serf members": (r"\balive\b.*\n.*\balive\b", 60),
-    "curl http://localhost:8080/readyz": ('"ready":true', 240),
+    "curl --unix-socket /run/virtx/virtxd.sock http://localhost/readyz": ('"ready":true', 240),
     "virtx list host": (r"\bactive\b.*\bon\b.*\n.*\bactive\b.*\bon\b", 60),
 }
 
@@ -218,7 +218,8 @@ def test_cluster(cluster):
     for host in lab.hosts:
         assert host.wait_system() == "running", host.run(["systemctl", "--failed"]).stdout
         assert host.run(["id", "-g", "sanlock"]).stdout.strip() == "179"
-        assert '"watchdog":""' in host.shell("curl -s http://localhost:8080/readyz").stdout
+        assert '"watchdog":""' in host.shell(
+            "curl -s --unix-socket /run/virtx/virtxd.sock http://localhost/readyz").stdout
         assert all(map(host.alive, ("wdmd", "sanlock", "virtx-lockspace", "libvirt-guests", "virtxd")))
         watchdog = "/sys/class/watchdog/watchdog0"
         assert (host.read(f"{watchdog}/state"), host.read(f"{watchdog}/identity")) == ("active\n", "Software Watchdog\n")

@@ -138,6 +138,7 @@ configure(struct config *config)
 	config_init(config);
 	free(config->listen[0].addr);
 	config->listen[0].addr = xstrdup("0.0.0.0");
+	config->listen[0].access = ACCESS_OPEN;
 }
 
 static void

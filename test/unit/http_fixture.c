@@ -107,6 +107,7 @@ fixture_setup(void **state)
 	f->base = base_new();
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
+	f->config.listen[0].access = ACCESS_OPEN;
 	f->config.request_timeout = 1;
 	f->config.idle_timeout = 20;
 	fixture_start(f);

@@ -135,6 +135,7 @@ setup(void **state)
 	f->base = event_base_new();
 	config_init(&f->config);
 	f->config.listen[0].port = 0;
+	f->config.listen[0].access = ACCESS_OPEN;
 	f->config.reply_timeout = 1;
 	f->peers = peers_new(f->base, NULL);
 	f->inventory = inventory_new();

@@ -212,6 +212,7 @@ test_listens_for_the_others(void **state)
 	struct fixture *f = *state;
 
 	str_set(&f->config.listen[0].addr, "0.0.0.0");
+	f->config.listen[0].access = ACCESS_OPEN;
 	start(f);
 	tell(f, "member-join", "alive", SELF, 1);
 	tell(f, "member-join", "alive", FIRST, 2);

@@ -95,6 +95,9 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->n_listen, 1);
 	assert_string_equal(c->listen[0].addr, "127.0.0.1");
 	assert_int_equal(c->listen[0].port, 8080);
+	assert_int_equal(c->listen[0].transport, TRANSPORT_PLAIN);
+	/* There is a socket for those who control this host. */
+	assert_int_equal(c->listen[0].access, ACCESS_AUTH);
 	assert_string_equal(c->host_names, "");
 	assert_string_equal(c->allowed_origins, "");
 	assert_string_equal(c->trusted_proxies, "");
@@ -365,9 +368,9 @@ test_listen_words(void **state)
 		{ "192.0.2.1:80\t plain   open", TRANSPORT_PLAIN, ACCESS_OPEN },
 		{ "192.0.2.1:80 tls open", TRANSPORT_TLS, ACCESS_OPEN },
 		{ "192.0.2.1:80 open", TRANSPORT_TLS, ACCESS_OPEN },
-		{ "127.0.0.1:80", TRANSPORT_PLAIN, ACCESS_OPEN },
-		{ "127.0.0.1:80 plain", TRANSPORT_PLAIN, ACCESS_OPEN },
-		{ "127.0.0.1:80 tls", TRANSPORT_TLS, ACCESS_OPEN },
+		{ "127.0.0.1:80", TRANSPORT_PLAIN, ACCESS_AUTH },
+		{ "127.0.0.1:80 plain", TRANSPORT_PLAIN, ACCESS_AUTH },
+		{ "127.0.0.1:80 tls", TRANSPORT_TLS, ACCESS_AUTH },
 		{ "[::1]:80 open", TRANSPORT_PLAIN, ACCESS_OPEN },
 		{ "192.0.2.1:80 plain auth", TRANSPORT_PLAIN, ACCESS_AUTH },
 		{ "192.0.2.1:80 tls auth", TRANSPORT_TLS, ACCESS_AUTH },
@@ -432,7 +435,7 @@ static void
 test_exposed(void **state)
 {
 	struct fixture *f = *state;
-	_free_ char *none = NULL, *all = NULL, *known = NULL, *readable = NULL;
+	_free_ char *none = NULL, *all = NULL, *known = NULL, *readable = NULL, *local = NULL;
 	unsigned int plain, open;
 
 	assert_int_equal(load(f, TLS "[http]\nlisten = 127.0.0.1:80\nlisten = [::1]:80 tls\n"), 0);
@@ -458,6 +461,14 @@ test_exposed(void **state)
 	assert_int_equal(config_public_listen(&f->config)->port, 82);
 	config_count_exposed(&f->config, &plain, &open);
 	assert_int_equal(plain + open, 0);
+	/* On loopback as well, where nobody is on the way. */
+	assert_int_equal(
+	    load(f, "[http]\nlisten = 127.0.0.1:80 open\nlisten = 127.0.0.1:81 auth\n"), 0);
+	local = config_exposed(&f->config);
+	assert_string_equal(local, "127.0.0.1:80 is open: whoever gets there controls the VMs");
+	config_count_exposed(&f->config, &plain, &open);
+	assert_int_equal(plain, 0);
+	assert_int_equal(open, 1);
 	/* Hosts have nothing to show there. */
 	assert_int_equal(load(f, "[http]\nlisten = 192.0.2.1:82 plain auth\n"), 0);
 	readable = config_exposed(&f->config);

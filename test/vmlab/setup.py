@@ -39,7 +39,7 @@ SHUTDOWN_TIMEOUT=120
 
 VIRTXD_CONF = """\
 [http]
-listen = 127.0.0.1:8080
+listen = 127.0.0.1:8080 open
 listen = {addr}:8080 plain open
 listen = {control}:8080 plain open
 

@@ -76,7 +76,7 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_HTTP_UNAUTHORIZED] = { "virtx_http_unauthorized_total", "counter",
 	    "Requests without a token, with a wrong one, or with one whose role does not do." },
 	[METRIC_HTTP_EXPOSED] = { "virtx_http_listeners_exposed", "gauge",
-	    "Listeners beyond loopback that are plain, or open to everyone." },
+	    "Listeners that are plain beyond loopback, or open to everyone." },
 	[METRIC_TLS_HANDSHAKES_FAILED] = { "virtx_tls_handshakes_failed_total", "counter",
 	    "Connections that ended before their TLS handshake did." },
 	[METRIC_TLS_CERTIFICATE_END] = { "virtx_tls_certificate_end_timestamp_seconds", "gauge",

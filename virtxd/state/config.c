@@ -83,9 +83,10 @@ config_exposed(const struct config *config)
 
 	for (size_t i = 0; i < config->n_listen; i++) {
 		const struct config_listen *l = &config->listen[i];
-		bool tls = l->transport == TRANSPORT_TLS;
+		/* On loopback nobody is on the way. */
+		bool tls = l->transport == TRANSPORT_TLS || address_is_loopback(l->addr);
 
-		if (address_is_loopback(l->addr) || (tls && l->access == ACCESS_AUTH))
+		if (tls && l->access == ACCESS_AUTH)
 			continue;
 		buffer_printf(&b, strchr(l->addr, ':') ? "%s[%s]:%u is %s" : "%s%s:%u is %s",
 		    b.len ? ", " : "", l->addr, l->port,
@@ -108,9 +109,7 @@ config_count_exposed(const struct config *config, unsigned int *ret_plain, unsig
 	for (size_t i = 0; i < config->n_listen; i++) {
 		const struct config_listen *l = &config->listen[i];
 
-		if (address_is_loopback(l->addr))
-			continue;
-		*ret_plain += l->transport != TRANSPORT_TLS;
+		*ret_plain += l->transport != TRANSPORT_TLS && !address_is_loopback(l->addr);
 		*ret_open += l->access != ACCESS_AUTH;
 	}
 }

@@ -7,7 +7,7 @@
 
 #define CONFIG_FILE "/etc/virtx/virtxd.conf"
 
-/* 0 is what is not said, as by a row of the time before there was a choice: plain, and open. */
+/* 0 is what a row does not say; when the file was read all is said. */
 enum config_transport { TRANSPORT_UNSAID, TRANSPORT_PLAIN, TRANSPORT_TLS };
 enum config_access {
 	ACCESS_UNSAID,
@@ -81,7 +81,7 @@ bool config_wants_tls(const struct config *config);
 /* The listener that other hosts are told of: beyond loopback, by TLS where there is one; NULL where
  * none is such that they can ask there, as they are known by their certificates. */
 const struct config_listen *config_public_listen(const struct config *config);
-/* Which listeners beyond loopback are plain or open, in words; the caller frees. */
+/* Which listeners are plain beyond loopback, or open, in words; the caller frees. */
 char *config_exposed(const struct config *config);
 /* How many are plain, and how many are open to everyone who reaches them. */
 void config_count_exposed(

@@ -188,8 +188,9 @@ next_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* What a row does not say: on loopback plain and open, beyond it TLS where there is a certificate,
- * or what allow_plain stands for. NULL, or what it has to say. */
+/* What a row does not say: on loopback plain, and for those who show who they are, as others than
+ * root get there, too; beyond it TLS where there is a certificate, or what allow_plain stands for.
+ * NULL, or what it has to say. */
 static const char *
 complete_listen(const struct config *config, struct config_listen *l)
 {
@@ -213,7 +214,7 @@ complete_listen(const struct config *config, struct config_listen *l)
 		return "it needs the word 'auth', for those who have a token or the certificate of "
 		       "a host, or 'open': then whoever reaches it controls this host's VMs";
 	if (!l->access)
-		l->access = ACCESS_OPEN;
+		l->access = ACCESS_AUTH;
 	return NULL;
 }
 
@@ -257,6 +258,10 @@ config_init(struct config *config)
 	for (size_t i = 0; i < config_keys_n; i++) {
 		if (config_keys[i].value &&
 		    config_keys[i].set(&target, &config_keys[i], config_keys[i].value))
+			abort();
+	}
+	for (size_t i = 0; i < config->n_listen; i++) {
+		if (complete_listen(config, &config->listen[i]))
 			abort();
 	}
 }
