@@ -31,6 +31,7 @@
 	V(token_create)      \
 	V(token_list)        \
 	V(token_revoke)      \
+	V(cluster_init)      \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

@@ -602,7 +602,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 34);
+	assert_int_equal(keys, 37);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

@@ -225,6 +225,7 @@ start_job(struct migration *migration, struct error *err)
 		.bandwidth = options->bandwidth,
 		.downtime = options->downtime,
 		.post_copy = options->post_copy,
+		.tls = migration->ctx->config->migrate_tls,
 	};
 
 	migration->reservation = 0;

@@ -29,6 +29,8 @@ config_clear(struct config *config)
 	free(config->tls_certificate);
 	free(config->tls_key);
 	free(config->tls_ca);
+	free(config->tls_ca_key);
+	free(config->serf_encrypt_file);
 	free(config->libvirt_uri);
 	free(config->migrate_uri);
 	free(config->serf_addr);

@@ -44,17 +44,20 @@ struct config {
 	char *tls_certificate; /* a file: PEM, with what is between it and the CA */
 	char *tls_key;
 	char *tls_ca;
+	char *tls_ca_key; /* of the CA, by which other hosts join; "" on hosts without it */
 	/* [libvirt] */
 	char *libvirt_uri;
 	int libvirt_retry;  /* seconds */
 	char *migrate_uri;  /* of another host's libvirt; %s is its address */
+	bool migrate_tls;   /* QEMU encrypts what it sends */
 	int64_t qemu_group; /* that files get for QEMU, 0: that which libvirt gives it */
 	/* [serf] */
 	char *serf_addr; /* an IP literal */
 	uint16_t serf_port;
-	char *serf_key;	 /* "" for none; never logged */
-	int serf_retry;	 /* seconds */
-	int forget_days; /* after which a host that has left or failed is no more */
+	char *serf_key;		 /* "" for none; never logged */
+	char *serf_encrypt_file; /* that hosts which join are told, "" for none */
+	int serf_retry;		 /* seconds */
+	int forget_days;	 /* after which a host that has left or failed is no more */
 	/* [sanlock] */
 	int io_timeout;	       /* seconds */
 	bool kill_unprotected; /* VMs whose leases sanlock does not keep */

@@ -321,6 +321,7 @@ static const struct field vm_migrate_request_fields[] = {
 	FIELD("bandwidth", struct vm_migrate_request, bandwidth),
 	FIELD("downtime", struct vm_migrate_request, downtime),
 	FIELD("post_copy", struct vm_migrate_request, post_copy),
+	FIELD("tls", struct vm_migrate_request, tls),
 };
 const struct model vm_migrate_request_model = { "VmMigrateRequest",
 	sizeof(struct vm_migrate_request), vm_migrate_request_fields,

@@ -235,6 +235,7 @@ struct vm_migrate_request {
 	int32_t bandwidth; /* MiB/s at most, 0 for no limit */
 	int32_t downtime;  /* ms that the VM may stand still at the end, 0 for QEMU's own */
 	bool post_copy;
+	bool tls; /* QEMU encrypts what it sends */
 };
 /* Which of the VMs a migration would not take away, whatever the target is. */
 struct vm_stays_request {

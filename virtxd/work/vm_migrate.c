@@ -33,6 +33,8 @@ prepare_live(const struct vm_migrate_request *req, virDomainPtr domain, struct c
 	if (virTypedParamsAddString(
 		&call->params, &call->n, &call->capacity, VIR_MIGRATE_PARAM_URI, req->data_uri) < 0)
 		return -1;
+	if (req->tls)
+		call->flags |= VIR_MIGRATE_TLS;
 	/* QEMU cannot do both. */
 	if (req->post_copy)
 		call->flags |= VIR_MIGRATE_POSTCOPY;

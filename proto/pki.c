@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/pki.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "proto/certificate.h"
+
+#define DAY_S	    86400L
+#define BACKDATED_S 3600L /* a clock that is behind shall take it, too */
+#define SERIAL_BITS 128
+
+#define _key_	  __attribute__((cleanup(key_clear)))
+#define _x509_	  __attribute__((cleanup(x509_clear)))
+#define _request_ __attribute__((cleanup(request_clear)))
+#define _bio_	  __attribute__((cleanup(bio_clear)))
+
+static void
+key_clear(EVP_PKEY **key)
+{
+	EVP_PKEY_free(*key);
+}
+
+static void
+x509_clear(X509 **certificate)
+{
+	X509_free(*certificate);
+}
+
+static void
+request_clear(X509_REQ **request)
+{
+	X509_REQ_free(*request);
+}
+
+static void
+bio_clear(BIO **bio)
+{
+	BIO_free(*bio);
+}
+
+static const char *
+last_error(void)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+	ERR_clear_error();
+	return reason ? reason : "unknown error";
+}
+
+static BIO *
+open_text(const char *text)
+{
+	BIO *bio = BIO_new_mem_buf(str_or_empty(text), -1);
+
+	if (!bio)
+		abort();
+	return bio;
+}
+
+/* What was written to it, and nothing of it stays there. */
+static char *
+take_text(BIO *bio)
+{
+	char *data, *out;
+	long len = BIO_get_mem_data(bio, &data);
+
+	out = xmemdup(data, (size_t)len);
+	OPENSSL_cleanse(data, (size_t)len);
+	return out;
+}
+
+/* Nobody is at a terminal. */
+static int
+no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	return -1;
+}
+
+static EVP_PKEY *
+read_key(const char *text)
+{
+	_bio_ BIO *bio = open_text(text);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+
+	ERR_clear_error();
+	return key;
+}
+
+static X509 *
+read_certificate(const char *text)
+{
+	_bio_ BIO *bio = open_text(text);
+	X509 *certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+
+	ERR_clear_error();
+	return certificate;
+}
+
+char *
+pki_key_new(void)
+{
+	_key_ EVP_PKEY *key = EVP_EC_gen("P-256");
+	_bio_ BIO *bio = BIO_new(BIO_s_secmem());
+
+	if (!key || !bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
+		abort();
+	return take_text(bio);
+}
+
+void
+pki_wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+/* Names */
+
+static bool
+is_address(const char *name)
+{
+	struct in6_addr parsed;
+
+	return inet_pton(AF_INET, name, &parsed) == 1 || inet_pton(AF_INET6, name, &parsed) == 1;
+}
+
+bool
+pki_name_valid(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.-_";
+	size_t len = strlen(name);
+
+	if (is_address(name))
+		return true;
+	return len > 0 && len <= 253 && !name[strspn(name, allowed)] && !strchr(".-", name[0]) &&
+	       !strstr(name, "..");
+}
+
+/* "DNS:h1, IP:192.0.2.1", which OpenSSL reads; NULL for none. */
+static char *
+names_text(const char *const *names, size_t n_names, const char *uri)
+{
+	struct buffer b = { 0 };
+
+	if (uri)
+		buffer_printf(&b, "URI:virtx:host:%s", uri);
+	for (size_t i = 0; i < n_names; i++)
+		buffer_printf(
+		    &b, "%s%s:%s", b.len ? "," : "", is_address(names[i]) ? "IP" : "DNS", names[i]);
+	return b.len ? buffer_steal(&b, NULL) : NULL;
+}
+
+static char *
+name_text(const GENERAL_NAME *name)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+	const unsigned char *data;
+	int len, type;
+	const ASN1_STRING *string = GENERAL_NAME_get0_value(name, &type);
+
+	if (type != GEN_DNS && type != GEN_IPADD)
+		return NULL;
+	data = ASN1_STRING_get0_data(string);
+	len = ASN1_STRING_length(string);
+	if (type == GEN_DNS)
+		return strlen((const char *)data) == (size_t)len ? xstrdup((const char *)data)
+								 : NULL;
+	if (len == 4 || len == 16)
+		inet_ntop(len == 4 ? AF_INET : AF_INET6, data, address, sizeof(address));
+	return *address ? xstrdup(address) : NULL;
+}
+
+/* Names that a request asks for, as names_text has them. */
+struct names {
+	char *items[PKI_NAMES_MAX];
+	size_t n;
+};
+
+static void
+names_clear(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->items[i]);
+	names->n = 0;
+}
+
+static int
+read_names(X509_REQ *request, struct names *ret, struct error *err)
+{
+	STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(request);
+	GENERAL_NAMES *found = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+	int n = sk_GENERAL_NAME_num(found), rc = 0;
+
+	if (n > PKI_NAMES_MAX)
+		rc = error_set(err, 400, "the request has more than %d names", PKI_NAMES_MAX);
+	for (int i = 0; i < n && rc == 0; i++) {
+		char *text = name_text(sk_GENERAL_NAME_value(found, i));
+
+		if (text && pki_name_valid(text)) {
+			ret->items[ret->n++] = text;
+			continue;
+		}
+		free(text);
+		rc = error_set(err, 400,
+		    "the request has what is neither a name nor an address as name %d", i + 1);
+	}
+	GENERAL_NAMES_free(found);
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	return rc;
+}
+
+/* Certificates */
+
+static void
+add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
+{
+	X509_EXTENSION *extension;
+	X509V3_CTX ctx;
+
+	X509V3_set_ctx(&ctx, issuer, certificate, NULL, NULL, 0);
+	extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	if (!extension || X509_add_ext(certificate, extension, -1) != 1)
+		abort();
+	X509_EXTENSION_free(extension);
+}
+
+static void
+set_serial(X509 *certificate)
+{
+	unsigned char bytes[SERIAL_BITS / 8];
+	BIGNUM *number;
+
+	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+		abort();
+	bytes[0] &= 0x7f;
+	bytes[0] |= 0x40;
+	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
+	if (!number || !BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)))
+		abort();
+	BN_free(number);
+}
+
+/* With all but its extensions and who has signed it. */
+static X509 *
+new_certificate(const char *name, EVP_PKEY *key, int days)
+{
+	X509 *certificate = X509_new();
+	X509_NAME *subject = X509_NAME_new();
+
+	if (!certificate || !subject ||
+	    X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) != 1 ||
+	    X509_set_version(certificate, 2) != 1 ||
+	    X509_set_subject_name(certificate, subject) != 1 ||
+	    X509_set_pubkey(certificate, key) != 1)
+		abort();
+	set_serial(certificate);
+	X509_gmtime_adj(X509_getm_notBefore(certificate), -BACKDATED_S);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), days * DAY_S);
+	X509_NAME_free(subject);
+	return certificate;
+}
+
+static char *
+certificate_text(X509 *certificate)
+{
+	_bio_ BIO *bio = BIO_new(BIO_s_mem());
+
+	if (!bio || PEM_write_bio_X509(bio, certificate) != 1)
+		abort();
+	return take_text(bio);
+}
+
+char *
+pki_ca_new(const char *key_text, const char *name, struct error *err)
+{
+	_key_ EVP_PKEY *key = read_key(key_text);
+	_x509_ X509 *ca = NULL;
+
+	if (!key || strlen(name) > 64) {
+		error_set(err, 500, key ? "the CA's name is too long" : "the CA's key is none");
+		return NULL;
+	}
+	ca = new_certificate(name, key, PKI_CA_DAYS);
+	X509_set_issuer_name(ca, X509_get_subject_name(ca));
+	add_extension(ca, ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
+	add_extension(ca, ca, NID_key_usage, "critical,keyCertSign,cRLSign");
+	add_extension(ca, ca, NID_subject_key_identifier, "hash");
+	if (X509_sign(ca, key, EVP_sha256()) <= 0) {
+		error_set(err, 500, "cannot sign the CA's certificate: %s", last_error());
+		return NULL;
+	}
+	return certificate_text(ca);
+}
+
+char *
+pki_request_new(const char *key_text, const char *const *names, size_t n_names, struct error *err)
+{
+	_key_ EVP_PKEY *key = read_key(key_text);
+	_request_ X509_REQ *request = X509_REQ_new();
+	_free_ char *san = names_text(names, n_names, NULL);
+	_bio_ BIO *bio = BIO_new(BIO_s_mem());
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	X509_EXTENSION *extension = NULL;
+	bool done;
+
+	if (!request || !bio)
+		abort();
+	if (san)
+		extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
+	if (extension)
+		X509v3_add_ext(&extensions, extension, -1);
+	done = key && (!san || extension) && X509_REQ_set_pubkey(request, key) == 1 &&
+	       (!extensions || X509_REQ_add_extensions(request, extensions) == 1) &&
+	       X509_REQ_sign(request, key, EVP_sha256()) > 0 &&
+	       PEM_write_bio_X509_REQ(bio, request) == 1;
+	X509_EXTENSION_free(extension);
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	if (!done) {
+		error_set(err, 500, "cannot make a request for a certificate: %s",
+		    key ? last_error() : "the key is none");
+		return NULL;
+	}
+	return take_text(bio);
+}
+
+/* The key of a request that its owner has signed: of P-256 alone, as others cost far more to check.
+ * NULL with a 400. */
+static EVP_PKEY *
+request_key(X509_REQ *request, struct error *err)
+{
+	EVP_PKEY *key = request ? X509_REQ_get0_pubkey(request) : NULL;
+	char group[64] = "";
+
+	if (key && EVP_PKEY_is_a(key, "EC"))
+		EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+	if (!key)
+		error_set(err, 400, "the request for a certificate is none in PEM");
+	else if (strcmp(group, "prime256v1") != 0)
+		error_set(err, 400, "the request for a certificate is not for a key of P-256");
+	else if (X509_REQ_verify(request, key) != 1)
+		error_set(err, 400, "the request for a certificate was not signed by its key");
+	else
+		return key;
+	ERR_clear_error();
+	return NULL;
+}
+
+static X509 *
+make_certificate(EVP_PKEY *key, X509 *issuer, const struct names *names, enum pki_kind kind,
+    const char *uuid, int days)
+{
+	_free_ char *name = xasprintf("virtx:%s:%s", kind == PKI_HOST ? "host" : "qemu", uuid);
+	_free_ char *san =
+	    names_text((const char *const *)names->items, names->n, kind == PKI_HOST ? uuid : NULL);
+	X509 *certificate = new_certificate(name, key, days);
+
+	X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
+	add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE");
+	/* GnuTLS as libvirt and QEMU use it wants to see both, of whatever key. */
+	add_extension(certificate, issuer, NID_key_usage, "digitalSignature,keyEncipherment");
+	add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth,clientAuth");
+	add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
+	if (san)
+		add_extension(certificate, issuer, NID_subject_alt_name, san);
+	return certificate;
+}
+
+char *
+pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text, enum pki_kind kind,
+    const char *uuid, int days, struct error *err)
+{
+	_x509_ X509 *ca = read_certificate(ca_text), *certificate = NULL;
+	_key_ EVP_PKEY *ca_key = read_key(ca_key_text);
+	_bio_ BIO *bio = open_text(request_text);
+	_request_ X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+	__attribute__((cleanup(names_clear))) struct names names = { 0 };
+	EVP_PKEY *key = request_key(request, err);
+	char normal[UUID_TEXT_SIZE];
+
+	ERR_clear_error();
+	if (!key || read_names(request, &names, err) < 0)
+		return NULL;
+	if (uuid_normalize(uuid, normal) < 0) {
+		error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
+		return NULL;
+	}
+	if (!ca || !ca_key || X509_check_private_key(ca, ca_key) != 1) {
+		error_set(err, 500, "the CA's certificate and key are not of one another");
+		ERR_clear_error();
+		return NULL;
+	}
+	certificate = make_certificate(key, ca, &names, kind, normal, days);
+	if (X509_sign(certificate, ca_key, EVP_sha256()) <= 0) {
+		error_set(err, 500, "cannot sign a certificate: %s", last_error());
+		return NULL;
+	}
+	return certificate_text(certificate);
+}
+
+/* What is said of one */
+
+int
+pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err)
+{
+	_x509_ X509 *certificate = read_certificate(text);
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (!certificate || X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
+		return error_set(err, 500, "it has no certificate in PEM");
+	for (unsigned int i = 0; i < len; i++)
+		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
+	return 0;
+}
+
+bool
+pki_matches(const char *text, const char *key_text, const char *ca_text, enum pki_kind kind,
+    const char *uuid)
+{
+	_x509_ X509 *certificate = read_certificate(text), *ca = read_certificate(ca_text);
+	_key_ EVP_PKEY *key = read_key(key_text);
+	char host[UUID_TEXT_SIZE];
+	bool matches;
+
+	matches = certificate && ca && key && X509_check_private_key(certificate, key) == 1 &&
+		  X509_verify(certificate, X509_get0_pubkey(ca)) == 1 &&
+		  (certificate_host(certificate, host) ? kind == PKI_HOST && strcmp(host, uuid) == 0
+						       : kind == PKI_QEMU);
+	ERR_clear_error();
+	return matches;
+}
+
+int64_t
+pki_end(const char *text, int64_t *ret_length)
+{
+	_x509_ X509 *certificate = read_certificate(text);
+	int days = 0, seconds = 0;
+
+	*ret_length = 0;
+	if (!certificate || ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(certificate),
+				X509_get0_notAfter(certificate)) != 1)
+		return 0;
+	*ret_length = (days * INT64_C(86400) + seconds) * 1000;
+	return certificate_end(certificate);
+}
+
+bool
+pki_has_names(const char *text, const char *const *names, size_t n_names)
+{
+	_x509_ X509 *certificate = read_certificate(text);
+
+	for (size_t i = 0; certificate && i < n_names; i++)
+		if (!certificate_has_name(certificate, names[i]))
+			return false;
+	return certificate != NULL;
+}

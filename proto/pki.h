@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cluster's own CA: keys, requests and certificates, all as PEM text. Keys are P-256. What has
+ * a key in it is to be freed by pki_wipe().
+ */
+#ifndef PROTO_PKI_H
+#define PROTO_PKI_H
+
+#include "proto/error.h"
+#include "proto/uuid.h"
+
+#define PKI_PEM_MAX	     16384 /* bytes of a request or a certificate */
+#define PKI_NAMES_MAX	     16
+#define PKI_FINGERPRINT_SIZE 65 /* SHA-256, hexadecimal, and a NUL */
+#define PKI_CA_DAYS	     3650
+#define PKI_CERTIFICATE_DAYS 365
+
+/* What a certificate is for. Only that of a host has its SAN virtx:host:UUID: QEMU's, which a guest
+ * that broke out could read, is nobody to other hosts. */
+enum pki_kind {
+	PKI_HOST,
+	PKI_QEMU,
+};
+
+/* A new private key. */
+char *pki_key_new(void);
+/* Leaves nothing of it in memory. NULL is fine. */
+void pki_wipe(char *secret);
+/* A CA that signs itself with the key; NULL with the reason. */
+char *pki_ca_new(const char *key, const char *name, struct error *err);
+/* A request for these names and IP literals (at most PKI_NAMES_MAX); NULL with the reason. */
+char *pki_request_new(const char *key, const char *const *names, size_t n_names, struct error *err);
+/* The certificate of a host for what its request has: names and addresses are the request's own,
+ * once they were checked, all else is said here. NULL with the reason, a 400 where the request is
+ * no good. */
+char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki_kind kind,
+    const char *uuid, int days, struct error *err);
+
+/* The SHA-256 of the first certificate of the text. */
+int pki_fingerprint(const char *certificate, char ret[PKI_FINGERPRINT_SIZE], struct error *err);
+/* Whether the certificate is one that the CA has signed for this key, and for the host. */
+bool pki_matches(
+    const char *certificate, const char *key, const char *ca, enum pki_kind kind, const char *uuid);
+/* When the first certificate of the text ends, and how long it lasts in all; ms. 0 where it is
+ * none. */
+int64_t pki_end(const char *certificate, int64_t *ret_length);
+/* Whether it is for all these names and IP literals. */
+bool pki_has_names(const char *certificate, const char *const *names, size_t n_names);
+/* Is it a name or an IP literal that a certificate may be for? */
+bool pki_name_valid(const char *name);
+
+#endif

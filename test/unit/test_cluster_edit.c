@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Settings that are put into files of others, and taken back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "virtx/cluster_edit.h"
+
+#define BEGIN CLUSTER_EDIT_BEGIN "\n"
+#define END   CLUSTER_EDIT_END "\n"
+#define WAS   CLUSTER_EDIT_WAS
+
+static void
+check(const char *before, const char *settings, const char *several, const char *after)
+{
+	_free_ char *once = cluster_edit_set(before, settings, several);
+	_free_ char *twice = cluster_edit_set(once, settings, several);
+	_free_ char *undone = cluster_edit_undo(once);
+
+	assert_string_equal(once, after);
+	assert_string_equal(twice, once);
+	assert_string_equal(undone, before);
+}
+
+static void
+test_set(void **state)
+{
+	check("", "a = 1\n", NULL, BEGIN "a = 1\n" END);
+	check("# a = 0\nb = 2\n", "a = 1\n", NULL, "# a = 0\nb = 2\n" BEGIN "a = 1\n" END);
+	check("a = 0\nb=2\n a=3\n", "a = 1\n", NULL,
+	    WAS "a = 0\nb=2\n" WAS " a=3\n" BEGIN "a = 1\n" END);
+	check("ab = 0\nba = 0\n", "a = 1\n", NULL, "ab = 0\nba = 0\n" BEGIN "a = 1\n" END);
+	/* Shell. */
+	check("x=\"-w 0\"\n", "x=\"\"\n", NULL, WAS "x=\"-w 0\"\n" BEGIN "x=\"\"\n" END);
+	/* A list that goes on. */
+	check("l = [ \"a\" ]\nb = 1\n", "l = [ \"x\" ]\n", NULL,
+	    WAS "l = [ \"a\" ]\nb = 1\n" BEGIN "l = [ \"x\" ]\n" END);
+	check("l = [\n  \"a\",\n  \"b\"\n]\nb = 1\n", "l = [ \"x\" ]\n", NULL,
+	    WAS "l = [\n" WAS "  \"a\",\n" WAS "  \"b\"\n" WAS "]\nb = 1\n" BEGIN
+		"l = [ \"x\" ]\n" END);
+}
+
+static void
+test_sections(void **state)
+{
+	check("[s]\na = 0\n[t]\na = 5\n", "[t]\na = 1\n", NULL,
+	    "[s]\na = 0\n[t]\n" WAS "a = 5\n" BEGIN "[t]\na = 1\n" END);
+	/* Of what may be there several times, the one of the same address. */
+	check("[h]\nl = 1.2.3.4:1 plain open\nl = 1.2.3.5:1 tls\n", "[h]\nl = 1.2.3.4:1 tls\n", "l",
+	    "[h]\n" WAS "l = 1.2.3.4:1 plain open\nl = 1.2.3.5:1 tls\n" BEGIN
+	    "[h]\nl = 1.2.3.4:1 tls\n" END);
+}
+
+/* What was set before and is no more is taken back. */
+static void
+test_changed(void **state)
+{
+	_free_ char *first = cluster_edit_set("a = 0\n", "a = 1\nb = 1\n", NULL);
+	_free_ char *second = cluster_edit_set(first, "b = 2\n", NULL);
+
+	assert_string_equal(second, "a = 0\n" BEGIN "b = 2\n" END);
+}
+
+static void
+test_end(void **state)
+{
+	_free_ char *without = cluster_edit_set("b = 1", "a = 1\n", NULL);
+	_free_ char *cut = cluster_edit_undo("b = 1\n" BEGIN "a = 1\n");
+
+	assert_string_equal(without, "b = 1\n" BEGIN "a = 1\n" END);
+	assert_string_equal(cut, "b = 1\n");
+}
+
+static void
+test_get(void **state)
+{
+	static const char text[] = "#u = \"x\"\n u = \"y\"\nu=z\n[s]\nv = 1\n";
+	_free_ char *u = cluster_edit_get(text, "u");
+
+	assert_string_equal(u, "y");
+	assert_null(cluster_edit_get(text, "v"));
+	assert_null(cluster_edit_get("", "u"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_get),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster init, on a folder that stands for the root of a host. */
+#include "verb_fixture.h"
+
+#include <ftw.h>
+#include <string.h>
+
+#include "cluster_root.h"
+#include "proto/pki.h"
+#include "virtx/cluster_files.h"
+
+#define INIT "cluster init --address 192.0.2.1 --root "
+
+static char *root;
+
+static int
+setup(void **state)
+{
+	return scratch_setup((void **)&root) < 0 ? -1 : verb_setup(state);
+}
+
+static int
+teardown(void **state)
+{
+	return verb_teardown(state) < 0 ? -1 : scratch_teardown((void **)&root);
+}
+
+#define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+static void
+run(struct verb_fixture *f, const char *more)
+{
+	_free_ char *line = xasprintf(INIT "%s %s", root, more);
+
+	verb_ok(f, line);
+}
+
+static void
+assert_file_says(const char *path, const char *words)
+{
+	_free_ char *text = root_get(root, path);
+
+	assert_says(text, words);
+}
+
+static unsigned int files;
+
+static int
+count(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+	files++;
+	return 0;
+}
+
+static unsigned int
+count_files(void)
+{
+	files = 0;
+	nftw(root, count, 16, FTW_PHYS);
+	return files;
+}
+
+static void
+test_dry_run(void **state)
+{
+	unsigned int before;
+
+	root_make(root, true);
+	before = count_files();
+	run(*state, "--dry-run");
+	assert_int_equal(count_files(), before);
+	assert_says(((struct verb_fixture *)*state)->out, "/etc/virtx/virtxd.conf (a new file):\n");
+	assert_says(((struct verb_fixture *)*state)->out, "    listen = 192.0.2.1:8080 tls auth\n");
+	/* What it would make is in no output. */
+	run(*state, "--yes");
+	assert_null(strstr(((struct verb_fixture *)*state)->out, "PRIVATE"));
+}
+
+/* No key that is on the host is in what is printed of it. */
+static void
+test_no_secret(void **state)
+{
+	static const char *const secrets[] = { CLUSTER_SERF_RPC, CLUSTER_SERF_ENCRYPT,
+		CLUSTER_HOST_KEY, CLUSTER_CA_KEY, CLUSTER_QEMU_KEY };
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "--yes");
+	root_put(root, "/etc/serf/virtx.json", "{}\n");
+	root_put(root, CLUSTER_HOST_CERTIFICATE, "");
+	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++) {
+		_free_ char *text = root_get(root, secrets[i]);
+		char *word = strstr(text, "BEGIN") ? strchr(text, '\n') + 1 : text;
+
+		word[strcspn(word, "\n")] = '\0';
+		assert_true(strlen(word) >= 40);
+		run(f, "--dry-run");
+		assert_says(f->out, "/etc/serf/virtx.json");
+		assert_null(strstr(f->out, word));
+		run(f, "-y");
+		assert_null(strstr(f->out, word));
+		root_put(root, "/etc/serf/virtx.json", "{}\n");
+	}
+}
+
+static void
+test_debian(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "--yes");
+	assert_says(f->out, "systemctl enable --now libvirtd-tls.socket");
+	assert_says(f->out, "groupmod -g 179 sanlock");
+	assert_file_says(
+	    "/etc/libvirt/qemu.conf", "#virtx# lock_manager = \"lockd\"\nvnc_tls = 0\n");
+	assert_file_says("/etc/libvirt/qemu.conf", "\nuser = \"libvirt-qemu\"\n");
+	assert_file_says("/etc/libvirt/qemu.conf", "\nlock_manager = \"sanlock\"\n");
+	assert_file_says("/etc/libvirt/qemu.conf"
+			 ".virtx-old",
+	    "lock_manager = \"lockd\"\n");
+	assert_file_says("/etc/libvirt/libvirtd.conf", "[ \"CN=virtx:host:*\" ]");
+	assert_file_says("/etc/default/sanlock", "\nsanlock_opts=\"\"\n");
+	assert_file_says("/etc/default/libvirt-guests", "ON_BOOT=ignore\n");
+	assert_file_says("/etc/modules-load.d/virtx.conf", "softdog\n");
+	assert_file_says("/etc/serf/virtx.json", "\"bind\": \"192.0.2.1\"");
+	assert_file_says("/etc/virtx/virtxd.conf", "ca_key = /etc/virtx/ca.key\n");
+}
+
+static void
+test_suse(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, false);
+	root_put(root, "/dev/watchdog", "");
+	run(f, "--yes");
+	assert_says(f->out, "virtproxyd-tls.socket");
+	assert_null(strstr(f->out, "libvirtd.service"));
+	assert_null(strstr(f->out, "softdog"));
+	assert_file_says("/etc/libvirt/virtproxyd.conf", "[ \"CN=virtx:host:*\" ]");
+	assert_file_says("/etc/libvirt/qemu.conf", "group = \"qemu\"\n");
+	assert_file_says("/etc/sysconfig/libvirt-guests", "ON_BOOT=ignore\n");
+}
+
+/* Run again, nothing changes, and what somebody has changed meanwhile is all that is written. */
+static void
+test_again(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *ca = NULL, *again = NULL;
+	unsigned int before;
+
+	root_make(root, true);
+	run(f, "--yes");
+	ca = root_get(root, CLUSTER_CA);
+	before = count_files();
+	run(f, "--yes");
+	assert_string_equal(f->out, "All files are as they are to be: nothing is written.\n");
+	assert_int_equal(count_files(), before);
+	again = root_get(root, CLUSTER_CA);
+	assert_string_equal(again, ca);
+
+	root_put(root, "/etc/sanlock/sanlock.conf", "our_host_name = other\n");
+	run(f, "--yes");
+	assert_says(f->out, "written: /etc/sanlock/sanlock.conf\n");
+	assert_null(strstr(f->out, "written: /etc/virtx"));
+	assert_says(f->out, "systemctl restart sanlock.service");
+	assert_null(strstr(f->out, "restart virtxd"));
+}
+
+/* What was to be restarted when it was interrupted, is so by the next. */
+static void
+test_interrupted(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "--yes");
+	root_put(root, "/etc/virtx/cluster-pending", "64\n");
+	run(f, "--yes");
+	assert_says(f->out, "systemctl restart virtxd.service");
+	assert_null(strstr(f->out, "restart serf"));
+	run(f, "--yes");
+	assert_null(strstr(f->out, "restart"));
+}
+
+static void
+test_modes(void **state)
+{
+	static const struct {
+		const char *path;
+		mode_t mode;
+	} rows[] = {
+		{ CLUSTER_CA_KEY, 0600 },
+		{ CLUSTER_HOST_KEY, 0600 },
+		{ CLUSTER_SERF_RPC, 0600 },
+		{ CLUSTER_SERF_ENCRYPT, 0600 },
+		{ CLUSTER_QEMU_KEY, 0640 },
+		{ "/etc/serf/virtx.json", 0600 },
+		{ "/etc/pki/libvirt/private/serverkey.pem", 0600 },
+		{ "/etc/pki/libvirt/private/clientkey.pem", 0600 },
+		{ "/etc/virtx/virtxd.conf", 0640 },
+	};
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "--yes");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *path = xasprintf("%s%s", root, rows[i].path);
+		struct stat status;
+
+		assert_int_equal(stat(path, &status), 0);
+		assert_int_equal(status.st_mode & 07777, rows[i].mode);
+		/* One that others may read by now is made a secret again. */
+		assert_int_equal(chmod(path, 0666), 0);
+		run(f, "--yes");
+		assert_int_equal(stat(path, &status), 0);
+		if (strcmp(rows[i].path, "/etc/virtx/virtxd.conf") != 0)
+			assert_int_equal(status.st_mode & 07777, rows[i].mode);
+	}
+}
+
+static void
+check_uuid(struct verb_fixture *f, const char *uuid)
+{
+	_free_ char *certificate = NULL, *key = NULL, *ca = NULL;
+
+	run(f, "--yes");
+	certificate = root_get(root, CLUSTER_HOST_CERTIFICATE);
+	key = root_get(root, CLUSTER_HOST_KEY);
+	ca = root_get(root, CLUSTER_CA);
+	assert_true(pki_matches(certificate, key, ca, PKI_HOST, uuid));
+}
+
+static void
+test_uuid(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *conf = NULL, *after = NULL;
+
+	root_make(root, true);
+	check_uuid(f, BOARD);
+	conf = root_get(root, "/etc/libvirt/libvirtd.conf");
+	assert_null(strstr(conf, "host_uuid"));
+	/* The certificate follows. */
+	root_put(root, "/etc/libvirt/libvirtd.conf", "host_uuid = \"" HOST_UUID "\"\n");
+	check_uuid(f, HOST_UUID);
+	/* A board that has none: libvirt would make another at each start. */
+	root_put(root, "/etc/libvirt/libvirtd.conf", "");
+	root_put(root, "/sys/class/dmi/id/product_uuid", "00000000-0000-0000-0000-000000000000\n");
+	run(f, "--yes");
+	free(conf);
+	conf = root_get(root, "/etc/libvirt/libvirtd.conf");
+	assert_says(conf, "host_uuid = \"");
+	run(f, "--yes");
+	after = root_get(root, "/etc/libvirt/libvirtd.conf");
+	assert_string_equal(conf, after);
+}
+
+static void
+test_refused(void **state)
+{
+	static const char *const addresses[] = { "", "127.0.0.1", "0.0.0.0", "::1", "h1", "1.2.3",
+		"fe80::1", "192.0.2.1:8080" };
+	struct verb_fixture *f = *state;
+	_free_ char *without = xasprintf("cluster init --root %s", root);
+	_free_ char *unasked = xasprintf(INIT "%s", root);
+
+	root_make(root, true);
+	verb_fails(f, without, COMMAND_USAGE, "--address is needed");
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		_free_ char *line =
+		    xasprintf("cluster init --yes --root %s --address=%s", root, addresses[i]);
+
+		if (*addresses[i])
+			verb_fails(f, line, COMMAND_FAILED, "is no IP address of this host");
+	}
+	verb_fails(f, INIT "relative --yes", COMMAND_FAILED, "absolute");
+	root_put(root, "/etc/passwd", "root:x:0:0::/:/bin/sh\n");
+	verb_fails(f, unasked, COMMAND_FAILED, "libvirt-qemu");
+}
+
+/* It has joined a cluster, whose CA is elsewhere. */
+static void
+test_joined(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s --yes", root);
+	_free_ char *path = xasprintf("%s" CLUSTER_CA_KEY, root);
+
+	root_make(root, true);
+	run(f, "--yes");
+	assert_int_equal(unlink(path), 0);
+	verb_fails(f, line, COMMAND_FAILED, "has its key elsewhere");
+}
+
+/* A link in the folder leads to nothing outside of it. */
+static void
+test_links(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *link = xasprintf("%s/etc/sysctl.d", root);
+	_free_ char *line = xasprintf(INIT "%s --yes", root);
+	char outside[] = "/tmp/virtx-outside-XXXXXX";
+
+	root_make(root, true);
+	assert_non_null(mkdtemp(outside));
+	assert_int_equal(symlink(outside, link), 0);
+	verb_fails(f, line, COMMAND_FAILED, "not written: '/etc/sysctl.d/99-virtx.conf'");
+	/* It is empty. */
+	assert_int_equal(rmdir(outside), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		INIT_TEST(test_dry_run),
+		INIT_TEST(test_no_secret),
+		INIT_TEST(test_debian),
+		INIT_TEST(test_suse),
+		INIT_TEST(test_again),
+		INIT_TEST(test_interrupted),
+		INIT_TEST(test_modes),
+		INIT_TEST(test_uuid),
+		INIT_TEST(test_refused),
+		INIT_TEST(test_joined),
+		INIT_TEST(test_links),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

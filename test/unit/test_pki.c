@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The cluster's CA: what it signs, and what it does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "proto/certificate.h"
+#include "proto/pki.h"
+
+#define HOST  "99999999-2222-3333-4444-555555555555"
+#define OTHER "99999999-2222-3333-4444-666666666666"
+
+static const char *const names[] = { "h1", "h1.example.net", "192.0.2.1", "2001:db8::1" };
+
+struct fixture {
+	char *ca_key, *ca, *key, *request;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+	struct error err = { 0 };
+
+	f->ca_key = pki_key_new();
+	f->ca = pki_ca_new(f->ca_key, "a CA", &err);
+	f->key = pki_key_new();
+	f->request = pki_request_new(f->key, names, ARRAY_SIZE(names), &err);
+	*state = f;
+	return f->ca && f->request ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	pki_wipe(f->ca_key);
+	pki_wipe(f->key);
+	free(f->ca);
+	free(f->request);
+	free(f);
+	return 0;
+}
+
+static X509 *
+read_certificate(const char *text)
+{
+	BIO *bio = BIO_new_mem_buf(text, -1);
+	X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	assert_non_null(certificate);
+	return certificate;
+}
+
+/* Whether who trusts the CA takes it as a server and as a client. */
+static void
+assert_trusted(const char *ca_text, X509 *certificate)
+{
+	static const int purposes[] = { X509_PURPOSE_SSL_SERVER, X509_PURPOSE_SSL_CLIENT };
+	X509 *ca = read_certificate(ca_text);
+	X509_STORE *store = X509_STORE_new();
+
+	X509_STORE_add_cert(store, ca);
+	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++) {
+		X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+
+		X509_STORE_CTX_init(ctx, store, certificate, NULL);
+		X509_STORE_CTX_set_purpose(ctx, purposes[i]);
+		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
+		assert_int_equal(X509_verify_cert(ctx), 1);
+		X509_STORE_CTX_free(ctx);
+	}
+	X509_STORE_free(store);
+	X509_free(ca);
+}
+
+static void
+test_host(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	char host[UUID_TEXT_SIZE], name[64];
+	int64_t length, end;
+	X509 *certificate;
+
+	assert_non_null(text);
+	certificate = read_certificate(text);
+	assert_trusted(f->ca, certificate);
+	assert_true(certificate_host(certificate, host));
+	assert_string_equal(host, HOST);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_true(certificate_has_name(certificate, names[i]));
+	assert_true(pki_has_names(text, names, ARRAY_SIZE(names)));
+	assert_false(pki_has_names(text, (const char *const[]){ "h2" }, 1));
+	X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
+	assert_string_equal(name, "virtx:host:" HOST);
+	end = pki_end(text, &length);
+	assert_int_equal(end, certificate_end(certificate));
+	assert_true(
+	    end - now_ms() > 364 * INT64_C(86400000) && end - now_ms() <= 365 * INT64_C(86400000));
+	assert_true(length >= 365 * INT64_C(86400000));
+	X509_free(certificate);
+}
+
+/* What a guest that broke out of QEMU could read is nobody to other hosts, nor to libvirt. */
+static void
+test_qemu(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_QEMU, HOST, 365, &err);
+	char host[UUID_TEXT_SIZE], name[64];
+	X509 *certificate = read_certificate(text);
+
+	assert_trusted(f->ca, certificate);
+	assert_false(certificate_host(certificate, host));
+	assert_true(certificate_has_name(certificate, "192.0.2.1"));
+	X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
+	assert_string_equal(name, "virtx:qemu:" HOST);
+	X509_free(certificate);
+}
+
+static void
+test_matches(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	_free_ char *qemu = pki_sign(f->ca, f->ca_key, f->request, PKI_QEMU, HOST, 365, &err);
+	char *other_key = pki_key_new();
+	_free_ char *other_ca = pki_ca_new(other_key, "a CA", &err);
+
+	assert_true(pki_matches(text, f->key, f->ca, PKI_HOST, HOST));
+	assert_true(pki_matches(qemu, f->key, f->ca, PKI_QEMU, HOST));
+	assert_false(pki_matches(qemu, f->key, f->ca, PKI_HOST, HOST));
+	assert_false(pki_matches(text, f->key, f->ca, PKI_QEMU, HOST));
+	assert_false(pki_matches(text, f->key, f->ca, PKI_HOST, OTHER));
+	assert_false(pki_matches(text, other_key, f->ca, PKI_HOST, HOST));
+	assert_false(pki_matches(text, f->key, other_ca, PKI_HOST, HOST));
+	assert_false(pki_matches("", f->key, f->ca, PKI_HOST, HOST));
+	pki_wipe(other_key);
+}
+
+/* A request that asks to be another host's gets the host that it is signed for alone. */
+static char *
+request_with(const char *key_text, const char *san, bool is_signed)
+{
+	BIO *in = BIO_new_mem_buf(key_text, -1), *out = BIO_new(BIO_s_mem());
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	X509_REQ *request = X509_REQ_new();
+	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
+	char *data, *text;
+	long len;
+
+	X509v3_add_ext(&extensions, extension, -1);
+	X509_EXTENSION_free(extension);
+	extension = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "CA:TRUE");
+	X509v3_add_ext(&extensions, extension, -1);
+	X509_REQ_set_pubkey(request, key);
+	X509_REQ_add_extensions(request, extensions);
+	X509_REQ_sign(request, key, EVP_sha256());
+	if (!is_signed)
+		X509_REQ_set_version(request, 1);
+	PEM_write_bio_X509_REQ(out, request);
+	len = BIO_get_mem_data(out, &data);
+	text = xmemdup(data, (size_t)len);
+	X509_EXTENSION_free(extension);
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	X509_REQ_free(request);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	BIO_free(out);
+	return text;
+}
+
+static void
+assert_refused(struct fixture *f, const char *request, const char *uuid, const char *words)
+{
+	struct error err = { 0 };
+
+	assert_null(pki_sign(f->ca, f->ca_key, request, PKI_HOST, uuid, 365, &err));
+	assert_int_equal(err.status, 400);
+	assert_non_null(strstr(err.detail, words));
+}
+
+static void
+test_refused(void **state)
+{
+	static const char *const bad[] = { "URI:virtx:host:" OTHER, "email:a@example.net",
+		"DNS:*.example.net", "DNS:h1,DNS:a b", "DNS:.x", "DNS:x..y" };
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	struct buffer many = { 0 };
+
+	assert_refused(f, "", HOST, "none in PEM");
+	assert_refused(f, f->ca, HOST, "none in PEM");
+	assert_refused(f, f->request, "h1", "not the UUID");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_free_ char *request = request_with(f->key, bad[i], true);
+
+		assert_refused(f, request, HOST, "neither a name nor an address");
+	}
+	for (int i = 0; i <= PKI_NAMES_MAX; i++)
+		buffer_printf(&many, "%sDNS:h%d", i ? "," : "", i);
+	_free_ char *request = request_with(f->key, many.data, true);
+	assert_refused(f, request, HOST, "more than");
+	_free_ char *altered = request_with(f->key, "DNS:h1", false);
+	assert_refused(f, altered, HOST, "not signed by its key");
+	buffer_clear(&many);
+	/* The key is of another CA. */
+	assert_null(pki_sign(f->ca, f->key, f->request, PKI_HOST, HOST, 365, &err));
+	assert_int_equal(err.status, 500);
+}
+
+/* What else it asks for is not heard. */
+static void
+test_no_ca(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *request = request_with(f->key, "DNS:h1", true);
+	_free_ char *text = pki_sign(f->ca, f->ca_key, request, PKI_HOST, HOST, 365, &err);
+	X509 *certificate = read_certificate(text);
+
+	assert_int_equal(X509_check_ca(certificate), 0);
+	X509_free(certificate);
+}
+
+/* Another kind of key takes far longer to check. */
+static void
+test_other_key(void **state)
+{
+	struct fixture *f = *state;
+	EVP_PKEY *key = EVP_EC_gen("P-384");
+	BIO *out = BIO_new(BIO_s_mem());
+	char *data;
+	long len;
+
+	PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
+	len = BIO_get_mem_data(out, &data);
+	_free_ char *text = xmemdup(data, (size_t)len);
+	_free_ char *request = request_with(text, "DNS:h1", true);
+	assert_refused(f, request, HOST, "P-256");
+	EVP_PKEY_free(key);
+	BIO_free(out);
+}
+
+static void
+test_fingerprint(void **state)
+{
+	struct fixture *f = *state;
+	char print[PKI_FINGERPRINT_SIZE], again[PKI_FINGERPRINT_SIZE];
+	_free_ char *chain = xasprintf("%s%s", f->ca, f->ca);
+	struct error err = { 0 };
+
+	assert_int_equal(pki_fingerprint(f->ca, print, &err), 0);
+	assert_int_equal(strspn(print, "0123456789abcdef"), 64);
+	assert_int_equal(pki_fingerprint(chain, again, &err), 0);
+	assert_string_equal(print, again);
+	assert_int_equal(pki_fingerprint(f->key, print, &err), -1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_qemu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_ca, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_edit.h"
+
+#include <string.h>
+
+#define BLANK " \t\r"
+
+/* A line of a file, in parts of its text: a section or a setting, or neither. */
+struct line {
+	const char *text;
+	size_t len; /* without its newline */
+	const char *section;
+	size_t section_len;
+	const char *key;
+	size_t key_len;
+	const char *word; /* the first of the value, without quotes */
+	size_t word_len;
+};
+
+/* The line at *at, which becomes the next; false at the end. Its section is that of the one before
+ * unless it begins one. */
+static bool
+next_line(const char **at, struct line *line)
+{
+	const char *p = *at, *end, *equals;
+
+	if (!*p)
+		return false;
+	line->text = p;
+	line->len = strcspn(p, "\n");
+	end = p + line->len;
+	*at = *end ? end + 1 : end;
+	line->key = line->word = NULL;
+	line->key_len = line->word_len = 0;
+	p += strspn(p, BLANK);
+	if (*p == '[') {
+		line->section = p + 1;
+		line->section_len = strcspn(p + 1, "]\n");
+		return true;
+	}
+	equals = memchr(p, '=', (size_t)(end - p));
+	if (!equals || *p == '#' || *p == ';')
+		return true;
+	line->key = p;
+	line->key_len = (size_t)(equals - p);
+	while (line->key_len > 0 && strchr(BLANK, p[line->key_len - 1]))
+		line->key_len--;
+	equals++;
+	equals += strspn(equals, BLANK "\"'");
+	line->word = equals;
+	line->word_len = strcspn(equals, BLANK "\"'\n");
+	return true;
+}
+
+static bool
+same(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+/* Whether the settings say something else about the key of this line. */
+static bool
+is_replaced(const struct line *line, const char *settings, const char *several)
+{
+	struct line own = { 0 };
+
+	if (line->key_len == 0)
+		return false;
+	while (next_line(&settings, &own)) {
+		if (!same(own.key, own.key_len, line->key, line->key_len) ||
+		    !same(own.section, own.section_len, line->section, line->section_len))
+			continue;
+		if (!several || !same(own.key, own.key_len, several, strlen(several)) ||
+		    same(own.word, own.word_len, line->word, line->word_len))
+			return true;
+	}
+	return false;
+}
+
+static bool
+begins(const struct line *line, const char *text)
+{
+	return line->len >= strlen(text) && memcmp(line->text, text, strlen(text)) == 0;
+}
+
+char *
+cluster_edit_undo(const char *text)
+{
+	struct buffer out = { 0 };
+	struct line line = { 0 };
+	bool within = false;
+
+	while (next_line(&text, &line)) {
+		size_t skip = begins(&line, CLUSTER_EDIT_WAS) ? strlen(CLUSTER_EDIT_WAS) : 0;
+
+		if (begins(&line, CLUSTER_EDIT_BEGIN))
+			within = true;
+		else if (begins(&line, CLUSTER_EDIT_END))
+			within = false;
+		else if (!within)
+			buffer_printf(&out, "%.*s\n", (int)(line.len - skip), line.text + skip);
+	}
+	return buffer_steal(&out, NULL);
+}
+
+char *
+cluster_edit_set(const char *text, const char *settings, const char *several)
+{
+	_free_ char *bare = cluster_edit_undo(text);
+	const char *at = bare;
+	struct buffer out = { 0 };
+	struct line line = { 0 };
+	bool goes_on = false; /* a list that was replaced */
+
+	while (next_line(&at, &line)) {
+		bool replaced = goes_on || is_replaced(&line, settings, several);
+
+		buffer_printf(
+		    &out, "%s%.*s\n", replaced ? CLUSTER_EDIT_WAS : "", (int)line.len, line.text);
+		goes_on = replaced && (goes_on || (line.word_len > 0 && line.word[0] == '[')) &&
+			  !memchr(line.text, ']', line.len);
+	}
+	buffer_printf(&out, "%s\n%s%s\n", CLUSTER_EDIT_BEGIN, settings, CLUSTER_EDIT_END);
+	return buffer_steal(&out, NULL);
+}
+
+char *
+cluster_edit_get(const char *text, const char *key)
+{
+	struct line line = { 0 };
+
+	while (next_line(&text, &line)) {
+		if (line.section_len == 0 && same(line.key, line.key_len, key, strlen(key)))
+			return xstrndup(line.word, line.word_len);
+	}
+	return NULL;
+}

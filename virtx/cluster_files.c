@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_files.h"
+
+#include <string.h>
+
+#define DEFAULT_IO_TIMEOUT 10 /* s */
+#define SNAPSHOT	   "/var/lib/virtx/serf.snapshot"
+
+/* Texts of files that are ours */
+
+static char *
+copy(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+static char *
+line(const char *text)
+{
+	return text ? xasprintf("%s\n", text) : NULL;
+}
+
+static char *
+text_ca(const struct cluster_site *site)
+{
+	return copy(site->material.ca);
+}
+
+static char *
+text_ca_key(const struct cluster_site *site)
+{
+	return copy(site->material.ca_key);
+}
+
+static char *
+text_host_key(const struct cluster_site *site)
+{
+	return copy(site->material.host_key);
+}
+
+static char *
+text_host_certificate(const struct cluster_site *site)
+{
+	return copy(site->material.host_certificate);
+}
+
+static char *
+text_qemu_key(const struct cluster_site *site)
+{
+	return copy(site->material.qemu_key);
+}
+
+static char *
+text_qemu_certificate(const struct cluster_site *site)
+{
+	return copy(site->material.qemu_certificate);
+}
+
+static char *
+text_serf_rpc(const struct cluster_site *site)
+{
+	return line(site->material.serf_rpc);
+}
+
+static char *
+text_serf_encrypt(const struct cluster_site *site)
+{
+	return line(site->material.serf_encrypt);
+}
+
+/* Keys are base64, addresses were parsed: nothing in them is special in JSON. */
+static char *
+text_serf(const struct cluster_site *site)
+{
+	struct buffer b = { 0 };
+	char *text;
+
+	buffer_printf(&b,
+	    "{\n    \"bind\": \"%s\",\n    \"encrypt_key\": \"%s\",\n"
+	    "    \"rpc_addr\": \"127.0.0.1:7373\",\n    \"rpc_auth\": \"%s\",\n"
+	    "    \"user_event_size_limit\": 1024,\n    \"snapshot_path\": \"" SNAPSHOT "\",\n"
+	    "    \"rejoin_after_leave\": true,\n    \"retry_join\": [",
+	    site->address, str_or_empty(site->material.serf_encrypt),
+	    str_or_empty(site->material.serf_rpc));
+	for (size_t i = 0; i < site->n_join; i++)
+		buffer_printf(&b, "%s\"%s\"", i ? ", " : "", site->join[i]);
+	buffer_printf(&b, "]\n}\n");
+	text = xmemdup(b.data, b.len);
+	explicit_bzero(b.data, b.size);
+	buffer_clear(&b);
+	return text;
+}
+
+static char *
+text_module(const struct cluster_site *site)
+{
+	return site->watchdog ? NULL : xstrdup("softdog\n");
+}
+
+static char *
+text_sysctl(const struct cluster_site *site)
+{
+	return xstrdup("vm.unprivileged_userfaultfd = 1\n");
+}
+
+/* Settings in files of others */
+
+static char *
+text_qemu(const struct cluster_site *site)
+{
+	return xasprintf("user = \"%s\"\n"
+			 "group = \"%s\"\n"
+			 "dynamic_ownership = 0\n"
+			 "lock_manager = \"sanlock\"\n"
+			 "migrate_tls_x509_cert_dir = \"/etc/pki/qemu\"\n"
+			 "migrate_tls_x509_verify = 1\n"
+			 "migrate_tls_force = 1\n",
+	    site->qemu_user, site->qemu_group);
+}
+
+static char *
+text_qemu_sanlock(const struct cluster_site *site)
+{
+	return xasprintf("auto_disk_leases = 0\n"
+			 "require_lease_for_disks = 0\n"
+			 "host_id = %d\n",
+	    site->number);
+}
+
+/* Whoever has a certificate of the CA could use libvirt as root does: hosts alone may. */
+#define ALLOWED "listen_tls = 1\ntls_allowed_dn_list = [ \"CN=virtx:host:*\" ]\n"
+
+static char *
+text_uuid(const struct cluster_site *site)
+{
+	return site->uuid_is_ours ? xasprintf("host_uuid = \"%s\"\n", site->uuid) : xstrdup("");
+}
+
+static char *
+text_libvirtd(const struct cluster_site *site)
+{
+	_free_ char *uuid = text_uuid(site);
+
+	return xasprintf("%s" ALLOWED, uuid);
+}
+
+static char *
+text_virtqemud(const struct cluster_site *site)
+{
+	return site->uuid_is_ours ? text_uuid(site) : NULL;
+}
+
+static char *
+text_guests(const struct cluster_site *site)
+{
+	return xstrdup("ON_BOOT=ignore\n"
+		       "ON_SHUTDOWN=shutdown\n"
+		       "PARALLEL_SHUTDOWN=10\n"
+		       "SHUTDOWN_TIMEOUT=120\n");
+}
+
+/* Debian's own is "-w 0": no watchdog. */
+static char *
+text_sanlock_options(const struct cluster_site *site)
+{
+	return xstrdup("sanlock_opts=\"\"\n");
+}
+
+static char *
+text_sanlock(const struct cluster_site *site)
+{
+	return xasprintf("our_host_name = %s\n", site->name);
+}
+
+static char *
+text_virtxd(const struct cluster_site *site)
+{
+	bool v6 = strchr(site->address, ':') != NULL;
+	struct buffer b = { 0 };
+
+	if (!str_empty(site->storage_root))
+		buffer_printf(&b, "[virtxd]\nstorage_root = %s\n", site->storage_root);
+	buffer_printf(&b, "[http]\nlisten = %s%s%s:%d tls auth\n", v6 ? "[" : "", site->address,
+	    v6 ? "]" : "", CLUSTER_PORT);
+	buffer_printf(&b, "[tls]\ncertificate = " CLUSTER_HOST_CERTIFICATE
+			  "\nkey = " CLUSTER_HOST_KEY "\nca = " CLUSTER_CA "\n");
+	if (site->material.ca_key)
+		buffer_printf(&b, "ca_key = " CLUSTER_CA_KEY "\n");
+	buffer_printf(
+	    &b, "[libvirt]\nmigrate_tls = yes\n[serf]\nrpc_auth_file = " CLUSTER_SERF_RPC "\n");
+	if (site->material.ca_key)
+		buffer_printf(&b, "encrypt_key_file = " CLUSTER_SERF_ENCRYPT "\n");
+	if (site->io_timeout && site->io_timeout != DEFAULT_IO_TIMEOUT)
+		buffer_printf(&b, "[sanlock]\nio_timeout = %d\n", site->io_timeout);
+	return buffer_steal(&b, NULL);
+}
+
+#define PKI    "/etc/pki/"
+#define DEBIAN (ON_ALL & ~ON_SUSE)
+#define SUSE   (ON_ALL & ~ON_DEBIAN)
+#define ONE    (ON_ALL & ~ON_MODULAR)
+#define MANY   (ON_ALL & ~ON_MONOLITHIC)
+
+const struct cluster_file cluster_files[] = {
+	/* The cluster's and the host's keys, before what names them. */
+	{ CLUSTER_CA_KEY, ON_ALL, 0600, OWNER_ROOT, true, 0, NULL, text_ca_key },
+	{ CLUSTER_CA, ON_ALL, 0644, OWNER_ROOT, true, PART_TLS, NULL, text_ca },
+	{ CLUSTER_HOST_KEY, ON_ALL, 0600, OWNER_ROOT, true, 0, NULL, text_host_key },
+	{ CLUSTER_HOST_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, true, 0, NULL,
+	    text_host_certificate },
+	{ CLUSTER_SERF_RPC, ON_ALL, 0600, OWNER_ROOT, true, PART_VIRTXD, NULL, text_serf_rpc },
+	{ CLUSTER_SERF_ENCRYPT, ON_ALL, 0600, OWNER_ROOT, true, PART_SERF, NULL,
+	    text_serf_encrypt },
+	/* Where libvirt looks for its certificates, as a server and as a client. */
+	{ PKI "CA/cacert.pem", ON_ALL, 0644, OWNER_ROOT, true, PART_TLS, NULL, text_ca },
+	{ PKI "libvirt/private/serverkey.pem", ON_ALL, 0600, OWNER_ROOT, true, PART_TLS, NULL,
+	    text_host_key },
+	{ PKI "libvirt/servercert.pem", ON_ALL, 0644, OWNER_ROOT, true, PART_TLS, NULL,
+	    text_host_certificate },
+	{ PKI "libvirt/private/clientkey.pem", ON_ALL, 0600, OWNER_ROOT, true, 0, NULL,
+	    text_host_key },
+	{ PKI "libvirt/clientcert.pem", ON_ALL, 0644, OWNER_ROOT, true, 0, NULL,
+	    text_host_certificate },
+	/* QEMU reads its own as it begins a migration. */
+	{ PKI "qemu/ca-cert.pem", ON_ALL, 0644, OWNER_ROOT, true, 0, NULL, text_ca },
+	{ CLUSTER_QEMU_KEY, ON_ALL, 0640, OWNER_QEMU, true, 0, NULL, text_qemu_key },
+	{ CLUSTER_QEMU_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, true, 0, NULL,
+	    text_qemu_certificate },
+	{ PKI "qemu/client-key.pem", ON_ALL, 0640, OWNER_QEMU, true, 0, NULL, text_qemu_key },
+	{ PKI "qemu/client-cert.pem", ON_ALL, 0644, OWNER_ROOT, true, 0, NULL,
+	    text_qemu_certificate },
+	/* libvirt. */
+	{ "/etc/libvirt/qemu.conf", ON_ALL, 0600, OWNER_ROOT, false, PART_LIBVIRT, NULL,
+	    text_qemu },
+	{ "/etc/libvirt/qemu-sanlock.conf", ON_ALL, 0600, OWNER_ROOT, false, PART_LIBVIRT, NULL,
+	    text_qemu_sanlock },
+	{ "/etc/libvirt/libvirtd.conf", ONE, 0644, OWNER_ROOT, false, PART_LIBVIRT, NULL,
+	    text_libvirtd },
+	{ "/etc/libvirt/virtqemud.conf", MANY, 0644, OWNER_ROOT, false, PART_LIBVIRT, NULL,
+	    text_virtqemud },
+	{ "/etc/libvirt/virtproxyd.conf", MANY, 0644, OWNER_ROOT, false, PART_LIBVIRT, NULL,
+	    text_libvirtd },
+	{ "/etc/default/libvirt-guests", DEBIAN, 0644, OWNER_ROOT, false, 0, NULL, text_guests },
+	{ "/etc/sysconfig/libvirt-guests", SUSE, 0644, OWNER_ROOT, false, 0, NULL, text_guests },
+	{ "/etc/sysctl.d/99-virtx.conf", ON_ALL, 0644, OWNER_ROOT, true, PART_SYSCTL, NULL,
+	    text_sysctl },
+	/* The watchdog, and sanlock. */
+	{ "/etc/modules-load.d/virtx.conf", ON_ALL, 0644, OWNER_ROOT, true,
+	    PART_MODULE | PART_WDMD | PART_SANLOCK, NULL, text_module },
+	{ "/etc/default/sanlock", DEBIAN, 0644, OWNER_ROOT, false, PART_WDMD | PART_SANLOCK, NULL,
+	    text_sanlock_options },
+	{ "/etc/sanlock/sanlock.conf", ON_ALL, 0644, OWNER_ROOT, false, PART_WDMD | PART_SANLOCK,
+	    NULL, text_sanlock },
+	{ "/etc/serf/virtx.json", ON_ALL, 0600, OWNER_ROOT, true, PART_SERF, NULL, text_serf },
+	{ "/etc/virtx/virtxd.conf", ON_ALL, 0640, OWNER_VIRTX, false, PART_VIRTXD, "listen",
+	    text_virtxd },
+};
+const size_t cluster_files_n = ARRAY_SIZE(cluster_files);
+
+gid_t
+cluster_files_gid(const struct cluster_site *site, enum cluster_owner owner)
+{
+	return owner == OWNER_QEMU ? site->qemu_gid : owner == OWNER_VIRTX ? site->virtx_gid : 0;
+}

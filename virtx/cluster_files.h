@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files by which a host is of a cluster. */
+#ifndef VIRTX_CLUSTER_FILES_H
+#define VIRTX_CLUSTER_FILES_H
+
+#include "virtx/cluster_site.h"
+
+/* What has to be done where a file has changed. */
+#define PART_MODULE  (1u << 0) /* load the watchdog's driver */
+#define PART_SYSCTL  (1u << 1)
+#define PART_LIBVIRT (1u << 2)
+#define PART_WDMD    (1u << 3)
+#define PART_SANLOCK (1u << 4)
+#define PART_SERF    (1u << 5)
+#define PART_VIRTXD  (1u << 6)
+#define PART_TLS     (1u << 7) /* libvirt reads its certificates again */
+
+enum cluster_owner {
+	OWNER_ROOT,
+	OWNER_VIRTX, /* root and the group virtx */
+	OWNER_QEMU,  /* root and QEMU's group */
+};
+
+struct cluster_file {
+	const char *path;
+	unsigned int where; /* both of a site's have to be in it */
+	mode_t mode;	    /* of one that is new, or is ours as a whole */
+	enum cluster_owner owner;
+	bool whole;	     /* else these are settings in a file that is others', too */
+	unsigned int parts;  /* what has to be done when it has changed */
+	const char *several; /* of settings: the key that may be there several times */
+	/* The text; NULL where the host is not to have it. The caller wipes it. */
+	char *(*text)(const struct cluster_site *site);
+};
+
+extern const struct cluster_file cluster_files[];
+extern const size_t cluster_files_n;
+
+gid_t cluster_files_gid(const struct cluster_site *site, enum cluster_owner owner);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files of a host, or of a folder that stands for its root: no link leads out of that. */
+#ifndef VIRTX_CLUSTER_FS_H
+#define VIRTX_CLUSTER_FS_H
+
+#include <sys/types.h>
+
+#include "proto/error.h"
+
+#define CLUSTER_FILE_MAX (1024 * 1024) /* bytes of one */
+#define CLUSTER_OLD	 ".virtx-old"  /* behind the name of what was there before */
+
+/* Who may read a file. */
+struct cluster_mode {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* The root folder, "" for the host's own; -1 with the reason. */
+int cluster_fs_open(const char *root, struct error *err);
+bool cluster_fs_exists(int root, const char *path);
+/* The content of a regular file, and whose it is (NULL allowed): 1, 0 where there is none, or -1
+ * with the reason. */
+int cluster_fs_read(
+    int root, const char *path, char **ret, struct cluster_mode *ret_mode, struct error *err);
+/*
+ * Writes a file in one step: it is whole, or as it was. What was there before stays beside it, as
+ * NAME.virtx-old. Folders that are missing are made (0755). Owners are set by root alone.
+ */
+int cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
+    struct error *err);
+/* Makes it, and the folders that it is in. */
+int cluster_fs_make_folder(int root, const char *path, mode_t mode, struct error *err);
+/* One that is not there is fine. */
+int cluster_fs_remove(int root, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster init. */
+#include "virtx/cluster_setup.h"
+#include "virtx/verbs.h"
+
+#define OPTION_ADDRESS 'a'
+
+static const struct option_row cluster_init_options[] = {
+	{ OPTION_ADDRESS, "address", ARG_TEXT("ADDR"),
+	    "the address of this host at which other hosts reach it" },
+	CLUSTER_SETUP_OPTIONS,
+	{ 0 },
+};
+
+/* All but the start. */
+static int
+set_up(struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	int rc;
+
+	if (cluster_material_load(site, err) < 0 || cluster_material_make(site, err) < 0)
+		return -1;
+	rc = cluster_setup_ask(call, site, err);
+	if (rc <= 0)
+		return rc;
+	if (cluster_setup_write(call, site, err) < 0)
+		return -1;
+	if (*site->root_path)
+		return 0;
+	return cluster_setup_wait(call, true, err);
+}
+
+static enum command_result
+cluster_init(struct command_call *call, struct error *err)
+{
+	const char *address = call->values[OPTION_ADDRESS];
+	struct cluster_site site = { .root = -1 };
+	const char *root;
+	int rc;
+
+	if (!address) {
+		error_set(err, CLIENT_ERROR_STATUS, "--address is needed");
+		return COMMAND_USAGE;
+	}
+	if (cluster_setup_begin(call, &root, err) < 0)
+		return COMMAND_FAILED;
+	rc = cluster_site_find(&site, root, address, err);
+	if (rc == 0)
+		rc = set_up(call, &site, err);
+	cluster_site_clear(&site);
+	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+}
+
+const struct command cluster_init_command = {
+	.words = "cluster init",
+	.options = cluster_init_options,
+	.summary = "Make this host the first one of a cluster",
+	.help = "As root, on the host. It makes a CA, and writes what virtxd, libvirt, QEMU,\n"
+		"sanlock and serf read, restarts them, makes the storage if there is none, and\n"
+		"waits until the host is ready. What was there before stays beside each file as\n"
+		"FILE.virtx-old. Where all is as it is to be, nothing is changed.",
+	.examples = "virtx cluster init --address 192.0.2.1 --dry-run\n"
+		    "virtx cluster init --address 192.0.2.1 --yes\n",
+	.run = cluster_init,
+};

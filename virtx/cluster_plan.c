@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_plan.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "virtx/client.h"
+#include "virtx/cluster_edit.h"
+#include "virtx/cluster_fs.h"
+
+#define NOTE  "/etc/virtx/cluster-pending" /* parts that are yet to be done, as a number */
+#define STATE "/var/lib/virtx"		   /* serf's snapshot is there */
+
+/* The mode that a file is going to have: settings leave that of a file which is there. */
+static struct cluster_mode
+mode_of(const struct cluster_site *site, const struct cluster_file *file, bool there,
+    const struct cluster_mode *is)
+{
+	if (there && !file->whole)
+		return *is;
+	return (struct cluster_mode){ file->mode, 0, cluster_files_gid(site, file->owner) };
+}
+
+/* A host's own modes are kept to; a folder that stands for it may be anybody's. */
+static bool
+has_mode(
+    const struct cluster_site *site, const struct cluster_mode *is, const struct cluster_mode *want)
+{
+	return is->mode == want->mode &&
+	       (*site->root_path || (is->uid == want->uid && is->gid == want->gid));
+}
+
+/* What the file is going to hold; NULL where the host is to have none. */
+static char *
+wanted_text(const struct cluster_site *site, const struct cluster_file *file, const char *is)
+{
+	char *text, *settings;
+
+	if ((file->where & site->where) != site->where)
+		return NULL;
+	text = file->text(site);
+	if (!text || file->whole)
+		return text;
+	settings = text;
+	text = cluster_edit_set(str_or_empty(is), settings, file->several);
+	pki_wipe(settings);
+	return text;
+}
+
+/* 1 where it is to change, 0, or -1. */
+static int
+compare(const struct cluster_site *site, const struct cluster_file *file,
+    struct cluster_change *ret, struct error *err)
+{
+	struct cluster_mode is = { 0 }, want;
+	char *now = NULL, *text;
+	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
+	int rc = 0;
+
+	if (there < 0)
+		return -1;
+	text = wanted_text(site, file, now);
+	want = mode_of(site, file, there, &is);
+	if (text && (!there || strcmp(now, text) != 0 || !has_mode(site, &is, &want))) {
+		*ret = (struct cluster_change){ .file = file, .text = text, .there = there };
+		ret->mode_only = there && strcmp(now, text) == 0;
+		text = NULL;
+		rc = 1;
+	}
+	pki_wipe(text);
+	pki_wipe(now);
+	return rc;
+}
+
+int
+cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+{
+	unsigned int noted;
+
+	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)) };
+	for (size_t i = 0; i < cluster_files_n; i++) {
+		int rc = compare(site, &cluster_files[i], &ret->items[ret->n_items], err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			continue;
+		if (!ret->items[ret->n_items].mode_only)
+			ret->parts |= cluster_files[i].parts;
+		ret->n_items++;
+	}
+	if (cluster_plan_noted(site, &noted, err) < 0)
+		return -1;
+	ret->parts |= noted;
+	return 0;
+}
+
+void
+cluster_plan_clear(struct cluster_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_items; i++)
+		pki_wipe(plan->items[i].text);
+	free(plan->items);
+	*plan = (struct cluster_plan){ 0 };
+}
+
+/* The site as it may be shown: what has no secret in it cannot show one. */
+static struct cluster_site
+shown_site(const struct cluster_site *site, char *hidden, char *certificate)
+{
+	struct cluster_site shown = *site;
+
+	shown.material = (struct cluster_material){
+		.ca = certificate,
+		.ca_key = site->material.ca_key ? hidden : NULL,
+		.host_key = hidden,
+		.host_certificate = certificate,
+		.qemu_key = hidden,
+		.qemu_certificate = certificate,
+		.serf_rpc = hidden,
+		.serf_encrypt = hidden,
+	};
+	return shown;
+}
+
+static void
+show_change(const struct cluster_site *shown, const struct cluster_change *change, FILE *out)
+{
+	const struct cluster_file *file = change->file;
+	_free_ char *text = file->text(shown);
+
+	if (change->mode_only)
+		fprintf(out, "%s: mode %04o\n", file->path, file->mode);
+	else if (file->whole)
+		fprintf(out, "%s (mode %04o%s):\n", file->path, file->mode,
+		    change->there ? ", instead of what is there" : "");
+	else
+		fprintf(out, "%s (%s):\n", file->path,
+		    change->there ? "at its end, and what says something else becomes a comment"
+				  : "a new file");
+	for (const char *at = text; *at && !change->mode_only;) {
+		int len = (int)strcspn(at, "\n");
+
+		fprintf(out, "    %.*s\n", len, at);
+		at += len + (at[len] == '\n');
+	}
+}
+
+int
+cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *err)
+{
+	char hidden[] = "(secret)", certificate[] = "(a certificate)";
+	struct cluster_site shown = shown_site(site, hidden, certificate);
+	struct cluster_plan plan;
+	int rc = cluster_plan_make(site, &plan, err);
+
+	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
+		show_change(&shown, &plan.items[i], out);
+	cluster_plan_clear(&plan);
+	return rc;
+}
+
+int
+cluster_plan_write(
+    const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
+{
+	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts, err) < 0 ||
+				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
+		return -1;
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct cluster_file *file = plan->items[i].file;
+		struct cluster_mode is = { 0 }, mode;
+		char *now = NULL;
+		int there = cluster_fs_read(site->root, file->path, &now, &is, err);
+
+		pki_wipe(now);
+		mode = mode_of(site, file, there > 0, &is);
+		if (there >= 0 &&
+		    cluster_fs_write(site->root, file->path, plan->items[i].text, &mode, err) == 0)
+			continue;
+		for (size_t k = i; k < plan->n_items; k++)
+			error_append(err, "%s'%s'", k == i ? "not written: " : "",
+			    plan->items[k].file->path);
+		return -1;
+	}
+	return 0;
+}
+
+int
+cluster_plan_note(const struct cluster_site *site, unsigned int parts, struct error *err)
+{
+	static const struct cluster_mode mode = { 0644, 0, 0 };
+	_free_ char *text = xasprintf("%u\n", parts);
+
+	if (parts == 0)
+		return cluster_fs_remove(site->root, NOTE, err);
+	return cluster_fs_write(site->root, NOTE, text, &mode, err);
+}
+
+int
+cluster_plan_noted(const struct cluster_site *site, unsigned int *ret, struct error *err)
+{
+	_free_ char *text = NULL;
+
+	*ret = 0;
+	if (cluster_fs_read(site->root, NOTE, &text, NULL, err) < 0)
+		return -1;
+	if (text)
+		*ret = (unsigned int)strtoul(text, NULL, 10);
+	return 0;
+}

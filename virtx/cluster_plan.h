@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a host still lacks of its files, and writing it. */
+#ifndef VIRTX_CLUSTER_PLAN_H
+#define VIRTX_CLUSTER_PLAN_H
+
+#include <stdio.h>
+
+#include "virtx/cluster_files.h"
+
+struct cluster_change {
+	const struct cluster_file *file;
+	char *text;	/* all of the file, as it is going to be; a secret perhaps */
+	bool there;	/* there is one now */
+	bool mode_only; /* only who may read it changes */
+};
+
+struct cluster_plan {
+	struct cluster_change *items;
+	size_t n_items;
+	unsigned int parts; /* what has to be done when all is written */
+};
+
+/* Compares the host's files with what they are to be. 0, or -1 where one cannot be read. */
+int cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
+void cluster_plan_clear(struct cluster_plan *plan);
+/* Each file that would change, with what would be in it, but for keys and certificates. */
+int cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *err);
+/* Writes all. On an error it says which files were not. */
+int cluster_plan_write(
+    const struct cluster_site *site, const struct cluster_plan *plan, struct error *err);
+/* Notes which parts are yet to be done, and reads that: who is interrupted goes on there. */
+int cluster_plan_note(const struct cluster_site *site, unsigned int parts, struct error *err);
+int cluster_plan_noted(const struct cluster_site *site, unsigned int *ret, struct error *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_setup.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/model.h"
+#include "virtx/cluster_units.h"
+
+#define LOOK_US	 (500 * 1000)
+#define CALL_S	 30  /* for one question to virtxd */
+#define CONFLICT 409 /* of a storage that is made already */
+
+int
+cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err)
+{
+	*ret_root = str_or_empty(call->values[CLUSTER_OPTION_ROOT]);
+	if (**ret_root == '\0' && geteuid() != 0)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "this reads and writes what is root's on this host: run it as root");
+	if (**ret_root && **ret_root != '/')
+		return error_set(err, CLIENT_ERROR_STATUS, "--root needs an absolute path");
+	return 0;
+}
+
+/* Whether the user says yes. */
+static int
+ask_user(const struct command_call *call, struct error *err)
+{
+	char answer[16] = "";
+
+	if (call->counts['y'])
+		return 1;
+	if (!isatty(STDIN_FILENO))
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "nobody can be asked whether this is to be done: --yes does it, --dry-run "
+		    "only shows it");
+	fprintf(stderr, "Write these files, and restart what reads them? [y/N] ");
+	if (!fgets(answer, sizeof(answer), stdin))
+		answer[0] = '\0';
+	return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+int
+cluster_setup_ask(
+    const struct command_call *call, const struct cluster_site *site, struct error *err)
+{
+	FILE *out = call->writer->out;
+	struct cluster_plan plan;
+	bool changes;
+
+	if (cluster_plan_make(site, &plan, err) < 0) {
+		cluster_plan_clear(&plan);
+		return -1;
+	}
+	changes = plan.n_items > 0 || plan.parts != 0;
+	cluster_plan_clear(&plan);
+	if (!changes) {
+		fprintf(out, "All files are as they are to be: nothing is written.\n");
+		return call->counts[CLUSTER_OPTION_DRY_RUN] ? 0 : 1;
+	}
+	if (cluster_plan_show(site, out, err) < 0)
+		return -1;
+	fflush(out);
+	if (call->counts[CLUSTER_OPTION_DRY_RUN])
+		return 0;
+	return ask_user(call, err);
+}
+
+int
+cluster_setup_write(
+    const struct command_call *call, const struct cluster_site *site, struct error *err)
+{
+	FILE *out = call->writer->out;
+	struct cluster_plan plan;
+	int rc = cluster_plan_make(site, &plan, err);
+
+	if (rc == 0)
+		rc = cluster_plan_write(site, &plan, err);
+	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
+		fprintf(out, "written: %s\n", plan.items[i].file->path);
+	if (rc == 0 && plan.parts)
+		rc = cluster_units_apply(site, plan.parts, out, err);
+	cluster_plan_clear(&plan);
+	return rc;
+}
+
+/* The client of this host's own virtxd. */
+static struct client
+own_client(const struct command_call *call, struct server *server)
+{
+	struct client client = *call->client;
+	struct error ignored;
+
+	(void)server_parse("unix:" API_SOCKET, server, &ignored);
+	client.server = *server;
+	client.timeout = CALL_S;
+	client.token = NULL;
+	client.success = 0;
+	return client;
+}
+
+/* What virtxd says is missing, in words; "" when it is ready. The caller frees. */
+static char *
+what_is_missing(const struct client *client, bool *ret_storage)
+{
+	static const struct {
+		const char *what;
+		size_t offset;
+	} rows[] = {
+		{ "libvirt", offsetof(struct ready, libvirt) },
+		{ "serf", offsetof(struct ready, serf) },
+		{ "storage", offsetof(struct ready, storage) },
+		{ "lockspace", offsetof(struct ready, lockspace) },
+		{ "listen", offsetof(struct ready, listen) },
+	};
+	struct client asks = *client;
+	struct ready ready = { 0 };
+	struct buffer b = { 0 };
+	struct error err = { 0 };
+
+	*ret_storage = false;
+	if (client_get(&asks, ROUTE_READYZ, NULL, NULL, &ready, &err) == 0)
+		return xstrdup("");
+	/* What is missing comes with a 503. */
+	asks.success = 503;
+	if (client_get(&asks, ROUTE_READYZ, NULL, NULL, &ready, &err) < 0)
+		return xasprintf("virtxd: %s", err.detail);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *why = *(char **)((char *)&ready + rows[i].offset);
+
+		if (!str_empty(why))
+			buffer_printf(&b, "%s%s: %s", b.len ? "; " : "", rows[i].what, why);
+	}
+	*ret_storage = !str_empty(ready.storage);
+	model_clear(&ready_model, &ready);
+	return buffer_steal(&b, NULL);
+}
+
+/* One that is made already is as good. */
+static int
+make_storage(const struct client *client, struct error *err)
+{
+	struct storage storage = { 0 };
+
+	if (client_get(client, ROUTE_STORAGE_INIT, NULL, NULL, &storage, err) == 0)
+		model_clear(&storage_model, &storage);
+	else if (err->status != CONFLICT)
+		return -1;
+	return 0;
+}
+
+int
+cluster_setup_wait(const struct command_call *call, bool new_storage, struct error *err)
+{
+	int64_t deadline = monotonic_ms() + CLUSTER_READY_S * INT64_C(1000);
+	_free_ char *missing = NULL, *told = xstrdup("");
+	struct server server = { 0 };
+	struct client client = own_client(call, &server);
+	struct error why = { 0 };
+	bool storage;
+
+	for (;;) {
+		free(missing);
+		missing = what_is_missing(&client, &storage);
+		if (!*missing || monotonic_ms() > deadline)
+			break;
+		if (strcmp(missing, told) != 0)
+			fprintf(stderr, "waiting: %s\n", missing);
+		str_set(&told, missing);
+		if (new_storage && storage && make_storage(&client, &why) == 0)
+			new_storage = false;
+		usleep(LOOK_US);
+	}
+	server_clear(&server);
+	if (!*missing) {
+		fprintf(call->writer->out, "This host is ready.\n");
+		return 0;
+	}
+	error_set(err, CLIENT_ERROR_STATUS,
+	    "all is written, and this is still missing after %d s: %s", CLUSTER_READY_S, missing);
+	if (new_storage && why.status)
+		error_append(err, "the storage could not be made: %s", why.detail);
+	return -1;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Setting a host up: what init and join have in common. */
+#ifndef VIRTX_CLUSTER_SETUP_H
+#define VIRTX_CLUSTER_SETUP_H
+
+#include "virtx/cluster_plan.h"
+#include "virtx/command.h"
+
+enum {
+	CLUSTER_OPTION_ROOT = 20,
+	CLUSTER_OPTION_DRY_RUN,
+};
+
+#define CLUSTER_SETUP_OPTIONS                                                           \
+	{ CLUSTER_OPTION_DRY_RUN, "dry-run", NULL, "only show what would be written" }, \
+	    { 'y', "yes", NULL, "do not ask" },                                         \
+	{                                                                               \
+		CLUSTER_OPTION_ROOT, "root", ARG_TEXT("DIR"),                           \
+		    "write to a folder instead, as a host's root, and restart nothing"  \
+	}
+
+#define CLUSTER_READY_S 300 /* until a host that was set up has to be ready */
+
+/* Whether the caller may write a host's files; and its root folder, "" for the host's own. */
+int cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err);
+/* What is there already, and whether somebody wants what is not: 1 to go on, 0 not to, -1 with
+ * err. */
+int cluster_setup_ask(
+    const struct command_call *call, const struct cluster_site *site, struct error *err);
+/* Writes what is missing and restarts what reads it. */
+int cluster_setup_write(
+    const struct command_call *call, const struct cluster_site *site, struct error *err);
+/* Waits until virtxd says that the host is ready, or -1 with what is missing; makes the storage
+ * where new_storage is set and there is none. */
+int cluster_setup_wait(const struct command_call *call, bool new_storage, struct error *err);
+
+#endif

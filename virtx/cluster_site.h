@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a host of a cluster is set up by: what the host has, what the cluster says, and its keys. */
+#ifndef VIRTX_CLUSTER_SITE_H
+#define VIRTX_CLUSTER_SITE_H
+
+#include "proto/pki.h"
+
+/* Where keys and certificates are. */
+#define CLUSTER_CA		 "/etc/virtx/ca.pem"
+#define CLUSTER_CA_KEY		 "/etc/virtx/ca.key"
+#define CLUSTER_HOST_KEY	 "/etc/virtx/host.key"
+#define CLUSTER_HOST_CERTIFICATE "/etc/virtx/host.pem"
+#define CLUSTER_QEMU_KEY	 "/etc/pki/qemu/server-key.pem"
+#define CLUSTER_QEMU_CERTIFICATE "/etc/pki/qemu/server-cert.pem"
+#define CLUSTER_SERF_RPC	 "/etc/virtx/serf.key"
+#define CLUSTER_SERF_ENCRYPT	 "/etc/virtx/serf-encrypt.key"
+
+#define CLUSTER_PORT	  8080
+#define CLUSTER_JOIN_MAX  8 /* addresses of others that serf is told */
+#define CLUSTER_NAMES_MAX 3
+#define SANLOCK_GID	  179 /* where nothing else is said: the same on all hosts */
+
+/* Where the files are, and which daemons libvirt has. */
+#define ON_DEBIAN     1u /* /etc/default */
+#define ON_SUSE	      2u /* /etc/sysconfig */
+#define ON_MONOLITHIC 4u /* libvirtd */
+#define ON_MODULAR    8u /* virtqemud and virtproxyd */
+#define ON_ALL	      (ON_DEBIAN | ON_SUSE | ON_MONOLITHIC | ON_MODULAR)
+
+/* Keys and certificates, as PEM, and serf's keys in base64; NULL while there is none. */
+struct cluster_material {
+	char *ca;
+	char *ca_key; /* NULL on hosts that were not given it */
+	char *host_key, *host_certificate;
+	char *qemu_key, *qemu_certificate;
+	char *serf_rpc;	    /* of this host's agent */
+	char *serf_encrypt; /* the cluster's */
+};
+
+struct cluster_site {
+	int root;	       /* of cluster_fs.h */
+	const char *root_path; /* "" for the host's own */
+	unsigned int where;    /* two of ON_* */
+	char uuid[UUID_TEXT_SIZE];
+	bool uuid_is_ours; /* libvirt has to be told it */
+	char *name;	   /* the host's */
+	char *address;
+	char *qemu_user, *qemu_group;
+	gid_t virtx_gid, qemu_gid;
+	gid_t sanlock_gid, sanlock_has; /* wanted, and what it is; 0 where there is no such group */
+	bool watchdog;			/* there is one already */
+	/* What the cluster says. */
+	int number; /* of the host */
+	int io_timeout;
+	char *storage_root; /* NULL for virtxd's own default */
+	char *join[CLUSTER_JOIN_MAX];
+	size_t n_join;
+	struct cluster_material material;
+};
+
+/* Looks at the host (root_path "" for this one; borrowed); address is borrowed text, "" where it
+ * is not needed. 0, or -1 with what is missing. */
+int cluster_site_find(
+    struct cluster_site *site, const char *root_path, const char *address, struct error *err);
+void cluster_site_clear(struct cluster_site *site);
+/* The names that its certificate is for, borrowed; how many. */
+size_t cluster_site_names(const struct cluster_site *site, const char *ret[CLUSTER_NAMES_MAX]);
+/* Reads the keys and certificates that the host has. */
+int cluster_material_load(struct cluster_site *site, struct error *err);
+/* Makes what the first host of a cluster lacks of them. */
+int cluster_material_make(struct cluster_site *site, struct error *err);
+/* Makes the keys that any host lacks; serf's key of the cluster is none of them. */
+void cluster_material_keys(struct cluster_material *material);
+/* Whether host and QEMU have certificates that do, and will for a while. */
+bool cluster_material_certified(const struct cluster_site *site);
+void cluster_material_clear(struct cluster_material *material);
+/* 32 random bytes in base64; for pki_wipe(). */
+char *cluster_random_key(void);
+
+#endif

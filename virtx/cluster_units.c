@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_units.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "virtx/client.h"
+#include "virtx/cluster_fs.h"
+
+#define WORDS_MAX  6
+#define DEADLINE_S 180	 /* of one command: systemd gives a unit 90 s to stop, and to start */
+#define GID	   "GID" /* stands for sanlock's group */
+
+struct step {
+	unsigned int part;
+	unsigned int where;
+	const char *argv[WORDS_MAX + 1];
+	bool (*wanted)(const struct cluster_site *site); /* NULL: always */
+};
+
+static bool
+has_other_group(const struct cluster_site *site)
+{
+	return site->sanlock_has != 0 && site->sanlock_has != site->sanlock_gid;
+}
+
+#define SYSTEMCTL(...)                   \
+	{                                \
+		"systemctl", __VA_ARGS__ \
+	}
+#define ONE  (ON_ALL & ~ON_MODULAR)
+#define MANY (ON_ALL & ~ON_MONOLITHIC)
+
+/* In this order. A socket is only opened while its service does not run. */
+static const struct step steps[] = {
+	{ PART_MODULE, ON_ALL, { "modprobe", "softdog" }, NULL },
+	{ PART_SYSCTL, ON_ALL, { "sysctl", "-q", "-p", "/etc/sysctl.d/99-virtx.conf" }, NULL },
+	{ PART_SANLOCK, ON_ALL, { "groupmod", "-g", GID, "sanlock" }, has_other_group },
+	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("stop", "libvirtd.service"), NULL },
+	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("enable", "--now", "libvirtd-tls.socket"), NULL },
+	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("start", "libvirtd.service"), NULL },
+	{ PART_LIBVIRT | PART_TLS, MANY, SYSTEMCTL("stop", "virtproxyd.service"), NULL },
+	{ PART_LIBVIRT | PART_TLS, MANY,
+	    SYSTEMCTL("enable", "--now", "virtproxyd.socket", "virtproxyd-tls.socket"), NULL },
+	{ PART_LIBVIRT, MANY, SYSTEMCTL("enable", "virtqemud.socket"), NULL },
+	{ PART_LIBVIRT, MANY, SYSTEMCTL("restart", "virtqemud.service"), NULL },
+	{ PART_WDMD, ON_ALL, SYSTEMCTL("restart", "wdmd.service"), NULL },
+	{ PART_SANLOCK, ON_ALL, SYSTEMCTL("enable", "wdmd.service", "sanlock.service"), NULL },
+	{ PART_SANLOCK, ON_ALL, SYSTEMCTL("restart", "sanlock.service"), NULL },
+	{ PART_SERF, ON_ALL, SYSTEMCTL("enable", "serf.service"), NULL },
+	{ PART_SERF, ON_ALL, SYSTEMCTL("restart", "serf.service"), NULL },
+	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("enable", "virtxd.service"), NULL },
+	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("restart", "virtxd.service"), NULL },
+};
+
+static bool
+is_due(const struct cluster_site *site, const struct step *step, unsigned int parts)
+{
+	return (step->part & parts) && (step->where & site->where) == site->where &&
+	       (!step->wanted || step->wanted(site));
+}
+
+/* The command in words. */
+static char *
+step_text(const struct cluster_site *site, const struct step *step)
+{
+	struct buffer b = { 0 };
+
+	for (size_t i = 0; step->argv[i]; i++) {
+		if (strcmp(step->argv[i], GID) == 0)
+			buffer_printf(&b, " %u", site->sanlock_gid);
+		else
+			buffer_printf(&b, "%s%s", i ? " " : "", step->argv[i]);
+	}
+	return buffer_steal(&b, NULL);
+}
+
+/* Waits for the end of a child; what is late is ended. */
+static int
+wait_for(pid_t pid, int seconds, int *ret_status)
+{
+	_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	bool late = fd >= 0 && poll(&poller, 1, seconds * 1000) == 0;
+
+	if (late)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return late ? -ETIMEDOUT : 0;
+}
+
+int
+cluster_units_run(const char *const *argv, int seconds, struct error *err)
+{
+	static const char *const folders[] = { "/usr/bin", "/usr/sbin", "/bin", "/sbin" };
+	char path_of_all[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
+	char *const environment[] = { path_of_all, locale, NULL };
+	int rc = ENOENT, status = 0;
+	pid_t pid;
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders) && rc == ENOENT; i++) {
+		_free_ char *path = xasprintf("%s/%s", folders[i], argv[0]);
+
+		rc = posix_spawn(&pid, path, NULL, NULL, (char *const *)argv, environment);
+	}
+	if (rc != 0)
+		return error_errno(err, CLIENT_ERROR_STATUS, rc, "cannot run '%s'", argv[0]);
+	rc = wait_for(pid, seconds, &status);
+	if (rc == -ETIMEDOUT)
+		return error_set(err, CLIENT_ERROR_STATUS, "it did not end within %d s", seconds);
+	if (rc < 0)
+		return error_errno(err, CLIENT_ERROR_STATUS, -rc, "'%s'", argv[0]);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return error_set(err, CLIENT_ERROR_STATUS, "it ended with %d",
+		    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return 0;
+}
+
+static int
+run_step(const struct cluster_site *site, const struct step *step, struct error *err)
+{
+	_free_ char *gid = xasprintf("%u", site->sanlock_gid);
+	const char *argv[WORDS_MAX + 1];
+
+	for (size_t i = 0; i <= WORDS_MAX; i++) {
+		argv[i] = step->argv[i];
+		if (argv[i] && strcmp(argv[i], GID) == 0)
+			argv[i] = gid;
+	}
+	return cluster_units_run(argv, DEADLINE_S, err);
+}
+
+int
+cluster_units_apply(
+    const struct cluster_site *site, unsigned int parts, FILE *out, struct error *err)
+{
+	bool runs = !*site->root_path && cluster_fs_exists(site->root, "/run/systemd/system");
+	bool told = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		_free_ char *text = step_text(site, &steps[i]);
+
+		if (!is_due(site, &steps[i], parts))
+			continue;
+		if (!runs && !told)
+			fprintf(out, "systemd does not run here. To be done, in this order, or "
+				     "what is like it:\n");
+		told = true;
+		fprintf(out, "%s%s\n", runs ? "running: " : "    ", text);
+		fflush(out);
+		if (!runs || run_step(site, &steps[i], err) == 0)
+			continue;
+		error_wrap(err, "'%s'", text);
+		for (size_t k = i + 1; k < ARRAY_SIZE(steps); k++) {
+			_free_ char *left = step_text(site, &steps[k]);
+
+			if (is_due(site, &steps[k], parts))
+				error_append(err, "still to be done: '%s'", left);
+		}
+		error_append(err, "the same command goes on here");
+		return -1;
+	}
+	return cluster_plan_note(site, 0, err);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemons of a host that read what has changed. */
+#ifndef VIRTX_CLUSTER_UNITS_H
+#define VIRTX_CLUSTER_UNITS_H
+
+#include <stdio.h>
+
+#include "virtx/cluster_plan.h"
+
+/* Does what the parts (PART_*) want, one command after the other, and tells on out. Where systemd
+ * does not run, or the site is a folder, it only says what is to be done. On an error it says what
+ * is left, which is noted. */
+int cluster_units_apply(
+    const struct cluster_site *site, unsigned int parts, FILE *out, struct error *err);
+/* Runs one command, argv[0] from the system's own folders, to its end or for at most so many
+ * seconds. */
+int cluster_units_run(const char *const *argv, int seconds, struct error *err);
+
+#endif
