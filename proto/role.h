@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What somebody may do. Each role has all that those before it have. */
+/* What somebody may do. Each role has all that those before it have, but the last. */
 #ifndef PROTO_ROLE_H
 #define PROTO_ROLE_H
 
@@ -11,10 +11,13 @@ enum role {
 	ROLE_OPERATOR, /* make, change and use VMs */
 	ROLE_ADMIN,    /* hosts, the storage and who may do what */
 	ROLE_HOST,     /* what hosts of the cluster ask each other; nobody is given it */
+	ROLE_JOIN,     /* this alone: a host that has a token to join by, and is none of it yet */
 };
 extern const struct enumdef role_enum; /* those that somebody may be given, and none */
 
-/* "viewer" .. "host". */
+/* Whether who has a role may do what needs another. */
+bool role_may(enum role has, enum role needs);
+/* "viewer" .. "join". */
 const char *role_name(enum role role);
 
 #endif

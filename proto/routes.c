@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/cluster.h"
 #include "proto/error.h"
 #include "proto/gossip.h"
 #include "proto/model.h"
@@ -93,6 +94,16 @@ const struct route routes[ROUTE_N] = {
 	    ROLE_ADMIN, { NULL } },
 	[ROUTE_TOKEN_REVOKE] = { ROUTE_TOKEN_REVOKE, METHOD_DELETE, "/auth/tokens/{id}", NULL, NULL,
 	    204, NULL, "Revoke a token", SCOPE_HERE, ROLE_ADMIN, { NULL } },
+	[ROUTE_CLUSTER_TOKEN] = { ROUTE_CLUSTER_TOKEN, METHOD_POST, "/cluster/tokens",
+	    &cluster_token_options_model, &cluster_token_model, 200, NULL,
+	    "Make a token by which one host may join the cluster", SCOPE_HERE, ROLE_ADMIN,
+	    { NULL } },
+	[ROUTE_CLUSTER_JOIN] = { ROUTE_CLUSTER_JOIN, METHOD_POST, "/cluster/join",
+	    &cluster_join_model, &cluster_member_model, 200, NULL, "Join the cluster by a token",
+	    SCOPE_HERE, ROLE_JOIN, { NULL } },
+	[ROUTE_CLUSTER_RENEW] = { ROUTE_CLUSTER_RENEW, METHOD_POST, "/cluster/certificates",
+	    &cluster_renewal_model, &cluster_certificates_model, 200, NULL,
+	    "Renew the certificates of the host that asks", SCOPE_HERE, ROLE_HOST, { NULL } },
 	[ROUTE_OPERATION_LIST] = { ROUTE_OPERATION_LIST, METHOD_GET, "/operations",
 	    &operation_list_options_model, &operation_list_model, 200, NULL,
 	    "List the operations of a host", SCOPE_QUERY, ROLE_VIEWER, { "limit", "offset" } },

@@ -47,6 +47,9 @@ enum method {
 	R(ROUTE_TOKEN_LIST, api_token_list)               \
 	R(ROUTE_TOKEN_CREATE, api_token_create)           \
 	R(ROUTE_TOKEN_REVOKE, api_token_revoke)           \
+	R(ROUTE_CLUSTER_TOKEN, api_cluster_token)         \
+	R(ROUTE_CLUSTER_JOIN, api_cluster_join)           \
+	R(ROUTE_CLUSTER_RENEW, api_cluster_renew)         \
 	R(ROUTE_OPERATION_LIST, api_operation_list)       \
 	R(ROUTE_OPERATION_GET, api_operation_get)         \
 	R(ROUTE_GOSSIP_VMS, api_gossip_vms)               \
@@ -85,7 +88,7 @@ struct route {
 	const char *op; /* the operation's name ("VmBoot") of a mutating request, else NULL */
 	const char *summary;
 	enum scope scope;
-	enum role role; /* at least; ROLE_HOST: other hosts of the cluster alone */
+	enum role role; /* see role_may */
 	/* Of the query; NULL ends. A list takes the fields of its filter, too. */
 	const char *parameters[ROUTE_PARAMETERS_MAX + 1];
 };

@@ -2,6 +2,7 @@
 /* Finding a command and its options in the arguments, and the help for both. */
 #include "virtx/command.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -361,6 +362,29 @@ command_uuid(const char *what, const char *text, char out[37], struct error *err
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "'%s' is not the UUID of a %s", text, what);
 	return 0;
+}
+
+int
+command_lifetime(const char *text, int64_t max, int64_t *ret, struct error *err)
+{
+	static const struct {
+		char letter;
+		int seconds;
+	} units[] = { { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 } };
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(units) && isdigit((unsigned char)*text) && !errno; i++) {
+		if (end[0] == units[i].letter && !end[1] && n > 0 && n <= max / units[i].seconds) {
+			*ret = n * units[i].seconds;
+			return 0;
+		}
+	}
+	return error_set(err, CLIENT_ERROR_STATUS,
+	    "--expires: '%s' is no time of up to %lld days, as 90d, 12h or 30m", text,
+	    (long long)(max / (24 * 3600)));
 }
 
 char *

@@ -109,6 +109,8 @@ int command_number(
 int command_enum(const struct command_call *call, int letter, int *ret, struct error *err);
 /* Checks a UUID (what says of what) and writes it in lower case. */
 int command_uuid(const char *what, const char *text, char out[37], struct error *err);
+/* A time as 90d, 12h or 30m, from a minute to max, in seconds. */
+int command_lifetime(const char *text, int64_t max, int64_t *ret, struct error *err);
 /* The contents of a file, "-" for standard input, at most max bytes; NULL with err set. */
 char *command_read(const char *file, size_t max, size_t *len, struct error *err);
 

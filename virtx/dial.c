@@ -6,7 +6,9 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,12 +73,87 @@ on_verify(int ok, X509_STORE_CTX *store)
 	return 0;
 }
 
+static bool
+has_fingerprint(X509 *certificate, const char *fingerprint)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char text[2 * EVP_MAX_MD_SIZE + 1] = "";
+	unsigned int len = 0;
+
+	if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
+		return false;
+	for (unsigned int i = 0; i < len; i++)
+		snprintf(text + 2 * (size_t)i, 3, "%02x", digest[i]);
+	return strcmp(text, fingerprint) == 0;
+}
+
+/* The chain of the server up to this CA alone, and as a server. */
+static bool
+is_signed_by(X509 *ca, X509 *certificate, STACK_OF(X509) * chain)
+{
+	X509_STORE *anchors = X509_STORE_new();
+	X509_STORE_CTX *check = X509_STORE_CTX_new();
+	bool good;
+
+	if (!anchors || !check || X509_STORE_add_cert(anchors, ca) != 1 ||
+	    X509_STORE_CTX_init(check, anchors, certificate, chain) != 1)
+		abort();
+	X509_STORE_CTX_set_purpose(check, X509_PURPOSE_SSL_SERVER);
+	good = X509_verify_cert(check) == 1;
+	X509_STORE_CTX_free(check);
+	X509_STORE_free(anchors);
+	return good;
+}
+
+/* Who has no file with the CA knows it by its fingerprint: the server sends it behind its own
+ * certificate. */
+static int
+on_verify_fingerprint(X509_STORE_CTX *store, void *arg)
+{
+	struct dial *dial = arg;
+	X509 *certificate = X509_STORE_CTX_get0_cert(store), *ca = NULL;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
+	char host[UUID_TEXT_SIZE];
+
+	for (int i = 0; i < sk_X509_num(chain) && !ca; i++) {
+		if (has_fingerprint(sk_X509_value(chain, i), dial->server->fingerprint))
+			ca = sk_X509_value(chain, i);
+	}
+	if (!ca)
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is not of the CA with the fingerprint %.16s...",
+		    dial->server->fingerprint);
+	else if (!is_signed_by(ca, certificate, chain) || !certificate_host(certificate, host))
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is none that the CA has signed for a host");
+	else
+		return 1;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+/* The CA's certificates, or its fingerprint. */
+static int
+use_ca(struct dial *dial, SSL_CTX *ctx)
+{
+	const char *ca = dial->server->ca;
+
+	if (dial->server->fingerprint) {
+		SSL_CTX_set_cert_verify_callback(ctx, on_verify_fingerprint, dial);
+		return 0;
+	}
+	if ((ca ? SSL_CTX_load_verify_file(ctx, ca) : SSL_CTX_set_default_verify_paths(ctx)) == 1)
+		return 0;
+	snprintf(dial->why, sizeof(dial->why), "cannot use the CA's certificates of '%s': %s",
+	    ca ? ca : "the system", last_error());
+	return -1;
+}
+
 /* NULL with why. */
 static SSL *
 open_tls(struct dial *dial)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-	const char *ca = dial->server->ca;
 	SSL *ssl = NULL;
 
 	if (!ctx)
@@ -85,11 +162,7 @@ open_tls(struct dial *dial)
 	/* Else a server that sends no data, but updates of its key, would keep the deadline off. */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
-	if ((ca ? SSL_CTX_load_verify_file(ctx, ca) : SSL_CTX_set_default_verify_paths(ctx)) != 1)
-		snprintf(dial->why, sizeof(dial->why),
-		    "cannot use the CA's certificates of '%s': %s", ca ? ca : "the system",
-		    last_error());
-	else
+	if (use_ca(dial, ctx) == 0)
 		ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);
 	if (ssl) {

@@ -23,6 +23,9 @@ struct server {
 	uint16_t port;
 	bool tls;
 	char *ca; /* the file of who answers for the server's certificate; NULL: the system's */
+	/* Else the SHA-256 of its certificate, hexadecimal, borrowed: the server has to be a host
+	 * that this CA has signed for. */
+	const char *fingerprint;
 };
 
 /*

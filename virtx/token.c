@@ -2,8 +2,6 @@
 /* virtx token create|list|revoke. */
 #include "proto/token.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,30 +38,6 @@ read_only(const char *text, char **copy, struct custom_field *ret, struct error 
 	return 0;
 }
 
-/* A number with d, h or m behind it, in seconds. */
-static int
-read_lifetime(const char *text, int64_t *ret, struct error *err)
-{
-	static const struct {
-		char letter;
-		int seconds;
-	} units[] = { { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 } };
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(text, &end, 10);
-	for (size_t i = 0; i < ARRAY_SIZE(units) && isdigit((unsigned char)*text) && !errno; i++) {
-		if (end[0] == units[i].letter && !end[1] && n > 0 &&
-		    n <= TOKEN_LIFETIME_MAX / units[i].seconds) {
-			*ret = n * units[i].seconds;
-			return 0;
-		}
-	}
-	return error_set(err, CLIENT_ERROR_STATUS,
-	    "--expires: '%s' is no time of up to ten years, as 90d, 12h or 30m", text);
-}
-
 /* Makes it with the server, and hands its secret out. */
 static int
 make_token(
@@ -97,7 +71,8 @@ token_create(struct command_call *call, struct error *err)
 
 	if (command_enum(call, 'r', &role, err) < 0 ||
 	    (call->values['O'] && read_only(call->values['O'], &only, &options.only, err) < 0) ||
-	    (call->values['e'] && read_lifetime(call->values['e'], &options.lifetime, err) < 0))
+	    (call->values['e'] && command_lifetime(call->values['e'], TOKEN_LIFETIME_MAX,
+				      &options.lifetime, err) < 0))
 		return COMMAND_USAGE;
 	if (role == ROLE_NONE) {
 		error_set(err, CLIENT_ERROR_STATUS, "--role: viewer, operator or admin is needed");

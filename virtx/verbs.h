@@ -32,6 +32,8 @@
 	V(token_list)        \
 	V(token_revoke)      \
 	V(cluster_init)      \
+	V(cluster_token)     \
+	V(cluster_join)      \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

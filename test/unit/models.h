@@ -4,6 +4,7 @@
 #define TEST_UNIT_MODELS_H
 
 #include "proto/gossip.h"
+#include "proto/cluster.h"
 #include "proto/model.h"
 #include "proto/token.h"
 
@@ -67,6 +68,12 @@ static const struct model *const api_models[] = {
 	&token_list_model,
 	&token_options_model,
 	&token_made_model,
+	&cluster_token_options_model,
+	&cluster_token_model,
+	&cluster_join_model,
+	&cluster_member_model,
+	&cluster_renewal_model,
+	&cluster_certificates_model,
 	&ready_model,
 	&vm_listed_model,
 	&vm_info_list_model,

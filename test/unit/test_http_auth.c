@@ -118,7 +118,7 @@ test_each_route(void **state)
 
 		for (size_t k = 0; k < ARRAY_SIZE(who); k++) {
 			unsigned int handled = a->f->handled;
-			bool allowed = who[k].role >= routes[i].role;
+			bool allowed = role_may(who[k].role, routes[i].role);
 			struct reply r;
 
 			/* Those that are held, or are a stream, are tried below. */

@@ -39,7 +39,8 @@ test_table(void **state)
 		 * what is known of one changes. */
 		assert_int_equal(routes[i].op != NULL,
 		    routes[i].method != METHOD_GET && !strstr(path, "/reservation") &&
-			i != ROUTE_HOST_FORGET && !strstr(path, "/auth/"));
+			i != ROUTE_HOST_FORGET && !strstr(path, "/auth/") &&
+			!strstr(path, "/cluster/"));
 		if (routes[i].reply)
 			assert_int_equal(routes[i].success, 200);
 	}
@@ -60,6 +61,16 @@ test_roles(void **state)
 	assert_int_equal(routes[ROUTE_VM_RESERVE_END].role, ROLE_HOST);
 	assert_string_equal(role_name(ROLE_VIEWER), "viewer");
 	assert_string_equal(role_name(ROLE_HOST), "host");
+	assert_string_equal(role_name(ROLE_JOIN), "join");
+	/* Who joins may do that alone, and nobody else may. */
+	for (enum role role = ROLE_NONE; role <= ROLE_JOIN; role++) {
+		assert_int_equal(role_may(ROLE_JOIN, role), role == ROLE_JOIN);
+		assert_int_equal(role_may(role, ROLE_JOIN), role == ROLE_JOIN);
+	}
+	assert_true(role_may(ROLE_HOST, ROLE_ADMIN) && role_may(ROLE_VIEWER, ROLE_VIEWER));
+	assert_false(role_may(ROLE_VIEWER, ROLE_OPERATOR));
+	assert_int_equal(routes[ROUTE_CLUSTER_JOIN].role, ROLE_JOIN);
+	assert_int_equal(routes[ROUTE_CLUSTER_RENEW].role, ROLE_HOST);
 	/* Nobody is given it. */
 	assert_int_equal(enum_parse(&role_enum, "host"), -1);
 	assert_int_equal(enum_parse(&role_enum, "4"), -1);

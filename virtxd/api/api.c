@@ -11,6 +11,7 @@
 #include "ops/migration.h"
 #include "ops/migration_follower.h"
 #include "ops/reservation_client.h"
+#include "ops/signing.h"
 #include "ops/task.h"
 
 #define HANDLER_ROW(id, handler) [id] = handler,
@@ -40,6 +41,7 @@ api_stop(struct context *ctx)
 	migrations_free(ctx);
 	reservation_clients_free(ctx);
 	forgettings_free(ctx);
+	signings_free(ctx);
 	dry_runs_free(ctx);
 	tasks_free(ctx);
 }

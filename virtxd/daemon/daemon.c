@@ -24,6 +24,7 @@
 #include "loop/base.h"
 #include "ops/token_keeper.h"
 #include "proto/log.h"
+#include "state/joins.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
 
@@ -43,6 +44,7 @@ struct daemon {
 	struct http_server *server;
 	struct tls *tls; /* NULL without a certificate */
 	struct tokens *tokens;
+	struct joins *joins;
 	struct token_keeper *token_keeper;
 	bool stopping;
 };
@@ -333,6 +335,8 @@ start(struct daemon *daemon, struct error *err)
 	http_server_set_tls(daemon->server, daemon->tls);
 	daemon->tokens = tokens_new();
 	http_server_set_tokens(daemon->server, daemon->tokens);
+	daemon->joins = joins_new();
+	http_server_set_joins(daemon->server, daemon->joins);
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;
@@ -346,6 +350,7 @@ start(struct daemon *daemon, struct error *err)
 	daemon->token_keeper = token_keeper_new(daemon->base, config, core->jobs,
 	    keeper_env(core->keeper), daemon->tokens, on_tokens_changed, daemon);
 	core->ctx.tokens = daemon->token_keeper;
+	core->ctx.joins = daemon->joins;
 	daemon->events = events_new(core->inventory, core->operations);
 	daemon->streams = event_streams_new(daemon->base, daemon->events);
 	event_streams_set_tokens(daemon->streams, daemon->tokens);
@@ -378,6 +383,7 @@ stop(struct daemon *daemon)
 	core_free(&daemon->core);
 	token_keeper_free(daemon->token_keeper);
 	tokens_free(daemon->tokens);
+	joins_free(daemon->joins);
 	tls_free(daemon->tls);
 	event_free_if(daemon->term);
 	event_free_if(daemon->interrupt);

@@ -436,11 +436,24 @@ take_body(struct exchange *ex)
 	ex->req.body_len = len;
 }
 
+/* Whether this is asked by hosts which have to be known, whatever the listener wants. */
+static bool
+is_for_known_hosts(const char *path)
+{
+	static const enum route_id ids[] = { ROUTE_CLUSTER_JOIN, ROUTE_CLUSTER_RENEW };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		if (strcmp(path, routes[ids[i]].path) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* For how many seconds what the request shows is not looked at. */
 static int
 busy_s(const struct exchange *ex, const struct guard *guard, const struct headers *h)
 {
-	return connection_wants_identity(ex->connection) && h->authorization && guard->slowdown
+	return ex->identity.judged && h->authorization && guard->slowdown
 		   ? slowdown_busy_s(guard->slowdown, ex->identity.caller.from)
 		   : 0;
 }
@@ -504,8 +517,10 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 		refuse_who(ex, &err, REFUSAL_ROLE);
 		return -1;
 	}
-	/* Root can have the host's certificate; the group virtx has no use for what hosts ask. */
-	if (local && local->uid != 0 && ex->req.route->role == ROLE_HOST) {
+	/* Root can have the host's certificate; the group virtx has no use for what hosts ask.
+	 * Nobody joins by the socket. */
+	if (local && ((local->uid != 0 && ex->req.route->role == ROLE_HOST) ||
+			 ex->req.route->role == ROLE_JOIN)) {
 		error_set_type(&err, ERROR_ROLE, "only hosts of the cluster may ask for this");
 		refuse_who(ex, &err, REFUSAL_ROLE);
 		return -1;
@@ -516,6 +531,7 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 		refuse(ex, &err, NULL, 0);
 		return -1;
 	}
+	ex->req.shown = ex->identity.certificate;
 	return 0;
 }
 
@@ -570,7 +586,8 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 
 	headers_read(http, &h);
 	set_client(ex, local);
-	identity_begin(connection, guard, &h, ex->client, &ex->identity);
+	identity_begin(
+	    connection, guard, &h, ex->client, is_for_known_hosts(ex->path), &ex->identity);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;

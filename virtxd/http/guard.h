@@ -15,6 +15,7 @@
 #include "state/config.h"
 
 struct slowdown;
+struct joins;
 struct tokens;
 
 /* Is this the name of a host of the cluster? */
@@ -35,6 +36,7 @@ struct guard {
 	guard_who host;	       /* has a uuid; NULL: nobody knows */
 	void *arg;
 	const struct tokens *tokens; /* NULL: there are none */
+	const struct joins *joins;   /* likewise */
 	struct slowdown *slowdown;   /* of those who guess one */
 };
 

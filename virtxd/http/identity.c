@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "http/connection.h"
+#include "state/joins.h"
 #include "state/tokens.h"
 
 const char *const identity_refusal_words[REFUSALS] = { "missing", "wrong", "role" };
@@ -52,11 +53,43 @@ find_token(
 	}
 }
 
+/* 1 where it is the secret by which a host may join, 0 where it is of another kind, or -1. */
+static int
+find_join(const struct joins *joins, const char *secret, struct caller *ret, struct error *err)
+{
+	char id[JOIN_ID_SIZE];
+
+	switch (joins ? joins_find(joins, secret, id) : JOIN_WRONG) {
+	case JOIN_GOOD:
+		ret->by = CALLER_TOKEN;
+		ret->role = ROLE_JOIN;
+		snprintf(ret->user, sizeof(ret->user), "join:%s", id);
+		return 1;
+	case JOIN_USED:
+		return error_set_type(err, ERROR_WHO,
+		    "a host has joined by this token already: each needs one of its own");
+	case JOIN_EXPIRED:
+		return error_set_type(err, ERROR_WHO, "the token to join by has expired");
+	case JOIN_WRONG:
+	default:
+		return 0;
+	}
+}
+
+static int
+find_secret(const struct guard *guard, const char *secret, struct caller *ret, struct error *err)
+{
+	int rc = find_join(guard->joins, secret, ret, err);
+
+	if (rc != 0)
+		return rc > 0 ? 0 : -1;
+	return find_token(guard->tokens, secret, ret, err);
+}
+
 /* What was shown, where the listener wants something. */
 static int
-find_shown(const struct connection *connection, const struct tokens *tokens,
-    const struct headers *h, struct identity *ret, enum identity_refusal *ret_why,
-    struct error *err)
+find_shown(const struct connection *connection, const struct guard *guard, const struct headers *h,
+    struct identity *ret, enum identity_refusal *ret_why, struct error *err)
 {
 	const char *secret = h->authorization ? bearer(h->authorization) : NULL;
 	char host[UUID_TEXT_SIZE];
@@ -65,7 +98,7 @@ find_shown(const struct connection *connection, const struct tokens *tokens,
 	if (h->n_authorization > 1)
 		return error_set(err, 400, "there are several Authorization headers");
 	if (secret)
-		return find_token(tokens, secret, &ret->caller, err);
+		return find_secret(guard, secret, &ret->caller, err);
 	if (h->authorization)
 		return error_set_type(
 		    err, ERROR_WHO, "Authorization: only 'Bearer SECRET' is known, of a token");
@@ -74,6 +107,7 @@ find_shown(const struct connection *connection, const struct tokens *tokens,
 		ret->caller.by = CALLER_CERTIFICATE;
 		ret->caller.role = ROLE_HOST;
 		snprintf(ret->caller.user, sizeof(ret->caller.user), "host:%s", host);
+		memcpy(ret->certificate, host, sizeof(host));
 		return 0;
 	}
 	*ret_why = REFUSAL_MISSING;
@@ -181,14 +215,16 @@ is_open(const struct connection *connection)
 
 void
 identity_begin(const struct connection *connection, const struct guard *guard,
-    const struct headers *h, const char *client, struct identity *ret)
+    const struct headers *h, const char *client, bool must, struct identity *ret)
 {
+	bool local = connection_local_peer(connection) != NULL;
 	struct caller *caller = &ret->caller;
 
-	*ret = (struct identity){ .judged = connection_wants_identity(connection) };
+	*ret = (struct identity){ .judged =
+				      connection_wants_identity(connection) || (must && !local) };
 	snprintf(caller->from, sizeof(caller->from), "%s", client);
-	if (!connection_local_peer(connection))
-		find_from(guard, h, is_open(connection), caller);
+	if (!local)
+		find_from(guard, h, is_open(connection) && !ret->judged, caller);
 	snprintf(caller->user, sizeof(caller->user), "%s", caller->from);
 }
 
@@ -198,13 +234,13 @@ identity_find(const struct connection *connection, const struct guard *guard,
     enum identity_refusal *ret_why, struct error *err)
 {
 	const struct local_peer *local = connection_local_peer(connection);
-	bool open = is_open(connection);
+	bool open = is_open(connection) && !ret->judged;
 	struct caller *caller = &ret->caller;
 	char host[UUID_TEXT_SIZE];
 
 	*ret_why = REFUSAL_WRONG;
 	if (ret->judged) {
-		if (find_shown(connection, guard->tokens, h, ret, ret_why, err) < 0)
+		if (find_shown(connection, guard, h, ret, ret_why, err) < 0)
 			return -1;
 		if (ret->host)
 			find_asked_for(h, caller);
@@ -232,7 +268,7 @@ identity_check_role(const struct identity *identity, const struct route *route, 
 		    "this is not of one VM, and '%s' is limited to those with the custom field "
 		    "'%s' of the value '%s'",
 		    caller->user, caller->only_name, caller->only_value);
-	if (caller->role >= route->role)
+	if (role_may(caller->role, route->role))
 		return 0;
 	if (route->role == ROLE_HOST)
 		return error_set_type(err, ERROR_ROLE,

@@ -5,6 +5,7 @@
 
 #include "http/guard.h"
 #include "proto/routes.h"
+#include "proto/uuid.h"
 #include "state/caller.h"
 
 struct connection;
@@ -14,8 +15,9 @@ struct connection;
 
 struct identity {
 	struct caller caller;
-	bool host;   /* of the cluster: it may say for whom it asks */
-	bool judged; /* by the caller's role */
+	bool host;			  /* of the cluster: it may say for whom it asks */
+	bool judged;			  /* by the caller's role */
+	char certificate[UUID_TEXT_SIZE]; /* the host whose certificate was shown, "" for none */
 };
 
 /* Why somebody was not let in, for the figures. */
@@ -28,9 +30,10 @@ enum identity_refusal {
 extern const char *const identity_refusal_words[REFUSALS];
 
 /* From where a request comes that came over a connection from the address client: the caller has
- * an address, which is also their name. */
+ * an address, which is also their name. Where must is set it has to be known who asks, even if the
+ * listener lets everybody in. */
 void identity_begin(const struct connection *connection, const struct guard *guard,
-    const struct headers *h, const char *client, struct identity *ret);
+    const struct headers *h, const char *client, bool must, struct identity *ret);
 /* And who has sent it, after identity_begin(): 0, or -1 with a 400, 401, 403 or 503. *ret_why is of
  * a 401 or 403. */
 int identity_find(const struct connection *connection, const struct guard *guard,

@@ -312,6 +312,12 @@ http_server_set_tokens(struct http_server *server, const struct tokens *tokens)
 }
 
 void
+http_server_set_joins(struct http_server *server, const struct joins *joins)
+{
+	server->guard.joins = joins;
+}
+
+void
 http_server_get_stats(const struct http_server *server, struct http_stats *ret)
 {
 	struct connections_stats stats;

@@ -39,6 +39,8 @@ void http_server_set_hosts(
 void http_server_set_members(struct http_server *server, guard_who host);
 /* The tokens (borrowed) by which it is known who asks where a listener wants that. */
 void http_server_set_tokens(struct http_server *server, const struct tokens *tokens);
+/* Likewise those by which hosts may join. */
+void http_server_set_joins(struct http_server *server, const struct joins *joins);
 void http_server_get_stats(const struct http_server *server, struct http_stats *ret);
 /* The port of the listener with this index in config, for one that was bound to port 0; 0 past the
  * last. */

@@ -18,6 +18,7 @@ struct task;
 struct migration;
 struct event_base;
 struct host_maintenance;
+struct joins;
 struct event_streams;
 struct loop_lag;
 struct list_replies;
@@ -76,6 +77,7 @@ struct context {
 	struct loop_lag *lag;
 	struct list_replies *list_replies;
 	struct token_keeper *tokens; /* NULL: none are kept here */
+	struct joins *joins;	     /* NULL: nobody joins by this host */
 	const struct host_ops *host_ops;
 	void *host_arg; /* of these */
 	struct host_maintenance *host_maintenance;
@@ -91,6 +93,7 @@ struct context {
 	reservation_clients; /* on other hosts; reservation_clients_free ends them */
 	/* Hosts that others are asked to forget, too; forgettings_free ends them. */
 	LIST_HEAD(, forgetting) forgettings;
+	LIST_HEAD(, signing) signings; /* of certificates; signings_free ends them */
 };
 
 #endif

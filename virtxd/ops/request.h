@@ -46,14 +46,16 @@ struct request {
 	const char *client;	     /* address of the peer, for the log */
 	const char *user;	     /* who asked, for the log and Operation.user */
 	const struct caller *caller; /* the same, with what they may do */
-	bool looped;		     /* X-VirtX-Loop is there: it was forwarded once already */
-	const char *placement;	     /* of a looped one: why this host was chosen, "" for nothing */
-	const char *placed;	     /* and what it was thought to have, see scheduler.c */
-	bool respond_async;	     /* Prefer: respond-async */
-	bool head;		     /* HEAD: a reply in pieces has none */
-	const char *last_event_id;   /* "" for none */
-	char vm[37];		     /* that it makes, "" for none */
-	char operation[37];	     /* that it has begun, "" for none */
+	/* The uuid of the host whose certificate the client has shown, "" for none. */
+	const char *shown;
+	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
+	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
+	const char *placed;	   /* and what it was thought to have, see scheduler.c */
+	bool respond_async;	   /* Prefer: respond-async */
+	bool head;		   /* HEAD: a reply in pieces has none */
+	const char *last_event_id; /* "" for none */
+	char vm[37];		   /* that it makes, "" for none */
+	char operation[37];	   /* that it has begun, "" for none */
 	/* What the answer tells the host that forwarded the request, as a header's value; NULL for
 	 * nothing. Not there: nobody wants to know. */
 	char *(*news)(void *arg, const struct request *req);

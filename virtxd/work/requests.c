@@ -240,6 +240,30 @@ const struct model token_revoke_request_model = { "TokenRevokeRequest",
 	sizeof(struct token_revoke_request), token_revoke_request_fields,
 	ARRAY_SIZE(token_revoke_request_fields) };
 
+static const struct field cluster_sign_request_fields[] = {
+	FIELD("ca", struct cluster_sign_request, ca),
+	FIELD("ca_key", struct cluster_sign_request, ca_key),
+	FIELD("serf_key_file", struct cluster_sign_request, serf_key_file),
+	FIELD("uuid", struct cluster_sign_request, uuid),
+	FIELD("request", struct cluster_sign_request, request),
+	FIELD("qemu_request", struct cluster_sign_request, qemu_request),
+};
+const struct model cluster_sign_request_model = { "ClusterSignRequest",
+	sizeof(struct cluster_sign_request), cluster_sign_request_fields,
+	ARRAY_SIZE(cluster_sign_request_fields) };
+
+static const struct field cluster_sign_result_fields[] = {
+	FIELD("certificate", struct cluster_sign_result, certificate),
+	FIELD("qemu_certificate", struct cluster_sign_result, qemu_certificate),
+	FIELD("ca", struct cluster_sign_result, ca),
+	FIELD("fingerprint", struct cluster_sign_result, fingerprint),
+	FIELD("serf_key", struct cluster_sign_result, serf_key),
+	FIELD("sanlock_group", struct cluster_sign_result, sanlock_group),
+};
+const struct model cluster_sign_result_model = { "ClusterSignResult",
+	sizeof(struct cluster_sign_result), cluster_sign_result_fields,
+	ARRAY_SIZE(cluster_sign_result_fields) };
+
 static const struct field repair_vm_fields[] = {
 	FIELD("uuid", struct repair_vm, uuid),
 	FIELD("host", struct repair_vm, host),

@@ -189,6 +189,20 @@ struct token_revoke_request {
 extern const struct model tokens_load_request_model, token_save_request_model,
     token_revoke_request_model;
 
+/* Certificates for a host, or nothing but which CA it is where request is "". */
+struct cluster_sign_request {
+	char *ca, *ca_key, *serf_key_file; /* files of this host; the last may be "" */
+	char *uuid;
+	char *request, *qemu_request; /* PEM */
+};
+struct cluster_sign_result {
+	char *certificate, *qemu_certificate, *ca; /* PEM */
+	char *fingerprint;			   /* of the CA */
+	char *serf_key;
+	int32_t sanlock_group; /* its number */
+};
+extern const struct model cluster_sign_request_model, cluster_sign_result_model;
+
 struct vm_create_request {
 	struct work_env env;
 	char *uuid;

@@ -108,4 +108,7 @@ const struct work works[WORK_N] = {
 	    &token_record_model, 30, true, work_token_save, false, MAY_FILES },
 	[WORK_TOKEN_REVOKE] = { "token-revoke", "drop a token", &token_revoke_request_model,
 	    &token_model, 30, true, work_token_revoke, false, MAY_FILES },
+	[WORK_CLUSTER_SIGN] = { "cluster-sign", "sign the certificates of a host",
+	    &cluster_sign_request_model, &cluster_sign_result_model, 30, true, work_cluster_sign,
+	    false, MAY_NONE },
 };

@@ -36,7 +36,8 @@
 	W(WORK_MAINTENANCE_SAVE, work_maintenance_save)   \
 	W(WORK_TOKENS_LOAD, work_tokens_load)             \
 	W(WORK_TOKEN_SAVE, work_token_save)               \
-	W(WORK_TOKEN_REVOKE, work_token_revoke)
+	W(WORK_TOKEN_REVOKE, work_token_revoke)           \
+	W(WORK_CLUSTER_SIGN, work_cluster_sign)
 
 #define WORK_ID(id, run) id,
 enum work_id {

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`virtx cluster`: a host makes a cluster, and another one joins it over TLS.
+
+The lab's daemons are not systemd's, and have folders of their own: the command writes to a folder that stands for the
+host's root, and what it has written there is what the daemons are started with."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+from conftest import BUILD, PREFIX, wait_ready
+from lab import Lab, wait_for
+from lab.util import write
+
+ROOT = "/run/cluster-root"
+PORT = 8080
+SOCKET = "unix:/run/virtx/virtxd.sock"
+
+
+def make_root(host):
+    """A folder like the root of a Debian where all is installed and nothing configured."""
+    host.run(["sh", "-ec", f"""
+        mkdir -p {ROOT}/etc/libvirt {ROOT}/lib/systemd/system
+        cp /etc/passwd /etc/group {ROOT}/etc/
+        grep -q ^libvirt-qemu: /etc/passwd || echo libvirt-qemu:x:64055:64055::/:/bin/false >> {ROOT}/etc/passwd
+        grep -q ^libvirt-qemu: /etc/group || echo libvirt-qemu:x:64055: >> {ROOT}/etc/group
+        touch {ROOT}/etc/debian_version {ROOT}/lib/systemd/system/libvirtd.service
+        echo 'host_uuid = "{host.uuid}"' > {ROOT}/etc/libvirt/libvirtd.conf"""])
+
+
+def read(host, path):
+    with open(host.path(f"{ROOT}{path}"), encoding="utf-8") as file:
+        return file.read()
+
+
+def start(host):
+    """The host's daemons, by what the command has written."""
+    for name in ("ca.pem", "ca.key", "host.pem", "host.key", "serf.key", "serf-encrypt.key"):
+        if os.path.exists(host.path(f"{ROOT}/etc/virtx/{name}")):
+            write(f"{host.state}/etc-virtx/{name}", read(host, f"/etc/virtx/{name}"), 0o600)
+    serf = json.loads(read(host, "/etc/serf/virtx.json"))
+    assert serf["bind"] == host.addr and len(serf["encrypt_key"]) == 44
+    # /var/lib is that of all hosts of the lab.
+    serf.update(node_name=host.name, snapshot_path="/run/serf.snapshot", retry_interval="1s")
+    write(f"{host.state}/etc-virtx/serf.json", json.dumps(serf), 0o600)
+    written = read(host, "/etc/virtx/virtxd.conf")
+    assert f"listen = {host.addr}:{PORT} tls auth\n" in written
+    keys = {"tls": ("certificate", "key", "ca", "ca_key"), "serf": ("rpc_auth_file", "encrypt_key_file")}
+    found = {section: {key: match[1] for key in names if (match := re.search(rf"^{key} = (.*)$", written, re.M))}
+             for section, names in keys.items()}
+    host.configure({"http": {"listen": [f"127.0.0.1:{PORT}", f"{host.addr}:{PORT} tls auth"]}, "tls": found["tls"],
+                    "serf": {"rpc_auth": None, **found["serf"]}})
+    for daemon in ("serf", "virtxd"):
+        if host.alive(daemon):
+            host.stop(daemon)
+        host.start(daemon)
+
+
+def cluster(host, *words, **more):
+    return host.virtx("-A", SOCKET, "cluster", *words, **more)
+
+
+def make_token(host, *words):
+    return cluster(host, "token", *words, check=True).stdout.strip()
+
+
+def join(host, token, *more):
+    return cluster(host, "join", "-", "--root", ROOT, "--yes", *more, input=token + "\n")
+
+
+def asked(host):
+    """How many requests to join have come to the host."""
+    text = host.api("GET", "/metrics").text
+    return sum(int(n) for n in re.findall(r'^virtx_http_requests_total\{.*cluster/join.*\} (\d+)$', text, re.M))
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(2, build_dir=BUILD, name=f"{PREFIX}clu") as lab:
+        h1, h2 = lab.hosts
+        for host in lab.hosts:
+            make_root(host)
+        for daemon in ("virtxd", "serf"):
+            h2.stop(daemon)
+        done = cluster(h1, "init", "--address", h1.addr, "--root", ROOT, "--yes")
+        assert done.returncode == 0, done.stderr
+        start(h1)
+        wait_ready(h1)
+        yield lab
+
+
+def test_refused_tokens(lab):
+    """Wrong by one bit, nothing is sent; late, it is refused; and neither has used anything up."""
+    h1, h2 = lab.hosts
+    token = make_token(h1)
+    before = asked(h1)
+    at = token.index("/", len("virtx-join/")) + 1
+    wrong = token[:at] + format(int(token[at], 16) ^ 1, "x") + token[at + 1:]
+    done = join(h2, wrong)
+    assert done.returncode == 1 and "fingerprint" in done.stderr, done.stderr
+    assert asked(h1) == before
+    assert not os.path.exists(h2.path(f"{ROOT}/etc/virtx"))
+
+    short = h1.run(["curl", "-sf", "--unix-socket", "/run/virtx/virtxd.sock", "-H", "Content-Type: application/json",
+                    "-d", '{"lifetime": 1}', "http://localhost/cluster/tokens"])
+    made = json.loads(short.stdout)
+    late = f"virtx-join/{made['addresses']}/{made['fingerprint']}/{made['secret']}"
+    wait_for("the token to be over", lambda: time.time() * 1000 > made["expires"], 5)
+    done = join(h2, late)
+    assert done.returncode == 1 and "expired" in done.stderr, done.stderr
+    guessed = token[:-1] + format(int(token[-1], 16) ^ 1, "x")
+    done = join(h2, guessed)
+    assert done.returncode == 1 and "no token has this secret" in done.stderr, done.stderr
+    # The secret is no credential for anything else.
+    secret = token.rpartition("/")[2]
+    answer = h1.run(["curl", "-sk", "-H", f"Authorization: Bearer {secret}", f"https://{h1.addr}:{PORT}/vms"])
+    assert '"status":403' in answer.stdout and "join" in answer.stdout
+    for text in (h1.log("virtxd"), h2.log("virtxd")):
+        assert secret not in text and made["secret"] not in text
+
+
+def test_join(lab):
+    h1, h2 = lab.hosts
+    token = make_token(h1, "--expires", "30m")
+    before = asked(h1)
+    done = join(h2, token)
+    assert done.returncode == 0, done.stderr
+    assert asked(h1) == before + 1
+    assert not os.path.exists(h2.path(f"{ROOT}/etc/virtx/ca.key"))
+    assert "host_id = 2\n" in read(h2, "/etc/libvirt/qemu-sanlock.conf")
+    start(h2)
+    for host in lab.hosts:
+        wait_ready(host)
+    for host in lab.hosts:
+        wait_for("both hosts to be listed", lambda: host.virtx("list", "host", check=True).stdout.count(" active ") == 2, 30)
+    # One asks the other, by TLS and its certificate.
+    answer = h1.api("POST", f"/hosts/{h2.uuid}/repair", {}, timeout=120)
+    assert answer.status == 200, answer.text
+
+    # Once more by the same host: it is of the cluster, and nothing is sent.
+    before = asked(h1)
+    done = join(h2, token)
+    assert done.returncode == 0 and "of this cluster already" in done.stdout, done.stderr
+    assert asked(h1) == before
+    # By another one.
+    h2.run(["rm", "-rf", f"{ROOT}/etc/virtx", f"{ROOT}/etc/pki"])
+    done = join(h2, token)
+    assert done.returncode == 1 and "has joined by this token already" in done.stderr, done.stderr
+    # With a token of its own, but the UUID of a host that is there.
+    done = join(h2, make_token(h1))
+    assert done.returncode == 1 and "is active and has this UUID" in done.stderr, done.stderr
+    # Only a host with the CA's key makes tokens.
+    done = cluster(h2, "token")
+    assert done.returncode == 1 and "does not have the key" in done.stderr, done.stderr

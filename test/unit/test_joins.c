@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Secrets by which hosts may join, and the token that one is part of. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/cluster.h"
+#include "state/joins.h"
+
+#define PRINT  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define SECRET "virtx_" PRINT
+#define TEXT   "virtx-join/192.0.2.1:8080,[2001:db8::1]:443/" PRINT "/" SECRET
+
+int64_t __wrap_now_ms(void);
+static int64_t now;
+
+int64_t
+__wrap_now_ms(void)
+{
+	return now;
+}
+
+static int
+setup(void **state)
+{
+	now = 1000;
+	*state = joins_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	joins_free(*state);
+	return 0;
+}
+
+static void
+test_once(void **state)
+{
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE], other[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(joins_find(joins, "a", id), JOIN_WRONG);
+	assert_int_equal(joins_add(joins, "a", 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "b", 2000, &err), 0);
+	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
+	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
+	assert_string_not_equal(id, other);
+	assert_int_equal(joins_find(joins, "c", other), JOIN_WRONG);
+	assert_string_equal(other, "");
+	assert_true(joins_take(joins, id));
+	assert_false(joins_take(joins, id));
+	assert_int_equal(joins_find(joins, "a", id), JOIN_USED);
+	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
+	/* It has failed, and the same host tries again. */
+	joins_give_back(joins, id);
+	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
+	assert_true(joins_take(joins, id));
+	assert_false(joins_take(joins, ""));
+	assert_false(joins_take(joins, "0123"));
+}
+
+static void
+test_late(void **state)
+{
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(joins_add(joins, "a", 2000, &err), 0);
+	now = 1999;
+	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
+	now = 2000;
+	assert_int_equal(joins_find(joins, "a", id), JOIN_EXPIRED);
+	assert_false(joins_take(joins, id));
+}
+
+static void
+test_bound(void **state)
+{
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE], secret[16];
+	struct error err = { 0 };
+
+	for (int i = 0; i < JOINS_MAX; i++) {
+		snprintf(secret, sizeof(secret), "%d", i);
+		assert_int_equal(joins_add(joins, secret, 2000 + i, &err), 0);
+	}
+	assert_int_equal(joins_add(joins, "more", 5000, &err), -1);
+	assert_int_equal(err.status, 503);
+	assert_int_equal(joins_find(joins, "7", id), JOIN_GOOD);
+	assert_true(joins_take(joins, id));
+	assert_int_equal(joins_add(joins, "more", 5000, &err), 0);
+	assert_int_equal(joins_find(joins, "7", id), JOIN_WRONG);
+	assert_int_equal(joins_find(joins, "8", id), JOIN_GOOD);
+	assert_int_equal(joins_find(joins, "more", id), JOIN_GOOD);
+}
+
+static void
+test_token(void **state)
+{
+	struct cluster_token token = { 0 };
+	struct error err = { 0 };
+	const char *at;
+	uint16_t port;
+
+	assert_int_equal(cluster_token_parse(TEXT, &token, &err), 0);
+	assert_string_equal(token.fingerprint, PRINT);
+	assert_string_equal(token.secret, SECRET);
+	_free_ char *text = cluster_token_text(&token);
+	assert_string_equal(text, TEXT);
+	at = token.addresses;
+	_free_ char *first = cluster_next_address(&at, &port);
+	assert_string_equal(first, "192.0.2.1");
+	assert_int_equal(port, 8080);
+	_free_ char *second = cluster_next_address(&at, &port);
+	assert_string_equal(second, "2001:db8::1");
+	assert_int_equal(port, 443);
+	assert_string_equal(at, "");
+	model_clear(&cluster_token_model, &token);
+}
+
+/* And what is wrong with one is said without it. */
+static void
+test_bad_token(void **state)
+{
+	static const char *const bad[] = { "", "virtx-join/", SECRET, TEXT " ", TEXT "/x",
+		"virtx-join/192.0.2.1:8080/" PRINT "/", "virtx-join/192.0.2.1:8080/" PRINT "/abc",
+		"virtx-join/192.0.2.1/" PRINT "/" SECRET, "virtx-join/h1:8080/" PRINT "/" SECRET,
+		"virtx-join//" PRINT "/" SECRET, "virtx-join/192.0.2.1:0/" PRINT "/" SECRET,
+		"virtx-join/192.0.2.1:65536/" PRINT "/" SECRET,
+		"virtx-join/192.0.2.1:8080/0" PRINT "/" SECRET,
+		"virtx-join/192.0.2.1:8080/A23456789abcdef" PRINT "/" SECRET,
+		"virtx-join/[192.0.2.1]:8080/" PRINT "/" SECRET };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct cluster_token token = { 0 };
+		struct error err = { 0 };
+
+		if (cluster_token_parse(bad[i], &token, &err) == 0)
+			fail_msg("'%s' was read", bad[i]);
+		assert_null(strstr(err.detail, PRINT));
+		assert_null(token.secret);
+	}
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_once),
+		TEST(test_late),
+		TEST(test_bound),
+		TEST(test_token),
+		TEST(test_bad_token),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hosts that join the cluster, and renew their certificates. */
+#include "proto/cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/signing.h"
+#include "ops/task.h"
+#include "proto/json.h"
+#include "proto/log.h"
+#include "proto/token_secret.h"
+#include "state/caller.h"
+#include "state/joins.h"
+
+/* What virtxd has for a user behind "join:". */
+#define JOIN_PREFIX "join:"
+
+/* The listener by which others can ask this host, as ADDR:PORT, or -1 where there is none. */
+static int
+own_address(const struct context *ctx, char **ret, bool with_port, struct error *err)
+{
+	const struct config_listen *l = config_public_listen(ctx->config);
+	bool v6 = l && strchr(l->addr, ':');
+
+	if (!l || l->transport != TRANSPORT_TLS || strcmp(l->addr, "0.0.0.0") == 0 ||
+	    strcmp(l->addr, "::") == 0)
+		return error_set(err, 409,
+		    "this host does not listen by 'tls' at an address that others could be told");
+	*ret = with_port ? xasprintf(v6 ? "[%s]:%u" : "%s:%u", l->addr, l->port)
+			 : xasprintf(v6 ? "[%s]" : "%s", l->addr);
+	return 0;
+}
+
+/* What no cache on the way is to keep. */
+static void
+reply_secret(struct request *req, const struct model *model, const void *obj)
+{
+	static const struct request_header headers[] = { { "Cache-Control", "no-store" } };
+	size_t len;
+	char *json = json_encode(model, obj, &len);
+
+	request_reply_json(req, 200, json, len, headers, ARRAY_SIZE(headers));
+}
+
+/* Tokens */
+
+/* The token's secret exists only once all else is known. */
+static void
+token_made(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
+    const struct error *cause, void *arg)
+{
+	const int64_t *lifetime = arg;
+	char secret[TOKEN_SECRET_SIZE];
+	struct cluster_token token = { 0 };
+	struct error err = { 0 };
+
+	if (!result) {
+		request_reply_error(req, cause);
+		return;
+	}
+	token_secret_make(secret);
+	token.expires = now_ms() + *lifetime * 1000;
+	if (own_address(ctx, &token.addresses, true, &err) < 0 ||
+	    joins_add(ctx->joins, secret, token.expires, &err) < 0) {
+		request_reply_error(req, &err);
+	} else {
+		token.fingerprint = xstrdup(result->fingerprint);
+		token.secret = xstrdup(secret);
+		log_info("api", "a token by which a host may join was made by %s", req->user);
+		reply_secret(req, &cluster_token_model, &token);
+		explicit_bzero(token.secret, strlen(token.secret));
+	}
+	explicit_bzero(secret, sizeof(secret));
+	model_clear(&cluster_token_model, &token);
+}
+
+void
+api_cluster_token(struct context *ctx, struct request *req)
+{
+	struct cluster_token_options options = { 0 };
+	struct error err = { 0 };
+	int64_t *lifetime;
+
+	if (req->body_len > 0 && task_read_exact(req, &options) < 0)
+		return;
+	if (options.lifetime < 0 || options.lifetime > CLUSTER_LIFETIME_MAX)
+		error_set(&err, 400, "lifetime: %lld is not from 0 to %lld seconds",
+		    (long long)options.lifetime, (long long)CLUSTER_LIFETIME_MAX);
+	else if (!ctx->joins)
+		error_set(&err, 501, "no host joins by this one");
+	if (err.status) {
+		request_reply_error(req, &err);
+		return;
+	}
+	lifetime = xcalloc(1, sizeof(*lifetime));
+	*lifetime = options.lifetime ? options.lifetime : CLUSTER_LIFETIME;
+	signing_start(ctx, req, "", "", "", token_made, lifetime);
+}
+
+/* Joining */
+
+struct joining {
+	char id[JOIN_ID_SIZE];
+	char uuid[UUID_TEXT_SIZE];
+};
+
+/* Hosts that there are, and this one. */
+static int32_t
+next_number(const struct context *ctx)
+{
+	struct host_list list = { 0 };
+	struct host_list_fields all = { 0 };
+	int32_t n;
+
+	inventory_list_hosts(ctx->inventory, &all, NULL, &list);
+	n = (int32_t)list.n_items + 1;
+	model_clear(&host_list_model, &list);
+	return n;
+}
+
+static void
+joined(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
+    const struct error *cause, void *arg)
+{
+	const struct joining *joining = arg;
+	struct cluster_member member = { 0 };
+	struct error err = { 0 };
+
+	if (!result || own_address(ctx, &member.addresses, false, &err) < 0) {
+		/* Nobody has joined by it. */
+		joins_give_back(ctx->joins, joining->id);
+		request_reply_error(req, result ? &err : cause);
+		return;
+	}
+	member.certificate = xstrdup(result->certificate);
+	member.qemu_certificate = xstrdup(result->qemu_certificate);
+	member.ca = xstrdup(result->ca);
+	member.serf_key = xstrdup(result->serf_key);
+	member.number = next_number(ctx);
+	member.sanlock_group = result->sanlock_group;
+	member.io_timeout = ctx->config->io_timeout;
+	member.storage_root = xstrdup(ctx->config->storage_root);
+	log_info("api", "host '%s' at %s has joined the cluster by token '%s'", joining->uuid,
+	    req->client, joining->id);
+	reply_secret(req, &cluster_member_model, &member);
+	explicit_bzero(member.serf_key, strlen(member.serf_key));
+	model_clear(&cluster_member_model, &member);
+}
+
+/* One that is there has the UUID: two boards may say the same, and the second is not let in. */
+static int
+check_newcomer(const struct context *ctx, const char *uuid, struct error *err)
+{
+	const struct host *host = inventory_find_host(ctx->inventory, uuid);
+
+	if (!host ||
+	    (host->cstate != CSTATE_ACTIVE && strcmp(uuid, inventory_self(ctx->inventory)) != 0))
+		return 0;
+	return error_set(err, 409,
+	    "host '%s', '%s', is active and has this UUID: where two boards have the same, "
+	    "'host_uuid' of libvirt's configuration gives one its own",
+	    uuid, str_or_empty(host->def.name));
+}
+
+static int
+check_join(const struct context *ctx, const struct request *req, const struct cluster_join *join,
+    struct joining *ret, struct error *err)
+{
+	const char *user = str_or_empty(req->user);
+
+	/* By the socket root may do all else. */
+	if (req->caller->role != ROLE_JOIN || strncmp(user, JOIN_PREFIX, strlen(JOIN_PREFIX)) != 0)
+		return error_set_type(
+		    err, ERROR_ROLE, "a host joins by a token of 'virtx cluster token' alone");
+	if (uuid_normalize(str_or_empty(join->uuid), ret->uuid) < 0)
+		return error_set(err, 400, "uuid: is not the UUID of a host");
+	if (check_newcomer(ctx, ret->uuid, err) < 0)
+		return -1;
+	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
+	if (!ctx->joins || !joins_take(ctx->joins, ret->id))
+		return error_set_type(err, ERROR_WHO, "the token was used just now, or is over");
+	return 0;
+}
+
+void
+api_cluster_join(struct context *ctx, struct request *req)
+{
+	struct joining *joining = xcalloc(1, sizeof(*joining));
+	struct cluster_join join = { 0 };
+	struct error err = { 0 };
+
+	if (task_read_exact(req, &join) < 0) {
+		free(joining);
+		return;
+	}
+	if (check_join(ctx, req, &join, joining, &err) < 0) {
+		request_reply_error(req, &err);
+		free(joining);
+	} else {
+		/* "" would be a question for the CA alone. */
+		signing_start(ctx, req, joining->uuid,
+		    str_empty(join.request) ? "none" : join.request,
+		    str_or_empty(join.qemu_request), joined, joining);
+	}
+	model_clear(&cluster_join_model, &join);
+}
+
+/* Renewing */
+
+static void
+renewed(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
+    const struct error *cause, void *arg)
+{
+	struct cluster_certificates certificates = { 0 };
+
+	if (!result) {
+		request_reply_error(req, cause);
+		return;
+	}
+	certificates = (struct cluster_certificates){ result->certificate, result->qemu_certificate,
+		result->ca };
+	log_info("api", "the certificates of host '%s' were renewed", req->shown);
+	request_reply_model(req, 200, &cluster_certificates_model, &certificates);
+}
+
+/* It gets what it is by the certificate that it shows, not by what it says. */
+void
+api_cluster_renew(struct context *ctx, struct request *req)
+{
+	struct cluster_renewal renewal = { 0 };
+	struct error err = { 0 };
+
+	if (task_read_exact(req, &renewal) < 0)
+		return;
+	if (str_empty(req->shown)) {
+		error_set_type(&err, ERROR_ROLE,
+		    "a host renews its certificates by showing the present one, and none was "
+		    "shown");
+		request_reply_error(req, &err);
+	} else {
+		signing_start(ctx, req, req->shown,
+		    str_empty(renewal.request) ? "none" : renewal.request,
+		    str_or_empty(renewal.qemu_request), renewed, NULL);
+	}
+	model_clear(&cluster_renewal_model, &renewal);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Requests that wait for a job with the key of the cluster's CA. */
+#ifndef OPS_SIGNING_H
+#define OPS_SIGNING_H
+
+#include "ops/context.h"
+#include "work/requests.h"
+
+/* What comes of it, with the request, which wants its reply now: result (borrowed), or NULL with
+ * err. */
+typedef void (*signing_done)(struct context *ctx, struct request *req,
+    const struct cluster_sign_result *result, const struct error *err, void *arg);
+
+/*
+ * Has certificates signed for the host uuid; with "" for the requests, it is only found out which
+ * CA it is. The request is replied to by done, and where nothing can be begun, or virtxd stops, it
+ * is told an error. arg is freed afterwards (NULL for none).
+ */
+void signing_start(struct context *ctx, struct request *req, const char *uuid, const char *request,
+    const char *qemu_request, signing_done done, void *arg);
+void signings_free(struct context *ctx);
+
+#endif

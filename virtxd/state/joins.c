@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "state/joins.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/token_secret.h"
+
+#define KEPT_MS INT64_C(86400000) /* one that is over is told so for a day */
+
+struct join {
+	char hash[TOKEN_HASH_LEN + 1];
+	int64_t expires; /* ms since the epoch */
+	bool used;
+};
+
+struct joins {
+	struct join items[JOINS_MAX];
+	size_t n;
+};
+
+struct joins *
+joins_new(void)
+{
+	return xcalloc(1, sizeof(struct joins));
+}
+
+void
+joins_free(struct joins *joins)
+{
+	free(joins);
+}
+
+static void
+drop(struct joins *joins, size_t i)
+{
+	memmove(&joins->items[i], &joins->items[i + 1], (--joins->n - i) * sizeof(joins->items[0]));
+}
+
+/* What is over is forgotten, and earlier where there is no room for another. */
+static void
+make_room(struct joins *joins)
+{
+	int64_t now = now_ms();
+
+	for (size_t i = joins->n; i-- > 0;) {
+		if (joins->items[i].expires + KEPT_MS <= now)
+			drop(joins, i);
+	}
+	for (size_t i = 0; i < joins->n && joins->n == JOINS_MAX; i++) {
+		if (joins->items[i].used || joins->items[i].expires <= now)
+			drop(joins, i);
+	}
+}
+
+int
+joins_add(struct joins *joins, const char *secret, int64_t expires, struct error *err)
+{
+	struct join *join;
+
+	make_room(joins);
+	if (joins->n == JOINS_MAX)
+		return error_set(err, 503,
+		    "%d tokens to join by are neither used nor over: wait until one is", JOINS_MAX);
+	join = &joins->items[joins->n++];
+	*join = (struct join){ .expires = expires };
+	token_secret_hash(secret, join->hash);
+	return 0;
+}
+
+enum join_match
+joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE])
+{
+	const struct join *found = NULL;
+	char hash[TOKEN_HASH_LEN + 1];
+
+	ret[0] = '\0';
+	token_secret_hash(secret, hash);
+	for (size_t i = 0; i < joins->n; i++) {
+		if (token_secret_same(joins->items[i].hash, hash))
+			found = &joins->items[i];
+	}
+	if (!found)
+		return JOIN_WRONG;
+	snprintf(ret, JOIN_ID_SIZE, "%.*s", JOIN_ID_SIZE - 1, found->hash);
+	if (found->used)
+		return JOIN_USED;
+	return found->expires <= now_ms() ? JOIN_EXPIRED : JOIN_GOOD;
+}
+
+static struct join *
+by_id(struct joins *joins, const char *id)
+{
+	for (size_t i = 0; i < joins->n && strlen(id) == JOIN_ID_SIZE - 1; i++) {
+		if (strncmp(joins->items[i].hash, id, JOIN_ID_SIZE - 1) == 0)
+			return &joins->items[i];
+	}
+	return NULL;
+}
+
+bool
+joins_take(struct joins *joins, const char *id)
+{
+	struct join *join = by_id(joins, id);
+
+	if (!join || join->used || join->expires <= now_ms())
+		return false;
+	join->used = true;
+	return true;
+}
+
+void
+joins_give_back(struct joins *joins, const char *id)
+{
+	struct join *join = by_id(joins, id);
+
+	if (join)
+		join->used = false;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The secrets by which other hosts may join the cluster, each of them once. They are in memory
+ * alone, as hashes: when virtxd has stopped, nobody gets in by them any more.
+ */
+#ifndef STATE_JOINS_H
+#define STATE_JOINS_H
+
+#include "proto/token.h"
+
+#define JOINS_MAX    32 /* at once */
+#define JOIN_ID_SIZE 17 /* names one in the log; tells nothing of its secret */
+
+struct joins;
+
+struct joins *joins_new(void);
+void joins_free(struct joins *joins);
+/* One more secret, until then (ms since the epoch). -1 with a 503 where there are too many. */
+int joins_add(struct joins *joins, const char *secret, int64_t expires, struct error *err);
+
+enum join_match {
+	JOIN_WRONG,
+	JOIN_EXPIRED,
+	JOIN_USED,
+	JOIN_GOOD,
+};
+/* Looks for the one with this secret; for how long it takes tells nothing of it. */
+enum join_match joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE]);
+/* Uses one up: false where it was by somebody else, or has expired. */
+bool joins_take(struct joins *joins, const char *id);
+/* It was of no use to who took it, and may be tried again. */
+void joins_give_back(struct joins *joins, const char *id);
+
+#endif
