@@ -331,6 +331,28 @@ pki_request_new(const char *key_text, const char *const *names, size_t n_names, 
 	return take_text(bio);
 }
 
+char *
+pki_request_again(const char *key, const char *text, struct error *err)
+{
+	__attribute__((cleanup(names_clear))) struct names names = { 0 };
+	_x509_ X509 *certificate = read_certificate(text);
+	GENERAL_NAMES *found = NULL;
+
+	if (!certificate) {
+		error_set(err, 500, "the present certificate is none in PEM");
+		return NULL;
+	}
+	found = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(found) && names.n < PKI_NAMES_MAX; i++) {
+		char *name = name_text(sk_GENERAL_NAME_value(found, i));
+
+		if (name)
+			names.items[names.n++] = name;
+	}
+	GENERAL_NAMES_free(found);
+	return pki_request_new(key, (const char *const *)names.items, names.n, err);
+}
+
 /* The key of a request that its owner has signed: of P-256 alone, as others cost far more to check.
  * NULL with a 400. */
 static EVP_PKEY *

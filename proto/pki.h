@@ -30,6 +30,8 @@ void pki_wipe(char *secret);
 char *pki_ca_new(const char *key, const char *name, struct error *err);
 /* A request for these names and IP literals (at most PKI_NAMES_MAX); NULL with the reason. */
 char *pki_request_new(const char *key, const char *const *names, size_t n_names, struct error *err);
+/* The same for the names of a certificate. */
+char *pki_request_again(const char *key, const char *certificate, struct error *err);
 /* The certificate of a host for what its request has: names and addresses are the request's own,
  * once they were checked, all else is said here. NULL with the reason, a 400 where the request is
  * no good. */

@@ -21,12 +21,18 @@ enum cluster_owner {
 	OWNER_QEMU,  /* root and QEMU's group */
 };
 
+enum cluster_kind {
+	KIND_SETTINGS,	  /* in a file that is others', too */
+	KIND_OURS,	  /* all of it */
+	KIND_CERTIFICATE, /* likewise, and it is renewed */
+};
+
 struct cluster_file {
 	const char *path;
 	unsigned int where; /* both of a site's have to be in it */
 	mode_t mode;	    /* of one that is new, or is ours as a whole */
 	enum cluster_owner owner;
-	bool whole;	     /* else these are settings in a file that is others', too */
+	enum cluster_kind kind;
 	unsigned int parts;  /* what has to be done when it has changed */
 	const char *several; /* of settings: the key that may be there several times */
 	/* The text; NULL where the host is not to have it. The caller wipes it. */

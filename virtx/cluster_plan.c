@@ -17,7 +17,7 @@ static struct cluster_mode
 mode_of(const struct cluster_site *site, const struct cluster_file *file, bool there,
     const struct cluster_mode *is)
 {
-	if (there && !file->whole)
+	if (there && file->kind == KIND_SETTINGS)
 		return *is;
 	return (struct cluster_mode){ file->mode, 0, cluster_files_gid(site, file->owner) };
 }
@@ -40,7 +40,7 @@ wanted_text(const struct cluster_site *site, const struct cluster_file *file, co
 	if ((file->where & site->where) != site->where)
 		return NULL;
 	text = file->text(site);
-	if (!text || file->whole)
+	if (!text || file->kind != KIND_SETTINGS)
 		return text;
 	settings = text;
 	text = cluster_edit_set(str_or_empty(is), settings, file->several);
@@ -73,27 +73,45 @@ compare(const struct cluster_site *site, const struct cluster_file *file,
 	return rc;
 }
 
-int
-cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+static int
+make_plan(
+    const struct cluster_site *site, bool certificates, struct cluster_plan *ret, struct error *err)
 {
 	unsigned int noted;
 
 	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)) };
 	for (size_t i = 0; i < cluster_files_n; i++) {
-		int rc = compare(site, &cluster_files[i], &ret->items[ret->n_items], err);
+		const struct cluster_file *file = &cluster_files[i];
+		int rc;
 
+		if (certificates && file->kind != KIND_CERTIFICATE)
+			continue;
+		rc = compare(site, file, &ret->items[ret->n_items], err);
 		if (rc < 0)
 			return -1;
 		if (rc == 0)
 			continue;
 		if (!ret->items[ret->n_items].mode_only)
-			ret->parts |= cluster_files[i].parts;
+			ret->parts |= file->parts;
 		ret->n_items++;
 	}
 	if (cluster_plan_noted(site, &noted, err) < 0)
 		return -1;
 	ret->parts |= noted;
 	return 0;
+}
+
+int
+cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+{
+	return make_plan(site, false, ret, err);
+}
+
+int
+cluster_plan_make_certificates(
+    const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+{
+	return make_plan(site, true, ret, err);
 }
 
 void
@@ -132,7 +150,7 @@ show_change(const struct cluster_site *shown, const struct cluster_change *chang
 
 	if (change->mode_only)
 		fprintf(out, "%s: mode %04o\n", file->path, file->mode);
-	else if (file->whole)
+	else if (file->kind != KIND_SETTINGS)
 		fprintf(out, "%s (mode %04o%s):\n", file->path, file->mode,
 		    change->there ? ", instead of what is there" : "");
 	else

@@ -22,6 +22,9 @@ struct cluster_plan {
 
 /* Compares the host's files with what they are to be. 0, or -1 where one cannot be read. */
 int cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
+/* The same of certificates alone: who renews them leaves all else as it is. */
+int cluster_plan_make_certificates(
+    const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
 void cluster_plan_clear(struct cluster_plan *plan);
 /* Each file that would change, with what would be in it, but for keys and certificates. */
 int cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *err);

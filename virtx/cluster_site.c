@@ -278,13 +278,18 @@ cluster_random_key(void)
 	return text;
 }
 
-/* A certificate is renewed when less than a third of its time is left. */
 static bool
 lasts(const char *certificate)
 {
 	int64_t length, end = pki_end(certificate, &length);
 
 	return end - now_ms() > length / 3;
+}
+
+bool
+cluster_material_lasts(const struct cluster_material *m)
+{
+	return lasts(str_or_empty(m->host_certificate)) && lasts(str_or_empty(m->qemu_certificate));
 }
 
 bool
@@ -298,8 +303,7 @@ cluster_material_certified(const struct cluster_site *site)
 	       pki_matches(m->host_certificate, m->host_key, m->ca, PKI_HOST, site->uuid) &&
 	       pki_matches(m->qemu_certificate, m->qemu_key, m->ca, PKI_QEMU, site->uuid) &&
 	       pki_has_names(m->host_certificate, names, n) &&
-	       pki_has_names(m->qemu_certificate, names, n) && lasts(m->host_certificate) &&
-	       lasts(m->qemu_certificate);
+	       pki_has_names(m->qemu_certificate, names, n) && cluster_material_lasts(m);
 }
 
 void

@@ -71,6 +71,8 @@ int cluster_material_load(struct cluster_site *site, struct error *err);
 int cluster_material_make(struct cluster_site *site, struct error *err);
 /* Makes the keys that any host lacks; serf's key of the cluster is none of them. */
 void cluster_material_keys(struct cluster_material *material);
+/* Whether those of host and QEMU do for a third of their time. */
+bool cluster_material_lasts(const struct cluster_material *material);
 /* Whether host and QEMU have certificates that do, and will for a while. */
 bool cluster_material_certified(const struct cluster_site *site);
 void cluster_material_clear(struct cluster_material *material);

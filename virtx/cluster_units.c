@@ -42,26 +42,35 @@ static const struct step steps[] = {
 	{ PART_MODULE, ON_ALL, { "modprobe", "softdog" }, NULL },
 	{ PART_SYSCTL, ON_ALL, { "sysctl", "-q", "-p", "/etc/sysctl.d/99-virtx.conf" }, NULL },
 	{ PART_SANLOCK, ON_ALL, { "groupmod", "-g", GID, "sanlock" }, has_other_group },
-	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("stop", "libvirtd.service"), NULL },
-	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("enable", "--now", "libvirtd-tls.socket"), NULL },
-	{ PART_LIBVIRT | PART_TLS, ONE, SYSTEMCTL("start", "libvirtd.service"), NULL },
-	{ PART_LIBVIRT | PART_TLS, MANY, SYSTEMCTL("stop", "virtproxyd.service"), NULL },
-	{ PART_LIBVIRT | PART_TLS, MANY,
+	{ PART_LIBVIRT, ONE, SYSTEMCTL("stop", "libvirtd.service"), NULL },
+	{ PART_LIBVIRT, ONE, SYSTEMCTL("enable", "--now", "libvirtd-tls.socket"), NULL },
+	{ PART_LIBVIRT, ONE, SYSTEMCTL("start", "libvirtd.service"), NULL },
+	{ PART_LIBVIRT, MANY, SYSTEMCTL("stop", "virtproxyd.service"), NULL },
+	{ PART_LIBVIRT, MANY,
 	    SYSTEMCTL("enable", "--now", "virtproxyd.socket", "virtproxyd-tls.socket"), NULL },
 	{ PART_LIBVIRT, MANY, SYSTEMCTL("enable", "virtqemud.socket"), NULL },
 	{ PART_LIBVIRT, MANY, SYSTEMCTL("restart", "virtqemud.service"), NULL },
+	{ PART_TLS, ONE,
+	    { "virt-admin", "-c", "libvirtd:///system", "server-update-tls", "libvirtd" }, NULL },
+	{ PART_TLS, MANY,
+	    { "virt-admin", "-c", "virtproxyd:///system", "server-update-tls", "virtproxyd" },
+	    NULL },
 	{ PART_WDMD, ON_ALL, SYSTEMCTL("restart", "wdmd.service"), NULL },
 	{ PART_SANLOCK, ON_ALL, SYSTEMCTL("enable", "wdmd.service", "sanlock.service"), NULL },
 	{ PART_SANLOCK, ON_ALL, SYSTEMCTL("restart", "sanlock.service"), NULL },
 	{ PART_SERF, ON_ALL, SYSTEMCTL("enable", "serf.service"), NULL },
 	{ PART_SERF, ON_ALL, SYSTEMCTL("restart", "serf.service"), NULL },
 	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("enable", "virtxd.service"), NULL },
+	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("enable", "--now", "virtx-renew.timer"), NULL },
 	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("restart", "virtxd.service"), NULL },
 };
 
 static bool
 is_due(const struct cluster_site *site, const struct step *step, unsigned int parts)
 {
+	/* Who is restarted reads its certificates as well. */
+	if (parts & PART_LIBVIRT)
+		parts &= ~PART_TLS;
 	return (step->part & parts) && (step->where & site->where) == site->where &&
 	       (!step->wanted || step->wanted(site));
 }

@@ -34,6 +34,8 @@
 	V(cluster_init)      \
 	V(cluster_token)     \
 	V(cluster_join)      \
+	V(cluster_status)    \
+	V(cluster_renew)     \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, wait_ready
+from conftest import BUILD, PREFIX, wait_joined, wait_ready
 from lab import Lab, wait_for
 from lab.util import write
 
@@ -66,8 +66,8 @@ def make_token(host, *words):
     return cluster(host, "token", *words, check=True).stdout.strip()
 
 
-def join(host, token, *more):
-    return cluster(host, "join", "-", "--root", ROOT, "--yes", *more, input=token + "\n")
+def join(host, token, root=ROOT):
+    return cluster(host, "join", "-", "--root", root, "--yes", input=token + "\n")
 
 
 def asked(host):
@@ -131,10 +131,7 @@ def test_join(lab):
     assert not os.path.exists(h2.path(f"{ROOT}/etc/virtx/ca.key"))
     assert "host_id = 2\n" in read(h2, "/etc/libvirt/qemu-sanlock.conf")
     start(h2)
-    for host in lab.hosts:
-        wait_ready(host)
-    for host in lab.hosts:
-        wait_for("both hosts to be listed", lambda: host.virtx("list", "host", check=True).stdout.count(" active ") == 2, 30)
+    wait_joined(lab)
     # One asks the other, by TLS and its certificate.
     answer = h1.api("POST", f"/hosts/{h2.uuid}/repair", {}, timeout=120)
     assert answer.status == 200, answer.text
@@ -145,12 +142,52 @@ def test_join(lab):
     assert done.returncode == 0 and "of this cluster already" in done.stdout, done.stderr
     assert asked(h1) == before
     # By another one.
-    h2.run(["rm", "-rf", f"{ROOT}/etc/virtx", f"{ROOT}/etc/pki"])
-    done = join(h2, token)
+    other = f"{ROOT}-other"
+    h2.run(["sh", "-ec", f"cp -r {ROOT} {other}; rm -r {other}/etc/virtx {other}/etc/pki"])
+    done = join(h2, token, other)
     assert done.returncode == 1 and "has joined by this token already" in done.stderr, done.stderr
     # With a token of its own, but the UUID of a host that is there.
-    done = join(h2, make_token(h1))
+    done = join(h2, make_token(h1), other)
     assert done.returncode == 1 and "is active and has this UUID" in done.stderr, done.stderr
     # Only a host with the CA's key makes tokens.
     done = cluster(h2, "token")
     assert done.returncode == 1 and "does not have the key" in done.stderr, done.stderr
+
+
+def certificate(host):
+    return host.run(["openssl", "x509", "-noout", "-serial", "-subject", "-ext", "subjectAltName", "-in",
+                     f"{ROOT}/etc/virtx/host.pem"]).stdout
+
+
+def test_renew(lab):
+    """By a host that has the CA's key, and by one that has to find it; each is for the same host and names as before."""
+    h1, h2 = lab.hosts
+    for host in lab.hosts:
+        before = certificate(host)
+        assert f"URI:virtx:host:{host.uuid}" in before and f"IP Address:{host.addr}" in before
+        done = cluster(host, "renew", "--root", ROOT, check=True)
+        assert "last for long enough" in done.stdout and certificate(host) == before
+        done = cluster(host, "renew", "--force", "--root", ROOT)
+        assert done.returncode == 0, done.stderr
+        assert "written: /etc/virtx/host.pem" in done.stdout and "qemu.conf" not in done.stdout
+        after = certificate(host)
+        assert after.splitlines()[0] != before.splitlines()[0] and after.splitlines()[1:] == before.splitlines()[1:]
+        host.run(["openssl", "verify", "-CAfile", "/etc/virtx/ca.pem", f"{ROOT}/etc/virtx/host.pem",
+                  f"{ROOT}/etc/pki/qemu/server-cert.pem"])
+        start(host)
+        wait_joined(lab)
+    wait_for("the hosts to ask each other again", lambda: h1.api("POST", f"/hosts/{h2.uuid}/repair", {}, timeout=120)
+             .status == 200, 30)
+
+
+def test_renew_refused(lab):
+    """Not for who shows no certificate of a host: neither a token nor QEMU's own is one."""
+    h1, _ = lab.hosts
+    token = h1.virtx("-A", SOCKET, "token", "create", "boss", "--role", "admin", check=True).stdout.strip()
+    ask = ["curl", "-sk", "-H", "Content-Type: application/json", "-d", '{"request": "x", "qemu_request": "x"}',
+           f"https://{h1.addr}:{PORT}/cluster/certificates"]
+    assert '"status":403' in h1.run([*ask, "-H", f"Authorization: Bearer {token}"]).stdout
+    qemu = [f"{ROOT}/etc/pki/qemu/server-{part}.pem" for part in ("cert", "key")]
+    assert '"status":401' in h1.run([*ask, "--cert", qemu[0], "--key", qemu[1]]).stdout
+    own = [f"{ROOT}/etc/virtx/host.{part}" for part in ("pem", "key")]
+    assert '"status":400' in h1.run([*ask, "--cert", own[0], "--key", own[1]]).stdout

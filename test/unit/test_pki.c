@@ -256,6 +256,23 @@ test_other_key(void **state)
 	BIO_free(out);
 }
 
+/* A renewed certificate is for what the present one is for. */
+static void
+test_again(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	_free_ char *request = pki_request_again(f->key, text, &err);
+	_free_ char *renewed = pki_sign(f->ca, f->ca_key, request, PKI_HOST, HOST, 365, &err);
+
+	assert_non_null(renewed);
+	assert_string_not_equal(renewed, text);
+	assert_true(pki_matches(renewed, f->key, f->ca, PKI_HOST, HOST));
+	assert_true(pki_has_names(renewed, names, ARRAY_SIZE(names)));
+	assert_null(pki_request_again(f->key, "", &err));
+}
+
 static void
 test_fingerprint(void **state)
 {
@@ -282,6 +299,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_ca, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

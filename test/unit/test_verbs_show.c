@@ -40,6 +40,35 @@ test_list_vm(void **state)
 }
 
 static void
+test_cluster_status(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1},"
+	    "\"maintenance\":true,\"watchdog\":1,\"skew\":-1500},"
+	    "{\"uuid\":\"u2\",\"fields\":{\"name\":\"h2\",\"cstate\":3},\"watchdog\":0,"
+	    "\"skew\":0}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    "{\"uuid\":\"" HOST_UUID "\",\"lockid\":7,\"problems\":[{\"detail\":\"a\"},"
+	    "{\"detail\":\"b\"}]}");
+	verb_ok(f, "cluster status");
+	assert_says(
+	    f->out, "LOCKSPACE  PROBLEMS\n" HOST_UUID "  h1    active (maintenance)  -1.5 s");
+	assert_says(f->out, "  7  a; b\n");
+	assert_says(f->out, "  -  -\n");
+	verb_asked(f, 0, "GET /hosts", "");
+	verb_asked(f, 1, "GET /hosts/" HOST_UUID, "");
+	/* One that does not answer hides no other. */
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 502, "Content-Type: text/plain\r\n", "it is away\n");
+	verb_ok(f, "cluster status");
+	assert_says(f->out, "it is away\n");
+}
+
+static void
 test_list_vm_refusals(void **state)
 {
 	struct verb_fixture *f = *state;
@@ -416,6 +445,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_list_vm),
 		TEST(test_list_vm_refusals),
+		TEST(test_cluster_status),
 		TEST(test_list_host),
 		TEST(test_operations),
 		TEST(test_operations_of_all),

@@ -41,6 +41,7 @@ api_stop(struct context *ctx)
 	migrations_free(ctx);
 	reservation_clients_free(ctx);
 	forgettings_free(ctx);
+	renewings_free(ctx);
 	signings_free(ctx);
 	dry_runs_free(ctx);
 	tasks_free(ctx);

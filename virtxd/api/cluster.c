@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Hosts that join the cluster, and renew their certificates. */
+/* Hosts that join the cluster. */
 #include "proto/cluster.h"
 
 #include <stdio.h>
@@ -206,44 +206,4 @@ api_cluster_join(struct context *ctx, struct request *req)
 		    str_or_empty(join.qemu_request), joined, joining);
 	}
 	model_clear(&cluster_join_model, &join);
-}
-
-/* Renewing */
-
-static void
-renewed(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
-    const struct error *cause, void *arg)
-{
-	struct cluster_certificates certificates = { 0 };
-
-	if (!result) {
-		request_reply_error(req, cause);
-		return;
-	}
-	certificates = (struct cluster_certificates){ result->certificate, result->qemu_certificate,
-		result->ca };
-	log_info("api", "the certificates of host '%s' were renewed", req->shown);
-	request_reply_model(req, 200, &cluster_certificates_model, &certificates);
-}
-
-/* It gets what it is by the certificate that it shows, not by what it says. */
-void
-api_cluster_renew(struct context *ctx, struct request *req)
-{
-	struct cluster_renewal renewal = { 0 };
-	struct error err = { 0 };
-
-	if (task_read_exact(req, &renewal) < 0)
-		return;
-	if (str_empty(req->shown)) {
-		error_set_type(&err, ERROR_ROLE,
-		    "a host renews its certificates by showing the present one, and none was "
-		    "shown");
-		request_reply_error(req, &err);
-	} else {
-		signing_start(ctx, req, req->shown,
-		    str_empty(renewal.request) ? "none" : renewal.request,
-		    str_or_empty(renewal.qemu_request), renewed, NULL);
-	}
-	model_clear(&cluster_renewal_model, &renewal);
 }

@@ -16,5 +16,7 @@ ROUTES(HANDLER)
 
 /* virtxd stops: what others are asked to forget is not waited for. */
 void forgettings_free(struct context *ctx);
+/* Nor who has the key of the CA. */
+void renewings_free(struct context *ctx);
 
 #endif

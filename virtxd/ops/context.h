@@ -93,7 +93,8 @@ struct context {
 	reservation_clients; /* on other hosts; reservation_clients_free ends them */
 	/* Hosts that others are asked to forget, too; forgettings_free ends them. */
 	LIST_HEAD(, forgetting) forgettings;
-	LIST_HEAD(, signing) signings; /* of certificates; signings_free ends them */
+	LIST_HEAD(, signing) signings;	 /* of certificates; signings_free ends them */
+	LIST_HEAD(, renewing) renewings; /* that ask others; renewings_free ends them */
 };
 
 #endif

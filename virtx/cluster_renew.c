@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster renew. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/cluster.h"
+#include "virtx/cluster_setup.h"
+#include "virtx/cluster_units.h"
+#include "virtx/verbs.h"
+
+#define OPTION_FORCE 'f'
+
+static const struct option_row cluster_renew_options[] = {
+	{ OPTION_FORCE, "force", NULL, "also where they last for long enough" },
+	{ CLUSTER_OPTION_ROOT, "root", ARG_TEXT("DIR"),
+	    "write to a folder instead, as a host's root, and restart nothing" },
+	{ 0 },
+};
+
+/* Takes what is for this host's keys, of its CA. */
+static int
+take(struct cluster_site *site, const struct cluster_certificates *got, struct error *err)
+{
+	struct cluster_material *m = &site->material;
+
+	if (!pki_matches(
+		str_or_empty(got->certificate), m->host_key, m->ca, PKI_HOST, site->uuid) ||
+	    !pki_matches(
+		str_or_empty(got->qemu_certificate), m->qemu_key, m->ca, PKI_QEMU, site->uuid))
+		return error_set(
+		    err, CLIENT_ERROR_STATUS, "the certificates are not what was asked for");
+	str_set(&m->host_certificate, got->certificate);
+	str_set(&m->qemu_certificate, got->qemu_certificate);
+	return 0;
+}
+
+/* The names are those of the present certificate: the host is reached by them. */
+static int
+ask(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	const struct cluster_material *m = &site->material;
+	struct cluster_certificates got = { 0 };
+	struct cluster_renewal renewal = { 0 };
+	int rc = -1;
+
+	renewal.request = pki_request_again(m->host_key, m->host_certificate, err);
+	if (renewal.request)
+		renewal.qemu_request = pki_request_again(m->qemu_key, m->host_certificate, err);
+	if (renewal.qemu_request &&
+	    client_get(call->client, ROUTE_CLUSTER_RENEW, NULL, &renewal, &got, err) == 0)
+		rc = take(site, &got, err);
+	model_clear(&cluster_certificates_model, &got);
+	model_clear(&cluster_renewal_model, &renewal);
+	return rc;
+}
+
+static int
+renew(struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	const struct cluster_material *m = &site->material;
+	struct cluster_plan plan;
+	int rc;
+
+	if (cluster_material_load(site, err) < 0)
+		return -1;
+	if (!m->ca || !m->host_key || !m->host_certificate || !m->qemu_key)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "this host has no certificates of 'virtx cluster init' or 'join'");
+	if (!call->counts[OPTION_FORCE] && cluster_material_lasts(m)) {
+		fprintf(call->writer->out, "The certificates last for long enough.\n");
+		return 0;
+	}
+	if (ask(call, site, err) < 0)
+		return -1;
+	rc = cluster_plan_make_certificates(site, &plan, err);
+	if (rc == 0)
+		rc = cluster_plan_write(site, &plan, err);
+	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
+		fprintf(call->writer->out, "written: %s\n", plan.items[i].file->path);
+	if (rc == 0 && plan.parts)
+		rc = cluster_units_apply(site, plan.parts, call->writer->out, err);
+	cluster_plan_clear(&plan);
+	return rc;
+}
+
+static enum command_result
+cluster_renew(struct command_call *call, struct error *err)
+{
+	struct cluster_site site = { .root = -1 };
+	const char *root;
+	int rc;
+
+	if (cluster_setup_begin(call, &root, err) < 0)
+		return COMMAND_FAILED;
+	rc = cluster_site_find(&site, root, "", err);
+	if (rc == 0)
+		rc = renew(call, &site, err);
+	cluster_site_clear(&site);
+	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+}
+
+const struct command cluster_renew_command = {
+	.words = "cluster renew",
+	.options = cluster_renew_options,
+	.summary = "Renew the certificates of this host when a third of their time is left",
+	.help =
+	    "As root, on the host; virtx-renew.timer does it each day. A host that has the CA's\n"
+	    "key signs them.",
+	.run = cluster_renew,
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hosts renew their certificates: root of a host asks its own virtxd, and that a host which has the
+ * key of the CA, to which it shows the present one. */
+#include <string.h>
+
+#include "api/handlers.h"
+#include "ops/context.h"
+#include "ops/signing.h"
+#include "ops/task.h"
+#include "proto/cluster.h"
+#include "proto/json.h"
+#include "proto/problem.h"
+#include "state/caller.h"
+
+#define ASKED_MAX 64 /* hosts, one after the other */
+
+/* One that is looked for a host with the key. */
+struct renewing {
+	LIST_ENTRY(renewing) link;
+	struct context *ctx;
+	struct request *req;
+	struct peer_ask ask;
+	char *body;
+	char hosts[ASKED_MAX][UUID_TEXT_SIZE];
+	size_t n, next;
+	struct buffer failed; /* what those said that were asked */
+};
+
+static void
+renewed(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
+    const struct error *cause, void *arg)
+{
+	struct cluster_certificates certificates = { 0 };
+
+	if (!result) {
+		request_reply_error(req, cause);
+		return;
+	}
+	certificates = (struct cluster_certificates){ result->certificate, result->qemu_certificate,
+		result->ca };
+	request_reply_model(req, 200, &cluster_certificates_model, &certificates);
+}
+
+static void
+renewing_free(struct renewing *renewing)
+{
+	LIST_REMOVE(renewing, link);
+	buffer_clear(&renewing->failed);
+	free(renewing->body);
+	free(renewing);
+}
+
+static void
+fail(struct renewing *renewing)
+{
+	struct error err = { 0 };
+
+	error_set(&err, 503, "no active host has the key of the cluster's CA%s%s",
+	    renewing->failed.len ? ": " : "", str_or_empty(renewing->failed.data));
+	request_reply_error(renewing->req, &err);
+	renewing_free(renewing);
+}
+
+static void
+note(struct renewing *renewing, const struct error *err)
+{
+	buffer_printf(&renewing->failed, "%shost '%s': %.200s", renewing->failed.len ? "; " : "",
+	    renewing->hosts[renewing->next - 1], err->detail);
+}
+
+/* Asks the next host; where there is none left, it has failed. */
+static void
+ask_next(struct renewing *renewing)
+{
+	struct context *ctx = renewing->ctx;
+	struct error err = { 0 };
+
+	while (renewing->next < renewing->n) {
+		const char *host = renewing->hosts[renewing->next++];
+
+		if (ctx->host_ops->ask(ctx->host_arg, &renewing->ask, host, METHOD_POST,
+			routes[ROUTE_CLUSTER_RENEW].path, renewing->req->user, renewing->body,
+			&err) == 0)
+			return;
+		note(renewing, &err);
+	}
+	fail(renewing);
+}
+
+static void
+on_answered(
+    struct peer_ask *ask, int status, const char *body, size_t len, const struct error *cause)
+{
+	struct renewing *renewing = ask->arg;
+	struct cluster_certificates certificates = { 0 };
+	struct error err = { 0 };
+
+	if (cause)
+		err = *cause;
+	else if (status != 200)
+		problem_decode(&err, status, body, len);
+	else
+		(void)json_decode(&cluster_certificates_model, body, len, &certificates, &err);
+	if (!err.status) {
+		request_reply_model(renewing->req, 200, &cluster_certificates_model, &certificates);
+		renewing_free(renewing);
+	} else {
+		note(renewing, &err);
+		ask_next(renewing);
+	}
+	model_clear(&cluster_certificates_model, &certificates);
+}
+
+static void
+ask_others(struct context *ctx, struct request *req)
+{
+	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
+	struct renewing *renewing = xcalloc(1, sizeof(*renewing));
+	struct host_list list = { 0 };
+
+	renewing->ctx = ctx;
+	renewing->req = req;
+	renewing->body = xmemdup(req->body, req->body_len);
+	renewing->ask = (struct peer_ask){ .answered = on_answered, .arg = renewing };
+	LIST_INSERT_HEAD(&ctx->renewings, renewing, link);
+	inventory_list_hosts(ctx->inventory, &active, NULL, &list);
+	for (size_t i = 0; i < list.n_items && renewing->n < ASKED_MAX; i++) {
+		if (!str_equal(list.items[i].uuid, inventory_self(ctx->inventory)) &&
+		    strlen(list.items[i].uuid) == UUID_TEXT_SIZE - 1)
+			memcpy(renewing->hosts[renewing->n++], list.items[i].uuid, UUID_TEXT_SIZE);
+	}
+	model_clear(&host_list_model, &list);
+	ask_next(renewing);
+}
+
+/* A host gets what it is by the certificate that it shows, not by what it says. */
+void
+api_cluster_renew(struct context *ctx, struct request *req)
+{
+	bool root = req->caller->by == CALLER_SOCKET;
+	const char *host = root ? inventory_self(ctx->inventory) : req->shown;
+	struct cluster_renewal renewal = { 0 };
+	struct error err = { 0 };
+
+	if (task_read_exact(req, &renewal) < 0)
+		return;
+	if (str_empty(host)) {
+		error_set_type(&err, ERROR_ROLE,
+		    "a host renews its certificates by showing the present one, and none was "
+		    "shown");
+		request_reply_error(req, &err);
+	} else if (root && str_empty(ctx->config->tls_ca_key)) {
+		ask_others(ctx, req);
+	} else {
+		/* "" would be a question for the CA alone. */
+		signing_start(ctx, req, host, str_empty(renewal.request) ? "none" : renewal.request,
+		    str_or_empty(renewal.qemu_request), renewed, NULL);
+	}
+	model_clear(&cluster_renewal_model, &renewal);
+}
+
+void
+renewings_free(struct context *ctx)
+{
+	while (!LIST_EMPTY(&ctx->renewings))
+		fail(LIST_FIRST(&ctx->renewings));
+}
