@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, wait_joined, wait_ready
+from conftest import BUILD, PREFIX, create, delete, vmdef, wait_joined, wait_ready
 from lab import Lab, wait_for
 from lab.util import write
 
@@ -191,3 +191,77 @@ def test_renew_refused(lab):
     assert '"status":401' in h1.run([*ask, "--cert", qemu[0], "--key", qemu[1]]).stdout
     own = [f"{ROOT}/etc/virtx/host.{part}" for part in ("pem", "key")]
     assert '"status":400' in h1.run([*ask, "--cert", own[0], "--key", own[1]]).stdout
+
+
+def use_pki(host):
+    """libvirtd and QEMU with the certificates that the command has written, where the lab's hosts have folders of their own."""
+    host.run(["sh", "-ec", f"""
+        rm -rf /etc/virtx/pki /etc/virtx/pki-qemu
+        mkdir /etc/virtx/pki
+        cp {ROOT}/etc/pki/CA/cacert.pem {ROOT}/etc/pki/libvirt/*.pem {ROOT}/etc/pki/libvirt/private/*.pem /etc/virtx/pki/
+        cp -rp {ROOT}/etc/pki/qemu /etc/virtx/pki-qemu
+        chmod 755 /etc/virtx /etc/virtx/pki-qemu"""])
+    settings = {name: re.search(r"# virtx cluster: begin\n(.*)# virtx cluster: end\n", read(host, f"/etc/libvirt/{name}.conf"),
+                                re.S).group(1) for name in ("libvirtd", "qemu")}
+    with open(f"{host.state}/etc-libvirt/libvirtd.conf", "a", encoding="utf-8") as file:
+        file.write(settings["libvirtd"].replace("listen_tls = 1\n", "") + "".join(
+            f'{key} = "/etc/virtx/pki/{name}.pem"\n'
+            for key, name in (("ca_file", "cacert"), ("cert_file", "servercert"), ("key_file", "serverkey"))))
+    conf = f"{host.state}/etc-libvirt/libvirtd.conf"
+    with open(conf, encoding="utf-8") as file:
+        text = file.read()
+    write(conf, text.replace("listen_tls = 0", "listen_tls = 1"))
+    with open(f"{host.state}/etc-libvirt/qemu.conf", "a", encoding="utf-8") as file:
+        file.write("".join(line + "\n" for line in settings["qemu"].splitlines() if line.startswith("migrate_"))
+                   .replace("/etc/pki/qemu", "/etc/virtx/pki-qemu"))
+    host.restart("libvirtd")
+
+
+def use_migration(host, tls):
+    with open(f"{host.state}/etc-virtx/virtxd.conf", encoding="utf-8") as file:
+        text = file.read()
+    text = re.sub(r"^migrate_uri = .*\n(migrate_tls = .*\n)?",
+                  f"migrate_uri = qemu+tls://%s/system?pkipath=/etc/virtx/pki\nmigrate_tls = {tls}\n", text, flags=re.M)
+    write(f"{host.state}/etc-virtx/virtxd.conf", text, 0o600)
+    host.restart("virtxd")
+
+
+def move(h1, h2, uuid):
+    begun = h1.api("POST", f"/vms/{uuid}/runstate/migrate", {"host": h2.uuid, "migration_type": 1}, timeout=60)
+    assert begun.status == 202, begun.text
+
+    def ended():
+        found = h1.api("GET", begun.headers["Location"]).json()
+        return found["state"] != "started" and found
+    return wait_for("the migration to end", ended, 90)
+
+
+def test_migration(lab):
+    """libvirt takes the certificates, and of hosts alone; QEMU sends nothing that is not encrypted."""
+    h1, h2 = lab.hosts
+    for host in lab.hosts:
+        use_pki(host)
+        use_migration(host, "no")
+    wait_joined(lab)
+
+    uri = f"qemu+tls://{h1.addr}/system?pkipath="
+    assert h2.run(["virsh", "-c", f"{uri}/etc/virtx/pki", "hostname"]).stdout.strip() == h1.name
+    # QEMU's own, which is of the same CA.
+    h2.run(["sh", "-ec", "mkdir -p /etc/virtx/wrong; cd /etc/virtx/pki-qemu; cp ca-cert.pem ../wrong/cacert.pem"
+            "; cp client-cert.pem ../wrong/clientcert.pem; cp client-key.pem ../wrong/clientkey.pem"])
+    before = len(h1.log("libvirtd"))
+    assert h2.run(["virsh", "-c", f"{uri}/etc/virtx/wrong", "hostname"], check=False).returncode != 0
+    assert "authentication failed: Failed to verify peer's certificate" in h1.log("libvirtd")[before:]
+
+    uuid = create(h1, vmdef("tls"))
+    assert h1.api("POST", f"/vms/{uuid}/runstate/boot", {}, timeout=60).status == 204
+    plain = move(h1, h2, uuid)
+    assert plain["state"] == "failed" and "TLS" in json.dumps(plain), plain
+    for host in (h2, h1):  # who asks has no connection from before
+        use_migration(host, "yes")
+    wait_joined(lab)
+    done = move(h1, h2, uuid)
+    assert done["state"] == "completed", done
+    assert uuid in h2.virsh("list", "--uuid").stdout
+    assert h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, timeout=60).status == 204
+    delete(h2, uuid)
