@@ -13,7 +13,8 @@
 #include "server.h"
 #include "world.h"
 
-#define LOOK_MS 200 /* between two looks at an operation, at most */
+#define LOOK_MS	 200  /* between two looks at an operation, at most */
+#define AGAIN_MS 3000 /* until it is looked again at what was answered, at most */
 
 static bool stopped;
 static unsigned int last;
@@ -23,6 +24,9 @@ struct asked {
 	unsigned int number;
 	enum route_id route;
 	char vm[UUID_TEXT_SIZE]; /* "" for none, or one that is made */
+	/* Once it is answered */
+	int64_t at;	    /* ms */
+	unsigned int start; /* of its virtxd */
 };
 
 /* A migration that its client follows, and what it asks for then. */
@@ -47,31 +51,69 @@ is_on(const struct world_vm *vm)
 
 /* Who asks the same host next sees what was done. */
 static void
-check_seen(const struct asked *asked, const struct peer_answer *answer)
+check_seen(const struct asked *asked, const char *when)
 {
-	const char *uuid = asked->vm;
+	const struct world_vm *vm = world_find(asked->vm);
 	const struct inventory_vm *view;
-	const struct world_vm *vm;
-	char made[UUID_TEXT_SIZE];
 
-	if (asked->route == ROUTE_VM_CREATE) {
-		snprintf(made, sizeof(made), "%.36s", answer->len > 37 ? answer->body + 1 : "");
-		uuid = made;
-	}
-	vm = world_find(uuid);
-	if (!vm || (answer->status != 201 && answer->status != 204))
+	if (!vm)
 		return;
-	view = inventory_find_vm(host_context(asked->host)->inventory, uuid);
+	view = inventory_find_vm(host_context(asked->host)->inventory, asked->vm);
 	if (asked->route == ROUTE_VM_CREATE && !view && world_is_somewhere(vm))
-		history_violation("VM %.8s was created through h%d, which does not know it", uuid,
-		    asked->host + 1);
+		history_violation("VM %.8s was created through h%d, which does not know it%s",
+		    asked->vm, asked->host + 1, when);
 	if (asked->route == ROUTE_VM_DELETE && view && !world_is_somewhere(vm))
-		history_violation(
-		    "VM %.8s was deleted through h%d, which still knows it", uuid, asked->host + 1);
+		history_violation("VM %.8s was deleted through h%d, which still knows it%s",
+		    asked->vm, asked->host + 1, when);
 	if (asked->route == ROUTE_VM_BOOT && is_on(vm) && view &&
 	    view->vm.runinfo.runstate == VMRUNSTATE_POWEROFF)
-		history_violation("VM %.8s was booted through h%d, which says that it is off", uuid,
-		    asked->host + 1);
+		history_violation("VM %.8s was booted through h%d, which says that it is off%s",
+		    asked->vm, asked->host + 1, when);
+}
+
+/* Whether it is on the host that was asked, was nowhere else since, and nothing is under way that
+ * takes it away. */
+static bool
+has_stayed(const struct asked *asked, const struct world_vm *vm)
+{
+	for (int i = 0; i < world.n_hosts; i++) {
+		if (i != asked->host && (vm->registry[i] || vm->was_here[i] >= asked->at))
+			return false;
+	}
+	return vm->registry[asked->host] && vm->domain[asked->host].defined &&
+	       !vm->journal[asked->host].there;
+}
+
+/* What the host of a VM has told of it is not taken back by what was seen before. */
+static void
+look_later(void *arg)
+{
+	const struct asked *asked = arg;
+	const struct world_vm *vm = world_find(asked->vm);
+	bool off = vm && (!vm->domain[asked->host].on || vm->was_off[asked->host] >= asked->at);
+
+	if (vm && !clock_is_ending() && host_serves(asked->host) &&
+	    host_start(asked->host) == asked->start &&
+	    (asked->route == ROUTE_VM_DELETE || has_stayed(asked, vm)) &&
+	    !(asked->route == ROUTE_VM_BOOT && off))
+		check_seen(asked, " a moment later");
+	free(arg);
+}
+
+/* True where it takes what was asked over. */
+static bool
+check_done(struct asked *asked, const struct peer_answer *answer)
+{
+	if (answer->status != 201 && answer->status != 204)
+		return false;
+	if (asked->route == ROUTE_VM_CREATE)
+		snprintf(asked->vm, sizeof(asked->vm), "%.36s",
+		    answer->len > 37 ? answer->body + 1 : "");
+	check_seen(asked, "");
+	asked->at = clock_now();
+	asked->start = host_start(asked->host);
+	clock_after(dice_between(1, AGAIN_MS), look_later, asked);
+	return true;
 }
 
 /* A migration */
@@ -212,7 +254,8 @@ on_answered(void *arg, const struct peer_answer *answer)
 	if (answer) {
 		history_add(
 		    asked->host, "request %u is answered: %d", asked->number, answer->status);
-		check_seen(asked, answer);
+		if (check_done(asked, answer))
+			return;
 		if (asked->route == ROUTE_VM_MIGRATE && answer->status == 202)
 			follow(asked->host, answer);
 	} else {

@@ -53,6 +53,13 @@ counts(const struct world_domain *domain)
 	return domain->defined || (domain->on && world_runstate(domain) != VMRUNSTATE_MIGRATING);
 }
 
+/* What it has seen is told later, and may be old by then. */
+static enum step
+has_looked(struct child *child)
+{
+	return STEP_NEXT;
+}
+
 static enum step
 collect(struct child *child)
 {
@@ -69,7 +76,7 @@ collect(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_collect[] = { step_open_libvirt, collect, NULL };
+const step_fn steps_collect[] = { step_open_libvirt, collect, has_looked, NULL };
 
 static enum step
 refresh(struct child *child)
@@ -88,7 +95,7 @@ refresh(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_refresh[] = { step_open_libvirt, refresh, NULL };
+const step_fn steps_refresh[] = { step_open_libvirt, refresh, has_looked, NULL };
 
 static void
 whose_is(struct child *child, struct world_vm *vm)
@@ -130,7 +137,7 @@ whose(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_whose[] = { step_open_libvirt, whose, NULL };
+const step_fn steps_whose[] = { step_open_libvirt, whose, has_looked, NULL };
 
 static enum step
 inspect(struct child *child)
