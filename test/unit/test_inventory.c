@@ -273,6 +273,7 @@ static void
 test_events_end(void **state)
 {
 	struct inventory *inventory = make();
+	struct vm_report seen = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
 	uint64_t mark;
 
 	report(inventory, VM, VMRUNSTATE_RUNNING, 0);
@@ -281,8 +282,32 @@ test_events_end(void **state)
 	report(inventory, VM, VMRUNSTATE_RUNNING, mark);
 	expect_runstate(inventory, VMRUNSTATE_POWEROFF);
 	inventory_forget_states(inventory);
-	report(inventory, VM, VMRUNSTATE_RUNNING, mark);
+	/* It was seen before that: by the job that boots it now, or by another one. */
+	inventory_report_vm(inventory, mark, false, &seen);
+	expect_runstate(inventory, VMRUNSTATE_POWEROFF);
+	inventory_report_vm(inventory, mark, true, &seen);
 	expect_runstate(inventory, VMRUNSTATE_RUNNING);
+	inventory_free(inventory);
+}
+
+/* What was seen before a job has ended does not take its word back. */
+static void
+test_job_has_ended(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_report booted = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_RUNNING };
+	uint64_t mark, later;
+
+	report(inventory, VM, VMRUNSTATE_POWEROFF, 0);
+	mark = inventory_mark(inventory);
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_POWEROFF);
+	inventory_forget_states(inventory);
+	later = inventory_mark(inventory);
+	inventory_report_vm(inventory, mark, true, &booted);
+	report(inventory, VM, VMRUNSTATE_POWEROFF, later);
+	expect_runstate(inventory, VMRUNSTATE_RUNNING);
+	report(inventory, VM, VMRUNSTATE_POWEROFF, inventory_mark(inventory));
+	expect_runstate(inventory, VMRUNSTATE_POWEROFF);
 	inventory_free(inventory);
 }
 
@@ -464,6 +489,7 @@ main(void)
 		cmocka_unit_test(test_custom_fields_are_found),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_events_end),
+		cmocka_unit_test(test_job_has_ended),
 		cmocka_unit_test(test_only_members_are_believed),
 		cmocka_unit_test(test_local_is_the_truth),
 		cmocka_unit_test(test_migrates_away),

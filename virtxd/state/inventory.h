@@ -91,7 +91,8 @@ void inventory_report_vms(
 /* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
 void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
-/* Events come no more: what they told of run states is no later than what a job finds. */
+/* Events come no more: what they told of run states is no later than what the job finds that worked
+ * on a VM. What others saw before stays old. */
 void inventory_forget_states(struct inventory *inventory);
 /* The start of a local VM has failed: it is off, if it was told to start up. */
 void inventory_end_startup(struct inventory *inventory, const char *uuid);

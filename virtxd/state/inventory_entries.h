@@ -58,6 +58,7 @@ struct vm_entry {
 	int64_t text_ts;	   /* the time that is in it */
 	/* Local VMs */
 	bool def_known;
+	bool unwatched; /* no event has told its run state since libvirt was lost */
 	struct accounting_vm last;
 	int64_t
 	    retell_due; /* when what others told in our name may be answered again, monotonic ms */

@@ -276,8 +276,13 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 		}
 		set_sizes(entry, report);
 	}
-	if (report->runstate != VMRUNSTATE_NONE && (is_new || entry->state_clock <= mark))
+	if (report->runstate != VMRUNSTATE_NONE &&
+	    (is_new || entry->state_clock <= mark || (own && entry->unwatched))) {
 		set_runstate(inventory, entry, report->runstate);
+		/* Who looked before this job has ended saw what was before. */
+		if (own)
+			entry->state_clock = ++inventory->clock;
+	}
 	if (report->runstate == entry->view.vm.runinfo.runstate)
 		set_reason(entry, report->reason);
 	accounting_vm_update(
@@ -407,6 +412,7 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 	if (!entry || !entry->view.local)
 		return;
 	entry->state_clock = ++inventory->clock;
+	entry->unwatched = false;
 	set_runstate(inventory, entry, runstate);
 	index_place_vm(entry, entry->host);
 	index_tell_vm(inventory, entry);
@@ -440,7 +446,7 @@ inventory_forget_states(struct inventory *inventory)
 	struct vm_entry *entry, *next;
 
 	HASH_ITER (hh, inventory->vms, entry, next)
-		entry->state_clock = 0;
+		entry->unwatched = true;
 }
 
 void
