@@ -26,6 +26,7 @@ struct note {
 	bool ended;
 	bool was_on, was_registered;
 	bool was_locked; /* by a job of an earlier virtxd */
+	bool was_begun;	 /* an earlier operation, which is not over */
 };
 
 static struct note notes[NOTES_MAX];
@@ -76,6 +77,7 @@ add(int host, const struct operation *operation)
 	snprintf(note->id, sizeof(note->id), "%s", operation->id);
 	note->was_on = vm && is_on(vm);
 	note->was_registered = vm && vm->registry[host];
+	note->was_begun = vm && vm->journal[host].there;
 	note->was_locked = vm && vm->lock[host] && vm->lock[host]->start != host_start(host);
 	return note;
 }
@@ -155,7 +157,9 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 	if (str_equal(operation->op, "VmMigrate"))
 		return note->was_registered && !vm->registry[note->host] &&
 		       world_registered(vm, WORLD_NOBODY) != WORLD_NOBODY &&
-		       !says(operation, "not here");
+		       !says(operation, "not here") &&
+		       /* An earlier one took it away: that was carried to its end first. */
+		       !(note->was_begun && says(operation, "no VM '"));
 	return false;
 }
 

@@ -193,7 +193,7 @@ arrive(const struct journey *journey)
 		return;
 	find(&here, here.from);
 	find(&here, here.to);
-	if (stopped || dice_permille(500))
+	if (stopped || dice_permille(200))
 		return;
 	body = xasprintf("{\"host\":\"%s\",\"migration_type\":%d}", world.hosts[here.from],
 	    is_on(vm) ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD);
