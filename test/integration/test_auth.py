@@ -120,7 +120,7 @@ def test_life(hosts, secrets):
 def test_wrong(hosts, secrets):
     """What is wrong is held back, the longer the more often, and nobody else waits for that."""
     h1, h2 = hosts
-    h2.run(["tee", "/run/wrong"], input="virtx_" + "0" * 64)
+    h2.run(["install", "-m", "600", "/dev/stdin", "/run/wrong"], input="virtx_" + "0" * 64)
     before = figure(h1, 'virtx_http_unauthorized_total{why="wrong"}')
     took = []
     for _ in range(4):

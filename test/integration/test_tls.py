@@ -109,7 +109,8 @@ def test_resumption(hosts):
 def test_exposed(hosts):
     """What is open to everyone is said aloud, and the host is ready all the same."""
     h1, _ = hosts
-    words = f"127.0.0.1:8080 is open, 127.0.0.1:{TLS_PORT} is open, {h1.addr}:{TLS_PORT} is open: whoever gets there controls the VMs"
+    words = f"127.0.0.1:8080 is open, 127.0.0.1:{TLS_PORT} is open, {h1.addr}:{TLS_PORT} is open: " \
+        "whoever gets there controls the VMs"
     answer = h1.api("GET", "/readyz")
     assert answer.status == 200 and answer.json()["exposed"] == words and answer.json()["certificate"] == \
         "the certificate ends in 29 days"

@@ -36,7 +36,7 @@ def lab(tmp_path_factory):
         for host in lab.hosts:
             authority.equip(host)
             config = settings(host, log_level="debug")
-            config["http"]["listen"] = ["127.0.0.1:8080", f"{host.addr}:{TLS_PORT} tls auth"]
+            config["http"]["listen"] = ["127.0.0.1:8080 open", f"{host.addr}:{TLS_PORT} tls auth"]
             host.configure(config)
             host.restart("virtxd")
         wait_joined(lab)

@@ -258,7 +258,7 @@ test_tries(void **state)
 	struct auth_fixture *a = *state;
 	struct client guessers[4], c;
 	struct reply r;
-	char *after;
+	int64_t began;
 
 	/* Longer waits for what is next. */
 	guess(a, "127.0.3.1", guessers, ARRAY_SIZE(guessers));
@@ -266,6 +266,7 @@ test_tries(void **state)
 		expect(&guessers[i], 401);
 		client_close(&guessers[i]);
 	}
+	began = monotonic_ms();
 	guess(a, "127.0.3.1", guessers, ARRAY_SIZE(guessers));
 	for (size_t i = 0; i < ARRAY_SIZE(guessers); i++)
 		client_close(&guessers[i]);
@@ -273,11 +274,14 @@ test_tries(void **state)
 	event_add(c.event, NULL);
 	client_send(&c, good);
 	read_reply(&c, false, &r);
-	assert_int_equal(r.status, 429);
-	after = reply_header(&r, "Retry-After");
-	assert_non_null(after);
-	assert_in_range(strtol(after, NULL, 10), 1, 2);
-	free(after);
+	/* The first of them is over after 1.6 s, which a busy machine may have taken for this. */
+	if (monotonic_ms() - began < 1600) {
+		_free_ char *after = reply_header(&r, "Retry-After");
+
+		assert_int_equal(r.status, 429);
+		assert_non_null(after);
+		assert_in_range(strtol(after, NULL, 10), 1, 2);
+	}
 	reply_clear(&r);
 	/* Neither others, nor what has no token, have to wait. */
 	client_send(&c, "GET /vms HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -315,6 +319,11 @@ test_body(void **state)
 	struct client c;
 	size_t before;
 
+	/* A machine that is busy takes its time with so much. */
+	fixture_stop(a->f);
+	a->f->config.request_timeout = 20;
+	fixture_start(a->f);
+	http_server_set_tokens(a->f->server, a->tokens);
 	guess_thrice(a, "127.0.3.1");
 	memset(body, ' ', BODY);
 	client_connect_from(&c, a->f, "127.0.3.1");
