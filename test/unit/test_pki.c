@@ -197,7 +197,7 @@ assert_refused(struct fixture *f, const char *request, const char *uuid, const c
 static void
 test_refused(void **state)
 {
-	static const char *const bad[] = { "URI:virtx:host:" OTHER, "email:a@example.net",
+	static const char *const bad[] = { ("URI:virtx:host:" OTHER), "email:a@example.net",
 		"DNS:*.example.net", "DNS:h1,DNS:a b", "DNS:.x", "DNS:x..y" };
 	struct fixture *f = *state;
 	struct error err = { 0 };

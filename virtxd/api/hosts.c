@@ -26,8 +26,8 @@ api_host_list(struct context *ctx, struct request *req)
 	model_clear(&host_list_options_model, &options);
 }
 
-/* Those of the VMs that who asks may know of, in the place of all; the caller frees. */
-static struct host_problem *
+/* Those of the VMs that who asks may know of, in the place of all; the caller frees them. */
+static void
 keep_problems(const struct context *ctx, const struct request *req, struct host *shown)
 {
 	struct host_problem *problems = xcalloc(shown->n_problems + 1, sizeof(*problems));
@@ -39,7 +39,6 @@ keep_problems(const struct context *ctx, const struct request *req, struct host 
 	}
 	shown->problems = problems;
 	shown->n_problems = n;
-	return problems;
 }
 
 void
@@ -50,9 +49,10 @@ api_host_get(struct context *ctx, struct request *req)
 
 	if (host) {
 		struct host shown = *host;
-		_free_ struct host_problem *problems = keep_problems(ctx, req, &shown);
 
+		keep_problems(ctx, req, &shown);
 		request_reply_model(req, 200, &host_model, &shown);
+		free(shown.problems);
 		return;
 	}
 	known_no_host(ctx, req->param, &err);

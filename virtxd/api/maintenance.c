@@ -9,8 +9,8 @@
 #include "ops/host_maintenance.h"
 #include "ops/task.h"
 
-/* Those of the VMs that who asks may know of, in the place of all; the caller frees. */
-static struct maintenance_vm *
+/* Those of the VMs that who asks may know of, in the place of all; the caller frees them. */
+static void
 keep_vms(const struct context *ctx, const struct request *req, struct maintenance *shown)
 {
 	struct maintenance_vm *vms = xcalloc(shown->n_vms + 1, sizeof(*vms));
@@ -22,7 +22,6 @@ keep_vms(const struct context *ctx, const struct request *req, struct maintenanc
 	}
 	shown->vms = vms;
 	shown->n_vms = n;
-	return vms;
 }
 
 void
@@ -38,9 +37,10 @@ api_maintenance_get(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 	} else {
 		struct maintenance shown = *host_maintenance_get(ctx->host_maintenance);
-		_free_ struct maintenance_vm *vms = keep_vms(ctx, req, &shown);
 
+		keep_vms(ctx, req, &shown);
 		request_reply_model(req, 200, &maintenance_model, &shown);
+		free(shown.vms);
 	}
 }
 

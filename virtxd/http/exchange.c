@@ -436,19 +436,6 @@ take_body(struct exchange *ex)
 	ex->req.body_len = len;
 }
 
-/* Whether this is asked by hosts which have to be known, whatever the listener wants. */
-static bool
-is_for_known_hosts(const char *path)
-{
-	static const enum route_id ids[] = { ROUTE_CLUSTER_JOIN, ROUTE_CLUSTER_RENEW };
-
-	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-		if (strcmp(path, routes[ids[i]].path) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* For how many seconds what the request shows is not looked at. */
 static int
 busy_s(const struct exchange *ex, const struct guard *guard, const struct headers *h)
@@ -586,8 +573,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 
 	headers_read(http, &h);
 	set_client(ex, local);
-	identity_begin(
-	    connection, guard, &h, ex->client, is_for_known_hosts(ex->path), &ex->identity);
+	identity_begin(connection, guard, &h, ex->client, ex->path, &ex->identity);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;

@@ -213,15 +213,28 @@ is_open(const struct connection *connection)
 	return !connection_local_peer(connection) && !connection_wants_identity(connection);
 }
 
+/* Whether this is asked by hosts which have to be known, whatever the listener wants. */
+static bool
+is_for_known_hosts(const char *path)
+{
+	static const enum route_id ids[] = { ROUTE_CLUSTER_JOIN, ROUTE_CLUSTER_RENEW };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		if (strcmp(path, routes[ids[i]].path) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 identity_begin(const struct connection *connection, const struct guard *guard,
-    const struct headers *h, const char *client, bool must, struct identity *ret)
+    const struct headers *h, const char *client, const char *path, struct identity *ret)
 {
 	bool local = connection_local_peer(connection) != NULL;
 	struct caller *caller = &ret->caller;
 
-	*ret = (struct identity){ .judged =
-				      connection_wants_identity(connection) || (must && !local) };
+	*ret = (struct identity){ .judged = connection_wants_identity(connection) ||
+					    (!local && is_for_known_hosts(path)) };
 	snprintf(caller->from, sizeof(caller->from), "%s", client);
 	if (!local)
 		find_from(guard, h, is_open(connection) && !ret->judged, caller);

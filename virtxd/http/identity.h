@@ -30,10 +30,10 @@ enum identity_refusal {
 extern const char *const identity_refusal_words[REFUSALS];
 
 /* From where a request comes that came over a connection from the address client: the caller has
- * an address, which is also their name. Where must is set it has to be known who asks, even if the
- * listener lets everybody in. */
+ * an address, which is also their name. By the path of the request it may have to be known who asks
+ * even if the listener lets everybody in. */
 void identity_begin(const struct connection *connection, const struct guard *guard,
-    const struct headers *h, const char *client, bool must, struct identity *ret);
+    const struct headers *h, const char *client, const char *path, struct identity *ret);
 /* And who has sent it, after identity_begin(): 0, or -1 with a 400, 401, 403 or 503. *ret_why is of
  * a 401 or 403. */
 int identity_find(const struct connection *connection, const struct guard *guard,
