@@ -30,8 +30,8 @@ void pki_wipe(char *secret);
 char *pki_ca_new(const char *key, const char *name, struct error *err);
 /* A request for these names and IP literals (at most PKI_NAMES_MAX); NULL with the reason. */
 char *pki_request_new(const char *key, const char *const *names, size_t n_names, struct error *err);
-/* The same for the names of a certificate. */
-char *pki_request_again(const char *key, const char *certificate, struct error *err);
+/* The same for the names of the first certificate of the text. */
+char *pki_request_again(const char *key, const char *text, struct error *err);
 /* The certificate of a host for what its request has: names and addresses are the request's own,
  * once they were checked, all else is said here. NULL with the reason, a 400 where the request is
  * no good. */
@@ -39,13 +39,13 @@ char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki
     const char *uuid, int days, struct error *err);
 
 /* The SHA-256 of the first certificate of the text. */
-int pki_fingerprint(const char *certificate, char ret[PKI_FINGERPRINT_SIZE], struct error *err);
+int pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err);
 /* Whether the certificate is one that the CA has signed for this key, and for the host. */
 bool pki_matches(
     const char *certificate, const char *key, const char *ca, enum pki_kind kind, const char *uuid);
 /* When the first certificate of the text ends, and how long it lasts in all; ms. 0 where it is
  * none. */
-int64_t pki_end(const char *certificate, int64_t *ret_length);
+int64_t pki_end(const char *text, int64_t *ret_length);
 /* Whether it is for all these names and IP literals. */
 bool pki_has_names(const char *certificate, const char *const *names, size_t n_names);
 /* Is it a name or an IP literal that a certificate may be for? */

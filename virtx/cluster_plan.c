@@ -128,17 +128,17 @@ static struct cluster_site
 shown_site(const struct cluster_site *site, char *hidden, char *certificate)
 {
 	struct cluster_site shown = *site;
+	struct cluster_material *material = &shown.material;
 
-	shown.material = (struct cluster_material){
-		.ca = certificate,
-		.ca_key = site->material.ca_key ? hidden : NULL,
-		.host_key = hidden,
-		.host_certificate = certificate,
-		.qemu_key = hidden,
-		.qemu_certificate = certificate,
-		.serf_rpc = hidden,
-		.serf_encrypt = hidden,
-	};
+	*material = (struct cluster_material){ 0 };
+	material->ca = certificate;
+	material->ca_key = site->material.ca_key ? hidden : NULL;
+	material->host_key = hidden;
+	material->host_certificate = certificate;
+	material->qemu_key = hidden;
+	material->qemu_certificate = certificate;
+	material->serf_rpc = hidden;
+	material->serf_encrypt = hidden;
 	return shown;
 }
 

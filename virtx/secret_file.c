@@ -36,7 +36,7 @@ secret_file_read(const char *given, char **ret, struct error *err)
 	*ret = NULL;
 	if (!given)
 		given = getenv("VIRTX_TOKEN_FILE");
-	if (str_empty(given))
+	if (!given || !*given)
 		return 0;
 	if (check_mode(given, err) < 0)
 		return -1;

@@ -4,6 +4,7 @@
 #include "state/caller.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/check.h"
@@ -82,7 +83,7 @@ caller_write(const struct caller *caller, char ret[CALLER_TEXT_SIZE])
 		add_word(&out, caller->only_name);
 		add_word(&out, caller->only_value);
 	}
-	memcpy(ret, out.data, out.len + 1);
+	snprintf(ret, CALLER_TEXT_SIZE, "%s", str_or_empty(out.data));
 }
 
 /* Takes the word at *at, decoded, into ret; *at becomes the next one. False where it is none: it is
