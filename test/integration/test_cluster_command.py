@@ -50,7 +50,7 @@ def start(host):
     keys = {"tls": ("certificate", "key", "ca", "ca_key"), "serf": ("rpc_auth_file", "encrypt_key_file")}
     found = {section: {key: match[1] for key in names if (match := re.search(rf"^{key} = (.*)$", written, re.M))}
              for section, names in keys.items()}
-    host.configure({"http": {"listen": [f"127.0.0.1:{PORT}", f"{host.addr}:{PORT} tls auth"]}, "tls": found["tls"],
+    host.configure({"http": {"listen": [f"127.0.0.1:{PORT} open", f"{host.addr}:{PORT} tls auth"]}, "tls": found["tls"],
                     "serf": {"rpc_auth": None, **found["serf"]}})
     for daemon in ("serf", "virtxd"):
         if host.alive(daemon):
