@@ -311,6 +311,24 @@ test_job_has_ended(void **state)
 	inventory_free(inventory);
 }
 
+/* A job whose turn it was after another's has the last word. */
+static void
+test_jobs_in_turn(void **state)
+{
+	struct inventory *inventory = make();
+	struct vm_report found = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_POWEROFF };
+	uint64_t mark;
+
+	report(inventory, VM, VMRUNSTATE_POWEROFF, 0);
+	inventory_set_runstate(inventory, VM, VMRUNSTATE_POWEROFF);
+	mark = inventory_mark(inventory);
+	inventory_report_vm(inventory, mark, true, &found);
+	found.runstate = VMRUNSTATE_RUNNING;
+	inventory_report_vm(inventory, mark, true, &found);
+	expect_runstate(inventory, VMRUNSTATE_RUNNING);
+	inventory_free(inventory);
+}
+
 /* virtxd was started while it migrated: all that is seen is that it is gone. */
 static void
 test_migrates_unseen(void **state)
@@ -490,6 +508,7 @@ main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_events_end),
 		cmocka_unit_test(test_job_has_ended),
+		cmocka_unit_test(test_jobs_in_turn),
 		cmocka_unit_test(test_only_members_are_believed),
 		cmocka_unit_test(test_local_is_the_truth),
 		cmocka_unit_test(test_migrates_away),

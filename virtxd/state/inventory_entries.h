@@ -50,7 +50,8 @@ struct vm_entry {
 	LIST_ENTRY(vm_entry) link; /* in the host's list */
 	struct host_entry *host;   /* NULL while that is not known */
 	uint64_t part;		   /* of the host's digest */
-	uint64_t state_clock;	   /* when the run state was last told by an event or a job */
+	uint64_t state_clock;	   /* when its run state was last told by an event or a job */
+	uint64_t event_clock;	   /* when by an event, 0 where libvirt was lost since */
 	uint64_t data_clock;	   /* when the rest was */
 	bool partial;		   /* custom fields and vcpus are older than ts, or missing */
 	bool moved;		   /* its place in the inventory's order is to be looked at */
@@ -58,7 +59,6 @@ struct vm_entry {
 	int64_t text_ts;	   /* the time that is in it */
 	/* Local VMs */
 	bool def_known;
-	bool unwatched; /* no event has told its run state since libvirt was lost */
 	struct accounting_vm last;
 	int64_t
 	    retell_due; /* when what others told in our name may be answered again, monotonic ms */

@@ -277,7 +277,7 @@ report_vm(struct inventory *inventory, uint64_t mark, bool own, const struct vm_
 		set_sizes(entry, report);
 	}
 	if (report->runstate != VMRUNSTATE_NONE &&
-	    (is_new || entry->state_clock <= mark || (own && entry->unwatched))) {
+	    (is_new || (own ? entry->event_clock : entry->state_clock) <= mark)) {
 		set_runstate(inventory, entry, report->runstate);
 		/* Who looked before this job has ended saw what was before. */
 		if (own)
@@ -411,8 +411,7 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 
 	if (!entry || !entry->view.local)
 		return;
-	entry->state_clock = ++inventory->clock;
-	entry->unwatched = false;
+	entry->state_clock = entry->event_clock = ++inventory->clock;
 	set_runstate(inventory, entry, runstate);
 	index_place_vm(entry, entry->host);
 	index_tell_vm(inventory, entry);
@@ -446,7 +445,7 @@ inventory_forget_states(struct inventory *inventory)
 	struct vm_entry *entry, *next;
 
 	HASH_ITER (hh, inventory->vms, entry, next)
-		entry->unwatched = true;
+		entry->event_clock = 0;
 }
 
 void
