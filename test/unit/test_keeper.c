@@ -151,6 +151,42 @@ test_period(void **state)
 	assert_int_equal(asked->n_known, 0);
 }
 
+/* A collection that was under way when libvirt came back may have looked before. */
+static void
+test_collect_again(void **state)
+{
+	const struct collect_request *asked;
+
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	ops_advance(15000);
+	keeper_set_libvirt(here.ctx.keeper, false);
+	keeper_set_libvirt(here.ctx.keeper, true);
+	/* Until it ends: none is begun beside it. */
+	ops_advance(15000);
+	collect(VM1, VMRUNSTATE_RUNNING);
+	asked = ops_request_of(WORK_COLLECT);
+	assert_true(asked->host);
+	assert_int_equal(asked->n_known, 0);
+	/* Once is enough. */
+	collect(VM1, VMRUNSTATE_POWEROFF);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
+	assert_null(ops_find_job(WORK_COLLECT));
+
+	/* Nor need it have ended well; where libvirt is away by then, it waits. */
+	ops_advance(15000);
+	keeper_set_libvirt(here.ctx.keeper, false);
+	keeper_set_libvirt(here.ctx.keeper, true);
+	ops_fail_job(WORK_COLLECT, 424, "libvirt ends");
+	keeper_set_libvirt(here.ctx.keeper, false);
+	keeper_set_libvirt(here.ctx.keeper, true);
+	keeper_set_libvirt(here.ctx.keeper, false);
+	ops_end_job(WORK_COLLECT, NULL);
+	assert_null(ops_find_job(WORK_COLLECT));
+	keeper_set_libvirt(here.ctx.keeper, true);
+	ops_end_job(WORK_COLLECT, NULL);
+	assert_null(ops_find_job(WORK_COLLECT));
+}
+
 static void
 test_events(void **state)
 {
@@ -389,6 +425,7 @@ main(void)
 		KEEPER(test_registry_is_away),
 		KEEPER(test_registry_hangs),
 		KEEPER(test_period),
+		KEEPER(test_collect_again),
 		KEEPER(test_events),
 		KEEPER(test_no_refresh),
 		KEEPER(test_inspect),

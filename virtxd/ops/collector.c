@@ -22,6 +22,7 @@ struct collector {
 	struct background probe, collect, refresh, inspect;
 	struct uuid_set changed;
 	bool connected;
+	bool again;	 /* the collection that runs may have looked before libvirt came back */
 	bool host_known; /* what never changes of the host was collected */
 	bool vms_known;
 };
@@ -165,16 +166,8 @@ refresh_due(void *arg)
 }
 
 static void
-collect_done(void *arg, void *result, const struct error *err)
+take(struct collector *collector, struct collect_result *res)
 {
-	struct collector *collector = arg;
-	struct collect_result *res = result;
-
-	collector->collect.running = false;
-	if (!res) {
-		background_failed(WORK_COLLECT, err);
-		return;
-	}
 	if (str_empty(inventory_self(collector->inventory)))
 		log_info("libvirt", "this is host '%s'", res->host.uuid);
 	inventory_report_host(collector->inventory, &res->host);
@@ -185,6 +178,24 @@ collect_done(void *arg, void *result, const struct error *err)
 
 	collector->ops->collected(collector->arg);
 	inspect(collector);
+}
+
+static void collect_all(struct collector *collector);
+
+static void
+collect_done(void *arg, void *result, const struct error *err)
+{
+	struct collector *collector = arg;
+
+	collector->collect.running = false;
+	if (result)
+		take(collector, result);
+	else
+		background_failed(WORK_COLLECT, err);
+	if (collector->again) {
+		collector->again = false;
+		collect_all(collector);
+	}
 }
 
 static void
@@ -207,6 +218,15 @@ collect(struct collector *collector)
 	start(collector, &collector->collect, WORK_COLLECT, &req, collect_done);
 	req.env = (struct work_env){ 0 };
 	model_clear(&collect_request_model, &req);
+}
+
+/* What changed while nobody told is found by reading everything again. */
+static void
+collect_all(struct collector *collector)
+{
+	collector->host_known = false;
+	inventory_forget_def(collector->inventory, NULL);
+	collect(collector);
 }
 
 static void
@@ -236,10 +256,9 @@ collector_set_libvirt(struct collector *collector, bool connected)
 	collector->connected = connected;
 	if (!connected)
 		return;
-	/* What changed while nobody told is found by reading everything again. */
-	collector->host_known = false;
-	inventory_forget_def(collector->inventory, NULL);
-	collect(collector);
+	collector->again = collector->collect.running;
+	if (!collector->again)
+		collect_all(collector);
 }
 
 void
