@@ -35,6 +35,8 @@ struct journey {
 	int from, to;
 	int64_t began, ended; /* the operation, ms */
 	char operation[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
+	/* Once it has arrived */
+	unsigned int start; /* of the virtxd that it has left */
 };
 
 static void ask(int host, enum route_id id, const char *param, const char *body);
@@ -170,13 +172,39 @@ look(int host, enum route_id id, const char *param, server_answered answered,
 		free(journey);
 }
 
-static void
-find(const struct journey *arrived, int host)
+static struct journey *
+journey_copy(const struct journey *journey)
 {
-	struct journey *journey = xcalloc(1, sizeof(*journey));
+	struct journey *copy = xcalloc(1, sizeof(*copy));
 
-	*journey = *arrived;
-	look(host, ROUTE_VM_GET, journey->vm, on_found, journey);
+	*copy = *journey;
+	return copy;
+}
+
+static void
+find(const struct journey *journey, int host)
+{
+	look(host, ROUTE_VM_GET, journey->vm, on_found, journey_copy(journey));
+}
+
+/* Its old host does not take it back by what was seen before it left. */
+static void
+look_left(void *arg)
+{
+	struct journey *journey = arg;
+	const struct world_vm *vm = world_find(journey->vm);
+	int from = journey->from;
+	const struct inventory_vm *view;
+
+	if (!clock_is_ending() && host_serves(from) && host_start(from) == journey->start &&
+	    rests(vm, journey) && !vm->domain[from].defined) {
+		view = inventory_find_vm(host_context(from)->inventory, journey->vm);
+		if (view && view->local)
+			history_violation("VM %.8s has migrated to h%d, and h%d has it a moment "
+					  "later",
+			    journey->vm, journey->to + 1, from + 1);
+	}
+	free(journey);
 }
 
 /* Who asks its old host or its new one finds it, and may send it straight back. */
@@ -193,6 +221,8 @@ arrive(const struct journey *journey)
 		return;
 	find(&here, here.from);
 	find(&here, here.to);
+	here.start = host_start(here.from);
+	clock_after(dice_between(1, AGAIN_MS), look_left, journey_copy(&here));
 	if (stopped || dice_permille(200))
 		return;
 	body = xasprintf("{\"host\":\"%s\",\"migration_type\":%d}", world.hosts[here.from],
