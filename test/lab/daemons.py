@@ -81,7 +81,7 @@ def virtxd_settings(host, extra):
         "http": http,
         "libvirt": {"uri": "qemu:///system", "migrate_uri": "qemu+tcp://%s/system"},
         "serf": {"rpc": "%s:%d" % SERF_RPC, "rpc_auth": host.lab.serf_key},
-        "sanlock": {"io_timeout": 1, "answer_timeout": int(10 * PATIENCE)},
+        "sanlock": {"io_timeout": 1, "answer_timeout": min(int(10 * PATIENCE), 60)},
     }
     for section, keys in extra.items():
         settings.setdefault(section, {}).update(keys)
