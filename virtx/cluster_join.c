@@ -133,9 +133,9 @@ check_member(const struct cluster_site *site, const struct cluster_token *token,
 		site->uuid))
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "the certificates are not what was asked for");
-	if (!is_base64(str_or_empty(member->serf_key)) || !is_path(str_or_empty(member->storage_root)) ||
-	    member->number < 1 || member->sanlock_group < 1 || member->io_timeout < 1 ||
-	    member->io_timeout > 60)
+	if (!is_base64(str_or_empty(member->serf_key)) ||
+	    !is_path(str_or_empty(member->storage_root)) || member->number < 1 ||
+	    member->sanlock_group < 1 || member->io_timeout < 1 || member->io_timeout > 60)
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "what it says of the cluster makes no sense");
 	return 0;
