@@ -20,7 +20,8 @@ class Response:
         return json.loads(self.body)
 
     def __repr__(self):
-        return f"<Response {self.status} {self.body[:200]!r}>"
+        warning = self.headers.get("Warning")
+        return f"<Response {self.status} {self.body[:200]!r}{f' Warning: {warning}' if warning else ''}>"
 
 
 def request(sock, host, method, path, body=None, headers=None):
