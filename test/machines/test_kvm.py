@@ -5,6 +5,7 @@ a UEFI guest under that host's KVM (tcg_handle_interrupt)."""
 
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 from lab import wait_for
@@ -24,7 +25,8 @@ MISSING = ("avx2", "bmi2")
 
 @pytest.fixture(scope="module")
 def hosts_unlike(machines):
-    """The name of the snapshot in which the hosts are so; it is made where this build has none."""
+    """The snapshot in which the hosts are so, which is made where this build has none, and whether they are fit for the
+    next test."""
     name = f"unlike{image.digest(str(UNLIKE))[:6]}"
     if name not in machines.snapshots():
         machines.restore("ready")
@@ -32,13 +34,30 @@ def hosts_unlike(machines):
             each(lambda pair: pair[0].equip(**pair[1]), list(zip(machines.hosts, UNLIKE, strict=True)))
             each(lambda host: host.wait_ready(180), machines.hosts)
         machines.snapshot(name)
-    return name
+    return SimpleNamespace(snapshot=name, fit=False)
 
 
 @pytest.fixture
-def lab(machines, hosts_unlike):
-    machines.restore(hosts_unlike)
-    return machines
+def lab(machines, hosts_unlike, request):
+    """The hosts as the test before has left them, without its VMs: machines that come from a snapshot are slow at first.
+    After a test that has failed they come from theirs."""
+    if not hosts_unlike.fit:
+        machines.restore(hosts_unlike.snapshot)
+    failed = request.session.testsfailed
+    hosts_unlike.fit = False
+    yield machines
+    if request.session.testsfailed == failed:
+        for host in machines.hosts:
+            clear(host)
+        hosts_unlike.fit = True
+
+
+def clear(host):
+    """It has no VM any more."""
+    for uuid in host.virsh("list", "--all", "--uuid").stdout.split():
+        if runstate(host, uuid) != "poweroff":
+            off(host, uuid)
+        delete(host, uuid)
 
 
 def of_model(model, **topology):
@@ -301,6 +320,7 @@ def test_numa_placement(lab):
     off(h1, uuid)
     h1.run(["mv", "/usr/bin/numad", "/usr/bin/numad.away"])
     refused(h1.api("POST", f"/vms/{uuid}/runstate/boot"), "numad", f"not installed on host '{h1.uuid}'")
+    h1.run(["mv", "/usr/bin/numad.away", "/usr/bin/numad"])
 
 
 # UEFI

@@ -282,7 +282,7 @@ def test_moved_at_once(lab):
     h1, h2 = lab.hosts
     uuid = create(h1, vmdef("moves", osdisk=disk("/vms/ds/moves.qcow2", size=1)))
     files = [f"/vms/xml/{host.uuid}/{uuid}.xml" for host in lab.hosts]
-    for source, target in [(h1, h2), (h2, h1)] * 3:
+    for source, target in (h1, h2), (h2, h1), (h1, h2):
         each(lambda host: host.run(["ls", *files], check=False), lab.hosts)
         moved = source.virtx("migrate", "vm", uuid, "-h", target.uuid, "--wait")
         assert moved.returncode == 0, moved.stderr
@@ -291,7 +291,7 @@ def test_moved_at_once(lab):
         assert answer.status == 204, answer.text
         assert target.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
         each(lambda host: wait_runstate(host, uuid, "poweroff"), lab.hosts)
-    delete(h1, uuid)
+    delete(h2, uuid)
 
 
 # Files that are open when they are removed
