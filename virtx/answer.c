@@ -103,7 +103,7 @@ is_success(const struct answer *answer, enum route_id id, int wanted)
 int
 answer_check(struct answer *answer, enum route_id id, int wanted, struct error *err)
 {
-	if (answer->status < 200 || answer->status > 299)
+	if ((answer->status < 200 || answer->status > 299) && answer->status != wanted)
 		return server_error(answer, err);
 	if (!answer_is_of_type(answer->type, id))
 		return error_set(err, CLIENT_ERROR_STATUS,

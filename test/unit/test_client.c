@@ -133,6 +133,19 @@ test_other_successes(void **state)
 	}
 }
 
+/* What is asked for is a success, whatever its status: of a host that is not ready, say. */
+static void
+test_wanted_status(void **state)
+{
+	struct answer answer = { .status = 503, .type = (char[]){ "application/json" } };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(answer_check(&answer, ROUTE_READYZ, 503, &err), 0);
+	assert_int_equal(answer_check(&answer, ROUTE_READYZ, 200, &err), -1);
+	assert_int_equal(err.status, 503);
+}
+
 /* count times the text behind the head. The caller frees. */
 static char *
 repeated(const char *head, const char *text, size_t count)
@@ -214,6 +227,7 @@ main(void)
 		TEST(test_warnings),
 		TEST(test_no_success),
 		TEST(test_other_successes),
+		cmocka_unit_test(test_wanted_status),
 		TEST(test_broken_answers),
 		cmocka_unit_test(test_addresses),
 	};
