@@ -206,6 +206,8 @@ teardown(void **state)
 	if (f->fd >= 0)
 		close(f->fd);
 	config_clear(&f->config);
+	/* A connection that ends is freed by the next turn of the loop. */
+	event_base_loop(f->base, EVLOOP_NONBLOCK);
 	event_base_free(f->base);
 	buffer_clear(&f->seen);
 	buffer_clear(&f->in);
