@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The lab of whole machines that the tests share, and what most of them do with a VM."""
 
+import glob
 import os
+import subprocess
 import sys
 
 import pytest
@@ -26,6 +28,24 @@ def pytest_terminal_summary(terminalreporter):
     """What the lab took how long for is part of the result."""
     for text in TIMES:
         terminalreporter.write(text)
+
+
+def packages(folder):
+    """The packages that are installed, of a folder."""
+    found = [path for name in ("virtx", "virtx-client", "virtx-doc") for path in glob.glob(f"{folder}/{name}_*.deb")]
+    assert len(found) == 3, found
+    return found
+
+
+@pytest.fixture(scope="session")
+def new():
+    """The packages of the tree; VIRTX_PACKAGES is a folder with others."""
+    folder = os.environ.get("VIRTX_PACKAGES")
+    if not folder:
+        folder = f"{BUILD}/packages"
+        subprocess.run(["rm", "-rf", folder], check=True)
+        subprocess.run([f"{ROOT}/test/package", "deb", folder], check=True)
+    return packages(folder)
 
 
 @pytest.fixture(scope="session")

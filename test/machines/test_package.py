@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The packages on whole machines: from bare Debian to a cluster, upgraded while VMs run, removed and purged.
-VIRTX_PACKAGES is a folder with them, else they are built of the tree; VIRTX_OLD_PACKAGES one with those of the version before,
-else they are the new ones, with a lower number."""
+VIRTX_OLD_PACKAGES is a folder with those of the version before, else they are the new ones, with a lower number."""
 
-import glob
 import os
 import subprocess
 
 import pytest
-from conftest import BUILD, PREFIX, ROOT, TIMES
+from conftest import PREFIX, TIMES, packages
 from lab import wait_for
 from lab.vms import runstate
 from test_smoke import leases
@@ -16,13 +14,6 @@ from vmlab import VmLab, guest, setup
 
 OTHERS = ("libvirtd", "sanlock", "wdmd", "serf")  # whose processes nothing of ours may touch
 FOLDER = "/root/packages"  # on a host
-
-
-def packages(folder):
-    """The packages that are installed, of a folder."""
-    found = [path for name in ("virtx", "virtx-client", "virtx-doc") for path in glob.glob(f"{folder}/{name}_*.deb")]
-    assert len(found) == 3, found
-    return found
 
 
 def lowered(path, folder):
@@ -41,16 +32,6 @@ def lowered(path, folder):
 
 def version_of(path):
     return subprocess.run(["dpkg-deb", "-f", path, "Version"], check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def new():
-    folder = os.environ.get("VIRTX_PACKAGES")
-    if not folder:
-        folder = f"{BUILD}/packages"
-        subprocess.run(["rm", "-rf", folder], check=True)
-        subprocess.run([f"{ROOT}/test/package", "deb", folder], check=True)
-    return packages(folder)
 
 
 @pytest.fixture(scope="module")
