@@ -24,6 +24,7 @@ const struct model cluster_token_model = { "ClusterToken", sizeof(struct cluster
 
 static const struct field cluster_join_fields[] = {
 	FIELD("uuid", struct cluster_join, uuid),
+	FIELD("name", struct cluster_join, name),
 	FIELD("request", struct cluster_join, request),
 	FIELD("qemu_request", struct cluster_join, qemu_request),
 };

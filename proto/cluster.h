@@ -30,6 +30,7 @@ extern const struct model cluster_token_model;
 /* A host that joins. */
 struct cluster_join {
 	char *uuid;
+	char *name;	    /* its host name, by which serf and sanlock know it */
 	char *request;	    /* PEM: for the host's certificate */
 	char *qemu_request; /* and for that of its QEMU */
 };

@@ -2,11 +2,13 @@
 #include "proto/pki.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/certificate.h"
 
@@ -141,6 +143,16 @@ pki_name_valid(const char *name)
 		return true;
 	return len > 0 && len <= 253 && !name[strspn(name, allowed)] && !strchr(".-", name[0]) &&
 	       !strstr(name, "..");
+}
+
+bool
+pki_host_name_valid(const char *name)
+{
+	static const char local[] = "localhost";
+	size_t len = strlen(local);
+
+	return pki_name_valid(name) && !is_address(name) && strlen(name) <= HOST_NAME_MAX &&
+	       !(strncasecmp(name, local, len) == 0 && (!name[len] || name[len] == '.'));
 }
 
 /* "DNS:h1, IP:192.0.2.1", which OpenSSL reads; NULL for none. */

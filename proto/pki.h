@@ -50,5 +50,7 @@ int64_t pki_end(const char *text, int64_t *ret_length);
 bool pki_has_names(const char *certificate, const char *const *names, size_t n_names);
 /* Is it a name or an IP literal that a certificate may be for? */
 bool pki_name_valid(const char *name);
+/* Is it a name that one host of several may have: no IP literal, and not localhost? */
+bool pki_host_name_valid(const char *name);
 
 #endif

@@ -207,7 +207,7 @@ send_join(const struct command_call *call, struct cluster_site *site,
 	const char *names[CLUSTER_NAMES_MAX];
 	size_t n = cluster_site_names(site, names);
 	struct cluster_member member = { 0 };
-	struct cluster_join join = { .uuid = site->uuid };
+	struct cluster_join join = { .uuid = site->uuid, .name = site->name };
 	int rc = -1;
 
 	cluster_material_keys(m);

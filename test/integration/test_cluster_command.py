@@ -149,6 +149,13 @@ def test_join(lab):
     # With a token of its own, but the UUID of a host that is there.
     done = join(h2, make_token(h1), other)
     assert done.returncode == 1 and "is active and has this UUID" in done.stderr, done.stderr
+    # And as another host, that has the same name.
+    with open(h2.path(f"{other}/etc/libvirt/libvirtd.conf"), encoding="utf-8") as file:
+        text = file.read()
+    new = h2.uuid[:-1] + format(int(h2.uuid[-1], 16) ^ 1, "x")
+    write(h2.path(f"{other}/etc/libvirt/libvirtd.conf"), text.replace(h2.uuid, new))
+    done = join(h2, make_token(h1), other)
+    assert done.returncode == 1 and f"'{h2.name}' is that of another host" in done.stderr, done.stderr
     # Only a host with the CA's key makes tokens.
     done = cluster(h2, "token")
     assert done.returncode == 1 and "does not have the key" in done.stderr, done.stderr

@@ -352,12 +352,23 @@ on_known(void *arg, char **ret_missing, struct error *err)
 	return 0;
 }
 
+static int
+on_check_name(void *arg, const char *which, const char *uuid, const char *addr, struct error *err)
+{
+	if (here.serf)
+		return error_set(err, 503, "%s", here.serf);
+	return here.taken && strcmp(which, here.taken) == 0
+		   ? error_set(err, 409, "'%s' is that of another host", which)
+		   : 0;
+}
+
 static const struct host_ops host_ops = {
 	.ready = on_ready,
 	.address = on_address,
 	.ask = on_ask,
 	.announce = on_announce,
 	.known = on_known,
+	.check_name = on_check_name,
 };
 
 static void

@@ -175,6 +175,14 @@ test_names(void **state)
 	assert_true(members_has_name(members, "h2.EXAMPLE"));
 	assert_false(members_has_name(members, "h2"));
 	assert_false(members_has_name(members, ""));
+	/* Another host than the one that asks; one without a uuid may be its own agent. */
+	assert_string_equal(members_other(members, "H1", THIRD, "10.0.0.9"), "h1");
+	assert_string_equal(members_other(members, "10.0.0.2", THIRD, "10.0.0.9"), "H2.example");
+	assert_null(members_other(members, "h2.example", OTHER, "10.0.0.9"));
+	assert_null(members_other(members, "h3", THIRD, "10.0.0.9"));
+	set(members, "h3", "10.0.0.3", CSTATE_ACTIVE, NULL, NULL, NULL);
+	assert_null(members_other(members, "h3", THIRD, "10.0.0.3"));
+	assert_string_equal(members_other(members, "h3", THIRD, "10.0.0.9"), "h3");
 	members_free(members);
 }
 

@@ -237,6 +237,20 @@ test_no_ca(void **state)
 	X509_free(certificate);
 }
 
+static void
+test_host_names(void **state)
+{
+	static const char *const bad[] = { "", "localhost", "LocalHost", "localhost.localdomain",
+		"192.0.2.1", "2001:db8::1", "a b", "-a",
+		"a1234567890123456789012345678901234567890123456789012345678901234" };
+
+	assert_true(pki_host_name_valid("h1"));
+	assert_true(pki_host_name_valid("h1.example.net"));
+	assert_true(pki_host_name_valid("localhost1"));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(pki_host_name_valid(bad[i]));
+}
+
 /* Another kind of key takes far longer to check. */
 static void
 test_other_key(void **state)
@@ -297,6 +311,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_ca, setup, teardown),
+		cmocka_unit_test(test_host_names),
 		cmocka_unit_test_setup_teardown(test_other_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),

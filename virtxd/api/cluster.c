@@ -165,6 +165,18 @@ check_newcomer(const struct context *ctx, const char *uuid, struct error *err)
 	    uuid, str_or_empty(host->def.name));
 }
 
+/* By the name of another one serf would take both for one member, and end the first one's agent. */
+static int
+check_name(const struct context *ctx, const struct request *req, const struct cluster_join *join,
+    const char *uuid, struct error *err)
+{
+	const char *name = str_or_empty(join->name);
+
+	if (!pki_host_name_valid(name))
+		return error_set(err, 400, "name: '%.64s' is no name of a host", name);
+	return ctx->host_ops->check_name(ctx->host_arg, name, uuid, req->caller->from, err);
+}
+
 static int
 check_join(const struct context *ctx, const struct request *req, const struct cluster_join *join,
     struct joining *ret, struct error *err)
@@ -177,7 +189,8 @@ check_join(const struct context *ctx, const struct request *req, const struct cl
 		    err, ERROR_ROLE, "a host joins by a token of 'virtx cluster token' alone");
 	if (uuid_normalize(str_or_empty(join->uuid), ret->uuid) < 0)
 		return error_set(err, 400, "uuid: is not the UUID of a host");
-	if (check_newcomer(ctx, ret->uuid, err) < 0)
+	if (check_newcomer(ctx, ret->uuid, err) < 0 ||
+	    check_name(ctx, req, join, ret->uuid, err) < 0)
 		return -1;
 	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
 	if (!ctx->joins || !joins_take(ctx->joins, ret->id))

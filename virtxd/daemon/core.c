@@ -142,6 +142,23 @@ on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, co
 	    core->peers, ask, &address, host, method, path, user, body, ask_ms(core, method), err);
 }
 
+static int
+on_check_name(void *arg, const char *which, const char *uuid, const char *addr, struct error *err)
+{
+	const struct core *core = arg;
+	const char *why = core_why_no_serf(core), *other;
+
+	if (!str_empty(why))
+		return error_set(err, 503, "serf does not say now which hosts there are: %s", why);
+	other = members_other(cluster_members(core->cluster), which, uuid, addr);
+	if (!other)
+		return 0;
+	return error_set(err, 409,
+	    "'%s' is that of another host, the member '%s' of serf: each host needs a name and an "
+	    "address of its own, and a host that is gone keeps its name until serf has dropped it",
+	    which, other);
+}
+
 static void
 on_forgotten(void *arg, const char *host)
 {
@@ -170,6 +187,7 @@ static const struct host_ops host_ops = {
 	.ask = on_ask,
 	.announce = on_announce,
 	.known = on_known,
+	.check_name = on_check_name,
 	.forgotten = on_forgotten,
 };
 

@@ -60,6 +60,11 @@ struct host_ops {
 	void (*announce)(void *host, int64_t since);
 	/* See known_check. */
 	int (*known)(void *host, char **ret_missing, struct error *err);
+	/* Whether this host name or IP literal is that of another host than the one with this uuid
+	 * and address: 0 where it is not, -1 with a 409 where it is, or a 503 where serf does not
+	 * tell. */
+	int (*check_name)(
+	    void *host, const char *which, const char *uuid, const char *addr, struct error *err);
 	/* A host was forgotten. */
 	void (*forgotten)(void *host, const char *other);
 };

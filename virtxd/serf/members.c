@@ -442,6 +442,22 @@ members_has_name(const struct members *members, const char *name)
 	return false;
 }
 
+const char *
+members_other(const struct members *members, const char *which, const char *uuid, const char *addr)
+{
+	const struct record *record, *next;
+
+	HASH_ITER (hh, members->records, record, next) {
+		bool own = record->uuid[0] ? strcmp(record->uuid, uuid) == 0
+					   : strcmp(record->addr, addr) == 0;
+
+		if (!own &&
+		    (strcasecmp(record->name, which) == 0 || strcmp(record->addr, which) == 0))
+			return record->name;
+	}
+	return NULL;
+}
+
 bool
 members_has_address(const struct members *members, const char *addr)
 {

@@ -54,6 +54,11 @@ const struct member_host *members_find(const struct members *members, const char
 bool members_has_host(const struct members *members, const char *uuid);
 /* Whether a member, of whatever state, has this name; in upper or lower case. */
 bool members_has_name(const struct members *members, const char *name);
+/* The member, of whatever state, that has this name or this IP literal, and is another host than
+ * that with this uuid and address; borrowed, NULL for none. One at that address which does not say
+ * what host it is may be the agent of that very host. */
+const char *members_other(
+    const struct members *members, const char *which, const char *uuid, const char *addr);
 
 /* Whether a host that is active, this one among them, has this address. */
 bool members_has_address(const struct members *members, const char *addr);

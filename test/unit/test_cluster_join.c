@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hosts that join: which of them, by which token, and what they are told. */
+#include "ops_host.h"
+
+#include "api/handlers.h"
+#include "proto/cluster.h"
+#include "proto/json.h"
+#include "proto/problem.h"
+#include "state/caller.h"
+#include "state/joins.h"
+
+#define ADDRESS "192.0.2.4"
+#define NEW	"a0000000-0000-4000-8000-000000000004"
+#define SECRET	"virtx_0123"
+
+static struct caller caller;
+
+static int
+setup(void **state)
+{
+	struct config *config = &here.config;
+
+	ops_setup(state);
+	ops_start();
+	config_clear_listen(config);
+	config->listen = xcalloc(1, sizeof(*config->listen));
+	config->n_listen = 1;
+	config->listen[0] = (struct config_listen){
+		.addr = xstrdup("192.0.2.1"),
+		.port = 8080,
+		.transport = TRANSPORT_TLS,
+		.access = ACCESS_AUTH,
+	};
+	str_set(&config->tls_ca_key, "/etc/virtx/ca.key");
+	here.ctx.joins = joins_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct joins *joins = here.ctx.joins;
+	int rc = ops_teardown(state);
+
+	joins_free(joins);
+	return rc;
+}
+
+/* One who has shown a token of this secret, which is made where there is none yet. */
+static struct request *
+request_by(const char *secret, const struct cluster_join *join, char **ret_body)
+{
+	char id[JOIN_ID_SIZE];
+	struct error err = { 0 };
+	struct request *req;
+	size_t len;
+
+	if (joins_find(here.ctx.joins, secret, id) == JOIN_WRONG)
+		assert_int_equal(
+		    joins_add(here.ctx.joins, secret, now_ms() + 3600 * INT64_C(1000), &err), 0);
+	joins_find(here.ctx.joins, secret, id);
+	caller = (struct caller){ .by = CALLER_TOKEN, .role = ROLE_JOIN, .from = ADDRESS };
+	snprintf(caller.user, sizeof(caller.user), "join:%s", id);
+	*ret_body = json_encode(&cluster_join_model, join, &len);
+	req = ops_request(ROUTE_CLUSTER_JOIN, "", *ret_body);
+	req->caller = &caller;
+	req->user = caller.user;
+	return req;
+}
+
+static void
+ask_to_join(const char *secret, const char *uuid, const char *name)
+{
+	const struct cluster_join join = { .uuid = (char *)uuid, .name = (char *)name };
+	char *body;
+	struct request *req = request_by(secret, &join, &body);
+
+	api_cluster_join(&here.ctx, req);
+	free(body);
+}
+
+static void
+assert_refused(int status, const char *words)
+{
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, status);
+	if (!strstr(here.body, words))
+		fail_msg("'%s' is not in %s", words, here.body);
+}
+
+static void
+sign(struct cluster_member *ret)
+{
+	char certificate[] = "one", qemu[] = "two", ca[] = "three", key[] = "four", print[] = "5";
+	const struct cluster_sign_result result = { certificate, qemu, ca, print, key, 179 };
+	struct error err = { 0 };
+
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(
+	    json_decode(&cluster_member_model, here.body, strlen(here.body), ret, &err), 0);
+}
+
+static void
+test_join(void **state)
+{
+	const struct cluster_sign_request *request;
+	struct cluster_member member = { 0 };
+
+	ask_to_join(SECRET, NEW, "h4");
+	request = ops_request_of(WORK_CLUSTER_SIGN);
+	assert_string_equal(request->uuid, NEW);
+	sign(&member);
+	assert_string_equal(member.certificate, "one");
+	assert_string_equal(member.addresses, "192.0.2.1");
+	model_clear(&cluster_member_model, &member);
+	/* The token was for once. */
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(401, "was used just now");
+}
+
+/* Serf would take both for one member. */
+static void
+test_name_of_another(void **state)
+{
+	struct cluster_member member = { 0 };
+
+	here.taken = "debian";
+	ask_to_join(SECRET, NEW, "debian");
+	assert_refused(409, "'debian' is that of another host");
+	/* The token is as good as before. */
+	ask_to_join(SECRET, NEW, "h4");
+	sign(&member);
+	model_clear(&cluster_member_model, &member);
+}
+
+static void
+test_no_name(void **state)
+{
+	static const char *const bad[] = { "", "localhost", "192.0.2.4", "a b" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		ask_to_join(SECRET, NEW, bad[i]);
+		assert_refused(400, "is no name of a host");
+	}
+	/* Who has which name is not known now. */
+	here.serf = "serf does not answer";
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(503, "serf does not answer");
+}
+
+#undef TEST
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_join),
+		TEST(test_name_of_another),
+		TEST(test_no_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
