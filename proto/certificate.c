@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/certificate.h"
 
+#include <arpa/inet.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
@@ -55,6 +56,43 @@ certificate_has_name(X509 *certificate, const char *name)
 		return X509_check_ip_asc(certificate, name, 0) == 1;
 	return X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) ==
 	       1;
+}
+
+char *
+certificate_name_text(const GENERAL_NAME *name)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+	const unsigned char *data;
+	int len, type;
+	const ASN1_STRING *string = GENERAL_NAME_get0_value(name, &type);
+
+	if (type != GEN_DNS && type != GEN_IPADD)
+		return NULL;
+	data = ASN1_STRING_get0_data(string);
+	len = ASN1_STRING_length(string);
+	if (type == GEN_DNS)
+		return strlen((const char *)data) == (size_t)len ? xstrdup((const char *)data)
+								 : NULL;
+	if (len == 4 || len == 16)
+		inet_ntop(len == 4 ? AF_INET : AF_INET6, data, address, sizeof(address));
+	return *address ? xstrdup(address) : NULL;
+}
+
+char *
+certificate_names(X509 *certificate)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	struct buffer list = { 0 };
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		_free_ char *text = certificate_name_text(sk_GENERAL_NAME_value(names, i));
+
+		/* With a comma it is no name, and would be two. */
+		if (text && !strchr(text, ','))
+			buffer_printf(&list, "%s%s", list.len ? "," : "", text);
+	}
+	GENERAL_NAMES_free(names);
+	return list.len ? buffer_steal(&list, NULL) : xstrdup("");
 }
 
 int64_t

@@ -10,6 +10,7 @@
 
 #define CERTIFICATE_CA "/etc/virtx/ca.pem" /* where the CLI looks for the CA's certificates */
 
+struct GENERAL_NAME_st;
 struct x509_st;
 
 /* The uuid of the host that it is for, from its one SAN `virtx:host:UUID`; false where it has none,
@@ -17,6 +18,11 @@ struct x509_st;
 bool certificate_host(struct x509_st *certificate, char ret[UUID_TEXT_SIZE]);
 /* Is it for this name or IP literal? */
 bool certificate_has_name(struct x509_st *certificate, const char *name);
+/* One of its names as text, where it is a DNS name or an address; the caller frees, NULL for what
+ * is neither. */
+char *certificate_name_text(const struct GENERAL_NAME_st *name);
+/* All of these, with commas between, "" for none; the caller frees. */
+char *certificate_names(struct x509_st *certificate);
 /* When it ends, in ms since the epoch; 0 where that cannot be read. */
 int64_t certificate_end(struct x509_st *certificate);
 

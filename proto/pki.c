@@ -169,26 +169,6 @@ names_text(const char *const *names, size_t n_names, const char *uri)
 	return b.len ? buffer_steal(&b, NULL) : NULL;
 }
 
-static char *
-name_text(const GENERAL_NAME *name)
-{
-	char address[INET6_ADDRSTRLEN] = "";
-	const unsigned char *data;
-	int len, type;
-	const ASN1_STRING *string = GENERAL_NAME_get0_value(name, &type);
-
-	if (type != GEN_DNS && type != GEN_IPADD)
-		return NULL;
-	data = ASN1_STRING_get0_data(string);
-	len = ASN1_STRING_length(string);
-	if (type == GEN_DNS)
-		return strlen((const char *)data) == (size_t)len ? xstrdup((const char *)data)
-								 : NULL;
-	if (len == 4 || len == 16)
-		inet_ntop(len == 4 ? AF_INET : AF_INET6, data, address, sizeof(address));
-	return *address ? xstrdup(address) : NULL;
-}
-
 /* Names that a request asks for, as names_text has them. */
 struct names {
 	char *items[PKI_NAMES_MAX];
@@ -213,7 +193,7 @@ read_names(X509_REQ *request, struct names *ret, struct error *err)
 	if (n > PKI_NAMES_MAX)
 		rc = error_set(err, 400, "the request has more than %d names", PKI_NAMES_MAX);
 	for (int i = 0; i < n && rc == 0; i++) {
-		char *text = name_text(sk_GENERAL_NAME_value(found, i));
+		char *text = certificate_name_text(sk_GENERAL_NAME_value(found, i));
 
 		if (text && pki_name_valid(text)) {
 			ret->items[ret->n++] = text;
@@ -356,7 +336,7 @@ pki_request_again(const char *key, const char *text, struct error *err)
 	}
 	found = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 	for (int i = 0; i < sk_GENERAL_NAME_num(found) && names.n < PKI_NAMES_MAX; i++) {
-		char *name = name_text(sk_GENERAL_NAME_value(found, i));
+		char *name = certificate_name_text(sk_GENERAL_NAME_value(found, i));
 
 		if (name)
 			names.items[names.n++] = name;
@@ -385,6 +365,26 @@ request_key(X509_REQ *request, struct error *err)
 		return key;
 	ERR_clear_error();
 	return NULL;
+}
+
+char *
+pki_request_names(const char *text, struct error *err)
+{
+	_bio_ BIO *bio = open_text(text);
+	_request_ X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+	__attribute__((cleanup(names_clear))) struct names names = { 0 };
+	struct buffer list = { 0 };
+
+	ERR_clear_error();
+	if (!request) {
+		error_set(err, 400, "the request for a certificate is none in PEM");
+		return NULL;
+	}
+	if (read_names(request, &names, err) < 0)
+		return NULL;
+	for (size_t i = 0; i < names.n; i++)
+		buffer_printf(&list, "%s%s", i ? "," : "", names.items[i]);
+	return list.len ? buffer_steal(&list, NULL) : xstrdup("");
 }
 
 static X509 *

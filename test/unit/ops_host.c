@@ -261,6 +261,8 @@ ops_request(enum route_id route, const char *param, const char *body)
 		.placement = "",
 		.placed = "",
 		.last_event_id = "",
+		.shown = "",
+		.shown_names = "",
 		.send = on_reply };
 	snprintf(req->param, sizeof(req->param), "%s", param);
 	return req;

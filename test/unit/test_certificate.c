@@ -83,6 +83,21 @@ test_name(void **state)
 }
 
 static void
+test_names(void **state)
+{
+	X509 *certificate =
+	    make(*state, "DNS:h1.example,URI:virtx:host:" HOST ",IP:10.0.0.1,IP:fd00::1", 10);
+	_free_ char *names = certificate_names(certificate), *none = NULL;
+
+	assert_string_equal(names, "h1.example,10.0.0.1,fd00::1");
+	X509_free(certificate);
+	certificate = make(*state, NULL, 10);
+	none = certificate_names(certificate);
+	assert_string_equal(none, "");
+	X509_free(certificate);
+}
+
+static void
 test_end(void **state)
 {
 	X509 *certificate = make(*state, NULL, 10);
@@ -116,6 +131,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_end),
 	};
 

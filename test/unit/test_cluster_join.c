@@ -68,15 +68,32 @@ request_by(const char *secret, const struct cluster_join *join, char **ret_body)
 	return req;
 }
 
+/* For a certificate of these names, of which "" is none; those of QEMU are others. */
+static void
+ask_for(const char *secret, const char *uuid, const char *name, const char *const names[2],
+    const char *const qemu[2])
+{
+	struct cluster_join join = { .uuid = (char *)uuid, .name = (char *)name };
+	char *body, *key = pki_key_new();
+	struct error err = { 0 };
+	struct request *req;
+
+	join.request = pki_request_new(key, names, *names[1] ? 2 : 1, &err);
+	join.qemu_request = pki_request_new(key, qemu, *qemu[1] ? 2 : 1, &err);
+	req = request_by(secret, &join, &body);
+	api_cluster_join(&here.ctx, req);
+	pki_wipe(key);
+	free(join.request);
+	free(join.qemu_request);
+	free(body);
+}
+
 static void
 ask_to_join(const char *secret, const char *uuid, const char *name)
 {
-	const struct cluster_join join = { .uuid = (char *)uuid, .name = (char *)name };
-	char *body;
-	struct request *req = request_by(secret, &join, &body);
+	static const char *const own[] = { "h4", ADDRESS };
 
-	api_cluster_join(&here.ctx, req);
-	free(body);
+	ask_for(secret, uuid, name, own, own);
 }
 
 static void
@@ -149,6 +166,30 @@ test_no_name(void **state)
 	assert_refused(503, "serf does not answer");
 }
 
+/* Nor may it pass for another one by its certificate, nor QEMU by its own. */
+static void
+test_names(void **state)
+{
+	static const char *const own[] = { "H4", ADDRESS };
+	static const char *const bad[][2] = { { "h4", "localhost" }, { "h4", "192.0.2.1" },
+		{ "h4", "2001:db8::4" }, { "h4.example.net", ADDRESS }, { "h5", "" } };
+	struct cluster_member member = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		ask_for(SECRET, NEW, "h4", bad[i], own);
+		assert_refused(403, "may have no certificate but for h4, " ADDRESS);
+		ask_for(SECRET, NEW, "h4", own, bad[i]);
+		assert_refused(403, "may have no certificate but for h4, " ADDRESS);
+	}
+	here.taken = ADDRESS;
+	ask_for(SECRET, NEW, "h4", own, own);
+	assert_refused(409, "'" ADDRESS "' is that of another host");
+	here.taken = NULL;
+	ask_for(SECRET, NEW, "h4", own, own);
+	sign(&member);
+	model_clear(&cluster_member_model, &member);
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -159,6 +200,7 @@ main(void)
 		TEST(test_join),
 		TEST(test_name_of_another),
 		TEST(test_no_name),
+		TEST(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

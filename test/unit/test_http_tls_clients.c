@@ -337,6 +337,36 @@ is_taken(struct fixture *f, struct raw *raw)
 	return raw->answers > answers;
 }
 
+/* A host gets certificates for the names of the one that it shows. */
+static void
+test_shown_names(void **state)
+{
+	static const char renew[] =
+	    "POST /cluster/certificates HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+	struct fixture *f = *state;
+	struct tls_fixture t;
+	struct raw raw;
+	SSL_CTX *ctx;
+
+	tls_start(&t, f, "h1", "h2", "ca");
+	authority_sign(tls_ours, "named",
+	    "URI:virtx:host:" OTHER ",DNS:h2.example,IP:192.0.2.2,email:a@b.example", -1, 10);
+	ctx = client_with("named");
+	raw_open(&raw, f, ctx);
+	bufferevent_write(raw.bev, GET, strlen(GET));
+	raw_wait_answers(f, &raw, 1);
+	/* Where nobody asks for them they are not read. */
+	assert_string_equal(f->shown_names, "");
+	bufferevent_write(raw.bev, renew, strlen(renew));
+	while (f->handled < 2 && !raw.failed)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_string_equal(f->shown_names, "h2.example,192.0.2.2");
+	bufferevent_free(raw.bev);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	tls_stop(&t);
+}
+
 /* Neither a connection that stands nor a session that is resumed outlives it. */
 static void
 test_end_of_certificate(void **state)
@@ -481,6 +511,7 @@ main(void)
 		TEST(test_half_open_at_stop),
 		TEST(test_plain_client),
 		TEST(test_resumption),
+		TEST(test_shown_names),
 		TEST(test_end_of_certificate),
 		TEST(test_end_of_ca),
 		TEST(test_groups),

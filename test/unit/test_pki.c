@@ -87,10 +87,12 @@ test_host(void **state)
 	struct fixture *f = *state;
 	struct error err = { 0 };
 	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	_free_ char *asked = pki_request_names(f->request, &err);
 	char host[UUID_TEXT_SIZE], name[64];
 	int64_t length, end;
 	X509 *certificate;
 
+	assert_string_equal(asked, "h1,h1.example.net,192.0.2.1,2001:db8::1");
 	assert_non_null(text);
 	certificate = read_certificate(text);
 	assert_trusted(f->ca, certificate);
@@ -210,6 +212,7 @@ test_refused(void **state)
 		_free_ char *request = request_with(f->key, bad[i], true);
 
 		assert_refused(f, request, HOST, "neither a name nor an address");
+		assert_null(pki_request_names(request, &err));
 	}
 	for (int i = 0; i <= PKI_NAMES_MAX; i++)
 		buffer_printf(&many, "%sDNS:h%d", i ? "," : "", i);

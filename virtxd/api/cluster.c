@@ -177,6 +177,21 @@ check_name(const struct context *ctx, const struct request *req, const struct cl
 	return ctx->host_ops->check_name(ctx->host_arg, name, uuid, req->caller->from, err);
 }
 
+/* A certificate by which it could pass for another host, or for what is none, is not signed: it is
+ * for the host's own name, and the address that it has shown to be its own. */
+static int
+check_requests(const struct context *ctx, const struct request *req,
+    const struct cluster_join *join, const char *uuid, struct error *err)
+{
+	const char *from = req->caller->from;
+	const struct signing_names may = { "", join->name, from };
+
+	if (signing_check_names(&may, str_or_empty(join->request), err) < 0 ||
+	    signing_check_names(&may, str_or_empty(join->qemu_request), err) < 0)
+		return -1;
+	return ctx->host_ops->check_name(ctx->host_arg, from, uuid, from, err);
+}
+
 static int
 check_join(const struct context *ctx, const struct request *req, const struct cluster_join *join,
     struct joining *ret, struct error *err)
@@ -190,7 +205,8 @@ check_join(const struct context *ctx, const struct request *req, const struct cl
 	if (uuid_normalize(str_or_empty(join->uuid), ret->uuid) < 0)
 		return error_set(err, 400, "uuid: is not the UUID of a host");
 	if (check_newcomer(ctx, ret->uuid, err) < 0 ||
-	    check_name(ctx, req, join, ret->uuid, err) < 0)
+	    check_name(ctx, req, join, ret->uuid, err) < 0 ||
+	    check_requests(ctx, req, join, ret->uuid, err) < 0)
 		return -1;
 	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
 	if (!ctx->joins || !joins_take(ctx->joins, ret->id))
@@ -213,10 +229,8 @@ api_cluster_join(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 		free(joining);
 	} else {
-		/* "" would be a question for the CA alone. */
-		signing_start(ctx, req, joining->uuid,
-		    str_empty(join.request) ? "none" : join.request,
-		    str_or_empty(join.qemu_request), joined, joining);
+		signing_start(
+		    ctx, req, joining->uuid, join.request, join.qemu_request, joined, joining);
 	}
 	model_clear(&cluster_join_model, &join);
 }

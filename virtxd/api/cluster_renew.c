@@ -133,6 +133,20 @@ ask_others(struct context *ctx, struct request *req)
 	ask_next(renewing);
 }
 
+/* Root of this host has the CA's key. Any other host is for the names that it has now: whoever has
+ * taken it over becomes nobody else by that. */
+static int
+check_requests(const struct request *req, const struct cluster_renewal *renewal, struct error *err)
+{
+	const struct signing_names may = { str_or_empty(req->shown_names), "", "" };
+
+	if (req->caller->by == CALLER_SOCKET)
+		return 0;
+	if (signing_check_names(&may, str_or_empty(renewal->request), err) < 0)
+		return -1;
+	return signing_check_names(&may, str_or_empty(renewal->qemu_request), err);
+}
+
 /* A host gets what it is by the certificate that it shows, not by what it says. */
 void
 api_cluster_renew(struct context *ctx, struct request *req)
@@ -151,6 +165,8 @@ api_cluster_renew(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 	} else if (root && str_empty(ctx->config->tls_ca_key)) {
 		ask_others(ctx, req);
+	} else if (check_requests(req, &renewal, &err) < 0) {
+		request_reply_error(req, &err);
 	} else {
 		/* "" would be a question for the CA alone. */
 		signing_start(ctx, req, host, str_empty(renewal.request) ? "none" : renewal.request,

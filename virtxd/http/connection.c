@@ -586,6 +586,12 @@ connection_host(const struct connection *c, char ret[UUID_TEXT_SIZE])
 	return c->ssl && tls_client_host(c->owner->tls, c->ssl, ret);
 }
 
+char *
+connection_names(const struct connection *c)
+{
+	return c->ssl ? tls_client_names(c->ssl) : xstrdup("");
+}
+
 size_t
 connection_unsent(const struct connection *c)
 {

@@ -15,6 +15,9 @@ const struct local_peer *connection_local_peer(const struct connection *connecti
 bool connection_wants_identity(const struct connection *connection);
 /* The uuid of the host whose certificate the client has; false where it has none. */
 bool connection_host(const struct connection *connection, char ret[UUID_TEXT_SIZE]);
+/* The names and addresses of that certificate, with commas between, "" for none; the caller frees.
+ */
+char *connection_names(const struct connection *connection);
 /* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
  * right after it evhttp frees the request, unless evhttp_request_get_connection() of it is NULL. */
 void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);

@@ -33,6 +33,7 @@ struct exchange {
 	bool close;   /* what follows on the connection cannot be told from this request's body */
 	char *body;
 	char *query;
+	char *names; /* of the certificate that was shown, else NULL */
 	struct identity identity;
 	struct error *wrong; /* that is told later, else NULL */
 	struct slowdown_wait *wait;
@@ -119,6 +120,7 @@ exchange_free(struct exchange *ex)
 {
 	free(ex->body);
 	free(ex->query);
+	free(ex->names);
 	free(ex->placement);
 	free(ex->placed);
 	free(ex->wrong);
@@ -519,6 +521,9 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 		return -1;
 	}
 	ex->req.shown = ex->identity.certificate;
+	if (ex->req.route->id == ROUTE_CLUSTER_RENEW && *ex->req.shown)
+		ex->names = connection_names(ex->connection);
+	ex->req.shown_names = str_or_empty(ex->names);
 	return 0;
 }
 

@@ -414,6 +414,14 @@ tls_client_host(const struct tls *tls, SSL *ssl, char ret[UUID_TEXT_SIZE])
 	       certificate_host(certificate, ret);
 }
 
+char *
+tls_client_names(SSL *ssl)
+{
+	X509 *certificate = SSL_get0_peer_certificate(ssl);
+
+	return certificate ? certificate_names(certificate) : xstrdup("");
+}
+
 int64_t
 tls_end_of_certificate(const struct tls *tls)
 {

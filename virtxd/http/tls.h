@@ -51,6 +51,10 @@ void tls_end(struct ssl_st *ssl);
  * or the CA is another by now. */
 bool tls_client_host(const struct tls *tls, struct ssl_st *ssl, char ret[UUID_TEXT_SIZE]);
 
+/* The names and addresses of the certificate that such a client has shown, with commas between, ""
+ * for none; the caller frees. */
+char *tls_client_names(struct ssl_st *ssl);
+
 /* When this host's certificate ends, ms since the epoch. */
 int64_t tls_end_of_certificate(const struct tls *tls);
 /* What is wrong with it, or will be within 30 days; self is this host's uuid, "" while that is not

@@ -48,6 +48,9 @@ struct request {
 	const struct caller *caller; /* the same, with what they may do */
 	/* The uuid of the host whose certificate the client has shown, "" for none. */
 	const char *shown;
+	/* And the names that it is for, with commas between, where the route needs them, else "".
+	 */
+	const char *shown_names;
 	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
 	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
 	const char *placed;	   /* and what it was thought to have, see scheduler.c */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/signing.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
+
+#include "proto/pki.h"
 
 #define SIGNINGS_MAX 16 /* at once: each holds a job */
 
@@ -49,6 +53,78 @@ check(const struct context *ctx, struct error *err)
 		    err, 503, "%d certificates are being signed: ask again", SIGNINGS_MAX);
 	return 0;
 }
+
+/* Names */
+
+static bool
+is_same_address(const char *a, const char *b)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct in6_addr x = { 0 }, y = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		if (inet_pton(families[i], a, &x) == 1 && inet_pton(families[i], b, &y) == 1)
+			return memcmp(&x, &y, sizeof(x)) == 0;
+	}
+	return false;
+}
+
+/* The next of a list; NULL at its end. The caller frees. */
+static char *
+next_name(const char **at)
+{
+	size_t len = strcspn(*at, ",");
+	char *name = len ? xstrndup(*at, len) : NULL;
+
+	*at += len;
+	*at += **at == ',';
+	return name;
+}
+
+static bool
+is_same_name(const char *a, const char *b)
+{
+	return strcasecmp(a, b) == 0 || is_same_address(a, b);
+}
+
+static bool
+may_have(const struct signing_names *may, const char *name)
+{
+	const char *at = may->list;
+
+	if (is_same_name(name, may->name) || is_same_name(name, may->address))
+		return true;
+	for (;;) {
+		_free_ char *one = next_name(&at);
+
+		if (!one || is_same_name(name, one))
+			return one != NULL;
+	}
+}
+
+int
+signing_check_names(const struct signing_names *may, const char *request, struct error *err)
+{
+	_free_ char *names = pki_request_names(request, err);
+	const char *at = names;
+
+	if (!names)
+		return -1;
+	for (;;) {
+		_free_ char *name = next_name(&at);
+
+		if (!name)
+			return 0;
+		if (!may_have(may, name))
+			return error_set(err, 403,
+			    "the request is for '%s' as well, and this host may have no "
+			    "certificate but for %s%s%s%s",
+			    name, may->list, may->name, *may->name && *may->address ? ", " : "",
+			    may->address);
+	}
+}
+
+/* Jobs */
 
 void
 signing_start(struct context *ctx, struct request *req, const char *uuid, const char *request,

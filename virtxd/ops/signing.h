@@ -11,6 +11,15 @@
 typedef void (*signing_done)(struct context *ctx, struct request *req,
     const struct cluster_sign_result *result, const struct error *err, void *arg);
 
+/* What the requests of a host may ask for: beside these nothing. */
+struct signing_names {
+	const char *list;    /* names and IP literals, with commas between */
+	const char *name;    /* its host name, and "" for none */
+	const char *address; /* the one that it asks from, and "" for none */
+};
+/* Whether a request for a certificate does: 0, or -1 with a 400 or a 403. */
+int signing_check_names(const struct signing_names *may, const char *request, struct error *err);
+
 /*
  * Has certificates signed for the host uuid; with "" for the requests, it is only found out which
  * CA it is. The request is replied to by done, and where nothing can be begun, or virtxd stops, it

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Hosts that renew their certificates. */
+#include "ops_host.h"
+
+#include "api/handlers.h"
+#include "proto/cluster.h"
+#include "proto/json.h"
+#include "state/caller.h"
+
+#define ADDRESS "192.0.2.2"
+#define NAMES	"h2," ADDRESS
+
+static struct caller caller;
+
+static int
+setup(void **state)
+{
+	ops_setup(state);
+	ops_start();
+	str_set(&here.config.tls_ca_key, "/etc/virtx/ca.key");
+	return 0;
+}
+
+/* One of these names, as the host that has shown a certificate; NULL for root of this host. */
+static void
+ask(const char *host, const char *shown, const char *const names[2], const char *const qemu[2])
+{
+	struct cluster_renewal renewal = { 0 };
+	struct error err = { 0 };
+	struct request *req;
+	char *body, *key = pki_key_new();
+	size_t len;
+
+	caller =
+	    (struct caller){ .by = host ? CALLER_CERTIFICATE : CALLER_SOCKET, .role = ROLE_HOST };
+	renewal.request = pki_request_new(key, names, 2, &err);
+	renewal.qemu_request = pki_request_new(key, qemu, 2, &err);
+	body = json_encode(&cluster_renewal_model, &renewal, &len);
+	req = ops_request(ROUTE_CLUSTER_RENEW, "", body);
+	req->caller = &caller;
+	req->shown = str_or_empty(host);
+	req->shown_names = shown;
+	api_cluster_renew(&here.ctx, req);
+	model_clear(&cluster_renewal_model, &renewal);
+	pki_wipe(key);
+	free(body);
+}
+
+static const char *
+signed_for(void)
+{
+	static char uuid[UUID_TEXT_SIZE];
+	const struct cluster_sign_request *request = ops_request_of(WORK_CLUSTER_SIGN);
+
+	snprintf(uuid, sizeof(uuid), "%s", request->uuid);
+	ops_fail_job(WORK_CLUSTER_SIGN, 500, "never mind");
+	return uuid;
+}
+
+/* Whoever has taken over one host gets no certificate by which to pass for another. */
+static void
+test_names(void **state)
+{
+	static const char *const own[] = { "H2", ADDRESS }, *const less[] = { "h2", "h2" };
+	static const char *const bad[][2] = { { "h2", "localhost" }, { "h3", ADDRESS },
+		{ "h2", "192.0.2.3" }, { "h2", "2001:db8::2" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		for (int qemu = 0; qemu < 2; qemu++) {
+			ask(H2, NAMES, qemu ? own : bad[i], qemu ? bad[i] : own);
+			assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+			assert_int_equal(here.status, 403);
+			assert_non_null(strstr(here.body, "no certificate but for " NAMES));
+		}
+	}
+	ask(H2, NAMES, own, less);
+	assert_string_equal(signed_for(), H2);
+	/* Who has the CA's key needs nobody's leave. */
+	ask(NULL, "", bad[0], bad[1]);
+	assert_string_equal(signed_for(), SELF);
+}
+
+#undef TEST
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, ops_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
