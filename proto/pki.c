@@ -407,6 +407,17 @@ make_certificate(EVP_PKEY *key, X509 *issuer, const struct names *names, enum pk
 	return certificate;
 }
 
+/* None is good for longer than that of its CA, and who looks when it ends shall see that. */
+static void
+end_with(X509 *certificate, X509 *ca)
+{
+	const ASN1_TIME *end = X509_get0_notAfter(ca);
+
+	if (ASN1_TIME_compare(X509_get0_notAfter(certificate), end) > 0 &&
+	    X509_set1_notAfter(certificate, end) != 1)
+		abort();
+}
+
 char *
 pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text, enum pki_kind kind,
     const char *uuid, int days, struct error *err)
@@ -431,7 +442,13 @@ pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text,
 		ERR_clear_error();
 		return NULL;
 	}
+	if (X509_cmp_current_time(X509_get0_notAfter(ca)) <= 0) {
+		error_set(err, 500, "the CA's certificate has ended");
+		ERR_clear_error();
+		return NULL;
+	}
 	certificate = make_certificate(key, ca, &names, kind, normal, days);
+	end_with(certificate, ca);
 	if (X509_sign(certificate, ca_key, EVP_sha256()) <= 0) {
 		error_set(err, 500, "cannot sign a certificate: %s", last_error());
 		return NULL;

@@ -81,13 +81,19 @@ write_certificate(const struct authority *authority, const char *name, X509 *cer
 struct authority *
 authority_new(const char *folder, const char *name)
 {
+	return authority_new_for(folder, name, 1000);
+}
+
+struct authority *
+authority_new_for(const char *folder, const char *name, int days)
+{
 	struct authority *authority = xcalloc(1, sizeof(*authority));
 
 	authority->folder = xstrdup(folder);
 	authority->key = EVP_EC_gen("P-256");
 	must(authority->key != NULL);
 	authority->certificate =
-	    make_certificate(authority, authority->key, name, -1000 * DAY_S, 1000 * DAY_S);
+	    make_certificate(authority, authority->key, name, -1000 * DAY_S, days * DAY_S);
 	add_extension(authority->certificate, NID_basic_constraints, "critical,CA:TRUE");
 	must(X509_sign(authority->certificate, authority->key, EVP_sha256()) > 0);
 	write_certificate(authority, name, authority->certificate);

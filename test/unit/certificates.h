@@ -9,6 +9,8 @@ struct authority;
 
 /* Writes NAME.pem in the folder. */
 struct authority *authority_new(const char *folder, const char *name);
+/* As authority_new; its certificate ends so many days from now. */
+struct authority *authority_new_for(const char *folder, const char *name, int days);
 void authority_free(struct authority *authority);
 /* Writes NAME.pem and NAME.key; san as "URI:..., DNS:..." (NULL for none); valid from and to so
  * many days from now. */

@@ -308,6 +308,27 @@ test_warning(void **state)
 	}
 }
 
+/* With its CA's certificate a host's is over, however long that were to last. */
+static void
+test_warning_of_ca(void **state)
+{
+	struct fixture *f = *state;
+	struct authority *ending;
+	_free_ char *text = NULL;
+	struct tls *tls;
+
+	_free_ char *folder = authority_path(tls_ours, "");
+	ending = authority_new_for(folder, "ending", 10);
+	authority_sign(ending, "outlives", SAN, -1, 365);
+	tls_use_files(&f->config, "outlives", "ending");
+	tls = tls_load(f, &f->config);
+	text = tls_warning(tls, HOST);
+	assert_string_equal(text, "the CA's certificate ends in 9 days");
+	assert_true(tls_end_of_certificate(tls) <= now_ms() + 10 * INT64_C(86400000));
+	tls_free(tls);
+	authority_free(ending);
+}
+
 static void
 test_bad_files(void **state)
 {
@@ -347,6 +368,7 @@ main(void)
 		TEST(test_reload),
 		TEST(test_other_ca),
 		TEST(test_warning),
+		TEST(test_warning_of_ca),
 		TEST(test_bad_files),
 	};
 

@@ -273,6 +273,47 @@ test_other_key(void **state)
 	BIO_free(out);
 }
 
+/* The same CA with another end, in so many seconds from now. */
+static char *
+ending_ca(struct fixture *f, long seconds)
+{
+	BIO *in = BIO_new_mem_buf(f->ca_key, -1), *out = BIO_new(BIO_s_mem());
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+	X509 *ca = read_certificate(f->ca);
+	char *data, *text;
+	long len;
+
+	X509_gmtime_adj(X509_getm_notAfter(ca), seconds);
+	X509_sign(ca, key, EVP_sha256());
+	PEM_write_bio_X509(out, ca);
+	len = BIO_get_mem_data(out, &data);
+	text = xmemdup(data, (size_t)len);
+	X509_free(ca);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	BIO_free(out);
+	return text;
+}
+
+/* Who looks at a host's certificate sees when all is over. */
+static void
+test_end_of_ca(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *ca = ending_ca(f, 10 * 86400L), *ended = ending_ca(f, -1);
+	_free_ char *text = pki_sign(ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	_free_ char *brief = pki_sign(ca, f->ca_key, f->request, PKI_HOST, HOST, 5, &err);
+	int64_t length, end = pki_end(ca, &length);
+
+	assert_int_equal(pki_end(text, &length), end);
+	assert_true(pki_end(brief, &length) < end);
+	assert_true(pki_matches(text, f->key, ca, PKI_HOST, HOST));
+	assert_null(pki_sign(ended, f->ca_key, f->request, PKI_HOST, HOST, 365, &err));
+	assert_int_equal(err.status, 500);
+	assert_string_equal(err.detail, "the CA's certificate has ended");
+}
+
 /* A renewed certificate is for what the present one is for. */
 static void
 test_again(void **state)
@@ -318,6 +359,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_other_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fingerprint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_of_ca, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,7 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_TLS_HANDSHAKES_FAILED] = { "virtx_tls_handshakes_failed_total", "counter",
 	    "Connections that ended before their TLS handshake did." },
 	[METRIC_TLS_CERTIFICATE_END] = { "virtx_tls_certificate_end_timestamp_seconds", "gauge",
-	    "When the certificate of this host ends." },
+	    "When the certificate of this host ends, or its CA's before it." },
 	[METRIC_EVENT_STREAMS] = { "virtx_event_streams", "gauge", "Readers of GET /events." },
 	[METRIC_PEER_CALLS] = { "virtx_peer_calls", "gauge",
 	    "Requests to other hosts that are under way." },

@@ -34,7 +34,8 @@ struct stamp {
 struct material {
 	SSL_CTX *server, *client;
 	char host[UUID_TEXT_SIZE]; /* that the certificate is for, "" for none */
-	int64_t end;		   /* ms since the epoch */
+	int64_t end;		   /* when others will not take it any more, ms since the epoch */
+	bool ends_with_ca;	   /* a certificate above it ends then, and it not yet */
 	char fault[160];	   /* why others will not take it, "" for nothing */
 };
 
@@ -183,6 +184,22 @@ new_context(const struct config *config, const SSL_METHOD *method, struct error 
 	return NULL;
 }
 
+/* The first end in the chain by which others check the certificate. */
+static void
+find_end(struct material *m, X509_STORE_CTX *store)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		int64_t end = certificate_end(sk_X509_value(chain, i));
+
+		if (end >= m->end)
+			continue;
+		m->end = end;
+		m->ends_with_ca = true;
+	}
+}
+
 /* Whether others who have the same CA will take this host's certificate: hosts and clients that ask
  * it, and hosts that it asks. */
 static void
@@ -198,6 +215,7 @@ check_chain(struct material *m)
 	X509 *certificate = SSL_CTX_get0_certificate(m->server);
 	STACK_OF(X509) *chain = NULL;
 
+	m->end = certificate_end(certificate);
 	SSL_CTX_get0_chain_certs(m->server, &chain);
 	for (size_t i = 0; i < ARRAY_SIZE(uses) && !m->fault[0]; i++) {
 		X509_STORE_CTX *store = X509_STORE_CTX_new();
@@ -209,11 +227,12 @@ check_chain(struct material *m)
 		if (X509_verify_cert(store) != 1)
 			snprintf(m->fault, sizeof(m->fault), "as that of %s: %s", uses[i].as,
 			    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+		else
+			find_end(m, store);
 		X509_STORE_CTX_free(store);
 	}
 	ERR_clear_error();
 	(void)certificate_host(certificate, m->host);
-	m->end = certificate_end(certificate);
 }
 
 static int
@@ -432,10 +451,11 @@ char *
 tls_warning(const struct tls *tls, const char *self)
 {
 	const struct material *m = &tls->now;
+	const char *which = m->ends_with_ca ? "the CA's certificate" : "the certificate";
 	int64_t left = m->end - now_ms();
 
 	if (left <= 0)
-		return xasprintf("the certificate has ended %lld days ago: others refuse it",
+		return xasprintf("%s has ended %lld days ago: others refuse this host's", which,
 		    (long long)(-left / DAY_MS));
 	if (m->fault[0])
 		return xasprintf("others refuse the certificate: %s", m->fault);
@@ -446,6 +466,6 @@ tls_warning(const struct tls *tls, const char *self)
 		    "the certificate is for host '%s', not for this one: others refuse it",
 		    m->host);
 	if (left < WARN_DAYS * DAY_MS)
-		return xasprintf("the certificate ends in %lld days", (long long)(left / DAY_MS));
+		return xasprintf("%s ends in %lld days", which, (long long)(left / DAY_MS));
 	return xstrdup("");
 }

@@ -55,7 +55,8 @@ bool tls_client_host(const struct tls *tls, struct ssl_st *ssl, char ret[UUID_TE
  * for none; the caller frees. */
 char *tls_client_names(struct ssl_st *ssl);
 
-/* When this host's certificate ends, ms since the epoch. */
+/* When this host's certificate ends, or one of its CA's by which others check it; ms since the
+ * epoch. */
 int64_t tls_end_of_certificate(const struct tls *tls);
 /* What is wrong with it, or will be within 30 days; self is this host's uuid, "" while that is not
  * known. "" where nothing is, else allocated in any case: the caller frees. */
