@@ -46,6 +46,26 @@ certificate_host(X509 *certificate, char ret[UUID_TEXT_SIZE])
 }
 
 bool
+certificate_is_qemu(X509 *certificate)
+{
+	static const char prefix[] = CERTIFICATE_QEMU;
+	const X509_NAME *subject = X509_get_subject_name(certificate);
+	int at = -1;
+	bool found = false;
+
+	while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0) {
+		const ASN1_STRING *data =
+		    X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+		unsigned char *text = NULL;
+		int len = ASN1_STRING_to_UTF8(&text, data);
+
+		found |= len >= (int)strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
+		OPENSSL_free(text);
+	}
+	return found;
+}
+
+bool
 certificate_has_name(X509 *certificate, const char *name)
 {
 	ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);

@@ -10,12 +10,16 @@
 
 #define CERTIFICATE_CA "/etc/virtx/ca.pem" /* where the CLI looks for the CA's certificates */
 
+#define CERTIFICATE_QEMU "virtx:qemu:" /* begins the CN of those of QEMU; a uuid follows */
+
 struct GENERAL_NAME_st;
 struct x509_st;
 
 /* The uuid of the host that it is for, from its one SAN `virtx:host:UUID`; false where it has none,
  * several, or one that is no uuid. */
 bool certificate_host(struct x509_st *certificate, char ret[UUID_TEXT_SIZE]);
+/* Is it one of a host's QEMU, by its CN? Whatever names it is for, it is no server of VirtX. */
+bool certificate_is_qemu(struct x509_st *certificate);
 /* Is it for this name or IP literal? */
 bool certificate_has_name(struct x509_st *certificate, const char *name);
 /* One of its names as text, where it is a DNS name or an address; the caller frees, NULL for what

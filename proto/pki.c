@@ -391,7 +391,8 @@ static X509 *
 make_certificate(EVP_PKEY *key, X509 *issuer, const struct names *names, enum pki_kind kind,
     const char *uuid, int days)
 {
-	_free_ char *name = xasprintf("virtx:%s:%s", kind == PKI_HOST ? "host" : "qemu", uuid);
+	_free_ char *name =
+	    xasprintf("%s%s", kind == PKI_HOST ? "virtx:host:" : CERTIFICATE_QEMU, uuid);
 	_free_ char *san =
 	    names_text((const char *const *)names->items, names->n, kind == PKI_HOST ? uuid : NULL);
 	X509 *certificate = new_certificate(name, key, days);

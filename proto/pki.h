@@ -16,7 +16,7 @@
 #define PKI_CERTIFICATE_DAYS 365
 
 /* What a certificate is for. Only that of a host has its SAN virtx:host:UUID: QEMU's, which a guest
- * that broke out could read, is nobody to other hosts. */
+ * that broke out could read, is nobody to other hosts, and to virtx no server. */
 enum pki_kind {
 	PKI_HOST,
 	PKI_QEMU,

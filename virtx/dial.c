@@ -62,8 +62,16 @@ on_verify(int ok, X509_STORE_CTX *store)
 		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
 		return 0;
 	}
-	if (X509_STORE_CTX_get_error_depth(store) > 0 ||
-	    certificate_has_name(certificate, server->host) ||
+	if (X509_STORE_CTX_get_error_depth(store) > 0)
+		return 1;
+	/* It has the names of the host, and a guest that broke out of QEMU could serve by it. */
+	if (certificate_is_qemu(certificate)) {
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is that of a host's QEMU");
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+		return 0;
+	}
+	if (certificate_has_name(certificate, server->host) ||
 	    (server->ca && certificate_host(certificate, host)))
 		return 1;
 	snprintf(dial->why, sizeof(dial->why),

@@ -97,6 +97,7 @@ test_host(void **state)
 	certificate = read_certificate(text);
 	assert_trusted(f->ca, certificate);
 	assert_true(certificate_host(certificate, host));
+	assert_false(certificate_is_qemu(certificate));
 	assert_string_equal(host, HOST);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_true(certificate_has_name(certificate, names[i]));
@@ -125,6 +126,7 @@ test_qemu(void **state)
 
 	assert_trusted(f->ca, certificate);
 	assert_false(certificate_host(certificate, host));
+	assert_true(certificate_is_qemu(certificate));
 	assert_true(certificate_has_name(certificate, "192.0.2.1"));
 	X509_NAME_get_text_by_NID(
 	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
