@@ -8,6 +8,7 @@
 
 static const struct field cluster_token_options_fields[] = {
 	FIELD("lifetime", struct cluster_token_options, lifetime),
+	FIELD("host", struct cluster_token_options, host),
 };
 const struct model cluster_token_options_model = { "ClusterTokenOptions",
 	sizeof(struct cluster_token_options), cluster_token_options_fields,

@@ -15,6 +15,7 @@
 /* One to be made. */
 struct cluster_token_options {
 	int64_t lifetime; /* s, 0 for CLUSTER_LIFETIME */
+	char *host;	  /* the uuid of the one that it is for, "" for any that was not put out */
 };
 extern const struct model cluster_token_options_model;
 

@@ -84,7 +84,7 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	    "It was to be migrated to the host that it is on." },
 	[ERROR_NOT_A_MEMBER] = { "not-a-member", 403, "Only hosts of the cluster may ask",
 	    "The path is for virtxd on other hosts, known by their addresses: no active member of "
-	    "the cluster has the address that asks." },
+	    "the cluster has the address that asks. Or the host was forgotten, or put out." },
 	[ERROR_WHO] = { "who", 401, "Nobody knows who asks",
 	    "The listener wants to know: the request needs the secret of a token, in a header "
 	    "'Authorization: Bearer SECRET', or the certificate of a host. What it has is missing, "

@@ -54,6 +54,7 @@ static const struct field token_set_fields[] = {
 	FIELD("same", struct token_set, same),
 	FIELD_ARRAY("items", struct token_set, items, token_record),
 	FIELD_ARRAY("unread", struct token_set, unread, token),
+	FIELD_ARRAY("out", struct token_set, out, token),
 	FIELD("damaged", struct token_set, damaged),
 };
 const struct model token_set_model = { "TokenSet", sizeof(struct token_set), token_set_fields,

@@ -60,6 +60,10 @@ struct token_set {
 	size_t n_items;
 	struct token *unread; /* of which nobody knows what they are: the name alone */
 	size_t n_unread;
+	/* Hosts that were put out of the cluster, which is kept beside the tokens: the uuid alone,
+	 * as the name. */
+	struct token *out;
+	size_t n_out;
 	char *damaged; /* what was left out or could not be read and why, "" for nothing */
 };
 extern const struct model token_set_model;

@@ -7,13 +7,15 @@
 
 static const struct option_row cluster_token_options[] = {
 	{ 'e', "expires", ARG_TEXT("TIME"), "for how long, up to 7d, as 2d, 12h or 30m (1h)" },
+	{ 'h', "host", ARG_HOST, "for this host alone, as one that was forgotten needs it" },
 	{ 0 },
 };
 
 static enum command_result
 cluster_token(struct command_call *call, struct error *err)
 {
-	struct cluster_token_options options = { .lifetime = CLUSTER_LIFETIME };
+	struct cluster_token_options options = { .lifetime = CLUSTER_LIFETIME,
+		.host = (char *)call->values['h'] };
 	struct cluster_token token = { 0 };
 	char *text;
 

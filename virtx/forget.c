@@ -21,6 +21,9 @@ const struct command forget_host_command = {
 	.words = "forget host",
 	.operands = { ARG_HOST },
 	.summary = "Forget a host that has left or failed, and its VMs",
-	.help = "All hosts that are active forget it. It comes back when it is active again.",
+	.help = "All hosts that are active forget it. It comes back when it is active again; where "
+		"hosts\n"
+		"have certificates it is put out until it joins by a token of 'virtx cluster token "
+		"-h'.",
 	.run = forget_host,
 };

@@ -354,6 +354,11 @@ on_known(void *arg, char **ret_missing, struct error *err)
 	return 0;
 }
 
+static void
+on_forgotten(void *arg, const char *other)
+{
+}
+
 static int
 on_check_name(void *arg, const char *which, const char *uuid, const char *addr, struct error *err)
 {
@@ -371,6 +376,7 @@ static const struct host_ops host_ops = {
 	.announce = on_announce,
 	.known = on_known,
 	.check_name = on_check_name,
+	.forgotten = on_forgotten,
 };
 
 static void

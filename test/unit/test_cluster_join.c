@@ -3,6 +3,7 @@
 #include "ops_host.h"
 
 #include "api/handlers.h"
+#include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
 #include "proto/problem.h"
@@ -14,6 +15,11 @@
 #define SECRET	"virtx_0123"
 
 static struct caller caller;
+
+static void
+on_changed(void *arg)
+{
+}
 
 static int
 setup(void **state)
@@ -57,7 +63,8 @@ request_by(const char *secret, const struct cluster_join *join, char **ret_body)
 
 	if (joins_find(here.ctx.joins, secret, id) == JOIN_WRONG)
 		assert_int_equal(
-		    joins_add(here.ctx.joins, secret, now_ms() + 3600 * INT64_C(1000), &err), 0);
+		    joins_add(here.ctx.joins, secret, "", now_ms() + 3600 * INT64_C(1000), &err),
+		    0);
 	joins_find(here.ctx.joins, secret, id);
 	caller = (struct caller){ .by = CALLER_TOKEN, .role = ROLE_JOIN, .from = ADDRESS };
 	snprintf(caller.user, sizeof(caller.user), "join:%s", id);
@@ -190,6 +197,71 @@ test_names(void **state)
 	model_clear(&cluster_member_model, &member);
 }
 
+/* It comes back where an admin has said so of this very host, and nobody else by that token. */
+static void
+test_put_out(void **state)
+{
+	const struct host_out_request *request;
+	struct tokens *tokens = tokens_new();
+	struct cluster_member member = { 0 };
+	struct token_set none = { 0 };
+	struct token nothing = { 0 };
+	struct error err = { 0 };
+
+	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
+	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(503, "has not been read from the storage yet");
+	ops_end_job(WORK_TOKENS_LOAD, &none);
+	tokens_put_out(tokens, NEW, true);
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(403, "'virtx cluster token --host' makes a token");
+	assert_int_equal(
+	    joins_add(here.ctx.joins, "own", NEW, now_ms() + 3600 * INT64_C(1000), &err), 0);
+	ask_to_join("own", H2, "h4");
+	assert_refused(403, "is for host '" NEW "' alone");
+	ask_to_join("own", NEW, "h4");
+	request = ops_request_of(WORK_HOST_OUT);
+	assert_string_equal(request->uuid, NEW);
+	assert_false(request->out);
+	/* As long as the other hosts are not told it has joined none. */
+	ops_fail_job(WORK_HOST_OUT, 507, "the storage is full");
+	assert_refused(507, "the storage is full");
+	assert_true(tokens_is_out(tokens, NEW));
+	ask_to_join("own", NEW, "h4");
+	ops_end_job(WORK_HOST_OUT, &nothing);
+	assert_false(tokens_is_out(tokens, NEW));
+	sign(&member);
+	model_clear(&cluster_member_model, &member);
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	tokens_free(tokens);
+}
+
+static void
+test_token_for_one(void **state)
+{
+	char print[] = "5", ca[] = "c", key[] = "k";
+	const struct cluster_sign_result result = {
+		.fingerprint = print, .ca = ca, .serf_key = key
+	};
+	struct cluster_token token = { 0 };
+	char id[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	api_cluster_token(&here.ctx, ops_request(ROUTE_CLUSTER_TOKEN, "", "{\"host\":\"h4\"}"));
+	assert_refused(400, "host: is not the UUID of a host");
+	api_cluster_token(
+	    &here.ctx, ops_request(ROUTE_CLUSTER_TOKEN, "", "{\"host\":\"" NEW "\"}"));
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(
+	    json_decode(&cluster_token_model, here.body, strlen(here.body), &token, &err), 0);
+	assert_int_equal(joins_find(here.ctx.joins, token.secret, id), JOIN_GOOD);
+	assert_true(joins_is_for(here.ctx.joins, id, NEW));
+	model_clear(&cluster_token_model, &token);
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -201,6 +273,8 @@ main(void)
 		TEST(test_name_of_another),
 		TEST(test_no_name),
 		TEST(test_names),
+		TEST(test_put_out),
+		TEST(test_token_for_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

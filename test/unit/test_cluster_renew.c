@@ -3,6 +3,7 @@
 #include "ops_host.h"
 
 #include "api/handlers.h"
+#include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
 #include "state/caller.h"
@@ -11,6 +12,11 @@
 #define NAMES	"h2," ADDRESS
 
 static struct caller caller;
+
+static void
+on_changed(void *arg)
+{
+}
 
 static int
 setup(void **state)
@@ -80,6 +86,32 @@ test_names(void **state)
 	assert_string_equal(signed_for(), SELF);
 }
 
+/* Its certificate is good for what others ask, until they are told; and no longer. */
+static void
+test_put_out(void **state)
+{
+	static const char *const own[] = { "h2", ADDRESS };
+	struct tokens *tokens = tokens_new();
+	struct token_set none = { 0 };
+
+	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
+	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
+	ask(H2, NAMES, own, own);
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, 503);
+	ops_end_job(WORK_TOKENS_LOAD, &none);
+	ask(H2, NAMES, own, own);
+	assert_string_equal(signed_for(), H2);
+	tokens_put_out(tokens, H2, true);
+	ask(H2, NAMES, own, own);
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, 403);
+	assert_non_null(strstr(here.body, "was put out of the cluster"));
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	tokens_free(tokens);
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, ops_teardown)
 
@@ -88,6 +120,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),
+		TEST(test_put_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "http/tls.h"
+#include "state/tokens.h"
 
 static void
 test_hosts(void **state)
@@ -135,6 +136,30 @@ test_members_alone(void **state)
 		free(got.body);
 	}
 	tls_stop(&t);
+}
+
+/* One that was put out may still be a member: who has serf's key is one. */
+static void
+test_put_out(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct tls_fixture t;
+	struct got got;
+
+	tls_start_guarded(&t, *state, "h1", "h2", "ca");
+	http_server_set_tokens(t.f->server, tokens);
+	t.member = GUARD_MEMBER;
+	tls_ask(&t, HOST, "/gossip/vms", &got);
+	assert_int_equal(got.status, 204);
+	free(got.body);
+	tokens_put_out(tokens, OTHER, true);
+	tls_ask(&t, HOST, "/gossip/vms", &got);
+	assert_int_equal(got.status, 403);
+	assert_non_null(strstr(got.body, "was put out of the cluster"));
+	free(got.body);
+	http_server_set_tokens(t.f->server, NULL);
+	tls_stop(&t);
+	tokens_free(tokens);
 }
 
 /* Asks as who forwards a request. */
@@ -365,6 +390,7 @@ main(void)
 		TEST(test_names_of_ca),
 		TEST(test_hosts_are_known),
 		TEST(test_members_alone),
+		TEST(test_put_out),
 		TEST(test_reload),
 		TEST(test_other_ca),
 		TEST(test_warning),

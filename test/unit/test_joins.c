@@ -11,6 +11,8 @@
 #include "proto/cluster.h"
 #include "state/joins.h"
 
+#define HOST   "a0000000-0000-4000-8000-000000000001"
+#define OTHER  "a0000000-0000-4000-8000-000000000002"
 #define PRINT  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define SECRET "virtx_" PRINT
 #define TEXT   "virtx-join/192.0.2.1:8080,[2001:db8::1]:443/" PRINT "/" SECRET
@@ -47,23 +49,23 @@ test_once(void **state)
 	struct error err = { 0 };
 
 	assert_int_equal(joins_find(joins, "a", id), JOIN_WRONG);
-	assert_int_equal(joins_add(joins, "a", 2000, &err), 0);
-	assert_int_equal(joins_add(joins, "b", 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "b", "", 2000, &err), 0);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
 	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
 	assert_string_not_equal(id, other);
 	assert_int_equal(joins_find(joins, "c", other), JOIN_WRONG);
 	assert_string_equal(other, "");
-	assert_true(joins_take(joins, id));
-	assert_false(joins_take(joins, id));
+	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
+	assert_int_equal(joins_take(joins, id, HOST, &err), -1);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_USED);
 	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
 	/* It has failed, and the same host tries again. */
 	joins_give_back(joins, id);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
-	assert_true(joins_take(joins, id));
-	assert_false(joins_take(joins, ""));
-	assert_false(joins_take(joins, "0123"));
+	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
+	assert_int_equal(joins_take(joins, "", HOST, &err), -1);
+	assert_int_equal(joins_take(joins, "0123", HOST, &err), -1);
 }
 
 static void
@@ -73,12 +75,31 @@ test_late(void **state)
 	char id[JOIN_ID_SIZE];
 	struct error err = { 0 };
 
-	assert_int_equal(joins_add(joins, "a", 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
 	now = 1999;
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
 	now = 2000;
 	assert_int_equal(joins_find(joins, "a", id), JOIN_EXPIRED);
-	assert_false(joins_take(joins, id));
+	assert_int_equal(joins_take(joins, id, HOST, &err), -1);
+}
+
+static void
+test_for_one(void **state)
+{
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE], other[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(joins_add(joins, "a", HOST, 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "b", "", 2000, &err), 0);
+	joins_find(joins, "a", id);
+	joins_find(joins, "b", other);
+	assert_true(joins_is_for(joins, id, HOST));
+	assert_false(joins_is_for(joins, id, OTHER));
+	assert_false(joins_is_for(joins, other, HOST));
+	assert_int_equal(joins_take(joins, id, OTHER, &err), -1);
+	assert_int_equal(err.status, 403);
+	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
 }
 
 static void
@@ -90,13 +111,13 @@ test_bound(void **state)
 
 	for (int i = 0; i < JOINS_MAX; i++) {
 		snprintf(secret, sizeof(secret), "%d", i);
-		assert_int_equal(joins_add(joins, secret, 2000 + i, &err), 0);
+		assert_int_equal(joins_add(joins, secret, "", 2000 + i, &err), 0);
 	}
-	assert_int_equal(joins_add(joins, "more", 5000, &err), -1);
+	assert_int_equal(joins_add(joins, "more", "", 5000, &err), -1);
 	assert_int_equal(err.status, 503);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_GOOD);
-	assert_true(joins_take(joins, id));
-	assert_int_equal(joins_add(joins, "more", 5000, &err), 0);
+	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
+	assert_int_equal(joins_add(joins, "more", "", 5000, &err), 0);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_WRONG);
 	assert_int_equal(joins_find(joins, "8", id), JOIN_GOOD);
 	assert_int_equal(joins_find(joins, "more", id), JOIN_GOOD);
@@ -158,6 +179,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_once),
 		TEST(test_late),
+		TEST(test_for_one),
 		TEST(test_bound),
 		TEST(test_token),
 		TEST(test_bad_token),

@@ -420,6 +420,60 @@ test_names(void **state)
 		assert_false(token_name_valid(bad[i]));
 }
 
+/* They are no tokens, nor are tokens hosts; what is there twice is there once. */
+static void
+test_hosts_put_out(void **state)
+{
+	static const char one[] = "a0000000-0000-4000-8000-000000000001";
+	static const char two[] = "a0000000-0000-4000-8000-000000000002";
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	/* There is no folder yet. */
+	assert_int_equal(token_host_put_out(*state, one, false, &err), 0);
+	assert_int_equal(token_host_put_out(*state, one, true, &err), 0);
+	assert_int_equal(
+	    token_host_put_out(*state, "A0000000-0000-4000-8000-000000000001", true, &err), 0);
+	assert_int_equal(token_host_put_out(*state, two, true, &err), 0);
+	assert_int_equal(token_host_put_out(*state, "../x", true, &err), -1);
+	assert_int_equal(err.status, 400);
+	save(*state, "ci");
+	scratch_write(*state, "auth/.out.x", "");
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 1);
+	assert_int_equal(set.n_out, 2);
+	assert_string_equal(str_or_empty(set.damaged), "");
+	model_clear(&token_set_model, &set);
+	assert_int_equal(token_host_put_out(*state, one, false, &err), 0);
+	assert_int_equal(token_host_put_out(*state, one, false, &err), 0);
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_out, 1);
+	assert_string_equal(set.out[0].name, two);
+	/* Neither is a token what may be removed as one. */
+	assert_int_equal(
+	    token_file_remove(*state, ".out.a0000000-0000-4000-8000-000000000002", &err), -1);
+	model_clear(&token_set_model, &set);
+}
+
+/* Who puts out ever more hosts is told, before one of them is let in unseen. */
+static void
+test_many_put_out(void **state)
+{
+	struct error err = { 0 };
+	char name[80], uuid[40];
+
+	assert_int_equal(
+	    token_host_put_out(*state, "a0000000-0000-4000-8000-000000000001", true, &err), 0);
+	for (int i = 0; i < 999; i++) {
+		snprintf(uuid, sizeof(uuid), "b0000000-0000-4000-8000-00000000%04d", i);
+		snprintf(name, sizeof(name), "auth/.out.%s", uuid);
+		scratch_write(*state, name, "");
+	}
+	assert_int_equal(
+	    token_host_put_out(*state, "a0000000-0000-4000-8000-000000000002", true, &err), -1);
+	assert_int_equal(err.status, 507);
+}
+
 int
 main(void)
 {
@@ -434,6 +488,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_unread, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_hosts_put_out, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_many_put_out, setup, scratch_teardown),
 		cmocka_unit_test(test_names),
 	};
 

@@ -439,6 +439,57 @@ test_stuck(void **state)
 	assert_int_equal(match("a"), TOKEN_GOOD);
 }
 
+/* A host that is forgotten stays out where hosts are known by certificates. */
+static void
+test_host_forgotten(void **state)
+{
+	const struct host_out_request *request;
+	struct error err = { 0 };
+	struct token none = { 0 };
+
+	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), -1);
+	assert_int_equal(err.status, 503);
+	LOADED("1");
+	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
+	str_set(&here.config.tls_certificate, "/etc/virtx/host.pem");
+	ops_add_host(H2, "h2", 1000);
+	ask(ROUTE_HOST_FORGET, H2, "");
+	assert_int_equal(here.status, 409);
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	/* Not before that is kept. */
+	ask(ROUTE_HOST_FORGET, H2, "");
+	ops_fail_job(WORK_HOST_OUT, 507, "no room");
+	assert_int_equal(here.status, 507);
+	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
+	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
+	LOADED("1");
+	ask(ROUTE_HOST_FORGET, H2, "");
+	request = ops_request_of(WORK_HOST_OUT);
+	assert_string_equal(request->uuid, H2);
+	assert_true(request->out);
+	changes = 0;
+	ops_end_job(WORK_HOST_OUT, &none);
+	assert_int_equal(here.status, 204);
+	assert_int_equal(changes, 1);
+	assert_null(inventory_find_host(here.ctx.inventory, H2));
+	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), -1);
+	assert_int_equal(err.status, 403);
+}
+
+/* By its address it is known alone while it is a member. */
+static void
+test_host_forgotten_without_certificates(void **state)
+{
+	struct error err = { 0 };
+
+	LOADED("1");
+	ops_add_host(H2, "h2", 1000);
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	ask(ROUTE_HOST_FORGET, H2, "");
+	assert_int_equal(here.status, 204);
+	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
+}
+
 /* Who waits when virtxd stops is answered. */
 static void
 test_stop(void **state)
@@ -470,6 +521,8 @@ main(void)
 		KEEPER_TEST(test_failed_read),
 		KEEPER_TEST(test_unread),
 		KEEPER_TEST(test_stuck),
+		KEEPER_TEST(test_host_forgotten),
+		KEEPER_TEST(test_host_forgotten_without_certificates),
 		KEEPER_TEST(test_stop),
 	};
 

@@ -223,6 +223,37 @@ test_changed_meanwhile(void **state)
 	tokens_free(tokens);
 }
 
+static void
+test_hosts_put_out(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct token_set set = { 0 };
+
+	assert_false(tokens_known(tokens));
+	assert_false(tokens_is_out(tokens, "one"));
+	tokens_begin(tokens);
+	model_append(&set.out, &set.n_out)->name = xstrdup("one");
+	assert_true(tokens_replace(tokens, &set));
+	assert_true(tokens_known(tokens));
+	assert_true(tokens_is_out(tokens, "one"));
+	/* What is read meanwhile may be older than what was changed here. */
+	tokens_begin(tokens);
+	tokens_put_out(tokens, "two", true);
+	tokens_put_out(tokens, "two", true);
+	tokens_put_out(tokens, "one", false);
+	tokens_put_out(tokens, "one", false);
+	model_append(&set.out, &set.n_out)->name = xstrdup("one");
+	assert_true(tokens_replace(tokens, &set));
+	assert_false(tokens_is_out(tokens, "one"));
+	assert_true(tokens_is_out(tokens, "two"));
+	/* And what is read later is not. */
+	tokens_begin(tokens);
+	assert_true(tokens_replace(tokens, &set));
+	assert_false(tokens_is_out(tokens, "two"));
+	model_clear(&token_set_model, &set);
+	tokens_free(tokens);
+}
+
 int
 main(void)
 {
@@ -234,6 +265,7 @@ main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_changed_meanwhile),
+		cmocka_unit_test(test_hosts_put_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,7 @@ test_tokens_wait_for_nobody(void **state)
 	assert_true(works[WORK_TOKENS_LOAD].own_lane);
 	assert_true(works[WORK_TOKEN_SAVE].own_lane);
 	assert_true(works[WORK_TOKEN_REVOKE].own_lane);
+	assert_true(works[WORK_HOST_OUT].own_lane);
 }
 
 /* Requests are answered one after the other, also behind one that fails, until stdin ends. */

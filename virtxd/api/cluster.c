@@ -9,6 +9,7 @@
 #include "ops/context.h"
 #include "ops/signing.h"
 #include "ops/task.h"
+#include "ops/token_keeper.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/token_secret.h"
@@ -47,12 +48,18 @@ reply_secret(struct request *req, const struct model *model, const void *obj)
 
 /* Tokens */
 
+/* One that is to be made. */
+struct making {
+	int64_t lifetime;	   /* s */
+	char host[UUID_TEXT_SIZE]; /* "" for any */
+};
+
 /* The token's secret exists only once all else is known. */
 static void
 token_made(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
     const struct error *cause, void *arg)
 {
-	const int64_t *lifetime = arg;
+	const struct making *making = arg;
 	char secret[TOKEN_SECRET_SIZE];
 	struct cluster_token token = { 0 };
 	struct error err = { 0 };
@@ -62,9 +69,9 @@ token_made(struct context *ctx, struct request *req, const struct cluster_sign_r
 		return;
 	}
 	token_secret_make(secret);
-	token.expires = now_ms() + *lifetime * 1000;
+	token.expires = now_ms() + making->lifetime * 1000;
 	if (own_address(ctx, &token.addresses, true, &err) < 0 ||
-	    joins_add(ctx->joins, secret, token.expires, &err) < 0) {
+	    joins_add(ctx->joins, secret, making->host, token.expires, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
 		token.fingerprint = xstrdup(result->fingerprint);
@@ -81,23 +88,28 @@ void
 api_cluster_token(struct context *ctx, struct request *req)
 {
 	struct cluster_token_options options = { 0 };
+	struct making *making = xcalloc(1, sizeof(*making));
 	struct error err = { 0 };
-	int64_t *lifetime;
 
-	if (req->body_len > 0 && task_read_exact(req, &options) < 0)
+	if (req->body_len > 0 && task_read_exact(req, &options) < 0) {
+		free(making);
 		return;
+	}
 	if (options.lifetime < 0 || options.lifetime > CLUSTER_LIFETIME_MAX)
 		error_set(&err, 400, "lifetime: %lld is not from 0 to %lld seconds",
 		    (long long)options.lifetime, (long long)CLUSTER_LIFETIME_MAX);
+	else if (!str_empty(options.host) && uuid_normalize(options.host, making->host) < 0)
+		error_set(&err, 400, "host: is not the UUID of a host");
 	else if (!ctx->joins)
 		error_set(&err, 501, "no host joins by this one");
+	making->lifetime = options.lifetime ? options.lifetime : CLUSTER_LIFETIME;
+	model_clear(&cluster_token_options_model, &options);
 	if (err.status) {
 		request_reply_error(req, &err);
-		return;
+		free(making);
+	} else {
+		signing_start(ctx, req, "", "", "", token_made, making);
 	}
-	lifetime = xcalloc(1, sizeof(*lifetime));
-	*lifetime = options.lifetime ? options.lifetime : CLUSTER_LIFETIME;
-	signing_start(ctx, req, "", "", "", token_made, lifetime);
 }
 
 /* Joining */
@@ -105,6 +117,7 @@ api_cluster_token(struct context *ctx, struct request *req)
 struct joining {
 	char id[JOIN_ID_SIZE];
 	char uuid[UUID_TEXT_SIZE];
+	bool out; /* it was put out, and is let in again */
 };
 
 /* Hosts that there are, and this one. */
@@ -192,6 +205,24 @@ check_requests(const struct context *ctx, const struct request *req,
 	return ctx->host_ops->check_name(ctx->host_arg, from, uuid, from, err);
 }
 
+/* One that was put out comes back where an admin has said so of this very host. */
+static int
+check_out(const struct context *ctx, struct joining *joining, struct error *err)
+{
+	if (!ctx->tokens || token_keeper_check_host(ctx->tokens, joining->uuid, err) == 0)
+		return 0;
+	if (err->status != 403)
+		return -1;
+	if (!joins_is_for(ctx->joins, joining->id, joining->uuid)) {
+		error_append(
+		    err, "'virtx cluster token --host' makes a token by which it may join again");
+		return -1;
+	}
+	*err = (struct error){ 0 };
+	joining->out = true;
+	return 0;
+}
+
 static int
 check_join(const struct context *ctx, const struct request *req, const struct cluster_join *join,
     struct joining *ret, struct error *err)
@@ -209,9 +240,47 @@ check_join(const struct context *ctx, const struct request *req, const struct cl
 	    check_requests(ctx, req, join, ret->uuid, err) < 0)
 		return -1;
 	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
-	if (!ctx->joins || !joins_take(ctx->joins, ret->id))
-		return error_set_type(err, ERROR_WHO, "the token was used just now, or is over");
-	return 0;
+	if (!ctx->joins)
+		return error_set(err, 501, "no host joins by this one");
+	if (check_out(ctx, ret, err) < 0)
+		return -1;
+	return joins_take(ctx->joins, ret->id, ret->uuid, err);
+}
+
+/* A host that is let in again, before it gets a certificate. */
+struct letting {
+	struct context *ctx;
+	struct joining *joining;
+	char *request, *qemu_request;
+};
+
+static void
+on_let_in(void *arg, struct request *req, const struct error *err)
+{
+	struct letting *letting = arg;
+
+	if (err) {
+		joins_give_back(letting->ctx->joins, letting->joining->id);
+		request_reply_error(req, err);
+		free(letting->joining);
+	} else {
+		signing_start(letting->ctx, req, letting->joining->uuid, letting->request,
+		    letting->qemu_request, joined, letting->joining);
+	}
+	free(letting->request);
+	free(letting->qemu_request);
+	free(letting);
+}
+
+static void
+let_in(struct context *ctx, struct request *req, struct joining *joining,
+    const struct cluster_join *join)
+{
+	struct letting *letting = xcalloc(1, sizeof(*letting));
+
+	*letting =
+	    (struct letting){ ctx, joining, xstrdup(join->request), xstrdup(join->qemu_request) };
+	token_keeper_put_out(ctx->tokens, req, joining->uuid, false, on_let_in, letting);
 }
 
 void
@@ -228,6 +297,8 @@ api_cluster_join(struct context *ctx, struct request *req)
 	if (check_join(ctx, req, &join, joining, &err) < 0) {
 		request_reply_error(req, &err);
 		free(joining);
+	} else if (joining->out) {
+		let_in(ctx, req, joining, &join);
 	} else {
 		signing_start(
 		    ctx, req, joining->uuid, join.request, join.qemu_request, joined, joining);

@@ -7,6 +7,7 @@
 #include "ops/context.h"
 #include "ops/signing.h"
 #include "ops/task.h"
+#include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
 #include "proto/problem.h"
@@ -136,12 +137,15 @@ ask_others(struct context *ctx, struct request *req)
 /* Root of this host has the CA's key. Any other host is for the names that it has now: whoever has
  * taken it over becomes nobody else by that. */
 static int
-check_requests(const struct request *req, const struct cluster_renewal *renewal, struct error *err)
+check_requests(const struct context *ctx, const struct request *req,
+    const struct cluster_renewal *renewal, struct error *err)
 {
 	const struct signing_names may = { str_or_empty(req->shown_names), "", "" };
 
 	if (req->caller->by == CALLER_SOCKET)
 		return 0;
+	if (ctx->tokens && token_keeper_check_host(ctx->tokens, req->shown, err) < 0)
+		return -1;
 	if (signing_check_names(&may, str_or_empty(renewal->request), err) < 0)
 		return -1;
 	return signing_check_names(&may, str_or_empty(renewal->qemu_request), err);
@@ -165,7 +169,7 @@ api_cluster_renew(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 	} else if (root && str_empty(ctx->config->tls_ca_key)) {
 		ask_others(ctx, req);
-	} else if (check_requests(req, &renewal, &err) < 0) {
+	} else if (check_requests(ctx, req, &renewal, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
 		/* "" would be a question for the CA alone. */

@@ -4,6 +4,7 @@
 
 #include "api/handlers.h"
 #include "ops/context.h"
+#include "ops/token_keeper.h"
 #include "proto/problem.h"
 
 struct asked {
@@ -117,8 +118,8 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 	model_clear(&host_list_model, &list);
 }
 
-void
-api_host_forget(struct context *ctx, struct request *req)
+static void
+forget(struct context *ctx, struct request *req)
 {
 	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
 	struct forgetting *forgetting;
@@ -143,6 +144,30 @@ api_host_forget(struct context *ctx, struct request *req)
 	}
 	reply(forgetting);
 	forgetting_free(forgetting);
+}
+
+static void
+on_put_out(void *arg, struct request *req, const struct error *err)
+{
+	if (err)
+		request_reply_error(req, err);
+	else
+		forget(arg, req);
+}
+
+/* Where hosts are known by certificates, this one's is good until it ends, and it may still have
+ * what it takes to be a member of serf: it is put out for good before it is forgotten. */
+void
+api_host_forget(struct context *ctx, struct request *req)
+{
+	struct error err = { 0 };
+
+	if (inventory_check_forget(ctx->inventory, req->param, &err) < 0)
+		request_reply_error(req, &err);
+	else if (req->looped || !ctx->tokens || !config_has_tls(ctx->config))
+		forget(ctx, req);
+	else
+		token_keeper_put_out(ctx->tokens, req, req->param, true, on_put_out, ctx);
 }
 
 void

@@ -9,10 +9,13 @@
 
 #include "domain/store.h"
 #include "proto/json.h"
+#include "proto/uuid.h"
 
 #define FOLDER	    "auth"
-#define FILE_MAX    4096 /* bytes */
-#define DAMAGED_MAX 1000 /* bytes of what is told of malformed ones */
+#define FILE_MAX    4096    /* bytes */
+#define DAMAGED_MAX 1000    /* bytes of what is told of malformed ones */
+#define OUT	    ".out." /* begins the name of a host's file, which no token can have */
+#define OUT_MAX	    1000
 #define LEFT_S	    3600 /* after which a temporary file is nobody's; jobs end far sooner */
 
 struct place {
@@ -171,6 +174,71 @@ token_file_remove(const char *root, const char *name, struct error *err)
 	return error_errno(err, 507, errno, "cannot remove '%s'", path);
 }
 
+/* Hosts that were put out */
+
+/* The hosts by their files, of which there may be one more than OUT_MAX. */
+static int
+list_out(const struct place *place, struct token_set *ret, struct error *err)
+{
+	_close_ int fd = openat(place->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	char uuid[UUID_TEXT_SIZE];
+	int result = 0;
+
+	if (!stream)
+		return error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
+	steal_fd(&fd);
+	for (errno = 0; ret->n_out <= OUT_MAX && (entry = readdir(stream)); errno = 0) {
+		if (strncmp(entry->d_name, OUT, strlen(OUT)) == 0 &&
+		    uuid_normalize(entry->d_name + strlen(OUT), uuid) == 0)
+			model_append(&ret->out, &ret->n_out)->name = xstrdup(uuid);
+	}
+	if (errno)
+		result = error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
+	closedir(stream);
+	return result;
+}
+
+static int
+check_room(const struct place *place, struct error *err)
+{
+	struct token_set set = { 0 };
+	int result = list_out(place, &set, err);
+
+	if (result == 0 && set.n_out >= OUT_MAX)
+		result = error_set(err, 507,
+		    "%zu hosts were put out already: drop the files '%s/" OUT
+		    "UUID' of those that are no more",
+		    set.n_out, place->path);
+	model_clear(&token_set_model, &set);
+	return result;
+}
+
+int
+token_host_put_out(const char *root, const char *uuid, bool out, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+	_free_ char *name = NULL, *path = NULL;
+	char normal[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(uuid, normal) < 0)
+		return error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
+	if (place_open(root, out, &place, err) < 0)
+		return -1;
+	if (place.dir < 0)
+		return 0;
+	name = xasprintf(OUT "%s", normal);
+	path = xasprintf("%s/%s", place.path, name);
+	if (!out)
+		return store_remove(place.dir, name, path, err);
+	if (check_room(&place, err) < 0)
+		return -1;
+	return store_create(place.dir, name, "", 0, path, err) < 0 ? -1 : 0;
+}
+
+/* All */
+
 /* By what the folder is told from itself after a change, but for one right after another. */
 static int
 read_stamp(const struct place *place, char **ret, struct error *err)
@@ -206,7 +274,7 @@ load_all(const struct place *place, struct token_set *ret, struct error *err)
 	struct buffer damaged = { 0 };
 	size_t n;
 
-	if (list_names(place, names, &n, err) < 0)
+	if (list_names(place, names, &n, err) < 0 || list_out(place, ret, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && i < TOKENS_MAX; i++) {
 		struct token_record record = { 0 };
@@ -222,6 +290,8 @@ load_all(const struct place *place, struct token_set *ret, struct error *err)
 	}
 	if (n > TOKENS_MAX)
 		note_damaged(&damaged, "there are more than may be: some are left out");
+	if (ret->n_out > OUT_MAX)
+		note_damaged(&damaged, "more hosts were put out than can be: some are let in");
 	ret->damaged = buffer_steal(&damaged, NULL);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The tokens as the hosts share them: ROOT/auth/NAME, in a folder for root alone. It may hang: jobs
- * only. */
+/* The tokens as the hosts share them: ROOT/auth/NAME, in a folder for root alone, and beside them
+ * the hosts that were put out of the cluster: ROOT/auth/.out.UUID. It may hang: jobs only. */
 #ifndef DOMAIN_TOKEN_FILE_H
 #define DOMAIN_TOKEN_FILE_H
 
@@ -11,6 +11,9 @@
 int token_file_save(const char *root, const struct token_record *record, struct error *err);
 /* Removes one; -1 with a 404 where there is none. */
 int token_file_remove(const char *root, const char *name, struct error *err);
+/* Notes that a host was put out, or is not any more; either may be so already. -1 with a 507 where
+ * there are as many as may be. */
+int token_host_put_out(const char *root, const char *uuid, bool out, struct error *err);
 /* Reads all into ret, which is zero before, unless their folder has the stamp that is known: that
  * is to be of a read which began 2 s after the stamp had been seen first, since a change right
  * after another one may leave it. What is no token is left out, and told, whatever it is; what the

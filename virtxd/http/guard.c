@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "state/address.h"
+#include "state/tokens.h"
 
 #define NAME_SIZE 256
 
@@ -170,13 +171,17 @@ guard_check_client(
  * The certificate of a host that was forgotten is good until it ends, and one that was made for no
  * host of this cluster is as good: only members count. One that has just joined may ask before serf
  * has told of it here. It is refused, too, as by its address on a listener that is open: it asks
- * again, and whoever else comes first gets nothing.
+ * again, and whoever else comes first gets nothing. What serf says is the word of whoever has its
+ * key, as one that was put out still may.
  */
 int
 guard_check_host(const struct guard *guard, const char *host, struct error *err)
 {
 	const char *why = "it is not asked";
 
+	if (guard->tokens && tokens_is_out(guard->tokens, host))
+		return error_set_type(err, ERROR_NOT_A_MEMBER,
+		    "host '%s' has a certificate, and was put out of the cluster", host);
 	switch (guard->host ? guard->host(guard->arg, host, &why) : GUARD_UNKNOWN) {
 	case GUARD_MEMBER:
 		return 0;

@@ -16,13 +16,17 @@
 #define RETRY_MS     1000	  /* after a read that failed; twice as long after the next */
 #define WAITING_MAX  64		  /* requests */
 
-/* A request that makes or revokes one, until its job is done. */
+/* A request that makes or revokes one, or puts a host out, until its job is done. */
 struct change {
 	LIST_ENTRY(change) entry;
 	struct token_keeper *keeper;
 	struct request *req;
-	struct token_record record; /* of one that is revoked, the name */
+	struct token_record
+	    record; /* of one that is revoked, the name; of a host the uuid as that */
 	char secret[TOKEN_SECRET_SIZE];
+	bool out;		/* the host is */
+	token_keeper_kept kept; /* NULL: it is no host */
+	void *arg;
 };
 
 struct token_keeper {
@@ -208,8 +212,20 @@ change_free(struct change *change)
 static void
 refuse(struct change *change, const struct error *err)
 {
-	request_reply_error(change->req, err);
+	if (change->kept)
+		change->kept(change->arg, change->req, err);
+	else
+		request_reply_error(change->req, err);
 	change_free(change);
+}
+
+static int
+check_room(const struct token_keeper *keeper, struct error *err)
+{
+	if (keeper->n_changes < WAITING_MAX)
+		return 0;
+	return error_set(
+	    err, 503, "%d others make or revoke tokens already: ask again", WAITING_MAX);
 }
 
 /* NULL where too many wait, who are told so. */
@@ -219,9 +235,7 @@ change_new(struct token_keeper *keeper, struct request *req)
 	struct change *change;
 	struct error err = { 0 };
 
-	if (keeper->n_changes >= WAITING_MAX) {
-		error_set(
-		    &err, 503, "%d others make or revoke tokens already: ask again", WAITING_MAX);
+	if (check_room(keeper, &err) < 0) {
 		request_reply_error(req, &err);
 		return NULL;
 	}
@@ -326,6 +340,65 @@ token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char
 	if (!job_start(keeper->jobs, WORK_TOKEN_REVOKE, &revoke, NULL, "", NULL, revoke_done,
 		change, &err))
 		refuse(change, &err);
+}
+
+/* Hosts */
+
+static void
+put_out_done(void *arg, void *result, const struct error *err)
+{
+	struct change *change = arg;
+	const char *host = change->record.token.name;
+
+	if (!result) {
+		if (!is_refusal(err))
+			note_change(change->keeper);
+		refuse(change, err);
+		return;
+	}
+	tokens_put_out(change->keeper->tokens, host, change->out);
+	change->keeper->changed(change->keeper->arg);
+	log_notice("ops", "host '%s' %s by %s", host,
+	    change->out ? "was put out of the cluster" : "is let into the cluster again",
+	    change->req->user);
+	change->kept(change->arg, change->req, NULL);
+	change_free(change);
+}
+
+void
+token_keeper_put_out(struct token_keeper *keeper, struct request *req, const char *host, bool out,
+    token_keeper_kept kept, void *arg)
+{
+	struct host_out_request request = { .env = *keeper->env, .uuid = (char *)host, .out = out };
+	struct error err = { 0 };
+	struct change *change;
+
+	if (check_room(keeper, &err) < 0) {
+		kept(arg, req, &err);
+		return;
+	}
+	change = change_new(keeper, req);
+	change->record.token.name = xstrdup(host);
+	change->out = out;
+	change->kept = kept;
+	change->arg = arg;
+	if (!job_start(
+		keeper->jobs, WORK_HOST_OUT, &request, NULL, "", NULL, put_out_done, change, &err))
+		refuse(change, &err);
+}
+
+int
+token_keeper_check_host(const struct token_keeper *keeper, const char *host, struct error *err)
+{
+	if (!tokens_known(keeper->tokens))
+		return error_set(err, 503,
+		    "whether host '%s' was put out of the cluster has not been read from the "
+		    "storage yet",
+		    host);
+	if (!tokens_is_out(keeper->tokens, host))
+		return 0;
+	return error_set_type(err, ERROR_NOT_A_MEMBER,
+	    "host '%s' was put out of the cluster, as by 'virtx forget host'", host);
 }
 
 /* Its life */

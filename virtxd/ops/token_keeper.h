@@ -36,4 +36,14 @@ void token_keeper_make(
 /* Revokes one: it is none any more, here at once and elsewhere with their next look. */
 void token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char *name);
 
+/* What comes of token_keeper_put_out, with the request, which wants its reply now. err is NULL
+ * where it is kept; with err the daemon may be about to stop. */
+typedef void (*token_keeper_kept)(void *arg, struct request *req, const struct error *err);
+/* Keeps for all hosts that this one was put out of the cluster, or is let in again. */
+void token_keeper_put_out(struct token_keeper *keeper, struct request *req, const char *host,
+    bool out, token_keeper_kept kept, void *arg);
+/* Whether a host is of the cluster still: 0, or -1 with a 403 where it was put out, or a 503 while
+ * that is not known. */
+int token_keeper_check_host(const struct token_keeper *keeper, const char *host, struct error *err);
+
 #endif

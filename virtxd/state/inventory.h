@@ -157,7 +157,9 @@ enum inventory_news {
  * more, nor are its VMs. */
 void inventory_set_host(
     struct inventory *inventory, const char *uuid, const char *name, enum cstate cstate);
-/* A host that has left or failed is no more, nor are its VMs; 404, or 409 for an active one. */
+/* Whether a host may be forgotten, which has left or failed; 404, or 409 for an active one. */
+int inventory_check_forget(const struct inventory *inventory, const char *uuid, struct error *err);
+/* The same, and it is no more, nor are its VMs. */
 int inventory_forget_host(struct inventory *inventory, const char *uuid, struct error *err);
 /* A host that has been away for so long; false for none. */
 bool inventory_find_away(const struct inventory *inventory, int64_t ms, char ret[UUID_TEXT_SIZE]);

@@ -152,9 +152,9 @@ inventory_set_host(
 }
 
 int
-inventory_forget_host(struct inventory *inventory, const char *uuid, struct error *err)
+inventory_check_forget(const struct inventory *inventory, const char *uuid, struct error *err)
 {
-	struct host_entry *entry = index_find_host(inventory, uuid);
+	const struct host_entry *entry = index_find_host(inventory, uuid);
 
 	if (!entry)
 		return error_set(err, 404, "no host '%s' is known", uuid);
@@ -162,7 +162,15 @@ inventory_forget_host(struct inventory *inventory, const char *uuid, struct erro
 		return error_set(err, 409,
 		    "host '%s' (%s) is active: only one that has left or failed can be forgotten",
 		    str_or_empty(entry->host.def.name), uuid);
-	forget(inventory, entry);
+	return 0;
+}
+
+int
+inventory_forget_host(struct inventory *inventory, const char *uuid, struct error *err)
+{
+	if (inventory_check_forget(inventory, uuid, err) < 0)
+		return -1;
+	forget(inventory, index_find_host(inventory, uuid));
 	return 0;
 }
 

@@ -10,7 +10,8 @@
 
 struct join {
 	char hash[TOKEN_HASH_LEN + 1];
-	int64_t expires; /* ms since the epoch */
+	char host[UUID_TEXT_SIZE]; /* whom it is for, "" for any */
+	int64_t expires;	   /* ms since the epoch */
 	bool used;
 };
 
@@ -54,7 +55,8 @@ make_room(struct joins *joins)
 }
 
 int
-joins_add(struct joins *joins, const char *secret, int64_t expires, struct error *err)
+joins_add(
+    struct joins *joins, const char *secret, const char *host, int64_t expires, struct error *err)
 {
 	struct join *join;
 
@@ -64,6 +66,7 @@ joins_add(struct joins *joins, const char *secret, int64_t expires, struct error
 		    "%d tokens to join by are neither used nor over: wait until one is", JOINS_MAX);
 	join = &joins->items[joins->n++];
 	*join = (struct join){ .expires = expires };
+	snprintf(join->host, sizeof(join->host), "%s", host);
 	token_secret_hash(secret, join->hash);
 	return 0;
 }
@@ -99,14 +102,25 @@ by_id(struct joins *joins, const char *id)
 }
 
 bool
-joins_take(struct joins *joins, const char *id)
+joins_is_for(struct joins *joins, const char *id, const char *host)
+{
+	const struct join *join = by_id(joins, id);
+
+	return join && strcmp(join->host, host) == 0;
+}
+
+int
+joins_take(struct joins *joins, const char *id, const char *host, struct error *err)
 {
 	struct join *join = by_id(joins, id);
 
 	if (!join || join->used || join->expires <= now_ms())
-		return false;
+		return error_set_type(err, ERROR_WHO, "the token was used just now, or is over");
+	if (join->host[0] && strcmp(join->host, host) != 0)
+		return error_set_type(
+		    err, ERROR_ROLE, "the token is for host '%s' alone", join->host);
 	join->used = true;
-	return true;
+	return 0;
 }
 
 void

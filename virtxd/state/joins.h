@@ -7,6 +7,7 @@
 #define STATE_JOINS_H
 
 #include "proto/token.h"
+#include "proto/uuid.h"
 
 #define JOINS_MAX    32 /* at once */
 #define JOIN_ID_SIZE 17 /* names one in the log; tells nothing of its secret */
@@ -15,8 +16,10 @@ struct joins;
 
 struct joins *joins_new(void);
 void joins_free(struct joins *joins);
-/* One more secret, until then (ms since the epoch). -1 with a 503 where there are too many. */
-int joins_add(struct joins *joins, const char *secret, int64_t expires, struct error *err);
+/* One more secret, until then (ms since the epoch), for this host alone, "" for any. -1 with a 503
+ * where there are too many. */
+int joins_add(
+    struct joins *joins, const char *secret, const char *host, int64_t expires, struct error *err);
 
 enum join_match {
 	JOIN_WRONG,
@@ -26,8 +29,11 @@ enum join_match {
 };
 /* Looks for the one with this secret; for how long it takes tells nothing of it. */
 enum join_match joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE]);
-/* Uses one up: false where it was by somebody else, or has expired. */
-bool joins_take(struct joins *joins, const char *id);
+/* Whether it was made for this host, and no other. */
+bool joins_is_for(struct joins *joins, const char *id, const char *host);
+/* The host uses one up: 0, or -1 where somebody else has (401), where it has expired, or is for
+ * another host (403). */
+int joins_take(struct joins *joins, const char *id, const char *host, struct error *err);
 /* It was of no use to who took it, and may be tried again. */
 void joins_give_back(struct joins *joins, const char *id);
 

@@ -17,7 +17,8 @@ struct tokens {
 	bool known;
 	struct name *recent; /* those changed since they began to be read */
 	size_t n_recent;
-	bool too_many; /* for that */
+	bool too_many;	  /* for that */
+	bool out_changed; /* since they began to be read */
 };
 
 struct tokens *
@@ -76,7 +77,7 @@ void
 tokens_begin(struct tokens *tokens)
 {
 	tokens->n_recent = 0;
-	tokens->too_many = false;
+	tokens->too_many = tokens->out_changed = false;
 }
 
 static bool
@@ -137,10 +138,34 @@ drop_items(struct token_set *set)
 }
 
 static void
+drop_out(struct token_set *set)
+{
+	for (size_t i = 0; i < set->n_out; i++)
+		model_clear(&token_model, &set->out[i]);
+	free(set->out);
+	set->out = NULL;
+	set->n_out = 0;
+}
+
+static void
 take(struct token_set *set, struct token_record *record)
 {
 	*model_append(&set->items, &set->n_items) = *record;
 	*record = (struct token_record){ 0 };
+}
+
+/* What was changed here since may not have been read. */
+static void
+take_out(struct tokens *tokens, struct token_set *old, struct token_set *set)
+{
+	struct token_set *from = tokens->out_changed ? old : set;
+
+	tokens->set.out = from->out;
+	tokens->set.n_out = from->n_out;
+	from->out = NULL;
+	from->n_out = 0;
+	drop_out(old);
+	drop_out(set);
 }
 
 bool
@@ -163,6 +188,7 @@ tokens_replace(struct tokens *tokens, struct token_set *set)
 	drop_items(&old);
 	drop_items(set);
 	tokens->set = fresh;
+	take_out(tokens, &old, set);
 	tokens->known = true;
 	sort(tokens);
 	return true;
@@ -201,4 +227,41 @@ tokens_list(const struct tokens *tokens, struct token_list *ret)
 		model_copy(&token_model, model_append(&ret->items, &ret->n_items),
 		    &tokens->set.items[i].token);
 	return tokens->known;
+}
+
+bool
+tokens_known(const struct tokens *tokens)
+{
+	return tokens->known;
+}
+
+static size_t
+find_out(const struct tokens *tokens, const char *host)
+{
+	size_t i = 0;
+
+	while (i < tokens->set.n_out && !str_equal(tokens->set.out[i].name, host))
+		i++;
+	return i;
+}
+
+bool
+tokens_is_out(const struct tokens *tokens, const char *host)
+{
+	return find_out(tokens, host) < tokens->set.n_out;
+}
+
+void
+tokens_put_out(struct tokens *tokens, const char *host, bool out)
+{
+	struct token_set *set = &tokens->set;
+	size_t i = find_out(tokens, host);
+
+	tokens->out_changed = true;
+	if (out && i == set->n_out) {
+		model_append(&set->out, &set->n_out)->name = xstrdup(host);
+	} else if (!out && i < set->n_out) {
+		model_clear(&token_model, &set->out[i]);
+		set->out[i] = set->out[--set->n_out];
+	}
 }

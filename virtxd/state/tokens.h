@@ -33,6 +33,12 @@ bool tokens_replace(struct tokens *tokens, struct token_set *set);
 /* One more, or none of this name; false where there was none. */
 void tokens_add(struct tokens *tokens, const struct token_record *record);
 bool tokens_drop(struct tokens *tokens, const char *name);
+/* Whether the host was put out of the cluster, as far as that is known: tokens_known(). */
+bool tokens_is_out(const struct tokens *tokens, const char *host);
+/* It was, or is not any more. */
+void tokens_put_out(struct tokens *tokens, const char *host, bool out);
+/* All of that was read once. */
+bool tokens_known(const struct tokens *tokens);
 /* A copy of them, by name; false while they are not known. */
 bool tokens_list(const struct tokens *tokens, struct token_list *ret);
 

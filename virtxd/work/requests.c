@@ -240,6 +240,14 @@ const struct model token_revoke_request_model = { "TokenRevokeRequest",
 	sizeof(struct token_revoke_request), token_revoke_request_fields,
 	ARRAY_SIZE(token_revoke_request_fields) };
 
+static const struct field host_out_request_fields[] = {
+	FIELD_STRUCT("env", struct host_out_request, env, work_env),
+	FIELD("uuid", struct host_out_request, uuid),
+	FIELD("out", struct host_out_request, out),
+};
+const struct model host_out_request_model = { "HostOutRequest", sizeof(struct host_out_request),
+	host_out_request_fields, ARRAY_SIZE(host_out_request_fields) };
+
 static const struct field cluster_sign_request_fields[] = {
 	FIELD("ca", struct cluster_sign_request, ca),
 	FIELD("ca_key", struct cluster_sign_request, ca_key),

@@ -186,8 +186,14 @@ struct token_revoke_request {
 	struct work_env env;
 	char *name;
 };
+/* Whether a host was put out of the cluster. The answer has its uuid as a token's name. */
+struct host_out_request {
+	struct work_env env;
+	char *uuid;
+	bool out;
+};
 extern const struct model tokens_load_request_model, token_save_request_model,
-    token_revoke_request_model;
+    token_revoke_request_model, host_out_request_model;
 
 /* Certificates for a host, or nothing but which CA it is where request is "". */
 struct cluster_sign_request {

@@ -32,3 +32,15 @@ work_token_revoke(const void *request, void *result, struct error *err)
 	token->name = xstrdup(req->name);
 	return 0;
 }
+
+int
+work_host_out(const void *request, void *result, struct error *err)
+{
+	const struct host_out_request *req = request;
+	struct token *token = result;
+
+	if (token_host_put_out(req->env.root, str_or_empty(req->uuid), req->out, err) < 0)
+		return -1;
+	token->name = xstrdup(req->uuid);
+	return 0;
+}

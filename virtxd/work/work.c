@@ -108,6 +108,8 @@ const struct work works[WORK_N] = {
 	    &token_record_model, 30, true, work_token_save, false, MAY_FILES },
 	[WORK_TOKEN_REVOKE] = { "token-revoke", "drop a token", &token_revoke_request_model,
 	    &token_model, 30, true, work_token_revoke, false, MAY_FILES },
+	[WORK_HOST_OUT] = { "host-out", "keep that a host was put out, or is let in again",
+	    &host_out_request_model, &token_model, 30, true, work_host_out, false, MAY_FILES },
 	[WORK_CLUSTER_SIGN] = { "cluster-sign", "sign the certificates of a host",
 	    &cluster_sign_request_model, &cluster_sign_result_model, 30, true, work_cluster_sign,
 	    false, MAY_NONE },

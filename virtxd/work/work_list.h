@@ -37,6 +37,7 @@
 	W(WORK_TOKENS_LOAD, work_tokens_load)             \
 	W(WORK_TOKEN_SAVE, work_token_save)               \
 	W(WORK_TOKEN_REVOKE, work_token_revoke)           \
+	W(WORK_HOST_OUT, work_host_out)                   \
 	W(WORK_CLUSTER_SIGN, work_cluster_sign)
 
 #define WORK_ID(id, run) id,
