@@ -197,6 +197,31 @@ test_names(void **state)
 	model_clear(&cluster_member_model, &member);
 }
 
+/* Nobody gets the certificate of a host that there is, by a token that is for any. */
+static void
+test_known_host(void **state)
+{
+	struct cluster_member member = { 0 };
+	struct error err = { 0 };
+
+	ops_add_host(H2, "h2", 1000);
+	assert_int_equal(
+	    joins_add(here.ctx.joins, "own", H2, now_ms() + 3600 * INT64_C(1000), &err), 0);
+	ask_to_join(SECRET, H2, "h4");
+	assert_refused(409, "is active and has this UUID");
+	ask_to_join("own", H2, "h4");
+	assert_refused(409, "is active and has this UUID");
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	ask_to_join(SECRET, H2, "h4");
+	assert_refused(409, "has this UUID and is away");
+	ask_to_join("own", H2, "h4");
+	sign(&member);
+	model_clear(&cluster_member_model, &member);
+	assert_int_equal(inventory_forget_host(here.ctx.inventory, H2, &err), 0);
+	ask_to_join(SECRET, H2, "h4");
+	assert_refused(409, "has joined a moment ago");
+}
+
 /* It comes back where an admin has said so of this very host, and nobody else by that token. */
 static void
 test_put_out(void **state)
@@ -273,6 +298,7 @@ main(void)
 		TEST(test_name_of_another),
 		TEST(test_no_name),
 		TEST(test_names),
+		TEST(test_known_host),
 		TEST(test_put_out),
 		TEST(test_token_for_one),
 	};

@@ -56,16 +56,16 @@ test_once(void **state)
 	assert_string_not_equal(id, other);
 	assert_int_equal(joins_find(joins, "c", other), JOIN_WRONG);
 	assert_string_equal(other, "");
-	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
-	assert_int_equal(joins_take(joins, id, HOST, &err), -1);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), 0);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), -1);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_USED);
 	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
 	/* It has failed, and the same host tries again. */
 	joins_give_back(joins, id);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
-	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
-	assert_int_equal(joins_take(joins, "", HOST, &err), -1);
-	assert_int_equal(joins_take(joins, "0123", HOST, &err), -1);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), 0);
+	assert_int_equal(joins_take(joins, "", HOST, "h1", &err), -1);
+	assert_int_equal(joins_take(joins, "0123", HOST, "h1", &err), -1);
 }
 
 static void
@@ -80,7 +80,7 @@ test_late(void **state)
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
 	now = 2000;
 	assert_int_equal(joins_find(joins, "a", id), JOIN_EXPIRED);
-	assert_int_equal(joins_take(joins, id, HOST, &err), -1);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), -1);
 }
 
 static void
@@ -97,9 +97,43 @@ test_for_one(void **state)
 	assert_true(joins_is_for(joins, id, HOST));
 	assert_false(joins_is_for(joins, id, OTHER));
 	assert_false(joins_is_for(joins, other, HOST));
-	assert_int_equal(joins_take(joins, id, OTHER, &err), -1);
+	assert_int_equal(joins_take(joins, id, OTHER, "h2", &err), -1);
 	assert_int_equal(err.status, 403);
-	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), 0);
+}
+
+/* Two boards with one UUID do not both join before serf has told of the first. */
+static void
+test_same_host(void **state)
+{
+	struct joins *joins = *state;
+	char a[JOIN_ID_SIZE], b[JOIN_ID_SIZE], own[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
+	assert_int_equal(joins_add(joins, "b", "", 3000, &err), 0);
+	assert_int_equal(joins_add(joins, "own", HOST, 3000, &err), 0);
+	joins_find(joins, "a", a);
+	joins_find(joins, "b", b);
+	joins_find(joins, "own", own);
+	assert_int_equal(joins_take(joins, a, HOST, "h1", &err), 0);
+	assert_int_equal(joins_take(joins, b, HOST, "h1", &err), -1);
+	assert_int_equal(err.status, 409);
+	/* It has failed. */
+	joins_give_back(joins, a);
+	assert_int_equal(joins_take(joins, b, HOST, "h1", &err), 0);
+	joins_give_back(joins, b);
+	assert_int_equal(joins_take(joins, a, HOST, "h1", &err), 0);
+	/* An admin has said that it may. */
+	assert_int_equal(joins_take(joins, own, HOST, "h1", &err), 0);
+	joins_give_back(joins, own);
+	assert_int_equal(joins_take(joins, b, OTHER, "h2", &err), 0);
+	joins_give_back(joins, b);
+	/* Nor do two of one name. */
+	assert_int_equal(joins_take(joins, b, OTHER, "H1", &err), -1);
+	assert_int_equal(err.status, 409);
+	now = 2000;
+	assert_int_equal(joins_take(joins, b, HOST, "h1", &err), 0);
 }
 
 static void
@@ -116,7 +150,7 @@ test_bound(void **state)
 	assert_int_equal(joins_add(joins, "more", "", 5000, &err), -1);
 	assert_int_equal(err.status, 503);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_GOOD);
-	assert_int_equal(joins_take(joins, id, HOST, &err), 0);
+	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), 0);
 	assert_int_equal(joins_add(joins, "more", "", 5000, &err), 0);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_WRONG);
 	assert_int_equal(joins_find(joins, "8", id), JOIN_GOOD);
@@ -180,6 +214,7 @@ main(void)
 		TEST(test_once),
 		TEST(test_late),
 		TEST(test_for_one),
+		TEST(test_same_host),
 		TEST(test_bound),
 		TEST(test_token),
 		TEST(test_bad_token),

@@ -163,18 +163,27 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 	model_clear(&cluster_member_model, &member);
 }
 
-/* One that is there has the UUID: two boards may say the same, and the second is not let in. */
+/* A known host has the UUID: two boards may say the same, and who has any token would get the
+ * certificate of a host that is down. The second is not let in, nor one that is away, unless an
+ * admin has said so of this very host. */
 static int
-check_newcomer(const struct context *ctx, const char *uuid, struct error *err)
+check_newcomer(const struct context *ctx, const struct joining *joining, struct error *err)
 {
+	const char *uuid = joining->uuid;
 	const struct host *host = inventory_find_host(ctx->inventory, uuid);
 
-	if (!host ||
-	    (host->cstate != CSTATE_ACTIVE && strcmp(uuid, inventory_self(ctx->inventory)) != 0))
+	if (!host)
+		return 0;
+	if (host->cstate == CSTATE_ACTIVE || strcmp(uuid, inventory_self(ctx->inventory)) == 0)
+		return error_set(err, 409,
+		    "host '%s', '%s', is active and has this UUID: where two boards have the same, "
+		    "'host_uuid' of libvirt's configuration gives one its own",
+		    uuid, str_or_empty(host->def.name));
+	if (joins_is_for(ctx->joins, joining->id, uuid))
 		return 0;
 	return error_set(err, 409,
-	    "host '%s', '%s', is active and has this UUID: where two boards have the same, "
-	    "'host_uuid' of libvirt's configuration gives one its own",
+	    "host '%s', '%s', has this UUID and is away: where it is this one, it joins by a token "
+	    "for it alone, of 'virtx cluster token --host', or after 'virtx forget host'",
 	    uuid, str_or_empty(host->def.name));
 }
 
@@ -235,16 +244,15 @@ check_join(const struct context *ctx, const struct request *req, const struct cl
 		    err, ERROR_ROLE, "a host joins by a token of 'virtx cluster token' alone");
 	if (uuid_normalize(str_or_empty(join->uuid), ret->uuid) < 0)
 		return error_set(err, 400, "uuid: is not the UUID of a host");
-	if (check_newcomer(ctx, ret->uuid, err) < 0 ||
-	    check_name(ctx, req, join, ret->uuid, err) < 0 ||
-	    check_requests(ctx, req, join, ret->uuid, err) < 0)
-		return -1;
-	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
 	if (!ctx->joins)
 		return error_set(err, 501, "no host joins by this one");
+	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
+	if (check_newcomer(ctx, ret, err) < 0 || check_name(ctx, req, join, ret->uuid, err) < 0 ||
+	    check_requests(ctx, req, join, ret->uuid, err) < 0)
+		return -1;
 	if (check_out(ctx, ret, err) < 0)
 		return -1;
-	return joins_take(ctx->joins, ret->id, ret->uuid, err);
+	return joins_take(ctx->joins, ret->id, ret->uuid, join->name, err);
 }
 
 /* A host that is let in again, before it gets a certificate. */

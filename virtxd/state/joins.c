@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/joins.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/token_secret.h"
 
@@ -10,8 +12,10 @@
 
 struct join {
 	char hash[TOKEN_HASH_LEN + 1];
-	char host[UUID_TEXT_SIZE]; /* whom it is for, "" for any */
-	int64_t expires;	   /* ms since the epoch */
+	char host[UUID_TEXT_SIZE];    /* whom it is for, "" for any */
+	char user[UUID_TEXT_SIZE];    /* who has used it */
+	char name[HOST_NAME_MAX + 1]; /* and by which name */
+	int64_t expires;	      /* ms since the epoch */
 	bool used;
 };
 
@@ -109,8 +113,36 @@ joins_is_for(struct joins *joins, const char *id, const char *host)
 	return join && strcmp(join->host, host) == 0;
 }
 
+/* Serf may not have told yet that another host has joined which has this uuid, or this name. */
+static int
+check_others(
+    const struct joins *joins, const char *host, const char *name, bool same, struct error *err)
+{
+	for (size_t i = 0; i < joins->n; i++) {
+		const struct join *join = &joins->items[i];
+		bool is_host = strcmp(join->user, host) == 0;
+
+		if (!join->used || join->expires <= now_ms())
+			continue;
+		if (is_host && !same)
+			return error_set(err, 409,
+			    "a host with the UUID '%s' has joined a moment ago: where two boards "
+			    "have the same, 'host_uuid' of libvirt's configuration gives one its "
+			    "own; the same host joins again by a token for it alone, of 'virtx "
+			    "cluster token --host'",
+			    host);
+		if (!is_host && strcasecmp(join->name, name) == 0)
+			return error_set(err, 409,
+			    "host '%s' has joined a moment ago by the name '%s': each host needs "
+			    "one of its own",
+			    join->user, join->name);
+	}
+	return 0;
+}
+
 int
-joins_take(struct joins *joins, const char *id, const char *host, struct error *err)
+joins_take(
+    struct joins *joins, const char *id, const char *host, const char *name, struct error *err)
 {
 	struct join *join = by_id(joins, id);
 
@@ -119,7 +151,11 @@ joins_take(struct joins *joins, const char *id, const char *host, struct error *
 	if (join->host[0] && strcmp(join->host, host) != 0)
 		return error_set_type(
 		    err, ERROR_ROLE, "the token is for host '%s' alone", join->host);
+	if (check_others(joins, host, name, join->host[0] != '\0', err) < 0)
+		return -1;
 	join->used = true;
+	snprintf(join->user, sizeof(join->user), "%s", host);
+	snprintf(join->name, sizeof(join->name), "%s", name);
 	return 0;
 }
 

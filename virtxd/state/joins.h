@@ -31,9 +31,11 @@ enum join_match {
 enum join_match joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE]);
 /* Whether it was made for this host, and no other. */
 bool joins_is_for(struct joins *joins, const char *id, const char *host);
-/* The host uses one up: 0, or -1 where somebody else has (401), where it has expired, or is for
- * another host (403). */
-int joins_take(struct joins *joins, const char *id, const char *host, struct error *err);
+/* The host of this uuid and name uses one up: 0, or -1 where somebody else has (401), where it has
+ * expired, is for another host (403), or where one of this uuid or name has used another one that
+ * is not over yet (409). */
+int joins_take(
+    struct joins *joins, const char *id, const char *host, const char *name, struct error *err);
 /* It was of no use to who took it, and may be tried again. */
 void joins_give_back(struct joins *joins, const char *id);
 
