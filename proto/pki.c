@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "proto/certificate.h"
 
@@ -471,6 +472,40 @@ pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *
 	for (unsigned int i = 0; i < len; i++)
 		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
 	return 0;
+}
+
+static char *
+serial_text(X509 *certificate)
+{
+	BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
+	char *hex = number ? BN_bn2hex(number) : NULL, *text;
+
+	if (!hex)
+		abort();
+	text = xstrdup(hex);
+	OPENSSL_free(hex);
+	BN_free(number);
+	return text;
+}
+
+char *
+pki_about(const char *text)
+{
+	_x509_ X509 *certificate = read_certificate(text);
+	_free_ char *names = NULL, *serial = NULL;
+	char name[80] = "", end[32] = "?";
+	struct tm tm;
+
+	if (!certificate)
+		return NULL;
+	X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
+	names = certificate_names(certificate);
+	serial = serial_text(certificate);
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) == 1)
+		strftime(end, sizeof(end), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return xasprintf(
+	    "%s for %s, until %s, serial %s", name, *names ? names : "no name", end, serial);
 }
 
 bool

@@ -43,6 +43,9 @@ char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki
 
 /* The SHA-256 of the first certificate of the text. */
 int pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err);
+/* What the first certificate of the text is, in words for a log: its CN, names, end and serial
+ * number. The caller frees; NULL where it is none. */
+char *pki_about(const char *text);
 /* Whether the certificate is one that the CA has signed for this key, and for the host. */
 bool pki_matches(
     const char *certificate, const char *key, const char *ca, enum pki_kind kind, const char *uuid);

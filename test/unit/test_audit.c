@@ -160,6 +160,23 @@ test_requests(void **state)
 	}
 }
 
+/* A host that gets new certificates has asked for something that matters. */
+static void
+test_certificates(void **state)
+{
+	struct audit_fixture *a = *state;
+	const struct caller host = {
+		.by = CALLER_CERTIFICATE, .role = ROLE_HOST, .user = "host:1", .from = "10.0.0.9"
+	};
+	struct request req = { .route = &routes[ROUTE_CLUSTER_RENEW], .client = "10.0.0.9" };
+	_free_ char *text = NULL;
+
+	audit_note(&(struct audit_entry){ &host, &req, "POST", "", 200, 7, false });
+	text = taken(a);
+	assert_has(text, "audit: user=host:1 role=host by=certificate from=10.0.0.9 method=POST "
+			 "route=/cluster/certificates status=200 ms=7");
+}
+
 /* Nothing that anybody sends makes a second line, or a word of its own. */
 static void
 test_escapes(void **state)
@@ -236,6 +253,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		AUDIT_TEST(test_requests),
+		AUDIT_TEST(test_certificates),
 		AUDIT_TEST(test_escapes),
 		AUDIT_TEST(test_flood),
 		AUDIT_TEST(test_hosts),

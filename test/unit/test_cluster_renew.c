@@ -2,6 +2,9 @@
 /* Hosts that renew their certificates. */
 #include "ops_host.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "api/handlers.h"
 #include "ops/token_keeper.h"
 #include "proto/cluster.h"
@@ -86,6 +89,47 @@ test_names(void **state)
 	assert_string_equal(signed_for(), SELF);
 }
 
+/* What was written on stderr by a job that has signed this. */
+static char *
+said_of(const char *certificate)
+{
+	const struct cluster_sign_result result = { .certificate = (char *)certificate };
+	int fd = memfd_create("stderr", MFD_CLOEXEC), before = dup(STDERR_FILENO);
+	struct buffer b = { 0 };
+
+	assert_true(fd >= 0 && before >= 0);
+	dup2(fd, STDERR_FILENO);
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(read_all(fd, &b, 1 << 20), 0);
+	close(fd);
+	buffer_add(&b, "", 0);
+	return buffer_steal(&b, NULL);
+}
+
+/* Certificates cannot be taken back: who got which is in the log. */
+static void
+test_trace(void **state)
+{
+	static const char *const own[] = { "h2", ADDRESS };
+	char *key = pki_key_new();
+	struct error err = { 0 };
+	_free_ char *ca = pki_ca_new(key, "a CA", &err);
+	_free_ char *request = pki_request_new(key, own, 2, &err);
+	_free_ char *certificate = pki_sign(ca, key, request, PKI_HOST, H2, 365, &err);
+	_free_ char *said = NULL;
+
+	ask(H2, NAMES, own, own);
+	said = said_of(certificate);
+	assert_int_equal(here.status, 200);
+	if (!strstr(said, "signed for host '" H2 "', as me at 192.0.2.9 has asked: virtx:host:" H2
+			  " for " NAMES ", until "))
+		fail_msg("%s", said);
+	pki_wipe(key);
+}
+
 /* Its certificate is good for what others ask, until they are told; and no longer. */
 static void
 test_put_out(void **state)
@@ -121,6 +165,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),
 		TEST(test_put_out),
+		TEST(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,9 @@ test_host(void **state)
 	struct fixture *f = *state;
 	struct error err = { 0 };
 	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
-	_free_ char *asked = pki_request_names(f->request, &err);
+	_free_ char *asked = pki_request_names(f->request, &err), *about = NULL;
+	static const char words[] =
+	    "virtx:host:" HOST " for h1,h1.example.net,192.0.2.1,2001:db8::1, until 2";
 	char host[UUID_TEXT_SIZE], name[64];
 	int64_t length, end;
 	X509 *certificate;
@@ -106,6 +108,10 @@ test_host(void **state)
 	X509_NAME_get_text_by_NID(
 	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
 	assert_string_equal(name, "virtx:host:" HOST);
+	about = pki_about(text);
+	if (strncmp(about, words, strlen(words)) != 0 || strlen(strstr(about, ", serial ")) != 41)
+		fail_msg("%s", about);
+	assert_null(pki_about("none"));
 	end = pki_end(text, &length);
 	assert_int_equal(end, certificate_end(certificate));
 	assert_true(

@@ -82,11 +82,13 @@ write_entry(const struct audit_entry *entry)
 	log_notice("audit", "%s", out.data);
 }
 
-/* What hosts ask each other all the time is no change that anybody has asked for. */
+/* What hosts ask each other all the time is no change that anybody has asked for; that the CA's key
+ * is used is seldom, and matters. */
 static bool
 changes(const struct request *req)
 {
-	return req->route && req->route->method != METHOD_GET && req->route->role != ROLE_HOST;
+	return req->route && req->route->method != METHOD_GET &&
+	       (req->route->role != ROLE_HOST || req->route->id == ROUTE_CLUSTER_RENEW);
 }
 
 void

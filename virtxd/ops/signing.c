@@ -2,9 +2,11 @@
 #include "ops/signing.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "proto/log.h"
 #include "proto/pki.h"
 
 #define SIGNINGS_MAX 16 /* at once: each holds a job */
@@ -13,6 +15,7 @@ struct signing {
 	LIST_ENTRY(signing) entry;
 	struct context *ctx;
 	struct request *req;
+	char host[UUID_TEXT_SIZE]; /* that the certificates are for, "" for none */
 	signing_done done;
 	void *arg;
 };
@@ -26,11 +29,26 @@ end(struct signing *signing, const struct cluster_sign_result *result, const str
 	free(signing);
 }
 
+/* Who has the CA's key used leaves a trace: certificates cannot be taken back. */
+static void
+note(const struct signing *signing, const char *certificate)
+{
+	_free_ char *about = pki_about(str_or_empty(certificate));
+
+	if (about)
+		log_notice("ops", "signed for host '%s', as %s at %s has asked: %s", signing->host,
+		    signing->req->user, signing->req->client, about);
+}
+
 static void
 on_done(void *arg, void *result, const struct error *err)
 {
 	struct cluster_sign_result *res = result;
 
+	if (res) {
+		note(arg, res->certificate);
+		note(arg, res->qemu_certificate);
+	}
 	end(arg, res, err);
 	if (res && res->serf_key)
 		explicit_bzero(res->serf_key, strlen(res->serf_key));
@@ -142,6 +160,7 @@ signing_start(struct context *ctx, struct request *req, const char *uuid, const 
 	struct error err = { 0 };
 
 	*signing = (struct signing){ .ctx = ctx, .req = req, .done = done, .arg = arg };
+	snprintf(signing->host, sizeof(signing->host), "%s", uuid);
 	LIST_INSERT_HEAD(&ctx->signings, signing, entry);
 	if (check(ctx, &err) < 0 ||
 	    !job_start(ctx->jobs, WORK_CLUSTER_SIGN, &sign, NULL, "", NULL, on_done, signing, &err))
