@@ -44,7 +44,7 @@ struct cluster_member {
 	char *ca;
 	char *serf_key;	 /* of all agents, "" for none */
 	char *addresses; /* of agents, with commas between */
-	int32_t number;	 /* of the host, from 1 */
+	int32_t number;	 /* of the host for sanlock, from 1; made of its uuid */
 	int32_t sanlock_group;
 	int32_t io_timeout; /* s */
 	char *storage_root;

@@ -3,6 +3,7 @@
 #include "ops_host.h"
 
 #include "api/handlers.h"
+#include "disk/lease.h"
 #include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
@@ -137,6 +138,8 @@ test_join(void **state)
 	sign(&member);
 	assert_string_equal(member.certificate, "one");
 	assert_string_equal(member.addresses, "192.0.2.1");
+	/* Whoever else joins at the same time has another one. */
+	assert_int_equal(member.number, lockspace_default_id(NEW));
 	model_clear(&cluster_member_model, &member);
 	/* The token was for once. */
 	ask_to_join(SECRET, NEW, "h4");

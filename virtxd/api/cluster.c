@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "disk/lease.h"
 #include "ops/context.h"
 #include "ops/signing.h"
 #include "ops/task.h"
@@ -120,20 +121,6 @@ struct joining {
 	bool out; /* it was put out, and is let in again */
 };
 
-/* Hosts that there are, and this one. */
-static int32_t
-next_number(const struct context *ctx)
-{
-	struct host_list list = { 0 };
-	struct host_list_fields all = { 0 };
-	int32_t n;
-
-	inventory_list_hosts(ctx->inventory, &all, NULL, &list);
-	n = (int32_t)list.n_items + 1;
-	model_clear(&host_list_model, &list);
-	return n;
-}
-
 static void
 joined(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
     const struct error *cause, void *arg)
@@ -152,7 +139,8 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 	member.qemu_certificate = xstrdup(result->qemu_certificate);
 	member.ca = xstrdup(result->ca);
 	member.serf_key = xstrdup(result->serf_key);
-	member.number = next_number(ctx);
+	/* Another host may join at this moment, or have been counted and forgotten. */
+	member.number = lockspace_default_id(joining->uuid);
 	member.sanlock_group = result->sanlock_group;
 	member.io_timeout = ctx->config->io_timeout;
 	member.storage_root = xstrdup(ctx->config->storage_root);
