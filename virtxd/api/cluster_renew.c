@@ -2,6 +2,7 @@
 /* Hosts renew their certificates: root of a host asks its own virtxd, and that a host which has the
  * key of the CA, to which it shows the present one. */
 #include <string.h>
+#include <sys/random.h>
 
 #include "api/handlers.h"
 #include "ops/context.h"
@@ -103,6 +104,8 @@ on_answered(
 	else
 		(void)json_decode(&cluster_certificates_model, body, len, &certificates, &err);
 	if (!err.status) {
+		memcpy(renewing->ctx->renewed_by, renewing->hosts[renewing->next - 1],
+		    sizeof(renewing->ctx->renewed_by));
 		request_reply_model(renewing->req, 200, &cluster_certificates_model, &certificates);
 		renewing_free(renewing);
 	} else {
@@ -110,6 +113,39 @@ on_answered(
 		ask_next(renewing);
 	}
 	model_clear(&cluster_certificates_model, &certificates);
+}
+
+static size_t
+random_below(size_t n)
+{
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		number = 0;
+	return number % n;
+}
+
+static void
+swap_hosts(struct renewing *renewing, size_t i, size_t k)
+{
+	char kept[UUID_TEXT_SIZE];
+
+	memcpy(kept, renewing->hosts[i], sizeof(kept));
+	memmove(renewing->hosts[i], renewing->hosts[k], sizeof(kept));
+	memcpy(renewing->hosts[k], kept, sizeof(kept));
+}
+
+/* Who has signed before comes first, and of the others a different one each time: one that accepts
+ * and does not answer keeps nobody off for days. */
+static void
+order_hosts(struct renewing *renewing)
+{
+	for (size_t left = renewing->n; left > 1; left--)
+		swap_hosts(renewing, left - 1, random_below(left));
+	for (size_t i = 1; i < renewing->n; i++) {
+		if (strcmp(renewing->hosts[i], renewing->ctx->renewed_by) == 0)
+			swap_hosts(renewing, 0, i);
+	}
 }
 
 static void
@@ -131,6 +167,7 @@ ask_others(struct context *ctx, struct request *req)
 			memcpy(renewing->hosts[renewing->n++], list.items[i].uuid, UUID_TEXT_SIZE);
 	}
 	model_clear(&host_list_model, &list);
+	order_hosts(renewing);
 	ask_next(renewing);
 }
 

@@ -116,12 +116,15 @@ on_address(void *arg, const char *host, char *ret, struct error *err)
 	return 0;
 }
 
-static int
-ask_ms(const struct core *core, enum method method)
+int
+core_ask_ms(const struct config *config, enum method method, const char *path)
 {
 	switch (method) {
 	case METHOD_POST:
-		return core->config->reply_timeout * 1000 + ASK_MS;
+		/* The next host is asked when one is late, and somebody waits for all. */
+		if (strcmp(path, routes[ROUTE_CLUSTER_RENEW].path) == 0)
+			return LOOK_MS;
+		return config->reply_timeout * 1000 + ASK_MS;
 	case METHOD_PUT:
 		return LOOK_MS;
 	default:
@@ -138,8 +141,8 @@ on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, co
 
 	if (!find_address(core, host, &address))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
-	return peer_rpc_start(
-	    core->peers, ask, &address, host, method, path, user, body, ask_ms(core, method), err);
+	return peer_rpc_start(core->peers, ask, &address, host, method, path, user, body,
+	    core_ask_ms(core->config, method, path), err);
 }
 
 static int

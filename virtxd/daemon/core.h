@@ -51,4 +51,7 @@ void core_free(struct core *core);
 /* "" while serf is connected, else why it is not. */
 const char *core_why_no_serf(const struct core *core);
 
+/* For how long another host may take to answer this, ms. */
+int core_ask_ms(const struct config *config, enum method method, const char *path);
+
 #endif

@@ -100,6 +100,8 @@ struct context {
 	LIST_HEAD(, forgetting) forgettings;
 	LIST_HEAD(, signing) signings;	 /* of certificates; signings_free ends them */
 	LIST_HEAD(, renewing) renewings; /* that ask others; renewings_free ends them */
+	char renewed_by[37]; /* the host that has signed certificates for this one last, "" for none
+			      */
 };
 
 #endif
