@@ -14,6 +14,7 @@ import pytest
 from conftest import BUILD, PREFIX, create, delete, vmdef, wait_joined, wait_ready
 from lab import Lab, wait_for
 from lab.util import write
+from test_gossip import hosts
 
 ROOT = "/run/cluster-root"
 PORT = 8080
@@ -274,3 +275,46 @@ def test_migration(lab):
     assert uuid in h2.virsh("list", "--uuid").stdout
     assert h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, timeout=60).status == 204
     delete(h2, uuid)
+
+
+def away(lab):
+    """The second host stops, and the first one has seen it."""
+    h1, h2 = lab.hosts
+    for daemon in ("virtxd", "serf"):
+        h2.kill(daemon)
+    wait_for("the second host to be away", lambda: hosts(h1)[h2.uuid][1] != 1, 60)
+
+
+def test_put_out(lab):
+    """One that was forgotten is no host any more, though serf has it, until it joins by a token for it alone."""
+    h1, h2 = lab.hosts
+    away(lab)
+    done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
+    assert done.returncode == 0, done.stderr
+    assert os.path.exists(h1.path(f"/vms/auth/.out.{h2.uuid}"))
+    for daemon in ("serf", "virtxd"):
+        h2.start(daemon)
+    wait_for("it to be a member", lambda: hosts(h1).get(h2.uuid, (None, None))[1] == 1, 60)
+
+    def refused():
+        answer = h2.api("POST", f"/hosts/{h1.uuid}/repair", {}, timeout=120)
+        return answer.status == 403 and "was put out of the cluster" in answer.text
+    wait_for("its certificate to be refused", refused, 60)
+    done = cluster(h2, "renew", "--force", "--root", ROOT)
+    assert done.returncode == 1 and "was put out of the cluster" in done.stderr, done.stderr
+
+    # As one that was installed anew, and is known again.
+    away(lab)
+    h2.run(["rm", "-r", f"{ROOT}/etc/virtx", f"{ROOT}/etc/pki"])
+    done = join(h2, make_token(h1))
+    assert done.returncode == 1 and "has this UUID and is away" in done.stderr, done.stderr
+    assert h1.virtx("-A", SOCKET, "forget", "host", h2.uuid).returncode == 0
+    done = join(h2, make_token(h1))
+    assert done.returncode == 1 and "'virtx cluster token --host' makes a token" in done.stderr, done.stderr
+    done = join(h2, make_token(h1, "--host", h2.uuid))
+    assert done.returncode == 0, done.stderr
+    assert not os.path.exists(h1.path(f"/vms/auth/.out.{h2.uuid}"))
+    start(h2)
+    wait_joined(lab)
+    wait_for("the hosts to ask each other again", lambda: h2.api("POST", f"/hosts/{h1.uuid}/repair", {}, timeout=120)
+             .status == 200, 60)
