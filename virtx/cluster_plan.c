@@ -97,7 +97,8 @@ make_plan(
 	}
 	if (cluster_plan_noted(site, &noted, err) < 0)
 		return -1;
-	ret->parts |= noted;
+	/* All else that is left is for who compares all files. */
+	ret->parts |= certificates ? noted & PART_TLS : noted;
 	return 0;
 }
 
@@ -183,7 +184,7 @@ int
 cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
 {
-	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts, err) < 0 ||
+	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts, 0, err) < 0 ||
 				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
 		return -1;
 	for (size_t i = 0; i < plan->n_items; i++) {
@@ -206,13 +207,19 @@ cluster_plan_write(
 }
 
 int
-cluster_plan_note(const struct cluster_site *site, unsigned int parts, struct error *err)
+cluster_plan_note(
+    const struct cluster_site *site, unsigned int begun, unsigned int done, struct error *err)
 {
 	static const struct cluster_mode mode = { 0644, 0, 0 };
-	_free_ char *text = xasprintf("%u\n", parts);
+	_free_ char *text = NULL;
+	unsigned int parts;
 
+	if (cluster_plan_noted(site, &parts, err) < 0)
+		return -1;
+	parts = (parts | begun) & ~done;
 	if (parts == 0)
 		return cluster_fs_remove(site->root, NOTE, err);
+	text = xasprintf("%u\n", parts);
 	return cluster_fs_write(site->root, NOTE, text, &mode, err);
 }
 

@@ -22,7 +22,7 @@ struct cluster_plan {
 
 /* Compares the host's files with what they are to be. 0, or -1 where one cannot be read. */
 int cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
-/* The same of certificates alone: who renews them leaves all else as it is. */
+/* The same of certificates alone: who renews them leaves all else as it is, and as it is noted. */
 int cluster_plan_make_certificates(
     const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
 void cluster_plan_clear(struct cluster_plan *plan);
@@ -31,8 +31,10 @@ int cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *
 /* Writes all. On an error it says which files were not. */
 int cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err);
-/* Notes which parts are yet to be done, and reads that: who is interrupted goes on there. */
-int cluster_plan_note(const struct cluster_site *site, unsigned int parts, struct error *err);
+/* Notes which parts are yet to be done, and reads that: who is interrupted goes on there. Those
+ * that were noted before stay, but for what is done. */
+int cluster_plan_note(
+    const struct cluster_site *site, unsigned int begun, unsigned int done, struct error *err);
 int cluster_plan_noted(const struct cluster_site *site, unsigned int *ret, struct error *err);
 
 #endif

@@ -54,33 +54,43 @@ ask(const struct command_call *call, struct cluster_site *site, struct error *er
 	return rc;
 }
 
+/* Writes what is not everywhere yet, and has it read. */
+static int
+spread(
+    const struct command_call *call, const struct cluster_site *site, bool asked, struct error *err)
+{
+	FILE *out = call->writer->out;
+	struct cluster_plan plan;
+	int rc = cluster_plan_make_certificates(site, &plan, err);
+
+	if (rc == 0 && !asked && plan.n_items == 0 && plan.parts == 0)
+		fprintf(out, "The certificates last for long enough.\n");
+	if (rc == 0)
+		rc = cluster_plan_write(site, &plan, err);
+	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
+		fprintf(out, "written: %s\n", plan.items[i].file->path);
+	if (rc == 0 && plan.parts)
+		rc = cluster_units_apply(site, plan.parts, out, err);
+	cluster_plan_clear(&plan);
+	return rc;
+}
+
 static int
 renew(struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	const struct cluster_material *m = &site->material;
-	struct cluster_plan plan;
-	int rc;
+	bool asks;
 
 	if (cluster_material_load(site, err) < 0)
 		return -1;
 	if (!m->ca || !m->host_key || !m->host_certificate || !m->qemu_key)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host has no certificates of 'virtx cluster init' or 'join'");
-	if (!call->counts[OPTION_FORCE] && cluster_material_lasts(m)) {
-		fprintf(call->writer->out, "The certificates last for long enough.\n");
-		return 0;
-	}
-	if (ask(call, site, err) < 0)
+	/* Those of one that stopped half-way are spread further. */
+	asks = call->counts[OPTION_FORCE] || !cluster_material_lasts(m);
+	if (asks && ask(call, site, err) < 0)
 		return -1;
-	rc = cluster_plan_make_certificates(site, &plan, err);
-	if (rc == 0)
-		rc = cluster_plan_write(site, &plan, err);
-	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
-		fprintf(call->writer->out, "written: %s\n", plan.items[i].file->path);
-	if (rc == 0 && plan.parts)
-		rc = cluster_units_apply(site, plan.parts, call->writer->out, err);
-	cluster_plan_clear(&plan);
-	return rc;
+	return spread(call, site, asks, err);
 }
 
 static enum command_result

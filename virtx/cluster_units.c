@@ -178,5 +178,5 @@ cluster_units_apply(
 		error_append(err, "the same command goes on here");
 		return -1;
 	}
-	return cluster_plan_note(site, 0, err);
+	return cluster_plan_note(site, 0, parts, err);
 }

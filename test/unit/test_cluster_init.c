@@ -5,42 +5,16 @@
 #include <ftw.h>
 #include <string.h>
 
-#include "cluster_root.h"
+#include "cluster_verb.h"
 #include "proto/pki.h"
 #include "virtx/cluster_files.h"
 
-#define INIT "cluster init --address 192.0.2.1 --root "
-
-static char *root;
-
-static int
-setup(void **state)
-{
-	return scratch_setup((void **)&root) < 0 ? -1 : verb_setup(state);
-}
-
-static int
-teardown(void **state)
-{
-	return verb_teardown(state) < 0 ? -1 : scratch_teardown((void **)&root);
-}
-
-#define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
 
 static void
 run(struct verb_fixture *f, const char *more)
 {
-	_free_ char *line = xasprintf(INIT "%s %s", root, more);
-
-	verb_ok(f, line);
-}
-
-static void
-assert_file_says(const char *path, const char *words)
-{
-	_free_ char *text = root_get(root, path);
-
-	assert_says(text, words);
+	root_init(f, more);
 }
 
 static unsigned int files;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster renew, on a folder that stands for the root of a host. */
+#include "verb_fixture.h"
+
+#include <string.h>
+
+#include "cluster_verb.h"
+#include "virtx/cluster_files.h"
+
+#define NOTE	    "/etc/virtx/cluster-pending"
+#define SERVER	    "/etc/pki/libvirt/servercert.pem"
+#define CLIENT	    "/etc/pki/qemu/client-cert.pem"
+#define LONG_ENOUGH "The certificates last for long enough.\n"
+#define READ_AGAIN  "virt-admin -c libvirtd:///system server-update-tls libvirtd"
+
+static void
+renew(struct verb_fixture *f)
+{
+	_free_ char *line = xasprintf("cluster renew --root %s", root);
+
+	verb_ok(f, line);
+	/* Nobody is asked for certificates. */
+	assert_int_equal(f->n_requests, 0);
+}
+
+static void
+test_lasts(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	renew(f);
+	assert_string_equal(f->out, LONG_ENOUGH);
+}
+
+/* It ended between two files: the certificates that are there come to the others. */
+static void
+test_half_written(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *host = NULL, *qemu = NULL, *server = NULL, *client = NULL;
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	root_put(root, SERVER, "of before\n");
+	root_put(root, CLIENT, "of before\n");
+	renew(f);
+	assert_says(f->out, "written: " SERVER "\nwritten: " CLIENT "\n");
+	assert_says(f->out, READ_AGAIN);
+	host = root_get(root, CLUSTER_HOST_CERTIFICATE);
+	server = root_get(root, SERVER);
+	assert_string_equal(server, host);
+	qemu = root_get(root, CLUSTER_QEMU_CERTIFICATE);
+	client = root_get(root, CLIENT);
+	assert_string_equal(client, qemu);
+	assert_false(root_has(NOTE));
+	renew(f);
+	assert_string_equal(f->out, LONG_ENOUGH);
+}
+
+/* All was written, and libvirt could not be told. */
+static void
+test_not_read(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *note = xasprintf("%u\n", PART_TLS);
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	root_put(root, NOTE, note);
+	renew(f);
+	assert_says(f->out, READ_AGAIN);
+	assert_false(root_has(NOTE));
+}
+
+/* What init or join have left is not done by the way, and stays noted. */
+static void
+test_left_by_others(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *note = xasprintf("%u\n", PART_TLS | PART_WDMD);
+	_free_ char *left = xasprintf("%u\n", PART_WDMD);
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	root_put(root, NOTE, note);
+	renew(f);
+	assert_says(f->out, READ_AGAIN);
+	assert_null(strstr(f->out, "wdmd"));
+	assert_file_says(NOTE, left);
+	renew(f);
+	assert_string_equal(f->out, LONG_ENOUGH);
+	assert_file_says(NOTE, left);
+}
+
+#define RENEW_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RENEW_TEST(test_lasts),
+		RENEW_TEST(test_half_written),
+		RENEW_TEST(test_not_read),
+		RENEW_TEST(test_left_by_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
