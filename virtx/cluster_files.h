@@ -14,6 +14,7 @@
 #define PART_SERF    (1u << 5)
 #define PART_VIRTXD  (1u << 6)
 #define PART_TLS     (1u << 7) /* libvirt reads its certificates again */
+#define PART_FILES   (1u << 8) /* not all of them are written */
 
 enum cluster_owner {
 	OWNER_ROOT,

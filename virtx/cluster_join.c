@@ -252,12 +252,14 @@ show(const struct command_call *call, struct cluster_site *site, const struct cl
 	return rc;
 }
 
-/* Whether this host is of the cluster already: 1, 0, or -1 where it is of another one. */
+/* Whether this host is of the cluster already, with all of its files; and what is left then: 1, 0,
+ * or -1 where it is of another one. */
 static int
-is_member(const struct cluster_site *site, const struct cluster_token *token, struct error *err)
+is_member(struct cluster_site *site, const struct cluster_token *token, unsigned int *ret_left,
+    struct error *err)
 {
 	char print[PKI_FINGERPRINT_SIZE];
-	unsigned int noted;
+	struct cluster_note note;
 
 	if (!site->material.ca)
 		return 0;
@@ -266,32 +268,54 @@ is_member(const struct cluster_site *site, const struct cluster_token *token, st
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host has a CA already, in '" CLUSTER_CA
 		    "', which is not that of the token: is it of another cluster?");
-	if (cluster_plan_noted(site, &noted, err) < 0)
+	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
-	return noted == 0 && cluster_material_certified(site);
+	*ret_left = note.parts;
+	if (note.sanlock_gid)
+		site->sanlock_gid = note.sanlock_gid;
+	return !(note.parts & PART_FILES) && cluster_material_certified(site);
+}
+
+/* Writes what the cluster has said. That is asked for again where it could not be written. */
+static int
+write_files(const struct command_call *call, const struct cluster_site *site, struct error *err)
+{
+	struct cluster_note note;
+	struct error ignored;
+
+	if (cluster_setup_write(call, site, err) == 0)
+		return 0;
+	if (cluster_plan_noted(site, &note, &ignored) < 0 || note.parts == 0 ||
+	    note.parts & PART_FILES)
+		error_append(
+		    err, "the token is used up: it takes another one of 'virtx cluster token'");
+	return -1;
 }
 
 static int
 set_up(struct command_call *call, struct cluster_site *site, const struct cluster_token *token,
     struct error *err)
 {
+	unsigned int left = 0;
 	int rc;
 
 	if (cluster_material_load(site, err) < 0)
 		return -1;
-	rc = is_member(site, token, err);
+	rc = is_member(site, token, &left, err);
 	if (rc < 0)
 		return -1;
-	if (rc > 0) {
-		fprintf(call->writer->out, "This host is of this cluster already.\n");
-	} else {
+	if (rc == 0) {
 		rc = show(call, site, token, err);
-		if (rc <= 0)
-			return rc;
-		if (send_join(call, site, token, err) < 0 ||
-		    cluster_setup_write(call, site, err) < 0)
-			return -1;
+		if (rc > 0 &&
+		    (send_join(call, site, token, err) < 0 || write_files(call, site, err) < 0))
+			rc = -1;
+	} else if (left) {
+		rc = cluster_setup_go_on(call, site, left, err);
+	} else {
+		fprintf(call->writer->out, "This host is of this cluster already.\n");
 	}
+	if (rc <= 0)
+		return rc;
 	return *site->root_path ? 0 : cluster_setup_wait(call, false, err);
 }
 

@@ -9,7 +9,7 @@
 #include "virtx/cluster_edit.h"
 #include "virtx/cluster_fs.h"
 
-#define NOTE  "/etc/virtx/cluster-pending" /* parts that are yet to be done, as a number */
+#define NOTE  "/etc/virtx/cluster-pending" /* struct cluster_note, as numbers */
 #define STATE "/var/lib/virtx"		   /* serf's snapshot is there */
 
 /* The mode that a file is going to have: settings leave that of a file which is there. */
@@ -77,9 +77,10 @@ static int
 make_plan(
     const struct cluster_site *site, bool certificates, struct cluster_plan *ret, struct error *err)
 {
-	unsigned int noted;
+	struct cluster_note note;
 
-	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)) };
+	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)),
+		.files = certificates ? 0 : PART_FILES };
 	for (size_t i = 0; i < cluster_files_n; i++) {
 		const struct cluster_file *file = &cluster_files[i];
 		int rc;
@@ -95,10 +96,10 @@ make_plan(
 			ret->parts |= file->parts;
 		ret->n_items++;
 	}
-	if (cluster_plan_noted(site, &noted, err) < 0)
+	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
 	/* All else that is left is for who compares all files. */
-	ret->parts |= certificates ? noted & PART_TLS : noted;
+	ret->parts |= note.parts & (certificates ? PART_TLS : ~PART_FILES);
 	return 0;
 }
 
@@ -184,7 +185,7 @@ int
 cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
 {
-	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts, 0, err) < 0 ||
+	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts | plan->files, 0, err) < 0 ||
 				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
 		return -1;
 	for (size_t i = 0; i < plan->n_items; i++) {
@@ -203,7 +204,7 @@ cluster_plan_write(
 			    plan->items[k].file->path);
 		return -1;
 	}
-	return 0;
+	return cluster_plan_note(site, 0, plan->files, err);
 }
 
 int
@@ -212,26 +213,31 @@ cluster_plan_note(
 {
 	static const struct cluster_mode mode = { 0644, 0, 0 };
 	_free_ char *text = NULL;
-	unsigned int parts;
+	struct cluster_note note;
 
-	if (cluster_plan_noted(site, &parts, err) < 0)
+	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
-	parts = (parts | begun) & ~done;
-	if (parts == 0)
+	if (begun & PART_SANLOCK)
+		note.sanlock_gid = site->sanlock_gid;
+	note.parts = (note.parts | begun) & ~done;
+	if (note.parts == 0)
 		return cluster_fs_remove(site->root, NOTE, err);
-	text = xasprintf("%u\n", parts);
+	text = xasprintf("%u %u\n", note.parts, note.sanlock_gid);
 	return cluster_fs_write(site->root, NOTE, text, &mode, err);
 }
 
 int
-cluster_plan_noted(const struct cluster_site *site, unsigned int *ret, struct error *err)
+cluster_plan_noted(const struct cluster_site *site, struct cluster_note *ret, struct error *err)
 {
 	_free_ char *text = NULL;
+	char *end;
 
-	*ret = 0;
+	*ret = (struct cluster_note){ 0 };
 	if (cluster_fs_read(site->root, NOTE, &text, NULL, err) < 0)
 		return -1;
-	if (text)
-		*ret = (unsigned int)strtoul(text, NULL, 10);
+	if (text) {
+		ret->parts = (unsigned int)strtoul(text, &end, 10);
+		ret->sanlock_gid = (gid_t)strtoul(end, NULL, 10);
+	}
 	return 0;
 }

@@ -18,6 +18,13 @@ struct cluster_plan {
 	struct cluster_change *items;
 	size_t n_items;
 	unsigned int parts; /* what has to be done when all is written */
+	unsigned int files; /* PART_FILES where all files were compared */
+};
+
+/* Of a host that was interrupted. */
+struct cluster_note {
+	unsigned int parts; /* yet to be done */
+	gid_t sanlock_gid;  /* wanted; 0 where nothing is said of it */
 };
 
 /* Compares the host's files with what they are to be. 0, or -1 where one cannot be read. */
@@ -35,6 +42,7 @@ int cluster_plan_write(
  * that were noted before stay, but for what is done. */
 int cluster_plan_note(
     const struct cluster_site *site, unsigned int begun, unsigned int done, struct error *err);
-int cluster_plan_noted(const struct cluster_site *site, unsigned int *ret, struct error *err);
+int cluster_plan_noted(
+    const struct cluster_site *site, struct cluster_note *ret, struct error *err);
 
 #endif

@@ -26,7 +26,7 @@ cluster_setup_begin(const struct command_call *call, const char **ret_root, stru
 
 /* Whether the user says yes. */
 static int
-ask_user(const struct command_call *call, struct error *err)
+ask_user(const struct command_call *call, const char *question, struct error *err)
 {
 	char answer[16] = "";
 
@@ -36,7 +36,7 @@ ask_user(const struct command_call *call, struct error *err)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "nobody can be asked whether this is to be done: --yes does it, --dry-run "
 		    "only shows it");
-	fprintf(stderr, "Write these files, and restart what reads them? [y/N] ");
+	fprintf(stderr, "%s? [y/N] ", question);
 	if (!fgets(answer, sizeof(answer), stdin))
 		answer[0] = '\0';
 	return answer[0] == 'y' || answer[0] == 'Y';
@@ -65,7 +65,7 @@ cluster_setup_ask(
 	fflush(out);
 	if (call->counts[CLUSTER_OPTION_DRY_RUN])
 		return 0;
-	return ask_user(call, err);
+	return ask_user(call, "Write these files, and restart what reads them", err);
 }
 
 int
@@ -83,6 +83,22 @@ cluster_setup_write(
 	if (rc == 0 && plan.parts)
 		rc = cluster_units_apply(site, plan.parts, out, err);
 	cluster_plan_clear(&plan);
+	return rc;
+}
+
+int
+cluster_setup_go_on(const struct command_call *call, const struct cluster_site *site,
+    unsigned int parts, struct error *err)
+{
+	FILE *out = call->writer->out;
+	int rc = !call->counts[CLUSTER_OPTION_DRY_RUN];
+
+	fprintf(out, "All files are written. What reads them is yet to be restarted.\n");
+	fflush(out);
+	if (rc > 0)
+		rc = ask_user(call, "Restart it", err);
+	if (rc > 0 && cluster_units_apply(site, parts, out, err) < 0)
+		rc = -1;
 	return rc;
 }
 

@@ -30,6 +30,10 @@ int cluster_setup_ask(
 /* Writes what is missing and restarts what reads it. */
 int cluster_setup_write(
     const struct command_call *call, const struct cluster_site *site, struct error *err);
+/* Goes on where all is written: does the parts that were left, when somebody wants that. As
+ * cluster_setup_ask. */
+int cluster_setup_go_on(const struct command_call *call, const struct cluster_site *site,
+    unsigned int parts, struct error *err);
 /* Waits until virtxd says that the host is ready, or -1 with what is missing; makes the storage
  * where new_storage is set and there is none. */
 int cluster_setup_wait(const struct command_call *call, bool new_storage, struct error *err);

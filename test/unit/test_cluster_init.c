@@ -286,6 +286,28 @@ test_links(void **state)
 	assert_int_equal(rmdir(outside), 0);
 }
 
+/* That files are missing is noted until the last one is written. */
+static void
+test_files_noted(void **state)
+{
+	static const char note[] = "/etc/virtx/cluster-pending";
+	struct verb_fixture *f = *state;
+	_free_ char *in_the_way = xasprintf("%s/etc/serf/virtx.json.virtx-new", root);
+	_free_ char *line = xasprintf(INIT "%s --yes", root);
+	_free_ char *text = NULL;
+
+	root_make(root, true);
+	root_put(root, "/etc/serf/virtx.json.virtx-new/file", "");
+	verb_fails(f, line, COMMAND_FAILED, "not written: '/etc/serf/virtx.json'");
+	text = root_get(root, note);
+	assert_true(strtoul(text, NULL, 10) & PART_FILES);
+	assert_says(text, " 179\n");
+	/* Then nothing is missing. */
+	assert_int_equal(nftw(in_the_way, scratch_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+	run(f, "--yes");
+	assert_false(root_has(note));
+}
+
 int
 main(void)
 {
@@ -301,6 +323,7 @@ main(void)
 		INIT_TEST(test_refused),
 		INIT_TEST(test_joined),
 		INIT_TEST(test_links),
+		INIT_TEST(test_files_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

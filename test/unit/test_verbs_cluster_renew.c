@@ -80,7 +80,7 @@ test_left_by_others(void **state)
 {
 	struct verb_fixture *f = *state;
 	_free_ char *note = xasprintf("%u\n", PART_TLS | PART_WDMD);
-	_free_ char *left = xasprintf("%u\n", PART_WDMD);
+	_free_ char *left = xasprintf("%u 0\n", PART_WDMD);
 
 	root_make(root, true);
 	root_init(f, "--yes");
