@@ -13,9 +13,20 @@ struct line {
 	size_t section_len;
 	const char *key;
 	size_t key_len;
-	const char *word; /* the first of the value, without quotes */
+	const char *value; /* all of it */
+	size_t value_len;
+	const char *word; /* its first, without quotes */
 	size_t word_len;
 };
+
+/* Its length without the blanks at its end. */
+static size_t
+trimmed(const char *text, size_t len)
+{
+	while (len > 0 && strchr(BLANK, text[len - 1]))
+		len--;
+	return len;
+}
 
 /* The line at *at, which becomes the next; false at the end. Its section is that of the one before
  * unless it begins one. */
@@ -30,8 +41,8 @@ next_line(const char **at, struct line *line)
 	line->len = strcspn(p, "\n");
 	end = p + line->len;
 	*at = *end ? end + 1 : end;
-	line->key = line->word = NULL;
-	line->key_len = line->word_len = 0;
+	line->key = line->value = line->word = NULL;
+	line->key_len = line->value_len = line->word_len = 0;
 	p += strspn(p, BLANK);
 	if (*p == '[') {
 		line->section = p + 1;
@@ -42,10 +53,10 @@ next_line(const char **at, struct line *line)
 	if (!equals || *p == '#' || *p == ';')
 		return true;
 	line->key = p;
-	line->key_len = (size_t)(equals - p);
-	while (line->key_len > 0 && strchr(BLANK, p[line->key_len - 1]))
-		line->key_len--;
+	line->key_len = trimmed(p, (size_t)(equals - p));
 	equals++;
+	line->value = equals + strspn(equals, BLANK);
+	line->value_len = trimmed(line->value, (size_t)(end - line->value));
 	equals += strspn(equals, BLANK "\"'");
 	line->word = equals;
 	line->word_len = strcspn(equals, BLANK "\"'\n");
@@ -122,6 +133,38 @@ cluster_edit_set(const char *text, const char *settings, const char *several)
 	}
 	buffer_printf(&out, "%s\n%s%s\n", CLUSTER_EDIT_BEGIN, settings, CLUSTER_EDIT_END);
 	return buffer_steal(&out, NULL);
+}
+
+/* How often the text says something of the key of this line, or -1 where it says something else. */
+static int
+count_same(const char *text, const struct line *own)
+{
+	struct line line = { 0 };
+	int n = 0;
+
+	while (next_line(&text, &line)) {
+		if (begins(&line, CLUSTER_EDIT_BEGIN))
+			return -1;
+		if (!same(line.key, line.key_len, own->key, own->key_len) ||
+		    !same(line.section, line.section_len, own->section, own->section_len))
+			continue;
+		if (!same(line.value, line.value_len, own->value, own->value_len))
+			return -1;
+		n++;
+	}
+	return n;
+}
+
+bool
+cluster_edit_says(const char *text, const char *settings)
+{
+	struct line own = { 0 };
+
+	while (next_line(&settings, &own)) {
+		if (own.key_len > 0 && count_same(text, &own) <= 0)
+			return false;
+	}
+	return true;
 }
 
 char *

@@ -20,6 +20,9 @@
 char *cluster_edit_set(const char *text, const char *settings, const char *several);
 /* The text as it was without; the caller frees. */
 char *cluster_edit_undo(const char *text);
+/* Whether the text says the same as the settings, and nothing else of their keys, with no block of
+ * its own. */
+bool cluster_edit_says(const char *text, const char *settings);
 /* The value of the first KEY = VALUE in no section, without quotes; NULL for none, else the
  * caller's. */
 char *cluster_edit_get(const char *text, const char *key);

@@ -33,10 +33,12 @@ has_mode(
 
 /* What the file is going to hold; NULL where the host is to have none. */
 static char *
-wanted_text(const struct cluster_site *site, const struct cluster_file *file, const char *is)
+wanted_text(const struct cluster_site *site, const struct cluster_file *file, const char *is,
+    bool *ret_same)
 {
 	char *text, *settings;
 
+	*ret_same = false;
 	if ((file->where & site->where) != site->where)
 		return NULL;
 	text = file->text(site);
@@ -44,6 +46,7 @@ wanted_text(const struct cluster_site *site, const struct cluster_file *file, co
 		return text;
 	settings = text;
 	text = cluster_edit_set(str_or_empty(is), settings, file->several);
+	*ret_same = cluster_edit_says(str_or_empty(is), settings);
 	pki_wipe(settings);
 	return text;
 }
@@ -56,14 +59,17 @@ compare(const struct cluster_site *site, const struct cluster_file *file,
 	struct cluster_mode is = { 0 }, want;
 	char *now = NULL, *text;
 	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
+	bool same;
 	int rc = 0;
 
 	if (there < 0)
 		return -1;
-	text = wanted_text(site, file, now);
+	text = wanted_text(site, file, now, &same);
 	want = mode_of(site, file, there, &is);
 	if (text && (!there || strcmp(now, text) != 0 || !has_mode(site, &is, &want))) {
-		*ret = (struct cluster_change){ .file = file, .text = text, .there = there };
+		*ret = (struct cluster_change){
+			.file = file, .text = text, .there = there, .same = same
+		};
 		ret->mode_only = there && strcmp(now, text) == 0;
 		text = NULL;
 		rc = 1;
@@ -71,6 +77,17 @@ compare(const struct cluster_site *site, const struct cluster_file *file,
 	pki_wipe(text);
 	pki_wipe(now);
 	return rc;
+}
+
+/* What the change has to be followed by. */
+static unsigned int
+parts_of(const struct cluster_site *site, const struct cluster_change *change)
+{
+	if (change->mode_only)
+		return 0;
+	if (change->same)
+		return cluster_site_other_group(site) ? change->file->parts & PART_SANLOCK : 0;
+	return change->file->parts;
 }
 
 static int
@@ -92,8 +109,7 @@ make_plan(
 			return -1;
 		if (rc == 0)
 			continue;
-		if (!ret->items[ret->n_items].mode_only)
-			ret->parts |= file->parts;
+		ret->parts |= parts_of(site, &ret->items[ret->n_items]);
 		ret->n_items++;
 	}
 	if (cluster_plan_noted(site, &note, err) < 0)

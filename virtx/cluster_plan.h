@@ -12,6 +12,7 @@ struct cluster_change {
 	char *text;	/* all of the file, as it is going to be; a secret perhaps */
 	bool there;	/* there is one now */
 	bool mode_only; /* only who may read it changes */
+	bool same;	/* it said the same before, in other places */
 };
 
 struct cluster_plan {

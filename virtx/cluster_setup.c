@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proto/model.h"
+#include "virtx/cluster_check.h"
 #include "virtx/cluster_units.h"
 
 #define LOOK_US	 (500 * 1000)
@@ -48,13 +49,15 @@ cluster_setup_ask(
 {
 	FILE *out = call->writer->out;
 	struct cluster_plan plan;
+	unsigned int parts;
 	bool changes;
 
 	if (cluster_plan_make(site, &plan, err) < 0) {
 		cluster_plan_clear(&plan);
 		return -1;
 	}
-	changes = plan.n_items > 0 || plan.parts != 0;
+	parts = plan.parts;
+	changes = plan.n_items > 0 || parts != 0;
 	cluster_plan_clear(&plan);
 	if (!changes) {
 		fprintf(out, "All files are as they are to be: nothing is written.\n");
@@ -63,6 +66,8 @@ cluster_setup_ask(
 	if (cluster_plan_show(site, out, err) < 0)
 		return -1;
 	fflush(out);
+	if (cluster_check(site, parts, err) < 0)
+		return -1;
 	if (call->counts[CLUSTER_OPTION_DRY_RUN])
 		return 0;
 	return ask_user(call, "Write these files, and restart what reads them", err);
@@ -93,6 +98,8 @@ cluster_setup_go_on(const struct command_call *call, const struct cluster_site *
 	FILE *out = call->writer->out;
 	int rc = !call->counts[CLUSTER_OPTION_DRY_RUN];
 
+	if (cluster_check(site, parts, err) < 0)
+		return -1;
 	fprintf(out, "All files are written. What reads them is yet to be restarted.\n");
 	fflush(out);
 	if (rc > 0)

@@ -210,6 +210,12 @@ cluster_site_clear(struct cluster_site *site)
 	*site = (struct cluster_site){ .root = -1 };
 }
 
+bool
+cluster_site_other_group(const struct cluster_site *site)
+{
+	return site->sanlock_has != 0 && site->sanlock_has != site->sanlock_gid;
+}
+
 size_t
 cluster_site_names(const struct cluster_site *site, const char *ret[CLUSTER_NAMES_MAX])
 {

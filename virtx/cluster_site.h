@@ -63,6 +63,8 @@ struct cluster_site {
 int cluster_site_find(
     struct cluster_site *site, const char *root_path, const char *address, struct error *err);
 void cluster_site_clear(struct cluster_site *site);
+/* Whether sanlock's group has another number than it is to have. */
+bool cluster_site_other_group(const struct cluster_site *site);
 /* The names that its certificate is for, borrowed; how many. */
 size_t cluster_site_names(const struct cluster_site *site, const char *ret[CLUSTER_NAMES_MAX]);
 /* Reads the keys and certificates that the host has. */

@@ -2,10 +2,12 @@
 #include "virtx/cluster_units.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,12 +26,6 @@ struct step {
 	bool (*wanted)(const struct cluster_site *site); /* NULL: always */
 };
 
-static bool
-has_other_group(const struct cluster_site *site)
-{
-	return site->sanlock_has != 0 && site->sanlock_has != site->sanlock_gid;
-}
-
 #define SYSTEMCTL(...)                   \
 	{                                \
 		"systemctl", __VA_ARGS__ \
@@ -41,7 +37,7 @@ has_other_group(const struct cluster_site *site)
 static const struct step steps[] = {
 	{ PART_MODULE, ON_ALL, { "modprobe", "softdog" }, NULL },
 	{ PART_SYSCTL, ON_ALL, { "sysctl", "-q", "-p", "/etc/sysctl.d/99-virtx.conf" }, NULL },
-	{ PART_SANLOCK, ON_ALL, { "groupmod", "-g", GID, "sanlock" }, has_other_group },
+	{ PART_SANLOCK, ON_ALL, { "groupmod", "-g", GID, "sanlock" }, cluster_site_other_group },
 	{ PART_LIBVIRT, ONE, SYSTEMCTL("stop", "libvirtd.service"), NULL },
 	{ PART_LIBVIRT, ONE, SYSTEMCTL("enable", "--now", "libvirtd-tls.socket"), NULL },
 	{ PART_LIBVIRT, ONE, SYSTEMCTL("start", "libvirtd.service"), NULL },
@@ -107,20 +103,28 @@ wait_for(pid_t pid, int seconds, int *ret_status)
 	return late ? -ETIMEDOUT : 0;
 }
 
-int
-cluster_units_run(const char *const *argv, int seconds, struct error *err)
+/* Its output goes to the file out, and what it says of errors nowhere; -1: to our own. */
+static int
+spawn(const char *const *argv, int out, int seconds, struct error *err)
 {
 	static const char *const folders[] = { "/usr/bin", "/usr/sbin", "/bin", "/sbin" };
 	char path_of_all[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
 	char *const environment[] = { path_of_all, locale, NULL };
+	posix_spawn_file_actions_t files;
 	int rc = ENOENT, status = 0;
 	pid_t pid;
 
+	posix_spawn_file_actions_init(&files);
+	if (out >= 0) {
+		posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+		posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(folders) && rc == ENOENT; i++) {
 		_free_ char *path = xasprintf("%s/%s", folders[i], argv[0]);
 
-		rc = posix_spawn(&pid, path, NULL, NULL, (char *const *)argv, environment);
+		rc = posix_spawn(&pid, path, &files, NULL, (char *const *)argv, environment);
 	}
+	posix_spawn_file_actions_destroy(&files);
 	if (rc != 0)
 		return error_errno(err, CLIENT_ERROR_STATUS, rc, "cannot run '%s'", argv[0]);
 	rc = wait_for(pid, seconds, &status);
@@ -131,6 +135,30 @@ cluster_units_run(const char *const *argv, int seconds, struct error *err)
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "it ended with %d",
 		    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return 0;
+}
+
+int
+cluster_units_run(const char *const *argv, int seconds, struct error *err)
+{
+	return spawn(argv, -1, seconds, err);
+}
+
+int
+cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err)
+{
+	_close_ int fd = memfd_create("output", MFD_CLOEXEC);
+	_buffer_ struct buffer text = { 0 };
+	int rc;
+
+	if (fd < 0)
+		return error_errno(err, CLIENT_ERROR_STATUS, errno, "'%s'", argv[0]);
+	if (spawn(argv, fd, seconds, err) < 0)
+		return -1;
+	rc = lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_all(fd, &text, CLUSTER_FILE_MAX);
+	if (rc < 0)
+		return error_errno(err, CLIENT_ERROR_STATUS, -rc, "'%s'", argv[0]);
+	*ret = buffer_steal(&text, NULL);
 	return 0;
 }
 
@@ -146,6 +174,17 @@ run_step(const struct cluster_site *site, const struct step *step, struct error 
 			argv[i] = gid;
 	}
 	return cluster_units_run(argv, DEADLINE_S, err);
+}
+
+/* Who goes on later does nothing twice, where a part's last step is done. */
+static int
+note_done(const struct cluster_site *site, size_t at, unsigned int parts, struct error *err)
+{
+	for (size_t k = at + 1; k < ARRAY_SIZE(steps); k++) {
+		if (steps[k].part == steps[at].part && is_due(site, &steps[k], parts))
+			return 0;
+	}
+	return cluster_plan_note(site, 0, steps[at].part, err);
 }
 
 int
@@ -166,8 +205,13 @@ cluster_units_apply(
 		told = true;
 		fprintf(out, "%s%s\n", runs ? "running: " : "    ", text);
 		fflush(out);
-		if (!runs || run_step(site, &steps[i], err) == 0)
+		if (!runs)
 			continue;
+		if (run_step(site, &steps[i], err) == 0) {
+			if (note_done(site, i, parts, err) < 0)
+				return -1;
+			continue;
+		}
 		error_wrap(err, "'%s'", text);
 		for (size_t k = i + 1; k < ARRAY_SIZE(steps); k++) {
 			_free_ char *left = step_text(site, &steps[k]);

@@ -15,5 +15,7 @@ int cluster_units_apply(
 /* Runs one command, argv[0] from the system's own folders, to its end or for at most so many
  * seconds. */
 int cluster_units_run(const char *const *argv, int seconds, struct error *err);
+/* The same, where what it writes to standard output is wanted; the caller frees. */
+int cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err);
 
 #endif

@@ -85,6 +85,22 @@ test_get(void **state)
 	assert_null(cluster_edit_get("", "u"));
 }
 
+static void
+test_says(void **state)
+{
+	assert_true(cluster_edit_says("b = 2\n a=1 \n", "a = 1\n"));
+	assert_true(cluster_edit_says("[s]\na = 0\n[t]\na = 1\n", "[t]\na = 1\n"));
+	assert_true(cluster_edit_says("a = 1\na = 1\n", "a = 1\n"));
+	assert_false(cluster_edit_says("", "a = 1\n"));
+	assert_false(cluster_edit_says("#a = 1\n", "a = 1\n"));
+	assert_false(cluster_edit_says("a = 1\na = 2\n", "a = 1\n"));
+	assert_false(cluster_edit_says("[t]\na = 1\n", "a = 1\n"));
+	assert_false(cluster_edit_says("a = 1\n", "a = 1\nb = 1\n"));
+	assert_false(cluster_edit_says("a = 1 2\n", "a = 1\n"));
+	/* What else was in a block goes with it. */
+	assert_false(cluster_edit_says(BEGIN "a = 1\nb = 1\n" END, "a = 1\n"));
+}
+
 int
 main(void)
 {
@@ -93,6 +109,7 @@ main(void)
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_says),
 		cmocka_unit_test(test_get),
 	};
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What stands in the way of setting up a host: a folder in place of its root, and what its daemons
+ * would say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "cluster_root.h"
+#include "virtx/cluster_fs.h"
+#include "virtx/cluster_setup.h"
+#include "virtx/cluster_units.h"
+
+static const char *sanlock_says; /* NULL: it does not run */
+
+int __wrap_cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err);
+
+int
+__wrap_cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err)
+{
+	assert_string_equal(argv[0], "sanlock");
+	if (!sanlock_says)
+		return error_set(err, CLIENT_ERROR_STATUS, "it ended with 1");
+	*ret = xstrdup(sanlock_says);
+	return 0;
+}
+
+/* The host's own root, as far as the command knows. */
+static void
+find(const char *root, struct cluster_site *site)
+{
+	struct error err = { 0 };
+
+	root_make(root, true);
+	if (cluster_site_find(site, root, "192.0.2.1", &err) < 0 ||
+	    cluster_material_make(site, &err) < 0)
+		fail_msg("%s", err.detail);
+	site->root_path = "";
+}
+
+/* What --yes comes to before anything is written. */
+static int
+ask(const struct cluster_site *site, struct error *err)
+{
+	_free_ char *out = NULL;
+	size_t len;
+	struct writer writer = { .out = open_memstream(&out, &len) };
+	struct command_call call = { .writer = &writer, .counts = { ['y'] = 1 } };
+	int rc;
+
+	*err = (struct error){ 0 };
+	rc = cluster_setup_ask(&call, site, err);
+	fclose(writer.out);
+	return rc;
+}
+
+static void
+check_fails(const struct cluster_site *site, const char *words)
+{
+	struct error err;
+
+	assert_int_equal(ask(site, &err), -1);
+	if (!strstr(err.detail, words))
+		fail_msg("'%s' has no '%s'", err.detail, words);
+}
+
+static void
+check_passes(const struct cluster_site *site)
+{
+	struct error err;
+
+	if (ask(site, &err) != 1)
+		fail_msg("%s", err.detail);
+}
+
+/* sanlock and wdmd do not end then, and what was restarted before would not be taken back. */
+static void
+test_lockspace(void **state)
+{
+	struct cluster_site site;
+
+	find(*state, &site);
+	sanlock_says = NULL;
+	check_passes(&site);
+	sanlock_says = "";
+	check_passes(&site);
+	sanlock_says = "s virtx:1:/vms/lock/ids:0 \n";
+	check_fails(&site, "systemctl stop virtx-lockspace");
+	assert_false(cluster_fs_exists(site.root, "/etc/virtx"));
+	sanlock_says = "warning\ns virtx:1:/vms/lock/ids:0 ADD\n";
+	check_fails(&site, BOARD " --wait");
+	/* A folder has no lockspace. */
+	site.root_path = *state;
+	check_passes(&site);
+	cluster_site_clear(&site);
+}
+
+/* By hand it was set up as it is to be: neither of the two has to be restarted. */
+static void
+test_lockspace_as_it_is(void **state)
+{
+	struct cluster_site site;
+	_free_ char *host = NULL;
+
+	find(*state, &site);
+	site.sanlock_has = SANLOCK_GID;
+	host = xasprintf("our_host_name = %s\n", site.name);
+	root_put(*state, "/etc/default/sanlock", "sanlock_opts=\"\"\n");
+	root_put(*state, "/etc/sanlock/sanlock.conf", host);
+	root_put(*state, "/etc/modules-load.d/virtx.conf", "softdog\n");
+	sanlock_says = "s virtx:1:/vms/lock/ids:0 \n";
+	check_passes(&site);
+	/* Its group can only be changed while it does not run. */
+	site.sanlock_has = 114;
+	check_fails(&site, "lockspace");
+	site.sanlock_has = SANLOCK_GID;
+	root_put(*state, "/etc/sanlock/sanlock.conf", "our_host_name = other\n");
+	check_fails(&site, "lockspace");
+	cluster_site_clear(&site);
+}
+
+#define CHECK_TEST(function) \
+	cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CHECK_TEST(test_lockspace),
+		CHECK_TEST(test_lockspace_as_it_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

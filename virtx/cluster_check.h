@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What stands in the way on a host, as long as nothing is written. */
+#ifndef VIRTX_CLUSTER_CHECK_H
+#define VIRTX_CLUSTER_CHECK_H
+
+#include "virtx/cluster_files.h"
+
+/* Whether these parts can be done on the host, or -1 with what is to be done before. A folder that
+ * stands for a root has nothing in the way. */
+int cluster_check(const struct cluster_site *site, unsigned int parts, struct error *err);
+
+#endif
