@@ -6,6 +6,11 @@
 #define DEFAULT_IO_TIMEOUT 10 /* s */
 #define SNAPSHOT	   "/var/lib/virtx/serf.snapshot"
 
+#define PKI		    "/etc/pki/"
+#define LIBVIRT_CA	    PKI "CA/cacert.pem"
+#define LIBVIRT_CERTIFICATE PKI "libvirt/servercert.pem"
+#define LIBVIRT_KEY	    PKI "libvirt/private/serverkey.pem"
+
 /* Texts of files that are ours */
 
 static char *
@@ -127,8 +132,18 @@ text_qemu_sanlock(const struct cluster_site *site)
 	    site->number);
 }
 
-/* Whoever has a certificate of the CA could use libvirt as root does: hosts alone may. */
-#define ALLOWED "listen_tls = 1\ntls_allowed_dn_list = [ \"CN=virtx:host:*\" ]\n"
+/* Whoever has a certificate of the CA could use libvirt as root does: hosts alone may. All that
+ * could make the port another one, or open it to others, is said here, whatever was said before. */
+#define ALLOWED                                     \
+	"listen_tls = 1\n"                          \
+	"tls_port = \"16514\"\n"                    \
+	"auth_tls = \"none\"\n"                     \
+	"ca_file = \"" LIBVIRT_CA "\"\n"            \
+	"cert_file = \"" LIBVIRT_CERTIFICATE "\"\n" \
+	"key_file = \"" LIBVIRT_KEY "\"\n"          \
+	"tls_no_verify_certificate = 0\n"           \
+	"tls_no_sanity_certificate = 0\n"           \
+	"tls_allowed_dn_list = [ \"CN=virtx:host:*\" ]\n"
 
 static char *
 text_uuid(const struct cluster_site *site)
@@ -195,7 +210,6 @@ text_virtxd(const struct cluster_site *site)
 	return buffer_steal(&b, NULL);
 }
 
-#define PKI    "/etc/pki/"
 #define DEBIAN (ON_ALL & ~ON_SUSE)
 #define SUSE   (ON_ALL & ~ON_DEBIAN)
 #define ONE    (ON_ALL & ~ON_MODULAR)
@@ -212,10 +226,9 @@ const struct cluster_file cluster_files[] = {
 	{ CLUSTER_SERF_ENCRYPT, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_SERF, NULL,
 	    text_serf_encrypt },
 	/* Where libvirt looks for its certificates, as a server and as a client. */
-	{ PKI "CA/cacert.pem", ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_ca },
-	{ PKI "libvirt/private/serverkey.pem", ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_TLS, NULL,
-	    text_host_key },
-	{ PKI "libvirt/servercert.pem", ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, PART_TLS, NULL,
+	{ LIBVIRT_CA, ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_ca },
+	{ LIBVIRT_KEY, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_host_key },
+	{ LIBVIRT_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, PART_TLS, NULL,
 	    text_host_certificate },
 	{ PKI "libvirt/private/clientkey.pem", ON_ALL, 0600, OWNER_ROOT, KIND_OURS, 0, NULL,
 	    text_host_key },

@@ -214,9 +214,8 @@ def use_pki(host):
     settings = {name: re.search(r"# virtx cluster: begin\n(.*)# virtx cluster: end\n", read(host, f"/etc/libvirt/{name}.conf"),
                                 re.S).group(1) for name in ("libvirtd", "qemu")}
     with open(f"{host.state}/etc-libvirt/libvirtd.conf", "a", encoding="utf-8") as file:
-        file.write(settings["libvirtd"].replace("listen_tls = 1\n", "") + "".join(
-            f'{key} = "/etc/virtx/pki/{name}.pem"\n'
-            for key, name in (("ca_file", "cacert"), ("cert_file", "servercert"), ("key_file", "serverkey"))))
+        text = settings["libvirtd"].replace("listen_tls = 1\n", "")
+        file.write(re.sub(r'"/etc/pki/.*/(.*\.pem)"', r'"/etc/virtx/pki/\1"', text))
     conf = f"{host.state}/etc-libvirt/libvirtd.conf"
     with open(conf, encoding="utf-8") as file:
         text = file.read()

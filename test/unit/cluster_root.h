@@ -37,6 +37,14 @@ root_get(const char *root, const char *path)
 }
 
 static inline void
+root_remove(const char *root, const char *path)
+{
+	_free_ char *whole = xasprintf("%s%s", root, path);
+
+	assert_int_equal(unlink(whole), 0);
+}
+
+static inline void
 root_make(const char *root, bool debian)
 {
 	const char *user = debian ? "libvirt-qemu" : "qemu";

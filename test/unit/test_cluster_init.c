@@ -101,6 +101,37 @@ test_debian(void **state)
 	assert_file_says("/etc/virtx/virtxd.conf", "ca_key = /etc/virtx/ca.key\n");
 }
 
+/* Settings by which anybody had libvirt as root has it, and those of another CA, are comments. */
+static void
+test_libvirt_port(void **state)
+{
+	static const char *const settings[] = { "tls_no_verify_certificate = 1",
+		"tls_no_sanity_certificate = 1", "auth_tls = \"sasl\"", "tls_port = \"1\"",
+		"key_file = \"/k\"", "cert_file = \"/c\"", "ca_file = \"/a\"",
+		"tls_allowed_dn_list = [ \"*\" ]" };
+	static const char *const folders[] = { "/etc/libvirt/libvirtd.conf",
+		"/etc/libvirt/virtproxyd.conf" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		_buffer_ struct buffer before = { 0 };
+
+		root_make(root, i == 0);
+		if (i > 0)
+			root_remove(root, "/etc/debian_version");
+		for (size_t k = 0; k < ARRAY_SIZE(settings); k++)
+			buffer_printf(&before, "%s\n", settings[k]);
+		root_put(root, folders[i], before.data);
+		run(*state, "--yes");
+		for (size_t k = 0; k < ARRAY_SIZE(settings); k++) {
+			_free_ char *was = xasprintf("#virtx# %s\n", settings[k]);
+
+			assert_file_says(folders[i], was);
+		}
+		assert_file_says(folders[i], "\ntls_no_verify_certificate = 0\n");
+		assert_file_says(folders[i], "\nca_file = \"/etc/pki/CA/cacert.pem\"\n");
+	}
+}
+
 static void
 test_suse(void **state)
 {
@@ -315,6 +346,7 @@ main(void)
 		INIT_TEST(test_dry_run),
 		INIT_TEST(test_no_secret),
 		INIT_TEST(test_debian),
+		INIT_TEST(test_libvirt_port),
 		INIT_TEST(test_suse),
 		INIT_TEST(test_again),
 		INIT_TEST(test_interrupted),
