@@ -49,8 +49,9 @@ next_line(const char **at, struct line *line)
 		line->section_len = strcspn(p + 1, "]\n");
 		return true;
 	}
-	equals = memchr(p, '=', (size_t)(end - p));
-	if (!equals || *p == '#' || *p == ';')
+	/* INI has both. */
+	equals = p + strcspn(p, "=:\n");
+	if (equals == end || *p == '#' || *p == ';')
 		return true;
 	line->key = p;
 	line->key_len = trimmed(p, (size_t)(equals - p));
@@ -69,14 +70,34 @@ same(const char *a, size_t a_len, const char *b, size_t b_len)
 	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
 }
 
-/* Whether the settings say something else about the key of this line. */
 static bool
-is_replaced(const struct line *line, const char *settings, const char *several)
+is_dropped(const struct line *line, const struct cluster_edit_rule *rule)
 {
+	_free_ char *section = NULL, *key = NULL, *value = NULL;
+	bool drops;
+
+	if (line->key_len == 0 || !rule || !rule->drops)
+		return false;
+	section = xstrndup(str_or_empty(line->section), line->section_len);
+	key = xstrndup(line->key, line->key_len);
+	value = xstrndup(line->value, line->value_len);
+	drops = rule->drops(section, key, value);
+	/* It may be a key of serf's. */
+	explicit_bzero(value, line->value_len);
+	return drops;
+}
+
+/* Whether the settings say something else about the key of this line, or leave it no room. */
+static bool
+is_replaced(const struct line *line, const char *settings, const struct cluster_edit_rule *rule)
+{
+	const char *several = rule ? rule->several : NULL;
 	struct line own = { 0 };
 
 	if (line->key_len == 0)
 		return false;
+	if (is_dropped(line, rule))
+		return true;
 	while (next_line(&settings, &own)) {
 		if (!same(own.key, own.key_len, line->key, line->key_len) ||
 		    !same(own.section, own.section_len, line->section, line->section_len))
@@ -115,7 +136,7 @@ cluster_edit_undo(const char *text)
 }
 
 char *
-cluster_edit_set(const char *text, const char *settings, const char *several)
+cluster_edit_set(const char *text, const char *settings, const struct cluster_edit_rule *rule)
 {
 	_free_ char *bare = cluster_edit_undo(text);
 	const char *at = bare;
@@ -124,7 +145,7 @@ cluster_edit_set(const char *text, const char *settings, const char *several)
 	bool goes_on = false; /* a list that was replaced */
 
 	while (next_line(&at, &line)) {
-		bool replaced = goes_on || is_replaced(&line, settings, several);
+		bool replaced = goes_on || is_replaced(&line, settings, rule);
 
 		buffer_printf(
 		    &out, "%s%.*s\n", replaced ? CLUSTER_EDIT_WAS : "", (int)line.len, line.text);
@@ -156,10 +177,14 @@ count_same(const char *text, const struct line *own)
 }
 
 bool
-cluster_edit_says(const char *text, const char *settings)
+cluster_edit_says(const char *text, const char *settings, const struct cluster_edit_rule *rule)
 {
-	struct line own = { 0 };
+	struct line line = { 0 }, own = { 0 };
 
+	for (const char *at = text; next_line(&at, &line);) {
+		if (is_dropped(&line, rule))
+			return false;
+	}
 	while (next_line(&settings, &own)) {
 		if (own.key_len > 0 && count_same(text, &own) <= 0)
 			return false;

@@ -12,17 +12,27 @@
 #define CLUSTER_EDIT_END   "# virtx cluster: end"
 #define CLUSTER_EDIT_WAS   "#virtx# " /* in front of what said something else */
 
+/* What of a file is a comment then, beside what says something else of the same keys. */
+struct cluster_edit_rule {
+	/* Of this key, which may be there several times, only what has the same first word is
+	 * replaced. */
+	const char *several;
+	/* What cannot stay beside the settings. */
+	bool (*drops)(const char *section, const char *key, const char *value);
+};
+
 /*
- * The text with these settings: lines KEY = VALUE, KEY=VALUE, or [SECTION]. Of a key that may be
- * there several times (NULL for none) only what has the same first word is replaced. The same
- * again changes nothing. The caller frees.
+ * The text with these settings: lines KEY = VALUE, KEY=VALUE, KEY: VALUE, or [SECTION]. The rule
+ * may be NULL. The same again changes nothing. The caller frees.
  */
-char *cluster_edit_set(const char *text, const char *settings, const char *several);
+char *cluster_edit_set(
+    const char *text, const char *settings, const struct cluster_edit_rule *rule);
 /* The text as it was without; the caller frees. */
 char *cluster_edit_undo(const char *text);
-/* Whether the text says the same as the settings, and nothing else of their keys, with no block of
- * its own. */
-bool cluster_edit_says(const char *text, const char *settings);
+/* Whether the text says the same as the settings, and nothing that they would replace, with no
+ * block of its own. */
+bool cluster_edit_says(
+    const char *text, const char *settings, const struct cluster_edit_rule *rule);
 /* The value of the first KEY = VALUE in no section, without quotes; NULL for none, else the
  * caller's. */
 char *cluster_edit_get(const char *text, const char *key);

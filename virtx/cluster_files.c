@@ -210,6 +210,15 @@ text_virtxd(const struct cluster_site *site)
 	return buffer_steal(&b, NULL);
 }
 
+/* Only one of both may be there. */
+static bool
+drops_virtxd(const char *section, const char *key, const char *value)
+{
+	return strcmp(section, "serf") == 0 && strcmp(key, "rpc_auth") == 0;
+}
+
+static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd };
+
 #define DEBIAN (ON_ALL & ~ON_SUSE)
 #define SUSE   (ON_ALL & ~ON_DEBIAN)
 #define ONE    (ON_ALL & ~ON_MODULAR)
@@ -267,8 +276,8 @@ const struct cluster_file cluster_files[] = {
 	{ "/etc/sanlock/sanlock.conf", ON_ALL, 0644, OWNER_ROOT, KIND_SETTINGS,
 	    PART_WDMD | PART_SANLOCK, NULL, text_sanlock },
 	{ "/etc/serf/virtx.json", ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_SERF, NULL, text_serf },
-	{ "/etc/virtx/virtxd.conf", ON_ALL, 0640, OWNER_VIRTX, KIND_SETTINGS, PART_VIRTXD, "listen",
-	    text_virtxd },
+	{ "/etc/virtx/virtxd.conf", ON_ALL, 0640, OWNER_VIRTX, KIND_SETTINGS, PART_VIRTXD,
+	    &virtxd_rule, text_virtxd },
 };
 const size_t cluster_files_n = ARRAY_SIZE(cluster_files);
 

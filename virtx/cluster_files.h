@@ -3,6 +3,7 @@
 #ifndef VIRTX_CLUSTER_FILES_H
 #define VIRTX_CLUSTER_FILES_H
 
+#include "virtx/cluster_edit.h"
 #include "virtx/cluster_site.h"
 
 /* What has to be done where a file has changed. */
@@ -34,8 +35,8 @@ struct cluster_file {
 	mode_t mode;	    /* of one that is new, or is ours as a whole */
 	enum cluster_owner owner;
 	enum cluster_kind kind;
-	unsigned int parts;  /* what has to be done when it has changed */
-	const char *several; /* of settings: the key that may be there several times */
+	unsigned int parts;		      /* what has to be done when it has changed */
+	const struct cluster_edit_rule *rule; /* of settings; NULL for none */
 	/* The text; NULL where the host is not to have it. The caller wipes it. */
 	char *(*text)(const struct cluster_site *site);
 };

@@ -45,8 +45,8 @@ wanted_text(const struct cluster_site *site, const struct cluster_file *file, co
 	if (!text || file->kind != KIND_SETTINGS)
 		return text;
 	settings = text;
-	text = cluster_edit_set(str_or_empty(is), settings, file->several);
-	*ret_same = cluster_edit_says(str_or_empty(is), settings);
+	text = cluster_edit_set(str_or_empty(is), settings, file->rule);
+	*ret_same = cluster_edit_says(str_or_empty(is), settings, file->rule);
 	pki_wipe(settings);
 	return text;
 }

@@ -35,6 +35,8 @@ struct step {
 
 /* In this order. A socket is only opened while its service does not run. */
 static const struct step steps[] = {
+	/* What it could not start with is found as long as nothing is down. */
+	{ PART_VIRTXD, ON_ALL, { "virtxd", "--check-config" }, NULL },
 	{ PART_MODULE, ON_ALL, { "modprobe", "softdog" }, NULL },
 	{ PART_SYSCTL, ON_ALL, { "sysctl", "-q", "-p", "/etc/sysctl.d/99-virtx.conf" }, NULL },
 	{ PART_SANLOCK, ON_ALL, { "groupmod", "-g", GID, "sanlock" }, cluster_site_other_group },

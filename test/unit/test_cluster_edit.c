@@ -14,15 +14,24 @@
 #define WAS   CLUSTER_EDIT_WAS
 
 static void
-check(const char *before, const char *settings, const char *several, const char *after)
+check_rule(const char *before, const char *settings, const struct cluster_edit_rule *rule,
+    const char *after)
 {
-	_free_ char *once = cluster_edit_set(before, settings, several);
-	_free_ char *twice = cluster_edit_set(once, settings, several);
+	_free_ char *once = cluster_edit_set(before, settings, rule);
+	_free_ char *twice = cluster_edit_set(once, settings, rule);
 	_free_ char *undone = cluster_edit_undo(once);
 
 	assert_string_equal(once, after);
 	assert_string_equal(twice, once);
 	assert_string_equal(undone, before);
+}
+
+static void
+check(const char *before, const char *settings, const char *several, const char *after)
+{
+	const struct cluster_edit_rule rule = { several, NULL };
+
+	check_rule(before, settings, &rule, after);
 }
 
 static void
@@ -52,6 +61,32 @@ test_sections(void **state)
 	check("[h]\nl = 1.2.3.4:1 plain open\nl = 1.2.3.5:1 tls\n", "[h]\nl = 1.2.3.4:1 tls\n", "l",
 	    "[h]\n" WAS "l = 1.2.3.4:1 plain open\nl = 1.2.3.5:1 tls\n" BEGIN
 	    "[h]\nl = 1.2.3.4:1 tls\n" END);
+}
+
+/* Keys in the other spelling of INI. */
+static void
+test_colon(void **state)
+{
+	check("[t]\nca: /x\nb : c=1\n", "[t]\nca = /y\nb = 1\n", NULL,
+	    "[t]\n" WAS "ca: /x\n" WAS "b : c=1\n" BEGIN "[t]\nca = /y\nb = 1\n" END);
+	check("[h]\nl: 1.2.3.4:1 plain\nl = [::1]:1\n", "[h]\nl = 1.2.3.4:1 tls\n", "l",
+	    "[h]\n" WAS "l: 1.2.3.4:1 plain\nl = [::1]:1\n" BEGIN "[h]\nl = 1.2.3.4:1 tls\n" END);
+}
+
+static bool
+drops(const char *section, const char *key, const char *value)
+{
+	return strcmp(section, "s") == 0 && strcmp(key, "out") == 0 && strcmp(value, "1") == 0;
+}
+
+/* A key that none of the settings has. */
+static void
+test_drops(void **state)
+{
+	static const struct cluster_edit_rule rule = { NULL, drops };
+
+	check_rule("out = 1\n[s]\nout=1 \nout = 2\n[t]\nout = 1\n", "[s]\na = 1\n", &rule,
+	    "out = 1\n[s]\n" WAS "out=1 \nout = 2\n[t]\nout = 1\n" BEGIN "[s]\na = 1\n" END);
 }
 
 /* What was set before and is no more is taken back. */
@@ -88,17 +123,21 @@ test_get(void **state)
 static void
 test_says(void **state)
 {
-	assert_true(cluster_edit_says("b = 2\n a=1 \n", "a = 1\n"));
-	assert_true(cluster_edit_says("[s]\na = 0\n[t]\na = 1\n", "[t]\na = 1\n"));
-	assert_true(cluster_edit_says("a = 1\na = 1\n", "a = 1\n"));
-	assert_false(cluster_edit_says("", "a = 1\n"));
-	assert_false(cluster_edit_says("#a = 1\n", "a = 1\n"));
-	assert_false(cluster_edit_says("a = 1\na = 2\n", "a = 1\n"));
-	assert_false(cluster_edit_says("[t]\na = 1\n", "a = 1\n"));
-	assert_false(cluster_edit_says("a = 1\n", "a = 1\nb = 1\n"));
-	assert_false(cluster_edit_says("a = 1 2\n", "a = 1\n"));
+	const struct cluster_edit_rule rule = { NULL, drops };
+
+	assert_true(cluster_edit_says("b = 2\n a=1 \n", "a = 1\n", NULL));
+	assert_true(cluster_edit_says("[s]\na = 0\n[t]\na = 1\n", "[t]\na = 1\n", NULL));
+	assert_true(cluster_edit_says("a = 1\na = 1\n", "a = 1\n", NULL));
+	assert_false(cluster_edit_says("", "a = 1\n", NULL));
+	assert_false(cluster_edit_says("#a = 1\n", "a = 1\n", NULL));
+	assert_false(cluster_edit_says("a = 1\na = 2\n", "a = 1\n", NULL));
+	assert_false(cluster_edit_says("[t]\na = 1\n", "a = 1\n", NULL));
+	assert_false(cluster_edit_says("a = 1\n", "a = 1\nb = 1\n", NULL));
+	assert_false(cluster_edit_says("a = 1 2\n", "a = 1\n", NULL));
+	assert_true(cluster_edit_says("[s]\na = 1\nout = 2\n", "[s]\na = 1\n", &rule));
+	assert_false(cluster_edit_says("[s]\na = 1\nout = 1\n", "[s]\na = 1\n", &rule));
 	/* What else was in a block goes with it. */
-	assert_false(cluster_edit_says(BEGIN "a = 1\nb = 1\n" END, "a = 1\n"));
+	assert_false(cluster_edit_says(BEGIN "a = 1\nb = 1\n" END, "a = 1\n", NULL));
 }
 
 int
@@ -107,6 +146,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_colon),
+		cmocka_unit_test(test_drops),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_says),

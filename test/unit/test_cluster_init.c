@@ -132,6 +132,23 @@ test_libvirt_port(void **state)
 	}
 }
 
+/* virtxd has to start with what is written. */
+static void
+test_virtxd_conf(void **state)
+{
+	static const char path[] = "/etc/virtx/virtxd.conf";
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	root_put(root, path, "[serf]\nrpc_auth = abc\nretry = 7\n[tls]\nca: /x.pem\n");
+	run(f, "--yes");
+	assert_file_says(path, "[serf]\n#virtx# rpc_auth = abc\nretry = 7\n");
+	assert_file_says(path, "[tls]\n#virtx# ca: /x.pem\n");
+	/* And says so before anything is restarted. */
+	assert_true(strstr(f->out, "virtxd --check-config\n") < strstr(f->out, "systemctl stop"));
+	assert_says(f->out, "virtxd --check-config\n");
+}
+
 static void
 test_suse(void **state)
 {
@@ -347,6 +364,7 @@ main(void)
 		INIT_TEST(test_no_secret),
 		INIT_TEST(test_debian),
 		INIT_TEST(test_libvirt_port),
+		INIT_TEST(test_virtxd_conf),
 		INIT_TEST(test_suse),
 		INIT_TEST(test_again),
 		INIT_TEST(test_interrupted),
