@@ -73,10 +73,18 @@ text_serf_encrypt(const struct cluster_site *site)
 	return line(site->material.serf_encrypt);
 }
 
+/* As it stands in front of a port. */
+static char *
+bound_address(const struct cluster_site *site)
+{
+	return xasprintf(strchr(site->address, ':') ? "[%s]" : "%s", site->address);
+}
+
 /* Keys are base64, addresses were parsed: nothing in them is special in JSON. */
 static char *
 text_serf(const struct cluster_site *site)
 {
+	_free_ char *address = bound_address(site);
 	struct buffer b = { 0 };
 	char *text;
 
@@ -85,7 +93,7 @@ text_serf(const struct cluster_site *site)
 	    "    \"rpc_addr\": \"127.0.0.1:7373\",\n    \"rpc_auth\": \"%s\",\n"
 	    "    \"user_event_size_limit\": 1024,\n    \"snapshot_path\": \"" SNAPSHOT "\",\n"
 	    "    \"rejoin_after_leave\": true,\n    \"retry_join\": [",
-	    site->address, str_or_empty(site->material.serf_encrypt),
+	    address, str_or_empty(site->material.serf_encrypt),
 	    str_or_empty(site->material.serf_rpc));
 	for (size_t i = 0; i < site->n_join; i++)
 		buffer_printf(&b, "%s\"%s\"", i ? ", " : "", site->join[i]);
@@ -190,13 +198,12 @@ text_sanlock(const struct cluster_site *site)
 static char *
 text_virtxd(const struct cluster_site *site)
 {
-	bool v6 = strchr(site->address, ':') != NULL;
+	_free_ char *address = bound_address(site);
 	struct buffer b = { 0 };
 
 	if (!str_empty(site->storage_root))
 		buffer_printf(&b, "[virtxd]\nstorage_root = %s\n", site->storage_root);
-	buffer_printf(&b, "[http]\nlisten = %s%s%s:%d tls auth\n", v6 ? "[" : "", site->address,
-	    v6 ? "]" : "", CLUSTER_PORT);
+	buffer_printf(&b, "[http]\nlisten = %s:%d tls auth\n", address, CLUSTER_PORT);
 	buffer_printf(&b, "[tls]\ncertificate = " CLUSTER_HOST_CERTIFICATE
 			  "\nkey = " CLUSTER_HOST_KEY "\nca = " CLUSTER_CA "\n");
 	if (site->material.ca_key)

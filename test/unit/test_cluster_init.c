@@ -132,6 +132,18 @@ test_libvirt_port(void **state)
 	}
 }
 
+/* serf takes an address of IPv6 in brackets alone. */
+static void
+test_ipv6(void **state)
+{
+	_free_ char *line = xasprintf("cluster init --address 2001:db8::1 --yes --root %s", root);
+
+	root_make(root, true);
+	verb_ok(*state, line);
+	assert_file_says("/etc/serf/virtx.json", "\"bind\": \"[2001:db8::1]\",");
+	assert_file_says("/etc/virtx/virtxd.conf", "listen = [2001:db8::1]:8080 tls auth\n");
+}
+
 /* virtxd has to start with what is written. */
 static void
 test_virtxd_conf(void **state)
@@ -364,6 +376,7 @@ main(void)
 		INIT_TEST(test_no_secret),
 		INIT_TEST(test_debian),
 		INIT_TEST(test_libvirt_port),
+		INIT_TEST(test_ipv6),
 		INIT_TEST(test_virtxd_conf),
 		INIT_TEST(test_suse),
 		INIT_TEST(test_again),
