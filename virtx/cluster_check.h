@@ -5,8 +5,9 @@
 
 #include "virtx/cluster_files.h"
 
-/* Whether these parts can be done on the host, or -1 with what is to be done before. A folder that
- * stands for a root has nothing in the way. */
+/* Whether the storage is mounted, where the host says that it is to be, and these parts can be
+ * done; or -1 with what is to be done before. A folder that stands for a root has nothing in the
+ * way. */
 int cluster_check(const struct cluster_site *site, unsigned int parts, struct error *err);
 
 #endif

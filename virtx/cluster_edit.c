@@ -193,12 +193,13 @@ cluster_edit_says(const char *text, const char *settings, const struct cluster_e
 }
 
 char *
-cluster_edit_get(const char *text, const char *key)
+cluster_edit_get(const char *text, const char *section, const char *key)
 {
 	struct line line = { 0 };
 
 	while (next_line(&text, &line)) {
-		if (line.section_len == 0 && same(line.key, line.key_len, key, strlen(key)))
+		if (same(line.section, line.section_len, section, strlen(section)) &&
+		    same(line.key, line.key_len, key, strlen(key)))
 			return xstrndup(line.word, line.word_len);
 	}
 	return NULL;

@@ -33,8 +33,8 @@ char *cluster_edit_undo(const char *text);
  * block of its own. */
 bool cluster_edit_says(
     const char *text, const char *settings, const struct cluster_edit_rule *rule);
-/* The value of the first KEY = VALUE in no section, without quotes; NULL for none, else the
- * caller's. */
-char *cluster_edit_get(const char *text, const char *key);
+/* The first word of the value of the first KEY = VALUE in the section ("" for none), without
+ * quotes; NULL where there is none, else the caller's. */
+char *cluster_edit_get(const char *text, const char *section, const char *key);
 
 #endif

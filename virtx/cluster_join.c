@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "proto/cluster.h"
+#include "virtx/cluster_check.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
@@ -283,7 +284,8 @@ write_files(const struct command_call *call, const struct cluster_site *site, st
 	struct cluster_note note;
 	struct error ignored;
 
-	if (cluster_setup_write(call, site, err) == 0)
+	/* The storage may be at another place than this host alone could know. */
+	if (cluster_check(site, 0, err) == 0 && cluster_setup_write(call, site, err) == 0)
 		return 0;
 	if (cluster_plan_noted(site, &note, &ignored) < 0 || note.parts == 0 ||
 	    note.parts & PART_FILES)

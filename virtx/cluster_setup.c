@@ -59,17 +59,17 @@ cluster_setup_ask(
 	parts = plan.parts;
 	changes = plan.n_items > 0 || parts != 0;
 	cluster_plan_clear(&plan);
-	if (!changes) {
+	if (!changes)
 		fprintf(out, "All files are as they are to be: nothing is written.\n");
-		return call->counts[CLUSTER_OPTION_DRY_RUN] ? 0 : 1;
-	}
-	if (cluster_plan_show(site, out, err) < 0)
+	else if (cluster_plan_show(site, out, err) < 0)
 		return -1;
 	fflush(out);
 	if (cluster_check(site, parts, err) < 0)
 		return -1;
 	if (call->counts[CLUSTER_OPTION_DRY_RUN])
 		return 0;
+	if (!changes)
+		return 1;
 	return ask_user(call, "Write these files, and restart what reads them", err);
 }
 

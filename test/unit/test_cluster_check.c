@@ -119,6 +119,90 @@ test_lockspace_as_it_is(void **state)
 	cluster_site_clear(&site);
 }
 
+/* A storage would be made in the folder below a mount that is late. */
+static void
+test_late_mount(void **state)
+{
+	static const struct {
+		const char *fstab, *unit, *mounts;
+		const char *late; /* NULL for nothing */
+	} rows[] = {
+		{ "", NULL, "proc /proc proc rw 0 0\n", NULL },
+		{ "# x\nnfs:/srv/vms /vms nfs bg 0 0\n", NULL, "x / ext4 rw 0 0\n", "'/vms'" },
+		{ "nfs:/srv/vms /vms/ nfs bg 0 0\n", NULL, "x / ext4 rw 0 0\n", "'/vms'" },
+		{ "nfs:/srv/vms /vms nfs bg 0 0\n", NULL, "nfs:/srv/vms /vms nfs4 rw 0 0\n", NULL },
+		{ "nfs:/srv/vms /vms nfs bg 0 0\n", NULL, "systemd-1 /vms autofs rw 0 0\n", NULL },
+		{ "nfs:/ds /vms/ds nfs bg 0 0\n", NULL, "nfs:/vms /vms nfs rw 0 0\n", "'/vms/ds'" },
+		{ "x /vmsx ext4 ro 0 0\nx none swap sw 0 0\n", NULL, "x / ext4 rw 0 0\n", NULL },
+		{ "", "vms.mount", "x / ext4 rw 0 0\n", "'/etc/systemd/system/vms.mount'" },
+		{ "", "vms.mount", "nfs:/vms /vms nfs rw 0 0\n", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *unit =
+		    rows[i].unit ? xasprintf("/etc/systemd/system/%s", rows[i].unit) : NULL;
+		struct cluster_site site;
+
+		find(*state, &site);
+		sanlock_says = NULL;
+		root_put(*state, "/etc/fstab", rows[i].fstab);
+		root_put(*state, "/proc/self/mounts", rows[i].mounts);
+		if (unit)
+			root_put(*state, unit, "");
+		if (rows[i].late)
+			check_fails(&site, rows[i].late);
+		else
+			check_passes(&site);
+		if (unit)
+			root_remove(*state, unit);
+		cluster_site_clear(&site);
+	}
+}
+
+/* The storage is at another place, below a mount. */
+static void
+test_late_mount_above(void **state)
+{
+	struct cluster_site site;
+
+	find(*state, &site);
+	sanlock_says = NULL;
+	root_put(*state, "/proc/self/mounts", "x / ext4 rw 0 0\n");
+	root_put(*state, "/etc/virtx/virtxd.conf", "[virtxd]\nstorage_root = /srv/a-b/vms\n");
+	check_passes(&site);
+	root_put(*state, "/etc/systemd/system/srv-a\\x2db.mount", "");
+	check_fails(&site, "'/srv/a-b'");
+	root_put(*state, "/proc/self/mounts", "x /srv/a-b ext4 rw 0 0\n");
+	check_passes(&site);
+	root_put(*state, "/etc/fstab", "x /srv ext4 rw 0 0\n");
+	check_fails(&site, "'/srv'");
+	/* As the cluster says. */
+	str_set(&site.storage_root, "/data");
+	check_passes(&site);
+	cluster_site_clear(&site);
+}
+
+/* Nor where all files are there, and only the storage is made yet. */
+static void
+test_late_mount_only(void **state)
+{
+	struct cluster_site site;
+	struct cluster_plan plan;
+	struct error err = { 0 };
+
+	find(*state, &site);
+	sanlock_says = NULL;
+	assert_int_equal(cluster_plan_make(&site, &plan, &err), 0);
+	assert_int_equal(cluster_plan_write(&site, &plan, &err), 0);
+	assert_int_equal(cluster_plan_note(&site, 0, plan.parts, &err), 0);
+	cluster_plan_clear(&plan);
+	check_passes(&site);
+	root_put(*state, "/etc/fstab", "nfs:/srv/vms /vms nfs bg 0 0\n");
+	root_put(*state, "/proc/self/mounts", "x / ext4 rw 0 0\n");
+	check_fails(&site, "nothing is mounted");
+	cluster_site_clear(&site);
+}
+
 #define CHECK_TEST(function) \
 	cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
 
@@ -128,6 +212,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CHECK_TEST(test_lockspace),
 		CHECK_TEST(test_lockspace_as_it_is),
+		CHECK_TEST(test_late_mount),
+		CHECK_TEST(test_late_mount_above),
+		CHECK_TEST(test_late_mount_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,11 +113,13 @@ static void
 test_get(void **state)
 {
 	static const char text[] = "#u = \"x\"\n u = \"y\"\nu=z\n[s]\nv = 1\n";
-	_free_ char *u = cluster_edit_get(text, "u");
+	_free_ char *u = cluster_edit_get(text, "", "u");
+	_free_ char *v = cluster_edit_get(text, "s", "v");
 
 	assert_string_equal(u, "y");
-	assert_null(cluster_edit_get(text, "v"));
-	assert_null(cluster_edit_get("", "u"));
+	assert_string_equal(v, "1");
+	assert_null(cluster_edit_get(text, "", "v"));
+	assert_null(cluster_edit_get("", "", "u"));
 }
 
 static void
