@@ -114,20 +114,45 @@ open_folder(int root, const char *path, const char **name, struct error *err)
 	return fd >= 0 ? fd : error_errno(err, STATUS, errno, "cannot open '%s'", folder);
 }
 
+static int
+set_mode(int fd, mode_t bits, const struct cluster_mode *mode)
+{
+	if (geteuid() == 0 && fchown(fd, mode->uid, mode->gid) < 0)
+		return -errno;
+	return fchmod(fd, bits) < 0 ? -errno : 0;
+}
+
+/* Nobody reads what was there who may not read what is. */
+static int
+limit_mode(int folder, const char *name, const struct cluster_mode *mode)
+{
+	_close_ int fd = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	return set_mode(fd, status.st_mode & mode->mode, mode);
+}
+
 /* What is there stays by another name, and is there all the time. */
 static int
-keep_old(int folder, const char *name)
+keep_old(int folder, const char *name, const struct cluster_mode *mode)
 {
 	_free_ char *old = xasprintf("%s%s", name, CLUSTER_OLD);
 	_free_ char *passing = xasprintf("%s.tmp", old);
+	int rc;
 
 	if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	(void)unlinkat(folder, passing, 0);
-	if (linkat(folder, name, folder, passing, 0) < 0 ||
-	    renameat(folder, passing, folder, old) < 0)
+	if (linkat(folder, name, folder, passing, 0) < 0)
 		return -errno;
-	return 0;
+	rc = limit_mode(folder, passing, mode);
+	if (rc == 0 && renameat(folder, passing, folder, old) < 0)
+		rc = -errno;
+	if (rc < 0)
+		(void)unlinkat(folder, passing, 0);
+	return rc;
 }
 
 static int
@@ -143,9 +168,8 @@ write_new(int folder, const char *name, const char *text, const struct cluster_m
 	rc = write_all(fd, text, strlen(text));
 	if (rc < 0)
 		return rc;
-	if (geteuid() == 0 && fchown(fd, mode->uid, mode->gid) < 0)
-		return -errno;
-	return fchmod(fd, mode->mode) < 0 || fsync(fd) < 0 ? -errno : 0;
+	rc = set_mode(fd, mode->mode, mode);
+	return rc == 0 && fsync(fd) < 0 ? -errno : rc;
 }
 
 int
@@ -162,7 +186,7 @@ cluster_fs_write(int root, const char *path, const char *text, const struct clus
 	passing = xasprintf("%s.virtx-new", name);
 	rc = write_new(folder, passing, text, mode);
 	if (rc == 0)
-		rc = keep_old(folder, name);
+		rc = keep_old(folder, name, mode);
 	if (rc == 0 && renameat(folder, passing, folder, name) < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -170,6 +194,21 @@ cluster_fs_write(int root, const char *path, const char *text, const struct clus
 		return error_errno(err, STATUS, -rc, "cannot write '%s'", path);
 	}
 	return 0;
+}
+
+int
+cluster_fs_set_mode(int root, const char *path, const struct cluster_mode *mode, struct error *err)
+{
+	_close_ int fd = open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+	struct stat status;
+	int rc;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_errno(err, STATUS, errno, "cannot open '%s'", path);
+	if (!S_ISREG(status.st_mode))
+		return error_set(err, STATUS, "'%s' is no regular file", path);
+	rc = set_mode(fd, mode->mode, mode);
+	return rc < 0 ? error_errno(err, STATUS, -rc, "cannot change the mode of '%s'", path) : 0;
 }
 
 int

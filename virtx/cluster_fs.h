@@ -26,10 +26,14 @@ int cluster_fs_read(
     int root, const char *path, char **ret, struct cluster_mode *ret_mode, struct error *err);
 /*
  * Writes a file in one step: it is whole, or as it was. What was there before stays beside it, as
- * NAME.virtx-old. Folders that are missing are made (0755). Owners are set by root alone.
+ * NAME.virtx-old, for no others to read than may read the new one. Folders that are missing are
+ * made (0755). Owners are set by root alone.
  */
 int cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
     struct error *err);
+/* Changes who may read a regular file, and nothing else. */
+int cluster_fs_set_mode(
+    int root, const char *path, const struct cluster_mode *mode, struct error *err);
 /* Makes it, and the folders that it is in. */
 int cluster_fs_make_folder(int root, const char *path, mode_t mode, struct error *err);
 /* One that is not there is fine. */

@@ -197,6 +197,25 @@ cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *err)
 	return rc;
 }
 
+static int
+write_change(
+    const struct cluster_site *site, const struct cluster_change *change, struct error *err)
+{
+	const struct cluster_file *file = change->file;
+	struct cluster_mode is = { 0 }, mode;
+	char *now = NULL;
+	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
+
+	pki_wipe(now);
+	if (there < 0)
+		return -1;
+	mode = mode_of(site, file, there > 0, &is);
+	/* One that is written anew would leave the old one behind. */
+	if (change->mode_only)
+		return cluster_fs_set_mode(site->root, file->path, &mode, err);
+	return cluster_fs_write(site->root, file->path, change->text, &mode, err);
+}
+
 int
 cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
@@ -205,15 +224,7 @@ cluster_plan_write(
 				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
 		return -1;
 	for (size_t i = 0; i < plan->n_items; i++) {
-		const struct cluster_file *file = plan->items[i].file;
-		struct cluster_mode is = { 0 }, mode;
-		char *now = NULL;
-		int there = cluster_fs_read(site->root, file->path, &now, &is, err);
-
-		pki_wipe(now);
-		mode = mode_of(site, file, there > 0, &is);
-		if (there >= 0 &&
-		    cluster_fs_write(site->root, file->path, plan->items[i].text, &mode, err) == 0)
+		if (write_change(site, &plan->items[i], err) == 0)
 			continue;
 		for (size_t k = i; k < plan->n_items; k++)
 			error_append(err, "%s'%s'", k == i ? "not written: " : "",

@@ -252,7 +252,28 @@ test_modes(void **state)
 		assert_int_equal(stat(path, &status), 0);
 		if (strcmp(rows[i].path, "/etc/virtx/virtxd.conf") != 0)
 			assert_int_equal(status.st_mode & 07777, rows[i].mode);
+		/* No copy of it is left as it was. */
+		free(path);
+		path = xasprintf("%s%s.virtx-old", root, rows[i].path);
+		assert_int_equal(access(path, F_OK), -1);
 	}
+}
+
+/* What is replaced, and anybody could read, is kept for those alone who may read the new one. */
+static void
+test_kept_mode(void **state)
+{
+	static const char path[] = "/etc/serf/virtx.json";
+	_free_ char *whole = xasprintf("%s%s", root, path);
+	_free_ char *kept = xasprintf("%s.virtx-old", whole);
+	struct stat status;
+
+	root_make(root, true);
+	root_put(root, path, "{\"encrypt_key\": \"abc\"}\n");
+	assert_int_equal(chmod(whole, 0664), 0);
+	run(*state, "--yes");
+	assert_int_equal(stat(kept, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
 }
 
 static void
@@ -382,6 +403,7 @@ main(void)
 		INIT_TEST(test_again),
 		INIT_TEST(test_interrupted),
 		INIT_TEST(test_modes),
+		INIT_TEST(test_kept_mode),
 		INIT_TEST(test_uuid),
 		INIT_TEST(test_refused),
 		INIT_TEST(test_joined),
