@@ -217,10 +217,47 @@ text_virtxd(const struct cluster_site *site)
 	return buffer_steal(&b, NULL);
 }
 
-/* Only one of both may be there. */
+#define TEXT_OF(macro)	TEXT_OF_(macro)
+#define TEXT_OF_(value) #value
+
+static bool
+has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (words += strspn(words, " \t"); *words && *words != ';';) {
+		size_t n = strcspn(words, " \t");
+
+		if (n == len && memcmp(words, word, len) == 0)
+			return true;
+		words += n + strspn(words + n, " \t");
+	}
+	return false;
+}
+
+/* A listener for whoever gets to it, or that tokens go to unencrypted, or that takes the port on
+ * all addresses. What says no more than its address is all of that with allow_plain. */
+static bool
+is_wide(const char *key, const char *value)
+{
+	bool loopback = strncmp(value, "127.", 4) == 0 || strncmp(value, "[::1]", 5) == 0;
+	bool any = has_word(value, "0.0.0.0:" TEXT_OF(CLUSTER_PORT)) ||
+		   has_word(value, "[::]:" TEXT_OF(CLUSTER_PORT));
+
+	if (strcmp(key, "allow_plain") == 0)
+		return strcmp(value, "no") != 0;
+	if (strcmp(key, "listen") != 0)
+		return false;
+	return has_word(value, "open") || any ||
+	       (!loopback && (has_word(value, "plain") || !has_word(value, "auth")));
+}
+
+/* Of rpc_auth and rpc_auth_file only one may be there. */
 static bool
 drops_virtxd(const char *section, const char *key, const char *value)
 {
+	if (strcmp(section, "http") == 0)
+		return is_wide(key, value);
 	return strcmp(section, "serf") == 0 && strcmp(key, "rpc_auth") == 0;
 }
 

@@ -161,6 +161,54 @@ test_virtxd_conf(void **state)
 	assert_says(f->out, "virtxd --check-config\n");
 }
 
+/* Nobody without a token gets to virtxd by a listener of before, nor does a token go unencrypted.
+ */
+static void
+test_listeners(void **state)
+{
+	static const struct {
+		const char *line;
+		bool stays;
+	} rows[] = {
+		{ "listen = 0.0.0.0:8080 plain open", false },
+		{ "listen = 0.0.0.0:8080 tls auth", false },
+		{ "listen: [::]:8080 tls auth", false },
+		{ "listen = 192.0.2.1:8080 plain open", false },
+		{ "listen = 192.0.2.7:80 tls open", false },
+		{ "listen = 192.0.2.7:80 plain auth", false },
+		{ "listen = 192.0.2.7:80", false },
+		{ "listen = 127.0.0.1:8080 open", false },
+		{ "allow_plain = yes", false },
+		{ "allow_plain = no", true },
+		{ "listen = 192.0.2.7:80 tls auth", true },
+		{ "listen = 192.0.2.7:80 auth ; open", true },
+		{ "listen = 0.0.0.0:443 tls auth", true },
+		{ "listen = 127.0.0.1:8080 plain auth", true },
+		{ "listen = [::1]:8080", true },
+	};
+	static const char path[] = "/etc/virtx/virtxd.conf";
+	struct verb_fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *before = xasprintf("[http]\n%s\n", rows[i].line);
+		_free_ char *after = xasprintf(
+		    "[http]\n%s%s\n# virtx", rows[i].stays ? "" : "#virtx# ", rows[i].line);
+		_free_ char *shown = xasprintf("    a comment: %s\n", rows[i].line);
+
+		root_make(root, true);
+		root_put(root, path, before);
+		run(f, "--yes");
+		assert_file_says(path, after);
+		if (strncmp(rows[i].line, "listen", 6) == 0)
+			assert_int_equal(strstr(f->out, shown) == NULL, rows[i].stays);
+	}
+	/* What may be a secret is not shown. */
+	root_put(root, path, "[serf]\n rpc_auth = abcde\n");
+	run(f, "--dry-run");
+	assert_says(f->out, "    a comment: rpc_auth\n");
+	assert_null(strstr(f->out, "abcde"));
+}
+
 static void
 test_suse(void **state)
 {
@@ -399,6 +447,7 @@ main(void)
 		INIT_TEST(test_libvirt_port),
 		INIT_TEST(test_ipv6),
 		INIT_TEST(test_virtxd_conf),
+		INIT_TEST(test_listeners),
 		INIT_TEST(test_suse),
 		INIT_TEST(test_again),
 		INIT_TEST(test_interrupted),
