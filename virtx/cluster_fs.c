@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -209,6 +210,24 @@ cluster_fs_set_mode(int root, const char *path, const struct cluster_mode *mode,
 		return error_set(err, STATUS, "'%s' is no regular file", path);
 	rc = set_mode(fd, mode->mode, mode);
 	return rc < 0 ? error_errno(err, STATUS, -rc, "cannot change the mode of '%s'", path) : 0;
+}
+
+/* None but root can open it, so nobody else keeps root off. */
+int
+cluster_fs_lock(int root, const char *path, struct error *err)
+{
+	const char *name;
+	_close_ int folder = open_folder(root, path, &name, err), fd = -1;
+
+	if (folder < 0)
+		return -1;
+	fd = openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_errno(err, STATUS, errno, "cannot open '%s'", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_errno(err, STATUS, errno,
+		    "another 'virtx cluster' is at work on this host, and has '%s'", path);
+	return steal_fd(&fd);
 }
 
 int

@@ -34,6 +34,9 @@ int cluster_fs_write(int root, const char *path, const char *text, const struct 
 /* Changes who may read a regular file, and nothing else. */
 int cluster_fs_set_mode(
     int root, const char *path, const struct cluster_mode *mode, struct error *err);
+/* Takes a file that stands for all others, which is made where it is not there: its descriptor
+ * holds it. -1 with the reason where another process has it. */
+int cluster_fs_lock(int root, const char *path, struct error *err);
 /* Makes it, and the folders that it is in. */
 int cluster_fs_make_folder(int root, const char *path, mode_t mode, struct error *err);
 /* One that is not there is fine. */

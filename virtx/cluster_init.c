@@ -18,7 +18,8 @@ set_up(struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	int rc;
 
-	if (cluster_material_load(site, err) < 0 || cluster_material_make(site, err) < 0)
+	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
+	    cluster_material_make(site, err) < 0)
 		return -1;
 	rc = cluster_setup_ask(call, site, err);
 	if (rc <= 0)
@@ -34,7 +35,7 @@ static enum command_result
 cluster_init(struct command_call *call, struct error *err)
 {
 	const char *address = call->values[OPTION_ADDRESS];
-	struct cluster_site site = { .root = -1 };
+	struct cluster_site site = { .root = -1, .lock = -1 };
 	const char *root;
 	int rc;
 

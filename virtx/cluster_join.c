@@ -301,7 +301,7 @@ set_up(struct command_call *call, struct cluster_site *site, const struct cluste
 	unsigned int left = 0;
 	int rc;
 
-	if (cluster_material_load(site, err) < 0)
+	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0)
 		return -1;
 	rc = is_member(site, token, &left, err);
 	if (rc < 0)
@@ -325,7 +325,7 @@ static int
 join(struct command_call *call, const struct cluster_token *token, struct error *err)
 {
 	const char *at = token->addresses;
-	struct cluster_site site = { .root = -1 };
+	struct cluster_site site = { .root = -1, .lock = -1 };
 	uint16_t port;
 	_free_ char *first = cluster_next_address(&at, &port);
 	_free_ char *own = NULL;

@@ -81,7 +81,7 @@ renew(struct command_call *call, struct cluster_site *site, struct error *err)
 	const struct cluster_material *m = &site->material;
 	bool asks;
 
-	if (cluster_material_load(site, err) < 0)
+	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0)
 		return -1;
 	if (!m->ca || !m->host_key || !m->host_certificate || !m->qemu_key)
 		return error_set(err, CLIENT_ERROR_STATUS,
@@ -96,7 +96,7 @@ renew(struct command_call *call, struct cluster_site *site, struct error *err)
 static enum command_result
 cluster_renew(struct command_call *call, struct error *err)
 {
-	struct cluster_site site = { .root = -1 };
+	struct cluster_site site = { .root = -1, .lock = -1 };
 	const char *root;
 	int rc;
 

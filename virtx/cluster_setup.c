@@ -7,8 +7,10 @@
 
 #include "proto/model.h"
 #include "virtx/cluster_check.h"
+#include "virtx/cluster_fs.h"
 #include "virtx/cluster_units.h"
 
+#define LOCK	 "/etc/virtx/cluster.lock"
 #define LOOK_US	 (500 * 1000)
 #define CALL_S	 30  /* for one question to virtxd */
 #define CONFLICT 409 /* of a storage that is made already */
@@ -23,6 +25,15 @@ cluster_setup_begin(const struct command_call *call, const char **ret_root, stru
 	if (**ret_root && **ret_root != '/')
 		return error_set(err, CLIENT_ERROR_STATUS, "--root needs an absolute path");
 	return 0;
+}
+
+int
+cluster_setup_lock(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	if (call->counts[CLUSTER_OPTION_DRY_RUN])
+		return 0;
+	site->lock = cluster_fs_lock(site->root, LOCK, err);
+	return site->lock < 0 ? -1 : 0;
 }
 
 /* Whether the user says yes. */

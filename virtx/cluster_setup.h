@@ -23,6 +23,9 @@ enum {
 
 /* Whether the caller may write a host's files; and its root folder, "" for the host's own. */
 int cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err);
+/* Keeps others off who write the same files, until the site is cleared; who only shows does not. */
+int cluster_setup_lock(
+    const struct command_call *call, struct cluster_site *site, struct error *err);
 /* What is there already, and whether somebody wants what is not: 1 to go on, 0 not to, -1 with
  * err. */
 int cluster_setup_ask(

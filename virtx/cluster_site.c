@@ -175,7 +175,8 @@ cluster_site_find(
 {
 	char name[256] = "";
 
-	*site = (struct cluster_site){ .root = -1, .root_path = root_path, .number = 1 };
+	*site =
+	    (struct cluster_site){ .root = -1, .lock = -1, .root_path = root_path, .number = 1 };
 	if (*address && check_address(address, err) < 0)
 		return -1;
 	site->root = cluster_fs_open(root_path, err);
@@ -197,8 +198,8 @@ cluster_site_find(
 void
 cluster_site_clear(struct cluster_site *site)
 {
-	if (site->root >= 0)
-		close(site->root);
+	util_close(&site->root);
+	util_close(&site->lock);
 	free(site->name);
 	free(site->address);
 	free(site->qemu_user);
@@ -207,7 +208,7 @@ cluster_site_clear(struct cluster_site *site)
 	for (size_t i = 0; i < site->n_join; i++)
 		free(site->join[i]);
 	cluster_material_clear(&site->material);
-	*site = (struct cluster_site){ .root = -1 };
+	*site = (struct cluster_site){ .root = -1, .lock = -1 };
 }
 
 bool

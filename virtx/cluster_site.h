@@ -40,6 +40,7 @@ struct cluster_material {
 struct cluster_site {
 	int root;	       /* of cluster_fs.h */
 	const char *root_path; /* "" for the host's own */
+	int lock;	       /* of who writes to it; -1 */
 	unsigned int where;    /* two of ON_* */
 	char uuid[UUID_TEXT_SIZE];
 	bool uuid_is_ours; /* libvirt has to be told it */

@@ -3,6 +3,7 @@
 #include "verb_fixture.h"
 
 #include <string.h>
+#include <sys/file.h>
 
 #include "cluster_verb.h"
 #include "proto/cluster.h"
@@ -104,6 +105,35 @@ test_files_left(void **state)
 	assert_file_says(NOTE, "320 0\n");
 }
 
+/* Two at once would take each other's files. */
+static void
+test_locked(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *path = xasprintf("%s/etc/virtx/cluster.lock", root);
+	_free_ char *joins = join_line("--yes"), *shows = join_line("--dry-run");
+	_free_ char *renews = xasprintf("cluster renew --root %s", root);
+	_free_ char *inits = xasprintf(INIT "%s --yes", root);
+	_close_ int fd = -1;
+	struct stat status;
+
+	make_member(f);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	take_token(f);
+	verb_fails(f, joins, COMMAND_FAILED, "another 'virtx cluster' is at work");
+	take_token(f);
+	verb_ok(f, shows);
+	verb_fails(f, renews, COMMAND_FAILED, "another 'virtx cluster' is at work");
+	verb_fails(f, inits, COMMAND_FAILED, "another 'virtx cluster' is at work");
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	verb_ok(f, renews);
+	/* Nothing is held any more. */
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+}
+
 #define JOIN_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
 
 int
@@ -113,6 +143,7 @@ main(void)
 		JOIN_TEST(test_member),
 		JOIN_TEST(test_goes_on),
 		JOIN_TEST(test_files_left),
+		JOIN_TEST(test_locked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
