@@ -125,14 +125,41 @@ cluster_edit_undo(const char *text)
 	while (next_line(&text, &line)) {
 		size_t skip = begins(&line, CLUSTER_EDIT_WAS) ? strlen(CLUSTER_EDIT_WAS) : 0;
 
-		if (begins(&line, CLUSTER_EDIT_BEGIN))
+		if (begins(&line, CLUSTER_EDIT_BEGIN)) {
+			if (within)
+				break;
 			within = true;
-		else if (begins(&line, CLUSTER_EDIT_END))
+		} else if (begins(&line, CLUSTER_EDIT_END)) {
 			within = false;
-		else if (!within)
+		} else if (!within) {
 			buffer_printf(&out, "%.*s\n", (int)(line.len - skip), line.text + skip);
+		}
 	}
-	return buffer_steal(&out, NULL);
+	if (!within)
+		return buffer_steal(&out, NULL);
+	buffer_clear(&out);
+	return NULL;
+}
+
+/* Whether a list ends in this line: by a ] that is in no word, and in no comment. */
+static bool
+ends_list(const struct line *line)
+{
+	char quote = '\0';
+
+	for (size_t i = 0; i < line->len; i++) {
+		char c = line->text[i];
+
+		if (quote)
+			quote = c == quote ? '\0' : quote;
+		else if (c == '"' || c == '\'')
+			quote = c;
+		else if (c == '#')
+			return false;
+		else if (c == ']')
+			return true;
+	}
+	return false;
 }
 
 char *
@@ -144,13 +171,15 @@ cluster_edit_set(const char *text, const char *settings, const struct cluster_ed
 	struct line line = { 0 };
 	bool goes_on = false; /* a list that was replaced */
 
+	if (!bare)
+		return NULL;
 	while (next_line(&at, &line)) {
 		bool replaced = goes_on || is_replaced(&line, settings, rule);
 
 		buffer_printf(
 		    &out, "%s%.*s\n", replaced ? CLUSTER_EDIT_WAS : "", (int)line.len, line.text);
 		goes_on = replaced && (goes_on || (line.word_len > 0 && line.word[0] == '[')) &&
-			  !memchr(line.text, ']', line.len);
+			  !ends_list(&line);
 	}
 	buffer_printf(&out, "%s\n%s%s\n", CLUSTER_EDIT_BEGIN, settings, CLUSTER_EDIT_END);
 	return buffer_steal(&out, NULL);

@@ -11,6 +11,9 @@
 #define CLUSTER_EDIT_BEGIN "# virtx cluster: begin"
 #define CLUSTER_EDIT_END   "# virtx cluster: end"
 #define CLUSTER_EDIT_WAS   "#virtx# " /* in front of what said something else */
+/* What is wrong where a block has no end. */
+#define CLUSTER_EDIT_LOST \
+	"the line '" CLUSTER_EDIT_END "' is missing behind '" CLUSTER_EDIT_BEGIN "'"
 
 /* What of a file is a comment then, beside what says something else of the same keys. */
 struct cluster_edit_rule {
@@ -23,11 +26,12 @@ struct cluster_edit_rule {
 
 /*
  * The text with these settings: lines KEY = VALUE, KEY=VALUE, KEY: VALUE, or [SECTION]. The rule
- * may be NULL. The same again changes nothing. The caller frees.
+ * may be NULL. The same again changes nothing. The caller frees; NULL where the text has a block
+ * without an end, of which nobody knows what else is in it.
  */
 char *cluster_edit_set(
     const char *text, const char *settings, const struct cluster_edit_rule *rule);
-/* The text as it was without; the caller frees. */
+/* The text as it was without; the caller frees. NULL likewise. */
 char *cluster_edit_undo(const char *text);
 /* Whether the text says the same as the settings, and nothing that they would replace, with no
  * block of its own. */

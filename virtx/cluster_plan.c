@@ -31,24 +31,27 @@ has_mode(
 	       (*site->root_path || (is->uid == want->uid && is->gid == want->gid));
 }
 
-/* What the file is going to hold; NULL where the host is to have none. */
-static char *
+/* What the file is going to hold; NULL where the host is to have none. Or -1. */
+static int
 wanted_text(const struct cluster_site *site, const struct cluster_file *file, const char *is,
-    bool *ret_same)
+    char **ret, bool *ret_same, struct error *err)
 {
-	char *text, *settings;
+	char *settings;
 
 	*ret_same = false;
+	*ret = NULL;
 	if ((file->where & site->where) != site->where)
-		return NULL;
-	text = file->text(site);
-	if (!text || file->kind != KIND_SETTINGS)
-		return text;
-	settings = text;
-	text = cluster_edit_set(str_or_empty(is), settings, file->rule);
+		return 0;
+	*ret = file->text(site);
+	if (!*ret || file->kind != KIND_SETTINGS)
+		return 0;
+	settings = *ret;
+	*ret = cluster_edit_set(str_or_empty(is), settings, file->rule);
 	*ret_same = cluster_edit_says(str_or_empty(is), settings, file->rule);
 	pki_wipe(settings);
-	return text;
+	if (!*ret)
+		return error_set(err, CLIENT_ERROR_STATUS, "'%s': " CLUSTER_EDIT_LOST, file->path);
+	return 0;
 }
 
 /* 1 where it is to change, 0, or -1. */
@@ -57,14 +60,14 @@ compare(const struct cluster_site *site, const struct cluster_file *file,
     struct cluster_change *ret, struct error *err)
 {
 	struct cluster_mode is = { 0 }, want;
-	char *now = NULL, *text;
+	char *now = NULL, *text = NULL;
 	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
 	bool same;
-	int rc = 0;
+	int rc;
 
 	if (there < 0)
 		return -1;
-	text = wanted_text(site, file, now, &same);
+	rc = wanted_text(site, file, now, &text, &same, err);
 	want = mode_of(site, file, there, &is);
 	if (text && (!there || strcmp(now, text) != 0 || !has_mode(site, &is, &want))) {
 		*ret = (struct cluster_change){

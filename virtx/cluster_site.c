@@ -66,6 +66,8 @@ find_uuid(struct cluster_site *site, struct error *err)
 	if (cluster_fs_read(site->root, path, &text, NULL, err) < 0)
 		return -1;
 	bare = cluster_edit_undo(str_or_empty(text));
+	if (!bare)
+		return error_set(err, CLIENT_ERROR_STATUS, "'%s': " CLUSTER_EDIT_LOST, path);
 	told = cluster_edit_get(bare, "", "host_uuid");
 	own = cluster_edit_get(str_or_empty(text), "", "host_uuid");
 	if (told || own) {

@@ -52,6 +52,19 @@ test_set(void **state)
 		"l = [ \"x\" ]\n" END);
 }
 
+/* A list ends neither in a word of it, nor in a comment. */
+static void
+test_list_end(void **state)
+{
+	check("l = [\"O=[x]\",\n\"b\"]\nb = 1\n", "l = 1\n", NULL,
+	    WAS "l = [\"O=[x]\",\n" WAS "\"b\"]\nb = 1\n" BEGIN "l = 1\n" END);
+	check("l = [ # all ]\n  'a]', # ]\n  'b'\n] # end\nb = 1\n", "l = 1\n", NULL,
+	    WAS "l = [ # all ]\n" WAS "  'a]', # ]\n" WAS "  'b'\n" WAS "] # end\nb = 1\n" BEGIN
+		"l = 1\n" END);
+	check("l = [ \"it's\" ]\nb = 1\n", "l = 1\n", NULL,
+	    WAS "l = [ \"it's\" ]\nb = 1\n" BEGIN "l = 1\n" END);
+}
+
 static void
 test_sections(void **state)
 {
@@ -103,10 +116,21 @@ static void
 test_end(void **state)
 {
 	_free_ char *without = cluster_edit_set("b = 1", "a = 1\n", NULL);
-	_free_ char *cut = cluster_edit_undo("b = 1\n" BEGIN "a = 1\n");
 
 	assert_string_equal(without, "b = 1\n" BEGIN "a = 1\n" END);
-	assert_string_equal(cut, "b = 1\n");
+}
+
+/* Behind a block of which the end was lost may be what somebody else has written. */
+static void
+test_end_lost(void **state)
+{
+	static const char *const texts[] = { "b = 1\n" BEGIN "a = 1\nc = 2\n",
+		BEGIN "a = 1\nc = 2\n" BEGIN "a = 1\n" END };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_null(cluster_edit_undo(texts[i]));
+		assert_null(cluster_edit_set(texts[i], "a = 1\n", NULL));
+	}
 }
 
 static void
@@ -147,11 +171,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_list_end),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_colon),
 		cmocka_unit_test(test_drops),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_end_lost),
 		cmocka_unit_test(test_says),
 		cmocka_unit_test(test_get),
 	};

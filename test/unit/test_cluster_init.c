@@ -384,6 +384,29 @@ test_refused(void **state)
 	verb_fails(f, unasked, COMMAND_FAILED, "libvirt-qemu");
 }
 
+/* What stands behind a block without an end is not dropped. */
+static void
+test_end_lost(void **state)
+{
+	static const char *const paths[] = { "/etc/libvirt/qemu.conf",
+		"/etc/libvirt/libvirtd.conf" };
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s --yes", root);
+
+	root_make(root, true);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_free_ char *text = NULL;
+
+		root_put(root, paths[i], CLUSTER_EDIT_BEGIN "\nmax_files = 4\n");
+		verb_fails(f, line, COMMAND_FAILED, paths[i]);
+		assert_says(f->err.detail, CLUSTER_EDIT_LOST);
+		text = root_get(root, paths[i]);
+		assert_says(text, "max_files = 4\n");
+		root_put(root, paths[i], "");
+	}
+	assert_false(root_has(CLUSTER_CA));
+}
+
 /* It has joined a cluster, whose CA is elsewhere. */
 static void
 test_joined(void **state)
@@ -455,6 +478,7 @@ main(void)
 		INIT_TEST(test_kept_mode),
 		INIT_TEST(test_uuid),
 		INIT_TEST(test_refused),
+		INIT_TEST(test_end_lost),
 		INIT_TEST(test_joined),
 		INIT_TEST(test_links),
 		INIT_TEST(test_files_noted),
