@@ -135,7 +135,8 @@ limit_mode(int folder, const char *name, const struct cluster_mode *mode)
 	return set_mode(fd, status.st_mode & mode->mode, mode);
 }
 
-/* What is there stays by another name, and is there all the time. */
+/* What is there stays by another name, and is there all the time. What was there before that had
+ * been written by this command. */
 static int
 keep_old(int folder, const char *name, const struct cluster_mode *mode)
 {
@@ -143,6 +144,8 @@ keep_old(int folder, const char *name, const struct cluster_mode *mode)
 	_free_ char *passing = xasprintf("%s.tmp", old);
 	int rc;
 
+	if (faccessat(folder, old, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
 	if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	(void)unlinkat(folder, passing, 0);
@@ -175,7 +178,7 @@ write_new(int folder, const char *name, const char *text, const struct cluster_m
 
 int
 cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
-    struct error *err)
+    enum cluster_keep keep, struct error *err)
 {
 	_free_ char *passing = NULL;
 	const char *name;
@@ -186,7 +189,7 @@ cluster_fs_write(int root, const char *path, const char *text, const struct clus
 		return -1;
 	passing = xasprintf("%s.virtx-new", name);
 	rc = write_new(folder, passing, text, mode);
-	if (rc == 0)
+	if (rc == 0 && keep == KEEP_FIRST)
 		rc = keep_old(folder, name, mode);
 	if (rc == 0 && renameat(folder, passing, folder, name) < 0)
 		rc = -errno;

@@ -24,13 +24,19 @@ bool cluster_fs_exists(int root, const char *path);
  * with the reason. */
 int cluster_fs_read(
     int root, const char *path, char **ret, struct cluster_mode *ret_mode, struct error *err);
+/* What becomes of a file that is replaced. */
+enum cluster_keep {
+	KEEP_NOTHING,
+	KEEP_FIRST, /* of all that were there, as NAME.virtx-old beside it */
+};
+
 /*
- * Writes a file in one step: it is whole, or as it was. What was there before stays beside it, as
- * NAME.virtx-old, for no others to read than may read the new one. Folders that are missing are
+ * Writes a file in one step: it is whole, or as it was. What is kept is for no others to read than
+ * may read the new one. Folders that are missing are
  * made (0755). Owners are set by root alone.
  */
 int cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
-    struct error *err);
+    enum cluster_keep keep, struct error *err);
 /* Changes who may read a regular file, and nothing else. */
 int cluster_fs_set_mode(
     int root, const char *path, const struct cluster_mode *mode, struct error *err);

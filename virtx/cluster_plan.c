@@ -241,7 +241,7 @@ write_change(
 	/* One that is written anew would leave the old one behind. */
 	if (change->mode_only)
 		return cluster_fs_set_mode(site->root, file->path, &mode, err);
-	return cluster_fs_write(site->root, file->path, change->text, &mode, err);
+	return cluster_fs_write(site->root, file->path, change->text, &mode, KEEP_FIRST, err);
 }
 
 int
@@ -278,7 +278,7 @@ cluster_plan_note(
 	if (note.parts == 0)
 		return cluster_fs_remove(site->root, NOTE, err);
 	text = xasprintf("%u %u\n", note.parts, note.sanlock_gid);
-	return cluster_fs_write(site->root, NOTE, text, &mode, err);
+	return cluster_fs_write(site->root, NOTE, text, &mode, KEEP_NOTHING, err);
 }
 
 int

@@ -324,6 +324,27 @@ test_kept_mode(void **state)
 	assert_int_equal(status.st_mode & 07777, 0600);
 }
 
+/* What was there before the first run is kept, whatever was written since. */
+static void
+test_first_kept(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *moved = xasprintf("cluster init --address 192.0.2.2 --yes --root %s", root);
+
+	root_make(root, true);
+	root_put(root, "/etc/serf/virtx.json", "{\"mine\": 1}\n");
+	run(f, "--yes");
+	verb_ok(f, moved);
+	run(f, "--yes");
+	assert_file_says("/etc/serf/virtx.json.virtx-old", "{\"mine\": 1}\n");
+	assert_file_says("/etc/libvirt/qemu.conf.virtx-old", "lock_manager = \"lockd\"\n");
+	/* A note of its own is nothing to keep. */
+	root_put(root, "/etc/virtx/cluster-pending", "64\n");
+	root_put(root, "/etc/sanlock/sanlock.conf", "our_host_name = other\n");
+	run(f, "--yes");
+	assert_false(root_has("/etc/virtx/cluster-pending.virtx-old"));
+}
+
 static void
 check_uuid(struct verb_fixture *f, const char *uuid)
 {
@@ -476,6 +497,7 @@ main(void)
 		INIT_TEST(test_interrupted),
 		INIT_TEST(test_modes),
 		INIT_TEST(test_kept_mode),
+		INIT_TEST(test_first_kept),
 		INIT_TEST(test_uuid),
 		INIT_TEST(test_refused),
 		INIT_TEST(test_end_lost),
