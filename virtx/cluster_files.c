@@ -104,10 +104,19 @@ text_serf(const struct cluster_site *site)
 	return text;
 }
 
+#define MODULE "softdog\n"
+
 static char *
 text_module(const struct cluster_site *site)
 {
-	return site->watchdog ? NULL : xstrdup("softdog\n");
+	return site->watchdog ? NULL : xstrdup(MODULE);
+}
+
+/* Of one that was loaded by hand nothing is left after the next boot. */
+static char *
+text_module_there(const struct cluster_site *site)
+{
+	return site->watchdog && site->softdog ? xstrdup(MODULE) : NULL;
 }
 
 static char *
@@ -263,10 +272,11 @@ drops_virtxd(const char *section, const char *key, const char *value)
 
 static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd };
 
-#define DEBIAN (ON_ALL & ~ON_SUSE)
-#define SUSE   (ON_ALL & ~ON_DEBIAN)
-#define ONE    (ON_ALL & ~ON_MODULAR)
-#define MANY   (ON_ALL & ~ON_MONOLITHIC)
+#define MODULES "/etc/modules-load.d/virtx.conf"
+#define DEBIAN	(ON_ALL & ~ON_SUSE)
+#define SUSE	(ON_ALL & ~ON_DEBIAN)
+#define ONE	(ON_ALL & ~ON_MODULAR)
+#define MANY	(ON_ALL & ~ON_MONOLITHIC)
 
 const struct cluster_file cluster_files[] = {
 	/* The cluster's and the host's keys, before what names them. */
@@ -313,8 +323,9 @@ const struct cluster_file cluster_files[] = {
 	{ "/etc/sysctl.d/99-virtx.conf", ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_SYSCTL, NULL,
 	    text_sysctl },
 	/* The watchdog, and sanlock. */
-	{ "/etc/modules-load.d/virtx.conf", ON_ALL, 0644, OWNER_ROOT, KIND_OURS,
-	    PART_MODULE | PART_WDMD | PART_SANLOCK, NULL, text_module },
+	{ MODULES, ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_MODULE | PART_WDMD | PART_SANLOCK,
+	    NULL, text_module },
+	{ MODULES, ON_ALL, 0644, OWNER_ROOT, KIND_OURS, 0, NULL, text_module_there },
 	{ "/etc/default/sanlock", DEBIAN, 0644, OWNER_ROOT, KIND_SETTINGS, PART_WDMD | PART_SANLOCK,
 	    NULL, text_sanlock_options },
 	{ "/etc/sanlock/sanlock.conf", ON_ALL, 0644, OWNER_ROOT, KIND_SETTINGS,

@@ -171,6 +171,18 @@ check_address(const char *address, struct error *err)
 	    "'%s' is no IP address of this host at which others can reach it", address);
 }
 
+/* The kernel's own is there as long as somebody loads it. */
+static bool
+has_softdog(int root)
+{
+	static const char path[] = "/sys/class/watchdog/watchdog0/identity";
+	_free_ char *text = NULL;
+	struct error ignored;
+
+	return cluster_fs_read(root, path, &text, NULL, &ignored) > 0 &&
+	       strncmp(text, "Software Watchdog", strlen("Software Watchdog")) == 0;
+}
+
 int
 cluster_site_find(
     struct cluster_site *site, const char *root_path, const char *address, struct error *err)
@@ -192,6 +204,7 @@ cluster_site_find(
 	site->address = xstrdup(address);
 	site->where = find_layout(site->root);
 	site->watchdog = cluster_fs_exists(site->root, "/dev/watchdog");
+	site->softdog = has_softdog(site->root);
 	if (find_uuid(site, err) < 0)
 		return -1;
 	return find_users(site, err);

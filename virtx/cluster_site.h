@@ -50,6 +50,7 @@ struct cluster_site {
 	gid_t virtx_gid, qemu_gid;
 	gid_t sanlock_gid, sanlock_has; /* wanted, and what it is; 0 where there is no such group */
 	bool watchdog;			/* there is one already */
+	bool softdog;			/* and it is that of the kernel alone */
 	/* What the cluster says. */
 	int number; /* of the host */
 	int io_timeout;

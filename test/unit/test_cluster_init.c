@@ -225,6 +225,30 @@ test_suse(void **state)
 	assert_file_says("/etc/sysconfig/libvirt-guests", "ON_BOOT=ignore\n");
 }
 
+/* The kernel's own watchdog is loaded at each boot, whoever has loaded it now; a board's has a
+ * driver of its own. */
+static void
+test_softdog(void **state)
+{
+	static const char module[] = "/etc/modules-load.d/virtx.conf";
+	static const char identity[] = "/sys/class/watchdog/watchdog0/identity";
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	root_put(root, "/dev/watchdog", "");
+	root_put(root, identity, "iTCO_wdt\n");
+	run(f, "--yes");
+	assert_false(root_has(module));
+	root_put(root, identity, "Software Watchdog\n");
+	run(f, "--yes");
+	assert_file_says(module, "softdog\n");
+	/* It is loaded. */
+	assert_null(strstr(f->out, "modprobe"));
+	assert_null(strstr(f->out, "wdmd"));
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+}
+
 /* Run again, nothing changes, and what somebody has changed meanwhile is all that is written. */
 static void
 test_again(void **state)
@@ -493,6 +517,7 @@ main(void)
 		INIT_TEST(test_virtxd_conf),
 		INIT_TEST(test_listeners),
 		INIT_TEST(test_suse),
+		INIT_TEST(test_softdog),
 		INIT_TEST(test_again),
 		INIT_TEST(test_interrupted),
 		INIT_TEST(test_modes),
