@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
@@ -95,22 +96,45 @@ has_fingerprint(X509 *certificate, const char *fingerprint)
 	return strcmp(text, fingerprint) == 0;
 }
 
-/* The chain of the server up to this CA alone, and as a server. */
-static bool
-is_signed_by(X509 *ca, X509 *certificate, STACK_OF(X509) * chain)
+/* The chain of the server up to this CA alone, and as a server: X509_V_OK, or what is wrong. */
+static int
+check_signed_by(X509 *ca, X509 *certificate, STACK_OF(X509) * chain)
 {
 	X509_STORE *anchors = X509_STORE_new();
 	X509_STORE_CTX *check = X509_STORE_CTX_new();
-	bool good;
+	int wrong = X509_V_OK;
 
 	if (!anchors || !check || X509_STORE_add_cert(anchors, ca) != 1 ||
 	    X509_STORE_CTX_init(check, anchors, certificate, chain) != 1)
 		abort();
 	X509_STORE_CTX_set_purpose(check, X509_PURPOSE_SSL_SERVER);
-	good = X509_verify_cert(check) == 1;
+	if (X509_verify_cert(check) != 1)
+		wrong = X509_STORE_CTX_get_error(check);
 	X509_STORE_CTX_free(check);
 	X509_STORE_free(anchors);
-	return good;
+	return wrong;
+}
+
+/* A host that was just set up may not know the time yet: that is no attack. */
+static void
+tell_wrong(struct dial *dial, int wrong)
+{
+	bool early = wrong == X509_V_ERR_CERT_NOT_YET_VALID;
+	time_t now = time(NULL);
+	char clock[32] = "";
+	struct tm tm;
+
+	if (early || wrong == X509_V_ERR_CERT_HAS_EXPIRED) {
+		if (gmtime_r(&now, &tm))
+			strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S UTC", &tm);
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: %s, by this host's clock, which says %s",
+		    early ? "it is not valid yet" : "it has expired", clock);
+	} else {
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is none that the CA has signed for a host%s%s",
+		    wrong ? ": " : "", wrong ? X509_verify_cert_error_string(wrong) : "");
+	}
 }
 
 /* Who has no file with the CA knows it by its fingerprint: the server sends it behind its own
@@ -122,18 +146,20 @@ on_verify_fingerprint(X509_STORE_CTX *store, void *arg)
 	X509 *certificate = X509_STORE_CTX_get0_cert(store), *ca = NULL;
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
 	char host[UUID_TEXT_SIZE];
+	int wrong = X509_V_OK;
 
 	for (int i = 0; i < sk_X509_num(chain) && !ca; i++) {
 		if (has_fingerprint(sk_X509_value(chain, i), dial->server->fingerprint))
 			ca = sk_X509_value(chain, i);
 	}
+	if (ca)
+		wrong = check_signed_by(ca, certificate, chain);
 	if (!ca)
 		snprintf(dial->why, sizeof(dial->why),
 		    "its certificate is refused: it is not of the CA with the fingerprint %.16s...",
 		    dial->server->fingerprint);
-	else if (!is_signed_by(ca, certificate, chain) || !certificate_host(certificate, host))
-		snprintf(dial->why, sizeof(dial->why),
-		    "its certificate is refused: it is none that the CA has signed for a host");
+	else if (wrong || !certificate_host(certificate, host))
+		tell_wrong(dial, wrong);
 	else
 		return 1;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
