@@ -27,15 +27,21 @@ static const struct option_row cluster_join_options[] = {
 
 /* The token */
 
-/* Its text: the operand itself, or what is in a file, or on standard input. For pki_wipe. */
+/* Its text, of a file or standard input: others see what is on a command line, and a shell keeps
+ * it. For pki_wipe. */
 static char *
 read_token(const char *operand, struct error *err)
 {
 	size_t len;
 	char *text;
 
-	if (strchr(operand, '/') && strncmp(operand, "virtx-join/", 11) == 0)
-		return xstrdup(operand);
+	if (strncmp(operand, "virtx-join/", 11) == 0) {
+		error_set(err, CLIENT_ERROR_STATUS,
+		    "a token is taken from a file, or for '-' from standard input, and not from "
+		    "the "
+		    "command line, where others on this host can read it: make another one");
+		return NULL;
+	}
 	text = command_read(operand, CLUSTER_TOKEN_MAX, &len, err);
 	if (!text)
 		return NULL;
@@ -361,13 +367,13 @@ cluster_join(struct command_call *call, struct error *err)
 
 const struct command cluster_join_command = {
 	.words = "cluster join",
-	.operands = { ARG_TEXT("TOKEN") },
+	.operands = { ARG_FILE },
 	.options = cluster_join_options,
 	.summary = "Make this host one of the cluster that the token is of",
 	.help =
-	    "As root, on the host. TOKEN is what 'virtx cluster token' prints, or the name of a\n"
-	    "file that has it, or - for standard input. Nothing is sent to a host that does not\n"
-	    "show a certificate of the token's CA. All else is done as by 'virtx cluster init'.",
+	    "As root, on the host. FILE has what 'virtx cluster token' prints, and is - for\n"
+	    "standard input. Nothing is sent to a host that does not show a certificate of the\n"
+	    "token's CA. All else is done as by 'virtx cluster init'.",
 	.examples = "virtx cluster join - --dry-run\n"
 		    "virtx cluster join token.txt --yes\n",
 	.run = cluster_join,

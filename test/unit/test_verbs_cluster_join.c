@@ -105,6 +105,24 @@ test_files_left(void **state)
 	assert_file_says(NOTE, "320 0\n");
 }
 
+/* Others would read it there. */
+static void
+test_argument(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *ca = NULL, *line = NULL;
+	char print[PKI_FINGERPRINT_SIZE];
+
+	make_member(f);
+	ca = root_get(root, CLUSTER_CA);
+	assert_int_equal(pki_fingerprint(ca, print, &f->err), 0);
+	line = xasprintf("cluster join virtx-join/127.0.0.1:%u/%s/" SECRET
+			 " --address 192.0.2.1 --yes --root %s",
+	    f->port, print, root);
+	verb_fails(f, line, COMMAND_USAGE, "not from the command line");
+	assert_null(strstr(f->err.detail, SECRET));
+}
+
 /* Two at once would take each other's files. */
 static void
 test_locked(void **state)
@@ -143,6 +161,7 @@ main(void)
 		JOIN_TEST(test_member),
 		JOIN_TEST(test_goes_on),
 		JOIN_TEST(test_files_left),
+		JOIN_TEST(test_argument),
 		JOIN_TEST(test_locked),
 	};
 
