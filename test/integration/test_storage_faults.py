@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import signal
-import stat
 import threading
 import time
 
@@ -19,22 +18,19 @@ from test_kill import jobs
 
 FREEZE = float(os.environ.get("VIRTX_FREEZE_SECONDS", "12"))
 
-# qemu-img, but for the call that a file names ("hang.create.2"): that one waits until the file is gone. It may write
-# nothing, as virtxd lets qemu-img write nothing but images: what counts its calls is the mode of a file.
-QEMU_IMG = """#!/bin/sh
-dir=${0%/*}
-if [ -e $dir/hang ]; then
-    calls=$(($(stat -c %a $dir/calls.$1) + 1))
-    chmod $calls $dir/calls.$1
-    while [ -e $dir/hang.$1.$calls ]; do sleep 0.05; done
-fi
-exec /usr/bin/qemu-img "$@"
+# qemu-img, but for the verb that a file names ("hang.create"): that waits until the file is gone, or one that is told to
+# go on by its process id ("go.4711"), or while it is itself the one that hangs ("hang.4711"). It writes nothing and starts
+# nothing, as virtxd lets qemu-img do neither: who counts the calls is the test.
+QEMU_IMG = """#!/usr/bin/perl
+my ($dir) = $0 =~ m{(.*)/};
+my $verb = "$dir/hang.$ARGV[0]";
+select(undef, undef, undef, 0.05) while -e "$dir/hang.$$" || -e $verb && !-e "$dir/go.$$";
+exec "/usr/bin/qemu-img", @ARGV;
 """
 
 # A freeze that outlasts sanlock's patience with each step takes minutes: by default there is one of each kind.
 FULL = FREEZE >= 60
 STEPS = ["create 1", "info 1", "map 2"]
-VERBS = ("create", "info", "map", "measure")
 
 
 @pytest.fixture(scope="module")
@@ -73,23 +69,30 @@ def host(lab):
 
 
 def let_go(stub):
-    for path in stub.glob("hang*"):
+    for path in [*stub.glob("hang.*"), *stub.glob("go.*")]:
         path.unlink()
 
 
 def reached(stub, verb, call):
-    """Wait for qemu-img to come there; its process id."""
+    """Have the calls before that one go on, and those after it; its process id, where it stands."""
+    seen = []
+
     def standing():
-        if stat.S_IMODE((stub / f"calls.{verb}").stat().st_mode) != call:
-            return None
         for path in glob.glob("/proc/[0-9]*/cmdline"):
+            pid = int(path.split("/")[2])
             try:
                 with open(path, "rb") as file:
                     words = file.read().split(b"\0")
             except OSError:
                 continue
-            if words[1:3] == [os.fsencode(stub / "qemu-img"), verb.encode()]:
-                return int(path.split("/")[2])
+            if words[1:3] != [os.fsencode(stub / "qemu-img"), verb.encode()] or pid in seen:
+                continue
+            seen.append(pid)
+            if len(seen) == call:
+                (stub / f"hang.{pid}").touch()
+                (stub / f"hang.{verb}").unlink()
+                return pid
+            (stub / f"go.{pid}").touch()
         return None
     return wait_for("qemu-img", standing, 20)
 
@@ -157,11 +160,7 @@ def begin(kind, host, stub, step):
     verb, call = step.split()
     # Nor is it qemu-img of a look at the disks that were there before.
     wait_for("earlier looks to end", lambda: not jobs(host, "inspect"), 20)
-    for name in VERBS:
-        (stub / f"calls.{name}").touch()
-        (stub / f"calls.{name}").chmod(0)
-    (stub / f"hang.{verb}.{call}").touch()
-    (stub / "hang").touch()
+    (stub / f"hang.{verb}").touch()
     request = made.begin()
     return made, request, reached(stub, verb, int(call))
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -239,35 +240,57 @@ test_signals(void **state)
 	assert_int_equal(ignored & 0x7fffffff, 0);
 }
 
+static int
+tell(const char *line, size_t len, void *arg)
+{
+	return write(*(int *)arg, line, len) == (ssize_t)len ? 0 : -EPIPE;
+}
+
+/* The lock is of both, and is free when both are gone. */
+static void
+must_die_with_parent(enum command_may may)
+{
+	char path[] = "locked.XXXXXX", c;
+	int fds[2], status, file = mkostemp(path, O_CLOEXEC);
+	pid_t pid;
+
+	assert_true(file >= 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		int locked = open(path, O_RDWR | O_CLOEXEC);
+		const int pass[] = { locked, -1 };
+		struct command command = { .fds = pass,
+			.may = may,
+			.timeout = 60,
+			.output_max = 10,
+			.line = tell,
+			.arg = &fds[1] };
+		struct error err;
+
+		if (locked < 0 || flock(locked, LOCK_EX) < 0)
+			_exit(2);
+		_exit(run_script("echo x; exec sleep 60", &command, NULL, &err) == 0 ? 0 : 1);
+	}
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	assert_int_equal(flock(file, LOCK_EX | LOCK_NB), -1);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	alarm(10);
+	assert_int_equal(flock(file, LOCK_EX), 0);
+	alarm(0);
+	unlink(path);
+	close(file);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* It dies with the process that runs it: a job that is killed leaves no blkdiscard behind. */
 static void
 test_dies_with_parent(void **state)
 {
-	int fds[2], status;
-	char c;
-	pid_t pid;
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		const int pass[] = { fds[1], -1 };
-		struct command command = { .fds = pass, .timeout = 60 };
-		struct error err;
-		char script[64];
-
-		snprintf(script, sizeof(script), "echo x >&%d; exec sleep 60", fds[1]);
-		_exit(run_script(script, &command, NULL, &err) == 0 ? 0 : 1);
-	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &c, 1), 1);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* The rest of "x\n", then the end, which comes when sleep is gone. */
-	alarm(10);
-	assert_int_equal(read(fds[0], &c, 1), 1);
-	assert_int_equal(read(fds[0], &c, 1), 0);
-	alarm(0);
-	close(fds[0]);
+	for (enum command_may may = 0; may < COMMAND_MAY_N; may++)
+		must_die_with_parent(may);
 }
 
 int

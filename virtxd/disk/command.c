@@ -187,17 +187,18 @@ become(const struct launch *launch)
 		what = "set its limits";
 		r = set_limits(launch->command);
 	}
-	if (r == 0) {
-		what = "confine it";
-		r = set_confinement(launch);
-	}
-	/* A blkdiscard must not outlive the lease that this process's parent holds for it. */
+	/* A blkdiscard must not outlive the lease that this process's parent holds for it. What is
+	 * confined cannot take it back. */
 	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		r = -errno;
 	if (r == 0 && getppid() != launch->parent)
 		_exit(127);
 	if (r == 0)
 		r = set_signals();
+	if (r == 0) {
+		what = "confine it";
+		r = set_confinement(launch);
+	}
 	if (r == 0) {
 		what = "run it";
 		execv(launch->path, (char *const *)launch->command->argv);

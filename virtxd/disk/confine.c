@@ -3,17 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "disk/confine_calls.h"
 
 /*
  * Landlock by its own numbers: the C library has no calls for it, and the kernel's headers may be
@@ -211,104 +208,12 @@ confine_capabilities(uint64_t keep)
 	return 0;
 }
 
-/*
- * Nothing that a program on images and devices needs. The network and other processes are here as
- * well as in Landlock, which has them from Linux 6.7 and 6.12 on; io_uring would go around this
- * filter.
- */
-static const uint16_t refused[] = {
-	SYS_socket,
-	SYS_socketpair,
-	SYS_connect,
-	SYS_kill,
-	SYS_tkill,
-	SYS_rt_sigqueueinfo,
-	SYS_rt_tgsigqueueinfo,
-	SYS_pidfd_open,
-	SYS_pidfd_send_signal,
-	SYS_pidfd_getfd,
-	SYS_ptrace,
-	SYS_process_vm_readv,
-	SYS_process_vm_writev,
-	SYS_io_uring_setup,
-	SYS_unshare,
-	SYS_setns,
-	SYS_mount,
-	SYS_add_key,
-	SYS_request_key,
-	SYS_keyctl,
-	SYS_bpf,
-	SYS_perf_event_open,
-	SYS_userfaultfd,
-	SYS_open_by_handle_at,
-};
-
-/* Numbers from here on are of x86-64's other ABI. */
-#define OTHER_ABI 0x40000000
-/* The low half of an argument, which the numbers of processes are. */
-#define LOW_HALF (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0)
-
-#if defined(__x86_64__)
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined(__powerpc64__)
-#define ARCHITECTURE \
-	(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? AUDIT_ARCH_PPC64 : AUDIT_ARCH_PPC64LE)
-#elif defined(__s390x__)
-#define ARCHITECTURE AUDIT_ARCH_S390X
-#elif defined(__riscv) && __riscv_xlen == 64
-#define ARCHITECTURE AUDIT_ARCH_RISCV64
-#else
-#error "the architecture is not known to the filter of system calls"
-#endif
-
-#define LOAD(member, half) \
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member) + (half))
-#define WHERE(test, value, yes, no) BPF_JUMP(BPF_JMP | (test) | BPF_K, value, yes, no)
-#define ANSWER(value)		    BPF_STMT(BPF_RET | BPF_K, value)
-
-static int
-filter_system_calls(void)
-{
-	const struct sock_filter head[] = {
-		LOAD(arch, 0),
-		WHERE(BPF_JEQ, ARCHITECTURE, 0, ARRAY_SIZE(refused) + 6),
-		LOAD(nr, 0),
-		WHERE(BPF_JGE, OTHER_ABI, ARRAY_SIZE(refused) + 4, 0),
-	};
-	const struct sock_filter tail[] = {
-		/* A signal to itself, as abort() sends it. */
-		WHERE(BPF_JEQ, SYS_tgkill, 0, 2),
-		LOAD(args, LOW_HALF),
-		WHERE(BPF_JEQ, (uint32_t)getpid(), 0, 1),
-		ANSWER(SECCOMP_RET_ALLOW),
-		ANSWER(SECCOMP_RET_ERRNO | EPERM),
-	};
-	struct sock_filter code[ARRAY_SIZE(head) + ARRAY_SIZE(refused) + ARRAY_SIZE(tail)];
-	struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
-
-	memcpy(code, head, sizeof(head));
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-		uint8_t to_refusal = (uint8_t)(ARRAY_SIZE(refused) - 1 - i + 4);
-
-		code[ARRAY_SIZE(head) + i] =
-		    (struct sock_filter)WHERE(BPF_JEQ, refused[i], to_refusal, 0);
-	}
-	memcpy(code + ARRAY_SIZE(head) + ARRAY_SIZE(refused), tail, sizeof(tail));
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0 ? -errno : 0;
-}
-
 int
 confine_enter(int rules)
 {
-	int r;
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	if (rules >= 0 && syscall(NR_RESTRICT_SELF, rules, 0) < 0)
 		return -errno;
-	r = filter_system_calls();
-	/* A kernel without filters, or a tool around the program that does not know of them. */
-	return r == -EINVAL || r == -ENOSYS ? 0 : r;
+	return confine_calls();
 }

@@ -33,8 +33,9 @@ struct confine_files {
  * Landlock, of which confine_missing() says why.
  */
 int confine_rules(const struct confine_files *files, int *ret_fd, struct error *err);
-/* Puts the process under the rules (-1 for none), and under a filter that refuses the network,
- * other processes and what the kernel has for few. Safe after a fork. 0 or a negative errno. */
+/* Puts the process under the rules (-1 for none), and leaves it the system calls that a program on
+ * images needs: it can run another program in its place, and have threads, but no processes. Safe
+ * after a fork. 0 or a negative errno. */
 int confine_enter(int rules);
 /* Why nothing can be put under Landlock's rules here; NULL where it can. */
 const char *confine_missing(void);
