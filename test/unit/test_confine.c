@@ -236,6 +236,34 @@ test_others(void **state)
 	must_fail("exec perl -MPOSIX -e 'POSIX::abort()'", &command, "signal 6");
 }
 
+/* What is open under no rule is not handed on, be it not close-on-exec. */
+static void
+test_left_open(void **state)
+{
+	struct command command = { .may = COMMAND_WRITE };
+	int fds[2];
+	char script[64];
+
+	assert_int_equal(pipe(fds), 0);
+	snprintf(script, sizeof(script), "echo x >&%d", fds[1]);
+	must_fail(script, &command, "Bad file descriptor");
+	command.may = COMMAND_ALL;
+	must_fail(script, &command, "Bad file descriptor");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A VM is not ended for the memory that one of these takes. */
+static void
+test_oom(void **state)
+{
+	struct command command = { .may = COMMAND_WRITE, .folder = "/proc" };
+
+	must_say("exec cat /proc/self/oom_score_adj", &command, "500\n");
+	if (!confine_missing())
+		must_fail("echo 0 > /proc/self/oom_score_adj", &command, "Permission denied");
+}
+
 /* The programs themselves, with all that they have threads for. */
 static void
 test_programs(void **state)
@@ -353,6 +381,8 @@ main(void)
 		cmocka_unit_test(test_capabilities_kept),
 		cmocka_unit_test(test_no_core),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_left_open),
+		cmocka_unit_test(test_oom),
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_hostile_images),
 	};

@@ -26,6 +26,7 @@
 #define LEFT_READS     64
 #define REAP_MS	       5   /* between looks at one that has closed its pipes */
 #define LOOK_MS	       100 /* and at one that has not: others may hold them */
+#define OOM_SCORE      "500"
 
 enum reason {
 	REASON_NONE,
@@ -157,11 +158,24 @@ set_files(const struct launch *launch)
 	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(launch->out, STDOUT_FILENO) < 0 ||
 	    dup2(launch->words, STDERR_FILENO) < 0)
 		return -errno;
+	/* All is close-on-exec, but for what a library may have open: that would be under no rules.
+	 * A kernel before 5.11 does not know the call. */
+	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	for (const int *fd = launch->command->fds; fd && *fd >= 0; fd++) {
 		if (fcntl(*fd, F_SETFD, 0) < 0)
 			return -errno;
 	}
 	return 0;
+}
+
+/* Rather than a VM or virtxd, whose own preference it has. It helps, and is no more than that. */
+static void
+prefer_for_oom(void)
+{
+	_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!write(fd, OOM_SCORE, strlen(OOM_SCORE));
 }
 
 static int
@@ -172,6 +186,7 @@ set_confinement(const struct launch *launch)
 
 	if (!ways[may].confined)
 		return 0;
+	prefer_for_oom();
 	r = confine_capabilities(ways[may].keep);
 	return r < 0 ? r : confine_enter(launch->rules);
 }

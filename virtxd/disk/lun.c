@@ -15,6 +15,7 @@
 #include "disk/path.h"
 
 #define WIPE_TIMEOUT 600 /* seconds for each program that is run */
+#define WIPE_MEMORY  ((size_t)512 << 20)
 #define MIB	     (INT64_C(1) << 20)
 #define SLICE_MIN    (INT64_C(1) << 30)
 #define SLICES	     20
@@ -100,6 +101,7 @@ run(int fd, const char *const argv[], const struct disk *disk, struct error *err
 		.fds = fds,
 		.may = COMMAND_WRITE,
 		.timeout = WIPE_TIMEOUT,
+		.memory = WIPE_MEMORY,
 	};
 
 	if (command_run(&command, NULL, err) < 0)
