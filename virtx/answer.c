@@ -41,12 +41,16 @@ answer_is_of_type(const char *text, enum route_id id)
 	return str_empty(text) || (!strncasecmp(text, type, len) && strchr("; \t", text[len]));
 }
 
-/* What the server says of a failure. */
+/* What the server says of a failure. The page of a proxy, which is for a browser, says no more than
+ * its status. */
 static int
 server_error(const struct answer *answer, struct error *err)
 {
+	static const char page[] = "text/html";
+	bool is_page = strncasecmp(str_or_empty(answer->type), page, strlen(page)) == 0;
+
 	*err = (struct error){ 0 };
-	problem_decode(err, answer->status, answer->body, answer->len);
+	problem_decode(err, answer->status, answer->body, is_page ? 0 : answer->len);
 	if (!err->detail[0])
 		error_set(err, answer->status, "%s", error_title(answer->status));
 	if (err->operation[0])

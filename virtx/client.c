@@ -115,7 +115,8 @@ on_answer(struct evhttp_request *request, void *arg)
 			print_line("virtx: warning: ", text);
 			answer->warned = true;
 		} else if (!strcasecmp(header->key, "Location")) {
-			str_set(&answer->location, header->value);
+			str_set(&answer->location,
+			    server_own_path(&attempt->client->server, header->value));
 		} else if (!strcasecmp(header->key, "Content-Type")) {
 			str_set(&answer->type, header->value);
 		}
@@ -389,8 +390,8 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 {
 	const struct route *route = &routes[id];
 	_free_ char *plain = route_path(id, param);
-	_free_ char *path =
-	    xasprintf("%s%s%s", plain, client->query ? "?" : "", str_or_empty(client->query));
+	_free_ char *path = xasprintf("%s%s%s%s", str_or_empty(client->server.prefix), plain,
+	    client->query ? "?" : "", str_or_empty(client->query));
 	_free_ char *body = NULL;
 	char *addresses[SERVER_ADDRESSES_MAX];
 	int64_t deadline = monotonic_ms() + client->timeout * INT64_C(1000);

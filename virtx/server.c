@@ -14,11 +14,15 @@
 #include "proto/certificate.h"
 #include "proto/routes.h"
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+#define PREFIX_MAX	255 /* bytes */
+
 void
 server_clear(struct server *server)
 {
 	free(steal_ptr(server->host));
 	free(steal_ptr(server->socket));
+	free(steal_ptr(server->prefix));
 	free(steal_ptr(server->ca));
 }
 
@@ -49,18 +53,46 @@ parse_socket(const char *text, struct server *ret, struct error *err)
 		    sizeof(sa.sun_path) - 1);
 	str_set(&ret->socket, path);
 	str_set(&ret->host, "localhost");
+	free(steal_ptr(ret->prefix));
 	ret->said = SERVER_SCHEME;
 	ret->tls = false;
 	ret->port = SERVER_PORT;
 	return 0;
 }
 
+/* Takes the path of a URL off its end: "/virtx" or "/virtx/"; none is NULL, as "/" is. Its segments
+ * are of such characters as mean nothing in a request line, and lead to where they say. */
+static int
+take_prefix(char *host, char **ret, struct error *err)
+{
+	char *path = strchr(host, '/');
+	size_t len = path ? strlen(path) : 0;
+
+	*ret = NULL;
+	if (!path)
+		return 0;
+	if (path[len - 1] == '/')
+		path[--len] = '\0';
+	for (const char *segment = path; *segment;) {
+		size_t n = strcspn(++segment, "/");
+
+		if (n == 0 || strspn(segment, NAME_CHARACTERS "~") != n ||
+		    strspn(segment, ".") == n || len > PREFIX_MAX)
+			return error_set(err, SERVER_ERROR_STATUS,
+			    "'%s' cannot stand before the paths of virtxd", path);
+		segment += n;
+	}
+	if (len > 0)
+		*ret = xstrdup(path);
+	*path = '\0';
+	return 0;
+}
+
 int
 server_parse(const char *text, struct server *ret, struct error *err)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789.-_:%";
-	_free_ char *copy = NULL;
+	static const char allowed[] = NAME_CHARACTERS ":%";
+	_free_ char *copy = NULL, *prefix = NULL;
 	char *host, *port = NULL, *end;
 	int number = SERVER_PORT;
 	bool tls;
@@ -70,14 +102,13 @@ server_parse(const char *text, struct server *ret, struct error *err)
 	tls = !strncasecmp(text, "https://", 8);
 	copy = xstrdup(tls ? text + 8 : !strncasecmp(text, "http://", 7) ? text + 7 : text);
 	host = copy;
-	end = strchr(host, '/');
-	if (end && (!strstr(text, "://") || end[1]))
+	if (strchr(host, '/') && !strstr(text, "://"))
 		return error_set(err, SERVER_ERROR_STATUS,
-		    "server '%s': must be HOST, HOST:PORT, http://HOST:PORT or https://HOST:PORT "
-		    "without a path",
+		    "server '%s': must be HOST, HOST:PORT, http://HOST:PORT or https://HOST:PORT, "
+		    "and only behind such a URL may be a path",
 		    text);
-	if (end)
-		*end = '\0';
+	if (take_prefix(host, &prefix, err) < 0)
+		return error_wrap(err, "server '%s'", text);
 
 	if (host[0] == '[') {
 		host++;
@@ -98,11 +129,23 @@ server_parse(const char *text, struct server *ret, struct error *err)
 		return error_set(
 		    err, SERVER_ERROR_STATUS, "server '%s': no host name or address", text);
 	str_set(&ret->host, host);
+	free(ret->prefix);
+	ret->prefix = steal_ptr(prefix);
 	free(steal_ptr(ret->socket));
 	ret->said = strstr(text, "://") ? SERVER_SCHEME : SERVER_BARE;
 	ret->tls = tls;
 	ret->port = (uint16_t)number;
 	return 0;
+}
+
+const char *
+server_own_path(const struct server *server, const char *path)
+{
+	size_t len = strlen(str_or_empty(server->prefix));
+
+	if (len > 0 && strncmp(path, server->prefix, len) == 0 && path[len] == '/')
+		return path + len;
+	return path;
 }
 
 int

@@ -22,19 +22,22 @@ struct server {
 	char *host;   /* a name or an IP literal, without brackets; localhost for a socket */
 	uint16_t port;
 	bool tls;
-	char *ca; /* the file of who answers for the server's certificate; NULL: the system's */
+	char *prefix; /* of all paths, as "/virtx" where a proxy has virtxd there; NULL for none */
+	char *ca;     /* the file of who answers for the server's certificate; NULL: the system's */
 	/* Else the SHA-256 of its certificate, hexadecimal, borrowed: the server has to be a host
 	 * that this CA has signed for. */
 	const char *fingerprint;
 };
 
 /*
- * Reads HOST, HOST:PORT, an IPv6 literal with or without [], http:// or https:// HOST[:PORT][/], or
- * unix:PATH. Without a port it is 8080, in a URL too. ret is zero or of an earlier call; an error
- * leaves it as it is.
+ * Reads HOST, HOST:PORT, an IPv6 literal with or without [], http:// or https://
+ * HOST[:PORT][/PREFIX][/], or unix:PATH. Without a port it is 8080, in a URL too. ret is zero or of
+ * an earlier call; an error leaves it as it is.
  */
 int server_parse(const char *text, struct server *ret, struct error *err);
 void server_clear(struct server *server);
+/* A path without the server's prefix, where it begins with that: as virtxd knows it. */
+const char *server_own_path(const struct server *server, const char *path);
 /* The one that a command is for: given by its option -A (NULL for none), else by the environment's
  * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
 int server_choose(const char *given, struct server *ret, struct error *err);

@@ -26,6 +26,42 @@ test_request(void **state)
 	assert_null(strstr(f->requests[1].head, "Authorization"));
 }
 
+/* A proxy has virtxd below a path, which it may or may not put before what virtxd says. */
+static void
+test_prefix(void **state)
+{
+	static const struct {
+		const char *location, *operation;
+	} cases[] = {
+		{ "/a/virtx/operations/" OPERATION_UUID, OPERATION_UUID },
+		{ "/operations/" OPERATION_UUID, OPERATION_UUID },
+		{ "/a/operations/" OPERATION_UUID, NULL },
+		{ "/a/virtx/a/virtx/operations/" OPERATION_UUID, NULL },
+		{ "/a/virtx/vms/" OPERATION_UUID, NULL },
+	};
+	struct verb_fixture *f = *state;
+	struct client client = { .server = { .host = (char *)"127.0.0.1",
+				     .port = f->port,
+				     .prefix = (char *)"/a/virtx" },
+		.timeout = 5 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *header = xasprintf("Location: %s\r\n", cases[i].location);
+		_answer_ struct answer answer = { 0 };
+		struct error err = { 0 };
+		int rc;
+
+		verb_forget(f);
+		verb_answer(f, 202, header, "");
+		client.query = i == 1 ? "x=1" : NULL;
+		rc = client_call(&client, ROUTE_VM_BOOT, VM_UUID, NULL, &answer, &err);
+		assert_int_equal(rc, cases[i].operation ? 0 : -1);
+		assert_string_equal(answer.operation, str_or_empty(cases[i].operation));
+	}
+	verb_asked(f, 0, "POST /a/virtx/vms/" VM_UUID "/runstate/boot", "");
+	verb_asked(f, 1, "POST /a/virtx/vms/" VM_UUID "/runstate/boot?x=1", "");
+}
+
 /* It goes to the server, and nowhere else. */
 static void
 test_token(void **state)
@@ -54,6 +90,9 @@ test_problems(void **state)
 		{ 404, "Content-Type: text/plain\r\n", "unknown uuid\n", "404: unknown uuid" },
 		{ 405, "", "", "405: Method Not Allowed" },
 		{ 302, "Location: /login\r\n", "", "302: " },
+		/* The page of a proxy is for a browser. */
+		{ 502, "Content-Type: text/html; charset=utf-8\r\n", "<html>\r\nno",
+		    "502: Bad Gateway" },
 	};
 	struct verb_fixture *f = *state;
 
@@ -62,6 +101,7 @@ test_problems(void **state)
 		verb_answer(f, cases[i].status, cases[i].headers, cases[i].body);
 		verb_fails(f, "pause vm " VM_UUID, COMMAND_FAILED, cases[i].words);
 		assert_says(f->err.detail, "cannot pause vm '" VM_UUID "': ");
+		assert_null(strstr(f->err.detail, "<html>"));
 		assert_int_equal(f->err.status, cases[i].status);
 	}
 }
@@ -222,6 +262,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_request),
+		TEST(test_prefix),
 		TEST(test_token),
 		TEST(test_problems),
 		TEST(test_warnings),

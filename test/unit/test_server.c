@@ -16,25 +16,29 @@ test_server(void **state)
 		const char *text, *host;
 		unsigned int port;
 		bool tls;
-		const char *socket;
+		const char *socket, *prefix;
 	} cases[] = {
-		{ "localhost", "localhost", 8080, false, NULL },
-		{ "host1:9000", "host1", 9000, false, NULL },
-		{ "10.77.0.1", "10.77.0.1", 8080, false, NULL },
-		{ "10.77.0.1:1", "10.77.0.1", 1, false, NULL },
-		{ "::1", "::1", 8080, false, NULL },
-		{ "fe80::1%eth0", "fe80::1%eth0", 8080, false, NULL },
-		{ "[::1]", "::1", 8080, false, NULL },
-		{ "[fd00::2]:65535", "fd00::2", 65535, false, NULL },
-		{ "http://host1", "host1", 8080, false, NULL },
-		{ "http://host1/", "host1", 8080, false, NULL },
-		{ "HTTP://host1:81/", "host1", 81, false, NULL },
-		{ "http://[::1]:81", "::1", 81, false, NULL },
-		{ "https://host1", "host1", 8080, true, NULL },
-		{ "HTTPS://[::1]:81/", "::1", 81, true, NULL },
-		{ "unix:/run/x.sock", "localhost", 8080, false, "/run/x.sock" },
-		{ "unix:///run/x.sock", "localhost", 8080, false, "/run/x.sock" },
-		{ "host1", "host1", 8080, false, NULL },
+		{ "localhost", "localhost", 8080, false, NULL, NULL },
+		{ "host1:9000", "host1", 9000, false, NULL, NULL },
+		{ "10.77.0.1", "10.77.0.1", 8080, false, NULL, NULL },
+		{ "10.77.0.1:1", "10.77.0.1", 1, false, NULL, NULL },
+		{ "::1", "::1", 8080, false, NULL, NULL },
+		{ "fe80::1%eth0", "fe80::1%eth0", 8080, false, NULL, NULL },
+		{ "[::1]", "::1", 8080, false, NULL, NULL },
+		{ "[fd00::2]:65535", "fd00::2", 65535, false, NULL, NULL },
+		{ "http://host1", "host1", 8080, false, NULL, NULL },
+		{ "http://host1/", "host1", 8080, false, NULL, NULL },
+		{ "HTTP://host1:81/", "host1", 81, false, NULL, NULL },
+		{ "http://[::1]:81", "::1", 81, false, NULL, NULL },
+		{ "https://host1", "host1", 8080, true, NULL, NULL },
+		{ "HTTPS://[::1]:81/", "::1", 81, true, NULL, NULL },
+		{ "https://proxy/virtx", "proxy", 8080, true, NULL, "/virtx" },
+		{ "https://proxy:443/a-1/b_2/c.~/", "proxy", 443, true, NULL, "/a-1/b_2/c.~" },
+		{ "http://[::1]:81/virtx", "::1", 81, false, NULL, "/virtx" },
+		{ "unix:/run/x.sock", "localhost", 8080, false, "/run/x.sock", NULL },
+		{ "http://[::1]/x", "::1", 8080, false, NULL, "/x" },
+		{ "unix:///run/x.sock", "localhost", 8080, false, "/run/x.sock", NULL },
+		{ "host1", "host1", 8080, false, NULL, NULL },
 	};
 	struct server server = { 0 };
 	struct error err = { 0 };
@@ -46,6 +50,7 @@ test_server(void **state)
 		assert_int_equal(server.port, cases[i].port);
 		assert_int_equal(server.tls, cases[i].tls);
 		assert_true(str_equal(server.socket, cases[i].socket));
+		assert_true(str_equal(server.prefix, cases[i].prefix));
 	}
 	server_clear(&server);
 }
@@ -54,10 +59,14 @@ static void
 test_bad_server(void **state)
 {
 	static const char *const cases[] = { "", ":8080", "host:", "host:0", "host:65536",
-		"host:99999999999", "host:80x", "host: 80", "host:+80", "https://host/path",
+		"host:99999999999", "host:80x", "host: 80", "host:+80", "https://host//",
 		"https://", "unix:", "unix:run/x", "unix://run/x", "ftp://host", "http://",
-		"http:///", "http://host/path", "host/", "host/path", "user@host", "[::1", "[::1]x",
-		"[host]:80", "[]", "ho st", "host\r\nX: y", "host?", "h\xc3\xb6st" };
+		"http:///", "http:///path", "http://host//path", "http://host/a//b",
+		"http://host/..", "http://host/a/../b", "http://host/./", "http://host/a?b",
+		"http://host/a#b", "http://host/%2e", "http://host/a b", "http://host/a\r\nX: y",
+		"http://host/\xc3\xb6", "http:user@host/", "host/", "host/path", "user@host",
+		"[::1", "[::1]x", "[host]:80", "[]", "ho st", "host\r\nX: y", "host?",
+		"h\xc3\xb6st" };
 	struct server server = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -69,6 +78,41 @@ test_bad_server(void **state)
 		assert_non_null(strstr(err.detail, "server '"));
 		assert_null(server.host);
 	}
+}
+
+/* What comes before the paths of virtxd is a proxy's. */
+static void
+test_prefix(void **state)
+{
+	static const struct {
+		const char *given, *path, *own;
+	} cases[] = {
+		{ "http://h1", "/vms", "/vms" },
+		{ "http://h1/a/b/", "/a/b/vms", "/vms" },
+		{ "http://h1/a/b", "/a/b/", "/" },
+		{ "http://h1/a/b", "/a/b", "/a/b" },
+		{ "http://h1/a/b", "/a/bc/vms", "/a/bc/vms" },
+		{ "http://h1/a/b", "/vms", "/vms" },
+		{ "http://h1/a/b", "http://h1/a/b/vms", "http://h1/a/b/vms" },
+		{ "http://h1/a/b", "", "" },
+	};
+	struct server server = { 0 };
+	struct error err = { 0 };
+	char text[320] = "http://h1/";
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(server_parse(cases[i].given, &server, &err), 0);
+		assert_string_equal(server_own_path(&server, cases[i].path), cases[i].own);
+	}
+	/* With its slash it may have 255 bytes. */
+	memset(text + strlen(text), 'a', 254);
+	assert_int_equal(server_parse(text, &server, &err), 0);
+	assert_int_equal(strlen(server.prefix), 255);
+	strcat(text, "a");
+	assert_int_equal(server_parse(text, &server, &err), -1);
+	assert_int_equal(strlen(server.prefix), 255);
+	server_clear(&server);
+	assert_null(server.prefix);
 }
 
 static void
@@ -156,6 +200,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_bad_server),
+		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_secret),
 	};
