@@ -53,6 +53,11 @@ kept_start(struct request *req, int status, const char *content_type, int64_t le
 
 	assert_string_equal(content_type, "text/event-stream");
 	assert_int_equal(length, -1);
+	assert_int_equal(n_headers, 2);
+	assert_string_equal(headers[0].name, "Cache-Control");
+	assert_string_equal(headers[0].value, "no-store");
+	assert_string_equal(headers[1].name, "X-Accel-Buffering");
+	assert_string_equal(headers[1].value, "no");
 	k->status = status;
 }
 

@@ -330,7 +330,9 @@ make_room(struct event_streams *streams, const uint8_t share[ADDRESS_SHARE_SIZE]
 void
 event_streams_add(struct event_streams *streams, struct request *req)
 {
-	static const struct request_header headers[] = { { "Cache-Control", "no-store" } };
+	/* A proxy must neither keep an event for others nor hold it back until there are more. */
+	static const struct request_header headers[] = { { "Cache-Control", "no-store" },
+		{ "X-Accel-Buffering", "no" } };
 	struct events *events = streams->events;
 	const char *type;
 	struct stream *stream;
