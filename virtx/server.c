@@ -138,9 +138,30 @@ server_parse(const char *text, struct server *ret, struct error *err)
 	return 0;
 }
 
-const char *
-server_own_path(const struct server *server, const char *path)
+/* What is behind http://HOST or http://HOST:PORT of the server; all of it where it does not begin
+ * so. A proxy cannot know by which port it was reached. */
+static const char *
+skip_origin(const struct server *server, const char *location)
 {
+	bool ipv6 = strchr(server->host, ':') != NULL;
+	const char *text = location, *scheme = strstr(text, "://");
+	_free_ char *host = xasprintf("%s%s%s", ipv6 ? "[" : "", server->host, ipv6 ? "]" : "");
+
+	if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+		return location;
+	text = scheme + 3;
+	if (strncasecmp(text, host, strlen(host)) != 0)
+		return location;
+	text += strlen(host);
+	if (*text == ':')
+		text += 1 + strspn(text + 1, "0123456789");
+	return *text == '/' ? text : location;
+}
+
+const char *
+server_own_path(const struct server *server, const char *location)
+{
+	const char *path = skip_origin(server, location);
 	size_t len = strlen(str_or_empty(server->prefix));
 
 	if (len > 0 && strncmp(path, server->prefix, len) == 0 && path[len] == '/')

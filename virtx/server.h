@@ -36,8 +36,9 @@ struct server {
  */
 int server_parse(const char *text, struct server *ret, struct error *err);
 void server_clear(struct server *server);
-/* A path without the server's prefix, where it begins with that: as virtxd knows it. */
-const char *server_own_path(const struct server *server, const char *path);
+/* The path of a Location as virtxd has it: a proxy may put its prefix before that, and the server's
+ * URL before both. Another server's URL stays as it is. */
+const char *server_own_path(const struct server *server, const char *location);
 /* The one that a command is for: given by its option -A (NULL for none), else by the environment's
  * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
 int server_choose(const char *given, struct server *ret, struct error *err);

@@ -35,6 +35,8 @@ test_prefix(void **state)
 	} cases[] = {
 		{ "/a/virtx/operations/" OPERATION_UUID, OPERATION_UUID },
 		{ "/operations/" OPERATION_UUID, OPERATION_UUID },
+		{ "https://127.0.0.1/a/virtx/operations/" OPERATION_UUID, OPERATION_UUID },
+		{ "https://127.0.0.2/a/virtx/operations/" OPERATION_UUID, NULL },
 		{ "/a/operations/" OPERATION_UUID, NULL },
 		{ "/a/virtx/a/virtx/operations/" OPERATION_UUID, NULL },
 		{ "/a/virtx/vms/" OPERATION_UUID, NULL },

@@ -93,7 +93,17 @@ test_prefix(void **state)
 		{ "http://h1/a/b", "/a/b", "/a/b" },
 		{ "http://h1/a/b", "/a/bc/vms", "/a/bc/vms" },
 		{ "http://h1/a/b", "/vms", "/vms" },
-		{ "http://h1/a/b", "http://h1/a/b/vms", "http://h1/a/b/vms" },
+		{ "http://h1:81/a/b", "http://h1/a/b/vms", "/vms" },
+		{ "http://h1/a/b", "HTTPS://H1:8443/a/b/vms", "/vms" },
+		{ "http://h1", "http://h1/vms", "/vms" },
+		{ "https://[fd00::1]:81/a", "https://[fd00::1]:81/a/vms", "/vms" },
+		{ "https://[fd00::1]:81/a", "https://fd00::1/a/vms", "https://fd00::1/a/vms" },
+		{ "http://h1/a/b", "http://h10/a/b/vms", "http://h10/a/b/vms" },
+		{ "http://h1/a/b", "http://h1:x/a/b/vms", "http://h1:x/a/b/vms" },
+		{ "http://h1/a/b", "http://x@h1/a/b/vms", "http://x@h1/a/b/vms" },
+		{ "http://h1/a/b", "ftp://h1/a/b/vms", "ftp://h1/a/b/vms" },
+		{ "http://h1/a/b", "http://h1", "http://h1" },
+		{ "http://h1/a/b", "//h1/a/b/vms", "//h1/a/b/vms" },
 		{ "http://h1/a/b", "", "" },
 	};
 	struct server server = { 0 };
