@@ -2,6 +2,7 @@
 #include "proto/pki.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -506,6 +507,32 @@ pki_about(const char *text)
 		strftime(end, sizeof(end), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return xasprintf(
 	    "%s for %s, until %s, serial %s", name, *names ? names : "no name", end, serial);
+}
+
+void
+pki_fingerprint_show(const char fingerprint[PKI_FINGERPRINT_SIZE], char ret[PKI_SHOWN_SIZE])
+{
+	for (size_t i = 0; fingerprint[2 * i]; i++)
+		snprintf(ret + 3 * i, 4, "%c%c%s", toupper((unsigned char)fingerprint[2 * i]),
+		    toupper((unsigned char)fingerprint[2 * i + 1]),
+		    fingerprint[2 * i + 2] ? ":" : "");
+}
+
+bool
+pki_fingerprint_parse(const char *text, char ret[PKI_FINGERPRINT_SIZE])
+{
+	size_t n = 0;
+
+	for (; *text; text++) {
+		/* Only between two bytes. */
+		if (*text == ':' && n > 0 && n % 2 == 0 && hex_digit(text[1]) >= 0)
+			continue;
+		if (hex_digit(*text) < 0 || n == PKI_FINGERPRINT_SIZE - 1)
+			return false;
+		ret[n++] = (char)tolower((unsigned char)*text);
+	}
+	ret[n] = '\0';
+	return n == PKI_FINGERPRINT_SIZE - 1;
 }
 
 bool

@@ -12,6 +12,7 @@
 #define PKI_PEM_MAX	     16384 /* bytes of a request or a certificate */
 #define PKI_NAMES_MAX	     16
 #define PKI_FINGERPRINT_SIZE 65 /* SHA-256, hexadecimal, and a NUL */
+#define PKI_SHOWN_SIZE	     96 /* of one for people */
 #define PKI_CA_DAYS	     3650
 #define PKI_CERTIFICATE_DAYS 365
 
@@ -43,6 +44,10 @@ char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki
 
 /* The SHA-256 of the first certificate of the text. */
 int pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err);
+/* It as openssl(1) shows it: AA:BB:... */
+void pki_fingerprint_show(const char fingerprint[PKI_FINGERPRINT_SIZE], char ret[PKI_SHOWN_SIZE]);
+/* And what somebody writes, with the colons or without. */
+bool pki_fingerprint_parse(const char *text, char ret[PKI_FINGERPRINT_SIZE]);
 /* What the first certificate of the text is, in words for a log: its CN, names, end and serial
  * number. The caller frees; NULL where it is none. */
 char *pki_about(const char *text);

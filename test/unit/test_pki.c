@@ -354,11 +354,39 @@ test_fingerprint(void **state)
 	assert_int_equal(pki_fingerprint(f->key, print, &err), -1);
 }
 
+/* As people have it before them. */
+static void
+test_fingerprint_shown(void **state)
+{
+	static const char *const bad[] = { "", "0", ":", "00", "0g", "00:", ":00", "00::11", "0:0",
+		" 00" };
+	struct fixture *f = *state;
+	char print[PKI_FINGERPRINT_SIZE], read[PKI_FINGERPRINT_SIZE], shown[PKI_SHOWN_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(pki_fingerprint(f->ca, print, &err), 0);
+	pki_fingerprint_show(print, shown);
+	assert_int_equal(strlen(shown), 95);
+	assert_int_equal(strspn(shown, "0123456789ABCDEF:"), 95);
+	assert_true(pki_fingerprint_parse(shown, read));
+	assert_string_equal(read, print);
+	assert_true(pki_fingerprint_parse(print, read));
+	assert_string_equal(read, print);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_free_ char *behind = xasprintf("%s%s", print, bad[i]);
+
+		assert_false(pki_fingerprint_parse(bad[i], read));
+		if (*bad[i])
+			assert_false(pki_fingerprint_parse(behind, read));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fingerprint_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_qemu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
