@@ -9,6 +9,7 @@
 #include "virtx/cluster_check.h"
 #include "virtx/cluster_fs.h"
 #include "virtx/cluster_units.h"
+#include "virtx/terminal.h"
 
 #define LOCK	 "/etc/virtx/cluster.lock"
 #define LOOK_US	 (500 * 1000)
@@ -40,18 +41,13 @@ cluster_setup_lock(const struct command_call *call, struct cluster_site *site, s
 static int
 ask_user(const struct command_call *call, const char *question, struct error *err)
 {
-	char answer[16] = "";
-
 	if (call->counts['y'])
 		return 1;
-	if (!isatty(STDIN_FILENO))
+	if (!terminal_is_there())
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "nobody can be asked whether this is to be done: --yes does it, --dry-run "
 		    "only shows it");
-	fprintf(stderr, "%s? [y/N] ", question);
-	if (!fgets(answer, sizeof(answer), stdin))
-		answer[0] = '\0';
-	return answer[0] == 'y' || answer[0] == 'Y';
+	return terminal_ask(question);
 }
 
 int
@@ -81,7 +77,7 @@ cluster_setup_ask(
 		return 0;
 	if (!changes)
 		return 1;
-	return ask_user(call, "Write these files, and restart what reads them", err);
+	return ask_user(call, "Write these files, and restart what reads them?", err);
 }
 
 int
