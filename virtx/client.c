@@ -383,6 +383,12 @@ call_address(struct attempt *attempt, const char *address, const struct route *r
 	return attempt->failed || !attempt->done ? attempt_error(attempt, err) : 0;
 }
 
+static bool
+has_shown(const struct server *server)
+{
+	return server->shown && server->shown->as != SHOWN_NOTHING;
+}
+
 /* As client_call; the answer's body may come as a stream instead. */
 static int
 call(const struct client *client, enum route_id id, const char *param, const void *request,
@@ -405,7 +411,7 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 	rc = server_resolve(&client->server, addresses, &n, err);
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < n && !connected; i++) {
+	for (size_t i = 0; i < n && !connected && !has_shown(&client->server); i++) {
 		_free_ char *where =
 		    client->server.socket
 			? xasprintf("'%s'", client->server.socket)

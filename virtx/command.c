@@ -17,14 +17,17 @@
 
 const struct option_row command_globals[] = {
 	{ 'A', "api-server", ARG_TEXT("SERVER"),
-	    "HOST, HOST:PORT, URL or unix:PATH (default: VIRTX_API_SERVER, then this host)" },
+	    "HOST, HOST:PORT, URL or unix:PATH (default: VIRTX_API_SERVER, the context, this "
+	    "host)" },
+	{ COMMAND_OPTION_CONTEXT, "context", ARG_CONTEXT,
+	    "a server that 'virtx login' keeps (default: VIRTX_CONTEXT, then the one in use)" },
 	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
 	    "table (the default) or json" },
 	{ COMMAND_OPTION_CA, "ca-file", ARG_FILE,
-	    "who answers for the server's certificate (default: VIRTX_CA_FILE, then " CERTIFICATE_CA
-	    ")" },
+	    "who answers for the server's certificate (default: VIRTX_CA_FILE, that of the "
+	    "context, " CERTIFICATE_CA ")" },
 	{ COMMAND_OPTION_TOKEN, "token-file", ARG_FILE,
-	    "has the secret of a token (default: VIRTX_TOKEN_FILE)" },
+	    "has the secret of a token (default: VIRTX_TOKEN_FILE, then that of the context)" },
 	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),
 	    "how long to wait for an answer (360)" },
 	{ 'D', "debug", NULL, "show the heads of request and answer on stderr" },
@@ -231,6 +234,8 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 	int n = 0;
 
 	for (; command->operands[n]; n++) {
+		if (n == argc && command->operands[n]->name[0] == '[')
+			break;
 		if (n == argc) {
 			error_set(err, 0, "%s is missing", command->operands[n]->name);
 			return usage_error(err);

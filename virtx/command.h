@@ -25,10 +25,11 @@ enum argument_kind {
 	ARGUMENT_VM,
 	ARGUMENT_HOST,
 	ARGUMENT_OPERATION,
+	ARGUMENT_CONTEXT,
 };
 
 struct argument {
-	const char *name; /* in the usage line */
+	const char *name; /* in the usage line; one in brackets may be left out */
 	enum argument_kind kind;
 	const struct enumdef *words; /* of ARGUMENT_WORD */
 	int first;		     /* of the words that is offered; those before say nothing */
@@ -40,6 +41,8 @@ struct argument {
 #define ARG_VM			     (&(const struct argument){ "UUID", ARGUMENT_VM, NULL, 0 })
 #define ARG_HOST		     (&(const struct argument){ "UUID", ARGUMENT_HOST, NULL, 0 })
 #define ARG_OPERATION		     (&(const struct argument){ "ID", ARGUMENT_OPERATION, NULL, 0 })
+#define ARG_CONTEXT		     (&(const struct argument){ "NAME", ARGUMENT_CONTEXT, NULL, 0 })
+#define ARG_CONTEXT_USED	     (&(const struct argument){ "[NAME]", ARGUMENT_CONTEXT, NULL, 0 })
 
 struct option_row {
 	int letter;	  /* an ASCII letter; an upper number for an option without a short form */
@@ -70,6 +73,7 @@ struct command {
 	const char *help;		  /* what else the help says, NULL for nothing */
 	const char *examples;		  /* command lines, each with its newline; NULL for none */
 	command_run run;
+	bool local; /* it asks no server, or says itself which one */
 };
 
 /* The options that every command has; ends with a row of 0. */
@@ -79,6 +83,7 @@ enum {
 	COMMAND_OPTION_TIMEOUT,
 	COMMAND_OPTION_CA,
 	COMMAND_OPTION_TOKEN,
+	COMMAND_OPTION_CONTEXT,
 	COMMAND_OPTION_VERSION,
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "proto/model.h"
+#include "virtx/choice.h"
+#include "virtx/context.h"
 #include "virtx/secret_file.h"
 
 /* What stands before the word at the cursor. */
@@ -17,7 +19,7 @@ struct line {
 	const struct command *command; /* that they name in full, else NULL */
 	size_t n_operands;
 	const struct option_row *open; /* the option that still has no argument, else NULL */
-	const char *server;	       /* the argument of -A, else NULL */
+	struct choice choice;	       /* what the options say so far */
 	bool no_options;	       /* behind "--" */
 };
 
@@ -72,7 +74,13 @@ static void
 take_argument(struct line *line, const struct option_row *row, const char *argument)
 {
 	if (row->letter == 'A')
-		line->server = argument;
+		line->choice.server = argument;
+	else if (row->letter == COMMAND_OPTION_CONTEXT)
+		line->choice.context = argument;
+	else if (row->letter == COMMAND_OPTION_CA)
+		line->choice.ca_file = argument;
+	else if (row->letter == COMMAND_OPTION_TOKEN)
+		line->choice.token_file = argument;
 	line->open = NULL;
 }
 
@@ -292,14 +300,25 @@ offer_asked(const struct line *line, void (*ask)(const struct client *, struct k
 	struct known_list known = { 0 };
 	struct error ignored;
 
-	server_set_ca(&client.server, NULL);
-	if (server_choose(line->server, &client.server, &ignored) == 0 &&
-	    secret_file_read(NULL, &client.token, &ignored) == 0)
+	if (choice_make(&line->choice, &client, &ignored) == 0)
 		ask(&client, &known);
 	offer_known(&known, offers);
 	known_clear(&known);
 	server_clear(&client.server);
 	secret_file_free(client.token);
+}
+
+static void
+offer_contexts(const struct offers *offers)
+{
+	struct context_names names;
+	struct error ignored;
+
+	(void)context_list(&names, &ignored);
+	for (size_t i = 0; i < names.n; i++)
+		offer(offers, names.items[i], strlen(names.items[i]), NULL);
+	offer(offers, CONTEXT_NONE, strlen(CONTEXT_NONE), "this host");
+	context_names_clear(&names);
 }
 
 static void
@@ -325,6 +344,9 @@ offer_argument(
 		break;
 	case ARGUMENT_OPERATION:
 		offer_asked(line, ask_operations, offers);
+		break;
+	case ARGUMENT_CONTEXT:
+		offer_contexts(offers);
 		break;
 	}
 }

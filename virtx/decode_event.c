@@ -98,4 +98,5 @@ const struct command decode_event_command = {
 		"event's name in SERF_USER_EVENT.",
 	.examples = "serf agent -event-handler 'user:VE=virtx decode-event | logger -t virtx'\n",
 	.run = decode_event,
+	.local = true,
 };

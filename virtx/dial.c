@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -49,6 +50,26 @@ last_error(void)
 
 /* A host of the cluster may be asked by any address or name that leads to it: its CA signs hosts'
  * certificates for hosts alone. What the system trusts has to be for the name. */
+static bool
+is_for(struct dial *dial, X509 *certificate, bool own_ca)
+{
+	char host[UUID_TEXT_SIZE];
+
+	/* It has the names of the host, and a guest that broke out of QEMU could serve by it. */
+	if (certificate_is_qemu(certificate)) {
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is that of a host's QEMU");
+		return false;
+	}
+	if (certificate_has_name(certificate, dial->server->host) ||
+	    (own_ca && certificate_host(certificate, host)))
+		return true;
+	snprintf(dial->why, sizeof(dial->why),
+	    "its certificate is refused: it is neither for '%s' nor for a host of the cluster",
+	    dial->server->host);
+	return false;
+}
+
 static int
 on_verify(int ok, X509_STORE_CTX *store)
 {
@@ -56,29 +77,16 @@ on_verify(int ok, X509_STORE_CTX *store)
 	X509 *certificate = X509_STORE_CTX_get_current_cert(store);
 	struct dial *dial = SSL_get_app_data(ssl);
 	const struct server *server = dial->server;
-	char host[UUID_TEXT_SIZE];
 
 	if (!ok) {
 		snprintf(dial->why, sizeof(dial->why), "its certificate is refused: %s",
 		    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
 		return 0;
 	}
-	if (X509_STORE_CTX_get_error_depth(store) > 0)
+	if (X509_STORE_CTX_get_error_depth(store) > 0 ||
+	    is_for(dial, certificate, server->ca || server->ca_text))
 		return 1;
-	/* It has the names of the host, and a guest that broke out of QEMU could serve by it. */
-	if (certificate_is_qemu(certificate)) {
-		snprintf(dial->why, sizeof(dial->why),
-		    "its certificate is refused: it is that of a host's QEMU");
-		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-		return 0;
-	}
-	if (certificate_has_name(certificate, server->host) ||
-	    (server->ca && certificate_host(certificate, host)))
-		return 1;
-	snprintf(dial->why, sizeof(dial->why),
-	    "its certificate is refused: it is neither for '%s' nor for a host of the cluster",
-	    server->host);
-	X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
 }
 
@@ -166,20 +174,103 @@ on_verify_fingerprint(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
+static char *
+certificate_text(X509 *certificate)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data, *text;
+	long len;
+
+	if (!bio || PEM_write_bio_X509(bio, certificate) != 1)
+		abort();
+	len = BIO_get_mem_data(bio, &data);
+	text = xmemdup(data, (size_t)len);
+	BIO_free(bio);
+	return text;
+}
+
+/* Whether the server could be trusted by what it sends itself, which becomes its CA. */
+static bool
+can_be_trusted(struct dial *dial, X509_STORE_CTX *store)
+{
+	X509 *certificate = X509_STORE_CTX_get0_cert(store), *ca = NULL;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
+	const char *wrong = "it does not send that of its CA, which --ca-file may name";
+	int code;
+
+	for (int i = 0; i < sk_X509_num(chain) && !ca; i++) {
+		if (X509_self_signed(sk_X509_value(chain, i), 1) == 1)
+			ca = sk_X509_value(chain, i);
+	}
+	code = ca ? check_signed_by(ca, certificate, chain) : X509_V_OK;
+	if (code != X509_V_OK)
+		wrong = X509_verify_cert_error_string(code);
+	if (!ca || code != X509_V_OK) {
+		snprintf(dial->why, sizeof(dial->why), "its certificate is refused: %s", wrong);
+		return false;
+	}
+	dial->server->shown->ca = certificate_text(ca);
+	return is_for(dial, certificate, true);
+}
+
+/* Whatever it is, the handshake ends here: nothing of a request is sent before that. */
+static int
+on_verify_shown(X509_STORE_CTX *store, void *arg)
+{
+	struct dial *dial = arg;
+	bool known = X509_verify_cert(store) == 1, fit = can_be_trusted(dial, store);
+
+	dial->server->shown->as = known ? SHOWN_KNOWN : fit ? SHOWN_CA : SHOWN_UNFIT;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+static int
+add_certificates(SSL_CTX *ctx, const char *text)
+{
+	BIO *bio = BIO_new_mem_buf(text, -1);
+	X509 *certificate;
+	int n = 0;
+
+	if (!bio)
+		abort();
+	/* With "" as the passphrase nobody is asked for one. */
+	while ((certificate = PEM_read_bio_X509(bio, NULL, NULL, (void *)""))) {
+		n += X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), certificate);
+		X509_free(certificate);
+	}
+	BIO_free(bio);
+	return n > 0;
+}
+
 /* The CA's certificates, or its fingerprint. */
 static int
 use_ca(struct dial *dial, SSL_CTX *ctx)
 {
-	const char *ca = dial->server->ca;
+	const struct server *server = dial->server;
+	int done;
 
-	if (dial->server->fingerprint) {
+	if (server->fingerprint) {
 		SSL_CTX_set_cert_verify_callback(ctx, on_verify_fingerprint, dial);
 		return 0;
 	}
-	if ((ca ? SSL_CTX_load_verify_file(ctx, ca) : SSL_CTX_set_default_verify_paths(ctx)) == 1)
+	if (server->shown)
+		SSL_CTX_set_cert_verify_callback(ctx, on_verify_shown, dial);
+	if (server->ca_text)
+		done = add_certificates(ctx, server->ca_text);
+	else if (server->ca)
+		done = SSL_CTX_load_verify_file(ctx, server->ca);
+	else
+		done = SSL_CTX_set_default_verify_paths(ctx);
+	if (done == 1) {
+		ERR_clear_error();
 		return 0;
+	}
 	snprintf(dial->why, sizeof(dial->why), "cannot use the CA's certificates of '%s': %s",
-	    ca ? ca : "the system", last_error());
+	    server->ca_text ? "the context"
+	    : server->ca    ? server->ca
+			    : "the system",
+	    last_error());
 	return -1;
 }
 

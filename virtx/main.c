@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "virtx/choice.h"
 #include "virtx/client.h"
 #include "virtx/command.h"
 #include "virtx/complete.h"
@@ -17,42 +18,23 @@
 #define VERB_ROW(name) &name##_command,
 static const struct command *const commands[] = { VERBS(VERB_ROW) NULL };
 
-/* The secret of a token, where there is one that the server is to have. */
-static int
-read_token(const char *given, struct client *client, struct error *err)
-{
-	bool sent;
-
-	if (secret_file_read(given, &client->token, err) < 0)
-		return -1;
-	if (!client->token)
-		return 0;
-	if (server_take_secret(&client->server, &sent, err) < 0)
-		return -1;
-	if (!sent)
-		secret_file_free(steal_ptr(client->token));
-	else if (!client->server.tls)
-		fprintf(stderr,
-		    "virtx: warning: by http:// the token can be read on its way to '%s'\n",
-		    client->server.host);
-	return 0;
-}
-
 /* The program's own options: server, format, timeout. */
 static enum command_result
 configure(
     struct command_call *call, struct client *client, struct writer *writer, struct error *err)
 {
+	const struct choice choice = choice_of(call);
 	long timeout;
 	int format;
 
-	if (server_choose(call->values['A'], &client->server, err) < 0 ||
+	if ((!call->command->local && choice_make(&choice, client, err) < 0) ||
 	    command_enum(call, 'o', &format, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
 		return COMMAND_USAGE;
-	if (read_token(call->values[COMMAND_OPTION_TOKEN], client, err) < 0)
-		return COMMAND_USAGE;
-	server_set_ca(&client->server, call->values[COMMAND_OPTION_CA]);
+	if (client->token && !client->server.tls)
+		fprintf(stderr,
+		    "virtx: warning: by http:// the token can be read on its way to '%s'\n",
+		    client->server.host);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;
 	client->debug = call->counts['D'] > 0;
 	writer->format = (enum writer_format)format;

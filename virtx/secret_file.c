@@ -28,21 +28,23 @@ check_mode(const char *file, struct error *err)
 }
 
 int
-secret_file_read(const char *given, char **ret, struct error *err)
+secret_file_read(const char *file, char **ret, struct error *err)
 {
 	size_t len;
 	char *text;
 
 	*ret = NULL;
-	if (!given)
-		given = getenv("VIRTX_TOKEN_FILE");
-	if (!given || !*given)
-		return 0;
-	if (check_mode(given, err) < 0)
+	if (check_mode(file, err) < 0)
 		return -1;
-	text = command_read(given, SECRET_MAX, &len, err);
+	text = command_read(file, SECRET_MAX, &len, err);
 	if (!text)
 		return error_wrap(err, "the token");
+	return secret_take(text, len, file, ret, err);
+}
+
+int
+secret_take(char *text, size_t len, const char *where, char **ret, struct error *err)
+{
 	while (len > 0 && isspace((unsigned char)text[len - 1]))
 		text[--len] = '\0';
 	for (size_t i = 0; i < len; i++) {
@@ -52,7 +54,7 @@ secret_file_read(const char *given, char **ret, struct error *err)
 	if (len == 0) {
 		secret_file_free(text);
 		return error_set(err, CLIENT_ERROR_STATUS,
-		    "the token: '%s' has to hold its secret, one word, and nothing else", given);
+		    "the token: '%s' has to hold its secret, one word, and nothing else", where);
 	}
 	*ret = text;
 	return 0;

@@ -5,9 +5,10 @@
 
 #include "proto/error.h"
 
-/* That of the file that an option gives (NULL for none), or else VIRTX_TOKEN_FILE, for
- * secret_file_free; *ret is NULL where neither does. */
-int secret_file_read(const char *given, char **ret, struct error *err);
+/* That of a file, "-" for standard input, for secret_file_free; NULL in *ret with -1. */
+int secret_file_read(const char *file, char **ret, struct error *err);
+/* The same for a text of so many bytes, which is taken over; where says from where it is. */
+int secret_take(char *text, size_t len, const char *where, char **ret, struct error *err);
 /* A new file for one, which its owner alone can read; -1 where it cannot be made, or is there. */
 int secret_file_make(const char *file, struct error *err);
 int secret_file_write(int fd, const char *file, const char *secret, struct error *err);

@@ -24,6 +24,7 @@ server_clear(struct server *server)
 	free(steal_ptr(server->socket));
 	free(steal_ptr(server->prefix));
 	free(steal_ptr(server->ca));
+	free(steal_ptr(server->ca_text));
 }
 
 /* A decimal port of 1..65535, or -1. */
@@ -193,14 +194,10 @@ has_socket(void)
 }
 
 int
-server_choose(const char *given, struct server *ret, struct error *err)
+server_here(struct server *ret, struct error *err)
 {
-	if (!given)
-		given = getenv("VIRTX_API_SERVER");
-	if ((!given || !*given) && has_socket())
-		given = "unix:" API_SOCKET;
-	if (given && *given)
-		return server_parse(given, ret, err);
+	if (has_socket())
+		return server_parse("unix:" API_SOCKET, ret, err);
 	if (server_parse("localhost", ret, err) < 0)
 		return -1;
 	ret->said = SERVER_UNSAID;
@@ -217,7 +214,7 @@ server_take_secret(struct server *server, bool *ret_sent, struct error *err)
 	if (server->said == SERVER_UNSAID)
 		return error_set(err, SERVER_ERROR_STATUS,
 		    "there is a token, and no server to send it to: '%s' cannot be opened; name "
-		    "one by -A or VIRTX_API_SERVER",
+		    "one by -A, VIRTX_API_SERVER or a context",
 		    API_SOCKET);
 	if (server->said == SERVER_BARE)
 		server->tls = true;
@@ -227,12 +224,10 @@ server_take_secret(struct server *server, bool *ret_sent, struct error *err)
 void
 server_set_ca(struct server *server, const char *given)
 {
-	if (!given)
-		given = getenv("VIRTX_CA_FILE");
-	if ((!given || !*given) && access(CERTIFICATE_CA, R_OK) == 0)
+	if (!given && access(CERTIFICATE_CA, R_OK) == 0)
 		given = CERTIFICATE_CA;
 	free(steal_ptr(server->ca));
-	if (given && *given)
+	if (given)
 		str_set(&server->ca, given);
 }
 

@@ -16,6 +16,19 @@ enum server_said {
 	SERVER_SCHEME,
 };
 
+/* What a server that is only looked at says of itself. */
+enum server_shown_as {
+	SHOWN_NOTHING, /* there was no handshake with it */
+	SHOWN_KNOWN,   /* who answers for its certificate is known already */
+	SHOWN_CA,      /* not that, but it shows who that is */
+	SHOWN_UNFIT,   /* it is refused, whoever that is */
+};
+
+struct server_shown {
+	enum server_shown_as as;
+	char *ca; /* in which its certificates end, signed by itself, as PEM; NULL: it sends none */
+};
+
 struct server {
 	enum server_said said;
 	char *socket; /* the path of a UNIX socket, NULL for TCP */
@@ -24,9 +37,12 @@ struct server {
 	bool tls;
 	char *prefix; /* of all paths, as "/virtx" where a proxy has virtxd there; NULL for none */
 	char *ca;     /* the file of who answers for the server's certificate; NULL: the system's */
+	char *ca_text; /* the same as PEM, instead of a file; NULL for none */
 	/* Else the SHA-256 of its certificate, hexadecimal, borrowed: the server has to be a host
 	 * that this CA has signed for. */
 	const char *fingerprint;
+	/* It is only looked at: this is filled, borrowed, and nothing is sent. NULL else. */
+	struct server_shown *shown;
 };
 
 /*
@@ -39,14 +55,12 @@ void server_clear(struct server *server);
 /* The path of a Location as virtxd has it: a proxy may put its prefix before that, and the server's
  * URL before both. Another server's URL stays as it is. */
 const char *server_own_path(const struct server *server, const char *location);
-/* The one that a command is for: given by its option -A (NULL for none), else by the environment's
- * VIRTX_API_SERVER, else this host: by its UNIX socket where that can be opened. */
-int server_choose(const char *given, struct server *ret, struct error *err);
+/* This host: by its UNIX socket where that can be opened. */
+int server_here(struct server *ret, struct error *err);
 /* There is the secret of a token. It goes by TLS where no scheme was said; *ret_sent: it goes at
  * all, as it does not by a UNIX socket. -1 where nobody has said to whom. */
 int server_take_secret(struct server *server, bool *ret_sent, struct error *err);
-/* The file with the CA: given by its option (NULL for none), else by VIRTX_CA_FILE, else that of a
- * host where it is there. */
+/* The file with the CA; NULL: that of a host where it is there. */
 void server_set_ca(struct server *server, const char *given);
 /* A connection to a UNIX socket that does not block, or -errno. */
 int server_open_socket(const char *path);

@@ -36,6 +36,11 @@
 	V(cluster_join)      \
 	V(cluster_status)    \
 	V(cluster_renew)     \
+	V(login)             \
+	V(logout)            \
+	V(context_list)      \
+	V(context_show)      \
+	V(context_use)       \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

@@ -39,10 +39,16 @@ static const struct command put_vm_command = {
 	.options = options,
 	.summary = "Put",
 };
+static const struct command drop_command = {
+	.words = "drop",
+	.operands = { ARG_VM, ARG_CONTEXT_USED },
+	.summary = "Drop",
+};
 static const struct command *const commands[] = {
 	&get_vm_command,
 	&get_runstate_vm_command,
 	&put_vm_command,
+	&drop_command,
 	NULL,
 };
 
@@ -77,6 +83,12 @@ test_words_and_operands(void **state)
 	assert_string_equal(call.operands[1], "-");
 	assert_int_equal(parse("get vm -- -u", &call, &err), COMMAND_OK);
 	assert_string_equal(call.operands[0], "-u");
+	/* One in brackets may be missing. */
+	assert_int_equal(parse("drop u lab", &call, &err), COMMAND_OK);
+	assert_string_equal(call.operands[1], "lab");
+	assert_int_equal(parse("drop u", &call, &err), COMMAND_OK);
+	assert_string_equal(call.operands[0], "u");
+	assert_null(call.operands[1]);
 }
 
 static void
@@ -113,6 +125,8 @@ test_bad_lines(void **state)
 		{ "get host", "unknown command 'get host'" },
 		{ "get vm", "get vm UUID: UUID is missing" },
 		{ "put vm u", "FILE is missing" },
+		{ "drop", "drop UUID [NAME]: UUID is missing" },
+		{ "drop u lab x", "'x' is one argument too many" },
 		{ "get vm u v", "'v' is one argument too many" },
 		{ "get vm u --state=1 -x", "option '-x' is not known here" },
 		{ "get vm u --nosuch", "option '--nosuch' is not known here" },
@@ -171,6 +185,7 @@ test_help_of_all(void **state)
 					    "  get vm UUID                Get\n"
 					    "  get runstate vm UUID       State\n"
 					    "  put vm UUID FILE           Put\n"
+					    "  drop UUID [NAME]           Drop\n"
 					    "\n"));
 		assert_non_null(strstr(out, "  -o, --output FORMAT            table"));
 		assert_non_null(strstr(out, "      --version                  show the version\n"));

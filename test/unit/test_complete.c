@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "scratch.h"
 #include "virtx/complete.h"
+#include "virtx/context.h"
 
 #define UUID_2 "22222222-2222-3333-4444-555555555555"
 #define UUID_3 "33333333-2222-3333-4444-555555555555"
@@ -151,6 +153,31 @@ test_known_others(void **state)
 	verb_asked(f, 4, "GET /operations", "");
 }
 
+/* Names of contexts, and what the server of one knows. */
+static void
+test_contexts(void **state)
+{
+	struct verb_fixture *f = *state;
+	void *folder = NULL;
+	const struct context lab = { (char *)"https://127.0.0.1:1", NULL, NULL };
+	struct error err = { 0 };
+
+	assert_int_equal(scratch_setup(&folder), 0);
+	setenv("XDG_CONFIG_HOME", folder, 1);
+	expect(f, "context use ", CONTEXT_NONE "\tthis host\n");
+	assert_int_equal(context_write("lab", &lab, &err), 0);
+	assert_int_equal(context_write("lib", &lab, &err), 0);
+	expect(f, "context use ", "lab\nlib\n" CONTEXT_NONE "\tthis host\n");
+	expect(f, "logout la", "lab\n");
+	expect(f, "list vm --context=l", "--context=lab\n--context=lib\n");
+	expect(f, "list --context la", "lab\n");
+	expect(f, "context show lab ", "");
+	/* The line names two servers, of which none is asked. */
+	expect(f, "--context lab get vm ", "");
+	assert_int_equal(f->n_requests, 0);
+	assert_int_equal(scratch_teardown(&folder), 0);
+}
+
 /* A shell stays quiet where the server says nothing that is of use. */
 static void
 test_no_answer(void **state)
@@ -198,6 +225,7 @@ main(void)
 		TEST(test_arguments),
 		TEST(test_known_vms),
 		TEST(test_known_others),
+		TEST(test_contexts),
 		TEST(test_no_answer),
 		TEST(test_deadline),
 	};

@@ -126,29 +126,14 @@ test_prefix(void **state)
 }
 
 static void
-test_choice(void **state)
+test_here(void **state)
 {
 	struct server server = { 0 };
 	struct error err = { 0 };
 
-	unsetenv("VIRTX_API_SERVER");
-	assert_int_equal(server_choose(NULL, &server, &err), 0);
+	assert_int_equal(server_here(&server, &err), 0);
 	assert_string_equal(server.host, "localhost");
 	assert_int_equal(server.port, SERVER_PORT);
-	setenv("VIRTX_API_SERVER", "h1:81", 1);
-	assert_int_equal(server_choose(NULL, &server, &err), 0);
-	assert_string_equal(server.host, "h1");
-	assert_int_equal(server_choose("h2:82", &server, &err), 0);
-	assert_string_equal(server.host, "h2");
-	assert_int_equal(server.port, 82);
-	setenv("VIRTX_API_SERVER", "", 1);
-	assert_int_equal(server_choose(NULL, &server, &err), 0);
-	assert_string_equal(server.host, "localhost");
-	setenv("VIRTX_API_SERVER", "ftp://h1", 1);
-	assert_int_equal(server_choose(NULL, &server, &err), -1);
-	setenv("VIRTX_CA_FILE", "/a/ca.pem", 1);
-	server_set_ca(&server, NULL);
-	assert_string_equal(server.ca, "/a/ca.pem");
 	server_set_ca(&server, "/b/ca.pem");
 	assert_string_equal(server.ca, "/b/ca.pem");
 	server_clear(&server);
@@ -172,13 +157,14 @@ test_secret(void **state)
 		{ "unix:/run/x.sock", false, false, false },
 	};
 
-	unsetenv("VIRTX_API_SERVER");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct server server = { 0 };
 		struct error err = { 0 };
 		bool sent = false;
 
-		assert_int_equal(server_choose(cases[i].given, &server, &err), 0);
+		assert_int_equal(cases[i].given ? server_parse(cases[i].given, &server, &err)
+						: server_here(&server, &err),
+		    0);
 		if (cases[i].given || !server.socket) {
 			if (server_take_secret(&server, &sent, &err) != (cases[i].fails ? -1 : 0))
 				fail_msg("%s: '%s'", cases[i].given, err.detail);
@@ -189,19 +175,6 @@ test_secret(void **state)
 			assert_non_null(strstr(err.detail, "VIRTX_API_SERVER"));
 		server_clear(&server);
 	}
-	/* From the environment it is as good as by the option. */
-	setenv("VIRTX_API_SERVER", "h1", 1);
-	{
-		struct server server = { 0 };
-		struct error err = { 0 };
-		bool sent = false;
-
-		assert_int_equal(server_choose(NULL, &server, &err), 0);
-		assert_int_equal(server_take_secret(&server, &sent, &err), 0);
-		assert_true(sent && server.tls);
-		server_clear(&server);
-	}
-	unsetenv("VIRTX_API_SERVER");
 }
 
 int
@@ -211,7 +184,7 @@ main(void)
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_bad_server),
 		cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_here),
 		cmocka_unit_test(test_secret),
 	};
 

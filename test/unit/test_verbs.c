@@ -75,8 +75,13 @@ test_arguments(void **state)
 			if (row->arg->words)
 				assert_in_range(row->arg->first, 0, row->arg->words->n_words - 1);
 		}
-		for (size_t k = 0; verbs[i]->operands[k]; k++)
-			assert_true(isupper((unsigned char)verbs[i]->operands[k]->name[0]));
+		for (size_t k = 0; verbs[i]->operands[k]; k++) {
+			const char *name = verbs[i]->operands[k]->name;
+
+			/* Only the last one may be left out. */
+			assert_true(*name != '[' || !verbs[i]->operands[k + 1]);
+			assert_true(isupper((unsigned char)name[*name == '[']));
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,13 +16,39 @@
 #include "virtx/verbs.h"
 
 #define REQUEST_MAX (1 << 20)
+#define TLS_S	    60 /* for a handshake under valgrind */
 
 #define VERB_ROW(name) &name##_command,
 const struct command *const verbs[] = { VERBS(VERB_ROW) NULL };
 
+/* What a client is connected by; without TLS ssl is NULL. */
+struct link {
+	int fd;
+	SSL *ssl;
+};
+
+static ssize_t
+link_read(const struct link *link, char *data, size_t len)
+{
+	if (link->ssl)
+		return SSL_read(link->ssl, data, (int)len);
+	return recv(link->fd, data, len, 0);
+}
+
+static void
+link_write(const struct link *link, const char *text)
+{
+	if (link->ssl) {
+		(void)SSL_write(link->ssl, text, (int)strlen(text));
+		(void)SSL_shutdown(link->ssl);
+	} else {
+		(void)send(link->fd, text, strlen(text), MSG_NOSIGNAL);
+	}
+}
+
 /* Reads a request to its end; false when the client has gone before. */
 static bool
-read_request(int fd, struct verb_request *ret)
+read_request(const struct link *link, struct verb_request *ret)
 {
 	_buffer_ struct buffer in = { 0 };
 	char chunk[4096];
@@ -30,7 +57,7 @@ read_request(int fd, struct verb_request *ret)
 	ssize_t n;
 
 	while (!end || in.len < head + body) {
-		n = recv(fd, chunk, sizeof(chunk), 0);
+		n = link_read(link, chunk, sizeof(chunk));
 		if (n <= 0 || in.len > REQUEST_MAX)
 			return false;
 		buffer_add(&in, chunk, (size_t)n);
@@ -48,19 +75,31 @@ read_request(int fd, struct verb_request *ret)
 }
 
 static void
-answer_connection(struct verb_fixture *f, int fd)
+answer_request(struct verb_fixture *f, const struct link *link)
 {
 	const char *text;
 
-	if (f->n_requests == REQUESTS_MAX || !read_request(fd, &f->requests[f->n_requests]))
+	if (f->n_requests == REQUESTS_MAX || !read_request(link, &f->requests[f->n_requests]))
 		return;
 	pthread_mutex_lock(&f->answering);
 	f->n_requests++;
 	text = f->answers[f->next];
 	if (f->next + 1 < f->n_answers)
 		f->next++;
-	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+	link_write(link, text);
 	pthread_mutex_unlock(&f->answering);
+}
+
+static void
+answer_connection(struct verb_fixture *f, int fd)
+{
+	struct link link = { fd, f->tls ? SSL_new(f->tls) : NULL };
+
+	if (link.ssl)
+		SSL_set_fd(link.ssl, fd);
+	if (!link.ssl || SSL_accept(link.ssl) == 1)
+		answer_request(f, &link);
+	SSL_free(link.ssl);
 }
 
 static void *
@@ -110,6 +149,7 @@ verb_teardown(void **state)
 	shutdown(f->fd, SHUT_RDWR); /* ends accept() */
 	pthread_join(f->thread, NULL);
 	close(f->fd);
+	SSL_CTX_free(f->tls);
 	verb_forget(f);
 	pthread_mutex_destroy(&f->answering);
 	for (size_t i = 0; i < f->n_requests; i++) {
@@ -121,6 +161,18 @@ verb_teardown(void **state)
 	free(f->said);
 	free(f);
 	return 0;
+}
+
+void
+verb_use_tls(struct verb_fixture *f, const char *certificate, const char *key, const char *ca)
+{
+	SSL_CTX_free(f->tls);
+	f->tls = SSL_CTX_new(TLS_server_method());
+	assert_non_null(f->tls);
+	assert_int_equal(SSL_CTX_use_certificate_chain_file(f->tls, certificate), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(f->tls, key, SSL_FILETYPE_PEM), 1);
+	if (ca)
+		assert_int_equal(SSL_CTX_load_verify_file(f->tls, ca), 1);
 }
 
 void
@@ -196,7 +248,7 @@ enum command_result
 verb_run(struct verb_fixture *f, const char *line)
 {
 	struct client client = { .server = { .host = (char *)"127.0.0.1", .port = f->port },
-		.timeout = 5 };
+		.timeout = f->tls ? TLS_S : 5 };
 	struct writer writer = { 0 };
 	struct command_call call = { .client = &client, .writer = &writer };
 	_free_ char *copy = xasprintf("virtx %s", line);

@@ -36,8 +36,9 @@ struct verb_fixture {
 	size_t next;
 	struct verb_request requests[REQUESTS_MAX];
 	size_t n_requests;
-	char *token; /* that the client has, NULL for none; borrowed */
-	int file;    /* what FILE stands for, or -1 */
+	struct ssl_ctx_st *tls; /* with which it answers, NULL for plain HTTP */
+	char *token;		/* that the client has, NULL for none; borrowed */
+	int file;		/* what FILE stands for, or -1 */
 	/* Of the last command. */
 	char *out;
 	char *said; /* on stderr */
@@ -48,6 +49,9 @@ struct verb_fixture {
 int verb_setup(void **state);
 int verb_teardown(void **state);
 
+/* The server has this certificate and key from now on, and sends the CA's behind it where one is
+ * given. */
+void verb_use_tls(struct verb_fixture *f, const char *certificate, const char *key, const char *ca);
 /* Forgets the answers. */
 void verb_forget(struct verb_fixture *f);
 /* The next answer, byte for byte; the connection is closed behind it. */
