@@ -126,7 +126,8 @@ class Host:
         path = "/usr/sbin:/usr/bin:/sbin:/bin"
         if self.lab.build_dir:
             path = f"{self.lab.build_dir}/virtx:{path}"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8",
+        # /root is that of the machine, /run the host's own.
+        return {"PATH": path, "HOME": "/root", "XDG_CONFIG_HOME": "/run/config", "LC_ALL": "C.UTF-8",
                 "TERM": os.environ.get("TERM", "dumb"), **(extra or {})}
 
     def run(self, argv, input=None, timeout=60, check=True, env=None):
