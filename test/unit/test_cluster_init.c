@@ -187,17 +187,20 @@ test_listeners(void **state)
 		{ "listen = [::1]:8080", true },
 	};
 	static const char path[] = "/etc/virtx/virtxd.conf";
+	_buffer_ struct buffer before = { 0 };
 	struct verb_fixture *f = *state;
 
+	root_make(root, true);
+	buffer_printf(&before, "[http]\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		buffer_printf(&before, "%s\n", rows[i].line);
+	root_put(root, path, before.data);
+	run(f, "--yes");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		_free_ char *before = xasprintf("[http]\n%s\n", rows[i].line);
-		_free_ char *after = xasprintf(
-		    "[http]\n%s%s\n# virtx", rows[i].stays ? "" : "#virtx# ", rows[i].line);
+		_free_ char *after =
+		    xasprintf("\n%s%s\n", rows[i].stays ? "" : "#virtx# ", rows[i].line);
 		_free_ char *shown = xasprintf("    a comment: %s\n", rows[i].line);
 
-		root_make(root, true);
-		root_put(root, path, before);
-		run(f, "--yes");
 		assert_file_says(path, after);
 		if (strncmp(rows[i].line, "listen", 6) == 0)
 			assert_int_equal(strstr(f->out, shown) == NULL, rows[i].stays);
