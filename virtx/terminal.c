@@ -66,8 +66,12 @@ read_quietly(char line[LINE_MAX_BYTES], const struct termios *shown)
 		sigaddset(&blocked, signals[i]);
 	sigprocmask(SIG_BLOCK, &blocked, &mask);
 	caught = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &action, &was[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaction(signals[i], NULL, &was[i]);
+		/* What is ignored, as by nohup(1), stays so. */
+		if (was[i].sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	n = read_line(line, &mask);
 	why = errno;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -19,6 +20,9 @@
 
 #define SECRET	"virtx_secret"
 #define WAIT_MS 20000
+
+static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
+static void (*handling)(int) = SIG_DFL; /* of these, at the terminal */
 
 struct terminal {
 	int fd; /* of who types */
@@ -51,6 +55,8 @@ begin(struct terminal *t, int (*run)(void))
 	if (t->pid == 0) {
 		/* SIGQUIT is no failure here. */
 		(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+		for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+			(void)signal(signals[i], handling);
 		_exit(run());
 	}
 }
@@ -129,8 +135,6 @@ test_secret(void **state)
 static void
 test_signals(void **state)
 {
-	static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
-
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct terminal t;
 		int status;
@@ -146,6 +150,37 @@ test_signals(void **state)
 		assert_true(WIFSIGNALED(status));
 		assert_int_equal(WTERMSIG(status), signals[i]);
 	}
+}
+
+/* Whether a signal is on its way to it. */
+static bool
+has_pending(const struct terminal *t)
+{
+	_free_ char *path = xasprintf("/proc/%d/status", (int)t->pid);
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_buffer_ struct buffer text = { 0 };
+
+	assert_int_equal(read_all(fd, &text, 1 << 16), 0);
+	return strstr(text.data, "ShdPnd:\t0000000000000000\n") == NULL;
+}
+
+/* What was not to end it does not. */
+static void
+test_ignored(void **state)
+{
+	struct terminal t;
+
+	handling = SIG_IGN;
+	begin(&t, read_secret);
+	wait_shown(&t, "Token: ");
+	wait_quiet(&t);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		kill(t.pid, signals[i]);
+	while (has_pending(&t))
+		usleep(1000);
+	type(&t, SECRET "\n");
+	assert_int_equal(finish(&t), 0);
+	handling = SIG_DFL;
 }
 
 static void
@@ -172,6 +207,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_ignored),
 		cmocka_unit_test(test_question),
 	};
 
