@@ -155,8 +155,8 @@ def test_guest_reads_its_cd(lab1, host, guest_image):
         f"meta-data: instance-id: {uuid}", f"meta-data: local-hostname: {uuid}",
         "network-config: version: 2", "user-data: #cloud-config", f"user-data: password: {SECRET}"]
     read_at, began_at = map(float, re.findall(r"[\d.]+", lines[end]))
-    # Under software emulation, on a machine that is busy with other tests.
-    assert read_at - began_at < 5
+    # It takes no longer than the boot up to there did, however busy the machine is.
+    assert read_at - began_at < began_at
     # It was there before the first instruction.
     with open(f"/proc/{host.qemu_pid(uuid)}/cmdline") as file:
         assert f"/vms/ds/ci/{uuid}/seed.iso" in file.read()
