@@ -35,7 +35,7 @@ char *pki_request_new(const char *key, const char *const *names, size_t n_names,
 char *pki_request_again(const char *key, const char *text, struct error *err);
 /* The names and IP literals that a request asks for, with commas between, "" for none; the caller
  * frees. NULL with a 400 where it is none, or asks for what is neither. */
-char *pki_request_names(const char *request, struct error *err);
+char *pki_request_names(const char *text, struct error *err);
 /* The certificate of a host for what its request has: names and addresses are the request's own,
  * once they were checked, all else is said here. It ends after so many days, or with that of the
  * CA. NULL with the reason, a 400 where the request is no good. */
