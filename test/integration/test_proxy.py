@@ -24,8 +24,18 @@ from simulated import OFF  # noqa: E402
 SECRET = re.compile(r"virtx_[0-9a-f]{64}")
 REPLY_TIMEOUT = 300  # s, virtxd's by default
 READ_TIMEOUT = 2  # s, of nginx where its configuration says nothing; it is 60 by default
-MANY, MANY_PORT, MANY_SITE = 10000, 8444, 444
+MANY_PORT, MANY_SITE = 8444, 444
 URL = f"https://{NAME}:443"
+
+
+def how_many():
+    """VMs: a collection of 10,000 takes longer under a sanitizer than virtxd has for one."""
+    with open(f"{BUILD}/meson-info/intro-buildoptions.json", encoding="utf-8") as file:
+        options = {option["name"]: option["value"] for option in json.load(file)}
+    return 10000 if options["b_sanitize"] == "none" else 1000
+
+
+MANY = how_many()
 
 
 def configure(host, proxies, **http):
@@ -313,7 +323,7 @@ def test_host_is_known_to_the_proxy(hosts, authority, proxy):
 
 @pytest.fixture
 def many(hosts):
-    """A virtxd on the first host that has 10,000 VMs, which test/bench/standin shows it; its token is 'many'."""
+    """A virtxd on the first host that has many VMs, which test/bench/standin shows it; its token is 'many'."""
     h1, _ = hosts
     secret, folder, uuid = f"virtx_{'c' * 64}", "/run/manyvms", "00000000-0000-4000-8000-000000000001"
     token = {"name": "many", "role": 1, "created": 1, "expires": 0, "user": "uid:0", "only": {"name": "", "value": ""}}
@@ -350,7 +360,7 @@ def many(hosts):
 
 
 def test_many_vms(many):
-    """A list of 10,000 comes whole."""
+    """A list of 10,000 comes whole, or of as many as a sanitizer leaves time for."""
     site, direct = f"https://{NAME}:{MANY_SITE}{PATH}", f"https://{many.addr}:{MANY_PORT}"
 
     def listed(base, ca):
@@ -366,8 +376,9 @@ def test_many_vms(many):
     assert found == listed(direct, "/etc/virtx/ca.pem") and len(found) == MANY
     done = many.virtx(*options(f"https://{NAME}:{MANY_SITE}", "many"), "list", "vm", "-o", "json")
     assert done.returncode == 0 and len(json.loads(done.stdout)["items"]) == MANY, done.stderr
-    done = many.virtx(*options(f"https://{NAME}:{MANY_SITE}", "many"), "list", "vm", "-n", "vm-1-4711")
-    assert done.returncode == 0 and done.stdout.count("vm-1-4711") == 1, done.stdout
+    one = f"vm-1-{MANY - 1}"
+    done = many.virtx(*options(f"https://{NAME}:{MANY_SITE}", "many"), "list", "vm", "-n", one)
+    assert done.returncode == 0 and done.stdout.count(one) == 1, done.stdout
 
 
 def test_the_command_of_the_readme(hosts):
