@@ -221,9 +221,12 @@ def test_late_answer(hosts):
     finally:
         h1.signal("libvirtd", signal.SIGCONT)
         set_reply_timeout(h1, REPLY_TIMEOUT, h2.addr)
+    # Until then the VM is busy, whatever events say of its state.
+    wait_for("the end of the pause", lambda: operation(h1, uuid, "VmPause")["te"] > 0, 30)
     wait_runstate(h1, uuid, "paused")
     wait_ready(h1)
-    assert virtx(h1, "shutdown", "vm", "-ff", uuid).returncode == 0
+    done = virtx(h1, "shutdown", "vm", "-ff", uuid)
+    assert done.returncode == 0, done.stderr
     conftest.delete(h1, uuid)
 
 
