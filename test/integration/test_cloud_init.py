@@ -155,8 +155,8 @@ def test_guest_reads_its_cd(lab1, host, guest_image):
         f"meta-data: instance-id: {uuid}", f"meta-data: local-hostname: {uuid}",
         "network-config: version: 2", "user-data: #cloud-config", f"user-data: password: {SECRET}"]
     read_at, began_at = map(float, re.findall(r"[\d.]+", lines[end]))
-    # It takes no longer than the boot up to there did, however busy the machine is.
-    assert read_at - began_at < began_at
+    # It takes no longer than three boots up to there, however busy the machine is: it did not have to be waited for.
+    assert read_at - began_at < 3 * began_at
     # It was there before the first instruction.
     with open(f"/proc/{host.qemu_pid(uuid)}/cmdline") as file:
         assert f"/vms/ds/ci/{uuid}/seed.iso" in file.read()

@@ -256,7 +256,7 @@ test_inspect(void **state)
 	*disk = (struct disk){ .path = xstrdup("/vms/ds/data.qcow2"), .size = 1024 };
 	inventory_report_vm(inventory, inventory_mark(inventory), true, &report);
 	model_clear(&vm_report_model, &report);
-	assert_false(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_UNREAD);
 	event(VM2, VMRUNSTATE_NONE);
 	ops_advance(50);
 	ops_end_job(WORK_REFRESH, NULL);
@@ -266,21 +266,21 @@ test_inspect(void **state)
 	assert_int_equal(asked->vms[0].n_disks, 2);
 	assert_string_equal(asked->vms[0].disks[1].path, "/vms/ds/data.qcow2");
 	ops_fail_job(WORK_INSPECT, 507, "the storage does not answer");
-	assert_false(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_UNREADABLE);
 	event(VM2, VMRUNSTATE_NONE);
 	ops_advance(50);
 	ops_end_job(WORK_REFRESH, NULL);
 	ops_end_job(WORK_INSPECT, &res);
-	assert_true(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_READ);
 
 	/* Once the VM has been off they may be others. */
 	inventory_set_runstate(inventory, VM1, VMRUNSTATE_PAUSED);
 	inventory_set_runstate(inventory, VM1, VMRUNSTATE_RUNNING);
-	assert_true(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_READ);
 	inventory_set_runstate(inventory, VM1, VMRUNSTATE_POWEROFF);
-	assert_true(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_READ);
 	inventory_set_runstate(inventory, VM1, VMRUNSTATE_RUNNING);
-	assert_false(find(VM1)->measured);
+	assert_int_equal(find(VM1)->sizes, DISK_SIZES_UNREAD);
 	event(VM2, VMRUNSTATE_NONE);
 	ops_advance(50);
 	ops_end_job(WORK_REFRESH, NULL);

@@ -52,21 +52,27 @@ find(struct context *ctx, struct request *req)
 	return view;
 }
 
-/* Whether all is known that is told of a VM; foreign ones are not measured. */
+/* Whether all is known that is told of a VM, or is not to be had; foreign ones are not measured. */
 static bool
 is_known(const struct inventory_vm *view)
 {
-	return view->whole && (view->measured || view->foreign || !view->local);
+	return view->whole && (view->sizes != DISK_SIZES_UNREAD || view->foreign || !view->local);
 }
 
 static void
-reply_too_early(struct request *req)
+reply_too_early(struct request *req, const struct inventory_vm *view)
 {
 	static const struct request_header later[] = { { "Retry-After", "1" } };
 	struct error err = { 0 };
 
-	error_set(&err, 503, "the definition of VM '%s' is not known yet: it has just come here",
-	    req->param);
+	if (view->whole)
+		error_set(&err, 503,
+		    "the sizes of the disks of VM '%s' are not known yet: they are being read",
+		    req->param);
+	else
+		error_set(&err, 503,
+		    "the definition of VM '%s' is not known yet: it has just come here",
+		    req->param);
 	snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
 	request_reply_error_full(req, &err, later, 1);
 }
@@ -101,10 +107,10 @@ early_look(void *arg)
 		return;
 	if (!view)
 		(void)find(early->ctx, req);
-	else if (view->whole)
+	else if (is_known(view))
 		request_reply_model(req, 200, &vm_model, &view->vm);
 	else
-		reply_too_early(req);
+		reply_too_early(req, view);
 	early_free(early);
 }
 

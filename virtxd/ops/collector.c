@@ -86,6 +86,7 @@ inspect_done(void *arg, void *result, const struct error *err)
 	collector->inspect.running = false;
 	if (!res) {
 		background_failed(WORK_INSPECT, err);
+		inventory_sizes_unreadable(collector->inventory);
 		return;
 	}
 	for (size_t i = 0; i < res->n_vms; i++) {
@@ -120,7 +121,9 @@ inspect(void *arg)
 	struct inspect_request req = { .env = *collector->env };
 
 	inventory_each_local(collector->inventory, add_uninspected, &req);
-	if (req.n_vms > 0 && collector->ops->has_storage(collector->arg))
+	if (!collector->ops->has_storage(collector->arg))
+		inventory_sizes_unreadable(collector->inventory);
+	else if (req.n_vms > 0)
 		start(collector, &collector->inspect, WORK_INSPECT, &req, inspect_done);
 	req.env = (struct work_env){ 0 };
 	model_clear(&inspect_request_model, &req);

@@ -16,13 +16,20 @@
 
 struct inventory;
 
+/* What is known of the sizes of a local VM's disks, which are their images'. */
+enum disk_sizes {
+	DISK_SIZES_UNREAD,
+	DISK_SIZES_UNREADABLE, /* the job that reads them has failed, or the storage is not there */
+	DISK_SIZES_READ,       /* but those of disks whose image cannot be read */
+};
+
 /* A VM as it is known; borrowed from the inventory until its next change. */
 struct inventory_vm {
 	struct vm vm; /* of a VM on another host only uuid, name, vlanid, custom, runinfo and ts are
 			 set */
 	bool local;
-	bool whole;    /* all of the definition is known, if maybe to be read again */
-	bool measured; /* the sizes of its disks are, but of those whose image cannot be read */
+	bool whole; /* all of the definition is known, if maybe to be read again */
+	enum disk_sizes sizes;
 	int16_t vcpus; /* of a VM on another host; of a local one vm.def tells */
 	bool foreign;  /* not made by VirtX: made with virsh, say */
 	char *foreign_why;
@@ -105,6 +112,9 @@ void inventory_end_vm(struct inventory *inventory, const char *uuid);
 void inventory_release_vm(struct inventory *inventory, const char *uuid);
 /* The definition must be read again; NULL: those of all local VMs. */
 void inventory_forget_def(struct inventory *inventory, const char *uuid);
+
+/* The sizes that are still to be read cannot be, for now. */
+void inventory_sizes_unreadable(struct inventory *inventory);
 
 /* Local VMs whose definition is known and current. Calls back for each; nothing may change
  * meanwhile. */

@@ -70,7 +70,7 @@ set_runstate(const struct inventory *inventory, struct vm_entry *entry, enum vmr
 		entry->ended = 0;
 		/* While nobody had its disks open, somebody may have made them larger. */
 		if (stands_still(before))
-			entry->view.measured = false;
+			entry->view.sizes = DISK_SIZES_UNREAD;
 	} else if (runs(before)) {
 		set_loss(inventory, entry);
 		entry->ended = monotonic_ms();
@@ -119,7 +119,7 @@ set_sizes(struct vm_entry *entry, const struct vm_report *report)
 		n++;
 	}
 	if (n == def->n_disks + 1)
-		entry->view.measured = true;
+		entry->view.sizes = DISK_SIZES_READ;
 }
 
 /* A disk's size is its image's: a definition that was read again does not have it. */
@@ -146,7 +146,7 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	model_copy(&vmdef_model, &def, &report->def);
 	keep_sizes(&def, &vm->def);
 	if (!model_equal(&vmdef_model, &vm->def, &def)) {
-		entry->view.measured = false;
+		entry->view.sizes = DISK_SIZES_UNREAD;
 		stamp(vm);
 	}
 	model_clear(&vmdef_model, &vm->def);
@@ -169,7 +169,8 @@ take_vm(struct inventory *inventory, struct vm_entry *entry)
 
 	entry->view.local = true;
 	entry->view.whole = false;
-	entry->def_known = entry->view.measured = false;
+	entry->def_known = false;
+	entry->view.sizes = DISK_SIZES_UNREAD;
 	entry->released_clock = 0;
 	index_drop_claim(entry);
 	if (tombstone && vm->ts < tombstone->ts)
@@ -317,7 +318,8 @@ disown(struct vm_entry *entry)
 	str_set(&view->loss, "");
 	entry->ended = 0;
 	str_set(&view->vm.runinfo.reason, "");
-	entry->def_known = entry->view.measured = false;
+	entry->def_known = false;
+	entry->view.sizes = DISK_SIZES_UNREAD;
 	entry->last = (struct accounting_vm){ 0 };
 }
 
@@ -500,13 +502,25 @@ inventory_forget_def(struct inventory *inventory, const char *uuid)
 }
 
 void
+inventory_sizes_unreadable(struct inventory *inventory)
+{
+	struct vm_entry *entry, *next;
+
+	HASH_ITER (hh, inventory->vms, entry, next) {
+		if (entry->view.local && entry->view.sizes == DISK_SIZES_UNREAD)
+			entry->view.sizes = DISK_SIZES_UNREADABLE;
+	}
+}
+
+void
 inventory_each_local(struct inventory *inventory, inventory_each each, void *arg)
 {
 	struct vm_entry *entry, *next;
 
 	HASH_ITER (hh, inventory->vms, entry, next) {
 		if (entry->view.local)
-			each(arg, &entry->view, entry->def_known, entry->view.measured);
+			each(arg, &entry->view, entry->def_known,
+			    entry->view.sizes == DISK_SIZES_READ);
 	}
 }
 
