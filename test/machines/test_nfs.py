@@ -287,7 +287,7 @@ def test_moved_at_once(lab):
         moved = source.virtx("migrate", "vm", uuid, "-h", target.uuid, "--wait")
         assert moved.returncode == 0, moved.stderr
         # Which each of them does only where it is that host's, and no other's.
-        answer = target.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60)
+        answer = target.api("POST", f"/vms/{uuid}/runstate/boot", timeout=180)
         assert answer.status == 204, answer.text
         assert target.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
         each(lambda host: wait_runstate(host, uuid, "poweroff"), lab.hosts)
@@ -353,7 +353,7 @@ def test_open_elsewhere(running):
     wait_runstate(h2, uuid, "poweroff")
     h1.shell("systemd-run -q --unit=holder bash -c 'sleep 600 | qemu-io /vms/ds/guest.qcow2'")
     wait_for("the image to be open", lambda: h2.run(["qemu-img", "info", "/vms/ds/guest.qcow2"], check=False).returncode, 30)
-    answer = h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60)
+    answer = h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=180)
     assert answer.status == 424 and 'Failed to get "write" lock' in answer.json()["detail"], answer.text
     assert runstate(h2, uuid) == "poweroff"
     wait_runstate(h1, uuid, "poweroff")
@@ -378,7 +378,7 @@ def test_full(lab):
     # What only root may take of the file system is taken, too.
     lab.storage.shell(f"for size in 1G 64M 1M 4K; do n=0; while fallocate -l $size {SRV}/../ballast.$size.$n; "
                       "do n=$((n + 1)); done 2>/dev/null; done")
-    assert h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60).status == 204
+    assert h2.api("POST", f"/vms/{uuid}/runstate/boot", timeout=180).status == 204
     wait_runstate(h1, uuid, "paused", 120)
     wait_for("the reason", lambda: h1.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] ==
              "I/O error on disk 'vdb': no space left", 30)

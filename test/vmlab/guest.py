@@ -35,7 +35,7 @@ def wait_counting(lab, name, timeout=180):
 
 def boot(host, uuid):
     """Boot a VM, and wait for what the API says."""
-    answer = host.api("POST", f"/vms/{uuid}/runstate/boot", timeout=60)
+    answer = host.api("POST", f"/vms/{uuid}/runstate/boot", timeout=180)
     assert answer.status == 204, answer.text
     wait_for(f"VM {uuid} to run", lambda: runstate(host, uuid) == "running", 60, 0.2)
 
