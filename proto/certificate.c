@@ -3,46 +3,86 @@
 
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "proto/util.h"
 
-#define PREFIX "virtx:host:"
+#define PREFIX	  "virtx:"
+#define HOST	  PREFIX "host:"
+#define USER	  PREFIX "user:"
+#define NAME_SIZE (sizeof(USER) + TOKEN_NAME_MAX)
 
-/* The text behind the prefix, if that is what this name is. */
+_Static_assert(NAME_SIZE >= sizeof(HOST) + UUID_TEXT_SIZE - 1, "the longest has to fit");
+_Static_assert(CERTIFICATE_PRINT_SIZE == TOKEN_HASH_LEN + 1, "the one is kept as the other");
+
+/* The whole name, if it is one of ours; "" for one that none of them can be. */
 static bool
-read_name(const GENERAL_NAME *name, char text[UUID_TEXT_SIZE], bool *ret_whole)
+read_name(const GENERAL_NAME *name, char text[NAME_SIZE])
 {
 	const unsigned char *data;
-	size_t prefix = strlen(PREFIX), len;
+	size_t len;
 
 	if (name->type != GEN_URI)
 		return false;
 	data = ASN1_STRING_get0_data(name->d.uniformResourceIdentifier);
 	len = (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier);
-	if (len < prefix || memcmp(data, PREFIX, prefix) != 0)
+	if (len < strlen(PREFIX) || memcmp(data, PREFIX, strlen(PREFIX)) != 0)
 		return false;
-	*ret_whole = len - prefix == UUID_TEXT_SIZE - 1;
-	memset(text, 0, UUID_TEXT_SIZE);
-	if (*ret_whole)
-		memcpy(text, data + prefix, UUID_TEXT_SIZE - 1);
+	memset(text, 0, NAME_SIZE);
+	if (len < NAME_SIZE && !memchr(data, '\0', len))
+		memcpy(text, data, len);
 	return true;
+}
+
+/* What is behind the prefix in the certificate's one name of ours, which is put into text; NULL
+ * where that is another, or there are several. */
+static const char *
+find_name(X509 *certificate, const char *prefix, char text[NAME_SIZE])
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	int n = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		n += read_name(sk_GENERAL_NAME_value(names, i), text);
+	GENERAL_NAMES_free(names);
+	return n == 1 && strncmp(text, prefix, strlen(prefix)) == 0 ? text + strlen(prefix) : NULL;
 }
 
 bool
 certificate_host(X509 *certificate, char ret[UUID_TEXT_SIZE])
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	char text[UUID_TEXT_SIZE] = "";
-	bool whole = false;
-	int n = 0;
+	char text[NAME_SIZE] = "";
+	const char *uuid = find_name(certificate, HOST, text);
 
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-		n += read_name(sk_GENERAL_NAME_value(names, i), text, &whole);
-	GENERAL_NAMES_free(names);
 	ret[0] = '\0';
-	return n == 1 && whole && uuid_normalize(text, ret) == 0;
+	return uuid && strlen(uuid) == UUID_TEXT_SIZE - 1 && uuid_normalize(uuid, ret) == 0;
+}
+
+bool
+certificate_user(X509 *certificate, char ret[TOKEN_NAME_MAX + 1])
+{
+	char text[NAME_SIZE] = "";
+	const char *name = find_name(certificate, USER, text);
+
+	ret[0] = '\0';
+	if (!name || !token_name_valid(name))
+		return false;
+	memcpy(ret, name, strlen(name) + 1);
+	return true;
+}
+
+void
+certificate_print(X509 *certificate, char ret[CERTIFICATE_PRINT_SIZE])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
+		abort();
+	for (unsigned int i = 0; i < len; i++)
+		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
 }
 
 bool

@@ -12,8 +12,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "proto/certificate.h"
-
 #define DAY_S	    86400L
 #define BACKDATED_S 3600L /* a clock that is behind shall take it, too */
 #define SERIAL_BITS 128
@@ -243,7 +241,7 @@ set_serial(X509 *certificate)
 
 /* With all but its extensions and who has signed it. */
 static X509 *
-new_certificate(const char *name, EVP_PKEY *key, int days)
+new_certificate(const char *name, EVP_PKEY *key, int64_t seconds)
 {
 	X509 *certificate = X509_new();
 	X509_NAME *subject = X509_NAME_new();
@@ -257,7 +255,7 @@ new_certificate(const char *name, EVP_PKEY *key, int days)
 		abort();
 	set_serial(certificate);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -BACKDATED_S);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), days * DAY_S);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), (long)seconds);
 	X509_NAME_free(subject);
 	return certificate;
 }
@@ -282,7 +280,7 @@ pki_ca_new(const char *key_text, const char *name, struct error *err)
 		error_set(err, 500, key ? "the CA's name is too long" : "the CA's key is none");
 		return NULL;
 	}
-	ca = new_certificate(name, key, PKI_CA_DAYS);
+	ca = new_certificate(name, key, PKI_CA_DAYS * DAY_S);
 	X509_set_issuer_name(ca, X509_get_subject_name(ca));
 	add_extension(ca, ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
 	add_extension(ca, ca, NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -347,6 +345,16 @@ pki_request_again(const char *key, const char *text, struct error *err)
 	return pki_request_new(key, (const char *const *)names.items, names.n, err);
 }
 
+static X509_REQ *
+read_request(const char *text)
+{
+	_bio_ BIO *bio = open_text(text);
+	X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+
+	ERR_clear_error();
+	return request;
+}
+
 /* The key of a request that its owner has signed: of P-256 alone, as others cost far more to check.
  * NULL with a 400. */
 static EVP_PKEY *
@@ -372,12 +380,10 @@ request_key(X509_REQ *request, struct error *err)
 char *
 pki_request_names(const char *text, struct error *err)
 {
-	_bio_ BIO *bio = open_text(text);
-	_request_ X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
+	_request_ X509_REQ *request = read_request(text);
 	__attribute__((cleanup(names_clear))) struct names names = { 0 };
 	struct buffer list = { 0 };
 
-	ERR_clear_error();
 	if (!request) {
 		error_set(err, 400, "the request for a certificate is none in PEM");
 		return NULL;
@@ -389,24 +395,28 @@ pki_request_names(const char *text, struct error *err)
 	return list.len ? buffer_steal(&list, NULL) : xstrdup("");
 }
 
+/* What is said in a certificate. */
+struct content {
+	const char *subject, *san; /* as names_text has them; NULL for none */
+	const char *uses, *purposes;
+	bool for_clients; /* who does not know that this may be said must not take it */
+	int64_t seconds;
+};
+
 static X509 *
-make_certificate(EVP_PKEY *key, X509 *issuer, const struct names *names, enum pki_kind kind,
-    const char *uuid, int days)
+make_certificate(EVP_PKEY *key, X509 *issuer, const struct content *content)
 {
-	_free_ char *name =
-	    xasprintf("%s%s", kind == PKI_HOST ? "virtx:host:" : CERTIFICATE_QEMU, uuid);
-	_free_ char *san =
-	    names_text((const char *const *)names->items, names->n, kind == PKI_HOST ? uuid : NULL);
-	X509 *certificate = new_certificate(name, key, days);
+	X509 *certificate = new_certificate(content->subject, key, content->seconds);
 
 	X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
 	add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE");
-	/* GnuTLS as libvirt and QEMU use it wants to see both, of whatever key. */
-	add_extension(certificate, issuer, NID_key_usage, "digitalSignature,keyEncipherment");
-	add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth,clientAuth");
+	add_extension(certificate, issuer, NID_key_usage, content->uses);
+	add_extension(certificate, issuer, NID_ext_key_usage, content->purposes);
+	if (content->for_clients)
+		add_extension(certificate, issuer, NID_netscape_cert_type, "critical,client");
 	add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
-	if (san)
-		add_extension(certificate, issuer, NID_subject_alt_name, san);
+	if (content->san)
+		add_extension(certificate, issuer, NID_subject_alt_name, content->san);
 	return certificate;
 }
 
@@ -421,25 +431,13 @@ end_with(X509 *certificate, X509 *ca)
 		abort();
 }
 
-char *
-pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text, enum pki_kind kind,
-    const char *uuid, int days, struct error *err)
+static char *
+sign_content(const char *ca_text, const char *ca_key_text, EVP_PKEY *key,
+    const struct content *content, struct error *err)
 {
 	_x509_ X509 *ca = read_certificate(ca_text), *certificate = NULL;
 	_key_ EVP_PKEY *ca_key = read_key(ca_key_text);
-	_bio_ BIO *bio = open_text(request_text);
-	_request_ X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
-	__attribute__((cleanup(names_clear))) struct names names = { 0 };
-	EVP_PKEY *key = request_key(request, err);
-	char normal[UUID_TEXT_SIZE];
 
-	ERR_clear_error();
-	if (!key || read_names(request, &names, err) < 0)
-		return NULL;
-	if (uuid_normalize(uuid, normal) < 0) {
-		error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
-		return NULL;
-	}
 	if (!ca || !ca_key || X509_check_private_key(ca, ca_key) != 1) {
 		error_set(err, 500, "the CA's certificate and key are not of one another");
 		ERR_clear_error();
@@ -450,7 +448,7 @@ pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text,
 		ERR_clear_error();
 		return NULL;
 	}
-	certificate = make_certificate(key, ca, &names, kind, normal, days);
+	certificate = make_certificate(key, ca, content);
 	end_with(certificate, ca);
 	if (X509_sign(certificate, ca_key, EVP_sha256()) <= 0) {
 		error_set(err, 500, "cannot sign a certificate: %s", last_error());
@@ -459,19 +457,73 @@ pki_sign(const char *ca_text, const char *ca_key_text, const char *request_text,
 	return certificate_text(certificate);
 }
 
+char *
+pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_kind kind,
+    const char *uuid, int days, struct error *err)
+{
+	_request_ X509_REQ *request = read_request(request_text);
+	__attribute__((cleanup(names_clear))) struct names names = { 0 };
+	EVP_PKEY *key = request_key(request, err);
+	_free_ char *subject = NULL, *san = NULL;
+	char normal[UUID_TEXT_SIZE];
+	struct content content;
+
+	if (!key || read_names(request, &names, err) < 0)
+		return NULL;
+	if (uuid_normalize(uuid, normal) < 0) {
+		error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
+		return NULL;
+	}
+	subject = xasprintf("%s%s", kind == PKI_HOST ? "virtx:host:" : CERTIFICATE_QEMU, normal);
+	san =
+	    names_text((const char *const *)names.items, names.n, kind == PKI_HOST ? normal : NULL);
+	content = (struct content){
+		.subject = subject,
+		.san = san,
+		/* GnuTLS as libvirt and QEMU use it wants to see both, of whatever key. */
+		.uses = "digitalSignature,keyEncipherment",
+		.purposes = "serverAuth,clientAuth",
+		.seconds = days * DAY_S,
+	};
+	return sign_content(ca, ca_key, key, &content, err);
+}
+
+char *
+pki_sign_user(const char *ca, const char *ca_key, const char *request_text, const char *name,
+    int64_t seconds, struct error *err)
+{
+	_request_ X509_REQ *request = read_request(request_text);
+	EVP_PKEY *key = request_key(request, err);
+	_free_ char *subject = xasprintf("virtx:user:%s", name);
+	_free_ char *san = xasprintf("URI:%s", subject);
+	const struct content content = {
+		.subject = subject,
+		.san = san,
+		.uses = "digitalSignature",
+		.purposes = "clientAuth",
+		.for_clients = true,
+		.seconds = seconds,
+	};
+
+	if (!key)
+		return NULL;
+	if (!token_name_valid(name)) {
+		error_set(err, 400, "'%.64s' is not the name of a user", name);
+		return NULL;
+	}
+	return sign_content(ca, ca_key, key, &content, err);
+}
+
 /* What is said of one */
 
 int
 pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err)
 {
 	_x509_ X509 *certificate = read_certificate(text);
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int len = 0;
 
-	if (!certificate || X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
+	if (!certificate)
 		return error_set(err, 500, "it has no certificate in PEM");
-	for (unsigned int i = 0; i < len; i++)
-		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
+	certificate_print(certificate, ret);
 	return 0;
 }
 

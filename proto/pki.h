@@ -6,12 +6,12 @@
 #ifndef PROTO_PKI_H
 #define PROTO_PKI_H
 
+#include "proto/certificate.h"
 #include "proto/error.h"
-#include "proto/uuid.h"
 
 #define PKI_PEM_MAX	     16384 /* bytes of a request or a certificate */
 #define PKI_NAMES_MAX	     16
-#define PKI_FINGERPRINT_SIZE 65 /* SHA-256, hexadecimal, and a NUL */
+#define PKI_FINGERPRINT_SIZE CERTIFICATE_PRINT_SIZE
 #define PKI_SHOWN_SIZE	     96 /* of one for people */
 #define PKI_CA_DAYS	     3650
 #define PKI_CERTIFICATE_DAYS 365
@@ -41,6 +41,12 @@ char *pki_request_names(const char *text, struct error *err);
  * CA. NULL with the reason, a 400 where the request is no good. */
 char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki_kind kind,
     const char *uuid, int days, struct error *err);
+
+/* The certificate of a user, whose SAN is virtx:user:NAME, for so many seconds. It is for virtxd
+ * alone: QEMU, which lets in whom the CA has signed, finds in it what it does not know. NULL as
+ * above; of what the request asks for, only the key is taken. */
+char *pki_sign_user(const char *ca, const char *ca_key, const char *request, const char *name,
+    int64_t seconds, struct error *err);
 
 /* The SHA-256 of the first certificate of the text. */
 int pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err);

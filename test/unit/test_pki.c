@@ -59,26 +59,31 @@ read_certificate(const char *text)
 	return certificate;
 }
 
-/* Whether who trusts the CA takes it as a server and as a client. */
-static void
-assert_trusted(const char *ca_text, X509 *certificate)
+/* Whether who trusts the CA takes it for this. */
+static bool
+is_trusted(const char *ca_text, X509 *certificate, int purpose)
 {
-	static const int purposes[] = { X509_PURPOSE_SSL_SERVER, X509_PURPOSE_SSL_CLIENT };
 	X509 *ca = read_certificate(ca_text);
 	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	bool trusted;
 
 	X509_STORE_add_cert(store, ca);
-	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++) {
-		X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-
-		X509_STORE_CTX_init(ctx, store, certificate, NULL);
-		X509_STORE_CTX_set_purpose(ctx, purposes[i]);
-		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
-		assert_int_equal(X509_verify_cert(ctx), 1);
-		X509_STORE_CTX_free(ctx);
-	}
+	X509_STORE_CTX_init(ctx, store, certificate, NULL);
+	X509_STORE_CTX_set_purpose(ctx, purpose);
+	X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
+	trusted = X509_verify_cert(ctx) == 1;
+	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
 	X509_free(ca);
+	return trusted;
+}
+
+static void
+assert_trusted(const char *ca, X509 *certificate)
+{
+	assert_true(is_trusted(ca, certificate, X509_PURPOSE_SSL_SERVER));
+	assert_true(is_trusted(ca, certificate, X509_PURPOSE_SSL_CLIENT));
 }
 
 static void
@@ -140,27 +145,6 @@ test_qemu(void **state)
 	X509_free(certificate);
 }
 
-static void
-test_matches(void **state)
-{
-	struct fixture *f = *state;
-	struct error err = { 0 };
-	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
-	_free_ char *qemu = pki_sign(f->ca, f->ca_key, f->request, PKI_QEMU, HOST, 365, &err);
-	char *other_key = pki_key_new();
-	_free_ char *other_ca = pki_ca_new(other_key, "a CA", &err);
-
-	assert_true(pki_matches(text, f->key, f->ca, PKI_HOST, HOST));
-	assert_true(pki_matches(qemu, f->key, f->ca, PKI_QEMU, HOST));
-	assert_false(pki_matches(qemu, f->key, f->ca, PKI_HOST, HOST));
-	assert_false(pki_matches(text, f->key, f->ca, PKI_QEMU, HOST));
-	assert_false(pki_matches(text, f->key, f->ca, PKI_HOST, OTHER));
-	assert_false(pki_matches(text, other_key, f->ca, PKI_HOST, HOST));
-	assert_false(pki_matches(text, f->key, other_ca, PKI_HOST, HOST));
-	assert_false(pki_matches("", f->key, f->ca, PKI_HOST, HOST));
-	pki_wipe(other_key);
-}
-
 /* A request that asks to be another host's gets the host that it is signed for alone. */
 static char *
 request_with(const char *key_text, const char *san, bool is_signed)
@@ -192,6 +176,89 @@ request_with(const char *key_text, const char *san, bool is_signed)
 	BIO_free(in);
 	BIO_free(out);
 	return text;
+}
+
+/* Whether a critical extension is there that GnuTLS, and with it QEMU and libvirt, does not know.
+ */
+static bool
+has_barrier(X509 *certificate)
+{
+	int at = X509_get_ext_by_NID(certificate, NID_netscape_cert_type, -1);
+
+	return at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(certificate, at)) == 1;
+}
+
+/* A user is one for virtxd, as a client alone; neither QEMU nor libvirt lets them in. */
+static void
+test_user(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *request = request_with(f->key, "URI:virtx:host:" OTHER ",DNS:h1", true);
+	_free_ char *text = pki_sign_user(f->ca, f->ca_key, request, "alice", 3600, &err);
+	char host[UUID_TEXT_SIZE], user[TOKEN_NAME_MAX + 1], name[64];
+	X509 *certificate;
+
+	assert_non_null(text);
+	certificate = read_certificate(text);
+	assert_true(is_trusted(f->ca, certificate, X509_PURPOSE_SSL_CLIENT));
+	assert_false(is_trusted(f->ca, certificate, X509_PURPOSE_SSL_SERVER));
+	assert_true(certificate_user(certificate, user));
+	assert_string_equal(user, "alice");
+	/* Nothing of what it asks to be. */
+	assert_false(certificate_host(certificate, host));
+	assert_false(certificate_has_name(certificate, "h1"));
+	assert_int_equal(X509_check_ca(certificate), 0);
+	assert_true(has_barrier(certificate));
+	X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
+	assert_string_equal(name, "virtx:user:alice");
+	assert_in_range(certificate_end(certificate) - now_ms(), 3500000, 3601000);
+	X509_free(certificate);
+	/* Those of hosts have to be taken by QEMU. */
+	_free_ char *of_host = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	certificate = read_certificate(of_host);
+	assert_false(has_barrier(certificate) || certificate_user(certificate, user));
+	X509_free(certificate);
+}
+
+static void
+test_user_refused(void **state)
+{
+	static const char *const bad[] = { "", ".", "../a", "a b", ("a,URI:virtx:host:" HOST),
+		"a23456789-b23456789-c23456789-d23456789-e23456789" };
+	struct fixture *f = *state;
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_null(pki_sign_user(f->ca, f->ca_key, f->request, bad[i], 3600, &err));
+		assert_int_equal(err.status, 400);
+	}
+	assert_null(pki_sign_user(f->ca, f->ca_key, f->ca, "alice", 3600, &err));
+	assert_int_equal(err.status, 400);
+	assert_null(pki_sign_user(f->ca, f->key, f->request, "alice", 3600, &err));
+	assert_int_equal(err.status, 500);
+}
+
+static void
+test_matches(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
+	_free_ char *qemu = pki_sign(f->ca, f->ca_key, f->request, PKI_QEMU, HOST, 365, &err);
+	char *other_key = pki_key_new();
+	_free_ char *other_ca = pki_ca_new(other_key, "a CA", &err);
+
+	assert_true(pki_matches(text, f->key, f->ca, PKI_HOST, HOST));
+	assert_true(pki_matches(qemu, f->key, f->ca, PKI_QEMU, HOST));
+	assert_false(pki_matches(qemu, f->key, f->ca, PKI_HOST, HOST));
+	assert_false(pki_matches(text, f->key, f->ca, PKI_QEMU, HOST));
+	assert_false(pki_matches(text, f->key, f->ca, PKI_HOST, OTHER));
+	assert_false(pki_matches(text, other_key, f->ca, PKI_HOST, HOST));
+	assert_false(pki_matches(text, f->key, other_ca, PKI_HOST, HOST));
+	assert_false(pki_matches("", f->key, f->ca, PKI_HOST, HOST));
+	pki_wipe(other_key);
 }
 
 static void
@@ -388,6 +455,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fingerprint_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_qemu, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_user_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_ca, setup, teardown),
