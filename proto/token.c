@@ -16,6 +16,7 @@ static const struct field token_fields[] = {
 	FIELD("expires", struct token, expires),
 	FIELD("user", struct token, user),
 	FIELD_STRUCT("only", struct token, only, custom_field),
+	FIELD("certificate", struct token, certificate),
 };
 const struct model token_model = { "Token", sizeof(struct token), token_fields,
 	ARRAY_SIZE(token_fields) };
@@ -31,6 +32,7 @@ static const struct field token_options_fields[] = {
 	FIELD_ENUM("role", struct token_options, role, role),
 	FIELD("lifetime", struct token_options, lifetime),
 	FIELD_STRUCT("only", struct token_options, only, custom_field),
+	FIELD("request", struct token_options, request),
 };
 const struct model token_options_model = { "TokenOptions", sizeof(struct token_options),
 	token_options_fields, ARRAY_SIZE(token_options_fields) };
@@ -38,6 +40,7 @@ const struct model token_options_model = { "TokenOptions", sizeof(struct token_o
 static const struct field token_made_fields[] = {
 	FIELD_STRUCT("token", struct token_made, token, token),
 	FIELD("secret", struct token_made, secret),
+	FIELD("certificate", struct token_made, certificate),
 };
 const struct model token_made_model = { "TokenMade", sizeof(struct token_made), token_made_fields,
 	ARRAY_SIZE(token_made_fields) };
@@ -108,12 +111,15 @@ check_only(const struct custom_field *only, int status, struct error *err)
 int
 token_options_check(const struct token_options *options, struct error *err)
 {
+	int64_t max =
+	    str_empty(options->request) ? TOKEN_LIFETIME_MAX : TOKEN_CERTIFICATE_LIFETIME_MAX;
+
 	if (check_token_name(options->name, 400, err) < 0 ||
 	    check_role(options->role, 400, err) < 0 || check_only(&options->only, 400, err) < 0)
 		return -1;
-	if (options->lifetime < 0 || options->lifetime > TOKEN_LIFETIME_MAX)
+	if (options->lifetime < 0 || options->lifetime > max)
 		return error_set(err, 400, "lifetime: %lld is not from 0 to %lld seconds",
-		    (long long)options->lifetime, (long long)TOKEN_LIFETIME_MAX);
+		    (long long)options->lifetime, (long long)max);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tokens: who has the secret of one may do what its role may. */
+/* Tokens: who has the secret of one may do what its role may, and so may a user who has the
+ * certificate of one, and its key. */
 #ifndef PROTO_TOKEN_H
 #define PROTO_TOKEN_H
 
@@ -11,6 +12,9 @@
 #define TOKENS_MAX	   1000
 #define TOKEN_NAME_MAX	   48
 #define TOKEN_LIFETIME_MAX (INT64_C(3650) * 24 * 3600) /* s */
+/* Of one that has a certificate. */
+#define TOKEN_CERTIFICATE_LIFETIME     (INT64_C(90) * 24 * 3600)
+#define TOKEN_CERTIFICATE_LIFETIME_MAX (INT64_C(365) * 24 * 3600)
 
 /* What is told of one. */
 struct token {
@@ -21,6 +25,7 @@ struct token {
 	char *user;	 /* who made it */
 	/* The VMs that there are for it: those with this custom field; empty for all. */
 	struct custom_field only;
+	bool certificate; /* it has one, and no secret */
 };
 extern const struct model token_model;
 
@@ -34,21 +39,23 @@ extern const struct model token_list_model;
 struct token_options {
 	char *name;
 	enum role role;
-	int64_t lifetime; /* s, 0 for ever */
+	int64_t lifetime; /* s, 0 for ever, or TOKEN_CERTIFICATE_LIFETIME */
 	struct custom_field only;
+	char *request; /* for a certificate, PEM; "" for a secret */
 };
 extern const struct model token_options_model;
 
 struct token_made {
 	struct token token;
-	char *secret; /* nobody is told it again */
+	char *secret; /* nobody is told it again; "" where it has a certificate */
+	char *certificate;
 };
 extern const struct model token_made_model;
 
 /* What is kept of one. */
 struct token_record {
 	struct token token;
-	char *hash; /* SHA-256 of the secret's text, hexadecimal */
+	char *hash; /* SHA-256 of the secret's text, or the certificate's DER, hexadecimal */
 };
 extern const struct model token_record_model;
 

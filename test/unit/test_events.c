@@ -342,6 +342,9 @@ test_token_ends(void **state)
 	static const struct caller caller = {
 		.by = CALLER_TOKEN, .role = ROLE_VIEWER, .user = "token:ci", .token_created = 7
 	};
+	static const struct caller user = {
+		.by = CALLER_CERTIFICATE, .role = ROLE_VIEWER, .user = "user:ci", .token_created = 8
+	};
 	struct token_record record = {
 		.token = { .name = (char *)"ci", .role = ROLE_VIEWER, .created = 7 },
 		.hash = (char *)""
@@ -360,6 +363,15 @@ test_token_ends(void **state)
 	/* One of the same name is another one. */
 	record.token.created = 8;
 	tokens_add(tokens, &record);
+	while (!k->ended && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_true(k->ended);
+	assert_false(other->ended);
+	/* Nor is that of a user with a certificate. */
+	buffer_clear(&k->out);
+	k = open_stream_of(f, &user);
+	end = monotonic_ms() + 6000;
+	tokens_drop(tokens, "ci");
 	while (!k->ended && monotonic_ms() < end)
 		event_base_loop(f->base, EVLOOP_ONCE);
 	assert_true(k->ended);

@@ -5,12 +5,14 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
 #include "http/tls.h"
 #include "http/tls_sessions.h"
 #include "loop/base.h"
+#include "state/tokens.h"
 
 #define PIPELINED 3000
 #define HALF_OPEN 300
@@ -423,6 +425,174 @@ test_end_of_ca(void **state)
 	tls_stop(&t);
 }
 
+/* That there is this certificate, as the store has it. */
+static void
+keep_certificate(struct tokens *tokens, const char *file, const char *name, int64_t expires)
+{
+	_free_ char *pem = xasprintf("%s.pem", file);
+	_free_ char *path = authority_path(tls_ours, pem);
+	char print[CERTIFICATE_PRINT_SIZE];
+	struct token_record record = {
+		.token = { .name = (char *)name,
+		    .role = ROLE_VIEWER,
+		    .expires = expires,
+		    .only = { (char *)"owner", (char *)"alice" },
+		    .certificate = true },
+		.hash = print,
+	};
+	FILE *in = fopen(path, "r");
+	X509 *certificate;
+
+	assert_non_null(in);
+	certificate = PEM_read_X509(in, NULL, NULL, NULL);
+	assert_non_null(certificate);
+	certificate_print(certificate, print);
+	tokens_add(tokens, &record);
+	X509_free(certificate);
+	(void)fclose(in);
+}
+
+/* Whether who has the certificate of this name is let in, on a connection of its own. */
+static bool
+is_let_in(struct fixture *f, const char *name)
+{
+	SSL_CTX *ctx = client_with(name);
+	struct raw raw;
+	bool taken;
+
+	raw_open(&raw, f, ctx);
+	taken = is_taken(f, &raw);
+	bufferevent_free(raw.bev);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	return taken;
+}
+
+struct user_fixture {
+	struct tls_fixture t;
+	struct tokens *tokens;
+};
+
+static void
+start_users(struct user_fixture *u, struct fixture *f)
+{
+	static const struct {
+		const char *name, *san;
+	} made[] = {
+		{ "alice", "URI:virtx:user:alice" },
+		{ "alice2", "URI:virtx:user:alice" },
+		{ "both", "URI:virtx:user:alice,URI:virtx:host:" OTHER },
+		{ "qemu", "DNS:h1" },
+	};
+	struct token_set none = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++)
+		authority_sign(tls_ours, made[i].name, made[i].san, -1, 365);
+	tls_start_guarded(&u->t, f, "h1", "h2", "ca");
+	u->tokens = tokens_new();
+	tokens_replace(u->tokens, &none);
+	http_server_set_tokens(f->server, u->tokens);
+}
+
+static void
+stop_users(struct user_fixture *u)
+{
+	tls_stop(&u->t);
+	tokens_free(u->tokens);
+}
+
+/* Who they are is what the store says of their certificate, and nobody is by their name alone. */
+static void
+test_user(void **state)
+{
+	struct fixture *f = *state;
+	struct user_fixture u;
+
+	start_users(&u, f);
+	assert_false(is_let_in(f, "alice"));
+	keep_certificate(u.tokens, "alice", "alice", 0);
+	assert_true(is_let_in(f, "alice"));
+	assert_string_equal(f->caller, "certificate viewer user:alice 127.0.0.1 owner alice");
+	assert_false(is_let_in(f, "alice2"));
+	/* What is in the store, but of no user, or of a host as well. */
+	keep_certificate(u.tokens, "both", "both", 0);
+	keep_certificate(u.tokens, "qemu", "qemu", 0);
+	keep_certificate(u.tokens, "h2", "h2", 0);
+	assert_false(is_let_in(f, "both"));
+	assert_false(is_let_in(f, "qemu"));
+	assert_true(is_let_in(f, "h2"));
+	assert_non_null(strstr(f->caller, "certificate admin"));
+	keep_certificate(u.tokens, "alice", "alice", now_ms() - 1);
+	assert_false(is_let_in(f, "alice"));
+	stop_users(&u);
+}
+
+/* What only hosts may, and for whom one asks: a user has no more of it than who has a token. */
+static void
+test_user_is_no_host(void **state)
+{
+	static const char *const bad[] = {
+		"GET /gossip/vms HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /vms/" UUID "/runstate HTTP/1.1\r\nHost: localhost\r\n"
+		"X-VirtX-Caller: socket admin uid:0 unix\r\n\r\n",
+		"DELETE /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /auth/tokens HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	};
+	struct fixture *f = *state;
+	unsigned int handled = f->handled;
+	struct user_fixture u;
+	struct raw raw;
+	SSL_CTX *ctx;
+
+	start_users(&u, f);
+	ctx = client_with("alice");
+	keep_certificate(u.tokens, "alice", "alice", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		int64_t end = monotonic_ms() + 10000;
+
+		raw_open(&raw, f, ctx);
+		bufferevent_write(raw.bev, bad[i], strlen(bad[i]));
+		while (raw.bytes == 0 && !raw.failed && monotonic_ms() < end)
+			event_base_loop(f->base, EVLOOP_ONCE);
+		assert_true(raw.bytes > 0);
+		bufferevent_free(raw.bev);
+	}
+	assert_int_equal(f->handled, handled);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	stop_users(&u);
+}
+
+/* Neither a connection that stands nor a session that is resumed outlives that it is revoked. */
+static void
+test_user_revoked(void **state)
+{
+	struct fixture *f = *state;
+	struct raw kept, resumed;
+	struct user_fixture u;
+	SSL_CTX *ctx;
+
+	start_users(&u, f);
+	ctx = client_with("alice");
+	keep_certificate(u.tokens, "alice", "alice", 0);
+	raw_open(&kept, f, ctx);
+	assert_true(is_taken(f, &kept));
+	assert_non_null(session_got);
+	raw_resume(&resumed, f, ctx, session_got);
+	assert_true(is_taken(f, &resumed));
+	assert_int_equal(SSL_session_reused(bufferevent_openssl_get_ssl(resumed.bev)), 1);
+	bufferevent_free(resumed.bev);
+	tokens_drop(u.tokens, "alice");
+	assert_false(is_taken(f, &kept));
+	raw_resume(&resumed, f, ctx, session_got);
+	assert_false(is_taken(f, &resumed));
+	bufferevent_free(kept.bev);
+	bufferevent_free(resumed.bev);
+	SSL_SESSION_free(steal_ptr(session_got));
+	SSL_CTX_free(ctx);
+	stop_users(&u);
+}
+
 static void
 test_groups(void **state)
 {
@@ -514,6 +684,9 @@ main(void)
 		TEST(test_shown_names),
 		TEST(test_end_of_certificate),
 		TEST(test_end_of_ca),
+		TEST(test_user),
+		TEST(test_user_is_no_host),
+		TEST(test_user_revoked),
 		TEST(test_groups),
 		TEST(test_old_version),
 		cmocka_unit_test(test_sessions),

@@ -13,7 +13,9 @@
 #include "domain/store.h"
 #include "domain/token_file.h"
 #include "proto/json.h"
+#include "proto/pki.h"
 #include "scratch.h"
+#include "work/works.h"
 
 /* The names in a folder. */
 static size_t
@@ -406,6 +408,76 @@ test_bound(void **state)
 	assert_non_null(strstr(damaged, "more than may be"));
 }
 
+/* As virtxd has written them that knew of secrets alone. */
+static void
+test_older(void **state)
+{
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	save(*state, "ci");
+	scratch_write(*state, "auth/ci",
+	    "{\"token\":{\"name\":\"ci\",\"role\":2,\"created\":1,\"expires\":0,\"user\":\"me\","
+	    "\"only\":{\"name\":\"\",\"value\":\"\"}},\"hash\":\"" HASH "\"}");
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 1);
+	assert_false(set.items[0].token.certificate);
+	model_clear(&token_set_model, &set);
+}
+
+/* The job signs a certificate, and keeps its fingerprint, or does neither. */
+static void
+test_certificate(void **state)
+{
+	_free_ char *ca_path = scratch_path(*state, "ca.pem");
+	_free_ char *ca_key_path = scratch_path(*state, "ca.key");
+	char *ca_key = pki_key_new(), *key = pki_key_new();
+	char print[PKI_FINGERPRINT_SIZE];
+	struct token_save_result res = { 0 };
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+	_free_ char *ca = pki_ca_new(ca_key, "a CA", &err);
+	_free_ char *request = pki_request_new(key, NULL, 0, &err);
+	struct token_save_request req = { .env.root = *state,
+		.record = record_of("alice"),
+		.ca = ca_path,
+		.ca_key = ca_key_path,
+		.request = request };
+	int64_t length;
+
+	req.record.hash = NULL;
+	req.record.token.certificate = true;
+	req.record.token.expires = now_ms() + 3600 * 1000;
+	assert_int_equal(work_token_save(&req, &res, &err), -1);
+	assert_int_equal(err.status, 500);
+	scratch_write(*state, "ca.pem", ca);
+	scratch_write(*state, "ca.key", ca_key);
+	req.request = (char *)"none";
+	assert_int_equal(work_token_save(&req, &res, &err), -1);
+	assert_int_equal(err.status, 400);
+	assert_int_equal(scratch_mode(*state, "auth/alice"), -1);
+	model_clear(&token_save_result_model, &res);
+
+	req.request = request;
+	assert_int_equal(work_token_save(&req, &res, &err), 0);
+	assert_int_equal(pki_fingerprint(res.certificate, print, &err), 0);
+	assert_string_equal(res.hash, print);
+	assert_true(llabs(pki_end(res.certificate, &length) - req.record.token.expires) < 60000);
+	assert_int_equal(token_files_load(*state, "", &set, &err), 0);
+	assert_int_equal(set.n_items, 1);
+	assert_string_equal(set.items[0].hash, print);
+	assert_true(set.items[0].token.certificate);
+	model_clear(&token_set_model, &set);
+	model_clear(&token_save_result_model, &res);
+
+	/* Another one of the name is handed out to nobody. */
+	assert_int_equal(work_token_save(&req, &res, &err), -1);
+	assert_int_equal(err.status, 422);
+	model_clear(&token_save_result_model, &res);
+	pki_wipe(ca_key);
+	pki_wipe(key);
+}
+
 static void
 test_names(void **state)
 {
@@ -490,6 +562,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_bound, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_hosts_put_out, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_many_put_out, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_older, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_certificate, setup, scratch_teardown),
 		cmocka_unit_test(test_names),
 	};
 

@@ -201,7 +201,7 @@ test_make(void **state)
 {
 	const struct token_save_request *req;
 	struct token_made made = { 0 };
-	struct token_record none = { 0 };
+	struct token_save_result none = { 0 };
 	struct error err = { 0 };
 	char hash[TOKEN_HASH_LEN + 1];
 
@@ -229,6 +229,58 @@ test_make(void **state)
 	ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2}");
 	ops_fail_job(WORK_TOKEN_SAVE, 422, "there is one");
 	assert_int_equal(here.status, 422);
+}
+
+/* What is kept of a certificate is what the job has found, and it needs the CA's key. */
+static void
+test_make_certificate(void **state)
+{
+	static const char asked[] = "{\"name\":\"alice\",\"role\":2,\"request\":\"a request\"}";
+	const struct token_save_request *req;
+	struct token_save_result done = { 0 };
+	struct token_made made = { 0 };
+	const struct token *found;
+	struct error err = { 0 };
+	char hash[TOKEN_HASH_LEN + 1];
+
+	LOADED("1");
+	ask(ROUTE_TOKEN_CREATE, "", asked);
+	assert_int_equal(here.status, 501);
+	assert_non_null(strstr(here.body, "key of the cluster's CA"));
+	assert_null(ops_find_job(WORK_TOKEN_SAVE));
+	str_set(&here.config.tls_ca, "/ca.pem");
+	str_set(&here.config.tls_ca_key, "/ca.key");
+	ask(ROUTE_TOKEN_CREATE, "", asked);
+	req = ops_request_of(WORK_TOKEN_SAVE);
+	assert_true(req->record.token.certificate);
+	assert_string_equal(req->ca, "/ca.pem");
+	assert_string_equal(req->ca_key, "/ca.key");
+	assert_string_equal(req->request, "a request");
+	assert_string_equal(str_or_empty(req->record.hash), "");
+	assert_int_equal(req->record.token.expires,
+	    req->record.token.created + TOKEN_CERTIFICATE_LIFETIME * 1000);
+	token_secret_hash("a certificate", hash);
+	done.hash = hash;
+	done.certificate = (char *)"a certificate";
+	ops_end_job(WORK_TOKEN_SAVE, &done);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(changes, 1);
+	assert_int_equal(
+	    json_decode_exact(&token_made_model, here.body, strlen(here.body), &made, &err), 0);
+	assert_string_equal(made.certificate, "a certificate");
+	assert_string_equal(made.secret, "");
+	assert_true(made.token.certificate);
+	model_clear(&token_made_model, &made);
+	assert_int_equal(tokens_find_certificate(tokens, hash, &found), TOKEN_GOOD);
+	assert_int_equal(match("a certificate"), TOKEN_WRONG);
+	/* What asks for what cannot be signed has changed nothing. */
+	ask(ROUTE_TOKEN_CREATE, "", asked);
+	ops_fail_job(WORK_TOKEN_SAVE, 400, "it is no request");
+	assert_int_equal(here.status, 400);
+	assert_int_equal(changes, 1);
+	ask(ROUTE_TOKEN_CREATE, "",
+	    "{\"name\":\"a\",\"role\":2,\"lifetime\":31536001,\"request\":\"a request\"}");
+	assert_int_equal(here.status, 400);
 }
 
 static void
@@ -512,6 +564,7 @@ main(void)
 		KEEPER_TEST(test_no_storage),
 		KEEPER_TEST(test_wrong),
 		KEEPER_TEST(test_make),
+		KEEPER_TEST(test_make_certificate),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),
 		KEEPER_TEST(test_secret_for_name),

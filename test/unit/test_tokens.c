@@ -70,6 +70,36 @@ test_hide(void **state)
 	assert_string_equal(secret, "virtx_...");
 }
 
+/* A certificate is none that sends it, or its fingerprint; nor is a secret one for its hash. */
+static void
+test_certificate(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct token_record secret = make("s", "a secret", 0);
+	struct token_record certificate = make("c", "what it is made of", 0);
+	const struct token *found;
+
+	certificate.token.certificate = true;
+	assert_int_equal(tokens_find_certificate(tokens, certificate.hash, &found), TOKEN_UNREAD);
+	tokens_replace(tokens, &(struct token_set){ 0 });
+	tokens_add(tokens, &secret);
+	tokens_add(tokens, &certificate);
+	assert_int_equal(tokens_find(tokens, "a secret", &found), TOKEN_GOOD);
+	assert_int_equal(tokens_find_certificate(tokens, secret.hash, &found), TOKEN_WRONG);
+	assert_int_equal(tokens_find_certificate(tokens, certificate.hash, &found), TOKEN_GOOD);
+	assert_string_equal(found->name, "c");
+	assert_int_equal(tokens_find(tokens, "what it is made of", &found), TOKEN_WRONG);
+	assert_int_equal(tokens_find(tokens, certificate.hash, &found), TOKEN_WRONG);
+	certificate.token.expires = now_ms() - 1;
+	tokens_add(tokens, &certificate);
+	assert_int_equal(tokens_find_certificate(tokens, certificate.hash, &found), TOKEN_EXPIRED);
+	tokens_drop(tokens, "c");
+	assert_int_equal(tokens_find_certificate(tokens, certificate.hash, &found), TOKEN_WRONG);
+	model_clear(&token_record_model, &secret);
+	model_clear(&token_record_model, &certificate);
+	tokens_free(tokens);
+}
+
 /* A new one of the same name is another one. */
 static void
 test_has(void **state)
@@ -260,6 +290,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_hide),
+		cmocka_unit_test(test_certificate),
 		cmocka_unit_test(test_has),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_changes),

@@ -160,11 +160,12 @@ on_heartbeat(void *arg)
 static bool
 has_token(const struct event_streams *streams, const struct caller *caller)
 {
+	const char *name = caller ? strchr(caller->user, ':') : NULL;
+
 	/* A host that reads for itself has none, and one of another host ends there. */
-	if (!caller || caller->by != CALLER_TOKEN || caller->token_created == 0)
+	if (!name || caller->token_created == 0)
 		return true;
-	return tokens_has(
-	    streams->tokens, caller->user + strlen(CALLER_TOKEN_USER), caller->token_created);
+	return tokens_has(streams->tokens, name + 1, caller->token_created);
 }
 
 /* Who was let in by a token that is revoked, or whose time is over, reads no further. */

@@ -568,30 +568,6 @@ connection_ended(struct connection *c, bool whole)
 		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
 }
 
-const struct local_peer *
-connection_local_peer(const struct connection *c)
-{
-	return c->kind == CONNECTION_LOCAL ? &c->peer : NULL;
-}
-
-bool
-connection_wants_identity(const struct connection *c)
-{
-	return c->kind == CONNECTION_PLAIN_AUTH || c->kind == CONNECTION_TLS_AUTH;
-}
-
-bool
-connection_host(const struct connection *c, char ret[UUID_TEXT_SIZE])
-{
-	return c->ssl && tls_client_host(c->owner->tls, c->ssl, ret);
-}
-
-char *
-connection_names(const struct connection *c)
-{
-	return c->ssl ? tls_client_names(c->ssl) : xstrdup("");
-}
-
 size_t
 connection_unsent(const struct connection *c)
 {

@@ -4,7 +4,7 @@
 #define HTTP_CONNECTION_H
 
 #include "http/local_door.h"
-#include "proto/uuid.h"
+#include "proto/certificate.h"
 
 struct connection;
 struct evhttp_request;
@@ -18,6 +18,9 @@ bool connection_host(const struct connection *connection, char ret[UUID_TEXT_SIZ
 /* The names and addresses of that certificate, with commas between, "" for none; the caller frees.
  */
 char *connection_names(const struct connection *connection);
+/* The name of the user whose certificate the client has, and its fingerprint; false for none. */
+bool connection_user(const struct connection *connection, char name[TOKEN_NAME_MAX + 1],
+    char print[CERTIFICATE_PRINT_SIZE]);
 /* A request has arrived whole. gone(arg) runs when the connection ends before connection_replied;
  * right after it evhttp frees the request, unless evhttp_request_get_connection() of it is NULL. */
 void connection_busy(struct connection *connection, void (*gone)(void *arg), void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What connection.c and connections.c share: one list for each state, each in the order in which
+/* What the files of connections share: one list for each state, each in the order in which
  * the connections entered it. */
 #ifndef HTTP_CONNECTION_LIST_H
 #define HTTP_CONNECTION_LIST_H

@@ -25,21 +25,33 @@ bearer(const char *authorization)
 }
 
 static int
-find_token(
-    const struct tokens *tokens, const char *secret, struct caller *caller, struct error *err)
+not_read(struct error *err)
+{
+	return error_set(err, 503,
+	    "who asks cannot be told: the tokens have not been read from the storage yet");
+}
+
+/* Who asks is who has this token, or the certificate of one. */
+static void
+take_token(const struct token *token, struct caller *ret)
+{
+	ret->by = token->certificate ? CALLER_CERTIFICATE : CALLER_TOKEN;
+	ret->role = token->role;
+	snprintf(ret->user, sizeof(ret->user), "%s%s",
+	    token->certificate ? CALLER_CERTIFICATE_USER : CALLER_TOKEN_USER, token->name);
+	ret->token_created = token->created;
+	snprintf(ret->only_name, sizeof(ret->only_name), "%s", str_or_empty(token->only.name));
+	snprintf(ret->only_value, sizeof(ret->only_value), "%s", str_or_empty(token->only.value));
+}
+
+static int
+find_token(const struct tokens *tokens, const char *secret, struct caller *ret, struct error *err)
 {
 	const struct token *token = NULL;
 
 	switch (tokens ? tokens_find(tokens, secret, &token) : TOKEN_UNREAD) {
 	case TOKEN_GOOD:
-		caller->by = CALLER_TOKEN;
-		caller->role = token->role;
-		snprintf(caller->user, sizeof(caller->user), CALLER_TOKEN_USER "%s", token->name);
-		caller->token_created = token->created;
-		snprintf(caller->only_name, sizeof(caller->only_name), "%s",
-		    str_or_empty(token->only.name));
-		snprintf(caller->only_value, sizeof(caller->only_value), "%s",
-		    str_or_empty(token->only.value));
+		take_token(token, ret);
 		return 0;
 	case TOKEN_EXPIRED:
 		return error_set_type(err, ERROR_WHO, "the token '%s' has expired", token->name);
@@ -48,8 +60,32 @@ find_token(
 		    err, ERROR_WHO, "no token has this secret: it is wrong, or was revoked");
 	case TOKEN_UNREAD:
 	default:
-		return error_set(err, 503,
-		    "who asks cannot be told: the tokens have not been read from the storage yet");
+		return not_read(err);
+	}
+}
+
+/* A certificate whose CA answers for its name, and which is the one that was made for it. */
+static int
+find_user(const struct tokens *tokens, const char *name, const char *print, struct caller *ret,
+    struct error *err)
+{
+	const struct token *token = NULL;
+
+	switch (tokens ? tokens_find_certificate(tokens, print, &token) : TOKEN_UNREAD) {
+	case TOKEN_GOOD:
+		take_token(token, ret);
+		return 0;
+	case TOKEN_EXPIRED:
+		return error_set_type(
+		    err, ERROR_WHO, "the certificate of user '%s' has expired", name);
+	case TOKEN_WRONG:
+		return error_set_type(err, ERROR_WHO,
+		    "the certificate of user '%s' is not known: it was revoked, or is not of "
+		    "'virtx user certificate'",
+		    name);
+	case TOKEN_UNREAD:
+	default:
+		return not_read(err);
 	}
 }
 
@@ -92,7 +128,7 @@ find_shown(const struct connection *connection, const struct guard *guard, const
     struct identity *ret, enum identity_refusal *ret_why, struct error *err)
 {
 	const char *secret = h->authorization ? bearer(h->authorization) : NULL;
-	char host[UUID_TEXT_SIZE];
+	char host[UUID_TEXT_SIZE], user[TOKEN_NAME_MAX + 1], print[CERTIFICATE_PRINT_SIZE];
 
 	*ret_why = REFUSAL_WRONG;
 	if (h->n_authorization > 1)
@@ -110,9 +146,12 @@ find_shown(const struct connection *connection, const struct guard *guard, const
 		memcpy(ret->certificate, host, sizeof(host));
 		return 0;
 	}
+	if (connection_user(connection, user, print))
+		return find_user(guard->tokens, user, print, &ret->caller, err);
 	*ret_why = REFUSAL_MISSING;
 	return error_set_type(err, ERROR_WHO,
-	    "who asks is not known: the request needs a header 'Authorization: Bearer SECRET'");
+	    "who asks is not known: the request needs a header 'Authorization: Bearer SECRET', or "
+	    "the certificate of a user");
 }
 
 /* Copies an entry of X-Forwarded-For; false where nothing is in it. */

@@ -420,17 +420,38 @@ is_still_ours(const struct tls *tls, SSL *ssl, X509 *certificate)
 	return ours;
 }
 
-/* A connection may outlive what its handshake has found, and one that resumes a session takes that
- * out of the ticket. */
-bool
-tls_client_host(const struct tls *tls, SSL *ssl, char ret[UUID_TEXT_SIZE])
+/* What the client has shown, NULL where that is no good. A connection may outlive what its
+ * handshake has found, and one that resumes a session takes that out of the ticket. */
+static X509 *
+client_certificate(const struct tls *tls, SSL *ssl)
 {
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 
-	return certificate && SSL_get_verify_result(ssl) == X509_V_OK &&
-	       X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0 &&
-	       (SSL_get_SSL_CTX(ssl) == tls->now.server || is_still_ours(tls, ssl, certificate)) &&
-	       certificate_host(certificate, ret);
+	if (!certificate || SSL_get_verify_result(ssl) != X509_V_OK ||
+	    X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0 ||
+	    (SSL_get_SSL_CTX(ssl) != tls->now.server && !is_still_ours(tls, ssl, certificate)))
+		return NULL;
+	return certificate;
+}
+
+bool
+tls_client_host(const struct tls *tls, SSL *ssl, char ret[UUID_TEXT_SIZE])
+{
+	X509 *certificate = client_certificate(tls, ssl);
+
+	return certificate && certificate_host(certificate, ret);
+}
+
+bool
+tls_client_user(const struct tls *tls, SSL *ssl, char name[TOKEN_NAME_MAX + 1],
+    char print[CERTIFICATE_PRINT_SIZE])
+{
+	X509 *certificate = client_certificate(tls, ssl);
+
+	if (!certificate || !certificate_user(certificate, name))
+		return false;
+	certificate_print(certificate, print);
+	return true;
 }
 
 char *

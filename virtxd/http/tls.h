@@ -6,8 +6,8 @@
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
 
+#include "proto/certificate.h"
 #include "proto/error.h"
-#include "proto/uuid.h"
 #include "state/config.h"
 
 struct bufferevent;
@@ -50,6 +50,9 @@ void tls_end(struct ssl_st *ssl);
  * where it has shown none, that of something else, or one that is no good any more: it has ended,
  * or the CA is another by now. */
 bool tls_client_host(const struct tls *tls, struct ssl_st *ssl, char ret[UUID_TEXT_SIZE]);
+/* Likewise that of a user: the name in it, and its fingerprint. */
+bool tls_client_user(const struct tls *tls, struct ssl_st *ssl, char name[TOKEN_NAME_MAX + 1],
+    char print[CERTIFICATE_PRINT_SIZE]);
 
 /* The names and addresses of the certificate that such a client has shown, with commas between, ""
  * for none; the caller frees. */

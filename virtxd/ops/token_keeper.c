@@ -196,7 +196,7 @@ note_change(struct token_keeper *keeper)
 static bool
 is_refusal(const struct error *err)
 {
-	return err->status == 404 || err->status == 422 || err->status == 503;
+	return err->status == 400 || err->status == 404 || err->status == 422 || err->status == 503;
 }
 
 static void
@@ -262,47 +262,74 @@ static void
 make_done(void *arg, void *result, const struct error *err)
 {
 	struct change *change = arg;
+	const struct token_save_result *saved = result;
 	struct token_made made = { .token = change->record.token, .secret = change->secret };
 
-	if (!result) {
+	if (!saved) {
 		if (!is_refusal(err))
 			note_change(change->keeper);
 		refuse(change, err);
 		return;
 	}
+	if (made.token.certificate) {
+		str_set(&change->record.hash, saved->hash);
+		made.certificate = saved->certificate;
+	}
 	tokens_add(change->keeper->tokens, &change->record);
 	change->keeper->changed(change->keeper->arg);
-	log_info("ops", "token '%s' (%s) made by %s", made.token.name, role_name(made.token.role),
-	    made.token.user);
+	log_info("ops", "%s '%s' (%s) made by %s",
+	    made.token.certificate ? "certificate of user" : "token", made.token.name,
+	    role_name(made.token.role), made.token.user);
 	reply_secret(change->req, &made);
 	change_free(change);
+}
+
+/* What is kept of one, and its secret where it has one. */
+static void
+fill(struct change *change, const struct token_options *options)
+{
+	struct token *token = &change->record.token;
+	int64_t lifetime = options->lifetime;
+	char hash[TOKEN_HASH_LEN + 1];
+
+	token->certificate = !str_empty(options->request);
+	if (token->certificate && lifetime == 0)
+		lifetime = TOKEN_CERTIFICATE_LIFETIME;
+	token->name = xstrdup(options->name);
+	token->role = options->role;
+	token->created = now_ms();
+	token->expires = lifetime ? token->created + lifetime * 1000 : 0;
+	token->user = xstrdup(change->req->user);
+	model_copy(&custom_field_model, &token->only, &options->only);
+	if (token->certificate)
+		return;
+	token_secret_make(change->secret);
+	token_secret_hash(change->secret, hash);
+	change->record.hash = xstrdup(hash);
 }
 
 void
 token_keeper_make(
     struct token_keeper *keeper, struct request *req, const struct token_options *options)
 {
+	const struct config *config = keeper->config;
 	struct change *change = change_new(keeper, req);
-	struct token_save_request save = { .env = *keeper->env };
-	char hash[TOKEN_HASH_LEN + 1];
+	struct token_save_request save = { .env = *keeper->env,
+		.ca = config->tls_ca,
+		.ca_key = config->tls_ca_key,
+		.request = options->request };
 	struct error err = { 0 };
-	struct token *token;
 
 	if (!change)
 		return;
-	token = &change->record.token;
-	token->name = xstrdup(options->name);
-	token->role = options->role;
-	token->created = now_ms();
-	token->expires = options->lifetime ? token->created + options->lifetime * 1000 : 0;
-	token->user = xstrdup(req->user);
-	model_copy(&custom_field_model, &token->only, &options->only);
-	token_secret_make(change->secret);
-	token_secret_hash(change->secret, hash);
-	change->record.hash = xstrdup(hash);
+	fill(change, options);
 	save.record = change->record;
-	if (!job_start(
-		keeper->jobs, WORK_TOKEN_SAVE, &save, NULL, "", NULL, make_done, change, &err))
+	if (change->record.token.certificate && str_empty(config->tls_ca_key))
+		error_set(&err, 501,
+		    "this host does not have the key of the cluster's CA ('ca_key' of section "
+		    "[tls]): ask one that has");
+	if (err.status || !job_start(keeper->jobs, WORK_TOKEN_SAVE, &save, NULL, "", NULL,
+			      make_done, change, &err))
 		refuse(change, &err);
 }
 

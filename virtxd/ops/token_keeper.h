@@ -30,7 +30,7 @@ const char *token_keeper_why(const struct token_keeper *keeper);
 /* What a user should know: that, or else what in their folder is none or cannot be read; "" for
  * nothing. */
 const char *token_keeper_wrong(const struct token_keeper *keeper);
-/* Makes one (copied) as was asked for, and answers with it and its secret. */
+/* Makes one (copied) as was asked for, and answers with it and its secret, or its certificate. */
 void token_keeper_make(
     struct token_keeper *keeper, struct request *req, const struct token_options *options);
 /* Revokes one: it is none any more, here at once and elsewhere with their next look. */

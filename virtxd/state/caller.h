@@ -23,7 +23,8 @@ enum caller_by {
 struct caller {
 	enum caller_by by;
 	enum role role;
-	char user[CALLER_USER_MAX + 1]; /* "token:ci", "host:UUID", "uid:0" or an address */
+	/* "token:ci", "user:alice", "host:UUID", "uid:0" or an address. */
+	char user[CALLER_USER_MAX + 1];
 	char from[CALLER_USER_MAX + 1]; /* the client's address, "unix" for none */
 	int64_t token_created;		/* of a token that this host has seen, ms since the epoch */
 	/* The custom field of the VMs that there are for them; both are "" where that is all. */
@@ -31,7 +32,9 @@ struct caller {
 	char only_value[VMDEF_CUSTOM_BYTES_MAX + 1];
 };
 
-#define CALLER_TOKEN_USER "token:" /* begins the user of a token; its name follows */
+/* Begins the user of a token, or of one that has a certificate; its name follows. */
+#define CALLER_TOKEN_USER	"token:"
+#define CALLER_CERTIFICATE_USER "user:"
 
 /* "address", "token", "certificate", "socket". */
 const char *caller_by_word(enum caller_by by);

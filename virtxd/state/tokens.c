@@ -55,22 +55,36 @@ tokens_has(const struct tokens *tokens, const char *name, int64_t created)
 	return false;
 }
 
-enum token_match
-tokens_find(const struct tokens *tokens, const char *secret, const struct token **ret)
+/* A certificate is no secret: who sends what it is made of has not shown its key. */
+static enum token_match
+find(const struct tokens *tokens, bool certificate, const char *hash, const struct token **ret)
 {
-	char hash[TOKEN_HASH_LEN + 1];
-
 	*ret = NULL;
-	token_secret_hash(secret, hash);
 	for (size_t i = 0; i < tokens->set.n_items; i++) {
 		const struct token_record *record = &tokens->set.items[i];
 
-		if (token_secret_same(record->hash, hash))
+		if (token_secret_same(record->hash, hash) &&
+		    record->token.certificate == certificate)
 			*ret = &record->token;
 	}
 	if (!*ret)
 		return tokens->known ? TOKEN_WRONG : TOKEN_UNREAD;
 	return is_over(*ret) ? TOKEN_EXPIRED : TOKEN_GOOD;
+}
+
+enum token_match
+tokens_find(const struct tokens *tokens, const char *secret, const struct token **ret)
+{
+	char hash[TOKEN_HASH_LEN + 1];
+
+	token_secret_hash(secret, hash);
+	return find(tokens, false, hash, ret);
+}
+
+enum token_match
+tokens_find_certificate(const struct tokens *tokens, const char *print, const struct token **ret)
+{
+	return find(tokens, true, print, ret);
 }
 
 void

@@ -21,6 +21,10 @@ enum token_match {
 enum token_match tokens_find(
     const struct tokens *tokens, const char *secret, const struct token **ret);
 
+/* Likewise the one with the certificate of this fingerprint. */
+enum token_match tokens_find_certificate(
+    const struct tokens *tokens, const char *print, const struct token **ret);
+
 /* Whether there is still one of this name that was made then, and its time is not over. */
 bool tokens_has(const struct tokens *tokens, const char *name, int64_t created);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What needs the key of the cluster's CA, which no other process of virtxd reads. */
+/* What needs the key of the cluster's CA, which nothing else of virtxd reads. */
+#include "work/cluster_sign.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -65,6 +67,18 @@ sign_both(const struct cluster_sign_request *req, const char *ca, const char *ca
 	if (!res->qemu_certificate)
 		return error_wrap(err, "the certificate of QEMU of host '%s'", req->uuid);
 	return 0;
+}
+
+char *
+cluster_sign_user(const char *ca_file, const char *ca_key_file, const char *request,
+    const char *name, int64_t seconds, struct error *err)
+{
+	_free_ char *ca = read_file(ca_file, err);
+	char *ca_key = ca ? read_file(ca_key_file, err) : NULL;
+	char *certificate = ca_key ? pki_sign_user(ca, ca_key, request, name, seconds, err) : NULL;
+
+	pki_wipe(ca_key);
+	return certificate;
 }
 
 int

@@ -227,10 +227,20 @@ const struct model tokens_load_request_model = { "TokensLoadRequest",
 static const struct field token_save_request_fields[] = {
 	FIELD_STRUCT("env", struct token_save_request, env, work_env),
 	FIELD_STRUCT("record", struct token_save_request, record, token_record),
+	FIELD("ca", struct token_save_request, ca),
+	FIELD("ca_key", struct token_save_request, ca_key),
+	FIELD("request", struct token_save_request, request),
 };
 const struct model token_save_request_model = { "TokenSaveRequest",
 	sizeof(struct token_save_request), token_save_request_fields,
 	ARRAY_SIZE(token_save_request_fields) };
+
+static const struct field token_save_result_fields[] = {
+	FIELD("hash", struct token_save_result, hash),
+	FIELD("certificate", struct token_save_result, certificate),
+};
+const struct model token_save_result_model = { "TokenSaveResult", sizeof(struct token_save_result),
+	token_save_result_fields, ARRAY_SIZE(token_save_result_fields) };
 
 static const struct field token_revoke_request_fields[] = {
 	FIELD_STRUCT("env", struct token_revoke_request, env, work_env),

@@ -176,10 +176,16 @@ struct tokens_load_request {
 	struct work_env env;
 	char *stamp;
 };
-/* The answer is what was saved. */
+/* One that has a secret, or a certificate that is to be signed for the request. */
 struct token_save_request {
 	struct work_env env;
-	struct token_record record;
+	struct token_record record; /* of a certificate there is no hash yet */
+	char *ca, *ca_key;	    /* files of this host */
+	char *request;		    /* PEM, "" for a secret */
+};
+struct token_save_result {
+	char *hash;
+	char *certificate; /* PEM, "" for a secret */
 };
 /* The answer is the token, of which there is the name alone. */
 struct token_revoke_request {
@@ -193,7 +199,7 @@ struct host_out_request {
 	bool out;
 };
 extern const struct model tokens_load_request_model, token_save_request_model,
-    token_revoke_request_model, host_out_request_model;
+    token_save_result_model, token_revoke_request_model, host_out_request_model;
 
 /* Certificates for a host, or nothing but which CA it is where request is "". */
 struct cluster_sign_request {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "domain/token_file.h"
+#include "proto/pki.h"
+#include "work/cluster_sign.h"
 #include "work/works.h"
 
 int
@@ -10,15 +12,35 @@ work_tokens_load(const void *request, void *result, struct error *err)
 	return token_files_load(req->env.root, str_or_empty(req->stamp), result, err);
 }
 
+/* The certificate, of which the fingerprint is kept as others have the hash of their secret. */
+static int
+sign(const struct token_save_request *req, struct token_save_result *res, struct error *err)
+{
+	const struct token *token = &req->record.token;
+	int64_t seconds = (token->expires - now_ms()) / 1000;
+	char print[PKI_FINGERPRINT_SIZE];
+
+	res->certificate =
+	    cluster_sign_user(req->ca, req->ca_key, req->request, token->name, seconds, err);
+	if (!res->certificate || pki_fingerprint(res->certificate, print, err) < 0)
+		return error_wrap(err, "the certificate of user '%s'", str_or_empty(token->name));
+	res->hash = xstrdup(print);
+	return 0;
+}
+
 int
 work_token_save(const void *request, void *result, struct error *err)
 {
 	const struct token_save_request *req = request;
+	struct token_save_result *res = result;
+	struct token_record record = req->record;
 
-	if (token_file_save(req->env.root, &req->record, err) < 0)
+	if (str_empty(req->request))
+		res->hash = xstrdup(str_or_empty(record.hash));
+	else if (sign(req, res, err) < 0)
 		return -1;
-	model_copy(&token_record_model, result, &req->record);
-	return 0;
+	record.hash = res->hash;
+	return token_file_save(req->env.root, &record, err);
 }
 
 int

@@ -105,7 +105,7 @@ const struct work works[WORK_N] = {
 	    &tokens_load_request_model, &token_set_model, 60, true, work_tokens_load, true,
 	    MAY_LOOKS },
 	[WORK_TOKEN_SAVE] = { "token-save", "keep a new token", &token_save_request_model,
-	    &token_record_model, 30, true, work_token_save, false, MAY_FILES },
+	    &token_save_result_model, 30, true, work_token_save, false, MAY_FILES },
 	[WORK_TOKEN_REVOKE] = { "token-revoke", "drop a token", &token_revoke_request_model,
 	    &token_model, 30, true, work_token_revoke, false, MAY_FILES },
 	[WORK_HOST_OUT] = { "host-out", "keep that a host was put out, or is let in again",

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who is at the other end of a connection. */
+#include "http/connection.h"
+#include "http/connection_list.h"
+#include "http/tls.h"
+
+const struct local_peer *
+connection_local_peer(const struct connection *c)
+{
+	return c->kind == CONNECTION_LOCAL ? &c->peer : NULL;
+}
+
+bool
+connection_wants_identity(const struct connection *c)
+{
+	return c->kind == CONNECTION_PLAIN_AUTH || c->kind == CONNECTION_TLS_AUTH;
+}
+
+bool
+connection_host(const struct connection *c, char ret[UUID_TEXT_SIZE])
+{
+	return c->ssl && tls_client_host(c->owner->tls, c->ssl, ret);
+}
+
+bool
+connection_user(
+    const struct connection *c, char name[TOKEN_NAME_MAX + 1], char print[CERTIFICATE_PRINT_SIZE])
+{
+	return c->ssl && tls_client_user(c->owner->tls, c->ssl, name, print);
+}
+
+char *
+connection_names(const struct connection *c)
+{
+	return c->ssl ? tls_client_names(c->ssl) : xstrdup("");
+}
