@@ -15,6 +15,8 @@ choice_of(const struct command_call *call)
 		.context = call->values[COMMAND_OPTION_CONTEXT],
 		.ca_file = call->values[COMMAND_OPTION_CA],
 		.token_file = call->values[COMMAND_OPTION_TOKEN],
+		.certificate = call->values[COMMAND_OPTION_CERTIFICATE],
+		.key = call->values[COMMAND_OPTION_KEY],
 	};
 }
 
@@ -91,13 +93,16 @@ set_server(const char *text, struct server *server, struct error *err)
 
 /* The secret of a token, where there is one that the server is to have. */
 static int
-set_token(const char *file, struct context *context, struct client *client, struct error *err)
+set_token(
+    const struct choice *said, struct context *context, struct client *client, struct error *err)
 {
+	const char *file = said->token_file;
 	bool sent;
 
 	if (file && secret_file_read(file, &client->token, err) < 0)
 		return -1;
-	if (!file && !str_empty(context->token))
+	/* A server that gets both takes the token's user. */
+	if (!file && !said->certificate && !str_empty(context->token))
 		client->token = steal_ptr(context->token);
 	if (!client->token)
 		return 0;
@@ -106,6 +111,15 @@ set_token(const char *file, struct context *context, struct client *client, stru
 	if (!sent)
 		secret_file_free(steal_ptr(client->token));
 	return 0;
+}
+
+/* A user's certificate, where there is one that the server is to see. */
+static int
+set_certificate(const struct choice *said, struct server *server, struct error *err)
+{
+	if (server_set_certificate(server, said->certificate, said->key, err) < 0)
+		return -1;
+	return server->key ? secret_file_check("the key", server->key, err) : 0;
 }
 
 int
@@ -120,10 +134,14 @@ choice_make(const struct choice *options, struct client *client, struct error *e
 			.ca_file = choice_or_environment(options->ca_file, "VIRTX_CA_FILE"),
 			.token_file =
 			    choice_or_environment(options->token_file, "VIRTX_TOKEN_FILE"),
+			.certificate =
+			    choice_or_environment(options->certificate, "VIRTX_CERTIFICATE_FILE"),
+			.key = choice_or_environment(options->key, "VIRTX_KEY_FILE"),
 		};
 	if (read_chosen(options, &context, err) < 0 ||
 	    set_server(context.server ? context.server : said.server, &client->server, err) < 0 ||
-	    set_token(said.token_file, &context, client, err) < 0)
+	    set_certificate(&said, &client->server, err) < 0 ||
+	    set_token(&said, &context, client, err) < 0)
 		return -1;
 	if (said.ca_file || !context.server)
 		server_set_ca(&client->server, said.ca_file);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which server a command is for, who answers for its certificate, and the token that it gets. */
+/* Which server a command is for, who answers for its certificate, and what it gets of the user: a
+ * token, or a certificate. */
 #ifndef VIRTX_CHOICE_H
 #define VIRTX_CHOICE_H
 
@@ -7,18 +8,21 @@
 
 /* What the options of every command say, NULL for those that are not given. */
 struct choice {
-	const char *server;	/* -A */
-	const char *context;	/* --context */
-	const char *ca_file;	/* --ca-file */
-	const char *token_file; /* --token-file */
+	const char *server;	       /* -A */
+	const char *context;	       /* --context */
+	const char *ca_file;	       /* --ca-file */
+	const char *token_file;	       /* --token-file */
+	const char *certificate, *key; /* --certificate, --key */
 };
 
 struct choice choice_of(const struct command_call *call);
 /*
- * Sets the client's server and token. Each of server, CA and token is what an option says, else the
- * context that --context names; without that what the environment says, else the context that
- * VIRTX_CONTEXT names or that is used; else what there is on this host. What a context has is for
- * its own server: there is no context where a server is named otherwise.
+ * Sets the client's server, token and certificate. Each of server, CA and token is what an option
+ * says, else the context that --context names; without that what the environment says, else the
+ * context that VIRTX_CONTEXT names or that is used; else what there is on this host. What a context
+ * has is for its own server: there is no context where a server is named otherwise. None has a
+ * certificate of a user; where one is said, the token of a context is not sent, as that would come
+ * first.
  */
 int choice_make(const struct choice *options, struct client *client, struct error *err);
 /* The name of the context that this takes, CONTEXT_NONE where nothing is said, NULL where a server

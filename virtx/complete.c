@@ -81,6 +81,10 @@ take_argument(struct line *line, const struct option_row *row, const char *argum
 		line->choice.ca_file = argument;
 	else if (row->letter == COMMAND_OPTION_TOKEN)
 		line->choice.token_file = argument;
+	else if (row->letter == COMMAND_OPTION_CERTIFICATE)
+		line->choice.certificate = argument;
+	else if (row->letter == COMMAND_OPTION_KEY)
+		line->choice.key = argument;
 	line->open = NULL;
 }
 

@@ -93,15 +93,10 @@ on_verify(int ok, X509_STORE_CTX *store)
 static bool
 has_fingerprint(X509 *certificate, const char *fingerprint)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	char text[2 * EVP_MAX_MD_SIZE + 1] = "";
-	unsigned int len = 0;
+	char print[CERTIFICATE_PRINT_SIZE];
 
-	if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
-		return false;
-	for (unsigned int i = 0; i < len; i++)
-		snprintf(text + 2 * (size_t)i, 3, "%02x", digest[i]);
-	return strcmp(text, fingerprint) == 0;
+	certificate_print(certificate, print);
+	return strcmp(print, fingerprint) == 0;
 }
 
 /* The chain of the server up to this CA alone, and as a server: X509_V_OK, or what is wrong. */
@@ -274,6 +269,33 @@ use_ca(struct dial *dial, SSL_CTX *ctx)
 	return -1;
 }
 
+/* Nobody is asked for one, as the clock of the call is running. */
+static int
+no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	return -1;
+}
+
+static int
+use_certificate(struct dial *dial, SSL_CTX *ctx)
+{
+	const struct server *server = dial->server;
+
+	if (!server->certificate)
+		return 0;
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, server->certificate) != 1)
+		snprintf(dial->why, sizeof(dial->why), "cannot use the certificate of '%s': %s",
+		    server->certificate, last_error());
+	else if (SSL_CTX_use_PrivateKey_file(ctx, server->key, SSL_FILETYPE_PEM) != 1)
+		snprintf(dial->why, sizeof(dial->why), "cannot use the key of '%s': %s",
+		    server->key, last_error());
+	else
+		return 0;
+	return -1;
+}
+
 /* NULL with why. */
 static SSL *
 open_tls(struct dial *dial)
@@ -287,7 +309,7 @@ open_tls(struct dial *dial)
 	/* Else a server that sends no data, but updates of its key, would keep the deadline off. */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
-	if (use_ca(dial, ctx) == 0)
+	if (use_ca(dial, ctx) == 0 && use_certificate(dial, ctx) == 0)
 		ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);
 	if (ssl) {

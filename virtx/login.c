@@ -79,6 +79,9 @@ take_options(struct login *login, const struct command_call *call, struct error 
 	if (options.server)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--api-server is not for this: the server is an argument");
+	if (options.certificate || options.key)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "--certificate and --key are not for this: what is kept is a token");
 	if (fingerprint && !pki_fingerprint_parse(fingerprint, login->fingerprint))
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--fingerprint: '%.100s' is no SHA-256: that has 64 hexadecimal digits",

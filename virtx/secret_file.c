@@ -13,9 +13,9 @@
 
 #define SECRET_MAX 4096 /* bytes */
 
-/* What others can read they have. What is no file, as a pipe, is somebody else's to guard. */
-static int
-check_mode(const char *file, struct error *err)
+/* What is no file, as a pipe, is somebody else's to guard. */
+int
+secret_file_check(const char *what, const char *file, struct error *err)
 {
 	struct stat st;
 
@@ -23,7 +23,7 @@ check_mode(const char *file, struct error *err)
 	    (st.st_mode & (S_IRWXG | S_IRWXO)) == 0)
 		return 0;
 	return error_set(err, CLIENT_ERROR_STATUS,
-	    "the token: '%s' is open to others, by its mode 0%o: chmod 600 makes it yours alone",
+	    "%s: '%s' is open to others, by its mode 0%o: chmod 600 makes it yours alone", what,
 	    file, (unsigned int)(st.st_mode & 07777));
 }
 
@@ -34,7 +34,7 @@ secret_file_read(const char *file, char **ret, struct error *err)
 	char *text;
 
 	*ret = NULL;
-	if (check_mode(file, err) < 0)
+	if (secret_file_check("the token", file, err) < 0)
 		return -1;
 	text = command_read(file, SECRET_MAX, &len, err);
 	if (!text)

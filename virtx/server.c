@@ -25,6 +25,8 @@ server_clear(struct server *server)
 	free(steal_ptr(server->prefix));
 	free(steal_ptr(server->ca));
 	free(steal_ptr(server->ca_text));
+	free(steal_ptr(server->certificate));
+	free(steal_ptr(server->key));
 }
 
 /* A decimal port of 1..65535, or -1. */
@@ -229,6 +231,31 @@ server_set_ca(struct server *server, const char *given)
 	free(steal_ptr(server->ca));
 	if (given)
 		str_set(&server->ca, given);
+}
+
+int
+server_set_certificate(
+    struct server *server, const char *certificate, const char *key, struct error *err)
+{
+	if (key && !certificate)
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "there is the key '%s', and no certificate that it is of", key);
+	if (!certificate || server->socket)
+		return 0;
+	if (server->said == SERVER_UNSAID)
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "there is a certificate, and no server to show it to: '%s' cannot be opened; "
+		    "name one by -A, VIRTX_API_SERVER or a context",
+		    API_SOCKET);
+	if (server->said == SERVER_BARE)
+		server->tls = true;
+	if (!server->tls)
+		return error_set(err, SERVER_ERROR_STATUS,
+		    "by http:// no certificate can be shown to '%s': https:// is needed",
+		    server->host);
+	str_set(&server->certificate, certificate);
+	str_set(&server->key, key ? key : certificate);
+	return 0;
 }
 
 int

@@ -37,7 +37,8 @@ struct server {
 	bool tls;
 	char *prefix; /* of all paths, as "/virtx" where a proxy has virtxd there; NULL for none */
 	char *ca;     /* the file of who answers for the server's certificate; NULL: the system's */
-	char *ca_text; /* the same as PEM, instead of a file; NULL for none */
+	char *ca_text;		 /* the same as PEM, instead of a file; NULL for none */
+	char *certificate, *key; /* the files of the user's own, NULL for none */
 	/* Else the SHA-256 of its certificate, hexadecimal, borrowed: the server has to be a host
 	 * that this CA has signed for. */
 	const char *fingerprint;
@@ -62,6 +63,10 @@ int server_here(struct server *ret, struct error *err);
 int server_take_secret(struct server *server, bool *ret_sent, struct error *err);
 /* The file with the CA; NULL: that of a host where it is there. */
 void server_set_ca(struct server *server, const char *given);
+/* The files with a user's certificate and its key, NULL for none; the key may be in the file of the
+ * certificate. It is shown by TLS alone, which it asks for where no scheme was said. */
+int server_set_certificate(
+    struct server *server, const char *certificate, const char *key, struct error *err);
 /* A connection to a UNIX socket that does not block, or -errno. */
 int server_open_socket(const char *path);
 /* The addresses as IP literals, each to be freed by the caller. Blocks where the name service does.

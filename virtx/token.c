@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* virtx token create|list|revoke. */
+/* virtx token create|list|revoke, and user certificate. */
 #include "proto/token.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/pki.h"
 #include "virtx/operation.h"
 #include "virtx/secret_file.h"
 #include "virtx/verbs.h"
@@ -60,25 +61,36 @@ make_token(
 	return rc;
 }
 
+/* What both commands have; *only is borrowed by ret, and the caller's to free. */
+static int
+read_options(const struct command_call *call, int64_t max, char **only, struct token_options *ret,
+    struct error *err)
+{
+	int role;
+
+	*ret = (struct token_options){ .name = (char *)call->operands[0] };
+	if (command_enum(call, 'r', &role, err) < 0 ||
+	    (call->values['O'] && read_only(call->values['O'], only, &ret->only, err) < 0) ||
+	    (call->values['e'] &&
+		command_lifetime(call->values['e'], max, &ret->lifetime, err) < 0))
+		return -1;
+	if (role == ROLE_NONE)
+		return error_set(
+		    err, CLIENT_ERROR_STATUS, "--role: viewer, operator or admin is needed");
+	ret->role = (enum role)role;
+	return 0;
+}
+
 static enum command_result
 token_create(struct command_call *call, struct error *err)
 {
-	struct token_options options = { .name = (char *)call->operands[0] };
 	const char *file = call->values['f'];
+	struct token_options options;
 	_free_ char *only = NULL;
 	_close_ int fd = -1;
-	int role;
 
-	if (command_enum(call, 'r', &role, err) < 0 ||
-	    (call->values['O'] && read_only(call->values['O'], &only, &options.only, err) < 0) ||
-	    (call->values['e'] && command_lifetime(call->values['e'], TOKEN_LIFETIME_MAX,
-				      &options.lifetime, err) < 0))
+	if (read_options(call, TOKEN_LIFETIME_MAX, &only, &options, err) < 0)
 		return COMMAND_USAGE;
-	if (role == ROLE_NONE) {
-		error_set(err, CLIENT_ERROR_STATUS, "--role: viewer, operator or admin is needed");
-		return COMMAND_USAGE;
-	}
-	options.role = (enum role)role;
 	/* First, as the secret is told only once. */
 	if (file && (fd = secret_file_make(file, err)) < 0)
 		return COMMAND_FAILED;
@@ -104,10 +116,101 @@ const struct command token_create_command = {
 	.run = token_create,
 };
 
+static const struct option_row user_certificate_options[] = {
+	{ 'r', "role", ARG_WORD("ROLE", &role_enum, ROLE_VIEWER),
+	    "what it allows: viewer, operator or admin" },
+	{ 'e', "expires", ARG_TEXT("TIME"), "for how long, up to 365d, as 30d or 12h (90d)" },
+	{ 'O', "only", ARG_TEXT("NAME=VALUE"), "only VMs with this custom field" },
+	{ 0 },
+};
+
+/* Has the server sign a certificate for a new key, and writes both. */
+static int
+make_certificate(const struct command_call *call, struct token_options *options,
+    const char *const files[2], const int fds[2], struct error *err)
+{
+	struct token_made made = { 0 };
+	char *key = pki_key_new();
+	int rc;
+
+	options->request = pki_request_new(key, NULL, 0, err);
+	rc = options->request ? secret_file_write(fds[0], files[0], key, err) : -1;
+	pki_wipe(key);
+	if (rc == 0)
+		rc = client_get(call->client, ROUTE_TOKEN_CREATE, NULL, options, &made, err);
+	if (rc == 0 &&
+	    (rc = secret_file_write(fds[1], files[1], str_or_empty(made.certificate), err)) < 0)
+		error_append(err, "the certificate is made: revoke it");
+	free(steal_ptr(options->request));
+	model_clear(&token_made_model, &made);
+	return rc;
+}
+
+/* First the files, which have to be new ones. */
+static int
+make_files(const struct command_call *call, struct token_options *options, struct error *err)
+{
+	_free_ char *key = xasprintf("%s.key", options->name);
+	_free_ char *certificate = xasprintf("%s.pem", options->name);
+	const char *const files[] = { key, certificate };
+	int fds[] = { -1, -1 }, rc = -1;
+
+	fds[0] = secret_file_make(key, err);
+	if (fds[0] >= 0)
+		fds[1] = secret_file_make(certificate, err);
+	if (fds[1] >= 0)
+		rc = make_certificate(call, options, files, fds, err);
+	for (size_t i = 0; i < ARRAY_SIZE(fds) && fds[i] >= 0; i++) {
+		if (rc < 0)
+			unlink(files[i]);
+		close(fds[i]);
+	}
+	if (rc == 0)
+		fprintf(call->writer->out, "written: %s, %s\n", key, certificate);
+	return rc;
+}
+
+static enum command_result
+user_certificate(struct command_call *call, struct error *err)
+{
+	struct token_options options;
+	_free_ char *only = NULL;
+
+	if (read_options(call, TOKEN_CERTIFICATE_LIFETIME_MAX, &only, &options, err) < 0)
+		return COMMAND_USAGE;
+	/* It becomes that of files. */
+	if (!token_name_valid(options.name)) {
+		error_set(
+		    err, CLIENT_ERROR_STATUS, "'%s' cannot be the name of a user", options.name);
+		return COMMAND_USAGE;
+	}
+	if (make_files(call, &options, err) == 0)
+		return COMMAND_OK;
+	error_wrap(err, "cannot make a certificate for '%s'", options.name);
+	return COMMAND_FAILED;
+}
+
+const struct command user_certificate_command = {
+	.words = "user certificate",
+	.operands = { ARG_TEXT("NAME") },
+	.options = user_certificate_options,
+	.summary = "Make a user's certificate, as NAME.pem, and its key, as NAME.key",
+	.help =
+	    "By a host that has the key of the cluster's CA, as the first one; the user's key\n"
+	    "stays here. Who has both may do what the role allows, as with a token: it is listed\n"
+	    "and revoked as one, by that name.",
+	.examples = "virtx user certificate alice --role operator --expires 30d\n"
+		    "virtx user certificate bob --role operator --only owner=bob\n"
+		    "virtx -A HOST --certificate alice.pem --key alice.key list vm\n"
+		    "virtx token revoke alice\n",
+	.run = user_certificate,
+};
+
 static enum command_result
 token_list(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "NAME", "ROLE", "CREATED", "BY", "EXPIRES", "ONLY" };
+	static const char *const titles[] = { "NAME", "KIND", "ROLE", "CREATED", "BY", "EXPIRES",
+		"ONLY" };
 	struct token_list list = { 0 };
 	struct writer *w = call->writer;
 	char time[WRITER_TIME_SIZE];
@@ -123,6 +226,7 @@ token_list(struct command_call *call, struct error *err)
 		bool over = token->expires && token->expires <= now_ms();
 
 		writer_cell(w, "%s", str_or_empty(token->name));
+		writer_cell(w, "%s", token->certificate ? "certificate" : "secret");
 		writer_cell(w, "%s", enum_word(&role_enum, token->role));
 		writer_cell(w, "%s", writer_time(token->created, time));
 		writer_cell(w, "%s", str_or_empty(token->user));
@@ -140,7 +244,7 @@ token_list(struct command_call *call, struct error *err)
 
 const struct command token_list_command = {
 	.words = "token list",
-	.summary = "List the tokens",
+	.summary = "List the tokens, and the certificates of users",
 	.run = token_list,
 };
 
@@ -159,7 +263,7 @@ token_revoke(struct command_call *call, struct error *err)
 const struct command token_revoke_command = {
 	.words = "token revoke",
 	.operands = { ARG_TOKEN },
-	.summary = "Revoke a token: nobody gets in by it any more",
+	.summary = "Revoke a token or a certificate: nobody gets in by it any more",
 	.help = "At once on the host that answers, on the others within 2 seconds.",
 	.examples = "virtx token revoke ci\n",
 	.run = token_revoke,

@@ -31,6 +31,7 @@
 	V(token_create)      \
 	V(token_list)        \
 	V(token_revoke)      \
+	V(user_certificate)  \
 	V(cluster_init)      \
 	V(cluster_token)     \
 	V(cluster_join)      \

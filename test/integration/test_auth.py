@@ -9,7 +9,7 @@ import conftest
 import pytest
 from conftest import BUILD, PREFIX, wait_joined
 from lab import PATIENCE, Lab, wait_for
-from lab.tls import TLS_PORT, Authority, settings
+from lab.tls import TLS_PORT, Authority, make_user, settings
 
 SECRET = re.compile(r"virtx_[0-9a-f]{64}")
 SOON = 2 * PATIENCE  # s until each host knows what another has done
@@ -25,9 +25,12 @@ def lab(tmp_path_factory):
             config = settings(host, log_level="debug")
             config["http"]["listen"] = ["127.0.0.1:8080 open", f"{host.addr}:{TLS_PORT} tls auth",
                                         f"{host.addr}:8081 plain auth"]
+            if host is lab.hosts[0]:
+                authority.give_key(host, config)
             host.configure(config)
             host.restart("virtxd")
         wait_joined(lab)
+        lab.authority = authority
         yield lab
 
 
@@ -148,6 +151,83 @@ def test_revoked(hosts, secrets):
     assert done.returncode == 1 and "404" in done.stderr
     done = h1.virtx("token", "create", "viewer", "-r", "admin")
     assert done.returncode == 1 and "422: there is a token 'viewer' already" in done.stderr
+
+
+def by_certificate(host, to, name, *args):
+    return host.virtx("-A", f"{to.addr}:{TLS_PORT}", "--certificate", f"/run/{name}.pem", "--key", f"/run/{name}.key", *args)
+
+
+def test_certificate(hosts):
+    """A user with a certificate is known on both hosts, directly and where one forwards, until it is revoked."""
+    h1, h2 = hosts
+    make_user(h1, "carol", "operator", "--expires", "1d")
+    uuid = conftest.create(h1, conftest.vmdef("carols"))
+    for asker, to in ((h1, h2), (h2, h1)):
+        wait_for(f"{to.name} to know her and the VM",
+                 lambda asker=asker, to=to: by_certificate(asker, to, "carol", "get", "vm", uuid).returncode == 0, KNOWN)
+    done = by_certificate(h2, h1, "carol", "token", "list")
+    assert done.returncode == 1 and "403: this needs the role 'admin', and 'user:carol' has 'operator'" in done.stderr
+    # Another host does what she asks of this one.
+    done = by_certificate(h1, h2, "carol", "delete", "vm", uuid, "--storage")
+    assert done.returncode == 0, done.stderr
+    users = {o["op"]: o["user"] for o in h1.api("GET", f"/operations?vm={uuid}").json()["items"]}
+    assert users["VmDelete"] == "user:carol"
+    for host in hosts:
+        assert re.search(rf"audit: user=user:carol role=operator by=certificate .*method=DELETE .*vm={uuid} status=204",
+                         host.log("virtxd"))
+    listed = h2.virtx("token", "list").stdout
+    assert re.search(r"^carol +certificate +operator ", listed, re.M), listed
+
+    assert h1.run(["stat", "-c", "%a", "/run/carol.key"]).stdout == "600\n"
+    h2.run(["chmod", "644", "/run/carol.key"])
+    done = by_certificate(h2, h1, "carol", "list", "vm")
+    assert done.returncode == 2 and "is open to others" in done.stderr
+    h2.run(["chmod", "600", "/run/carol.key"])
+    # What says who she is, is no secret: nobody is her without the key, nor by a token.
+    print_ = h1.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", "/run/carol.pem"]).stdout
+    h2.run(["install", "-m", "600", "/dev/stdin", "/run/print"], input=print_.split("=")[1].replace(":", "").lower())
+    assert "401: no token has this secret" in virtx(h2, h1, "print", "list", "vm").stderr
+    h2.run(["install", "-m", "600", "/dev/stdin", "/run/none.key"], input=h1.lab.authority.sign("none", "DNS:none")[1])
+    done = h2.virtx("-A", f"{h1.addr}:{TLS_PORT}", "--certificate", "/run/carol.pem", "--key", "/run/none.key", "list", "vm")
+    assert done.returncode == 1 and "cannot use the key of '/run/none.key'" in done.stderr, done.stderr
+
+    assert h2.virtx("token", "revoke", "carol").returncode == 0
+    wait_for("h1 to refuse her", lambda: "401" in by_certificate(h2, h1, "carol", "list", "vm").stderr, SOON)
+    done = by_certificate(h1, h2, "carol", "list", "vm")
+    assert done.returncode == 1 and "401: the certificate of user 'carol' is not known" in done.stderr
+
+
+def test_certificate_elsewhere(hosts):
+    """Only a host that has the CA's key makes one, and it is none for QEMU, which lets others of the CA in."""
+    h1, h2 = hosts
+    done = h2.run(["env", "-C", "/run", f"{h2.lab.build_dir}/virtx/virtx", "user", "certificate", "eve", "--role", "admin"],
+                  check=False)
+    assert done.returncode == 1 and "501: this host does not have the key" in done.stderr
+    assert h2.run(["ls", "/run/eve.key"], check=False).returncode != 0
+
+    make_user(h1, "dave", "admin")
+    for name, texts in (("qemu", h1.lab.authority.sign("qemu", "DNS:localhost")),
+                        ("dave", [h1.run(["cat", f"/run/dave.{file}"]).stdout for file in ("pem", "key")])):
+        h1.run(["mkdir", f"/run/of-{name}"])
+        for kind in ("server", "client"):
+            for text, file in zip(texts, ("cert", "key")):
+                h1.run(["tee", f"/run/of-{name}/{kind}-{file}.pem"], input=text)
+        h1.run(["cp", "/etc/virtx/ca.pem", f"/run/of-{name}/ca-cert.pem"])
+    h1.run(["truncate", "-s", "1M", "/run/nothing"])
+    server = h1.popen(["qemu-nbd", "-t", "-f", "raw", "-k", "/run/nbd.sock", "--tls-creds", "t", "--object",
+                       "tls-creds-x509,id=t,endpoint=server,dir=/run/of-qemu,verify-peer=yes", "/run/nothing"])
+    try:
+        wait_for("the server", lambda: h1.run(["test", "-S", "/run/nbd.sock"], check=False).returncode == 0)
+        info = {name: h1.run(["qemu-img", "info", "--object",
+                              f"tls-creds-x509,id=t,endpoint=client,dir=/run/of-{name},sanity-check=no", "--image-opts",
+                              "driver=nbd,path=/run/nbd.sock,tls-creds=t,tls-hostname=localhost"], check=False)
+                for name in ("qemu", "dave")}
+    finally:
+        server.terminate()
+        server.wait()
+    assert info["qemu"].returncode == 0, info["qemu"].stderr
+    assert info["dave"].returncode != 0, info["dave"].stdout
+    assert h1.virtx("token", "revoke", "dave").returncode == 0
 
 
 def test_without_serf(hosts, secrets):

@@ -43,6 +43,11 @@ class Authority:
         write(f"{host.state}/etc-virtx/host.key", key, 0o600)
         write(f"{host.state}/etc-virtx/host.pem", certificate)
 
+    def give_key(self, host, config):
+        """The host signs certificates of others with this configuration."""
+        write(f"{host.state}/etc-virtx/ca.key", self.read(f"{self.name}.key"), 0o600)
+        config["tls"]["ca_key"] = "/etc/virtx/ca.key"
+
 
 def settings(host, **virtxd):
     """virtxd's configuration of a host that serves others by TLS alone."""
@@ -51,3 +56,12 @@ def settings(host, **virtxd):
         "http": {"listen": ["127.0.0.1:8080 open", f"127.0.0.1:{TLS_PORT} tls open", f"{host.addr}:{TLS_PORT} tls open"]},
         "tls": {"certificate": "/etc/virtx/host.pem", "key": "/etc/virtx/host.key", "ca": "/etc/virtx/ca.pem"},
     }
+
+
+def make_user(host, name, role, *args):
+    """A user's certificate, by a host that has the CA's key; /run/NAME.pem and /run/NAME.key of each host."""
+    host.run(["env", "-C", "/run", f"{host.lab.build_dir}/virtx/virtx", "user", "certificate", name, "--role", role, *args])
+    for file in (f"/run/{name}.pem", f"/run/{name}.key"):
+        for other in host.lab.hosts:
+            if other is not host:
+                other.run(["install", "-m", "600", "/dev/stdin", file], input=host.run(["cat", file]).stdout)

@@ -15,11 +15,12 @@
  */
 struct choice_case {
 	struct choice options;
-	const char *server, *context, *ca_file, *token_file; /* of the environment */
-	const char *used;				     /* the context that is used */
-	const char *host, *token;			     /* token NULL for none */
+	const char *server, *context, *ca_file, *token_file, *cert, *key; /* of the environment */
+	const char *used;	  /* the context that is used */
+	const char *host, *token; /* token NULL for none */
 	const char *ca; /* the file, NULL where it is not that of an option or the environment */
-	const char *ca_text; /* of a context, NULL for none */
+	const char *ca_text;	       /* of a context, NULL for none */
+	const char *shows, *shows_key; /* a user's certificate, NULL for none */
 };
 
 static void
@@ -44,7 +45,9 @@ setup(void **state)
 	keep("site", "");
 	scratch_write(*state, "mine", "mine-secret\n");
 	scratch_write(*state, "env", "env-secret\n");
-	return 0;
+	scratch_write(*state, "my.key", "KEY");
+	scratch_write(*state, "open.key", "KEY");
+	return chmod("open.key", 0640);
 }
 
 static void
@@ -65,6 +68,8 @@ say(const struct choice_case *c)
 	set("VIRTX_CONTEXT", c->context);
 	set("VIRTX_CA_FILE", c->ca_file);
 	set("VIRTX_TOKEN_FILE", c->token_file);
+	set("VIRTX_CERTIFICATE_FILE", c->cert);
+	set("VIRTX_KEY_FILE", c->key);
 	assert_int_equal(context_use(c->used ? c->used : CONTEXT_NONE, &err), 0);
 }
 
@@ -90,6 +95,8 @@ check(const struct choice_case *c, size_t i)
 	    !same(own ? NULL : server->ca, c->ca) || !same(server->ca_text, c->ca_text))
 		fail_msg("case %zu: '%s' '%s' '%s' '%s'", i, server->host, client.token, server->ca,
 		    server->ca_text);
+	if (!same(server->certificate, c->shows) || !same(server->key, c->shows_key))
+		fail_msg("case %zu: shows '%s' '%s'", i, server->certificate, server->key);
 	/* What the system trusts is not overridden by what this host has. */
 	if (own && c->used && !c->server && !c->options.server)
 		fail_msg("case %zu: its CA is that of this host", i);
@@ -185,6 +192,62 @@ test_order(void **state)
 		check(&cases[i], i);
 }
 
+/* It is said as a token is, and by no context: that is asked as whom it says. */
+static void
+test_certificate(void **state)
+{
+	static const struct choice_case cases[] = {
+		{ .options = { .server = "h1", .certificate = "my.pem", .key = "my.key" },
+		    .host = "h1",
+		    .shows = "my.pem",
+		    .shows_key = "my.key" },
+		{ .server = "h1",
+		    .cert = "env.pem",
+		    .key = "my.key",
+		    .host = "h1",
+		    .shows = "env.pem",
+		    .shows_key = "my.key" },
+		{ .options = { .server = "h1", .certificate = "my.pem" },
+		    .cert = "env.pem",
+		    .key = "my.key",
+		    .host = "h1",
+		    .shows = "my.pem",
+		    .shows_key = "my.key" },
+		{ .options = { .server = "h1", .certificate = "my.key" },
+		    .host = "h1",
+		    .shows = "my.key",
+		    .shows_key = "my.key" },
+		{ .server = "h1", .cert = "", .key = "", .host = "h1" },
+		{ .cert = "env.pem",
+		    .used = "lab",
+		    .host = "lab",
+		    .ca_text = "LAB",
+		    .shows = "env.pem",
+		    .shows_key = "env.pem" },
+		{ .options = { .context = "lab", .certificate = "my.pem", .key = "my.key" },
+		    .host = "lab",
+		    .ca_text = "LAB",
+		    .shows = "my.pem",
+		    .shows_key = "my.key" },
+		{ .options = { .context = "lab", .certificate = "my.pem", .token_file = "mine" },
+		    .host = "lab",
+		    .token = "mine-secret",
+		    .ca_text = "LAB",
+		    .shows = "my.pem",
+		    .shows_key = "my.pem" },
+		/* One that is named as an option comes before all of the environment. */
+		{ .options = { .context = "lab" },
+		    .cert = "env.pem",
+		    .key = "open.key",
+		    .host = "lab",
+		    .token = "lab-secret",
+		    .ca_text = "LAB" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check(&cases[i], i);
+}
+
 static void
 fails(const struct choice_case *c, const char *words)
 {
@@ -208,6 +271,9 @@ test_wrong(void **state)
 	const struct choice_case name = { .context = "../lab" };
 	const struct choice_case server = { .server = "ftp://h1" };
 	const struct choice_case file = { .used = "lab", .token_file = "nosuch" };
+	const struct choice_case key = { .used = "lab", .key = "my.key" };
+	const struct choice_case open = { .used = "lab", .cert = "my.pem", .key = "open.key" };
+	const struct choice_case plain = { .server = "http://h1", .cert = "my.pem" };
 
 	fails(&both, "--api-server and --context both name a server");
 	fails(&none, "there is no context 'nosuch'");
@@ -215,6 +281,9 @@ test_wrong(void **state)
 	fails(&name, "is no name for a context");
 	fails(&server, "server 'ftp://h1'");
 	fails(&file, "cannot open 'nosuch'");
+	fails(&key, "no certificate that it is of");
+	fails(&open, "the key: 'open.key' is open to others");
+	fails(&plain, "no certificate can be shown to 'h1'");
 }
 
 /* A context that cannot be read is nothing to whom it does not concern. */
@@ -242,6 +311,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),
+		TEST(test_certificate),
 		TEST(test_wrong),
 		TEST(test_damaged),
 	};

@@ -285,6 +285,8 @@ test_bad_lines(void **state)
 		{ "login unix:/run/x.sock", "is asked by https://" },
 		{ "login ftp://h1", "server 'ftp://h1'" },
 		{ "login h1 -A h2", "--api-server is not for this" },
+		{ "login h1 --certificate a.pem", "--certificate and --key are not for this" },
+		{ "login h1 --key a.key", "--certificate and --key are not for this" },
 		{ "login h1 --fingerprint 12", "is no SHA-256" },
 		{ "login h1 --context a/b", "is no name for a context" },
 		{ "login h1 --context default", "is no name for a context" },

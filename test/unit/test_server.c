@@ -177,6 +177,48 @@ test_secret(void **state)
 	}
 }
 
+/* It is shown by TLS alone, and to nobody who was not named. */
+static void
+test_certificate(void **state)
+{
+	static const struct {
+		const char *given;
+		int rc;
+		bool shown;
+	} cases[] = {
+		{ "h1", 0, true },
+		{ "https://h1", 0, true },
+		{ "http://h1", -1, false },
+		{ "unix:/run/x.sock", 0, false },
+	};
+	struct server server = { 0 };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(server_parse(cases[i].given, &server, &err), 0);
+		assert_int_equal(
+		    server_set_certificate(&server, "a.pem", "a.key", &err), cases[i].rc);
+		assert_true(str_equal(server.certificate, cases[i].shown ? "a.pem" : NULL));
+		assert_true(str_equal(server.key, cases[i].shown ? "a.key" : NULL));
+		assert_true(!cases[i].shown || server.tls);
+		server_clear(&server);
+		server = (struct server){ 0 };
+	}
+	server.said = SERVER_UNSAID;
+	assert_int_equal(server_set_certificate(&server, "a.pem", NULL, &err), -1);
+	assert_non_null(strstr(err.detail, "VIRTX_API_SERVER"));
+	/* The key may be in the same file. */
+	assert_int_equal(server_parse("https://h1", &server, &err), 0);
+	assert_int_equal(server_set_certificate(&server, NULL, NULL, &err), 0);
+	assert_null(server.certificate);
+	assert_int_equal(server_set_certificate(&server, "b.pem", NULL, &err), 0);
+	assert_string_equal(server.certificate, "b.pem");
+	assert_string_equal(server.key, "b.pem");
+	assert_int_equal(server_set_certificate(&server, NULL, "b.key", &err), -1);
+	assert_non_null(strstr(err.detail, "b.key"));
+	server_clear(&server);
+}
+
 int
 main(void)
 {
@@ -186,6 +228,7 @@ main(void)
 		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_here),
 		cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_certificate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

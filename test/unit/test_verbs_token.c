@@ -104,17 +104,99 @@ test_list(void **state)
 	verb_answer_json(f,
 	    "{\"items\":[{\"name\":\"ci\",\"role\":2,\"created\":1700000000000,\"expires\":0,"
 	    "\"user\":\"uid:0\"},{\"name\":\"old\",\"role\":1,\"created\":1700000000000,"
-	    "\"expires\":1700000000001,\"user\":\"token:ci\","
+	    "\"expires\":1700000000001,\"user\":\"token:ci\",\"certificate\":true,"
 	    "\"only\":{\"name\":\"owner\",\"value\":\"alice\"}}]}");
 	verb_ok(f, "token list");
 	assert_string_equal(f->out,
-	    "NAME  ROLE      CREATED                   BY        EXPIRES           "
+	    "NAME  KIND         ROLE      CREATED                   BY        EXPIRES           "
 	    "               ONLY\n"
-	    "ci    operator  2023-11-14T22:13:20+0000  uid:0     never             "
+	    "ci    secret       operator  2023-11-14T22:13:20+0000  uid:0     never             "
 	    "               -\n"
-	    "old   viewer    2023-11-14T22:13:20+0000  token:ci  "
+	    "old   certificate  viewer    2023-11-14T22:13:20+0000  token:ci  "
 	    "2023-11-14T22:13:20+0000 (over)  owner=alice\n");
 	verb_asked(f, 0, "GET /auth/tokens", "");
+}
+
+/* A folder of its own, in which the test is until leave_folder(). */
+static char *
+enter_folder(void)
+{
+	static char folder[sizeof("/tmp/virtx-user-XXXXXX")];
+
+	snprintf(folder, sizeof(folder), "/tmp/virtx-user-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(chdir(folder), 0);
+	return folder;
+}
+
+static void
+leave_folder(const char *folder)
+{
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+#define MADE                                                                               \
+	"{\"token\":{\"name\":\"alice\",\"role\":2,\"certificate\":true},\"secret\":\"\"," \
+	"\"certificate\":\"a certificate\"}"
+
+static void
+test_user(void **state)
+{
+	struct verb_fixture *f = *state;
+	char *folder = enter_folder();
+	struct error err = { 0 };
+	_free_ char *key = NULL;
+	struct stat st;
+	mode_t mask;
+	size_t len;
+
+	verb_answer_json(f, MADE);
+	mask = umask(0);
+	verb_ok(f, "user certificate alice -r operator");
+	umask(mask);
+	assert_string_equal(f->out, "written: alice.key, alice.pem\n");
+	verb_asked(f, 0, "POST /auth/tokens", "{\"name\":\"alice\",\"role\":2,\"lifetime\":0,");
+	verb_asked(f, 0, "POST /auth/tokens", "\"request\":\"-----BEGIN CERTIFICATE REQUEST-----");
+	assert_int_equal(stat("alice.key", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	/* The key stays here. */
+	key = command_read("alice.key", 4096, &len, &err);
+	assert_non_null(key);
+	assert_int_equal(strncmp(key, "-----BEGIN PRIVATE KEY-----", 27), 0);
+	assert_null(strstr(f->requests[0].body, "PRIVATE"));
+	/* What is there stays, and no certificate is made. */
+	verb_fails(f, "user certificate alice -r operator", COMMAND_FAILED, "alice.key");
+	assert_int_equal(unlink("alice.key"), 0);
+	verb_fails(f, "user certificate alice -r operator", COMMAND_FAILED, "alice.pem");
+	assert_int_equal(stat("alice.key", &st), -1);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(unlink("alice.pem"), 0);
+	verb_ok(f, "user certificate alice -r viewer -e 30d --only owner=alice");
+	verb_asked(f, 1, "POST /auth/tokens",
+	    "\"lifetime\":2592000,\"only\":{\"name\":\"owner\",\"value\":\"alice\"}");
+	assert_int_equal(unlink("alice.pem") | unlink("alice.key"), 0);
+	leave_folder(folder);
+}
+
+static void
+test_user_badly(void **state)
+{
+	struct verb_fixture *f = *state;
+	char *folder = enter_folder();
+
+	verb_fails(f, "user certificate alice", COMMAND_USAGE, "--role");
+	verb_fails(f, "user certificate alice -r admin -e 366d", COMMAND_USAGE, "is no time");
+	verb_fails(f, "user certificate ../alice -r admin", COMMAND_USAGE, "'../alice'");
+	verb_fails(f, "user certificate /tmp/alice -r admin", COMMAND_USAGE, "'/tmp/alice'");
+	assert_int_equal(f->n_requests, 0);
+	/* Nothing is left where there is no certificate. */
+	verb_forget(f);
+	verb_answer(f, 501, "Content-Type: application/problem+json\r\n",
+	    "{\"title\":\"T\",\"status\":501,\"detail\":\"it has no key\"}");
+	verb_fails(f, "user certificate alice -r admin", COMMAND_FAILED,
+	    "cannot make a certificate for 'alice': 501: it has no key");
+	leave_folder(folder);
 }
 
 /* The secret is one word of a file, and goes to the server but to no debugging text. */
@@ -165,6 +247,8 @@ main(void)
 		TEST(test_secret_file),
 		TEST(test_create_badly),
 		TEST(test_list),
+		TEST(test_user),
+		TEST(test_user_badly),
 		cmocka_unit_test(test_secret),
 	};
 
