@@ -128,7 +128,10 @@ choice_make(const struct choice *options, struct client *client, struct error *e
 	_context_ struct context context = { 0 };
 	struct choice said = *options;
 
-	if (!options->context)
+	if (read_chosen(options, &context, err) < 0)
+		return -1;
+	/* What the environment names is not for the server that a context has. */
+	if (!options->context && !context.server)
 		said = (struct choice){
 			.server = choice_or_environment(options->server, "VIRTX_API_SERVER"),
 			.ca_file = choice_or_environment(options->ca_file, "VIRTX_CA_FILE"),
@@ -138,8 +141,7 @@ choice_make(const struct choice *options, struct client *client, struct error *e
 			    choice_or_environment(options->certificate, "VIRTX_CERTIFICATE_FILE"),
 			.key = choice_or_environment(options->key, "VIRTX_KEY_FILE"),
 		};
-	if (read_chosen(options, &context, err) < 0 ||
-	    set_server(context.server ? context.server : said.server, &client->server, err) < 0 ||
+	if (set_server(context.server ? context.server : said.server, &client->server, err) < 0 ||
 	    set_certificate(&said, &client->server, err) < 0 ||
 	    set_token(&said, &context, client, err) < 0)
 		return -1;

@@ -28,7 +28,9 @@ struct login {
 	const char *name;			/* of the context */
 	char fingerprint[PKI_FINGERPRINT_SIZE]; /* that its CA has to have, "" for any */
 	const char *ca_file;			/* with the CA, NULL where that is not said */
-	const char *token_file;			/* NULL where that is not said */
+	char *kept; /* the CA that the context has so far: PEM, "" for those of the system; NULL
+		       where there is none, or where another one is said */
+	const char *token_file; /* NULL where that is not said */
 };
 
 /* The server, and the name that it is kept by */
@@ -46,7 +48,6 @@ take_server(struct login *login, const char *text, struct error *err)
 	login->context.server =
 	    xasprintf("%s%s", server->said == SERVER_SCHEME ? "" : "https://", text);
 	server->tls = true;
-	server_set_ca(server, login->ca_file);
 	return 0;
 }
 
@@ -67,7 +68,25 @@ take_name(struct login *login, const char *given, struct error *err)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "context '%s' is of '%s': --context gives '%s' another name", login->name,
 		    before.server, login->context.server);
+	if (rc > 0)
+		login->kept = before.ca ? steal_ptr(before.ca) : xstrdup("");
 	return rc < 0 ? -1 : 0;
+}
+
+/* A CA that is trusted already is not asked for again, and none takes its place without a word. */
+static void
+take_ca(struct login *login, const char *given)
+{
+	struct server *server = &login->client.server;
+
+	if (given || *login->fingerprint)
+		free(steal_ptr(login->kept));
+	if (!login->kept) {
+		login->ca_file = choice_or_environment(given, "VIRTX_CA_FILE");
+		server_set_ca(server, login->ca_file);
+	} else if (*login->kept) {
+		str_set(&server->ca_text, login->kept);
+	}
 }
 
 static int
@@ -86,11 +105,12 @@ take_options(struct login *login, const struct command_call *call, struct error 
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--fingerprint: '%.100s' is no SHA-256: that has 64 hexadecimal digits",
 		    fingerprint);
-	login->ca_file = choice_or_environment(options.ca_file, "VIRTX_CA_FILE");
-	login->token_file = choice_or_environment(options.token_file, "VIRTX_TOKEN_FILE");
-	if (take_server(login, call->operands[0], err) < 0)
+	login->token_file = options.token_file;
+	if (take_server(login, call->operands[0], err) < 0 ||
+	    take_name(login, options.context, err) < 0)
 		return -1;
-	return take_name(login, options.context, err);
+	take_ca(login, options.ca_file);
+	return 0;
 }
 
 /* Who answers for its certificate */
@@ -126,6 +146,26 @@ ask_trust(const struct login *login, const char *ca, struct error *err)
 	return error_set(err, CLIENT_ERROR_STATUS, "its CA is not trusted: nothing was sent");
 }
 
+/* It may be somebody who answers in the server's place. */
+static int
+refuse_other(const struct login *login, const char *ca, struct error *err)
+{
+	char found[PKI_FINGERPRINT_SIZE], shown[PKI_SHOWN_SIZE], was[PKI_SHOWN_SIZE];
+
+	if (*login->kept && pki_fingerprint(login->kept, found, err) < 0)
+		return -1;
+	if (*login->kept)
+		pki_fingerprint_show(found, was);
+	if (pki_fingerprint(ca, found, err) < 0)
+		return -1;
+	pki_fingerprint_show(found, shown);
+	return error_set(err, CLIENT_ERROR_STATUS,
+	    "its CA has the fingerprint %s, and until now it was %s%s: nothing was sent; where the "
+	    "cluster has a new CA, --fingerprint says so",
+	    shown, *login->kept ? "one with " : "one that the system trusts",
+	    *login->kept ? was : "");
+}
+
 /* One that is known already. */
 static int
 keep_ca(struct login *login, struct error *err)
@@ -133,7 +173,9 @@ keep_ca(struct login *login, struct error *err)
 	const char *file = login->client.server.ca;
 	size_t len;
 
-	if (!file)
+	if (login->kept)
+		login->context.ca = xstrdup(login->kept);
+	if (login->kept || !file)
 		return 0;
 	login->context.ca = command_read(file, CONTEXT_CA_MAX, &len, err);
 	return login->context.ca ? 0 : -1;
@@ -157,14 +199,16 @@ find_ca(struct login *login, struct error *err)
 		rc = -1;
 	else if (known && !*login->fingerprint)
 		rc = keep_ca(login, err);
+	else if (login->kept)
+		rc = refuse_other(login, shown.ca, err);
 	else if (!shown.ca)
 		rc = error_set(err, CLIENT_ERROR_STATUS,
 		    "it does not send the certificate of its CA: there is no fingerprint");
 	else if ((rc = ask_trust(login, shown.ca, err)) == 0)
 		login->context.ca = steal_ptr(shown.ca);
 	free(shown.ca);
-	if (rc == 0 && login->context.ca)
-		login->client.server.ca_text = xstrdup(login->context.ca);
+	if (rc == 0 && !str_empty(login->context.ca))
+		str_set(&login->client.server.ca_text, login->context.ca);
 	return rc;
 }
 
@@ -221,6 +265,7 @@ static void
 login_clear(struct login *login)
 {
 	context_clear(&login->context);
+	free(login->kept);
 	server_clear(&login->client.server);
 	secret_file_free(login->client.token);
 }
@@ -259,8 +304,9 @@ const struct command login_command = {
 	.help =
 	    "SERVER is HOST[:PORT] or https://HOST[:PORT]. The fingerprint of its CA is shown, "
 	    "and\n"
-	    "whether to trust it is asked, before anything is sent. The token's secret is asked "
-	    "at\n"
+	    "whether to trust it is asked, before anything is sent; for a server that is logged "
+	    "in to\n"
+	    "already it has to be the CA of then. The token's secret is asked at\n"
 	    "the terminal; without one it is read from --token-file or standard input. Both are\n"
 	    "kept as a context, by the name of the host, or that of --context.",
 	.examples = "virtx login https://192.0.2.1:8080\n"

@@ -160,16 +160,18 @@ test_order(void **state)
 		    .host = "lab",
 		    .token = "mine-secret",
 		    .ca_text = "LAB" },
-		{ .token_file = "env",
-		    .used = "lab",
-		    .host = "lab",
-		    .token = "env-secret",
-		    .ca_text = "LAB" },
+		/* What the environment names is for another server. */
 		{ .ca_file = "env",
+		    .token_file = "env",
 		    .used = "lab",
 		    .host = "lab",
 		    .token = "lab-secret",
-		    .ca = "env" },
+		    .ca_text = "LAB" },
+		{ .ca_file = "env",
+		    .token_file = "env",
+		    .context = "site",
+		    .host = "site",
+		    .token = "site-secret" },
 		{ .options = { .ca_file = "mine", .token_file = "mine", .context = "lab" },
 		    .host = "lab",
 		    .token = "mine-secret",
@@ -221,9 +223,8 @@ test_certificate(void **state)
 		{ .cert = "env.pem",
 		    .used = "lab",
 		    .host = "lab",
-		    .ca_text = "LAB",
-		    .shows = "env.pem",
-		    .shows_key = "env.pem" },
+		    .token = "lab-secret",
+		    .ca_text = "LAB" },
 		{ .options = { .context = "lab", .certificate = "my.pem", .key = "my.key" },
 		    .host = "lab",
 		    .ca_text = "LAB",
@@ -270,9 +271,9 @@ test_wrong(void **state)
 	const struct choice_case lost = { .context = "nosuch" };
 	const struct choice_case name = { .context = "../lab" };
 	const struct choice_case server = { .server = "ftp://h1" };
-	const struct choice_case file = { .used = "lab", .token_file = "nosuch" };
-	const struct choice_case key = { .used = "lab", .key = "my.key" };
-	const struct choice_case open = { .used = "lab", .cert = "my.pem", .key = "open.key" };
+	const struct choice_case file = { .server = "h1", .token_file = "nosuch" };
+	const struct choice_case key = { .server = "h1", .key = "my.key" };
+	const struct choice_case open = { .server = "h1", .cert = "my.pem", .key = "open.key" };
 	const struct choice_case plain = { .server = "http://h1", .cert = "my.pem" };
 
 	fails(&both, "--api-server and --context both name a server");

@@ -240,6 +240,46 @@ test_known(void **state)
 	verb_fails(f, text, COMMAND_FAILED, "it does not send the certificate of its CA");
 }
 
+/* Who answers for a server that was logged in to may not become another one without a word. */
+static void
+test_another_ca(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *alone = line(f, ""), *file = scratch_path(folder, "ca.pem");
+	_free_ char *words = xasprintf("--fingerprint %s", fingerprint);
+	_free_ char *server = xasprintf("https://127.0.0.1:%u", f->port);
+	_free_ char *foreign = read_text("foreign.pem");
+	struct context context = { server, ca, (char *)SECRET };
+	char found[PKI_FINGERPRINT_SIZE], was[PKI_SHOWN_SIZE];
+	struct error err = { 0 };
+	size_t before = f->n_requests;
+
+	/* The same is no question, even where it is not sent. */
+	assert_int_equal(context_write("127.0.0.1", &context, &err), 0);
+	serve(f, "named", NULL, 401, 200);
+	logs_in(f, "");
+	is_kept(f, "127.0.0.1", ca, SECRET);
+
+	context.ca = foreign;
+	assert_int_equal(context_write("127.0.0.1", &context, &err), 0);
+	assert_int_equal(pki_fingerprint(foreign, found, &err), 0);
+	pki_fingerprint_show(found, was);
+	setenv("VIRTX_CA_FILE", file, 1);
+	serve(f, "host", "ca", 401, 200);
+	before = f->n_requests;
+	verb_fails(f, alone, COMMAND_FAILED, "until now it was one with ");
+	assert_says(f->err.detail, was);
+	assert_says(f->err.detail, shown);
+	context.ca = (char *)"";
+	assert_int_equal(context_write("127.0.0.1", &context, &err), 0);
+	verb_fails(f, alone, COMMAND_FAILED, "until now it was one that the system trusts");
+	assert_int_equal(f->n_requests, before);
+	is_kept(f, "127.0.0.1", "", SECRET);
+
+	logs_in(f, words);
+	is_kept(f, "127.0.0.1", ca, SECRET);
+}
+
 static void
 test_token(void **state)
 {
@@ -264,9 +304,9 @@ test_token(void **state)
 	serve(f, "host", "ca", 401, 200);
 	verb_fails(f, none, COMMAND_FAILED, "the token: '-' has to hold its secret");
 	serve(f, "host", "ca", 401, 200);
+	/* What the environment has may be for another server. */
 	setenv("VIRTX_TOKEN_FILE", file, 1);
-	verb_ok(f, none);
-	is_kept(f, "127.0.0.1", ca, SECRET);
+	verb_fails(f, none, COMMAND_FAILED, "the token: '-' has to hold its secret");
 	/* Who lets everybody in gets none. */
 	serve(f, "host", "ca", 200, 200);
 	verb_ok(f, none);
@@ -395,6 +435,7 @@ main(void)
 		CASE(test_not_trusted),
 		CASE(test_unfit),
 		CASE(test_known),
+		CASE(test_another_ca),
 		CASE(test_token),
 		CASE(test_bad_lines),
 		CASE(test_another_server),
