@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -29,8 +30,13 @@ terminal_ask(const char *question)
 {
 	char answer[16] = "";
 
+	/* What was typed or pasted before the question is no answer to it. */
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
 	fprintf(stderr, "%s [y/N] ", question);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+	if (!fgets(answer, sizeof(answer), stdin))
+		return false;
+	answer[strcspn(answer, "\n")] = '\0';
+	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -44,6 +45,20 @@ static int
 answer(void)
 {
 	return terminal_is_there() && terminal_ask("Trust it?") ? 0 : 1;
+}
+
+/* Asks only when it is told to. */
+static int
+answer_later(void)
+{
+	sigset_t set;
+	int signo;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fprintf(stderr, "Wait.");
+	return sigwait(&set, &signo) == 0 ? answer() : 1;
 }
 
 static void
@@ -189,7 +204,8 @@ test_question(void **state)
 	static const struct {
 		const char *typed;
 		int status;
-	} cases[] = { { "y\n", 0 }, { "Yes\n", 0 }, { "n\n", 1 }, { "\n", 1 }, { "\x04", 1 } };
+	} cases[] = { { "y\n", 0 }, { "Yes\n", 0 }, { "n\n", 1 }, { "\n", 1 }, { "\x04", 1 },
+		{ "yum\n", 1 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct terminal t;
@@ -201,6 +217,22 @@ test_question(void **state)
 	}
 }
 
+/* What is pasted may have more lines than one. */
+static void
+test_typed_ahead(void **state)
+{
+	struct terminal t;
+
+	begin(&t, answer_later);
+	wait_shown(&t, "Wait.");
+	type(&t, "y\n");
+	wait_shown(&t, "y");
+	kill(t.pid, SIGUSR1);
+	wait_shown(&t, "Trust it? [y/N] ");
+	type(&t, "n\n");
+	assert_int_equal(WEXITSTATUS(finish(&t)), 1);
+}
+
 int
 main(void)
 {
@@ -209,6 +241,7 @@ main(void)
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_ignored),
 		cmocka_unit_test(test_question),
+		cmocka_unit_test(test_typed_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
