@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -95,13 +96,23 @@ check_own(int fd, mode_t type, const char *name, struct error *err)
 	return 0;
 }
 
-/* Whether it is there, for this user. */
 static bool
-is_there(int folder, const char *name)
+is_none(int error)
+{
+	return error == ENOENT || error == ENOTDIR;
+}
+
+/* 1 where it is there, for this user; 0, or -1 where that cannot be told. */
+static int
+look_for(int folder, const char *name, const char *path, struct error *err)
 {
 	struct stat st;
 
-	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == geteuid();
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return st.st_uid == geteuid();
+	if (is_none(errno))
+		return 0;
+	return error_errno(err, STATUS, errno, "cannot look for '%s'", path);
 }
 
 /* 1 with the folder open, 0 where there is none, or -1. */
@@ -111,9 +122,16 @@ open_folder(int *ret, struct error *err)
 	_free_ char *config = config_path();
 	_free_ char *path = full_path("");
 	_close_ int above = config ? open(config, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, fd = -1;
+	int rc;
 
-	if (above < 0 || !is_there(above, FOLDER))
+	if (!config || (above < 0 && is_none(errno)))
 		return 0;
+	/* Which server is asked is not to depend on whether it can be read just now. */
+	if (above < 0)
+		return error_errno(err, STATUS, errno, "cannot look for contexts in '%s'", path);
+	rc = look_for(above, FOLDER, path, err);
+	if (rc <= 0)
+		return rc;
 	fd = openat(above, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, STATUS, errno, "cannot open the folder '%s'", path);
@@ -121,6 +139,23 @@ open_folder(int *ret, struct error *err)
 		return -1;
 	*ret = steal_fd(&fd);
 	return 1;
+}
+
+/* What root makes in the home of a user, that user could not use. */
+static int
+check_whose(const char *config, struct error *err)
+{
+	_free_ char *above = xstrdup(config);
+	struct stat st;
+
+	if (stat(config, &st) < 0 && stat(dirname(above), &st) < 0)
+		return 0;
+	if (geteuid() != 0 || st.st_uid == 0)
+		return 0;
+	return error_set(err, STATUS,
+	    "'%s' is another user's: contexts are kept by each user, and this is root, whose HOME "
+	    "is another one",
+	    config);
 }
 
 /* The same, made where it is missing. */
@@ -134,6 +169,8 @@ make_folder(int *ret, struct error *err)
 	if (!config)
 		return error_set(err, STATUS,
 		    "there is no folder for contexts: neither XDG_CONFIG_HOME nor HOME names one");
+	if (check_whose(config, err) < 0)
+		return -1;
 	(void)mkdir(config, 0700);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return error_errno(err, STATUS, errno, "cannot make the folder '%s'", path);
@@ -184,11 +221,18 @@ write_new(int folder, const char *name, const char *text)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What a write that was killed leaves, until the next one. */
+static char *
+passing_name(const char *name)
+{
+	return xasprintf(".%s.new", name);
+}
+
 /* In one step: it is whole, or as it was. */
 static int
 write_file(int folder, const char *name, const char *text, struct error *err)
 {
-	_free_ char *passing = xasprintf(".%s.%d", name, getpid());
+	_free_ char *passing = passing_name(name);
 	_free_ char *path = full_path(name);
 	int rc = write_new(folder, passing, text);
 
@@ -280,7 +324,7 @@ int
 context_remove(const char *name, struct error *err)
 {
 	_free_ char *file = xasprintf("%s" SUFFIX, name);
-	_free_ char *used = NULL;
+	_free_ char *passing = passing_name(file), *used = NULL;
 	_close_ int folder = -1;
 	int rc;
 
@@ -289,10 +333,13 @@ context_remove(const char *name, struct error *err)
 	rc = open_folder(&folder, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 0 || !is_there(folder, file))
+	if (rc > 0)
+		rc = look_for(folder, file, file, err);
+	if (rc == 0)
 		return error_set(err, STATUS, "there is no context '%s'", name);
-	if (read_used(folder, &used, err) < 0 ||
-	    (str_equal(used, name) && remove_file(folder, USED, err) < 0))
+	if (rc < 0 || read_used(folder, &used, err) < 0 ||
+	    (str_equal(used, name) && remove_file(folder, USED, err) < 0) ||
+	    remove_file(folder, passing, err) < 0)
 		return -1;
 	return remove_file(folder, file, err);
 }

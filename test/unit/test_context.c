@@ -263,6 +263,59 @@ test_another(void **state)
 }
 
 static void
+test_home_of_another(void **state)
+{
+	_free_ char *home = scratch_path(*state, "home");
+	struct context context = { 0 };
+	struct error err = { 0 };
+
+	if (geteuid() != 0)
+		skip();
+	scratch_mkdir(*state, "home");
+	assert_int_equal(chown(home, 1, 1), 0);
+	unsetenv("XDG_CONFIG_HOME");
+	setenv("HOME", home, 1);
+	assert_int_equal(context_read("lab", &context, &err), 0);
+	assert_int_equal(context_write("lab", &context, &err), -1);
+	assert_non_null(strstr(err.detail, "is another user's"));
+	assert_int_equal(scratch_mode(home, ".config"), -1);
+}
+
+/* What cannot be looked at is not taken for none: commands would go elsewhere. */
+static void
+test_out_of_reach(void **state)
+{
+	_free_ char *loop = scratch_path(*state, "loop");
+	struct context_names names;
+	struct context context;
+	struct error err = { 0 };
+	char *used;
+
+	assert_int_equal(symlink("loop", loop), 0);
+	setenv("XDG_CONFIG_HOME", loop, 1);
+	assert_int_equal(context_used(&used, &err), -1);
+	assert_non_null(strstr(err.detail, "cannot look for contexts in '"));
+	assert_int_equal(context_read("lab", &context, &err), -1);
+	assert_int_equal(context_list(&names, &err), -1);
+}
+
+/* A write that was killed leaves its secret in a file that is not used. */
+static void
+test_killed(void **state)
+{
+	struct error err = { 0 };
+
+	write_as("lab", "https://h1");
+	scratch_write(*state, "virtx/.lab.json.new", "secret");
+	write_as("lab", "https://h2");
+	assert_int_equal(scratch_mode(*state, "virtx/.lab.json.new"), -1);
+	reads("lab", "https://h2");
+	scratch_write(*state, "virtx/.lab.json.new", "secret");
+	assert_int_equal(context_remove("lab", &err), 0);
+	assert_int_equal(scratch_mode(*state, "virtx/.lab.json.new"), -1);
+}
+
+static void
 test_damaged(void **state)
 {
 	static const char *const bad[] = { "", "{", "{\"server\":7,\"token\":\"secret\"}", "{}",
@@ -293,6 +346,9 @@ main(void)
 		TEST(test_open),
 		TEST(test_links),
 		TEST(test_another),
+		TEST(test_home_of_another),
+		TEST(test_out_of_reach),
+		TEST(test_killed),
 		TEST(test_damaged),
 	};
 
