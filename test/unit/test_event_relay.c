@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "serf/members.h"
+#include "state/caller.h"
 
 #define OTHER "00000000-0000-4000-8000-000000000002"
 #define VM    "10000000-0000-4000-8000-000000000001"
@@ -75,11 +76,14 @@ keep_end(struct request *req, bool whole)
 
 static const struct request_stream keep_stream = { keep_start, keep_write, keep_end };
 
+static const struct caller somebody = { .role = ROLE_ADMIN, .from = "10.0.0.1" };
+
 static void
 open_reader(struct fixture *f, struct reader *reader, bool looped)
 {
 	*reader = (struct reader){ .req = { .stream = &keep_stream,
 				       .client = "10.0.0.1",
+				       .caller = &somebody,
 				       .last_event_id = "",
 				       .looped = looped } };
 	event_streams_add(f->streams, &reader->req);

@@ -14,8 +14,9 @@
 #include "state/caller.h"
 #include "state/tokens.h"
 
-#define HOST "00000000-0000-4000-8000-000000000002"
-#define VM   "10000000-0000-4000-8000-000000000001"
+#define HOST  "00000000-0000-4000-8000-000000000002"
+#define PROXY "10.0.0.254"
+#define VM    "10000000-0000-4000-8000-000000000001"
 
 struct kept {
 	struct request req;
@@ -112,6 +113,10 @@ teardown(void **state)
 	return 0;
 }
 
+static const struct caller somebody = {
+	.role = ROLE_ADMIN, .user = "10.0.0.1", .from = "10.0.0.1"
+};
+
 static struct kept *
 open_stream(struct fixture *f, size_t i, const char *last)
 {
@@ -120,7 +125,8 @@ open_stream(struct fixture *f, size_t i, const char *last)
 	buffer_clear(&k->out);
 	*k = (struct kept){ .req = { .send = kept_send,
 				.stream = &kept_stream,
-				.client = "10.0.0.1",
+				.client = PROXY,
+				.caller = &somebody,
 				.last_event_id = last } };
 	event_streams_add(f->streams, &k->req);
 	return k;
@@ -245,7 +251,8 @@ test_filtered(void **state)
 
 	*k = (struct kept){ .req = { .send = kept_send,
 				.stream = &kept_stream,
-				.client = "10.0.0.1",
+				.client = PROXY,
+				.caller = &somebody,
 				.query = "type=operation",
 				.last_event_id = "" } };
 	event_streams_add(f->streams, &k->req);
@@ -259,7 +266,8 @@ test_filtered(void **state)
 	k = &f->kept[1];
 	*k = (struct kept){ .req = { .send = kept_send,
 				.stream = &kept_stream,
-				.client = "10.0.0.1",
+				.client = PROXY,
+				.caller = &somebody,
 				.query = "type=operation",
 				.last_event_id = first } };
 	event_streams_add(f->streams, &k->req);
@@ -291,7 +299,7 @@ open_stream_of(struct fixture *f, const struct caller *caller)
 
 	*k = (struct kept){ .req = { .send = kept_send,
 				.stream = &kept_stream,
-				.client = "10.0.0.1",
+				.client = PROXY,
 				.user = caller->user,
 				.caller = caller,
 				.last_event_id = "" } };
@@ -441,17 +449,18 @@ test_bound(void **state)
 	assert_true(k->replied);
 }
 
-/* One client has all of them. */
+/* One client has all of them; the proxy that both come by is nobody's share. */
 static void
 test_shares(void **state)
 {
+	static const struct caller other = { .role = ROLE_VIEWER, .from = "10.0.0.2" };
 	struct fixture *f = *state;
 	struct kept *k;
 
 	for (size_t i = 0; i < EVENT_STREAMS_MAX; i++)
 		assert_int_equal(open_stream(f, i, "")->status, 200);
 	k = &f->kept[EVENT_STREAMS_MAX];
-	*k = (struct kept){ .req = { .stream = &kept_stream, .client = "10.0.0.2" } };
+	*k = (struct kept){ .req = { .stream = &kept_stream, .client = PROXY, .caller = &other } };
 	k->req.last_event_id = "";
 	event_streams_add(f->streams, &k->req);
 	assert_int_equal(k->status, 200);
@@ -468,7 +477,10 @@ test_head(void **state)
 	struct fixture *f = *state;
 	struct kept *k = &f->kept[0];
 
-	*k = (struct kept){ .req = { .stream = &kept_stream, .client = "10.0.0.1", .head = true } };
+	*k = (struct kept){ .req = { .stream = &kept_stream,
+				.client = PROXY,
+				.caller = &somebody,
+				.head = true } };
 	event_streams_add(f->streams, &k->req);
 	assert_true(k->ended);
 	assert_int_equal(event_streams_count(f->streams), 0);

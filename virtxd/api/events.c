@@ -322,8 +322,8 @@ make_room(struct event_streams *streams, const uint8_t share[ADDRESS_SHARE_SIZE]
 	if (!chosen)
 		return false;
 	log_limited(&limit, 5, "events",
-	    "a stream of %s is ended for one of another client: it has %u", chosen->req->client,
-	    most);
+	    "a stream of %s is ended for one of another client: it has %u",
+	    chosen->req->caller->from, most);
 	stream_end(chosen);
 	return true;
 }
@@ -342,7 +342,7 @@ event_streams_add(struct event_streams *streams, struct request *req)
 	uint8_t share[ADDRESS_SHARE_SIZE];
 	int len;
 
-	address_share(req->client, share);
+	address_share(req->caller->from, share);
 	if (read_type(req, &type, &err) == 0 && !req->head && !make_room(streams, share))
 		error_set(&err, 503, "all %d event streams are in use", EVENT_STREAMS_MAX);
 	if (err.status) {
