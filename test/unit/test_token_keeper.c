@@ -330,6 +330,27 @@ test_revoke(void **state)
 	assert_null(ops_find_job(WORK_TOKENS_LOAD));
 }
 
+/* Where the storage is not as it should be, who has lost a token can still have it revoked. */
+static void
+test_revoke_without_datastore(void **state)
+{
+	struct collect_result res = { .host = { .uuid = xstrdup(SELF) } };
+	struct token none = { 0 };
+
+	LOADED("1", "a");
+	here.unattended = true;
+	keeper_set_libvirt(here.ctx.keeper, true);
+	ops_end_job(WORK_COLLECT, &res);
+	model_clear(&collect_result_model, &res);
+	ops_fail_job(WORK_STORAGE_CHECK, 503, "there is no '/vms/ds'");
+	ask(ROUTE_TOKEN_CREATE, "", "{\"name\":\"ci\",\"role\":2}");
+	assert_int_equal(here.status, 503);
+	ask(ROUTE_TOKEN_REVOKE, "a", "");
+	ops_end_job(WORK_TOKEN_REVOKE, &none);
+	assert_int_equal(here.status, 204);
+	assert_int_equal(match("a"), TOKEN_WRONG);
+}
+
 /* A secret that is given for a name is not told again. */
 static void
 test_secret_for_name(void **state)
@@ -567,6 +588,7 @@ main(void)
 		KEEPER_TEST(test_make_certificate),
 		KEEPER_TEST(test_refused),
 		KEEPER_TEST(test_revoke),
+		KEEPER_TEST(test_revoke_without_datastore),
 		KEEPER_TEST(test_secret_for_name),
 		KEEPER_TEST(test_failed_change),
 		KEEPER_TEST(test_told),

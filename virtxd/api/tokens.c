@@ -5,16 +5,28 @@
 #include "ops/token_keeper.h"
 #include "proto/token_secret.h"
 
-/* False where none are kept here, or the storage is away: it was answered then. */
+/* False where none are kept here: it was answered then. */
+static bool
+are_kept(struct context *ctx, struct request *req)
+{
+	struct error err = { 0 };
+
+	if (ctx->tokens)
+		return true;
+	error_set(&err, 503, "tokens are kept on the storage: this host has none");
+	request_reply_error(req, &err);
+	return false;
+}
+
+/* False where the storage is away: it was answered then. */
 static bool
 is_there(struct context *ctx, struct request *req)
 {
 	struct error err = { 0 };
 
-	if (ctx->tokens && str_empty(keeper_storage_why(ctx->keeper)))
+	if (str_empty(keeper_storage_why(ctx->keeper)))
 		return true;
-	error_set(&err, 503, "tokens are kept on the storage: %s",
-	    ctx->tokens ? keeper_storage_why(ctx->keeper) : "this host has none");
+	error_set(&err, 503, "tokens are kept on the storage: %s", keeper_storage_why(ctx->keeper));
 	request_reply_error(req, &err);
 	return false;
 }
@@ -45,7 +57,7 @@ api_token_create(struct context *ctx, struct request *req)
 		return;
 	if (token_options_check(&options, &err) < 0)
 		request_reply_error(req, &err);
-	else if (is_there(ctx, req))
+	else if (are_kept(ctx, req) && is_there(ctx, req))
 		token_keeper_make(ctx->tokens, req, &options);
 	model_clear(&token_options_model, &options);
 }
@@ -63,6 +75,7 @@ api_token_revoke(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 		return;
 	}
-	if (is_there(ctx, req))
+	/* Whatever is wrong with the storage: where the file can be removed, it has to be. */
+	if (are_kept(ctx, req))
 		token_keeper_revoke(ctx->tokens, req, req->param);
 }
