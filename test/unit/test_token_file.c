@@ -408,6 +408,32 @@ test_bound(void **state)
 	assert_non_null(strstr(damaged, "more than may be"));
 }
 
+/* Whoever makes short ones by a script can go on with the same name. */
+static void
+test_ended(void **state)
+{
+	struct token_record record = record_of("ci");
+	_free_ char *damaged = NULL;
+	struct error err = { 0 };
+
+	record.token.created = 1;
+	record.token.expires = 2;
+	assert_int_equal(token_file_save(*state, &record, &err), 0);
+	save(*state, "ci");
+	assert_int_equal(count(*state, &damaged), 1);
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(err.status, 422);
+	record.token.name = (char *)"endless";
+	record.token.expires = 0;
+	assert_int_equal(token_file_save(*state, &record, &err), 0);
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	/* What is no token is in the way, as long as nobody has looked at it. */
+	scratch_write(*state, "auth/bad", "{");
+	record.token.name = (char *)"bad";
+	assert_int_equal(token_file_save(*state, &record, &err), -1);
+	assert_int_equal(err.status, 422);
+}
+
 /* As virtxd has written them that knew of secrets alone. */
 static void
 test_older(void **state)
@@ -559,6 +585,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_files, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_unread, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_ended, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_hosts_put_out, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_many_put_out, setup, scratch_teardown),

@@ -126,6 +126,24 @@ refuse_name(const char *name, struct error *err)
 	    err, 422, "there is a token '%s' already: revoke it first, or take another name", name);
 }
 
+/* The name of one that has ended is free again. */
+static int
+drop_ended(const struct place *place, const char *name, struct error *err)
+{
+	struct token_record record = { 0 };
+	struct error why = { 0 };
+	bool ended = load(place, name, &record, &why) == ENTRY_TOKEN && record.token.expires != 0 &&
+		     record.token.expires <= now_ms();
+
+	model_clear(&token_record_model, &record);
+	if (!ended)
+		return refuse_name(name, err);
+	if (unlinkat(place->dir, name, 0) < 0 && errno != ENOENT)
+		return error_errno(
+		    err, 507, errno, "cannot remove '%s/%s', which has ended", place->path, name);
+	return 0;
+}
+
 int
 token_file_save(const char *root, const struct token_record *record, struct error *err)
 {
@@ -133,19 +151,22 @@ token_file_save(const char *root, const struct token_record *record, struct erro
 	_place_ struct place place = { .dir = -1 };
 	_free_ char *path = NULL, *text = NULL;
 	const char *name = str_or_empty(record->token.name);
+	bool taken = false;
 	size_t n, len;
 	int r;
 
 	if (token_record_check(record, err) < 0 || place_open(root, true, &place, err) < 0 ||
 	    list_names(&place, names, &n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		if (str_equal(names[i], name))
-			return refuse_name(name, err);
-	}
-	if (n >= TOKENS_MAX)
-		return error_set(
-		    err, 507, "there are %zu tokens in '%s', and no more may be", n, place.path);
+	for (size_t i = 0; i < n; i++)
+		taken |= str_equal(names[i], name);
+	if (taken && drop_ended(&place, name, err) < 0)
+		return -1;
+	if (!taken && n >= TOKENS_MAX)
+		return error_set(err, 507,
+		    "there are %zu tokens in '%s', and no more may be: revoke some, or take the "
+		    "name of one that has ended",
+		    n, place.path);
 	path = xasprintf("%s/%s", place.path, name);
 	text = json_encode(&token_record_model, record, &len);
 	r = store_create(place.dir, name, text, len, path, err);
