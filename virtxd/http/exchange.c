@@ -448,7 +448,7 @@ busy_s(const struct exchange *ex, const struct guard *guard, const struct header
 }
 
 /* Whether the headers can be believed, and who asks is known; else it was answered. Nobody unknown
- * is told by what names the hosts are called. */
+ * is told by what names the hosts are called. A secret may be guessed, a certificate cannot. */
 static int
 check_headers(struct exchange *ex, const struct guard *guard, const struct headers *h,
     enum evhttp_cmd_type type)
@@ -473,7 +473,8 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 	}
 	if (busy)
 		refuse_try(ex, busy);
-	else if (unknown.status == 401 && why == REFUSAL_WRONG && guard->slowdown)
+	else if (unknown.status == 401 && why == REFUSAL_WRONG && h->authorization &&
+		 guard->slowdown)
 		refuse_later(ex, guard->slowdown, &unknown);
 	else
 		refuse_who(ex, &unknown, why);
