@@ -604,6 +604,16 @@ pki_matches(const char *text, const char *key_text, const char *ca_text, enum pk
 	return matches;
 }
 
+bool
+pki_is_signed(const char *text, const char *ca_text)
+{
+	_x509_ X509 *certificate = read_certificate(text), *ca = read_certificate(ca_text);
+	bool is_signed = certificate && ca && X509_verify(certificate, X509_get0_pubkey(ca)) == 1;
+
+	ERR_clear_error();
+	return is_signed;
+}
+
 int64_t
 pki_end(const char *text, int64_t *ret_length)
 {

@@ -16,6 +16,7 @@
 #define PART_VIRTXD  (1u << 6)
 #define PART_TLS     (1u << 7) /* libvirt reads its certificates again */
 #define PART_FILES   (1u << 8) /* not all of them are written */
+#define PART_LEAVE   (1u << 9) /* the host is about to leave its cluster */
 
 enum cluster_owner {
 	OWNER_ROOT,

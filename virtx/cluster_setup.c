@@ -37,9 +37,8 @@ cluster_setup_lock(const struct command_call *call, struct cluster_site *site, s
 	return site->lock < 0 ? -1 : 0;
 }
 
-/* Whether the user says yes. */
-static int
-ask_user(const struct command_call *call, const char *question, struct error *err)
+int
+cluster_setup_ask_user(const struct command_call *call, const char *question, struct error *err)
 {
 	if (call->counts['y'])
 		return 1;
@@ -77,7 +76,7 @@ cluster_setup_ask(
 		return 0;
 	if (!changes)
 		return 1;
-	return ask_user(call, "Write these files, and restart what reads them?", err);
+	return cluster_setup_ask_user(call, "Write these files, and restart what reads them?", err);
 }
 
 int
@@ -110,15 +109,14 @@ cluster_setup_go_on(const struct command_call *call, const struct cluster_site *
 	fprintf(out, "All files are written. What reads them is yet to be restarted.\n");
 	fflush(out);
 	if (rc > 0)
-		rc = ask_user(call, "Restart it", err);
+		rc = cluster_setup_ask_user(call, "Restart it", err);
 	if (rc > 0 && cluster_units_apply(site, parts, out, err) < 0)
 		rc = -1;
 	return rc;
 }
 
-/* The client of this host's own virtxd. */
-static struct client
-own_client(const struct command_call *call, struct server *server)
+struct client
+cluster_setup_own_client(const struct command_call *call, struct server *server)
 {
 	struct client client = *call->client;
 	struct error ignored;
@@ -187,7 +185,7 @@ cluster_setup_wait(const struct command_call *call, bool new_storage, struct err
 	int64_t deadline = monotonic_ms() + CLUSTER_READY_S * INT64_C(1000);
 	_free_ char *missing = NULL, *told = xstrdup("");
 	struct server server = { 0 };
-	struct client client = own_client(call, &server);
+	struct client client = cluster_setup_own_client(call, &server);
 	struct error why = { 0 };
 	bool storage;
 

@@ -30,6 +30,9 @@ int cluster_setup_lock(
  * err. */
 int cluster_setup_ask(
     const struct command_call *call, const struct cluster_site *site, struct error *err);
+/* Whether the user says yes to the question: 1, 0, or -1 where nobody can be asked. */
+int cluster_setup_ask_user(
+    const struct command_call *call, const char *question, struct error *err);
 /* Writes what is missing and restarts what reads it. */
 int cluster_setup_write(
     const struct command_call *call, const struct cluster_site *site, struct error *err);
@@ -37,6 +40,9 @@ int cluster_setup_write(
  * cluster_setup_ask. */
 int cluster_setup_go_on(const struct command_call *call, const struct cluster_site *site,
     unsigned int parts, struct error *err);
+/* The client of this host's own virtxd, whatever server the user has chosen; the caller clears the
+ * server. */
+struct client cluster_setup_own_client(const struct command_call *call, struct server *server);
 /* Waits until virtxd says that the host is ready, or -1 with what is missing; makes the storage
  * where new_storage is set and there is none. */
 int cluster_setup_wait(const struct command_call *call, bool new_storage, struct error *err);

@@ -63,6 +63,26 @@ static const struct step steps[] = {
 	{ PART_VIRTXD, ON_ALL, SYSTEMCTL("restart", "virtxd.service"), NULL },
 };
 
+/* Of a host that leaves: before its files are taken back, */
+static const struct step leaving[] = {
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtx-renew.timer"), NULL },
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtxd.service"), NULL },
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtx-lockspace.service"), NULL },
+	/* It tells the others as it ends. */
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "serf.service"), NULL },
+};
+
+/* ... and afterwards. */
+static const struct step left[] = {
+	{ PART_LEAVE, ONE, SYSTEMCTL("stop", "libvirtd.service"), NULL },
+	{ PART_LEAVE, ONE, SYSTEMCTL("disable", "--now", "libvirtd-tls.socket"), NULL },
+	{ PART_LEAVE, ONE, SYSTEMCTL("start", "libvirtd.service"), NULL },
+	{ PART_LEAVE, MANY, SYSTEMCTL("stop", "virtproxyd.service"), NULL },
+	{ PART_LEAVE, MANY, SYSTEMCTL("disable", "--now", "virtproxyd-tls.socket"), NULL },
+	{ PART_LEAVE, MANY, SYSTEMCTL("restart", "virtqemud.service"), NULL },
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("start", "virtxd.service"), NULL },
+};
+
 static bool
 is_due(const struct cluster_site *site, const struct step *step, unsigned int parts)
 {
@@ -178,28 +198,32 @@ run_step(const struct cluster_site *site, const struct step *step, struct error 
 	return cluster_units_run(argv, DEADLINE_S, err);
 }
 
-/* Who goes on later does nothing twice, where a part's last step is done. */
+/* Who goes on later does nothing twice, where a part's last step is done. That a host leaves is
+ * noted until all is taken back. */
 static int
-note_done(const struct cluster_site *site, size_t at, unsigned int parts, struct error *err)
+note_done(const struct cluster_site *site, const struct step *rows, size_t n, size_t at,
+    unsigned int parts, struct error *err)
 {
-	for (size_t k = at + 1; k < ARRAY_SIZE(steps); k++) {
-		if (steps[k].part == steps[at].part && is_due(site, &steps[k], parts))
+	if (rows[at].part == PART_LEAVE)
+		return 0;
+	for (size_t k = at + 1; k < n; k++) {
+		if (rows[k].part == rows[at].part && is_due(site, &rows[k], parts))
 			return 0;
 	}
-	return cluster_plan_note(site, 0, steps[at].part, err);
+	return cluster_plan_note(site, 0, rows[at].part, err);
 }
 
-int
-cluster_units_apply(
-    const struct cluster_site *site, unsigned int parts, FILE *out, struct error *err)
+static int
+run_steps(const struct cluster_site *site, const struct step *rows, size_t n, unsigned int parts,
+    FILE *out, struct error *err)
 {
 	bool runs = !*site->root_path && cluster_fs_exists(site->root, "/run/systemd/system");
 	bool told = false;
 
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		_free_ char *text = step_text(site, &steps[i]);
+	for (size_t i = 0; i < n; i++) {
+		_free_ char *text = step_text(site, &rows[i]);
 
-		if (!is_due(site, &steps[i], parts))
+		if (!is_due(site, &rows[i], parts))
 			continue;
 		if (!runs && !told)
 			fprintf(out, "systemd does not run here. To be done, in this order, or "
@@ -209,20 +233,41 @@ cluster_units_apply(
 		fflush(out);
 		if (!runs)
 			continue;
-		if (run_step(site, &steps[i], err) == 0) {
-			if (note_done(site, i, parts, err) < 0)
+		if (run_step(site, &rows[i], err) == 0) {
+			if (note_done(site, rows, n, i, parts, err) < 0)
 				return -1;
 			continue;
 		}
 		error_wrap(err, "'%s'", text);
-		for (size_t k = i + 1; k < ARRAY_SIZE(steps); k++) {
-			_free_ char *left = step_text(site, &steps[k]);
+		for (size_t k = i + 1; k < n; k++) {
+			_free_ char *more = step_text(site, &rows[k]);
 
-			if (is_due(site, &steps[k], parts))
-				error_append(err, "still to be done: '%s'", left);
+			if (is_due(site, &rows[k], parts))
+				error_append(err, "still to be done: '%s'", more);
 		}
 		error_append(err, "the same command goes on here");
 		return -1;
 	}
+	return 0;
+}
+
+int
+cluster_units_apply(
+    const struct cluster_site *site, unsigned int parts, FILE *out, struct error *err)
+{
+	if (run_steps(site, steps, ARRAY_SIZE(steps), parts, out, err) < 0)
+		return -1;
 	return cluster_plan_note(site, 0, parts, err);
+}
+
+int
+cluster_units_leave(const struct cluster_site *site, FILE *out, struct error *err)
+{
+	return run_steps(site, leaving, ARRAY_SIZE(leaving), PART_LEAVE, out, err);
+}
+
+int
+cluster_units_left(const struct cluster_site *site, FILE *out, struct error *err)
+{
+	return run_steps(site, left, ARRAY_SIZE(left), PART_LEAVE, out, err);
 }

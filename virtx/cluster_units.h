@@ -12,6 +12,10 @@
  * is left, which is noted. */
 int cluster_units_apply(
     const struct cluster_site *site, unsigned int parts, FILE *out, struct error *err);
+/* The same of a host that leaves: what runs no more before its files are taken back, and what runs
+ * again afterwards. */
+int cluster_units_leave(const struct cluster_site *site, FILE *out, struct error *err);
+int cluster_units_left(const struct cluster_site *site, FILE *out, struct error *err);
 /* Runs one command, argv[0] from the system's own folders, to its end or for at most so many
  * seconds. */
 int cluster_units_run(const char *const *argv, int seconds, struct error *err);

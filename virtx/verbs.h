@@ -37,6 +37,7 @@
 	V(cluster_join)      \
 	V(cluster_status)    \
 	V(cluster_renew)     \
+	V(cluster_leave)     \
 	V(login)             \
 	V(logout)            \
 	V(context_list)      \

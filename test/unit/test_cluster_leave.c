@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster leave, on a folder that stands for the root of a host. */
+#include "verb_fixture.h"
+
+#include <ftw.h>
+#include <string.h>
+
+#include "cluster_root.h"
+#include "proto/pki.h"
+#include "virtx/cluster_files.h"
+
+#define READY	"{\"ready\":true}"
+#define NO_VMS	"{\"items\":[]}"
+#define PENDING "/etc/virtx/cluster-pending"
+#define LOCK	"/etc/virtx/cluster.lock"
+
+static char *root;
+
+static int
+setup(void **state)
+{
+	return scratch_setup((void **)&root) < 0 ? -1 : verb_setup(state);
+}
+
+static int
+teardown(void **state)
+{
+	return verb_teardown(state) < 0 ? -1 : scratch_teardown((void **)&root);
+}
+
+#define LEAVE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+static char *
+line(const char *command)
+{
+	return xasprintf("cluster %s --root %s", command, root);
+}
+
+static void
+run(struct verb_fixture *f, const char *command)
+{
+	_free_ char *text = line(command);
+
+	verb_ok(f, text);
+}
+
+static void
+fails(struct verb_fixture *f, const char *command, const char *words)
+{
+	_free_ char *text = line(command);
+
+	verb_fails(f, text, COMMAND_FAILED, words);
+}
+
+static void
+answer(struct verb_fixture *f, const char *ready, const char *vms)
+{
+	verb_forget(f);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", ready);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", vms);
+}
+
+/* The names of all files, in no order, but for the one that keeps others off. */
+static struct buffer tree;
+static unsigned int files;
+
+static int
+look(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+	if (!S_ISREG(status->st_mode) || strcmp(path + strlen(root), LOCK) == 0)
+		return 0;
+	files++;
+	buffer_printf(&tree, "%s\n", path + strlen(root));
+	return 0;
+}
+
+static unsigned int
+count_files(void)
+{
+	files = 0;
+	buffer_clear(&tree);
+	nftw(root, look, 16, FTW_PHYS);
+	return files;
+}
+
+static bool
+is_there(const char *path)
+{
+	_free_ char *whole = xasprintf("%s%s", root, path);
+
+	return access(whole, F_OK) == 0;
+}
+
+static void
+assert_same(const char *path, const char *text)
+{
+	_free_ char *now = root_get(root, path);
+
+	assert_string_equal(now, text);
+}
+
+/* Whatever it was before: nothing else is left of it. */
+static void
+test_all(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	for (int debian = 0; debian < 2; debian++) {
+		unsigned int before;
+
+		root_make(root, debian);
+		root_put(root, "/etc/libvirt/libvirtd.conf", "# mine\nlisten_tls = 0\n");
+		root_put(root, "/etc/virtx/virtxd.conf", "[http]\nlisten = 127.0.0.1:8081\n");
+		before = count_files();
+		run(f, "init --address 192.0.2.1 --yes");
+		assert_true(count_files() > before + 15);
+		answer(f, READY, NO_VMS);
+		run(f, "leave --yes --force");
+		assert_says(f->out, "removed: /etc/virtx/host.key\n");
+		assert_says(f->out, "written: /etc/libvirt/qemu.conf\n");
+		assert_says(f->out, "systemctl disable --now serf.service\n");
+		assert_says(f->out, "virtx forget host " BOARD);
+		if (count_files() != before)
+			fail_msg("%s", tree.data);
+		assert_same("/etc/libvirt/qemu.conf", "lock_manager = \"lockd\"\nvnc_tls = 0\n");
+		assert_same("/etc/libvirt/libvirtd.conf", "# mine\nlisten_tls = 0\n");
+		assert_same("/etc/virtx/virtxd.conf", "[http]\nlisten = 127.0.0.1:8081\n");
+		/* There is no cluster that it is of. */
+		fails(f, "leave --yes --force", "of no cluster");
+		run(f, "init --address 192.0.2.1 --yes");
+		answer(f, READY, NO_VMS);
+		run(f, "leave --yes --force");
+		assert_int_equal(count_files(), before);
+		buffer_clear(&tree);
+	}
+}
+
+static void
+test_refused(void **state)
+{
+	struct verb_fixture *f = *state;
+	unsigned int before;
+
+	root_make(root, true);
+	fails(f, "leave --yes", "of no cluster");
+	run(f, "init --address 192.0.2.1 --yes");
+	before = count_files();
+	/* That may be the only one. */
+	answer(f, READY, NO_VMS);
+	fails(f, "leave --yes", "no host can join");
+	answer(f, READY,
+	    "{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}},"
+	    "{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"db\"}}]}");
+	fails(f, "leave --yes --force", "2 VMs are on this host, as 'web'");
+	verb_asked(f, f->n_requests - 1, "GET /vms", "\"host\":\"" BOARD "\"");
+	/* A host that has joined. */
+	{
+		_free_ char *key = xasprintf("%s" CLUSTER_CA_KEY, root);
+
+		assert_int_equal(unlink(key), 0);
+	}
+	verb_forget(f);
+	verb_answer(f, 503, "Content-Type: application/json\r\n", "{\"ready\":false}");
+	fails(f, "leave --yes", "nobody tells whether VMs are on this host");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --dry-run");
+	assert_says(f->out, "/etc/virtx/host.key: is removed\n");
+	assert_says(f->out, "/etc/libvirt/qemu.conf: without what was written at its end\n");
+	assert_int_equal(count_files(), before - 1);
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes");
+	assert_false(is_there(CLUSTER_HOST_KEY));
+	buffer_clear(&tree);
+}
+
+/* Certificates that somebody had by these names come back; one that was renewed was ours. */
+static void
+test_certificates_of_others(void **state)
+{
+	struct verb_fixture *f = *state;
+	char *key = pki_key_new();
+	struct error err = { 0 };
+	_free_ char *other = pki_ca_new(key, "another CA", &err), *renewed = NULL;
+
+	root_make(root, true);
+	root_put(root, "/etc/pki/CA/cacert.pem", other);
+	root_put(root, "/etc/pki/libvirt/servercert.pem", other);
+	root_put(root, "/etc/pki/libvirt/private/serverkey.pem", key);
+	run(f, "init --address 192.0.2.1 --yes");
+	/* As one that is about to end is made anew. */
+	renewed = root_get(root, CLUSTER_HOST_CERTIFICATE);
+	root_put(root, "/etc/pki/libvirt/clientcert.pem.virtx-old", renewed);
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --force");
+	assert_same("/etc/pki/CA/cacert.pem", other);
+	assert_same("/etc/pki/libvirt/servercert.pem", other);
+	assert_same("/etc/pki/libvirt/private/serverkey.pem", key);
+	assert_false(is_there("/etc/pki/libvirt/clientcert.pem"));
+	assert_false(is_there("/etc/pki/libvirt/clientcert.pem.virtx-old"));
+	assert_false(is_there("/etc/pki/CA/cacert.pem.virtx-old"));
+	/* What somebody has put there since stays. */
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, "/etc/pki/CA/cacert.pem", "mine\n");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --force");
+	assert_same("/etc/pki/CA/cacert.pem", "mine\n");
+	pki_wipe(key);
+}
+
+/* Of a block that has no end nobody knows what is not ours: nothing is done then. */
+static void
+test_lost_end(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, "/etc/libvirt/qemu.conf", "# virtx cluster: begin\nuser = \"mine\"\n");
+	answer(f, READY, NO_VMS);
+	fails(f, "leave --yes --force", "'/etc/libvirt/qemu.conf': the line");
+	assert_true(is_there(CLUSTER_HOST_KEY));
+	assert_false(is_there(PENDING));
+}
+
+/* One that was interrupted goes on, though nobody answers any more. */
+static void
+test_interrupted(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *certificate = NULL;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	certificate = xasprintf("%s" CLUSTER_HOST_CERTIFICATE, root);
+	assert_int_equal(unlink(certificate), 0);
+	root_put(root, PENDING, "768 0\n");
+	verb_forget(f);
+	verb_answer(f, 503, "Content-Type: application/json\r\n", "{\"ready\":false}");
+	run(f, "leave --yes");
+	assert_false(is_there(CLUSTER_HOST_KEY));
+	assert_false(is_there(PENDING));
+	assert_same("/etc/libvirt/qemu.conf", "lock_manager = \"lockd\"\nvnc_tls = 0\n");
+	assert_int_equal(f->n_requests, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LEAVE_TEST(test_all),
+		LEAVE_TEST(test_refused),
+		LEAVE_TEST(test_certificates_of_others),
+		LEAVE_TEST(test_lost_end),
+		LEAVE_TEST(test_interrupted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx cluster leave. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/model.h"
+#include "virtx/cluster_setup.h"
+#include "virtx/cluster_undo.h"
+#include "virtx/cluster_units.h"
+#include "virtx/verbs.h"
+
+#define OPTION_FORCE 'f'
+
+static const struct option_row cluster_leave_options[] = {
+	{ OPTION_FORCE, "force", NULL,
+	    "also with the CA's key, or where nobody tells whether VMs are on it" },
+	CLUSTER_SETUP_OPTIONS,
+	{ 0 },
+};
+
+/* A host that is not ready may have VMs that nobody tells of. */
+static int
+check_vms(const struct command_call *call, const struct client *client, struct cluster_site *site,
+    struct error *err)
+{
+	struct vm_list_options options = { .filter.host = site->uuid };
+	struct ready ready = { 0 };
+	struct vm_list list = { 0 };
+	int rc = client_get(client, ROUTE_READYZ, NULL, NULL, &ready, err);
+
+	model_clear(&ready_model, &ready);
+	if (rc == 0)
+		rc = client_get(client, ROUTE_VM_LIST, NULL, &options, &list, err);
+	if (rc < 0 && call->counts[OPTION_FORCE])
+		return 0;
+	if (rc < 0)
+		return error_wrap(err, "nobody tells whether VMs are on this host");
+	if (list.n_items > 0)
+		rc = error_set(err, CLIENT_ERROR_STATUS,
+		    "%zu VMs are on this host, as '%s', on or off: they have to be moved, as by "
+		    "'virtx maintain host %s', or deleted before",
+		    list.n_items, str_or_empty(list.items[0].fields.name), site->uuid);
+	model_clear(&vm_list_model, &list);
+	return rc;
+}
+
+/* It is this host that has to tell, and not a server that the user has logged in to; of a folder
+ * that stands for a host it is who was named. */
+static int
+ask_host(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	struct server server = { 0 };
+	struct client own = cluster_setup_own_client(call, &server);
+	int rc = check_vms(call, *site->root_path ? call->client : &own, site, err);
+
+	server_clear(&server);
+	return rc;
+}
+
+static int
+check(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	const struct cluster_material *m = &site->material;
+
+	if (!m->ca || !m->host_certificate)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "this host is of no cluster that 'virtx cluster init' or 'join' has made it "
+		    "one of");
+	if (m->ca_key && !call->counts[OPTION_FORCE])
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "'%s' would be removed: without it no host can join, and no certificate be "
+		    "renewed; where another host has it, or this is the last one, --force leaves",
+		    CLUSTER_CA_KEY);
+	return ask_host(call, site, err);
+}
+
+/* What is going to be done, and whether somebody wants it: 1, 0, or -1. */
+static int
+ask(const struct command_call *call, const struct cluster_undo *undo, struct error *err)
+{
+	FILE *out = call->writer->out;
+
+	cluster_undo_show(undo, out);
+	fflush(out);
+	if (call->counts[CLUSTER_OPTION_DRY_RUN])
+		return 0;
+	return cluster_setup_ask_user(
+	    call, "Leave the cluster, and undo this? The keys are gone then.", err);
+}
+
+/* serf tells the others before its keys go. Who makes it a host of a cluster again before all is
+ * done has to write all files. */
+static int
+undo_all(const struct command_call *call, const struct cluster_site *site,
+    const struct cluster_undo *undo, struct error *err)
+{
+	FILE *out = call->writer->out;
+
+	if (cluster_plan_note(site, PART_LEAVE | PART_FILES, 0, err) < 0 ||
+	    cluster_units_leave(site, out, err) < 0 ||
+	    cluster_undo_apply(site, undo, out, err) < 0 ||
+	    cluster_units_left(site, out, err) < 0 || cluster_plan_note(site, 0, ~0u, err) < 0)
+		return -1;
+	fprintf(out,
+	    "This host has left. On another one, 'virtx forget host %s' has all of them forget it. "
+	    "The storage is still mounted here.\n",
+	    site->uuid);
+	return 0;
+}
+
+static int
+leave(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	struct cluster_undo undo = { 0 };
+	struct cluster_note note;
+	int rc;
+
+	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
+	    cluster_plan_noted(site, &note, err) < 0)
+		return -1;
+	/* One that was interrupted has asked before, and whom it asked may be gone. */
+	if (!(note.parts & PART_LEAVE) && check(call, site, err) < 0)
+		return -1;
+	rc = cluster_undo_make(site, &undo, err);
+	if (rc == 0)
+		rc = ask(call, &undo, err);
+	if (rc > 0)
+		rc = undo_all(call, site, &undo, err);
+	cluster_undo_clear(&undo);
+	return rc;
+}
+
+static enum command_result
+cluster_leave(struct command_call *call, struct error *err)
+{
+	struct cluster_site site = { .root = -1, .lock = -1 };
+	const char *root;
+	int rc;
+
+	if (cluster_setup_begin(call, &root, err) < 0)
+		return COMMAND_FAILED;
+	rc = cluster_site_find(&site, root, "", err);
+	if (rc == 0)
+		rc = leave(call, &site, err);
+	cluster_site_clear(&site);
+	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+}
+
+const struct command cluster_leave_command = {
+	.words = "cluster leave",
+	.options = cluster_leave_options,
+	.summary = "Take this host out of its cluster",
+	.help =
+	    "As root, on a host without VMs. What 'virtx cluster init' or 'join' has written is\n"
+	    "taken back, keys and certificates are removed, serf leaves, and virtxd serves this\n"
+	    "host alone.",
+	.examples = "virtx cluster leave --dry-run\n"
+		    "virtx cluster leave --yes\n",
+	.run = cluster_leave,
+};

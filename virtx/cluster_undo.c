@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtx/cluster_undo.h"
+
+#include <string.h>
+
+#include "virtx/client.h"
+#include "virtx/cluster_edit.h"
+
+#define SHARED	 "/etc/pki/" /* where others have certificates, too, by the same names */
+#define SNAPSHOT "/var/lib/virtx/serf.snapshot"
+
+static bool
+is_shared(const struct cluster_file *file)
+{
+	return strncmp(str_or_empty(file->path), SHARED, strlen(SHARED)) == 0;
+}
+
+/* What is in a folder of ours, or has our name, is ours whatever it holds. */
+static bool
+is_ours(const struct cluster_site *site, const struct cluster_file *file, const char *now)
+{
+	char *text;
+	bool same;
+
+	if (!is_shared(file))
+		return true;
+	text = file->text(site);
+	same = text && strcmp(text, now) == 0;
+	pki_wipe(text);
+	return same;
+}
+
+/* What was there before, unless that was ours as well, as a certificate that was renewed. */
+static int
+find_old(const struct cluster_site *site, const struct cluster_file *file,
+    struct cluster_undo_item *item, struct error *err)
+{
+	_free_ char *path = xasprintf("%s" CLUSTER_OLD, file->path);
+
+	if (!is_shared(file))
+		return 0;
+	if (cluster_fs_read(site->root, path, &item->text, &item->mode, err) < 0)
+		return -1;
+	if (item->text && file->kind == KIND_CERTIFICATE &&
+	    pki_is_signed(item->text, str_or_empty(site->material.ca)))
+		pki_wipe(steal_ptr(item->text));
+	return 0;
+}
+
+/* What is left of a file of others without our settings: 1 where that is not the same, 0, or -1. */
+static int
+find_rest(const struct cluster_file *file, const char *now, struct cluster_undo_item *item,
+    struct error *err)
+{
+	char *text = cluster_edit_undo(now);
+	int rc;
+
+	if (!text)
+		return error_set(err, CLIENT_ERROR_STATUS, "'%s': " CLUSTER_EDIT_LOST, file->path);
+	rc = strcmp(text, now) != 0;
+	if (rc > 0 && *text)
+		item->text = steal_ptr(text);
+	free(text);
+	return rc;
+}
+
+/* 1 where there is something to be undone, 0, or -1. */
+static int
+look_at(const struct cluster_site *site, const struct cluster_file *file,
+    struct cluster_undo_item *item, struct error *err)
+{
+	char *now = NULL;
+	int rc = cluster_fs_read(site->root, file->path, &now, &item->mode, err);
+
+	item->file = file;
+	if (rc <= 0)
+		return rc;
+	if (file->kind == KIND_SETTINGS)
+		rc = find_rest(file, now, item, err);
+	else if ((rc = is_ours(site, file, now)) && find_old(site, file, item, err) < 0)
+		rc = -1;
+	pki_wipe(now);
+	return rc;
+}
+
+/* Several rows may be of one file, each for a kind of host. */
+static bool
+has_item(const struct cluster_undo *undo, const struct cluster_file *file)
+{
+	for (size_t i = 0; i < undo->n_items; i++) {
+		if (strcmp(undo->items[i].file->path, file->path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What names a file goes before it. */
+int
+cluster_undo_make(const struct cluster_site *site, struct cluster_undo *ret, struct error *err)
+{
+	*ret = (struct cluster_undo){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)) };
+	for (size_t i = cluster_files_n; i > 0; i--) {
+		const struct cluster_file *file = &cluster_files[i - 1];
+		int rc;
+
+		if ((file->where & site->where) != site->where || has_item(ret, file))
+			continue;
+		rc = look_at(site, file, &ret->items[ret->n_items], err);
+		if (rc < 0)
+			return -1;
+		ret->n_items += (size_t)rc;
+	}
+	return 0;
+}
+
+void
+cluster_undo_clear(struct cluster_undo *undo)
+{
+	for (size_t i = 0; i < undo->n_items; i++)
+		pki_wipe(undo->items[i].text);
+	free(undo->items);
+	*undo = (struct cluster_undo){ 0 };
+}
+
+void
+cluster_undo_show(const struct cluster_undo *undo, FILE *out)
+{
+	for (size_t i = 0; i < undo->n_items; i++) {
+		const struct cluster_undo_item *item = &undo->items[i];
+
+		fprintf(out, "%s: %s\n", item->file->path,
+		    !item->text				? "is removed"
+		    : item->file->kind == KIND_SETTINGS ? "without what was written at its end"
+							: "as it was before");
+	}
+}
+
+int
+cluster_undo_apply(
+    const struct cluster_site *site, const struct cluster_undo *undo, FILE *out, struct error *err)
+{
+	for (size_t i = 0; i < undo->n_items; i++) {
+		const struct cluster_undo_item *item = &undo->items[i];
+		const char *path = item->file->path;
+		_free_ char *old = xasprintf("%s" CLUSTER_OLD, path);
+
+		if ((item->text ? cluster_fs_write(
+				      site->root, path, item->text, &item->mode, KEEP_NOTHING, err)
+				: cluster_fs_remove(site->root, path, err)) < 0 ||
+		    cluster_fs_remove(site->root, old, err) < 0)
+			return -1;
+		fprintf(out, "%s: %s\n", item->text ? "written" : "removed", path);
+	}
+	return cluster_fs_remove(site->root, SNAPSHOT, err);
+}
