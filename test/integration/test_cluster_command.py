@@ -317,3 +317,20 @@ def test_put_out(lab):
     wait_joined(lab)
     wait_for("the hosts to ask each other again", lambda: h2.api("POST", f"/hosts/{h1.uuid}/repair", {}, timeout=120)
              .status == 200, 60)
+
+
+def test_leave(lab):
+    """A host with a VM stays, and so does the one with the CA's key; of one that leaves no key is left."""
+    h1, h2 = lab.hosts
+    wait_joined(lab)
+    uuid = create(h2, vmdef("stays"))
+    done = cluster(h2, "leave", "--root", ROOT, "--yes")
+    assert done.returncode == 1 and "1 VMs are on this host, as 'stays'" in done.stderr, done.stderr
+    delete(h2, uuid)
+    done = cluster(h1, "leave", "--root", ROOT, "--yes")
+    assert done.returncode == 1 and "ca.key' would be removed" in done.stderr, done.stderr
+    done = cluster(h2, "leave", "--root", ROOT, "--yes")
+    assert done.returncode == 0 and f"virtx forget host {h2.uuid}" in done.stdout, done.stderr
+    left = h2.run(["grep", "-rlE", "PRIVATE KEY|encrypt_key|virtx cluster", f"{ROOT}/etc"], check=False)
+    assert left.returncode == 1, left.stdout
+    assert os.path.exists(h1.path(f"{ROOT}/etc/virtx/ca.key"))
