@@ -70,21 +70,28 @@ same(const char *a, size_t a_len, const char *b, size_t b_len)
 	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
 }
 
+/* Whether a part of a rule (NULL for none) says so of the setting in this line. */
 static bool
-is_dropped(const struct line *line, const struct cluster_edit_rule *rule)
+is_so(const struct line *line, bool (*says)(const char *, const char *, const char *))
 {
 	_free_ char *section = NULL, *key = NULL, *value = NULL;
-	bool drops;
+	bool so;
 
-	if (line->key_len == 0 || !rule || !rule->drops)
+	if (line->key_len == 0 || !says)
 		return false;
 	section = xstrndup(str_or_empty(line->section), line->section_len);
 	key = xstrndup(line->key, line->key_len);
 	value = xstrndup(line->value, line->value_len);
-	drops = rule->drops(section, key, value);
+	so = says(section, key, value);
 	/* It may be a key of serf's. */
 	explicit_bzero(value, line->value_len);
-	return drops;
+	return so;
+}
+
+static bool
+is_dropped(const struct line *line, const struct cluster_edit_rule *rule)
+{
+	return rule && is_so(line, rule->drops);
 }
 
 /* Whether the settings say something else about the key of this line, or leave it no room. */
@@ -115,23 +122,41 @@ begins(const struct line *line, const char *text)
 	return line->len >= strlen(text) && memcmp(line->text, text, strlen(text)) == 0;
 }
 
+/* How much of the front of a line goes: of a comment of ours, but one that stays. */
+static size_t
+front(const struct line *line, const struct cluster_edit_rule *rule)
+{
+	size_t skip = strlen(CLUSTER_EDIT_WAS);
+	struct line setting = *line;
+	const char *at = line->text + skip;
+
+	if (!begins(line, CLUSTER_EDIT_WAS))
+		return 0;
+	if (rule && next_line(&at, &setting) && is_so(&setting, rule->stays))
+		return 0;
+	return skip;
+}
+
 char *
-cluster_edit_undo(const char *text)
+cluster_edit_undo(const char *text, const struct cluster_edit_rule *rule)
 {
 	struct buffer out = { 0 };
-	struct line line = { 0 };
+	struct line line = { 0 }, outer = { 0 };
 	bool within = false;
 
 	while (next_line(&text, &line)) {
-		size_t skip = begins(&line, CLUSTER_EDIT_WAS) ? strlen(CLUSTER_EDIT_WAS) : 0;
-
 		if (begins(&line, CLUSTER_EDIT_BEGIN)) {
 			if (within)
 				break;
 			within = true;
+			outer = line;
 		} else if (begins(&line, CLUSTER_EDIT_END)) {
 			within = false;
+			/* The sections of the block end with it. */
+			line = outer;
 		} else if (!within) {
+			size_t skip = front(&line, rule);
+
 			buffer_printf(&out, "%.*s\n", (int)(line.len - skip), line.text + skip);
 		}
 	}
@@ -139,6 +164,29 @@ cluster_edit_undo(const char *text)
 		return buffer_steal(&out, NULL);
 	buffer_clear(&out);
 	return NULL;
+}
+
+void
+cluster_edit_show(
+    const char *text, const struct cluster_edit_rule *rule, const char *words, FILE *out)
+{
+	const char *several = rule ? rule->several : NULL;
+
+	for (const char *at = text, *end; *at; at = *end ? end + 1 : end) {
+		size_t key, was = strlen(CLUSTER_EDIT_WAS);
+
+		end = at + strcspn(at, "\n");
+		if (strncmp(at, CLUSTER_EDIT_WAS, was) != 0)
+			continue;
+		at += was + strspn(at + was, " \t");
+		key = strcspn(at, " \t=:\n");
+		/* The rest of a list is no setting. */
+		if (at + strcspn(at, "=:\n") == end)
+			continue;
+		if (several && strlen(several) == key && memcmp(at, several, key) == 0)
+			key = (size_t)(end - at);
+		fprintf(out, "    %s: %.*s\n", words, (int)key, at);
+	}
 }
 
 /* Whether a list ends in this line: by a ] that is in no word, and in no comment. */
@@ -165,7 +213,7 @@ ends_list(const struct line *line)
 char *
 cluster_edit_set(const char *text, const char *settings, const struct cluster_edit_rule *rule)
 {
-	_free_ char *bare = cluster_edit_undo(text);
+	_free_ char *bare = cluster_edit_undo(text, NULL);
 	const char *at = bare;
 	struct buffer out = { 0 };
 	struct line line = { 0 };

@@ -6,6 +6,8 @@
 #ifndef VIRTX_CLUSTER_EDIT_H
 #define VIRTX_CLUSTER_EDIT_H
 
+#include <stdio.h>
+
 #include "proto/util.h"
 
 #define CLUSTER_EDIT_BEGIN "# virtx cluster: begin"
@@ -22,6 +24,8 @@ struct cluster_edit_rule {
 	const char *several;
 	/* What cannot stay beside the settings. */
 	bool (*drops)(const char *section, const char *key, const char *value);
+	/* What nobody is to have again by the way, where the settings go: it stays a comment. */
+	bool (*stays)(const char *section, const char *key, const char *value);
 };
 
 /*
@@ -31,8 +35,14 @@ struct cluster_edit_rule {
  */
 char *cluster_edit_set(
     const char *text, const char *settings, const struct cluster_edit_rule *rule);
-/* The text as it was without; the caller frees. NULL likewise. */
-char *cluster_edit_undo(const char *text);
+/* The text as it was without, but for what stays a comment by the rule, which may be NULL; the
+ * caller frees. NULL likewise. */
+char *cluster_edit_undo(const char *text, const struct cluster_edit_rule *rule);
+/* Tells on out which settings are comments of ours in the text, a line for each behind these words.
+ * Of values only that of the key which may be there several times is shown: others may be secrets.
+ */
+void cluster_edit_show(
+    const char *text, const struct cluster_edit_rule *rule, const char *words, FILE *out);
 /* Whether the text says the same as the settings, and nothing that they would replace, with no
  * block of its own. */
 bool cluster_edit_says(

@@ -244,21 +244,27 @@ has_word(const char *words, const char *word)
 	return false;
 }
 
-/* A listener for whoever gets to it, or that tokens go to unencrypted, or that takes the port on
- * all addresses. What says no more than its address is all of that with allow_plain. */
+/* A listener for whoever gets to it, or that tokens go to unencrypted. What says no more than its
+ * address is both with allow_plain. */
 static bool
-is_wide(const char *key, const char *value)
+is_open(const char *key, const char *value)
 {
 	bool loopback = strncmp(value, "127.", 4) == 0 || strncmp(value, "[::1]", 5) == 0;
-	bool any = has_word(value, "0.0.0.0:" TEXT_OF(CLUSTER_PORT)) ||
-		   has_word(value, "[::]:" TEXT_OF(CLUSTER_PORT));
 
 	if (strcmp(key, "allow_plain") == 0)
 		return strcmp(value, "no") != 0;
 	if (strcmp(key, "listen") != 0)
 		return false;
-	return has_word(value, "open") || any ||
+	return has_word(value, "open") ||
 	       (!loopback && (has_word(value, "plain") || !has_word(value, "auth")));
+}
+
+/* One that takes the port on all addresses. */
+static bool
+takes_port(const char *key, const char *value)
+{
+	return strcmp(key, "listen") == 0 && (has_word(value, "0.0.0.0:" TEXT_OF(CLUSTER_PORT)) ||
+						 has_word(value, "[::]:" TEXT_OF(CLUSTER_PORT)));
 }
 
 /* Of rpc_auth and rpc_auth_file only one may be there. */
@@ -266,11 +272,19 @@ static bool
 drops_virtxd(const char *section, const char *key, const char *value)
 {
 	if (strcmp(section, "http") == 0)
-		return is_wide(key, value);
+		return is_open(key, value) || takes_port(key, value);
 	return strcmp(section, "serf") == 0 && strcmp(key, "rpc_auth") == 0;
 }
 
-static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd };
+/* What was open before there were certificates would be it again where they go, to a storage that
+ * is a cluster's by now. */
+static bool
+stays_virtxd(const char *section, const char *key, const char *value)
+{
+	return strcmp(section, "http") == 0 && is_open(key, value);
+}
+
+static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd, stays_virtxd };
 
 #define MODULES "/etc/modules-load.d/virtx.conf"
 #define DEBIAN	(ON_ALL & ~ON_SUSE)

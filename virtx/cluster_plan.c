@@ -163,29 +163,6 @@ shown_site(const struct cluster_site *site, char *hidden, char *certificate)
 	return shown;
 }
 
-/* What is a comment then; of values only that of a listener, which is no secret. */
-static void
-show_comments(const struct cluster_change *change, FILE *out)
-{
-	const char *several = change->file->rule ? change->file->rule->several : NULL;
-
-	for (const char *at = change->text, *end; *at; at = *end ? end + 1 : end) {
-		size_t key, was = strlen(CLUSTER_EDIT_WAS);
-
-		end = at + strcspn(at, "\n");
-		if (strncmp(at, CLUSTER_EDIT_WAS, was) != 0)
-			continue;
-		at += was + strspn(at + was, " \t");
-		key = strcspn(at, " \t=:\n");
-		/* The rest of a list is no setting. */
-		if (at + strcspn(at, "=:\n") == end)
-			continue;
-		if (several && strlen(several) == key && memcmp(at, several, key) == 0)
-			key = (size_t)(end - at);
-		fprintf(out, "    a comment: %.*s\n", (int)key, at);
-	}
-}
-
 static void
 show_change(const struct cluster_site *shown, const struct cluster_change *change, FILE *out)
 {
@@ -202,7 +179,7 @@ show_change(const struct cluster_site *shown, const struct cluster_change *chang
 		    change->there ? "at its end, and what says something else becomes a comment"
 				  : "a new file");
 	if (file->kind == KIND_SETTINGS)
-		show_comments(change, out);
+		cluster_edit_show(change->text, file->rule, "a comment", out);
 	for (const char *at = text; *at && !change->mode_only;) {
 		int len = (int)strcspn(at, "\n");
 

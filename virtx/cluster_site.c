@@ -65,7 +65,7 @@ find_uuid(struct cluster_site *site, struct error *err)
 
 	if (cluster_fs_read(site->root, path, &text, NULL, err) < 0)
 		return -1;
-	bare = cluster_edit_undo(str_or_empty(text));
+	bare = cluster_edit_undo(str_or_empty(text), NULL);
 	if (!bare)
 		return error_set(err, CLIENT_ERROR_STATUS, "'%s': " CLUSTER_EDIT_LOST, path);
 	told = cluster_edit_get(bare, "", "host_uuid");

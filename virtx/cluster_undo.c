@@ -52,7 +52,7 @@ static int
 find_rest(const struct cluster_file *file, const char *now, struct cluster_undo_item *item,
     struct error *err)
 {
-	char *text = cluster_edit_undo(now);
+	char *text = cluster_edit_undo(now, file->rule);
 	int rc;
 
 	if (!text)
@@ -132,6 +132,8 @@ cluster_undo_show(const struct cluster_undo *undo, FILE *out)
 		    !item->text				? "is removed"
 		    : item->file->kind == KIND_SETTINGS ? "without what was written at its end"
 							: "as it was before");
+		if (item->text && item->file->kind == KIND_SETTINGS)
+			cluster_edit_show(item->text, item->file->rule, "stays a comment", out);
 	}
 }
 

@@ -19,7 +19,7 @@ check_rule(const char *before, const char *settings, const struct cluster_edit_r
 {
 	_free_ char *once = cluster_edit_set(before, settings, rule);
 	_free_ char *twice = cluster_edit_set(once, settings, rule);
-	_free_ char *undone = cluster_edit_undo(once);
+	_free_ char *undone = cluster_edit_undo(once, rule);
 
 	assert_string_equal(once, after);
 	assert_string_equal(twice, once);
@@ -29,7 +29,7 @@ check_rule(const char *before, const char *settings, const struct cluster_edit_r
 static void
 check(const char *before, const char *settings, const char *several, const char *after)
 {
-	const struct cluster_edit_rule rule = { several, NULL };
+	const struct cluster_edit_rule rule = { several, NULL, NULL };
 
 	check_rule(before, settings, &rule, after);
 }
@@ -96,10 +96,59 @@ drops(const char *section, const char *key, const char *value)
 static void
 test_drops(void **state)
 {
-	static const struct cluster_edit_rule rule = { NULL, drops };
+	static const struct cluster_edit_rule rule = { NULL, drops, NULL };
 
 	check_rule("out = 1\n[s]\nout=1 \nout = 2\n[t]\nout = 1\n", "[s]\na = 1\n", &rule,
 	    "out = 1\n[s]\n" WAS "out=1 \nout = 2\n[t]\nout = 1\n" BEGIN "[s]\na = 1\n" END);
+}
+
+static bool
+stays(const char *section, const char *key, const char *value)
+{
+	return drops(section, key, value);
+}
+
+/* What is not to be there again stays a comment of ours, which the next setting knows as such. */
+static void
+test_stays(void **state)
+{
+	static const struct cluster_edit_rule rule = { NULL, drops, stays };
+	_free_ char *set = cluster_edit_set("[s]\na = 0\nout=1 \nout = 2\n", "[t]\na = 1\n", &rule);
+	_free_ char *undone = cluster_edit_undo(set, &rule), *twice = NULL, *again = NULL;
+	_free_ char *all = cluster_edit_undo(set, NULL);
+
+	assert_string_equal(undone, "[s]\na = 0\n" WAS "out=1 \nout = 2\n");
+	twice = cluster_edit_undo(undone, &rule);
+	assert_string_equal(twice, undone);
+	again = cluster_edit_set(undone, "[t]\na = 1\n", &rule);
+	assert_string_equal(again, set);
+	assert_string_equal(all, "[s]\na = 0\nout=1 \nout = 2\n");
+}
+
+/* Of what stands behind the block the section is that in front of it. */
+static void
+test_stays_section(void **state)
+{
+	static const struct cluster_edit_rule rule = { NULL, drops, stays };
+	_free_ char *undone =
+	    cluster_edit_undo("[s]\n" BEGIN "[t]\na = 1\n" END WAS "out = 1\n", &rule);
+
+	assert_string_equal(undone, "[s]\n" WAS "out = 1\n");
+}
+
+static void
+test_show(void **state)
+{
+	static const struct cluster_edit_rule rule = { "l", NULL, NULL };
+	_free_ char *shown = NULL;
+	size_t len;
+	FILE *out = open_memstream(&shown, &len);
+
+	cluster_edit_show("a = 1\n" WAS "key = secret\n" WAS " l = 1.2.3.4 open\n" WAS
+			  "  x ]\n#b = 1\n",
+	    &rule, "was", out);
+	fclose(out);
+	assert_string_equal(shown, "    was: key\n    was: l = 1.2.3.4 open\n");
 }
 
 /* What was set before and is no more is taken back. */
@@ -128,7 +177,7 @@ test_end_lost(void **state)
 		BEGIN "a = 1\nc = 2\n" BEGIN "a = 1\n" END };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		assert_null(cluster_edit_undo(texts[i]));
+		assert_null(cluster_edit_undo(texts[i], NULL));
 		assert_null(cluster_edit_set(texts[i], "a = 1\n", NULL));
 	}
 }
@@ -149,7 +198,7 @@ test_get(void **state)
 static void
 test_says(void **state)
 {
-	const struct cluster_edit_rule rule = { NULL, drops };
+	const struct cluster_edit_rule rule = { NULL, drops, NULL };
 
 	assert_true(cluster_edit_says("b = 2\n a=1 \n", "a = 1\n", NULL));
 	assert_true(cluster_edit_says("[s]\na = 0\n[t]\na = 1\n", "[t]\na = 1\n", NULL));
@@ -175,6 +224,9 @@ main(void)
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_colon),
 		cmocka_unit_test(test_drops),
+		cmocka_unit_test(test_stays),
+		cmocka_unit_test(test_stays_section),
+		cmocka_unit_test(test_show),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_end_lost),

@@ -135,6 +135,35 @@ test_all(void **state)
 	}
 }
 
+/* What was open to everybody before the cluster had certificates is not so again: that is told, and
+ * stays out of the way. */
+static void
+test_open_listeners(void **state)
+{
+	struct verb_fixture *f = *state;
+	static const char after[] = "[http]\nlisten = 127.0.0.1:8081\n"
+				    "#virtx# listen = 192.0.2.1:8080 plain open\n"
+				    "#virtx# listen: 127.0.0.1:8082 open\n"
+				    "listen = 0.0.0.0:8080 tls auth\n"
+				    "#virtx# allow_plain = yes\n"
+				    "[serf]\nrpc_auth = mine\n";
+
+	root_make(root, true);
+	root_put(root, "/etc/virtx/virtxd.conf",
+	    "[http]\nlisten = 127.0.0.1:8081\nlisten = 192.0.2.1:8080 plain open\n"
+	    "listen: 127.0.0.1:8082 open\nlisten = 0.0.0.0:8080 tls auth\nallow_plain = yes\n"
+	    "[serf]\nrpc_auth = mine\n");
+	for (int i = 0; i < 2; i++) {
+		run(f, "init --address 192.0.2.1 --yes");
+		answer(f, READY, NO_VMS);
+		run(f, "leave --yes --force");
+		assert_says(f->out, "    stays a comment: listen = 192.0.2.1:8080 plain open\n");
+		assert_says(f->out, "    stays a comment: listen: 127.0.0.1:8082 open\n");
+		assert_says(f->out, "    stays a comment: allow_plain\n");
+		assert_same("/etc/virtx/virtxd.conf", after);
+	}
+}
+
 static void
 test_refused(void **state)
 {
@@ -248,6 +277,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LEAVE_TEST(test_all),
+		LEAVE_TEST(test_open_listeners),
 		LEAVE_TEST(test_refused),
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_lost_end),
