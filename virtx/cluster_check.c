@@ -15,6 +15,8 @@
 #define FSTAB	     "/etc/fstab"
 #define UNITS	     "/etc/systemd/system/"
 #define VIRTXD_CONF  "/etc/virtx/virtxd.conf"
+#define MARKER	     "/xml/.virtx-storage"
+#define MOUNTS	     "/proc/self/mounts"
 #define TABLE_LINE   4096 /* of a table of mounts */
 
 /* As "s NAME:ID:PATH:OFFSET" tells, in a line of its own. */
@@ -164,7 +166,7 @@ check_storage(const struct cluster_site *site, struct error *err)
 {
 	_free_ char *storage = storage_root(site), *mounts = NULL;
 
-	if (cluster_fs_read(site->root, "/proc/self/mounts", &mounts, NULL, err) < 0)
+	if (cluster_fs_read(site->root, MOUNTS, &mounts, NULL, err) < 0)
 		return -1;
 	if (!mounts || !*mounts)
 		return 0;
@@ -181,4 +183,69 @@ cluster_check(const struct cluster_site *site, unsigned int parts, struct error 
 	if (check_storage(site, err) < 0)
 		return -1;
 	return parts & (PART_WDMD | PART_SANLOCK) ? check_lockspace(site, err) : 0;
+}
+
+/* The storage of a host that has left */
+
+/* By what virtxd reads without our settings, whether they are there yet or not. */
+static char *
+root_left(const struct cluster_site *site)
+{
+	_free_ char *text = NULL, *bare = NULL;
+	struct error ignored;
+	char *told = NULL;
+
+	if (cluster_fs_read(site->root, VIRTXD_CONF, &text, NULL, &ignored) > 0)
+		bare = cluster_edit_undo(text, NULL);
+	if (bare)
+		told = cluster_edit_get(bare, "virtxd", "storage_root");
+	for (size_t len = told ? strlen(told) : 0; len > 1 && told[len - 1] == '/';)
+		told[--len] = '\0';
+	return told ? told : xstrdup(STORAGE_ROOT);
+}
+
+/* Whether a table of mounts has the folder, what leads to it, or what is in it. */
+static bool
+table_has(const struct cluster_site *site, const char *path, const char *folder)
+{
+	_free_ char *text = NULL;
+	struct error ignored;
+	FILE *table = NULL;
+	char line[TABLE_LINE];
+	const char *point;
+	bool found = false;
+
+	if (cluster_fs_read(site->root, path, &text, NULL, &ignored) > 0 && *text)
+		table = fmemopen(text, strlen(text), "r");
+	while (table && !found && next_mount(table, line, &point))
+		found = leads_to(point, folder) || leads_to(folder, point);
+	if (table)
+		fclose(table);
+	return found;
+}
+
+static bool
+has_unit(const struct cluster_site *site, const char *folder)
+{
+	for (size_t len = 2; len <= strlen(folder); len++) {
+		_free_ char *unit = unit_of(folder, len);
+
+		if ((folder[len] == '/' || folder[len] == '\0') &&
+		    cluster_fs_exists(site->root, unit))
+			return true;
+	}
+	return false;
+}
+
+char *
+cluster_check_storage_left(const struct cluster_site *site)
+{
+	_free_ char *storage = root_left(site);
+	_free_ char *marker = xasprintf("%s" MARKER, storage);
+
+	/* What is mounted may hang, and is not looked into. */
+	if (table_has(site, MOUNTS, storage) || table_has(site, FSTAB, storage) ||
+	    has_unit(site, storage) || cluster_fs_exists(site->root, marker))
+		return steal_ptr(storage);
+	return NULL;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/model.h"
+#include "virtx/cluster_check.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/cluster_undo.h"
 #include "virtx/cluster_units.h"
@@ -76,16 +77,38 @@ check(const struct command_call *call, struct cluster_site *site, struct error *
 
 /* What is going to be done, and whether somebody wants it: 1, 0, or -1. */
 static int
-ask(const struct command_call *call, const struct cluster_undo *undo, struct error *err)
+ask(const struct command_call *call, const struct cluster_site *site,
+    const struct cluster_undo *undo, struct error *err)
 {
 	FILE *out = call->writer->out;
+	_free_ char *storage = cluster_check_storage_left(site);
 
 	cluster_undo_show(undo, out);
+	if (storage)
+		fprintf(out, "virtxd: stays stopped, as the storage is at '%s'\n", storage);
 	fflush(out);
 	if (call->counts[CLUSTER_OPTION_DRY_RUN])
 		return 0;
 	return cluster_setup_ask_user(
 	    call, "Leave the cluster, and undo this? The keys are gone then.", err);
+}
+
+/* What is left to do for who is at the host. */
+static void
+tell_rest(const struct cluster_site *site, FILE *out)
+{
+	_free_ char *storage = cluster_check_storage_left(site);
+
+	fprintf(out,
+	    "This host has left. On another one, 'virtx forget host %s' has all of them forget "
+	    "it.\n",
+	    site->uuid);
+	if (storage)
+		fprintf(out,
+		    "The storage is still at '%s', and virtxd stays stopped: as long as it is, "
+		    "virtxd would be of that storage's cluster. Unmount it, take it out of "
+		    "/etc/fstab, and then 'systemctl enable --now virtxd'.\n",
+		    storage);
 }
 
 /* serf tells the others before its keys go. Who makes it a host of a cluster again before all is
@@ -101,10 +124,7 @@ undo_all(const struct command_call *call, const struct cluster_site *site,
 	    cluster_undo_apply(site, undo, out, err) < 0 ||
 	    cluster_units_left(site, out, err) < 0 || cluster_plan_note(site, 0, ~0u, err) < 0)
 		return -1;
-	fprintf(out,
-	    "This host has left. On another one, 'virtx forget host %s' has all of them forget it. "
-	    "The storage is still mounted here.\n",
-	    site->uuid);
+	tell_rest(site, out);
 	return 0;
 }
 
@@ -123,7 +143,7 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 		return -1;
 	rc = cluster_undo_make(site, &undo, err);
 	if (rc == 0)
-		rc = ask(call, &undo, err);
+		rc = ask(call, site, &undo, err);
 	if (rc > 0)
 		rc = undo_all(call, site, &undo, err);
 	cluster_undo_clear(&undo);
@@ -152,8 +172,8 @@ const struct command cluster_leave_command = {
 	.summary = "Take this host out of its cluster",
 	.help =
 	    "As root, on a host without VMs. What 'virtx cluster init' or 'join' has written is\n"
-	    "taken back, keys and certificates are removed, serf leaves, and virtxd serves this\n"
-	    "host alone.",
+	    "taken back, keys and certificates are removed, serf leaves, and virtxd stays stopped\n"
+	    "as long as the storage is here.",
 	.examples = "virtx cluster leave --dry-run\n"
 		    "virtx cluster leave --yes\n",
 	.run = cluster_leave,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "virtx/client.h"
+#include "virtx/cluster_check.h"
 #include "virtx/cluster_fs.h"
 
 #define WORDS_MAX  6
@@ -66,11 +67,21 @@ static const struct step steps[] = {
 /* Of a host that leaves: before its files are taken back, */
 static const struct step leaving[] = {
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtx-renew.timer"), NULL },
-	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtxd.service"), NULL },
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtxd.service"), NULL },
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtx-lockspace.service"), NULL },
 	/* It tells the others as it ends. */
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "serf.service"), NULL },
 };
+
+/* virtxd would join the lockspace of a storage that is still there, without a watchdog after the
+ * next boot, and let root of this host do all that its tokens allow. */
+static bool
+has_no_storage(const struct cluster_site *site)
+{
+	_free_ char *storage = cluster_check_storage_left(site);
+
+	return storage == NULL;
+}
 
 /* ... and afterwards. */
 static const struct step left[] = {
@@ -80,7 +91,7 @@ static const struct step left[] = {
 	{ PART_LEAVE, MANY, SYSTEMCTL("stop", "virtproxyd.service"), NULL },
 	{ PART_LEAVE, MANY, SYSTEMCTL("disable", "--now", "virtproxyd-tls.socket"), NULL },
 	{ PART_LEAVE, MANY, SYSTEMCTL("restart", "virtqemud.service"), NULL },
-	{ PART_LEAVE, ON_ALL, SYSTEMCTL("start", "virtxd.service"), NULL },
+	{ PART_LEAVE, ON_ALL, SYSTEMCTL("enable", "--now", "virtxd.service"), has_no_storage },
 };
 
 static bool

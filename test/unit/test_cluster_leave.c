@@ -119,7 +119,9 @@ test_all(void **state)
 		assert_says(f->out, "removed: /etc/virtx/host.key\n");
 		assert_says(f->out, "written: /etc/libvirt/qemu.conf\n");
 		assert_says(f->out, "systemctl disable --now serf.service\n");
+		assert_says(f->out, "systemctl enable --now virtxd.service\n");
 		assert_says(f->out, "virtx forget host " BOARD);
+		assert_null(strstr(f->out, "storage"));
 		if (count_files() != before)
 			fail_msg("%s", tree.data);
 		assert_same("/etc/libvirt/qemu.conf", "lock_manager = \"lockd\"\nvnc_tls = 0\n");
@@ -202,6 +204,25 @@ test_refused(void **state)
 	buffer_clear(&tree);
 }
 
+/* As long as the storage is there virtxd would be of its cluster, and somebody has to see to it. */
+static void
+test_storage_stays(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, "/etc/fstab", "nfs:/srv/vms /vms nfs bg 0 0\n");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --dry-run --force");
+	assert_says(f->out, "virtxd: stays stopped, as the storage is at '/vms'\n");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --force");
+	assert_says(f->out, "virtxd: stays stopped, as the storage is at '/vms'\n");
+	assert_null(strstr(f->out, "systemctl enable --now virtxd.service\n"));
+	assert_says(f->out, "still at '/vms', and virtxd stays stopped");
+}
+
 /* Certificates that somebody had by these names come back; one that was renewed was ours. */
 static void
 test_certificates_of_others(void **state)
@@ -279,6 +300,7 @@ main(void)
 		LEAVE_TEST(test_all),
 		LEAVE_TEST(test_open_listeners),
 		LEAVE_TEST(test_refused),
+		LEAVE_TEST(test_storage_stays),
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_lost_end),
 		LEAVE_TEST(test_interrupted),
