@@ -11,6 +11,7 @@
 #include "virtx/cluster_units.h"
 
 #define ASK_S	     10 /* for the answer of sanlock */
+#define LOCKSPACE    "__VIRTX__DISKS__"
 #define STORAGE_ROOT "/vms"
 #define FSTAB	     "/etc/fstab"
 #define UNITS	     "/etc/systemd/system/"
@@ -19,23 +20,31 @@
 #define MOUNTS	     "/proc/self/mounts"
 #define TABLE_LINE   4096 /* of a table of mounts */
 
-/* As "s NAME:ID:PATH:OFFSET" tells, in a line of its own. */
+/* Whether sanlock is in a lockspace whose name begins so, as "s NAME:ID:PATH:OFFSET" tells in a
+ * line of its own. It does not answer where it does not run. */
 static bool
-names_lockspace(const char *text)
+has_lockspace(const char *name)
 {
-	return strncmp(text, "s ", 2) == 0 || strstr(text, "\ns ");
+	static const char *const gets[] = { "sanlock", "client", "gets", NULL };
+	_free_ char *line = xasprintf("\ns %s", name), *text = NULL;
+	struct error ignored;
+
+	if (cluster_units_read(gets, ASK_S, &text, &ignored) < 0)
+		return false;
+	return strncmp(text, line + 1, strlen(line + 1)) == 0 || strstr(text, line);
+}
+
+bool
+cluster_check_in_lockspace(const struct cluster_site *site)
+{
+	return !*site->root_path && has_lockspace(LOCKSPACE ":");
 }
 
 /* A host in a lockspace has its watchdog armed: neither wdmd nor sanlock ends then. */
 static int
 check_lockspace(const struct cluster_site *site, struct error *err)
 {
-	static const char *const gets[] = { "sanlock", "client", "gets", NULL };
-	_free_ char *text = NULL;
-	struct error ignored;
-
-	/* It does not answer where it does not run. */
-	if (cluster_units_read(gets, ASK_S, &text, &ignored) < 0 || !names_lockspace(text))
+	if (!has_lockspace(""))
 		return 0;
 	return error_set(err, CLIENT_ERROR_STATUS,
 	    "this host is in a lockspace of sanlock, which has to be restarted, and cannot be as "

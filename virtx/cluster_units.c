@@ -68,6 +68,9 @@ static const struct step steps[] = {
 static const struct step leaving[] = {
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtx-renew.timer"), NULL },
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtxd.service"), NULL },
+	/* A unit whose end fails has ended all the same: whether the lockspace is left is only
+	 * known of who leaves it, and VMs that are on keep it. */
+	{ PART_LEAVE, ON_ALL, { "virtxd", "--lockspace", "leave" }, cluster_check_in_lockspace },
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtx-lockspace.service"), NULL },
 	/* It tells the others as it ends. */
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "serf.service"), NULL },
@@ -256,6 +259,10 @@ run_steps(const struct cluster_site *site, const struct step *rows, size_t n, un
 			if (is_due(site, &rows[k], parts))
 				error_append(err, "still to be done: '%s'", more);
 		}
+		if (rows[i].wanted == cluster_check_in_lockspace)
+			error_append(err, "VMs that are on keep this host in the lockspace: "
+					  "'systemctl start virtxd' has it serve, and then they "
+					  "can be moved, or shut down and deleted");
 		error_append(err, "the same command goes on here");
 		return -1;
 	}

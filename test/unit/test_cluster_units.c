@@ -13,6 +13,7 @@
 
 #define RENEW "systemctl disable --now virtx-renew.timer\n"
 #define STOP  "systemctl disable --now virtxd.service\n"
+#define LEAVE "virtxd --lockspace leave\n"
 #define SPACE "systemctl stop virtx-lockspace.service\n"
 #define SERF  "systemctl disable --now serf.service\n"
 #define LIBVIRT                                         \
@@ -22,6 +23,8 @@
 #define START "systemctl enable --now virtxd.service\n"
 
 static struct buffer ran;
+static const char *sanlock_says; /* NULL: it does not run */
+static const char *fails;	 /* the command that does */
 
 int __real_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
     const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]);
@@ -32,12 +35,22 @@ int
 __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
     const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
 {
-	char program[] = "true", *const own[] = { program, NULL };
+	_buffer_ struct buffer text = { 0 };
+	const char *does = "/bin/true";
+	char *own[] = { argv[0], NULL, NULL };
 
 	for (size_t i = 0; argv[i]; i++)
-		buffer_printf(&ran, "%s%s", i ? " " : "", argv[i]);
-	buffer_printf(&ran, "\n");
-	return __real_posix_spawn(pid, "/bin/true", files, attributes, own, environment);
+		buffer_printf(&text, "%s%s", i ? " " : "", argv[i]);
+	buffer_printf(&text, "\n");
+	if (strcmp(argv[0], "sanlock") == 0) {
+		does = sanlock_says ? "/bin/echo" : "/bin/false";
+		own[1] = (char *)sanlock_says;
+	} else {
+		buffer_add(&ran, text.data, text.len);
+		if (fails && strcmp(text.data, fails) == 0)
+			does = "/bin/false";
+	}
+	return __real_posix_spawn(pid, does, files, attributes, own, environment);
 }
 
 static struct cluster_site site;
@@ -60,6 +73,7 @@ setup(void **state)
 	site.root_path = "";
 	out = open_memstream(&told, &told_len);
 	buffer_clear(&ran);
+	sanlock_says = fails = NULL;
 	return 0;
 }
 
@@ -88,6 +102,28 @@ static void
 test_leave(void **state)
 {
 	leaves(cluster_units_leave, RENEW STOP SPACE SERF);
+	sanlock_says = "s other:1:/srv/ids:0";
+	leaves(cluster_units_leave, RENEW STOP SPACE SERF);
+	sanlock_says = "s __VIRTX__DISKS__:1:/vms/lock/__VIRTX__DISKS__:0";
+	leaves(cluster_units_leave, RENEW STOP LEAVE SPACE SERF);
+}
+
+/* A VM is on that nobody has told of: the lockspace is not left, and nothing is taken back. */
+static void
+test_leave_held(void **state)
+{
+	struct error err = { 0 };
+
+	sanlock_says = "s __VIRTX__DISKS__:1:/vms/lock/__VIRTX__DISKS__:0";
+	fails = LEAVE;
+	assert_int_equal(cluster_units_leave(&site, out, &err), -1);
+	assert_string_equal(ran.data, RENEW STOP LEAVE);
+	assert_non_null(strstr(err.detail, "'virtxd --lockspace leave': it ended with 1"));
+	assert_non_null(strstr(err.detail, "'systemctl start virtxd' has it serve"));
+	/* Nor by the next run, where the unit has ended. */
+	buffer_clear(&ran);
+	assert_int_equal(cluster_units_leave(&site, out, &err), -1);
+	assert_null(strstr(ran.data, "serf"));
 }
 
 /* Where nothing of the cluster's storage is left. */
@@ -141,6 +177,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNITS_TEST(test_leave),
+		UNITS_TEST(test_leave_held),
 		UNITS_TEST(test_left),
 		UNITS_TEST(test_left_storage),
 		UNITS_TEST(test_left_storage_elsewhere),
