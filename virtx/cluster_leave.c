@@ -10,37 +10,48 @@
 #include "virtx/cluster_units.h"
 #include "virtx/verbs.h"
 
-#define OPTION_FORCE 'f'
+#define OPTION_FORCE  'f'
+#define OPTION_CA_KEY 30
 
 static const struct option_row cluster_leave_options[] = {
-	{ OPTION_FORCE, "force", NULL,
-	    "also with the CA's key, or where nobody tells whether VMs are on it" },
+	{ OPTION_FORCE, "force", NULL, "also where nobody tells whether VMs are on it" },
+	{ OPTION_CA_KEY, "delete-ca-key", NULL,
+	    "also where it has the key of the CA, which is gone then" },
 	CLUSTER_SETUP_OPTIONS,
 	{ 0 },
 };
 
-/* A host that is not ready may have VMs that nobody tells of. */
+/* Nobody is sure that there are none: somebody has to be. */
+static int
+take_risk(const struct command_call *call, struct error *err)
+{
+	if (call->counts[OPTION_FORCE])
+		return 0;
+	error_append(err, "where you know that there are none, --force leaves");
+	return error_wrap(err, "nobody tells whether VMs are on this host");
+}
+
+/* The list of a host that is not ready may lack VMs; those that are in it are there all the same.
+ */
 static int
 check_vms(const struct command_call *call, const struct client *client, struct cluster_site *site,
     struct error *err)
 {
 	struct vm_list_options options = { .filter.host = site->uuid };
-	struct ready ready = { 0 };
 	struct vm_list list = { 0 };
-	int rc = client_get(client, ROUTE_READYZ, NULL, NULL, &ready, err);
+	struct ready ready = { 0 };
+	struct error why = { 0 };
+	int told, rc = client_get(client, ROUTE_READYZ, NULL, NULL, &ready, err);
 
 	model_clear(&ready_model, &ready);
-	if (rc == 0)
-		rc = client_get(client, ROUTE_VM_LIST, NULL, &options, &list, err);
-	if (rc < 0 && call->counts[OPTION_FORCE])
-		return 0;
-	if (rc < 0)
-		return error_wrap(err, "nobody tells whether VMs are on this host");
+	told = client_get(client, ROUTE_VM_LIST, NULL, &options, &list, rc == 0 ? err : &why);
 	if (list.n_items > 0)
 		rc = error_set(err, CLIENT_ERROR_STATUS,
 		    "%zu VMs are on this host, as '%s', on or off: they have to be moved, as by "
 		    "'virtx maintain host %s', or deleted before",
 		    list.n_items, str_or_empty(list.items[0].fields.name), site->uuid);
+	else if (rc < 0 || told < 0)
+		rc = take_risk(call, err);
 	model_clear(&vm_list_model, &list);
 	return rc;
 }
@@ -67,10 +78,11 @@ check(const struct command_call *call, struct cluster_site *site, struct error *
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host is of no cluster that 'virtx cluster init' or 'join' has made it "
 		    "one of");
-	if (m->ca_key && !call->counts[OPTION_FORCE])
+	if (m->ca_key && !call->counts[OPTION_CA_KEY])
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'%s' would be removed: without it no host can join, and no certificate be "
-		    "renewed; where another host has it, or this is the last one, --force leaves",
+		    "renewed; where another host has it, or this is the last one, --delete-ca-key "
+		    "leaves",
 		    CLUSTER_CA_KEY);
 	return ask_host(call, site, err);
 }

@@ -327,7 +327,7 @@ def test_leave(lab):
     done = cluster(h2, "leave", "--root", ROOT, "--yes")
     assert done.returncode == 1 and "1 VMs are on this host, as 'stays'" in done.stderr, done.stderr
     delete(h2, uuid)
-    done = cluster(h1, "leave", "--root", ROOT, "--yes")
+    done = cluster(h1, "leave", "--root", ROOT, "--yes", "--force")
     assert done.returncode == 1 and "ca.key' would be removed" in done.stderr, done.stderr
     done = cluster(h2, "leave", "--root", ROOT, "--yes")
     assert done.returncode == 0 and f"virtx forget host {h2.uuid}" in done.stdout, done.stderr

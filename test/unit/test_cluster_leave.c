@@ -11,6 +11,7 @@
 
 #define READY	"{\"ready\":true}"
 #define NO_VMS	"{\"items\":[]}"
+#define ONE_VM	"{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}}]}"
 #define PENDING "/etc/virtx/cluster-pending"
 #define LOCK	"/etc/virtx/cluster.lock"
 
@@ -115,7 +116,7 @@ test_all(void **state)
 		run(f, "init --address 192.0.2.1 --yes");
 		assert_true(count_files() > before + 15);
 		answer(f, READY, NO_VMS);
-		run(f, "leave --yes --force");
+		run(f, "leave --yes --delete-ca-key");
 		assert_says(f->out, "removed: /etc/virtx/host.key\n");
 		assert_says(f->out, "written: /etc/libvirt/qemu.conf\n");
 		assert_says(f->out, "systemctl disable --now serf.service\n");
@@ -128,10 +129,10 @@ test_all(void **state)
 		assert_same("/etc/libvirt/libvirtd.conf", "# mine\nlisten_tls = 0\n");
 		assert_same("/etc/virtx/virtxd.conf", "[http]\nlisten = 127.0.0.1:8081\n");
 		/* There is no cluster that it is of. */
-		fails(f, "leave --yes --force", "of no cluster");
+		fails(f, "leave --yes --delete-ca-key", "of no cluster");
 		run(f, "init --address 192.0.2.1 --yes");
 		answer(f, READY, NO_VMS);
-		run(f, "leave --yes --force");
+		run(f, "leave --yes --delete-ca-key");
 		assert_int_equal(count_files(), before);
 		buffer_clear(&tree);
 	}
@@ -158,7 +159,7 @@ test_open_listeners(void **state)
 	for (int i = 0; i < 2; i++) {
 		run(f, "init --address 192.0.2.1 --yes");
 		answer(f, READY, NO_VMS);
-		run(f, "leave --yes --force");
+		run(f, "leave --yes --delete-ca-key");
 		assert_says(f->out, "    stays a comment: listen = 192.0.2.1:8080 plain open\n");
 		assert_says(f->out, "    stays a comment: listen: 127.0.0.1:8082 open\n");
 		assert_says(f->out, "    stays a comment: allow_plain\n");
@@ -178,11 +179,11 @@ test_refused(void **state)
 	before = count_files();
 	/* That may be the only one. */
 	answer(f, READY, NO_VMS);
-	fails(f, "leave --yes", "no host can join");
+	fails(f, "leave --yes --force", "no host can join");
 	answer(f, READY,
 	    "{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}},"
 	    "{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"db\"}}]}");
-	fails(f, "leave --yes --force", "2 VMs are on this host, as 'web'");
+	fails(f, "leave --yes --delete-ca-key", "2 VMs are on this host, as 'web'");
 	verb_asked(f, f->n_requests - 1, "GET /vms", "\"host\":\"" BOARD "\"");
 	/* A host that has joined. */
 	{
@@ -193,6 +194,7 @@ test_refused(void **state)
 	verb_forget(f);
 	verb_answer(f, 503, "Content-Type: application/json\r\n", "{\"ready\":false}");
 	fails(f, "leave --yes", "nobody tells whether VMs are on this host");
+	assert_says(f->err.detail, "--force leaves");
 	answer(f, READY, NO_VMS);
 	run(f, "leave --dry-run");
 	assert_says(f->out, "/etc/virtx/host.key: is removed\n");
@@ -202,6 +204,37 @@ test_refused(void **state)
 	run(f, "leave --yes");
 	assert_false(is_there(CLUSTER_HOST_KEY));
 	buffer_clear(&tree);
+}
+
+#define NOT_READY "{\"ready\":false,\"serf\":\"it is not there\"}"
+
+static void
+answer_not_ready(struct verb_fixture *f, const char *vms)
+{
+	verb_forget(f);
+	verb_answer(f, 503, "Content-Type: application/json\r\n", NOT_READY);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", vms);
+}
+
+/* Where nobody is sure, VMs that are told of are there all the same; the key of the CA is another
+ * matter. */
+static void
+test_forced(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	answer_not_ready(f, ONE_VM);
+	fails(f, "leave --yes --delete-ca-key --force", "1 VMs are on this host, as 'web'");
+	answer_not_ready(f, NO_VMS);
+	fails(f, "leave --yes --delete-ca-key", "nobody tells whether VMs are on this host: 503");
+	answer_not_ready(f, NO_VMS);
+	fails(f, "leave --yes --force", "--delete-ca-key leaves");
+	assert_true(is_there(CLUSTER_HOST_KEY));
+	answer_not_ready(f, NO_VMS);
+	run(f, "leave --yes --delete-ca-key --force");
+	assert_false(is_there(CLUSTER_HOST_KEY));
 }
 
 /* As long as the storage is there virtxd would be of its cluster, and somebody has to see to it. */
@@ -214,10 +247,10 @@ test_storage_stays(void **state)
 	run(f, "init --address 192.0.2.1 --yes");
 	root_put(root, "/etc/fstab", "nfs:/srv/vms /vms nfs bg 0 0\n");
 	answer(f, READY, NO_VMS);
-	run(f, "leave --dry-run --force");
+	run(f, "leave --dry-run --delete-ca-key");
 	assert_says(f->out, "virtxd: stays stopped, as the storage is at '/vms'\n");
 	answer(f, READY, NO_VMS);
-	run(f, "leave --yes --force");
+	run(f, "leave --yes --delete-ca-key");
 	assert_says(f->out, "virtxd: stays stopped, as the storage is at '/vms'\n");
 	assert_null(strstr(f->out, "systemctl enable --now virtxd.service\n"));
 	assert_says(f->out, "still at '/vms', and virtxd stays stopped");
@@ -241,7 +274,7 @@ test_certificates_of_others(void **state)
 	renewed = root_get(root, CLUSTER_HOST_CERTIFICATE);
 	root_put(root, "/etc/pki/libvirt/clientcert.pem.virtx-old", renewed);
 	answer(f, READY, NO_VMS);
-	run(f, "leave --yes --force");
+	run(f, "leave --yes --delete-ca-key");
 	assert_same("/etc/pki/CA/cacert.pem", other);
 	assert_same("/etc/pki/libvirt/servercert.pem", other);
 	assert_same("/etc/pki/libvirt/private/serverkey.pem", key);
@@ -252,7 +285,7 @@ test_certificates_of_others(void **state)
 	run(f, "init --address 192.0.2.1 --yes");
 	root_put(root, "/etc/pki/CA/cacert.pem", "mine\n");
 	answer(f, READY, NO_VMS);
-	run(f, "leave --yes --force");
+	run(f, "leave --yes --delete-ca-key");
 	assert_same("/etc/pki/CA/cacert.pem", "mine\n");
 	pki_wipe(key);
 }
@@ -267,7 +300,7 @@ test_lost_end(void **state)
 	run(f, "init --address 192.0.2.1 --yes");
 	root_put(root, "/etc/libvirt/qemu.conf", "# virtx cluster: begin\nuser = \"mine\"\n");
 	answer(f, READY, NO_VMS);
-	fails(f, "leave --yes --force", "'/etc/libvirt/qemu.conf': the line");
+	fails(f, "leave --yes --delete-ca-key", "'/etc/libvirt/qemu.conf': the line");
 	assert_true(is_there(CLUSTER_HOST_KEY));
 	assert_false(is_there(PENDING));
 }
@@ -300,6 +333,7 @@ main(void)
 		LEAVE_TEST(test_all),
 		LEAVE_TEST(test_open_listeners),
 		LEAVE_TEST(test_refused),
+		LEAVE_TEST(test_forced),
 		LEAVE_TEST(test_storage_stays),
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_lost_end),
