@@ -63,4 +63,5 @@ const struct command cluster_init_command = {
 	.examples = "virtx cluster init --address 192.0.2.1 --dry-run\n"
 		    "virtx cluster init --address 192.0.2.1 --yes\n",
 	.run = cluster_init,
+	.local = true,
 };

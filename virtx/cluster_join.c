@@ -377,4 +377,5 @@ const struct command cluster_join_command = {
 	.examples = "virtx cluster join - --dry-run\n"
 		    "virtx cluster join token.txt --yes\n",
 	.run = cluster_join,
+	.local = true,
 };

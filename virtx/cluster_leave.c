@@ -56,14 +56,13 @@ check_vms(const struct command_call *call, const struct client *client, struct c
 	return rc;
 }
 
-/* It is this host that has to tell, and not a server that the user has logged in to; of a folder
- * that stands for a host it is who was named. */
+/* It is this host that has to tell, and not a server that the user has logged in to. */
 static int
 ask_host(const struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	struct server server = { 0 };
 	struct client own = cluster_setup_own_client(call, &server);
-	int rc = check_vms(call, *site->root_path ? call->client : &own, site, err);
+	int rc = check_vms(call, &own, site, err);
 
 	server_clear(&server);
 	return rc;
@@ -189,4 +188,5 @@ const struct command cluster_leave_command = {
 	.examples = "virtx cluster leave --dry-run\n"
 		    "virtx cluster leave --yes\n",
 	.run = cluster_leave,
+	.local = true,
 };

@@ -34,23 +34,30 @@ take(struct cluster_site *site, const struct cluster_certificates *got, struct e
 	return 0;
 }
 
-/* The names are those of the present certificate: the host is reached by them. */
+/* By virtxd of this host, which finds who signs. The names are those of the present certificate:
+ * the host is reached by them. */
 static int
 ask(const struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	const struct cluster_material *m = &site->material;
 	struct cluster_certificates got = { 0 };
 	struct cluster_renewal renewal = { 0 };
+	struct server server = { 0 };
+	struct client own = cluster_setup_own_client(call, &server);
 	int rc = -1;
+
+	/* It waits for another host, which signs. */
+	own.timeout = call->client->timeout;
 
 	renewal.request = pki_request_again(m->host_key, m->host_certificate, err);
 	if (renewal.request)
 		renewal.qemu_request = pki_request_again(m->qemu_key, m->host_certificate, err);
 	if (renewal.qemu_request &&
-	    client_get(call->client, ROUTE_CLUSTER_RENEW, NULL, &renewal, &got, err) == 0)
+	    client_get(&own, ROUTE_CLUSTER_RENEW, NULL, &renewal, &got, err) == 0)
 		rc = take(site, &got, err);
 	model_clear(&cluster_certificates_model, &got);
 	model_clear(&cluster_renewal_model, &renewal);
+	server_clear(&server);
 	return rc;
 }
 
@@ -117,4 +124,5 @@ const struct command cluster_renew_command = {
 	    "As root, on the host; virtx-renew.timer does it each day. A host that has the CA's\n"
 	    "key signs them.",
 	.run = cluster_renew,
+	.local = true,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx cluster token. */
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/cluster.h"
@@ -10,6 +11,15 @@ static const struct option_row cluster_token_options[] = {
 	{ 'h', "host", ARG_HOST, "for this host alone, as one that was forgotten needs it" },
 	{ 0 },
 };
+
+/* Of which cluster it is, which may be that of a context: the host that gets it joins that one. */
+static void
+tell_cluster(const struct cluster_token *token)
+{
+	_free_ char *addresses = writer_safe(str_or_empty(token->addresses));
+
+	fprintf(stderr, "virtx: a host joins the cluster of %s by it\n", addresses);
+}
 
 static enum command_result
 cluster_token(struct command_call *call, struct error *err)
@@ -28,6 +38,7 @@ cluster_token(struct command_call *call, struct error *err)
 	}
 	text = cluster_token_text(&token);
 	writer_text(call->writer, text);
+	tell_cluster(&token);
 	pki_wipe(text);
 	pki_wipe(steal_ptr(token.secret));
 	model_clear(&cluster_token_model, &token);

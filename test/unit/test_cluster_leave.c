@@ -8,6 +8,7 @@
 #include "cluster_root.h"
 #include "proto/pki.h"
 #include "virtx/cluster_files.h"
+#include "virtx/cluster_setup.h"
 
 #define READY	"{\"ready\":true}"
 #define NO_VMS	"{\"items\":[]}"
@@ -16,10 +17,24 @@
 #define LOCK	"/etc/virtx/cluster.lock"
 
 static char *root;
+static const char *own_socket; /* of virtxd of the host; NULL: the fixture's server */
+
+struct client __wrap_cluster_setup_own_client(
+    const struct command_call *call, struct server *server);
+
+struct client
+__wrap_cluster_setup_own_client(const struct command_call *call, struct server *server)
+{
+	struct client client = *call->client;
+
+	client.server.socket = (char *)own_socket;
+	return client;
+}
 
 static int
 setup(void **state)
 {
+	own_socket = NULL;
 	return scratch_setup((void **)&root) < 0 ? -1 : verb_setup(state);
 }
 

@@ -6,12 +6,29 @@
 
 #include "cluster_verb.h"
 #include "virtx/cluster_files.h"
+#include "virtx/cluster_setup.h"
 
 #define NOTE	    "/etc/virtx/cluster-pending"
 #define SERVER	    "/etc/pki/libvirt/servercert.pem"
 #define CLIENT	    "/etc/pki/qemu/client-cert.pem"
 #define LONG_ENOUGH "The certificates last for long enough.\n"
 #define READ_AGAIN  "virt-admin -c libvirtd:///system server-update-tls libvirtd"
+
+static unsigned int asked; /* this host */
+
+struct client __wrap_cluster_setup_own_client(
+    const struct command_call *call, struct server *server);
+
+struct client
+__wrap_cluster_setup_own_client(const struct command_call *call, struct server *server)
+{
+	struct client client = *call->client;
+
+	asked++;
+	client.token = NULL;
+	client.timeout = 1;
+	return client;
+}
 
 static void
 renew(struct verb_fixture *f)
@@ -94,6 +111,41 @@ test_left_by_others(void **state)
 	assert_file_says(NOTE, left);
 }
 
+static const struct command *
+find(const char *words)
+{
+	size_t i = 0;
+
+	while (verbs[i] && strcmp(verbs[i]->words, words) != 0)
+		i++;
+	assert_non_null(verbs[i]);
+	return verbs[i];
+}
+
+/* Root may have logged in elsewhere: no other server is asked for this host's certificates, nor
+ * gets a token, and what is for this host alone does not even look which one is chosen. */
+static void
+test_own_host(void **state)
+{
+	static const char *const commands[] = { "cluster init", "cluster join", "cluster leave",
+		"cluster renew" };
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf("cluster renew --force --root %s", root);
+	char secret[] = "virtx_secret";
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	verb_forget(f);
+	verb_answer(f, 403, "", "");
+	f->token = secret;
+	asked = 0;
+	verb_fails(f, line, COMMAND_FAILED, "403");
+	assert_int_equal(asked, 1);
+	assert_null(strcasestr(f->requests[0].head, "Authorization"));
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		assert_true(find(commands[i])->local);
+}
+
 #define RENEW_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
 
 int
@@ -104,6 +156,7 @@ main(void)
 		RENEW_TEST(test_half_written),
 		RENEW_TEST(test_not_read),
 		RENEW_TEST(test_left_by_others),
+		RENEW_TEST(test_own_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

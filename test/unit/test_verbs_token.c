@@ -33,6 +33,19 @@ test_create(void **state)
 	verb_asked(f, 4, "POST /auth/tokens", "\"only\":{\"name\":\"owner\",\"value\":\"alice\"}");
 }
 
+/* By it a host joins the cluster of whoever was asked, which is not to be a surprise. */
+static void
+test_cluster_token(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f, "{\"addresses\":\"192.0.2.1:8080\",\"fingerprint\":\"ab12\","
+			    "\"secret\":\"" SECRET "\",\"expires\":1}");
+	verb_ok(f, "cluster token");
+	assert_string_equal(f->out, "virtx-join/192.0.2.1:8080/ab12/" SECRET "\n");
+	assert_string_equal(f->said, "virtx: a host joins the cluster of 192.0.2.1:8080 by it\n");
+}
+
 static void
 test_secret_file(void **state)
 {
@@ -244,6 +257,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_create),
+		TEST(test_cluster_token),
 		TEST(test_secret_file),
 		TEST(test_create_badly),
 		TEST(test_list),
