@@ -31,6 +31,27 @@ take_risk(const struct command_call *call, struct error *err)
 	return error_wrap(err, "nobody tells whether VMs are on this host");
 }
 
+/* In maintenance it gets none until it has left: by a migration, a failback, or somebody who makes
+ * one. Those that come in are in no list yet. */
+static int
+check_maintenance(const struct command_call *call, const struct client *client,
+    const struct cluster_site *site, struct error *err)
+{
+	struct maintenance maintenance = { 0 };
+	bool keeps_off;
+
+	if (client_get(client, ROUTE_MAINTENANCE_GET, site->uuid, NULL, &maintenance, err) < 0)
+		return take_risk(call, err);
+	keeps_off = maintenance.since != 0 && !maintenance.leaving;
+	model_clear(&maintenance_model, &maintenance);
+	if (keeps_off)
+		return 0;
+	return error_set(err, CLIENT_ERROR_STATUS,
+	    "VMs may come to this host until it has left: it has to be in maintenance before, by "
+	    "'virtx maintain host %s --wait'",
+	    site->uuid);
+}
+
 /* The list of a host that is not ready may lack VMs; those that are in it are there all the same.
  */
 static int
@@ -52,6 +73,8 @@ check_vms(const struct command_call *call, const struct client *client, struct c
 		    list.n_items, str_or_empty(list.items[0].fields.name), site->uuid);
 	else if (rc < 0 || told < 0)
 		rc = take_risk(call, err);
+	else
+		rc = check_maintenance(call, client, site, err);
 	model_clear(&vm_list_model, &list);
 	return rc;
 }
@@ -155,6 +178,9 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 	rc = cluster_undo_make(site, &undo, err);
 	if (rc == 0)
 		rc = ask(call, site, &undo, err);
+	/* Whoever was asked has taken his time. */
+	if (rc > 0 && !(note.parts & PART_LEAVE) && ask_host(call, site, err) < 0)
+		rc = -1;
 	if (rc > 0)
 		rc = undo_all(call, site, &undo, err);
 	cluster_undo_clear(&undo);
@@ -182,10 +208,12 @@ const struct command cluster_leave_command = {
 	.options = cluster_leave_options,
 	.summary = "Take this host out of its cluster",
 	.help =
-	    "As root, on a host without VMs. What 'virtx cluster init' or 'join' has written is\n"
+	    "As root, on a host in maintenance, without VMs. What 'virtx cluster init' or 'join' "
+	    "has written is\n"
 	    "taken back, keys and certificates are removed, serf leaves, and virtxd stays stopped\n"
 	    "as long as the storage is here.",
-	.examples = "virtx cluster leave --dry-run\n"
+	.examples = "virtx maintain host UUID --wait\n"
+		    "virtx cluster leave --dry-run\n"
 		    "virtx cluster leave --yes\n",
 	.run = cluster_leave,
 	.local = true,

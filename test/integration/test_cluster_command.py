@@ -330,6 +330,10 @@ def test_leave(lab):
     done = cluster(h2, "leave", "--root", ROOT, "--yes")
     assert done.returncode == 1 and "1 VMs are on this host, as 'stays'" in done.stderr, done.stderr
     delete(h2, uuid)
+    done = cluster(h2, "leave", "--root", ROOT, "--yes")
+    assert done.returncode == 1 and f"'virtx maintain host {h2.uuid} --wait'" in done.stderr, done.stderr
+    done = h2.virtx("maintain", "host", h2.uuid, "--wait")
+    assert done.returncode == 0, done.stderr
     done = cluster(h1, "leave", "--root", ROOT, "--yes", "--force")
     assert done.returncode == 1 and "ca.key' would be removed" in done.stderr, done.stderr
     # Whatever server somebody there has chosen, it is for that host.

@@ -10,11 +10,13 @@
 #include "virtx/cluster_files.h"
 #include "virtx/cluster_setup.h"
 
-#define READY	"{\"ready\":true}"
-#define NO_VMS	"{\"items\":[]}"
-#define ONE_VM	"{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}}]}"
-#define PENDING "/etc/virtx/cluster-pending"
-#define LOCK	"/etc/virtx/cluster.lock"
+#define JSON	   "Content-Type: application/json\r\n"
+#define READY	   "{\"ready\":true}"
+#define NO_VMS	   "{\"items\":[]}"
+#define ONE_VM	   "{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\"}}]}"
+#define MAINTAINED "{\"since\":1,\"leaving\":false}"
+#define PENDING	   "/etc/virtx/cluster-pending"
+#define LOCK	   "/etc/virtx/cluster.lock"
 
 static char *root;
 static const char *own_socket; /* of virtxd of the host; NULL: the fixture's server */
@@ -68,12 +70,23 @@ fails(struct verb_fixture *f, const char *command, const char *words)
 	verb_fails(f, text, COMMAND_FAILED, words);
 }
 
+/* What the host says, each time that it is asked. */
+static void
+answer_maintenance(
+    struct verb_fixture *f, const char *ready, const char *vms, const char *maintenance)
+{
+	verb_forget(f);
+	for (int i = 0; i < 2; i++) {
+		verb_answer(f, 200, JSON, ready);
+		verb_answer(f, 200, JSON, vms);
+		verb_answer(f, 200, JSON, maintenance);
+	}
+}
+
 static void
 answer(struct verb_fixture *f, const char *ready, const char *vms)
 {
-	verb_forget(f);
-	verb_answer(f, 200, "Content-Type: application/json\r\n", ready);
-	verb_answer(f, 200, "Content-Type: application/json\r\n", vms);
+	answer_maintenance(f, ready, vms, MAINTAINED);
 }
 
 /* The names of all files, in no order, but for the one that keeps others off. */
@@ -207,7 +220,7 @@ test_refused(void **state)
 		assert_int_equal(unlink(key), 0);
 	}
 	verb_forget(f);
-	verb_answer(f, 503, "Content-Type: application/json\r\n", "{\"ready\":false}");
+	verb_answer(f, 503, JSON, "{\"ready\":false}");
 	fails(f, "leave --yes", "nobody tells whether VMs are on this host");
 	assert_says(f->err.detail, "--force leaves");
 	answer(f, READY, NO_VMS);
@@ -227,8 +240,10 @@ static void
 answer_not_ready(struct verb_fixture *f, const char *vms)
 {
 	verb_forget(f);
-	verb_answer(f, 503, "Content-Type: application/json\r\n", NOT_READY);
-	verb_answer(f, 200, "Content-Type: application/json\r\n", vms);
+	for (int i = 0; i < 2; i++) {
+		verb_answer(f, 503, JSON, NOT_READY);
+		verb_answer(f, 200, JSON, vms);
+	}
 }
 
 /* Where nobody is sure, VMs that are told of are there all the same; the key of the CA is another
@@ -250,6 +265,48 @@ test_forced(void **state)
 	answer_not_ready(f, NO_VMS);
 	run(f, "leave --yes --delete-ca-key --force");
 	assert_false(is_there(CLUSTER_HOST_KEY));
+}
+
+/* Nothing keeps VMs off a host that is not in maintenance. */
+static void
+test_maintenance(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	answer_maintenance(f, READY, NO_VMS, "{\"since\":0}");
+	fails(f, "leave --yes --delete-ca-key --force", "'virtx maintain host " BOARD " --wait'");
+	verb_asked(f, f->n_requests - 1, "GET /hosts/" BOARD "/maintenance", "");
+	/* Its VMs come back. */
+	answer_maintenance(f, READY, NO_VMS, "{\"since\":1,\"leaving\":true}");
+	fails(f, "leave --yes --delete-ca-key", "has to be in maintenance before");
+	verb_forget(f);
+	verb_answer(f, 200, JSON, READY);
+	verb_answer(f, 200, JSON, NO_VMS);
+	verb_answer(f, 503, JSON, "{\"status\":503,\"detail\":\"not known\"}");
+	fails(f, "leave --yes --delete-ca-key", "nobody tells whether VMs are on this host");
+	assert_true(is_there(CLUSTER_HOST_KEY));
+	assert_false(is_there(PENDING));
+}
+
+/* The question stands at the terminal for as long as somebody likes. */
+static void
+test_comes_meanwhile(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	verb_forget(f);
+	verb_answer(f, 200, JSON, READY);
+	verb_answer(f, 200, JSON, NO_VMS);
+	verb_answer(f, 200, JSON, MAINTAINED);
+	verb_answer(f, 200, JSON, READY);
+	verb_answer(f, 200, JSON, ONE_VM);
+	fails(f, "leave --yes --delete-ca-key", "1 VMs are on this host, as 'web'");
+	assert_true(is_there(CLUSTER_HOST_KEY));
+	assert_false(is_there(PENDING));
 }
 
 /* As long as the storage is there virtxd would be of its cluster, and somebody has to see to it. */
@@ -333,7 +390,7 @@ test_interrupted(void **state)
 	assert_int_equal(unlink(certificate), 0);
 	root_put(root, PENDING, "768 0\n");
 	verb_forget(f);
-	verb_answer(f, 503, "Content-Type: application/json\r\n", "{\"ready\":false}");
+	verb_answer(f, 503, JSON, "{\"ready\":false}");
 	run(f, "leave --yes");
 	assert_false(is_there(CLUSTER_HOST_KEY));
 	assert_false(is_there(PENDING));
@@ -349,6 +406,8 @@ main(void)
 		LEAVE_TEST(test_open_listeners),
 		LEAVE_TEST(test_refused),
 		LEAVE_TEST(test_forced),
+		LEAVE_TEST(test_maintenance),
+		LEAVE_TEST(test_comes_meanwhile),
 		LEAVE_TEST(test_storage_stays),
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_lost_end),
