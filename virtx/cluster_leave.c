@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx cluster leave. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/model.h"
 #include "virtx/cluster_check.h"
@@ -79,24 +81,42 @@ check_vms(const struct command_call *call, const struct client *client, struct c
 	return rc;
 }
 
-/* It is this host that has to tell, and not a server that the user has logged in to. */
+/* Whether virtxd of this host does not run at all. */
+static bool
+is_stopped(const struct client *own)
+{
+	int fd = own->server.socket ? server_open_socket(own->server.socket) : -ENOTSUP;
+
+	if (fd >= 0)
+		close(fd);
+	return fd == -ENOENT || fd == -ECONNREFUSED;
+}
+
+/* It is this host that has to tell, and not a server that the user has logged in to. One that was
+ * interrupted may have stopped virtxd when that had told; while it runs it is a host as any. VMs
+ * that run without it keep the lockspace. */
 static int
-ask_host(const struct command_call *call, struct cluster_site *site, struct error *err)
+ask_host(const struct command_call *call, struct cluster_site *site,
+    const struct cluster_note *note, struct error *err)
 {
 	struct server server = { 0 };
 	struct client own = cluster_setup_own_client(call, &server);
-	int rc = check_vms(call, &own, site, err);
+	int rc = 0;
 
+	if (!(note->parts & PART_LEAVE) || !is_stopped(&own))
+		rc = check_vms(call, &own, site, err);
 	server_clear(&server);
 	return rc;
 }
 
 static int
-check(const struct command_call *call, struct cluster_site *site, struct error *err)
+check(const struct command_call *call, struct cluster_site *site, const struct cluster_note *note,
+    struct error *err)
 {
 	const struct cluster_material *m = &site->material;
 
-	if (!m->ca || !m->host_certificate)
+	/* Of one that was interrupted they may be gone. */
+	if (!(note->parts & PART_LEAVE) && (!m->ca || !m->host_certificate))
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host is of no cluster that 'virtx cluster init' or 'join' has made it "
 		    "one of");
@@ -106,7 +126,7 @@ check(const struct command_call *call, struct cluster_site *site, struct error *
 		    "renewed; where another host has it, or this is the last one, --delete-ca-key "
 		    "leaves",
 		    CLUSTER_CA_KEY);
-	return ask_host(call, site, err);
+	return ask_host(call, site, note, err);
 }
 
 /* What is going to be done, and whether somebody wants it: 1, 0, or -1. */
@@ -170,16 +190,13 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 	int rc;
 
 	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
-	    cluster_plan_noted(site, &note, err) < 0)
-		return -1;
-	/* One that was interrupted has asked before, and whom it asked may be gone. */
-	if (!(note.parts & PART_LEAVE) && check(call, site, err) < 0)
+	    cluster_plan_noted(site, &note, err) < 0 || check(call, site, &note, err) < 0)
 		return -1;
 	rc = cluster_undo_make(site, &undo, err);
 	if (rc == 0)
 		rc = ask(call, site, &undo, err);
 	/* Whoever was asked has taken his time. */
-	if (rc > 0 && !(note.parts & PART_LEAVE) && ask_host(call, site, err) < 0)
+	if (rc > 0 && ask_host(call, site, &note, err) < 0)
 		rc = -1;
 	if (rc > 0)
 		rc = undo_all(call, site, &undo, err);

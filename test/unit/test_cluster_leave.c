@@ -382,20 +382,53 @@ static void
 test_interrupted(void **state)
 {
 	struct verb_fixture *f = *state;
-	_free_ char *certificate = NULL;
+	_free_ char *gone = xasprintf("%s/virtxd.sock", root);
 
 	root_make(root, true);
 	run(f, "init --address 192.0.2.1 --yes");
-	certificate = xasprintf("%s" CLUSTER_HOST_CERTIFICATE, root);
-	assert_int_equal(unlink(certificate), 0);
+	root_remove(root, CLUSTER_HOST_CERTIFICATE);
 	root_put(root, PENDING, "768 0\n");
-	verb_forget(f);
-	verb_answer(f, 503, JSON, "{\"ready\":false}");
-	run(f, "leave --yes");
+	own_socket = gone;
+	/* The key of the CA is as it was. */
+	fails(f, "leave --yes --force", "no host can join");
+	run(f, "leave --yes --delete-ca-key");
 	assert_false(is_there(CLUSTER_HOST_KEY));
 	assert_false(is_there(PENDING));
 	assert_same("/etc/libvirt/qemu.conf", "lock_manager = \"lockd\"\nvnc_tls = 0\n");
 	assert_int_equal(f->n_requests, 0);
+}
+
+/* Somebody has thought better of it, and the host goes on: by the next time it has VMs. */
+static void
+test_interrupted_long_ago(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, PENDING, "768 0\n");
+	answer(f, READY, ONE_VM);
+	fails(f, "leave --yes --delete-ca-key --force", "1 VMs are on this host, as 'web'");
+	answer_not_ready(f, NO_VMS);
+	fails(f, "leave --yes --delete-ca-key", "nobody tells whether VMs are on this host");
+	assert_true(is_there(CLUSTER_HOST_KEY));
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --delete-ca-key");
+	assert_false(is_there(CLUSTER_HOST_KEY));
+}
+
+/* A virtxd that is stopped is no reason to leave where nothing was begun. */
+static void
+test_stopped(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *gone = xasprintf("%s/virtxd.sock", root);
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	own_socket = gone;
+	fails(f, "leave --yes --delete-ca-key", "nobody tells whether VMs are on this host");
+	run(f, "leave --yes --delete-ca-key --force");
 }
 
 int
@@ -412,6 +445,8 @@ main(void)
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_lost_end),
 		LEAVE_TEST(test_interrupted),
+		LEAVE_TEST(test_interrupted_long_ago),
+		LEAVE_TEST(test_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
