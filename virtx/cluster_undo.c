@@ -15,19 +15,24 @@ is_shared(const struct cluster_file *file)
 	return strncmp(str_or_empty(file->path), SHARED, strlen(SHARED)) == 0;
 }
 
+/* Whether it is what the site has, or a certificate of its CA: an earlier one, perhaps, where one
+ * was renewed that did not get here. */
+static bool
+is_of_site(const struct cluster_site *site, const struct cluster_file *file, const char *now)
+{
+	char *text = file->text(site);
+	bool same = text && strcmp(text, now) == 0;
+
+	pki_wipe(text);
+	return same || (file->kind == KIND_CERTIFICATE &&
+			   pki_is_signed(now, str_or_empty(site->material.ca)));
+}
+
 /* What is in a folder of ours, or has our name, is ours whatever it holds. */
 static bool
 is_ours(const struct cluster_site *site, const struct cluster_file *file, const char *now)
 {
-	char *text;
-	bool same;
-
-	if (!is_shared(file))
-		return true;
-	text = file->text(site);
-	same = text && strcmp(text, now) == 0;
-	pki_wipe(text);
-	return same;
+	return !is_shared(file) || is_of_site(site, file, now);
 }
 
 /* What was there before, unless that was ours as well, as a certificate that was renewed. */
@@ -41,8 +46,7 @@ find_old(const struct cluster_site *site, const struct cluster_file *file,
 		return 0;
 	if (cluster_fs_read(site->root, path, &item->text, &item->mode, err) < 0)
 		return -1;
-	if (item->text && file->kind == KIND_CERTIFICATE &&
-	    pki_is_signed(item->text, str_or_empty(site->material.ca)))
+	if (item->text && is_of_site(site, file, item->text))
 		pki_wipe(steal_ptr(item->text));
 	return 0;
 }

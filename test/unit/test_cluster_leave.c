@@ -362,6 +362,37 @@ test_certificates_of_others(void **state)
 	pki_wipe(key);
 }
 
+/* Renewal stopped half-way: what it did not get to is an earlier certificate of the same CA, and
+ * its key is that of the later one. Both make room for what was there. */
+static void
+test_half_renewed(void **state)
+{
+	struct verb_fixture *f = *state;
+	const char *names[] = { "mine" };
+	char *key = pki_key_new();
+	struct error err = { 0 };
+	_free_ char *other = pki_ca_new(key, "another CA", &err), *ca = NULL, *ca_key = NULL;
+	_free_ char *host_key = NULL, *request = NULL, *renewed = NULL;
+
+	root_make(root, true);
+	root_put(root, "/etc/pki/libvirt/servercert.pem", other);
+	root_put(root, "/etc/pki/libvirt/private/serverkey.pem", key);
+	run(f, "init --address 192.0.2.1 --yes");
+	ca = root_get(root, CLUSTER_CA);
+	ca_key = root_get(root, CLUSTER_CA_KEY);
+	host_key = root_get(root, CLUSTER_HOST_KEY);
+	request = pki_request_new(host_key, names, 1, &err);
+	renewed = pki_sign(ca, ca_key, request, PKI_HOST, BOARD, 1, &err);
+	root_put(root, CLUSTER_HOST_CERTIFICATE, renewed);
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --delete-ca-key");
+	assert_same("/etc/pki/libvirt/servercert.pem", other);
+	assert_same("/etc/pki/libvirt/private/serverkey.pem", key);
+	assert_false(is_there("/etc/pki/libvirt/servercert.pem.virtx-old"));
+	assert_false(is_there("/etc/pki/libvirt/clientcert.pem"));
+	pki_wipe(key);
+}
+
 /* Of a block that has no end nobody knows what is not ours: nothing is done then. */
 static void
 test_lost_end(void **state)
@@ -443,6 +474,7 @@ main(void)
 		LEAVE_TEST(test_comes_meanwhile),
 		LEAVE_TEST(test_storage_stays),
 		LEAVE_TEST(test_certificates_of_others),
+		LEAVE_TEST(test_half_renewed),
 		LEAVE_TEST(test_lost_end),
 		LEAVE_TEST(test_interrupted),
 		LEAVE_TEST(test_interrupted_long_ago),
