@@ -605,6 +605,15 @@ pki_matches(const char *text, const char *key_text, const char *ca_text, enum pk
 }
 
 bool
+pki_host(const char *text, char ret[UUID_TEXT_SIZE])
+{
+	_x509_ X509 *certificate = read_certificate(text);
+
+	ret[0] = '\0';
+	return certificate && certificate_host(certificate, ret);
+}
+
+bool
 pki_is_signed(const char *text, const char *ca_text)
 {
 	_x509_ X509 *certificate = read_certificate(text), *ca = read_certificate(ca_text);

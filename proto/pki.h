@@ -60,6 +60,8 @@ char *pki_about(const char *text);
 /* Whether the certificate is one that the CA has signed for this key, and for the host. */
 bool pki_matches(
     const char *certificate, const char *key, const char *ca, enum pki_kind kind, const char *uuid);
+/* The host that the first certificate of the text is of; false where it is none of a host. */
+bool pki_host(const char *text, char ret[UUID_TEXT_SIZE]);
 /* Whether the first certificate of the text is one that the CA has signed, or the CA's own. */
 bool pki_is_signed(const char *certificate, const char *ca);
 /* When the first certificate of the text ends, and how long it lasts in all; ms. 0 where it is

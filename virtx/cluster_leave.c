@@ -109,6 +109,27 @@ ask_host(const struct command_call *call, struct cluster_site *site,
 	return rc;
 }
 
+/* The others know this host by the UUID of its certificate, and its VMs are listed by it. Of one
+ * that was interrupted all may be gone that has it, but the note. */
+static int
+take_uuid(struct cluster_site *site, const struct cluster_note *note, struct error *err)
+{
+	char uuid[UUID_TEXT_SIZE] = "";
+
+	if (note->parts & PART_LEAVE)
+		memcpy(uuid, note->uuid, sizeof(uuid));
+	if (!*uuid && !pki_host(str_or_empty(site->material.host_certificate), uuid))
+		return 0;
+	if (!(note->parts & PART_LEAVE) && strcmp(uuid, site->uuid) != 0)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "the certificate '" CLUSTER_HOST_CERTIFICATE "' is of host '%s', as which the "
+		    "others know this one, and by libvirt's configuration it is '%s': host_uuid "
+		    "there has to be the former before",
+		    uuid, site->uuid);
+	memcpy(site->uuid, uuid, sizeof(site->uuid));
+	return 0;
+}
+
 static int
 check(const struct command_call *call, struct cluster_site *site, const struct cluster_note *note,
     struct error *err)
@@ -120,6 +141,8 @@ check(const struct command_call *call, struct cluster_site *site, const struct c
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host is of no cluster that 'virtx cluster init' or 'join' has made it "
 		    "one of");
+	if (take_uuid(site, note, err) < 0)
+		return -1;
 	if (m->ca_key && !call->counts[OPTION_CA_KEY])
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'%s' would be removed: without it no host can join, and no certificate be "

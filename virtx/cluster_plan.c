@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/uuid.h"
 #include "virtx/client.h"
 #include "virtx/cluster_edit.h"
 #include "virtx/cluster_fs.h"
@@ -251,10 +252,14 @@ cluster_plan_note(
 		return -1;
 	if (begun & PART_SANLOCK)
 		note.sanlock_gid = site->sanlock_gid;
+	/* What it is known by goes with its files. */
+	if (begun & PART_LEAVE)
+		memcpy(note.uuid, site->uuid, sizeof(note.uuid));
 	note.parts = (note.parts | begun) & ~done;
 	if (note.parts == 0)
 		return cluster_fs_remove(site->root, NOTE, err);
-	text = xasprintf("%u %u\n", note.parts, note.sanlock_gid);
+	text = xasprintf("%u %u%s%s\n", note.parts, note.sanlock_gid,
+	    note.parts & PART_LEAVE ? " " : "", note.parts & PART_LEAVE ? note.uuid : "");
 	return cluster_fs_write(site->root, NOTE, text, &mode, KEEP_NOTHING, err);
 }
 
@@ -269,7 +274,11 @@ cluster_plan_noted(const struct cluster_site *site, struct cluster_note *ret, st
 		return -1;
 	if (text) {
 		ret->parts = (unsigned int)strtoul(text, &end, 10);
-		ret->sanlock_gid = (gid_t)strtoul(end, NULL, 10);
+		ret->sanlock_gid = (gid_t)strtoul(end, &end, 10);
+		end += strspn(end, " ");
+		end[strcspn(end, "\n")] = '\0';
+		if (uuid_normalize(end, ret->uuid) < 0)
+			ret->uuid[0] = '\0';
 	}
 	return 0;
 }

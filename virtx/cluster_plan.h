@@ -24,8 +24,9 @@ struct cluster_plan {
 
 /* Of a host that was interrupted. */
 struct cluster_note {
-	unsigned int parts; /* yet to be done */
-	gid_t sanlock_gid;  /* wanted; 0 where nothing is said of it */
+	unsigned int parts;	   /* yet to be done */
+	gid_t sanlock_gid;	   /* wanted; 0 where nothing is said of it */
+	char uuid[UUID_TEXT_SIZE]; /* of a host that leaves; "" else */
 };
 
 /* Compares the host's files with what they are to be. 0, or -1 where one cannot be read. */

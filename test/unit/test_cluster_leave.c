@@ -429,6 +429,60 @@ test_interrupted(void **state)
 	assert_int_equal(f->n_requests, 0);
 }
 
+#define OTHER "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+/* A board without a UUID: the host has one in a file that is taken back early. */
+static void
+test_interrupted_uuid(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *gone = xasprintf("%s/virtxd.sock", root);
+
+	root_make(root, true);
+	root_remove(root, "/sys/class/dmi/id/product_uuid");
+	root_put(root, "/etc/libvirt/libvirtd.conf", "host_uuid = \"" OTHER "\"\n");
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, "/etc/libvirt/libvirtd.conf", "");
+	own_socket = gone;
+	/* By the certificate, */
+	root_put(root, PENDING, "768 0\n");
+	run(f, "leave --delete-ca-key --dry-run");
+	run(f, "leave --delete-ca-key --yes");
+	assert_says(f->out, "'virtx forget host " OTHER "'");
+	/* and where that is gone, too, by what was noted. */
+	root_put(root, PENDING, "768 0 " OTHER "\n");
+	run(f, "leave --yes");
+	assert_says(f->out, "'virtx forget host " OTHER "'");
+}
+
+/* It is noted before anything is taken back. */
+static void
+test_noted_uuid(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	/* It ends there. */
+	root_put(root, "/etc/serf/virtx.json.virtx-old/x", "");
+	answer(f, READY, NO_VMS);
+	fails(f, "leave --yes --delete-ca-key", "/etc/serf/virtx.json");
+	assert_same(PENDING, "768 0 " BOARD "\n");
+}
+
+/* Nobody lists the VMs of a host by a UUID that it does not have. */
+static void
+test_other_uuid(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, "/etc/libvirt/libvirtd.conf", "host_uuid = \"" OTHER "\"\n");
+	fails(f, "leave --yes --delete-ca-key", "is of host '" BOARD "', as which the others know");
+	assert_int_equal(f->n_requests, 0);
+}
+
 /* Somebody has thought better of it, and the host goes on: by the next time it has VMs. */
 static void
 test_interrupted_long_ago(void **state)
@@ -477,6 +531,9 @@ main(void)
 		LEAVE_TEST(test_half_renewed),
 		LEAVE_TEST(test_lost_end),
 		LEAVE_TEST(test_interrupted),
+		LEAVE_TEST(test_interrupted_uuid),
+		LEAVE_TEST(test_noted_uuid),
+		LEAVE_TEST(test_other_uuid),
 		LEAVE_TEST(test_interrupted_long_ago),
 		LEAVE_TEST(test_stopped),
 	};

@@ -247,6 +247,7 @@ test_matches(void **state)
 	struct error err = { 0 };
 	_free_ char *text = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 365, &err);
 	_free_ char *qemu = pki_sign(f->ca, f->ca_key, f->request, PKI_QEMU, HOST, 365, &err);
+	char host[UUID_TEXT_SIZE];
 	char *other_key = pki_key_new();
 	_free_ char *other_ca = pki_ca_new(other_key, "a CA", &err);
 
@@ -254,6 +255,10 @@ test_matches(void **state)
 	assert_true(pki_matches(qemu, f->key, f->ca, PKI_QEMU, HOST));
 	assert_false(pki_matches(qemu, f->key, f->ca, PKI_HOST, HOST));
 	assert_false(pki_matches(text, f->key, f->ca, PKI_QEMU, HOST));
+	assert_true(pki_host(text, host));
+	assert_string_equal(host, HOST);
+	assert_false(pki_host(qemu, host));
+	assert_false(pki_host("", host));
 	assert_false(pki_matches(text, f->key, f->ca, PKI_HOST, OTHER));
 	assert_false(pki_matches(text, other_key, f->ca, PKI_HOST, HOST));
 	assert_false(pki_matches(text, f->key, other_ca, PKI_HOST, HOST));
