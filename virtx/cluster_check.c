@@ -15,7 +15,6 @@
 #define STORAGE_ROOT "/vms"
 #define FSTAB	     "/etc/fstab"
 #define UNITS	     "/etc/systemd/system/"
-#define VIRTXD_CONF  "/etc/virtx/virtxd.conf"
 #define MARKER	     "/xml/.virtx-storage"
 #define MOUNTS	     "/proc/self/mounts"
 #define TABLE_LINE   4096 /* of a table of mounts */
@@ -65,7 +64,7 @@ storage_root(const struct cluster_site *site)
 
 	if (!str_empty(site->storage_root))
 		return xstrdup(site->storage_root);
-	if (cluster_fs_read(site->root, VIRTXD_CONF, &text, NULL, &ignored) > 0)
+	if (cluster_fs_read(site->root, CLUSTER_VIRTXD_CONF, &text, NULL, &ignored) > 0)
 		told = cluster_edit_get(text, "virtxd", "storage_root");
 	return told ? told : xstrdup(STORAGE_ROOT);
 }
@@ -204,7 +203,7 @@ root_left(const struct cluster_site *site)
 	struct error ignored;
 	char *told = NULL;
 
-	if (cluster_fs_read(site->root, VIRTXD_CONF, &text, NULL, &ignored) > 0)
+	if (cluster_fs_read(site->root, CLUSTER_VIRTXD_CONF, &text, NULL, &ignored) > 0)
 		bare = cluster_edit_undo(text, NULL);
 	if (bare)
 		told = cluster_edit_get(bare, "virtxd", "storage_root");

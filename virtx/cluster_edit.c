@@ -166,6 +166,18 @@ cluster_edit_undo(const char *text, const struct cluster_edit_rule *rule)
 	return NULL;
 }
 
+bool
+cluster_edit_has(const char *text)
+{
+	struct line line = { 0 };
+
+	while (next_line(&text, &line)) {
+		if (begins(&line, CLUSTER_EDIT_BEGIN))
+			return true;
+	}
+	return false;
+}
+
 void
 cluster_edit_show(
     const char *text, const struct cluster_edit_rule *rule, const char *words, FILE *out)

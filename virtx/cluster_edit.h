@@ -38,6 +38,8 @@ char *cluster_edit_set(
 /* The text as it was without, but for what stays a comment by the rule, which may be NULL; the
  * caller frees. NULL likewise. */
 char *cluster_edit_undo(const char *text, const struct cluster_edit_rule *rule);
+/* Whether the text has a block of ours. */
+bool cluster_edit_has(const char *text);
 /* Tells on out which settings are comments of ours in the text, a line for each behind these words.
  * Of values only that of the key which may be there several times is shown: others may be secrets.
  */

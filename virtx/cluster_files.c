@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define DEFAULT_IO_TIMEOUT 10 /* s */
-#define SNAPSHOT	   "/var/lib/virtx/serf.snapshot"
 
 #define PKI		    "/etc/pki/"
 #define LIBVIRT_CA	    PKI "CA/cacert.pem"
@@ -91,7 +90,8 @@ text_serf(const struct cluster_site *site)
 	buffer_printf(&b,
 	    "{\n    \"bind\": \"%s\",\n    \"encrypt_key\": \"%s\",\n"
 	    "    \"rpc_addr\": \"127.0.0.1:7373\",\n    \"rpc_auth\": \"%s\",\n"
-	    "    \"user_event_size_limit\": 1024,\n    \"snapshot_path\": \"" SNAPSHOT "\",\n"
+	    "    \"user_event_size_limit\": 1024,\n    \"snapshot_path\": \"" CLUSTER_SNAPSHOT
+	    "\",\n"
 	    "    \"rejoin_after_leave\": true,\n    \"retry_join\": [",
 	    address, str_or_empty(site->material.serf_encrypt),
 	    str_or_empty(site->material.serf_rpc));
@@ -344,9 +344,9 @@ const struct cluster_file cluster_files[] = {
 	    NULL, text_sanlock_options },
 	{ "/etc/sanlock/sanlock.conf", ON_ALL, 0644, OWNER_ROOT, KIND_SETTINGS,
 	    PART_WDMD | PART_SANLOCK, NULL, text_sanlock },
-	{ "/etc/serf/virtx.json", ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_SERF, NULL, text_serf },
-	{ "/etc/virtx/virtxd.conf", ON_ALL, 0640, OWNER_VIRTX, KIND_SETTINGS, PART_VIRTXD,
-	    &virtxd_rule, text_virtxd },
+	{ CLUSTER_SERF_CONF, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_SERF, NULL, text_serf },
+	{ CLUSTER_VIRTXD_CONF, ON_ALL, 0640, OWNER_VIRTX, KIND_SETTINGS, PART_VIRTXD, &virtxd_rule,
+	    text_virtxd },
 };
 const size_t cluster_files_n = ARRAY_SIZE(cluster_files);
 

@@ -14,9 +14,10 @@
 #define PART_SANLOCK (1u << 4)
 #define PART_SERF    (1u << 5)
 #define PART_VIRTXD  (1u << 6)
-#define PART_TLS     (1u << 7) /* libvirt reads its certificates again */
-#define PART_FILES   (1u << 8) /* not all of them are written */
-#define PART_LEAVE   (1u << 9) /* the host is about to leave its cluster */
+#define PART_TLS     (1u << 7)	/* libvirt reads its certificates again */
+#define PART_FILES   (1u << 8)	/* not all of them are written */
+#define PART_LEAVE   (1u << 9)	/* the host is about to leave its cluster */
+#define PART_BACK    (1u << 10) /* and has all back that was there before */
 
 enum cluster_owner {
 	OWNER_ROOT,

@@ -130,14 +130,29 @@ take_uuid(struct cluster_site *site, const struct cluster_note *note, struct err
 	return 0;
 }
 
+/* A host that was set up by hand has certificates by these names, too, perhaps: 1, 0, or -1. */
+static int
+has_settings(const struct cluster_site *site, struct error *err)
+{
+	_free_ char *text = NULL;
+
+	if (cluster_fs_read(site->root, CLUSTER_VIRTXD_CONF, &text, NULL, err) < 0)
+		return -1;
+	return cluster_edit_has(str_or_empty(text));
+}
+
 static int
 check(const struct command_call *call, struct cluster_site *site, const struct cluster_note *note,
     struct error *err)
 {
 	const struct cluster_material *m = &site->material;
 
+	int ours = has_settings(site, err);
+
+	if (ours < 0)
+		return -1;
 	/* Of one that was interrupted they may be gone. */
-	if (!(note->parts & PART_LEAVE) && (!m->ca || !m->host_certificate))
+	if (!(note->parts & PART_LEAVE) && (!m->ca || !m->host_certificate || !ours))
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host is of no cluster that 'virtx cluster init' or 'join' has made it "
 		    "one of");
@@ -199,6 +214,7 @@ undo_all(const struct command_call *call, const struct cluster_site *site,
 	if (cluster_plan_note(site, PART_LEAVE | PART_FILES, 0, err) < 0 ||
 	    cluster_units_leave(site, out, err) < 0 ||
 	    cluster_undo_apply(site, undo, out, err) < 0 ||
+	    cluster_plan_note(site, PART_BACK, 0, err) < 0 || cluster_undo_tidy(site, err) < 0 ||
 	    cluster_units_left(site, out, err) < 0 || cluster_plan_note(site, 0, ~0u, err) < 0)
 		return -1;
 	tell_rest(site, out);
@@ -215,7 +231,8 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
 	    cluster_plan_noted(site, &note, err) < 0 || check(call, site, &note, err) < 0)
 		return -1;
-	rc = cluster_undo_make(site, &undo, err);
+	/* What is there when all is back is none of ours. */
+	rc = note.parts & PART_BACK ? 0 : cluster_undo_make(site, &undo, err);
 	if (rc == 0)
 		rc = ask(call, site, &undo, err);
 	/* Whoever was asked has taken his time. */

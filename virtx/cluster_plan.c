@@ -120,6 +120,9 @@ make_plan(
 		return -1;
 	/* All else that is left is for who compares all files. */
 	ret->parts |= note.parts & (certificates ? PART_TLS : ~PART_FILES);
+	/* A host that was about to leave has stopped them. */
+	if (ret->parts & PART_LEAVE)
+		ret->parts |= PART_LIBVIRT | PART_SERF | PART_VIRTXD;
 	return 0;
 }
 
@@ -226,8 +229,12 @@ int
 cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
 {
-	if (plan->n_items > 0 && (cluster_plan_note(site, plan->parts | plan->files, 0, err) < 0 ||
-				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
+	/* Who writes all files does not leave any more. */
+	unsigned int leaves = plan->files ? PART_LEAVE | PART_BACK : 0;
+
+	if (plan->n_items > 0 &&
+	    (cluster_plan_note(site, (plan->parts | plan->files) & ~leaves, leaves, err) < 0 ||
+		cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
 		return -1;
 	for (size_t i = 0; i < plan->n_items; i++) {
 		if (write_change(site, &plan->items[i], err) == 0)

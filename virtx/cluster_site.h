@@ -15,6 +15,10 @@
 #define CLUSTER_SERF_RPC	 "/etc/virtx/serf.key"
 #define CLUSTER_SERF_ENCRYPT	 "/etc/virtx/serf-encrypt.key"
 
+#define CLUSTER_VIRTXD_CONF "/etc/virtx/virtxd.conf"
+#define CLUSTER_SERF_CONF   "/etc/serf/virtx.json"
+#define CLUSTER_SNAPSHOT    "/var/lib/virtx/serf.snapshot" /* serf's own */
+
 #define CLUSTER_PORT	  8080
 #define CLUSTER_JOIN_MAX  8 /* addresses of others that serf is told */
 #define CLUSTER_NAMES_MAX 3

@@ -6,13 +6,23 @@
 #include "virtx/client.h"
 #include "virtx/cluster_edit.h"
 
-#define SHARED	 "/etc/pki/" /* where others have certificates, too, by the same names */
-#define SNAPSHOT "/var/lib/virtx/serf.snapshot"
+#define SHARED "/etc/pki/"   /* where others have certificates, too, by the same names */
+#define OWN    "/etc/virtx/" /* where all is the cluster's */
 
 static bool
-is_shared(const struct cluster_file *file)
+is_below(const struct cluster_file *file, const char *folder)
 {
-	return strncmp(str_or_empty(file->path), SHARED, strlen(SHARED)) == 0;
+	return strncmp(str_or_empty(file->path), folder, strlen(folder)) == 0;
+}
+
+/* What serf reads is made of what is not known here. It is ours by the place of its snapshot, or by
+ * the key. */
+static bool
+is_serf_of_site(const struct cluster_site *site, const char *now)
+{
+	const char *key = str_or_empty(site->material.serf_encrypt);
+
+	return strstr(now, "\"" CLUSTER_SNAPSHOT "\"") || (*key && strstr(now, key));
 }
 
 /* Whether it is what the site has, or a certificate of its CA: an earlier one, perhaps, where one
@@ -24,6 +34,8 @@ is_of_site(const struct cluster_site *site, const struct cluster_file *file, con
 	bool same = text && strcmp(text, now) == 0;
 
 	pki_wipe(text);
+	if (strcmp(file->path, CLUSTER_SERF_CONF) == 0)
+		return is_serf_of_site(site, now);
 	return same || (file->kind == KIND_CERTIFICATE &&
 			   pki_is_signed(now, str_or_empty(site->material.ca)));
 }
@@ -32,17 +44,18 @@ is_of_site(const struct cluster_site *site, const struct cluster_file *file, con
 static bool
 is_ours(const struct cluster_site *site, const struct cluster_file *file, const char *now)
 {
-	return !is_shared(file) || is_of_site(site, file, now);
+	return !is_below(file, SHARED) || is_of_site(site, file, now);
 }
 
-/* What was there before, unless that was ours as well, as a certificate that was renewed. */
+/* What was there before, unless that was ours as well, as a certificate that was renewed, or what a
+ * cluster before this one has left. */
 static int
 find_old(const struct cluster_site *site, const struct cluster_file *file,
     struct cluster_undo_item *item, struct error *err)
 {
 	_free_ char *path = xasprintf("%s" CLUSTER_OLD, file->path);
 
-	if (!is_shared(file))
+	if (is_below(file, OWN))
 		return 0;
 	if (cluster_fs_read(site->root, path, &item->text, &item->mode, err) < 0)
 		return -1;
@@ -148,14 +161,48 @@ cluster_undo_apply(
 	for (size_t i = 0; i < undo->n_items; i++) {
 		const struct cluster_undo_item *item = &undo->items[i];
 		const char *path = item->file->path;
-		_free_ char *old = xasprintf("%s" CLUSTER_OLD, path);
 
 		if ((item->text ? cluster_fs_write(
 				      site->root, path, item->text, &item->mode, KEEP_NOTHING, err)
-				: cluster_fs_remove(site->root, path, err)) < 0 ||
-		    cluster_fs_remove(site->root, old, err) < 0)
+				: cluster_fs_remove(site->root, path, err)) < 0)
 			return -1;
 		fprintf(out, "%s: %s\n", item->text ? "written" : "removed", path);
 	}
-	return cluster_fs_remove(site->root, SNAPSHOT, err);
+	return cluster_fs_remove(site->root, CLUSTER_SNAPSHOT, err);
+}
+
+/* Whether there is one that is neither gone nor what was there before: 1, 0, or -1. */
+static int
+is_replaced(const struct cluster_site *site, const char *path, const char *old, struct error *err)
+{
+	char *now = NULL, *before = NULL;
+	int rc = cluster_fs_read(site->root, path, &now, NULL, err);
+
+	if (rc > 0)
+		rc = cluster_fs_read(site->root, old, &before, NULL, err);
+	if (rc > 0)
+		rc = strcmp(now, before) != 0;
+	pki_wipe(now);
+	pki_wipe(before);
+	return rc;
+}
+
+int
+cluster_undo_tidy(const struct cluster_site *site, struct error *err)
+{
+	for (size_t i = 0; i < cluster_files_n; i++) {
+		const struct cluster_file *file = &cluster_files[i];
+		_free_ char *old = xasprintf("%s" CLUSTER_OLD, file->path);
+		int rc = 0;
+
+		if ((file->where & site->where) != site->where)
+			continue;
+		if (is_below(file, SHARED))
+			rc = is_replaced(site, file->path, old, err);
+		if (rc == 0)
+			rc = cluster_fs_remove(site->root, old, err);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
 }

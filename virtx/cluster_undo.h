@@ -25,8 +25,11 @@ int cluster_undo_make(const struct cluster_site *site, struct cluster_undo *ret,
 void cluster_undo_clear(struct cluster_undo *undo);
 /* What becomes of each file. */
 void cluster_undo_show(const struct cluster_undo *undo, FILE *out);
-/* Does it, and tells on out. */
+/* Does it, and tells on out. What was kept of before stays until all has come back: who is
+ * interrupted takes it from there again. */
 int cluster_undo_apply(
     const struct cluster_site *site, const struct cluster_undo *undo, FILE *out, struct error *err);
+/* Removes what was kept; not beside a file that somebody else has put there since. */
+int cluster_undo_tidy(const struct cluster_site *site, struct error *err);
 
 #endif

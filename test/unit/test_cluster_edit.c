@@ -137,6 +137,14 @@ test_stays_section(void **state)
 }
 
 static void
+test_has(void **state)
+{
+	assert_true(cluster_edit_has("a = 1\n" BEGIN));
+	assert_false(cluster_edit_has("a = 1\n" WAS "b = 1\n " BEGIN));
+	assert_false(cluster_edit_has(""));
+}
+
+static void
 test_show(void **state)
 {
 	static const struct cluster_edit_rule rule = { "l", NULL, NULL };
@@ -227,6 +235,7 @@ main(void)
 		cmocka_unit_test(test_stays),
 		cmocka_unit_test(test_stays_section),
 		cmocka_unit_test(test_show),
+		cmocka_unit_test(test_has),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_end_lost),

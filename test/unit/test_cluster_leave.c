@@ -393,6 +393,124 @@ test_half_renewed(void **state)
 	pki_wipe(key);
 }
 
+#define SYSCTL	    "/etc/sysctl.d/99-virtx.conf"
+#define MODULES	    "/etc/modules-load.d/virtx.conf"
+#define HAND_SERF   "{ \"bind\": \"192.0.2.1\" }\n"
+#define HAND_SYSCTL "vm.unprivileged_userfaultfd = 1\nvm.swappiness = 1\n"
+
+static void
+make_by_hand(void)
+{
+	root_make(root, true);
+	root_put(root, CLUSTER_SERF_CONF, HAND_SERF);
+	root_put(root, SYSCTL, HAND_SYSCTL);
+	root_put(root, MODULES, "softdog\nvhost_net\n");
+}
+
+static void
+assert_by_hand(void)
+{
+	assert_same(CLUSTER_SERF_CONF, HAND_SERF);
+	assert_same(SYSCTL, HAND_SYSCTL);
+	assert_same(MODULES, "softdog\nvhost_net\n");
+}
+
+/* A cluster that was made by hand has files by the same names, and the host can go back to it. */
+static void
+test_files_of_others(void **state)
+{
+	struct verb_fixture *f = *state;
+	unsigned int before;
+
+	make_by_hand();
+	before = count_files();
+	run(f, "init --address 192.0.2.1 --yes");
+	/* By another address: what was there before is kept, and not what the first one wrote. */
+	run(f, "init --address 192.0.2.7 --yes");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --delete-ca-key");
+	assert_by_hand();
+	if (count_files() != before)
+		fail_msg("%s", tree.data);
+	buffer_clear(&tree);
+}
+
+/* What is kept of a file that was ours before does not come back: it has a key. */
+static void
+test_files_of_ours(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	root_make(root, true);
+	run(f, "init --address 192.0.2.1 --yes");
+	run(f, "init --address 192.0.2.7 --yes");
+	assert_true(is_there(CLUSTER_SERF_CONF ".virtx-old"));
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --delete-ca-key");
+	assert_false(is_there(CLUSTER_SERF_CONF));
+	assert_false(is_there(CLUSTER_SERF_CONF ".virtx-old"));
+}
+
+/* It ended when all was back, and not all was gone that was kept. */
+static void
+test_interrupted_back(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *gone = xasprintf("%s/virtxd.sock", root);
+
+	make_by_hand();
+	root_put(root, SYSCTL ".virtx-old", HAND_SYSCTL);
+	root_put(root, PENDING, "1792 0 " BOARD "\n");
+	own_socket = gone;
+	run(f, "leave --yes");
+	assert_by_hand();
+	assert_false(is_there(SYSCTL ".virtx-old"));
+	assert_false(is_there(PENDING));
+}
+
+/* Who makes it a host of a cluster again does not leave, and starts what had stopped. */
+static void
+test_back_again(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	make_by_hand();
+	run(f, "init --address 192.0.2.1 --yes");
+	root_put(root, PENDING, "768 0 " BOARD "\n");
+	run(f, "init --address 192.0.2.1 --yes");
+	assert_says(f->out, "systemctl enable virtxd.service\n");
+	assert_says(f->out, "systemctl enable serf.service\n");
+	assert_false(is_there(PENDING));
+	/* Where that ends early, what it has written is its own. */
+	root_put(root, PENDING, "1792 0 " BOARD "\n");
+	root_remove(root, "/etc/libvirt/qemu.conf");
+	root_put(root, "/etc/libvirt/qemu.conf.virtx-new/x", "");
+	fails(f, "init --address 192.0.2.1 --yes", "/etc/libvirt/qemu.conf");
+	answer(f, READY, NO_VMS);
+	run(f, "leave --yes --delete-ca-key");
+	assert_false(is_there(CLUSTER_HOST_KEY));
+	assert_by_hand();
+}
+
+/* Certificates by the same names, and nothing that one of the commands has written. */
+static void
+test_by_hand(void **state)
+{
+	struct verb_fixture *f = *state;
+	char *key = pki_key_new();
+	struct error err = { 0 };
+	_free_ char *other = pki_ca_new(key, "a CA of the site", &err);
+
+	root_make(root, true);
+	root_put(root, CLUSTER_CA, other);
+	root_put(root, CLUSTER_HOST_CERTIFICATE, other);
+	root_put(root, CLUSTER_HOST_KEY, key);
+	root_put(root, CLUSTER_VIRTXD_CONF, "[tls]\nca = " CLUSTER_CA "\n");
+	fails(f, "leave --yes --force", "of no cluster");
+	assert_same(CLUSTER_HOST_KEY, key);
+	pki_wipe(key);
+}
+
 /* Of a block that has no end nobody knows what is not ours: nothing is done then. */
 static void
 test_lost_end(void **state)
@@ -464,9 +582,9 @@ test_noted_uuid(void **state)
 	root_make(root, true);
 	run(f, "init --address 192.0.2.1 --yes");
 	/* It ends there. */
-	root_put(root, "/etc/serf/virtx.json.virtx-old/x", "");
+	root_put(root, CLUSTER_SNAPSHOT "/x", "");
 	answer(f, READY, NO_VMS);
-	fails(f, "leave --yes --delete-ca-key", "/etc/serf/virtx.json");
+	fails(f, "leave --yes --delete-ca-key", CLUSTER_SNAPSHOT);
 	assert_same(PENDING, "768 0 " BOARD "\n");
 }
 
@@ -529,6 +647,11 @@ main(void)
 		LEAVE_TEST(test_storage_stays),
 		LEAVE_TEST(test_certificates_of_others),
 		LEAVE_TEST(test_half_renewed),
+		LEAVE_TEST(test_files_of_others),
+		LEAVE_TEST(test_files_of_ours),
+		LEAVE_TEST(test_interrupted_back),
+		LEAVE_TEST(test_back_again),
+		LEAVE_TEST(test_by_hand),
 		LEAVE_TEST(test_lost_end),
 		LEAVE_TEST(test_interrupted),
 		LEAVE_TEST(test_interrupted_uuid),
