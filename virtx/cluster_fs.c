@@ -44,7 +44,7 @@ cluster_fs_exists(int root, const char *path)
 
 int
 cluster_fs_read(
-    int root, const char *path, char **ret, struct cluster_mode *ret_mode, struct error *err)
+    int root, const char *path, char **ret, struct file_mode *ret_mode, struct error *err)
 {
 	_close_ int fd = open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 	_buffer_ struct buffer text = { 0 };
@@ -68,7 +68,7 @@ cluster_fs_read(
 	}
 	if (ret_mode)
 		*ret_mode =
-		    (struct cluster_mode){ status.st_mode & 07777, status.st_uid, status.st_gid };
+		    (struct file_mode){ status.st_mode & 07777, status.st_uid, status.st_gid };
 	*ret = buffer_steal(&text, NULL);
 	return 1;
 }
@@ -115,30 +115,22 @@ open_folder(int root, const char *path, const char **name, struct error *err)
 	return fd >= 0 ? fd : error_errno(err, STATUS, errno, "cannot open '%s'", folder);
 }
 
-static int
-set_mode(int fd, mode_t bits, const struct cluster_mode *mode)
-{
-	if (geteuid() == 0 && fchown(fd, mode->uid, mode->gid) < 0)
-		return -errno;
-	return fchmod(fd, bits) < 0 ? -errno : 0;
-}
-
 /* Nobody reads what was there who may not read what is. */
 static int
-limit_mode(int folder, const char *name, const struct cluster_mode *mode)
+limit_mode(int folder, const char *name, const struct file_mode *mode)
 {
 	_close_ int fd = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return -errno;
-	return set_mode(fd, status.st_mode & mode->mode, mode);
+	return file_mode_set(fd, status.st_mode & mode->mode, mode);
 }
 
 /* What is there stays by another name, and is there all the time. What was there before that had
  * been written by this command. */
 static int
-keep_old(int folder, const char *name, const struct cluster_mode *mode)
+keep_old(int folder, const char *name, const struct file_mode *mode)
 {
 	_free_ char *old = xasprintf("%s%s", name, CLUSTER_OLD);
 	_free_ char *passing = xasprintf("%s.tmp", old);
@@ -159,25 +151,8 @@ keep_old(int folder, const char *name, const struct cluster_mode *mode)
 	return rc;
 }
 
-static int
-write_new(int folder, const char *name, const char *text, const struct cluster_mode *mode)
-{
-	_close_ int fd = -1;
-	int rc;
-
-	(void)unlinkat(folder, name, 0);
-	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	rc = write_all(fd, text, strlen(text));
-	if (rc < 0)
-		return rc;
-	rc = set_mode(fd, mode->mode, mode);
-	return rc == 0 && fsync(fd) < 0 ? -errno : rc;
-}
-
 int
-cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
+cluster_fs_write(int root, const char *path, const char *text, const struct file_mode *mode,
     enum cluster_keep keep, struct error *err)
 {
 	_free_ char *passing = NULL;
@@ -188,7 +163,7 @@ cluster_fs_write(int root, const char *path, const char *text, const struct clus
 	if (folder < 0)
 		return -1;
 	passing = xasprintf("%s.virtx-new", name);
-	rc = write_new(folder, passing, text, mode);
+	rc = new_file_write(folder, passing, text, mode);
 	if (rc == 0 && keep == KEEP_FIRST)
 		rc = keep_old(folder, name, mode);
 	if (rc == 0 && renameat(folder, passing, folder, name) < 0)
@@ -201,7 +176,7 @@ cluster_fs_write(int root, const char *path, const char *text, const struct clus
 }
 
 int
-cluster_fs_set_mode(int root, const char *path, const struct cluster_mode *mode, struct error *err)
+cluster_fs_set_mode(int root, const char *path, const struct file_mode *mode, struct error *err)
 {
 	_close_ int fd = open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 	struct stat status;
@@ -211,7 +186,7 @@ cluster_fs_set_mode(int root, const char *path, const struct cluster_mode *mode,
 		return error_errno(err, STATUS, errno, "cannot open '%s'", path);
 	if (!S_ISREG(status.st_mode))
 		return error_set(err, STATUS, "'%s' is no regular file", path);
-	rc = set_mode(fd, mode->mode, mode);
+	rc = file_mode_set(fd, mode->mode, mode);
 	return rc < 0 ? error_errno(err, STATUS, -rc, "cannot change the mode of '%s'", path) : 0;
 }
 

@@ -6,16 +6,10 @@
 #include <sys/types.h>
 
 #include "proto/error.h"
+#include "virtx/new_file.h"
 
 #define CLUSTER_FILE_MAX (1024 * 1024) /* bytes of one */
 #define CLUSTER_OLD	 ".virtx-old"  /* behind the name of what was there before */
-
-/* Who may read a file. */
-struct cluster_mode {
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-};
 
 /* The root folder, "" for the host's own; -1 with the reason. */
 int cluster_fs_open(const char *root, struct error *err);
@@ -23,7 +17,7 @@ bool cluster_fs_exists(int root, const char *path);
 /* The content of a regular file, and whose it is (NULL allowed): 1, 0 where there is none, or -1
  * with the reason. */
 int cluster_fs_read(
-    int root, const char *path, char **ret, struct cluster_mode *ret_mode, struct error *err);
+    int root, const char *path, char **ret, struct file_mode *ret_mode, struct error *err);
 /* What becomes of a file that is replaced. */
 enum cluster_keep {
 	KEEP_NOTHING,
@@ -35,11 +29,11 @@ enum cluster_keep {
  * may read the new one. Folders that are missing are
  * made (0755). Owners are set by root alone.
  */
-int cluster_fs_write(int root, const char *path, const char *text, const struct cluster_mode *mode,
+int cluster_fs_write(int root, const char *path, const char *text, const struct file_mode *mode,
     enum cluster_keep keep, struct error *err);
 /* Changes who may read a regular file, and nothing else. */
 int cluster_fs_set_mode(
-    int root, const char *path, const struct cluster_mode *mode, struct error *err);
+    int root, const char *path, const struct file_mode *mode, struct error *err);
 /* Takes a file that stands for all others, which is made where it is not there: its descriptor
  * holds it. -1 with the reason where another process has it. */
 int cluster_fs_lock(int root, const char *path, struct error *err);

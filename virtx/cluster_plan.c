@@ -14,19 +14,19 @@
 #define STATE "/var/lib/virtx"		   /* serf's snapshot is there */
 
 /* The mode that a file is going to have: settings leave that of a file which is there. */
-static struct cluster_mode
+static struct file_mode
 mode_of(const struct cluster_site *site, const struct cluster_file *file, bool there,
-    const struct cluster_mode *is)
+    const struct file_mode *is)
 {
 	if (there && file->kind == KIND_SETTINGS)
 		return *is;
-	return (struct cluster_mode){ file->mode, 0, cluster_files_gid(site, file->owner) };
+	return (struct file_mode){ file->mode, 0, cluster_files_gid(site, file->owner) };
 }
 
 /* A host's own modes are kept to; a folder that stands for it may be anybody's. */
 static bool
 has_mode(
-    const struct cluster_site *site, const struct cluster_mode *is, const struct cluster_mode *want)
+    const struct cluster_site *site, const struct file_mode *is, const struct cluster_mode *want)
 {
 	return is->mode == want->mode &&
 	       (*site->root_path || (is->uid == want->uid && is->gid == want->gid));
@@ -60,7 +60,7 @@ static int
 compare(const struct cluster_site *site, const struct cluster_file *file,
     struct cluster_change *ret, struct error *err)
 {
-	struct cluster_mode is = { 0 }, want;
+	struct file_mode is = { 0 }, want;
 	char *now = NULL, *text = NULL;
 	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
 	bool same;
@@ -211,7 +211,7 @@ write_change(
     const struct cluster_site *site, const struct cluster_change *change, struct error *err)
 {
 	const struct cluster_file *file = change->file;
-	struct cluster_mode is = { 0 }, mode;
+	struct file_mode is = { 0 }, mode;
 	char *now = NULL;
 	int there = cluster_fs_read(site->root, file->path, &now, &is, err);
 
@@ -251,7 +251,7 @@ int
 cluster_plan_note(
     const struct cluster_site *site, unsigned int begun, unsigned int done, struct error *err)
 {
-	static const struct cluster_mode mode = { 0644, 0, 0 };
+	static const struct file_mode mode = { 0644, 0, 0 };
 	_free_ char *text = NULL;
 	struct cluster_note note;
 

@@ -11,7 +11,7 @@
 struct cluster_undo_item {
 	const struct cluster_file *file;
 	char *text; /* as it is going to be, NULL where it goes; a secret perhaps */
-	struct cluster_mode mode;
+	struct file_mode mode;
 };
 
 struct cluster_undo {

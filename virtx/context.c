@@ -13,6 +13,7 @@
 #include "proto/json.h"
 #include "proto/pki.h"
 #include "proto/token.h"
+#include "virtx/new_file.h"
 #include "virtx/server.h"
 
 #define STATUS	 SERVER_ERROR_STATUS
@@ -205,22 +206,6 @@ read_file(int folder, const char *name, char **ret, size_t *len, struct error *e
 	return 1;
 }
 
-static int
-write_new(int folder, const char *name, const char *text)
-{
-	_close_ int fd = -1;
-	int rc;
-
-	(void)unlinkat(folder, name, 0);
-	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	rc = write_all(fd, text, strlen(text));
-	if (rc < 0)
-		return rc;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* What a write that was killed leaves, until the next one. */
 static char *
 passing_name(const char *name)
@@ -234,7 +219,7 @@ write_file(int folder, const char *name, const char *text, struct error *err)
 {
 	_free_ char *passing = passing_name(name);
 	_free_ char *path = full_path(name);
-	int rc = write_new(folder, passing, text);
+	int rc = new_file_write(folder, passing, text, NULL);
 
 	if (rc == 0 && renameat(folder, passing, folder, name) < 0)
 		rc = -errno;
