@@ -410,6 +410,26 @@ struct repair_list {
 };
 extern const struct model repair_list_model;
 
+/* What a host says of itself. */
+struct ready {
+	bool ready;
+	char *libvirt;
+	char *serf;
+	char *lockspace;
+	char *storage;
+	char *listen;
+	char *clock; /* these do not keep it from being ready */
+	char *members;
+	char *vms;
+	char *watchdog;
+	char *exposed;
+	char *certificate;
+	char *tokens;
+	char *version;		 /* of virtxd */
+	int64_t certificate_end; /* ms since the epoch, when others take it no more; 0: none */
+};
+extern const struct model ready_model;
+
 struct host {
 	char *uuid;
 	struct hostdef def;
@@ -421,6 +441,7 @@ struct host {
 	size_t n_problems;
 	bool maintenance; /* no VMs are placed on it */
 	enum watchdog watchdog;
+	struct ready health; /* where it answers itself; else nothing is in it */
 };
 extern const struct model host_model;
 
@@ -566,22 +587,5 @@ struct storage {
 	char *root; /* where it is mounted */
 };
 extern const struct model storage_model;
-
-struct ready {
-	bool ready;
-	char *libvirt;
-	char *serf;
-	char *lockspace;
-	char *storage;
-	char *listen;
-	char *clock; /* these do not keep it from being ready */
-	char *members;
-	char *vms;
-	char *watchdog;
-	char *exposed;
-	char *certificate;
-	char *tokens;
-};
-extern const struct model ready_model;
 
 #endif

@@ -89,6 +89,26 @@ static const struct field repair_list_fields[] = {
 const struct model repair_list_model = { "RepairList", sizeof(struct repair_list),
 	repair_list_fields, ARRAY_SIZE(repair_list_fields) };
 
+static const struct field ready_fields[] = {
+	FIELD("ready", struct ready, ready),
+	FIELD("libvirt", struct ready, libvirt),
+	FIELD("serf", struct ready, serf),
+	FIELD("lockspace", struct ready, lockspace),
+	FIELD("storage", struct ready, storage),
+	FIELD("listen", struct ready, listen),
+	FIELD("clock", struct ready, clock),
+	FIELD("members", struct ready, members),
+	FIELD("vms", struct ready, vms),
+	FIELD("watchdog", struct ready, watchdog),
+	FIELD("exposed", struct ready, exposed),
+	FIELD("certificate", struct ready, certificate),
+	FIELD("tokens", struct ready, tokens),
+	FIELD("version", struct ready, version),
+	FIELD("certificate_end", struct ready, certificate_end),
+};
+const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
+	ARRAY_SIZE(ready_fields) };
+
 static const struct field host_fields[] = {
 	FIELD("uuid", struct host, uuid),
 	FIELD_STRUCT("def", struct host, def, hostdef),
@@ -99,6 +119,7 @@ static const struct field host_fields[] = {
 	FIELD_ARRAY("problems", struct host, problems, host_problem),
 	FIELD("maintenance", struct host, maintenance),
 	FIELD_ENUM("watchdog", struct host, watchdog, watchdog),
+	FIELD_STRUCT("health", struct host, health, ready),
 };
 const struct model host_model = { "Host", sizeof(struct host), host_fields,
 	ARRAY_SIZE(host_fields) };
@@ -257,21 +278,3 @@ static const struct field storage_fields[] = {
 };
 const struct model storage_model = { "Storage", sizeof(struct storage), storage_fields,
 	ARRAY_SIZE(storage_fields) };
-
-static const struct field ready_fields[] = {
-	FIELD("ready", struct ready, ready),
-	FIELD("libvirt", struct ready, libvirt),
-	FIELD("serf", struct ready, serf),
-	FIELD("lockspace", struct ready, lockspace),
-	FIELD("storage", struct ready, storage),
-	FIELD("listen", struct ready, listen),
-	FIELD("clock", struct ready, clock),
-	FIELD("members", struct ready, members),
-	FIELD("vms", struct ready, vms),
-	FIELD("watchdog", struct ready, watchdog),
-	FIELD("exposed", struct ready, exposed),
-	FIELD("certificate", struct ready, certificate),
-	FIELD("tokens", struct ready, tokens),
-};
-const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
-	ARRAY_SIZE(ready_fields) };

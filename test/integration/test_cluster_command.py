@@ -167,6 +167,20 @@ def test_join(lab):
     assert done.returncode == 1 and "does not have the key" in done.stderr, done.stderr
 
 
+def test_status(lab):
+    """What each host says of itself is in one table."""
+    h1, h2 = lab.hosts
+    wait_joined(lab)
+    text = cluster(h1, "status", check=True).stdout
+    assert text.splitlines()[0].split() == ["UUID", "NAME", "STATE", "VERSION", "CERTIFICATE", "LOCKSPACE", "STORAGE",
+                                            "CLOCK", "WATCHDOG", "PROBLEMS"]
+    version = h1.api("GET", "/readyz").json()["version"]
+    for host in lab.hosts:
+        row = next(line for line in text.splitlines() if line.startswith(host.uuid)).split()
+        assert row[1:4] == [host.name, "active", version], text
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row[4]) and row[5].isdigit() and row[6] == "ok", text
+
+
 def certificate(host):
     return host.run(["openssl", "x509", "-noout", "-serial", "-subject", "-ext", "subjectAltName", "-in",
                      f"{ROOT}/etc/virtx/host.pem"]).stdout

@@ -196,6 +196,22 @@ test_wrong(void **state)
 	assert_non_null(strstr(here.body, "\"tokens\":\"it hangs\""));
 }
 
+/* A host that is asked for itself says the same; of another one nobody knows it. */
+static void
+test_health(void **state)
+{
+	static const char told[] = "\"health\":{\"ready\":", version[] = "\"" VIRTX_VERSION "\"";
+
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	ask(ROUTE_HOST_GET, SELF, "");
+	assert_non_null(strstr(here.body, told));
+	assert_non_null(strstr(here.body, "\"tokens\":\"they were not read yet\""));
+	assert_non_null(strstr(here.body, version));
+	ask(ROUTE_HOST_GET, H2, "");
+	assert_non_null(strstr(here.body, told));
+	assert_non_null(strstr(here.body, "\"tokens\":\"\",\"version\":\"\""));
+}
+
 static void
 test_make(void **state)
 {
@@ -584,6 +600,7 @@ main(void)
 		KEEPER_TEST(test_settled),
 		KEEPER_TEST(test_no_storage),
 		KEEPER_TEST(test_wrong),
+		KEEPER_TEST(test_health),
 		KEEPER_TEST(test_make),
 		KEEPER_TEST(test_make_certificate),
 		KEEPER_TEST(test_refused),

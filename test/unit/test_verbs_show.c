@@ -51,15 +51,30 @@ test_cluster_status(void **state)
 	    "\"skew\":0}]}");
 	verb_answer(f, 200, "Content-Type: application/json\r\n",
 	    "{\"uuid\":\"" HOST_UUID "\",\"lockid\":7,\"problems\":[{\"detail\":\"a\"},"
-	    "{\"detail\":\"b\"}]}");
+	    "{\"detail\":\"b\"}],\"health\":{\"ready\":true,\"clock\":\"late\","
+	    "\"version\":\"1.2\",\"certificate_end\":1700000000000}}");
 	verb_ok(f, "cluster status");
-	assert_says(
-	    f->out, "LOCKSPACE  PROBLEMS\n" HOST_UUID "  h1    active (maintenance)  -1.5 s");
-	assert_says(f->out, "  7  a; b\n");
-	assert_says(f->out, "  -  -\n");
+	assert_says(f->out,
+	    "NAME  STATE                 VERSION  CERTIFICATE  LOCKSPACE  STORAGE   CLOCK  "
+	    "WATCHDOG  PROBLEMS\n" HOST_UUID
+	    "  h1    active (maintenance)  1.2      2023-11-14           7  ok       -1.5 s  "
+	    "off       clock: late; a; b\n");
+	assert_says(f->out,
+	    "  h2    failed                -        -                    -  -        +0.0 s  "
+	    "unknown   -\n");
 	verb_asked(f, 0, "GET /hosts", "");
 	verb_asked(f, 1, "GET /hosts/" HOST_UUID, "");
-	/* One that does not answer hides no other. */
+	/* One that is not ready says what of. */
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    "{\"uuid\":\"" HOST_UUID "\",\"health\":{\"storage\":\"is not mounted\","
+	    "\"lockspace\":\"not joined\",\"version\":\"1.2\"}}");
+	verb_ok(f, "cluster status");
+	assert_says(f->out, "  -  failing  ");
+	assert_says(f->out, "  lockspace: not joined; storage: is not mounted\n");
+	/* One that does not answer hides no other, nor does one of a version without it. */
 	verb_forget(f);
 	verb_answer_json(f,
 	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");

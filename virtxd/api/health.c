@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "api/health.h"
+
 #include <string.h>
 
 #include "api/handlers.h"
@@ -15,26 +17,33 @@ api_healthz(struct context *ctx, struct request *req)
 }
 
 void
-api_readyz(struct context *ctx, struct request *req)
+health_find(struct context *ctx, struct ready *ret)
 {
 	_free_ char *missing = NULL;
-	struct ready ready = { 0 };
 	struct error err = { 0 };
 
-	ctx->host_ops->ready(ctx->host_arg, &ready);
-	if (str_empty(ready.serf) && known_check(ctx, &missing, &err) < 0)
-		str_set(&ready.serf, err.detail);
-	if (str_empty(ready.vms))
-		str_set(&ready.vms, str_or_empty(missing));
-	str_set(&ready.lockspace, keeper_lockspace_why(ctx->keeper));
-	str_set(&ready.watchdog, keeper_watchdog_why(ctx->keeper));
+	*ret = (struct ready){ .version = xstrdup(VIRTX_VERSION) };
+	ctx->host_ops->ready(ctx->host_arg, ret);
+	if (str_empty(ret->serf) && known_check(ctx, &missing, &err) < 0)
+		str_set(&ret->serf, err.detail);
+	if (str_empty(ret->vms))
+		str_set(&ret->vms, str_or_empty(missing));
+	str_set(&ret->lockspace, keeper_lockspace_why(ctx->keeper));
+	str_set(&ret->watchdog, keeper_watchdog_why(ctx->keeper));
 	if (!str_empty(keeper_storage_why(ctx->keeper)))
-		str_set(&ready.storage, keeper_storage_why(ctx->keeper));
+		str_set(&ret->storage, keeper_storage_why(ctx->keeper));
 	if (ctx->tokens)
-		str_set(&ready.tokens, token_keeper_wrong(ctx->tokens));
-	ready.ready = str_empty(ready.libvirt) && str_empty(ready.serf) &&
-		      str_empty(ready.lockspace) && str_empty(ready.storage) &&
-		      str_empty(ready.listen);
+		str_set(&ret->tokens, token_keeper_wrong(ctx->tokens));
+	ret->ready = str_empty(ret->libvirt) && str_empty(ret->serf) && str_empty(ret->lockspace) &&
+		     str_empty(ret->storage) && str_empty(ret->listen);
+}
+
+void
+api_readyz(struct context *ctx, struct request *req)
+{
+	struct ready ready;
+
+	health_find(ctx, &ready);
 	request_reply_model(req, ready.ready ? 200 : 503, &ready_model, &ready);
 	model_clear(&ready_model, &ready);
 }

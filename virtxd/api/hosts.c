@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
 #include "api/handlers.h"
+#include "api/health.h"
 #include "api/limits.h"
 #include "api/query.h"
 #include "ops/context.h"
@@ -51,7 +54,10 @@ api_host_get(struct context *ctx, struct request *req)
 		struct host shown = *host;
 
 		keep_problems(ctx, req, &shown);
+		if (strcmp(req->param, inventory_self(ctx->inventory)) == 0)
+			health_find(ctx, &shown.health);
 		request_reply_model(req, 200, &host_model, &shown);
+		model_clear(&ready_model, &shown.health);
 		free(shown.problems);
 		return;
 	}

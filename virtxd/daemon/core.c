@@ -48,6 +48,7 @@ on_ready(void *arg, struct ready *ret)
 	free(ret->certificate);
 	ret->certificate =
 	    core->tls ? tls_warning(core->tls, inventory_self(core->inventory)) : xstrdup("");
+	ret->certificate_end = core->tls ? tls_end_of_certificate(core->tls) : 0;
 	str_set(&ret->storage, host_maintenance_why(core->ctx.host_maintenance));
 	free(ret->clock);
 	ret->clock = inventory_skew_text(core->inventory);
