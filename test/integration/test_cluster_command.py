@@ -318,6 +318,12 @@ def test_put_out(lab):
     wait_for("its certificate to be refused", refused, 60)
     done = cluster(h2, "renew", "--force", "--root", ROOT)
     assert done.returncode == 1 and "was put out of the cluster" in done.stderr, done.stderr
+    # Nor is it asked anything, or chosen.
+    answer = h1.api("POST", "/vms", {"vmdef": vmdef("out"), "host": h2.uuid})
+    assert answer.status == 409 and "was put out of the cluster" in answer.text, answer.text
+    plan = h1.api("POST", "/vms?dry_run=1", {"vmdef": vmdef("out"), "host": ""}).json()
+    assert plan["host"] == h1.uuid, plan
+    assert "was put out" in next(item["reason"] for item in plan["candidates"] if item["host"] == h2.uuid), plan
 
     # As one that was installed anew, and is known again.
     away(lab)

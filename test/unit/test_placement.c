@@ -13,6 +13,7 @@
 
 #include "state/inventory.h"
 #include "state/reservation.h"
+#include "state/tokens.h"
 
 #define TOTAL 16384 /* MiB of each host */
 
@@ -241,6 +242,34 @@ test_other(void **state)
 	assert_int_equal(place_need(inventory, &need, reason), -1);
 	assert_non_null(strstr(reason, "h0: it is in maintenance"));
 	inventory_free(inventory);
+}
+
+/* One that was put out may still be an active member, which has told what it has. */
+static void
+test_out(void **state)
+{
+	struct inventory *inventory = make(2);
+	struct tokens *tokens = tokens_new();
+	struct vmdef def = vm(512, 2);
+	struct placement_need need = { .vm = "", .target = host_uuid(1), .def = &def };
+	char reason[2048];
+	struct error err;
+
+	tell_host(inventory, 1, 2 * TOTAL, 1001);
+	assert_int_equal(place(inventory, &def, NULL), 1);
+	inventory_set_tokens(inventory, tokens);
+	tokens_put_out(tokens, host_uuid(1), true);
+	assert_int_equal(place(inventory, &def, NULL), 0);
+	assert_int_equal(place_need(inventory, &need, reason), -1);
+	assert_non_null(strstr(reason, "h1: it was put out of the cluster"));
+	assert_int_equal(inventory_check_out(inventory, host_uuid(1), &err), -1);
+	assert_int_equal(err.status, 409);
+	assert_int_equal(inventory_check_out(inventory, host_uuid(0), &err), 0);
+	tokens_put_out(tokens, host_uuid(1), false);
+	assert_int_equal(place_need(inventory, &need, reason), 1);
+	assert_int_equal(inventory_check_out(inventory, host_uuid(1), &err), 0);
+	inventory_free(inventory);
+	tokens_free(tokens);
 }
 
 static void
@@ -546,6 +575,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_feasible),
 		cmocka_unit_test(test_other),
+		cmocka_unit_test(test_out),
 		cmocka_unit_test(test_better),
 		cmocka_unit_test(test_apart),
 		cmocka_unit_test(test_group),

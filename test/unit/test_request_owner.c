@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "ops/context.h"
+#include "state/tokens.h"
 
 #define SELF	  "00000000-0000-4000-8000-000000000001"
 #define OTHER	  "00000000-0000-4000-8000-000000000002"
@@ -143,6 +144,47 @@ test_target(void **state)
 	}
 }
 
+/* One that was put out of the cluster is asked nothing, whatever serf says of it. */
+static void
+test_out(void **state)
+{
+	static const struct {
+		enum route_id route;
+		const char *param, *body;
+		int status;
+	} rows[] = {
+		{ ROUTE_VM_GET, VM_OTHER, "", 409 },
+		{ ROUTE_VM_BOOT, VM_OTHER, "{}", 409 },
+		{ ROUTE_HOST_GET, OTHER, "", 409 },
+		{ ROUTE_VM_CREATE, "", "{\"host\":\"" OTHER "\"}", 409 },
+		{ ROUTE_VM_GET, VM_SELF, "", 0 },
+		{ ROUTE_VM_GET, VM_FAILED, "", 503 },
+	};
+	struct context *ctx = *state;
+	struct tokens *tokens = tokens_new();
+
+	tokens_put_out(tokens, OTHER, true);
+	inventory_set_tokens(ctx->inventory, tokens);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct request req = { .route = &routes[rows[i].route],
+			.body = rows[i].body,
+			.body_len = strlen(rows[i].body) };
+		char host[UUID_TEXT_SIZE];
+		struct error err = { 0 };
+
+		snprintf(req.param, sizeof(req.param), "%s", rows[i].param);
+		(void)request_owner_find(ctx, &req, host, &err);
+		assert_int_equal(err.status, rows[i].status);
+		if (err.status == 409) {
+			assert_non_null(strstr(err.detail, "h2"));
+			assert_non_null(strstr(err.detail, "was put out of the cluster"));
+			assert_string_equal(err.host, OTHER);
+		}
+	}
+	inventory_set_tokens(ctx->inventory, NULL);
+	tokens_free(tokens);
+}
+
 /* The operations that another host keeps are asked from it; of one that is away, nothing is known.
  */
 static void
@@ -250,6 +292,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_operations_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_operations, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),

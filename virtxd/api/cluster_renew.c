@@ -163,6 +163,7 @@ ask_others(struct context *ctx, struct request *req)
 	inventory_list_hosts(ctx->inventory, &active, NULL, &list);
 	for (size_t i = 0; i < list.n_items && renewing->n < ASKED_MAX; i++) {
 		if (!str_equal(list.items[i].uuid, inventory_self(ctx->inventory)) &&
+		    !inventory_is_out(ctx->inventory, list.items[i].uuid) &&
 		    strlen(list.items[i].uuid) == UUID_TEXT_SIZE - 1)
 			memcpy(renewing->hosts[renewing->n++], list.items[i].uuid, UUID_TEXT_SIZE);
 	}

@@ -102,7 +102,7 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 		struct error err = { 0 };
 
 		/* The Go virtx forgets nobody. */
-		if (str_equal(item->uuid, self) ||
+		if (str_equal(item->uuid, self) || inventory_is_out(ctx->inventory, item->uuid) ||
 		    !inventory_tells_digest(ctx->inventory, item->uuid))
 			continue;
 		*asked = (struct asked){ .ask = { .answered = on_answered, .arg = asked },

@@ -112,6 +112,8 @@ request_owner_find(
 	else if (host->cstate != CSTATE_ACTIVE)
 		error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
 		    str_or_empty(host->def.name), ret, enum_word(&cstate_enum, host->cstate));
+	else if (inventory_is_out(ctx->inventory, ret))
+		(void)inventory_check_out(ctx->inventory, ret, err);
 	else if (dry_run && !inventory_tells_digest(ctx->inventory, ret))
 		/* The Go virtx does not know the parameter: it would do it. */
 		error_set(

@@ -104,9 +104,12 @@ static int
 on_address(void *arg, const char *host, char *ret, struct error *err)
 {
 	struct forward_address address;
+	struct core *core = arg;
 	const char *why;
 
-	if (!find_address(arg, host, &address))
+	if (inventory_check_out(core->inventory, host, err) < 0)
+		return -1;
+	if (!find_address(core, host, &address))
 		return error_set(err, 503, "serf does not know the address of host '%s'", host);
 	why = address_refusal(address.addr);
 	if (why)
@@ -140,6 +143,8 @@ on_ask(void *arg, struct peer_ask *ask, const char *host, enum method method, co
 	struct core *core = arg;
 	struct forward_address address;
 
+	if (inventory_check_out(core->inventory, host, err) < 0)
+		return -1;
 	if (!find_address(core, host, &address))
 		return error_set(err, 503, "serf does not say where host '%s' is", host);
 	return peer_rpc_start(core->peers, ask, &address, host, method, path, user, body,

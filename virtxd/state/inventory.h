@@ -15,6 +15,7 @@
 #include "state/report.h"
 
 struct inventory;
+struct tokens;
 
 /* What is known of the sizes of a local VM's disks, which are their images'. */
 enum disk_sizes {
@@ -81,6 +82,12 @@ void inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum 
 void inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin);
 /* 0 where no two active hosts have one uuid; else -1 with a 409 that says which do. */
 int inventory_check_twins(const struct inventory *inventory, struct error *err);
+/* By these (borrowed; NULL: there are none) it is known which hosts were put out of the cluster. */
+void inventory_set_tokens(struct inventory *inventory, const struct tokens *tokens);
+/* Whether a host was, as far as that is known. It may be an active one: it still has serf's key. */
+bool inventory_is_out(const struct inventory *inventory, const char *uuid);
+/* 0 where it was not, else -1 with a 409. */
+int inventory_check_out(const struct inventory *inventory, const char *uuid, struct error *err);
 /* What needs a human, as the last reconciliation saw it. */
 void inventory_set_problems(
     struct inventory *inventory, const struct host_problem *problems, size_t n);

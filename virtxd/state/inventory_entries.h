@@ -139,6 +139,7 @@ struct inventory {
 	uint64_t clock; /* of changes to VMs */
 	char *loss;	/* why the leases of its VMs are lost, NULL or "" while they are not */
 	char *storage;	/* what is wrong with the shared storage, NULL or "" for nothing */
+	const struct tokens *tokens; /* borrowed; NULL: there are none */
 	struct vm_entry *vms;
 	struct vm_entry **order; /* all by name and uuid; NULL where some have come or gone */
 	LIST_HEAD(, vm_entry) claimed;

@@ -5,6 +5,7 @@
 #include "proto/log.h"
 #include "state/claims.h"
 #include "state/inventory_index.h"
+#include "state/tokens.h"
 
 #define STORAGE	       "storage" /* a kind of problem */
 #define CONFLICT_MS    30000	 /* longer than any migration has a VM on two hosts */
@@ -211,6 +212,31 @@ inventory_check_twins(const struct inventory *inventory, struct error *err)
 			    str_or_empty(entry->host.def.name), entry->twin, entry->uuid);
 	}
 	return 0;
+}
+
+void
+inventory_set_tokens(struct inventory *inventory, const struct tokens *tokens)
+{
+	inventory->tokens = tokens;
+}
+
+bool
+inventory_is_out(const struct inventory *inventory, const char *uuid)
+{
+	return inventory->tokens && tokens_is_out(inventory->tokens, uuid);
+}
+
+int
+inventory_check_out(const struct inventory *inventory, const char *uuid, struct error *err)
+{
+	const struct host *host = inventory_find_host(inventory, uuid);
+
+	if (!inventory_is_out(inventory, uuid))
+		return 0;
+	return error_set(err, 409,
+	    "host '%s' (%s) was put out of the cluster, as by 'virtx forget host', and is asked "
+	    "nothing; it may join again by a token for it alone, of 'virtx cluster token --host'",
+	    host ? str_or_empty(host->def.name) : "", uuid);
 }
 
 char *

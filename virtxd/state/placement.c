@@ -14,6 +14,7 @@ enum obstacle {
 	OBSTACLE_EXCLUDED,
 	OBSTACLE_FROM,
 	OBSTACLE_STATE,
+	OBSTACLE_OUT,
 	OBSTACLE_MAINTENANCE,
 	OBSTACLE_SILENT,
 	OBSTACLE_ARCH,
@@ -76,6 +77,8 @@ find_obstacle(const struct planner *planner, const struct placement_need *need, 
 		return OBSTACLE_FROM;
 	if (host->cstate != CSTATE_ACTIVE)
 		return OBSTACLE_STATE;
+	if (host->out)
+		return OBSTACLE_OUT;
 	if (host->maintenance)
 		return OBSTACLE_MAINTENANCE;
 	if (!host->told)
@@ -185,6 +188,8 @@ explain_obstacle(
 		return xstrdup("the VM is there");
 	case OBSTACLE_STATE:
 		return xasprintf("serf says it is %s", enum_word(&cstate_enum, host->cstate));
+	case OBSTACLE_OUT:
+		return xstrdup("it was put out of the cluster");
 	case OBSTACLE_MAINTENANCE:
 		return xstrdup("it is in maintenance");
 	case OBSTACLE_SILENT:

@@ -15,6 +15,7 @@ struct placement_host {
 	char *arch; /* "" where it is not known */
 	enum cstate cstate;
 	bool maintenance;
+	bool out;  /* it was put out of the cluster */
 	bool told; /* it has told of itself */
 	int64_t cpus;
 	struct host_figures figures;
