@@ -5,103 +5,17 @@
 #include <ctype.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "proto/pem.h"
+
 #define DAY_S	    86400L
 #define BACKDATED_S 3600L /* a clock that is behind shall take it, too */
 #define SERIAL_BITS 128
-
-#define _key_	  __attribute__((cleanup(key_clear)))
-#define _x509_	  __attribute__((cleanup(x509_clear)))
-#define _request_ __attribute__((cleanup(request_clear)))
-#define _bio_	  __attribute__((cleanup(bio_clear)))
-
-static void
-key_clear(EVP_PKEY **key)
-{
-	EVP_PKEY_free(*key);
-}
-
-static void
-x509_clear(X509 **certificate)
-{
-	X509_free(*certificate);
-}
-
-static void
-request_clear(X509_REQ **request)
-{
-	X509_REQ_free(*request);
-}
-
-static void
-bio_clear(BIO **bio)
-{
-	BIO_free(*bio);
-}
-
-static const char *
-last_error(void)
-{
-	const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-	ERR_clear_error();
-	return reason ? reason : "unknown error";
-}
-
-static BIO *
-open_text(const char *text)
-{
-	BIO *bio = BIO_new_mem_buf(str_or_empty(text), -1);
-
-	if (!bio)
-		abort();
-	return bio;
-}
-
-/* What was written to it, and nothing of it stays there. */
-static char *
-take_text(BIO *bio)
-{
-	char *data, *out;
-	long len = BIO_get_mem_data(bio, &data);
-
-	out = xmemdup(data, (size_t)len);
-	OPENSSL_cleanse(data, (size_t)len);
-	return out;
-}
-
-/* Nobody is at a terminal. */
-static int
-no_passphrase(char *buf, int size, int writing, void *arg)
-{
-	return -1;
-}
-
-static EVP_PKEY *
-read_key(const char *text)
-{
-	_bio_ BIO *bio = open_text(text);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-
-	ERR_clear_error();
-	return key;
-}
-
-static X509 *
-read_certificate(const char *text)
-{
-	_bio_ BIO *bio = open_text(text);
-	X509 *certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
-
-	ERR_clear_error();
-	return certificate;
-}
 
 char *
 pki_key_new(void)
@@ -111,7 +25,7 @@ pki_key_new(void)
 
 	if (!key || !bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
 		abort();
-	return take_text(bio);
+	return pem_take(bio);
 }
 
 void
@@ -267,13 +181,13 @@ certificate_text(X509 *certificate)
 
 	if (!bio || PEM_write_bio_X509(bio, certificate) != 1)
 		abort();
-	return take_text(bio);
+	return pem_take(bio);
 }
 
 char *
 pki_ca_new(const char *key_text, const char *name, struct error *err)
 {
-	_key_ EVP_PKEY *key = read_key(key_text);
+	_key_ EVP_PKEY *key = pem_key(key_text);
 	_x509_ X509 *ca = NULL;
 
 	if (!key || strlen(name) > 64) {
@@ -286,7 +200,7 @@ pki_ca_new(const char *key_text, const char *name, struct error *err)
 	add_extension(ca, ca, NID_key_usage, "critical,keyCertSign,cRLSign");
 	add_extension(ca, ca, NID_subject_key_identifier, "hash");
 	if (X509_sign(ca, key, EVP_sha256()) <= 0) {
-		error_set(err, 500, "cannot sign the CA's certificate: %s", last_error());
+		error_set(err, 500, "cannot sign the CA's certificate: %s", pem_error());
 		return NULL;
 	}
 	return certificate_text(ca);
@@ -295,7 +209,7 @@ pki_ca_new(const char *key_text, const char *name, struct error *err)
 char *
 pki_request_new(const char *key_text, const char *const *names, size_t n_names, struct error *err)
 {
-	_key_ EVP_PKEY *key = read_key(key_text);
+	_key_ EVP_PKEY *key = pem_key(key_text);
 	_request_ X509_REQ *request = X509_REQ_new();
 	_free_ char *san = names_text(names, n_names, NULL);
 	_bio_ BIO *bio = BIO_new(BIO_s_mem());
@@ -317,17 +231,17 @@ pki_request_new(const char *key_text, const char *const *names, size_t n_names, 
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 	if (!done) {
 		error_set(err, 500, "cannot make a request for a certificate: %s",
-		    key ? last_error() : "the key is none");
+		    key ? pem_error() : "the key is none");
 		return NULL;
 	}
-	return take_text(bio);
+	return pem_take(bio);
 }
 
 char *
 pki_request_again(const char *key, const char *text, struct error *err)
 {
 	__attribute__((cleanup(names_clear))) struct names names = { 0 };
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 	GENERAL_NAMES *found = NULL;
 
 	if (!certificate) {
@@ -343,16 +257,6 @@ pki_request_again(const char *key, const char *text, struct error *err)
 	}
 	GENERAL_NAMES_free(found);
 	return pki_request_new(key, (const char *const *)names.items, names.n, err);
-}
-
-static X509_REQ *
-read_request(const char *text)
-{
-	_bio_ BIO *bio = open_text(text);
-	X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL);
-
-	ERR_clear_error();
-	return request;
 }
 
 /* The key of a request that its owner has signed: of P-256 alone, as others cost far more to check.
@@ -380,7 +284,7 @@ request_key(X509_REQ *request, struct error *err)
 char *
 pki_request_names(const char *text, struct error *err)
 {
-	_request_ X509_REQ *request = read_request(text);
+	_request_ X509_REQ *request = pem_request(text);
 	__attribute__((cleanup(names_clear))) struct names names = { 0 };
 	struct buffer list = { 0 };
 
@@ -435,8 +339,8 @@ static char *
 sign_content(const char *ca_text, const char *ca_key_text, EVP_PKEY *key,
     const struct content *content, struct error *err)
 {
-	_x509_ X509 *ca = read_certificate(ca_text), *certificate = NULL;
-	_key_ EVP_PKEY *ca_key = read_key(ca_key_text);
+	_x509_ X509 *ca = pem_certificate(ca_text), *certificate = NULL;
+	_key_ EVP_PKEY *ca_key = pem_key(ca_key_text);
 
 	if (!ca || !ca_key || X509_check_private_key(ca, ca_key) != 1) {
 		error_set(err, 500, "the CA's certificate and key are not of one another");
@@ -451,7 +355,7 @@ sign_content(const char *ca_text, const char *ca_key_text, EVP_PKEY *key,
 	certificate = make_certificate(key, ca, content);
 	end_with(certificate, ca);
 	if (X509_sign(certificate, ca_key, EVP_sha256()) <= 0) {
-		error_set(err, 500, "cannot sign a certificate: %s", last_error());
+		error_set(err, 500, "cannot sign a certificate: %s", pem_error());
 		return NULL;
 	}
 	return certificate_text(certificate);
@@ -461,7 +365,7 @@ char *
 pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_kind kind,
     const char *uuid, int days, struct error *err)
 {
-	_request_ X509_REQ *request = read_request(request_text);
+	_request_ X509_REQ *request = pem_request(request_text);
 	__attribute__((cleanup(names_clear))) struct names names = { 0 };
 	EVP_PKEY *key = request_key(request, err);
 	_free_ char *subject = NULL, *san = NULL;
@@ -492,7 +396,7 @@ char *
 pki_sign_user(const char *ca, const char *ca_key, const char *request_text, const char *name,
     int64_t seconds, struct error *err)
 {
-	_request_ X509_REQ *request = read_request(request_text);
+	_request_ X509_REQ *request = pem_request(request_text);
 	EVP_PKEY *key = request_key(request, err);
 	_free_ char *subject = xasprintf("virtx:user:%s", name);
 	_free_ char *san = xasprintf("URI:%s", subject);
@@ -519,7 +423,7 @@ pki_sign_user(const char *ca, const char *ca_key, const char *request_text, cons
 int
 pki_fingerprint(const char *text, char ret[PKI_FINGERPRINT_SIZE], struct error *err)
 {
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 
 	if (!certificate)
 		return error_set(err, 500, "it has no certificate in PEM");
@@ -544,7 +448,7 @@ serial_text(X509 *certificate)
 char *
 pki_about(const char *text)
 {
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 	_free_ char *names = NULL, *serial = NULL;
 	char name[80] = "", end[32] = "?";
 	struct tm tm;
@@ -591,8 +495,8 @@ bool
 pki_matches(const char *text, const char *key_text, const char *ca_text, enum pki_kind kind,
     const char *uuid)
 {
-	_x509_ X509 *certificate = read_certificate(text), *ca = read_certificate(ca_text);
-	_key_ EVP_PKEY *key = read_key(key_text);
+	_x509_ X509 *certificate = pem_certificate(text), *ca = pem_certificate(ca_text);
+	_key_ EVP_PKEY *key = pem_key(key_text);
 	char host[UUID_TEXT_SIZE];
 	bool matches;
 
@@ -607,7 +511,7 @@ pki_matches(const char *text, const char *key_text, const char *ca_text, enum pk
 bool
 pki_host(const char *text, char ret[UUID_TEXT_SIZE])
 {
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 
 	ret[0] = '\0';
 	return certificate && certificate_host(certificate, ret);
@@ -616,7 +520,7 @@ pki_host(const char *text, char ret[UUID_TEXT_SIZE])
 bool
 pki_is_signed(const char *text, const char *ca_text)
 {
-	_x509_ X509 *certificate = read_certificate(text), *ca = read_certificate(ca_text);
+	_x509_ X509 *certificate = pem_certificate(text), *ca = pem_certificate(ca_text);
 	bool is_signed = certificate && ca && X509_verify(certificate, X509_get0_pubkey(ca)) == 1;
 
 	ERR_clear_error();
@@ -626,7 +530,7 @@ pki_is_signed(const char *text, const char *ca_text)
 int64_t
 pki_end(const char *text, int64_t *ret_length)
 {
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 	int days = 0, seconds = 0;
 
 	*ret_length = 0;
@@ -640,7 +544,7 @@ pki_end(const char *text, int64_t *ret_length)
 bool
 pki_has_names(const char *text, const char *const *names, size_t n_names)
 {
-	_x509_ X509 *certificate = read_certificate(text);
+	_x509_ X509 *certificate = pem_certificate(text);
 
 	for (size_t i = 0; certificate && i < n_names; i++)
 		if (!certificate_has_name(certificate, names[i]))
