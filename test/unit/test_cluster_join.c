@@ -16,6 +16,7 @@
 #define SECRET	"virtx_0123"
 
 static struct caller caller;
+static const char *from, *query; /* of the next requests */
 
 static void
 on_changed(void *arg)
@@ -27,6 +28,8 @@ setup(void **state)
 {
 	struct config *config = &here.config;
 
+	from = ADDRESS;
+	query = NULL;
 	ops_setup(state);
 	ops_start();
 	config_clear_listen(config);
@@ -53,26 +56,34 @@ teardown(void **state)
 	return rc;
 }
 
+static void
+add_token(const char *secret, const char *host, bool gives_ca)
+{
+	const struct join_terms terms = { host, now_ms() + 3600 * INT64_C(1000), gives_ca };
+	struct error err = { 0 };
+
+	assert_int_equal(joins_add(here.ctx.joins, secret, &terms, &err), 0);
+}
+
 /* One who has shown a token of this secret, which is made where there is none yet. */
 static struct request *
 request_by(const char *secret, const struct cluster_join *join, char **ret_body)
 {
 	char id[JOIN_ID_SIZE];
-	struct error err = { 0 };
 	struct request *req;
 	size_t len;
 
 	if (joins_find(here.ctx.joins, secret, id) == JOIN_WRONG)
-		assert_int_equal(
-		    joins_add(here.ctx.joins, secret, "", now_ms() + 3600 * INT64_C(1000), &err),
-		    0);
+		add_token(secret, "", false);
 	joins_find(here.ctx.joins, secret, id);
-	caller = (struct caller){ .by = CALLER_TOKEN, .role = ROLE_JOIN, .from = ADDRESS };
+	caller = (struct caller){ .by = CALLER_TOKEN, .role = ROLE_JOIN };
+	snprintf(caller.from, sizeof(caller.from), "%s", from);
 	snprintf(caller.user, sizeof(caller.user), "join:%s", id);
 	*ret_body = json_encode(&cluster_join_model, join, &len);
 	req = ops_request(ROUTE_CLUSTER_JOIN, "", *ret_body);
 	req->caller = &caller;
 	req->user = caller.user;
+	req->query = query;
 	return req;
 }
 
@@ -99,7 +110,7 @@ ask_for(const char *secret, const char *uuid, const char *name, const char *cons
 static void
 ask_to_join(const char *secret, const char *uuid, const char *name)
 {
-	static const char *const own[] = { "h4", ADDRESS };
+	const char *const own[] = { "h4", from };
 
 	ask_for(secret, uuid, name, own, own);
 }
@@ -117,7 +128,7 @@ static void
 sign(struct cluster_member *ret)
 {
 	char certificate[] = "one", qemu[] = "two", ca[] = "three", key[] = "four", print[] = "5";
-	const struct cluster_sign_result result = { certificate, qemu, ca, print, key, 179 };
+	const struct cluster_sign_result result = { certificate, qemu, ca, print, key, 179, NULL };
 	struct error err = { 0 };
 
 	ops_end_job(WORK_CLUSTER_SIGN, &result);
@@ -208,8 +219,7 @@ test_known_host(void **state)
 	struct error err = { 0 };
 
 	ops_add_host(H2, "h2", 1000);
-	assert_int_equal(
-	    joins_add(here.ctx.joins, "own", H2, now_ms() + 3600 * INT64_C(1000), &err), 0);
+	add_token("own", H2, false);
 	ask_to_join(SECRET, H2, "h4");
 	assert_refused(409, "is active and has this UUID");
 	ask_to_join("own", H2, "h4");
@@ -234,7 +244,6 @@ test_put_out(void **state)
 	struct cluster_member member = { 0 };
 	struct token_set none = { 0 };
 	struct token nothing = { 0 };
-	struct error err = { 0 };
 
 	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
 	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
@@ -244,8 +253,7 @@ test_put_out(void **state)
 	tokens_put_out(tokens, NEW, true);
 	ask_to_join(SECRET, NEW, "h4");
 	assert_refused(403, "'virtx cluster token --host' makes a token");
-	assert_int_equal(
-	    joins_add(here.ctx.joins, "own", NEW, now_ms() + 3600 * INT64_C(1000), &err), 0);
+	add_token("own", NEW, false);
 	ask_to_join("own", H2, "h4");
 	assert_refused(403, "is for host '" NEW "' alone");
 	ask_to_join("own", NEW, "h4");
@@ -290,6 +298,99 @@ test_token_for_one(void **state)
 	model_clear(&cluster_token_model, &token);
 }
 
+/* Who has a token that says so gets the CA's key, and does not where it has not asked. */
+static void
+test_ca_key(void **state)
+{
+	char certificate[] = "one", sealed[] = "sealed";
+	const struct cluster_sign_result result = { .certificate = certificate, .sealed = sealed };
+	struct cluster_member member = { 0 };
+	struct error err = { 0 };
+
+	add_token("gives", "", true);
+	query = "ca=true";
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(403, "'virtx cluster token --ca' makes one");
+	query = "ca=false";
+	ask_to_join(SECRET, NEW, "h4");
+	assert_false(
+	    ((const struct cluster_sign_request *)ops_request_of(WORK_CLUSTER_SIGN))->gives_ca_key);
+	ops_fail_job(WORK_CLUSTER_SIGN, 500, "it failed");
+	query = "ca=true";
+	ask_to_join("gives", NEW, "h4");
+	assert_true(
+	    ((const struct cluster_sign_request *)ops_request_of(WORK_CLUSTER_SIGN))->gives_ca_key);
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(
+	    json_decode(&cluster_member_model, here.body, strlen(here.body), &member, &err), 0);
+	assert_string_equal(member.ca_key, "sealed");
+	model_clear(&cluster_member_model, &member);
+}
+
+/* A host of the cluster gets it later, from its own address by a token for it alone. */
+static void
+test_ca_key_later(void **state)
+{
+	struct cluster_member member = { 0 };
+
+	ops_add_host(H2, "h2", 1000);
+	add_token("gives", "", true);
+	add_token("own", H2, true);
+	query = "ca=true";
+	ask_to_join("own", H2, "h4");
+	assert_refused(409, "is active and has this UUID");
+	from = "192.0.2.2";
+	ask_to_join("gives", H2, "h4");
+	assert_refused(409, "is active and has this UUID");
+	query = NULL;
+	ask_to_join("own", H2, "h4");
+	assert_refused(409, "is active and has this UUID");
+	query = "ca=true";
+	ask_to_join("own", H2, "h4");
+	sign(&member);
+	model_clear(&cluster_member_model, &member);
+}
+
+/* No admin but root of a host that has it has such a token made, whatever a host states of who
+ * asks. */
+static void
+test_ca_token(void **state)
+{
+	static const struct {
+		const char *client, *user;
+		bool may;
+	} rows[] = {
+		{ "192.0.2.9", "token:boss", false },
+		{ "192.0.2.9", "uid:0", false },
+		{ "unix", "uid:1000", false },
+		{ "unix", "uid:0", true },
+	};
+	char print[] = "5", ca[] = "c", key[] = "k", id[JOIN_ID_SIZE];
+	const struct cluster_sign_result result = {
+		.fingerprint = print, .ca = ca, .serf_key = key
+	};
+	struct cluster_token token = { 0 };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct request *req = ops_request(ROUTE_CLUSTER_TOKEN, "", "");
+
+		req->query = "ca=true";
+		req->client = rows[i].client;
+		req->user = rows[i].user;
+		api_cluster_token(&here.ctx, req);
+		if (!rows[i].may)
+			assert_refused(403, "is made by root on a host that has it");
+	}
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_int_equal(
+	    json_decode(&cluster_token_model, here.body, strlen(here.body), &token, &err), 0);
+	assert_int_equal(joins_find(here.ctx.joins, token.secret, id), JOIN_GOOD);
+	assert_true(joins_gives_ca(here.ctx.joins, id));
+	model_clear(&cluster_token_model, &token);
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -304,6 +405,9 @@ main(void)
 		TEST(test_known_host),
 		TEST(test_put_out),
 		TEST(test_token_for_one),
+		TEST(test_ca_key),
+		TEST(test_ca_key_later),
+		TEST(test_ca_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,14 @@ teardown(void **state)
 	return 0;
 }
 
+static int
+add(struct joins *joins, const char *secret, const char *host, int64_t expires, struct error *err)
+{
+	const struct join_terms terms = { host, expires, false };
+
+	return joins_add(joins, secret, &terms, err);
+}
+
 static void
 test_once(void **state)
 {
@@ -49,8 +57,8 @@ test_once(void **state)
 	struct error err = { 0 };
 
 	assert_int_equal(joins_find(joins, "a", id), JOIN_WRONG);
-	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
-	assert_int_equal(joins_add(joins, "b", "", 2000, &err), 0);
+	assert_int_equal(add(joins, "a", "", 2000, &err), 0);
+	assert_int_equal(add(joins, "b", "", 2000, &err), 0);
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
 	assert_int_equal(joins_find(joins, "b", other), JOIN_GOOD);
 	assert_string_not_equal(id, other);
@@ -68,6 +76,24 @@ test_once(void **state)
 	assert_int_equal(joins_take(joins, "0123", HOST, "h1", &err), -1);
 }
 
+/* Only by one that was made so the CA's key is given away. */
+static void
+test_ca_key(void **state)
+{
+	const struct join_terms terms = { "", 2000, true };
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE], other[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(joins_add(joins, "a", &terms, &err), 0);
+	assert_int_equal(add(joins, "b", "", 2000, &err), 0);
+	joins_find(joins, "a", id);
+	joins_find(joins, "b", other);
+	assert_true(joins_gives_ca(joins, id));
+	assert_false(joins_gives_ca(joins, other));
+	assert_false(joins_gives_ca(joins, ""));
+}
+
 static void
 test_late(void **state)
 {
@@ -75,7 +101,7 @@ test_late(void **state)
 	char id[JOIN_ID_SIZE];
 	struct error err = { 0 };
 
-	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
+	assert_int_equal(add(joins, "a", "", 2000, &err), 0);
 	now = 1999;
 	assert_int_equal(joins_find(joins, "a", id), JOIN_GOOD);
 	now = 2000;
@@ -90,8 +116,8 @@ test_for_one(void **state)
 	char id[JOIN_ID_SIZE], other[JOIN_ID_SIZE];
 	struct error err = { 0 };
 
-	assert_int_equal(joins_add(joins, "a", HOST, 2000, &err), 0);
-	assert_int_equal(joins_add(joins, "b", "", 2000, &err), 0);
+	assert_int_equal(add(joins, "a", HOST, 2000, &err), 0);
+	assert_int_equal(add(joins, "b", "", 2000, &err), 0);
 	joins_find(joins, "a", id);
 	joins_find(joins, "b", other);
 	assert_true(joins_is_for(joins, id, HOST));
@@ -110,9 +136,9 @@ test_same_host(void **state)
 	char a[JOIN_ID_SIZE], b[JOIN_ID_SIZE], own[JOIN_ID_SIZE];
 	struct error err = { 0 };
 
-	assert_int_equal(joins_add(joins, "a", "", 2000, &err), 0);
-	assert_int_equal(joins_add(joins, "b", "", 3000, &err), 0);
-	assert_int_equal(joins_add(joins, "own", HOST, 3000, &err), 0);
+	assert_int_equal(add(joins, "a", "", 2000, &err), 0);
+	assert_int_equal(add(joins, "b", "", 3000, &err), 0);
+	assert_int_equal(add(joins, "own", HOST, 3000, &err), 0);
 	joins_find(joins, "a", a);
 	joins_find(joins, "b", b);
 	joins_find(joins, "own", own);
@@ -145,13 +171,13 @@ test_bound(void **state)
 
 	for (int i = 0; i < JOINS_MAX; i++) {
 		snprintf(secret, sizeof(secret), "%d", i);
-		assert_int_equal(joins_add(joins, secret, "", 2000 + i, &err), 0);
+		assert_int_equal(add(joins, secret, "", 2000 + i, &err), 0);
 	}
-	assert_int_equal(joins_add(joins, "more", "", 5000, &err), -1);
+	assert_int_equal(add(joins, "more", "", 5000, &err), -1);
 	assert_int_equal(err.status, 503);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_GOOD);
 	assert_int_equal(joins_take(joins, id, HOST, "h1", &err), 0);
-	assert_int_equal(joins_add(joins, "more", "", 5000, &err), 0);
+	assert_int_equal(add(joins, "more", "", 5000, &err), 0);
 	assert_int_equal(joins_find(joins, "7", id), JOIN_WRONG);
 	assert_int_equal(joins_find(joins, "8", id), JOIN_GOOD);
 	assert_int_equal(joins_find(joins, "more", id), JOIN_GOOD);
@@ -212,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_once),
+		TEST(test_ca_key),
 		TEST(test_late),
 		TEST(test_for_one),
 		TEST(test_same_host),

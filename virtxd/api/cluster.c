@@ -53,6 +53,7 @@ reply_secret(struct request *req, const struct model *model, const void *obj)
 struct making {
 	int64_t lifetime;	   /* s */
 	char host[UUID_TEXT_SIZE]; /* "" for any */
+	bool gives_ca;		   /* who joins by it may have the CA's key */
 };
 
 /* The token's secret exists only once all else is known. */
@@ -61,6 +62,7 @@ token_made(struct context *ctx, struct request *req, const struct cluster_sign_r
     const struct error *cause, void *arg)
 {
 	const struct making *making = arg;
+	struct join_terms terms = { .host = making->host, .gives_ca = making->gives_ca };
 	char secret[TOKEN_SECRET_SIZE];
 	struct cluster_token token = { 0 };
 	struct error err = { 0 };
@@ -70,14 +72,15 @@ token_made(struct context *ctx, struct request *req, const struct cluster_sign_r
 		return;
 	}
 	token_secret_make(secret);
-	token.expires = now_ms() + making->lifetime * 1000;
+	token.expires = terms.expires = now_ms() + making->lifetime * 1000;
 	if (own_address(ctx, &token.addresses, true, &err) < 0 ||
-	    joins_add(ctx->joins, secret, making->host, token.expires, &err) < 0) {
+	    joins_add(ctx->joins, secret, &terms, &err) < 0) {
 		request_reply_error(req, &err);
 	} else {
 		token.fingerprint = xstrdup(result->fingerprint);
 		token.secret = xstrdup(secret);
-		log_info("api", "a token by which a host may join was made by %s", req->user);
+		log_info("api", "a token by which a host may join%s was made by %s",
+		    terms.gives_ca ? ", and have the CA's key," : "", req->user);
 		reply_secret(req, &cluster_token_model, &token);
 		explicit_bzero(token.secret, strlen(token.secret));
 	}
@@ -85,9 +88,42 @@ token_made(struct context *ctx, struct request *req, const struct cluster_sign_r
 	model_clear(&cluster_token_model, &token);
 }
 
+/* Root on this host, whom the kernel has named, can read the CA's key anyway. Any other admin may
+ * have certificates made, which can be revoked; what is signed by that key elsewhere cannot be. */
+static int
+check_gives_ca(const struct request *req, struct error *err)
+{
+	if (strcmp(req->client, CALLER_UNIX) == 0 && strcmp(req->user, CALLER_ROOT) == 0)
+		return 0;
+	return error_set_type(err, ERROR_ROLE,
+	    "a token by which a host gets the CA's key is made by root on a host that has it, by "
+	    "its UNIX socket, and not by '%s' at %s",
+	    req->user, req->client);
+}
+
+static int
+check_token(const struct context *ctx, const struct request *req,
+    const struct cluster_token_options *options, struct making *ret, struct error *err)
+{
+	if (request_flag(req, "ca", &ret->gives_ca, err) < 0)
+		return -1;
+	if (ret->gives_ca && check_gives_ca(req, err) < 0)
+		return -1;
+	if (options->lifetime < 0 || options->lifetime > CLUSTER_LIFETIME_MAX)
+		return error_set(err, 400, "lifetime: %lld is not from 0 to %lld seconds",
+		    (long long)options->lifetime, (long long)CLUSTER_LIFETIME_MAX);
+	if (!str_empty(options->host) && uuid_normalize(options->host, ret->host) < 0)
+		return error_set(err, 400, "host: is not the UUID of a host");
+	if (!ctx->joins)
+		return error_set(err, 501, "no host joins by this one");
+	ret->lifetime = options->lifetime ? options->lifetime : CLUSTER_LIFETIME;
+	return 0;
+}
+
 void
 api_cluster_token(struct context *ctx, struct request *req)
 {
+	static const struct signing_order which_ca = { "", "", "", false };
 	struct cluster_token_options options = { 0 };
 	struct making *making = xcalloc(1, sizeof(*making));
 	struct error err = { 0 };
@@ -96,21 +132,13 @@ api_cluster_token(struct context *ctx, struct request *req)
 		free(making);
 		return;
 	}
-	if (options.lifetime < 0 || options.lifetime > CLUSTER_LIFETIME_MAX)
-		error_set(&err, 400, "lifetime: %lld is not from 0 to %lld seconds",
-		    (long long)options.lifetime, (long long)CLUSTER_LIFETIME_MAX);
-	else if (!str_empty(options.host) && uuid_normalize(options.host, making->host) < 0)
-		error_set(&err, 400, "host: is not the UUID of a host");
-	else if (!ctx->joins)
-		error_set(&err, 501, "no host joins by this one");
-	making->lifetime = options.lifetime ? options.lifetime : CLUSTER_LIFETIME;
-	model_clear(&cluster_token_options_model, &options);
-	if (err.status) {
+	if (check_token(ctx, req, &options, making, &err) < 0) {
 		request_reply_error(req, &err);
 		free(making);
 	} else {
-		signing_start(ctx, req, "", "", "", token_made, making);
+		signing_start(ctx, req, &which_ca, token_made, making);
 	}
+	model_clear(&cluster_token_options_model, &options);
 }
 
 /* Joining */
@@ -118,7 +146,8 @@ api_cluster_token(struct context *ctx, struct request *req)
 struct joining {
 	char id[JOIN_ID_SIZE];
 	char uuid[UUID_TEXT_SIZE];
-	bool out; /* it was put out, and is let in again */
+	bool out;     /* it was put out, and is let in again */
+	bool gets_ca; /* it asks for the CA's key */
 };
 
 static void
@@ -144,6 +173,10 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 	member.sanlock_group = result->sanlock_group;
 	member.io_timeout = ctx->config->io_timeout;
 	member.storage_root = xstrdup(ctx->config->storage_root);
+	member.ca_key = xstrdup(str_or_empty(result->sealed));
+	if (joining->gets_ca)
+		log_notice("api", "host '%s' at %s gets the CA's key by token '%s'", joining->uuid,
+		    req->client, joining->id);
 	log_info("api", "host '%s' at %s has joined the cluster by token '%s'", joining->uuid,
 	    req->client, joining->id);
 	reply_secret(req, &cluster_member_model, &member);
@@ -151,16 +184,33 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 	model_clear(&cluster_member_model, &member);
 }
 
+/* A host of the cluster that is to have the CA's key as well: it asks from its own address, by a
+ * token that root of a host with the key has made for it alone. */
+static bool
+comes_again(const struct context *ctx, const struct request *req, const struct joining *joining,
+    const struct host *host)
+{
+	char address[46];
+	struct error ignored;
+
+	return joining->gets_ca && host->cstate == CSTATE_ACTIVE &&
+	       strcmp(joining->uuid, inventory_self(ctx->inventory)) != 0 &&
+	       joins_is_for(ctx->joins, joining->id, joining->uuid) &&
+	       ctx->host_ops->address(ctx->host_arg, joining->uuid, address, &ignored) == 0 &&
+	       strcmp(address, req->caller->from) == 0;
+}
+
 /* A known host has the UUID: two boards may say the same, and who has any token would get the
  * certificate of a host that is down. The second is not let in, nor one that is away, unless an
  * admin has said so of this very host. */
 static int
-check_newcomer(const struct context *ctx, const struct joining *joining, struct error *err)
+check_newcomer(const struct context *ctx, const struct request *req, const struct joining *joining,
+    struct error *err)
 {
 	const char *uuid = joining->uuid;
 	const struct host *host = inventory_find_host(ctx->inventory, uuid);
 
-	if (!host)
+	if (!host || comes_again(ctx, req, joining, host))
 		return 0;
 	if (host->cstate == CSTATE_ACTIVE || strcmp(uuid, inventory_self(ctx->inventory)) == 0)
 		return error_set(err, 409,
@@ -235,12 +285,29 @@ check_join(const struct context *ctx, const struct request *req, const struct cl
 	if (!ctx->joins)
 		return error_set(err, 501, "no host joins by this one");
 	snprintf(ret->id, sizeof(ret->id), "%s", user + strlen(JOIN_PREFIX));
-	if (check_newcomer(ctx, ret, err) < 0 || check_name(ctx, req, join, ret->uuid, err) < 0 ||
+	if (request_flag(req, "ca", &ret->gets_ca, err) < 0)
+		return -1;
+	if (ret->gets_ca && !joins_gives_ca(ctx->joins, ret->id))
+		return error_set_type(err, ERROR_ROLE,
+		    "by this token no host gets the CA's key: 'virtx cluster token --ca' makes "
+		    "one that does");
+	if (check_newcomer(ctx, req, ret, err) < 0 ||
+	    check_name(ctx, req, join, ret->uuid, err) < 0 ||
 	    check_requests(ctx, req, join, ret->uuid, err) < 0)
 		return -1;
 	if (check_out(ctx, ret, err) < 0)
 		return -1;
 	return joins_take(ctx->joins, ret->id, ret->uuid, join->name, err);
+}
+
+static void
+start_signing(struct context *ctx, struct request *req, struct joining *joining,
+    const char *request, const char *qemu_request)
+{
+	const struct signing_order order = { joining->uuid, request, qemu_request,
+		joining->gets_ca };
+
+	signing_start(ctx, req, &order, joined, joining);
 }
 
 /* A host that is let in again, before it gets a certificate. */
@@ -260,8 +327,8 @@ on_let_in(void *arg, struct request *req, const struct error *err)
 		request_reply_error(req, err);
 		free(letting->joining);
 	} else {
-		signing_start(letting->ctx, req, letting->joining->uuid, letting->request,
-		    letting->qemu_request, joined, letting->joining);
+		start_signing(
+		    letting->ctx, req, letting->joining, letting->request, letting->qemu_request);
 	}
 	free(letting->request);
 	free(letting->qemu_request);
@@ -296,8 +363,7 @@ api_cluster_join(struct context *ctx, struct request *req)
 	} else if (joining->out) {
 		let_in(ctx, req, joining, &join);
 	} else {
-		signing_start(
-		    ctx, req, joining->uuid, join.request, join.qemu_request, joined, joining);
+		start_signing(ctx, req, joining, join.request, join.qemu_request);
 	}
 	model_clear(&cluster_join_model, &join);
 }

@@ -196,6 +196,7 @@ api_cluster_renew(struct context *ctx, struct request *req)
 	bool root = req->caller->by == CALLER_SOCKET;
 	const char *host = root ? inventory_self(ctx->inventory) : req->shown;
 	struct cluster_renewal renewal = { 0 };
+	struct signing_order order = { .uuid = host };
 	struct error err = { 0 };
 
 	if (task_read_exact(req, &renewal) < 0)
@@ -211,8 +212,9 @@ api_cluster_renew(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 	} else {
 		/* "" would be a question for the CA alone. */
-		signing_start(ctx, req, host, str_empty(renewal.request) ? "none" : renewal.request,
-		    str_or_empty(renewal.qemu_request), renewed, NULL);
+		order.request = str_empty(renewal.request) ? "none" : renewal.request;
+		order.qemu_request = str_or_empty(renewal.qemu_request);
+		signing_start(ctx, req, &order, renewed, NULL);
 	}
 	model_clear(&cluster_renewal_model, &renewal);
 }

@@ -90,7 +90,7 @@ set_client(struct exchange *ex, const struct local_peer *local)
 	uint16_t port;
 
 	if (local) {
-		copy_text(ex->client, sizeof(ex->client), "unix");
+		copy_text(ex->client, sizeof(ex->client), CALLER_UNIX);
 		return;
 	}
 	evhttp_connection_get_peer(evhttp_request_get_connection(ex->http), &address, &port);

@@ -145,22 +145,23 @@ signing_check_names(const struct signing_names *may, const char *request, struct
 /* Jobs */
 
 void
-signing_start(struct context *ctx, struct request *req, const char *uuid, const char *request,
-    const char *qemu_request, signing_done done, void *arg)
+signing_start(struct context *ctx, struct request *req, const struct signing_order *order,
+    signing_done done, void *arg)
 {
 	struct signing *signing = xcalloc(1, sizeof(*signing));
 	struct cluster_sign_request sign = {
 		.ca = ctx->config->tls_ca,
 		.ca_key = ctx->config->tls_ca_key,
 		.serf_key_file = ctx->config->serf_encrypt_file,
-		.uuid = (char *)uuid,
-		.request = (char *)request,
-		.qemu_request = (char *)qemu_request,
+		.uuid = (char *)order->uuid,
+		.request = (char *)order->request,
+		.qemu_request = (char *)order->qemu_request,
+		.gives_ca_key = order->gives_ca_key,
 	};
 	struct error err = { 0 };
 
 	*signing = (struct signing){ .ctx = ctx, .req = req, .done = done, .arg = arg };
-	snprintf(signing->host, sizeof(signing->host), "%s", uuid);
+	snprintf(signing->host, sizeof(signing->host), "%s", order->uuid);
 	LIST_INSERT_HEAD(&ctx->signings, signing, entry);
 	if (check(ctx, &err) < 0 ||
 	    !job_start(ctx->jobs, WORK_CLUSTER_SIGN, &sign, NULL, "", NULL, on_done, signing, &err))

@@ -20,13 +20,18 @@ struct signing_names {
 /* Whether a request for a certificate does: 0, or -1 with a 400 or a 403. */
 int signing_check_names(const struct signing_names *may, const char *request, struct error *err);
 
+/* What is to be signed; all is borrowed for the call. */
+struct signing_order {
+	const char *uuid;		    /* of the host */
+	const char *request, *qemu_request; /* "": it is only found out which CA it is */
+	bool gives_ca_key;		    /* the host gets the CA's key as well */
+};
 /*
- * Has certificates signed for the host uuid; with "" for the requests, it is only found out which
- * CA it is. The request is replied to by done, and where nothing can be begun, or virtxd stops, it
- * is told an error. arg is freed afterwards (NULL for none).
+ * Has certificates signed. The request is replied to by done, and where nothing can be begun, or
+ * virtxd stops, it is told an error. arg is freed afterwards (NULL for none).
  */
-void signing_start(struct context *ctx, struct request *req, const char *uuid, const char *request,
-    const char *qemu_request, signing_done done, void *arg);
+void signing_start(struct context *ctx, struct request *req, const struct signing_order *order,
+    signing_done done, void *arg);
 void signings_free(struct context *ctx);
 
 #endif

@@ -32,6 +32,11 @@ struct caller {
 	char only_value[VMDEF_CUSTOM_BYTES_MAX + 1];
 };
 
+/* The client of a request that came by the UNIX socket, which no address is, and root as the kernel
+ * names its user there. */
+#define CALLER_UNIX "unix"
+#define CALLER_ROOT "uid:0"
+
 /* Begins the user of a token, or of one that has a certificate; its name follows. */
 #define CALLER_TOKEN_USER	"token:"
 #define CALLER_CERTIFICATE_USER "user:"

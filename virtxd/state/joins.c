@@ -16,6 +16,7 @@ struct join {
 	char user[UUID_TEXT_SIZE];    /* who has used it */
 	char name[HOST_NAME_MAX + 1]; /* and by which name */
 	int64_t expires;	      /* ms since the epoch */
+	bool gives_ca;
 	bool used;
 };
 
@@ -60,7 +61,7 @@ make_room(struct joins *joins)
 
 int
 joins_add(
-    struct joins *joins, const char *secret, const char *host, int64_t expires, struct error *err)
+    struct joins *joins, const char *secret, const struct join_terms *terms, struct error *err)
 {
 	struct join *join;
 
@@ -69,8 +70,8 @@ joins_add(
 		return error_set(err, 503,
 		    "%d tokens to join by are neither used nor over: wait until one is", JOINS_MAX);
 	join = &joins->items[joins->n++];
-	*join = (struct join){ .expires = expires };
-	snprintf(join->host, sizeof(join->host), "%s", host);
+	*join = (struct join){ .expires = terms->expires, .gives_ca = terms->gives_ca };
+	snprintf(join->host, sizeof(join->host), "%s", terms->host);
 	token_secret_hash(secret, join->hash);
 	return 0;
 }
@@ -111,6 +112,14 @@ joins_is_for(struct joins *joins, const char *id, const char *host)
 	const struct join *join = by_id(joins, id);
 
 	return join && strcmp(join->host, host) == 0;
+}
+
+bool
+joins_gives_ca(struct joins *joins, const char *id)
+{
+	const struct join *join = by_id(joins, id);
+
+	return join && join->gives_ca;
 }
 
 /* Serf may not have told yet that another host has joined which has this uuid, or this name. */

@@ -16,10 +16,15 @@ struct joins;
 
 struct joins *joins_new(void);
 void joins_free(struct joins *joins);
-/* One more secret, until then (ms since the epoch), for this host alone, "" for any. -1 with a 503
- * where there are too many. */
+/* What one is for. */
+struct join_terms {
+	const char *host; /* the one that it is for, "" for any */
+	int64_t expires;  /* ms since the epoch */
+	bool gives_ca;	  /* it may have the key of the CA, too */
+};
+/* One more secret; -1 with a 503 where there are too many. */
 int joins_add(
-    struct joins *joins, const char *secret, const char *host, int64_t expires, struct error *err);
+    struct joins *joins, const char *secret, const struct join_terms *terms, struct error *err);
 
 enum join_match {
 	JOIN_WRONG,
@@ -31,6 +36,8 @@ enum join_match {
 enum join_match joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE]);
 /* Whether it was made for this host, and no other. */
 bool joins_is_for(struct joins *joins, const char *id, const char *host);
+/* Whether who joins by it may have the key of the CA. */
+bool joins_gives_ca(struct joins *joins, const char *id);
 /* The host of this uuid and name uses one up: 0, or -1 where somebody else has (401), where it has
  * expired, is for another host (403), or where one of this uuid or name has used another one that
  * is not over yet (409). */

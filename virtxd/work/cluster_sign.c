@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/ca_key.h"
 #include "proto/pki.h"
 #include "work/requests.h"
 #include "work/works.h"
@@ -66,7 +67,10 @@ sign_both(const struct cluster_sign_request *req, const char *ca, const char *ca
 	res->qemu_certificate = sign(ca, ca_key, req->qemu_request, PKI_QEMU, req->uuid, err);
 	if (!res->qemu_certificate)
 		return error_wrap(err, "the certificate of QEMU of host '%s'", req->uuid);
-	return 0;
+	/* virtxd itself never has the key in its memory, nor does who listens in on the way. */
+	if (req->gives_ca_key)
+		res->sealed = ca_key_seal(ca_key, res->certificate, err);
+	return req->gives_ca_key && !res->sealed ? -1 : 0;
 }
 
 char *

@@ -265,6 +265,7 @@ static const struct field cluster_sign_request_fields[] = {
 	FIELD("uuid", struct cluster_sign_request, uuid),
 	FIELD("request", struct cluster_sign_request, request),
 	FIELD("qemu_request", struct cluster_sign_request, qemu_request),
+	FIELD("gives_ca_key", struct cluster_sign_request, gives_ca_key),
 };
 const struct model cluster_sign_request_model = { "ClusterSignRequest",
 	sizeof(struct cluster_sign_request), cluster_sign_request_fields,
@@ -277,6 +278,7 @@ static const struct field cluster_sign_result_fields[] = {
 	FIELD("fingerprint", struct cluster_sign_result, fingerprint),
 	FIELD("serf_key", struct cluster_sign_result, serf_key),
 	FIELD("sanlock_group", struct cluster_sign_result, sanlock_group),
+	FIELD("sealed", struct cluster_sign_result, sealed),
 };
 const struct model cluster_sign_result_model = { "ClusterSignResult",
 	sizeof(struct cluster_sign_result), cluster_sign_result_fields,

@@ -206,12 +206,14 @@ struct cluster_sign_request {
 	char *ca, *ca_key, *serf_key_file; /* files of this host; the last may be "" */
 	char *uuid;
 	char *request, *qemu_request; /* PEM */
+	bool gives_ca_key;	      /* to the host that these are of */
 };
 struct cluster_sign_result {
 	char *certificate, *qemu_certificate, *ca; /* PEM */
 	char *fingerprint;			   /* of the CA */
 	char *serf_key;
 	int32_t sanlock_group; /* its number */
+	char *sealed;	       /* the CA's key for that host, "" where it is not given it */
 };
 extern const struct model cluster_sign_request_model, cluster_sign_result_model;
 
