@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx cluster init. */
+#include <string.h>
+
+#include "virtx/cluster_fs.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
@@ -12,6 +15,25 @@ static const struct option_row cluster_init_options[] = {
 	{ 0 },
 };
 
+/* One that has joined may have the CA's key, too; what is written here is for the first host, which
+ * is told of no others. */
+static int
+check_first(const struct cluster_site *site, struct error *err)
+{
+	char *serf = NULL;
+	int rc;
+
+	if (!site->material.ca_key)
+		return 0;
+	rc = cluster_fs_read(site->root, CLUSTER_SERF_CONF, &serf, NULL, err);
+	if (rc > 0 && strstr(serf, "\"retry_join\": [\""))
+		rc = error_set(err, CLIENT_ERROR_STATUS,
+		    "this host has joined a cluster: '" CLUSTER_SERF_CONF
+		    "' tells serf of other hosts of it");
+	pki_wipe(serf);
+	return rc < 0 ? -1 : 0;
+}
+
 /* All but the start. */
 static int
 set_up(struct command_call *call, struct cluster_site *site, struct error *err)
@@ -19,7 +41,7 @@ set_up(struct command_call *call, struct cluster_site *site, struct error *err)
 	int rc;
 
 	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
-	    cluster_material_make(site, err) < 0)
+	    check_first(site, err) < 0 || cluster_material_make(site, err) < 0)
 		return -1;
 	rc = cluster_setup_ask(call, site, err);
 	if (rc <= 0)

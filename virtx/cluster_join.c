@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/ca_key.h"
 #include "proto/cluster.h"
 #include "virtx/cluster_check.h"
 #include "virtx/cluster_setup.h"
@@ -21,6 +22,8 @@ static const struct option_row cluster_join_options[] = {
 	{ OPTION_ADDRESS, "address", ARG_TEXT("ADDR"),
 	    "the address of this host at which others reach it (default: the one by which it "
 	    "reaches them)" },
+	{ CLUSTER_OPTION_CA, "ca", NULL,
+	    "get the CA's key, too, by a token of 'cluster token --ca'" },
 	CLUSTER_SETUP_OPTIONS,
 	{ 0 },
 };
@@ -148,10 +151,21 @@ check_member(const struct cluster_site *site, const struct cluster_token *token,
 	return 0;
 }
 
+/* Only who asks for the CA's key is sent it. */
 static int
-take_member(struct cluster_site *site, struct cluster_member *member, struct error *err)
+take_member(const struct command_call *call, struct cluster_site *site,
+    struct cluster_member *member, struct error *err)
 {
 	struct cluster_material *m = &site->material;
+	char *ca_key = NULL;
+
+	if (call->counts[CLUSTER_OPTION_CA]) {
+		ca_key = ca_key_open(str_or_empty(member->ca_key), m->host_key, member->ca, err);
+		if (!ca_key)
+			return -1;
+		pki_wipe(m->ca_key);
+		m->ca_key = ca_key;
+	}
 
 	for (size_t i = 0; i < site->n_join; i++)
 		free(site->join[i]);
@@ -182,7 +196,7 @@ ask_hosts(const struct command_call *call, const struct cluster_token *token,
 
 	client.token = token->secret;
 	client.timeout = ASK_S;
-	client.query = NULL;
+	client.query = call->counts[CLUSTER_OPTION_CA] ? CLUSTER_CA_QUERY : NULL;
 	client.debug = call->client->debug;
 	while (rc < 0 && *at) {
 		uint16_t port;
@@ -224,7 +238,7 @@ send_join(const struct command_call *call, struct cluster_site *site,
 	if (join.qemu_request && ask_hosts(call, token, &join, &member, err) == 0) {
 		rc = check_member(site, token, &member, err);
 		if (rc == 0)
-			rc = take_member(site, &member, err);
+			rc = take_member(call, site, &member, err);
 		if (rc < 0)
 			error_wrap(err, "what the cluster has answered is refused");
 		if (member.serf_key)
@@ -248,6 +262,7 @@ show(const struct command_call *call, struct cluster_site *site, const struct cl
 	if (take_addresses(site, token->addresses) < 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "the token has no addresses");
 	*m = (struct cluster_material){ .ca = hidden,
+		.ca_key = call->counts[CLUSTER_OPTION_CA] || was.ca_key ? hidden : NULL,
 		.host_key = hidden,
 		.host_certificate = hidden,
 		.qemu_key = hidden,
@@ -300,6 +315,33 @@ write_files(const struct command_call *call, const struct cluster_site *site, st
 	return -1;
 }
 
+/* This host is of the cluster, and is to have the CA's key as well: 1, 0 where nobody wants it, or
+ * -1. */
+static int
+add_ca_key(const struct command_call *call, struct cluster_site *site,
+    const struct cluster_token *token, struct error *err)
+{
+	FILE *out = call->writer->out;
+	struct cluster_plan plan;
+	int rc;
+
+	fprintf(out, CLUSTER_CA_KEY " (mode 0600):\n    (secret)\n" CLUSTER_VIRTXD_CONF
+				    ", which names it, and new certificates of this host.\n");
+	fflush(out);
+	if (call->counts[CLUSTER_OPTION_DRY_RUN])
+		return 0;
+	rc = cluster_setup_ask_user(call, "Write these files, and restart what reads them?", err);
+	if (rc <= 0)
+		return rc;
+	if (send_join(call, site, token, err) < 0)
+		return -1;
+	rc = cluster_plan_make_ca_key(site, &plan, err);
+	if (rc == 0)
+		return cluster_setup_write_plan(call, site, &plan, err) < 0 ? -1 : 1;
+	cluster_plan_clear(&plan);
+	return -1;
+}
+
 static int
 set_up(struct command_call *call, struct cluster_site *site, const struct cluster_token *token,
     struct error *err)
@@ -317,6 +359,8 @@ set_up(struct command_call *call, struct cluster_site *site, const struct cluste
 		if (rc > 0 &&
 		    (send_join(call, site, token, err) < 0 || write_files(call, site, err) < 0))
 			rc = -1;
+	} else if (call->counts[CLUSTER_OPTION_CA] && !site->material.ca_key) {
+		rc = add_ca_key(call, site, token, err);
 	} else if (left) {
 		rc = cluster_setup_go_on(call, site, left, err);
 	} else {
@@ -373,9 +417,12 @@ const struct command cluster_join_command = {
 	.help =
 	    "As root, on the host. FILE has what 'virtx cluster token' prints, and is - for\n"
 	    "standard input. Nothing is sent to a host that does not show a certificate of the\n"
-	    "token's CA. All else is done as by 'virtx cluster init'.",
+	    "token's CA. All else is done as by 'virtx cluster init'. With --ca the host signs\n"
+	    "certificates and lets hosts join from then on, as the first one does; one that has\n"
+	    "joined before needs a token for it alone for that.",
 	.examples = "virtx cluster join - --dry-run\n"
-		    "virtx cluster join token.txt --yes\n",
+		    "virtx cluster join token.txt --yes\n"
+		    "virtx cluster join --ca token.txt\n",
 	.run = cluster_join,
 	.local = true,
 };

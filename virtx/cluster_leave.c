@@ -161,8 +161,8 @@ check(const struct command_call *call, struct cluster_site *site, const struct c
 	if (m->ca_key && !call->counts[OPTION_CA_KEY])
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'%s' would be removed: without it no host can join, and no certificate be "
-		    "renewed; where another host has it, or this is the last one, --delete-ca-key "
-		    "leaves",
+		    "renewed; where another host has it, as by 'virtx cluster join --ca', or this "
+		    "is the last one, --delete-ca-key leaves",
 		    CLUSTER_CA_KEY);
 	return ask_host(call, site, note, err);
 }

@@ -25,8 +25,7 @@ mode_of(const struct cluster_site *site, const struct cluster_file *file, bool t
 
 /* A host's own modes are kept to; a folder that stands for it may be anybody's. */
 static bool
-has_mode(
-    const struct cluster_site *site, const struct file_mode *is, const struct cluster_mode *want)
+has_mode(const struct cluster_site *site, const struct file_mode *is, const struct file_mode *want)
 {
 	return is->mode == want->mode &&
 	       (*site->root_path || (is->uid == want->uid && is->gid == want->gid));
@@ -94,19 +93,37 @@ parts_of(const struct cluster_site *site, const struct cluster_change *change)
 	return change->file->parts;
 }
 
-static int
-make_plan(
-    const struct cluster_site *site, bool certificates, struct cluster_plan *ret, struct error *err)
+/* Which files are compared. */
+enum plan_scope {
+	PLAN_ALL,
+	PLAN_CERTIFICATES,
+	PLAN_CA_KEY,
+};
+
+static bool
+is_in(enum plan_scope scope, const struct cluster_file *file)
 {
+	if (scope == PLAN_ALL || file->kind == KIND_CERTIFICATE)
+		return true;
+	return scope == PLAN_CA_KEY && (strcmp(file->path, CLUSTER_CA_KEY) == 0 ||
+					   strcmp(file->path, CLUSTER_VIRTXD_CONF) == 0);
+}
+
+static int
+make_plan(const struct cluster_site *site, enum plan_scope scope, struct cluster_plan *ret,
+    struct error *err)
+{
+	/* All else that is left is for who compares all files. */
+	static const unsigned int left[] = { ~PART_FILES, PART_TLS, PART_TLS | PART_VIRTXD };
 	struct cluster_note note;
 
 	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)),
-		.files = certificates ? 0 : PART_FILES };
+		.files = scope == PLAN_CERTIFICATES ? 0 : PART_FILES };
 	for (size_t i = 0; i < cluster_files_n; i++) {
 		const struct cluster_file *file = &cluster_files[i];
 		int rc;
 
-		if (certificates && file->kind != KIND_CERTIFICATE)
+		if (!is_in(scope, file))
 			continue;
 		rc = compare(site, file, &ret->items[ret->n_items], err);
 		if (rc < 0)
@@ -118,8 +135,7 @@ make_plan(
 	}
 	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
-	/* All else that is left is for who compares all files. */
-	ret->parts |= note.parts & (certificates ? PART_TLS : ~PART_FILES);
+	ret->parts |= note.parts & left[scope];
 	/* A host that was about to leave has stopped them. */
 	if (ret->parts & PART_LEAVE)
 		ret->parts |= PART_LIBVIRT | PART_SERF | PART_VIRTXD;
@@ -129,14 +145,21 @@ make_plan(
 int
 cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
 {
-	return make_plan(site, false, ret, err);
+	return make_plan(site, PLAN_ALL, ret, err);
 }
 
 int
 cluster_plan_make_certificates(
     const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
 {
-	return make_plan(site, true, ret, err);
+	return make_plan(site, PLAN_CERTIFICATES, ret, err);
+}
+
+int
+cluster_plan_make_ca_key(
+    const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+{
+	return make_plan(site, PLAN_CA_KEY, ret, err);
 }
 
 void

@@ -19,7 +19,7 @@ struct cluster_plan {
 	struct cluster_change *items;
 	size_t n_items;
 	unsigned int parts; /* what has to be done when all is written */
-	unsigned int files; /* PART_FILES where all files were compared */
+	unsigned int files; /* PART_FILES where others than certificates were compared */
 };
 
 /* Of a host that was interrupted. */
@@ -33,6 +33,9 @@ struct cluster_note {
 int cluster_plan_make(const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
 /* The same of certificates alone: who renews them leaves all else as it is, and as it is noted. */
 int cluster_plan_make_certificates(
+    const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
+/* The same of the CA's key, what names that, and certificates: a host of the cluster gets it. */
+int cluster_plan_make_ca_key(
     const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
 void cluster_plan_clear(struct cluster_plan *plan);
 /* Each file that would change, with what would be in it, but for keys and certificates. */

@@ -5,7 +5,6 @@
 
 #include "proto/cluster.h"
 #include "virtx/cluster_setup.h"
-#include "virtx/cluster_units.h"
 #include "virtx/verbs.h"
 
 #define OPTION_FORCE 'f'
@@ -66,20 +65,15 @@ static int
 spread(
     const struct command_call *call, const struct cluster_site *site, bool asked, struct error *err)
 {
-	FILE *out = call->writer->out;
 	struct cluster_plan plan;
-	int rc = cluster_plan_make_certificates(site, &plan, err);
 
-	if (rc == 0 && !asked && plan.n_items == 0 && plan.parts == 0)
-		fprintf(out, "The certificates last for long enough.\n");
-	if (rc == 0)
-		rc = cluster_plan_write(site, &plan, err);
-	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
-		fprintf(out, "written: %s\n", plan.items[i].file->path);
-	if (rc == 0 && plan.parts)
-		rc = cluster_units_apply(site, plan.parts, out, err);
-	cluster_plan_clear(&plan);
-	return rc;
+	if (cluster_plan_make_certificates(site, &plan, err) < 0) {
+		cluster_plan_clear(&plan);
+		return -1;
+	}
+	if (!asked && plan.n_items == 0 && plan.parts == 0)
+		fprintf(call->writer->out, "The certificates last for long enough.\n");
+	return cluster_setup_write_plan(call, site, &plan, err);
 }
 
 static int

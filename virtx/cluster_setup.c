@@ -80,21 +80,30 @@ cluster_setup_ask(
 }
 
 int
+cluster_setup_write_plan(const struct command_call *call, const struct cluster_site *site,
+    struct cluster_plan *plan, struct error *err)
+{
+	FILE *out = call->writer->out;
+	int rc = cluster_plan_write(site, plan, err);
+
+	for (size_t i = 0; rc == 0 && i < plan->n_items; i++)
+		fprintf(out, "written: %s\n", plan->items[i].file->path);
+	if (rc == 0 && plan->parts)
+		rc = cluster_units_apply(site, plan->parts, out, err);
+	cluster_plan_clear(plan);
+	return rc;
+}
+
+int
 cluster_setup_write(
     const struct command_call *call, const struct cluster_site *site, struct error *err)
 {
-	FILE *out = call->writer->out;
 	struct cluster_plan plan;
-	int rc = cluster_plan_make(site, &plan, err);
 
-	if (rc == 0)
-		rc = cluster_plan_write(site, &plan, err);
-	for (size_t i = 0; rc == 0 && i < plan.n_items; i++)
-		fprintf(out, "written: %s\n", plan.items[i].file->path);
-	if (rc == 0 && plan.parts)
-		rc = cluster_units_apply(site, plan.parts, out, err);
+	if (cluster_plan_make(site, &plan, err) == 0)
+		return cluster_setup_write_plan(call, site, &plan, err);
 	cluster_plan_clear(&plan);
-	return rc;
+	return -1;
 }
 
 int

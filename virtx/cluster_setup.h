@@ -9,6 +9,7 @@
 enum {
 	CLUSTER_OPTION_ROOT = 20,
 	CLUSTER_OPTION_DRY_RUN,
+	CLUSTER_OPTION_CA,
 };
 
 #define CLUSTER_SETUP_OPTIONS                                                           \
@@ -19,7 +20,8 @@ enum {
 		    "write to a folder instead, as a host's root, and restart nothing"  \
 	}
 
-#define CLUSTER_READY_S 300 /* until a host that was set up has to be ready */
+#define CLUSTER_CA_QUERY "ca=true" /* of tokens, and of who joins by one */
+#define CLUSTER_READY_S	 300	   /* until a host that was set up has to be ready */
 
 /* Whether the caller may write a host's files; and its root folder, "" for the host's own. */
 int cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err);
@@ -36,6 +38,9 @@ int cluster_setup_ask_user(
 /* Writes what is missing and restarts what reads it. */
 int cluster_setup_write(
     const struct command_call *call, const struct cluster_site *site, struct error *err);
+/* Does what the plan says, and clears it. */
+int cluster_setup_write_plan(const struct command_call *call, const struct cluster_site *site,
+    struct cluster_plan *plan, struct error *err);
 /* Goes on where all is written: does the parts that were left, when somebody wants that. As
  * cluster_setup_ask. */
 int cluster_setup_go_on(const struct command_call *call, const struct cluster_site *site,

@@ -14,6 +14,7 @@
 #define CLUSTER_QEMU_CERTIFICATE "/etc/pki/qemu/server-cert.pem"
 #define CLUSTER_SERF_RPC	 "/etc/virtx/serf.key"
 #define CLUSTER_SERF_ENCRYPT	 "/etc/virtx/serf-encrypt.key"
+/* And what names them, and other hosts. */
 
 #define CLUSTER_VIRTXD_CONF "/etc/virtx/virtxd.conf"
 #define CLUSTER_SERF_CONF   "/etc/serf/virtx.json"

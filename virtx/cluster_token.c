@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "proto/cluster.h"
+#include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
 static const struct option_row cluster_token_options[] = {
 	{ 'e', "expires", ARG_TEXT("TIME"), "for how long, up to 7d, as 2d, 12h or 30m (1h)" },
+	{ CLUSTER_OPTION_CA, "ca", NULL, "one by which the host may have the CA's key, too" },
 	{ 'h', "host", ARG_HOST, "for this host alone, as one that was forgotten needs it" },
 	{ 0 },
 };
@@ -26,13 +28,16 @@ cluster_token(struct command_call *call, struct error *err)
 {
 	struct cluster_token_options options = { .lifetime = CLUSTER_LIFETIME,
 		.host = (char *)call->values['h'] };
+	struct client client = *call->client;
 	struct cluster_token token = { 0 };
 	char *text;
 
 	if (call->values['e'] &&
 	    command_lifetime(call->values['e'], CLUSTER_LIFETIME_MAX, &options.lifetime, err) < 0)
 		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_CLUSTER_TOKEN, NULL, &options, &token, err) < 0) {
+	if (call->counts[CLUSTER_OPTION_CA])
+		client.query = CLUSTER_CA_QUERY;
+	if (client_get(&client, ROUTE_CLUSTER_TOKEN, NULL, &options, &token, err) < 0) {
 		error_wrap(err, "cannot make a token by which a host may join");
 		return COMMAND_FAILED;
 	}
@@ -51,8 +56,9 @@ const struct command cluster_token_command = {
 	.summary = "Make a token by which one host may join the cluster, and print it",
 	.help =
 	    "On a host that has the CA's key, as the first one. It holds for one host, once, and\n"
-	    "until virtxd stops there.",
+	    "until virtxd stops there. With --ca it is for root on that host alone to make.",
 	.examples = "virtx cluster token\n"
-		    "virtx cluster token --expires 30m\n",
+		    "virtx cluster token --expires 30m\n"
+		    "virtx cluster token --ca --host UUID\n",
 	.run = cluster_token,
 };

@@ -71,8 +71,8 @@ def make_token(host, *words):
     return token
 
 
-def join(host, token, root=ROOT):
-    return cluster(host, "join", "-", "--root", root, "--yes", input=token + "\n")
+def join(host, token, root=ROOT, words=()):
+    return cluster(host, "join", "-", "--root", root, "--yes", *words, input=token + "\n")
 
 
 def asked(host):
@@ -362,3 +362,46 @@ def test_leave(lab):
     left = h2.run(["grep", "-rlE", "PRIVATE KEY|encrypt_key|virtx cluster", f"{ROOT}/etc"], check=False)
     assert left.returncode == 1, left.stdout
     assert os.path.exists(h1.path(f"{ROOT}/etc/virtx/ca.key"))
+
+
+def verify(host):
+    host.run(["openssl", "verify", "-CAfile", "/etc/virtx/ca.pem", f"{ROOT}/etc/virtx/host.pem",
+              f"{ROOT}/etc/pki/qemu/server-cert.pem"])
+
+
+def test_ca_key(lab):
+    """A second host is given the CA's key by a token that says so, as it joins and later; then it does without the first."""
+    h1, h2 = lab.hosts
+    wait_joined(lab)
+    key = read(h1, "/etc/virtx/ca.key")
+    done = join(h2, make_token(h1, "--host", h2.uuid), words=("--ca",))
+    assert done.returncode == 1 and "'virtx cluster token --ca' makes one" in done.stderr, done.stderr
+    done = join(h2, make_token(h1, "--ca"), words=("--ca",))
+    assert done.returncode == 1 and "is active and has this UUID" in done.stderr, done.stderr
+    # As one that has left, and joins anew.
+    done = join(h2, make_token(h1, "--ca", "--host", h2.uuid), words=("--ca",))
+    assert done.returncode == 0, done.stderr
+    assert read(h2, "/etc/virtx/ca.key") == key
+    assert os.stat(h2.path(f"{ROOT}/etc/virtx/ca.key")).st_mode & 0o7777 == 0o600
+    # As one of the cluster, that has not got it.
+    h2.run(["rm", f"{ROOT}/etc/virtx/ca.key"])
+    serf = read(h2, "/etc/serf/virtx.json")
+    done = join(h2, make_token(h1, "--ca", "--host", h2.uuid), words=("--ca",))
+    assert done.returncode == 0 and "written: /etc/virtx/ca.key" in done.stdout, done.stderr
+    assert read(h2, "/etc/virtx/ca.key") == key and read(h2, "/etc/serf/virtx.json") == serf
+    verify(h2)
+    line = key.splitlines()[1]
+    for host in lab.hosts:
+        assert line not in host.log("virtxd")
+    start(h2)
+    wait_joined(lab)
+
+    h1.stop("virtxd")
+    assert make_token(h2).startswith("virtx-join/")
+    done = cluster(h2, "renew", "--force", "--root", ROOT)
+    assert done.returncode == 0, done.stderr
+    verify(h2)
+    h1.start("virtxd")
+    wait_ready(h1)
+    done = cluster(h2, "init", "--address", h2.addr, "--root", ROOT, "--yes")
+    assert done.returncode == 1 and "has joined a cluster" in done.stderr, done.stderr

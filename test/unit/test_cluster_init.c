@@ -77,6 +77,22 @@ test_no_secret(void **state)
 	}
 }
 
+/* What is written for the first host would have one that has joined, and was given the CA's key,
+ * forget the others. */
+static void
+test_has_joined(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s --yes", root);
+
+	root_make(root, true);
+	run(f, "--yes");
+	run(f, "--yes");
+	root_put(root, CLUSTER_SERF_CONF, "{\n    \"retry_join\": [\"192.0.2.2\"]\n}\n");
+	verb_fails(f, line, COMMAND_FAILED, "this host has joined a cluster");
+	assert_file_says(CLUSTER_SERF_CONF, "192.0.2.2");
+}
+
 static void
 test_debian(void **state)
 {
@@ -514,6 +530,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		INIT_TEST(test_dry_run),
 		INIT_TEST(test_no_secret),
+		INIT_TEST(test_has_joined),
 		INIT_TEST(test_debian),
 		INIT_TEST(test_libvirt_port),
 		INIT_TEST(test_ipv6),

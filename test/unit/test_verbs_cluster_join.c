@@ -7,7 +7,9 @@
 #include <sys/file.h>
 
 #include "cluster_verb.h"
+#include "proto/ca_key.h"
 #include "proto/cluster.h"
+#include "proto/json.h"
 #include "virtx/cluster_files.h"
 
 #define NOTE   "/etc/virtx/cluster-pending"
@@ -121,6 +123,142 @@ test_files_left(void **state)
 	assert_file_says(NOTE, "320 0\n");
 }
 
+/* A host of the cluster that is to have the CA's key has to ask for that alone. */
+static void
+test_ca_key(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = join_line("--ca --yes"), *shown = join_line("--ca --dry-run");
+
+	make_member(f);
+	take_token(f);
+	verb_ok(f, shown);
+	assert_says(f->out, CLUSTER_CA_KEY " (mode 0600):\n    (secret)\n");
+	assert_null(strstr(f->out, "/etc/serf"));
+	take_token(f);
+	verb_fails(f, line, COMMAND_FAILED, "cannot connect to 127.0.0.1");
+	assert_false(root_has(CLUSTER_CA_KEY));
+	/* Where it has it, there is nothing to ask for. */
+	root_put(root, CLUSTER_CA_KEY, "a key\n");
+	take_token(f);
+	verb_ok(f, line);
+	assert_says(f->out, "of this cluster already");
+}
+
+/* Who answers with what the cluster has told this host before, and with the CA's key as it is
+ * sealed here ("" for not). */
+static void
+answer_member(struct verb_fixture *f, const char *sealed)
+{
+	_free_ char *certificate = xasprintf("%s" CLUSTER_HOST_CERTIFICATE, root);
+	_free_ char *key = xasprintf("%s" CLUSTER_HOST_KEY, root);
+	_free_ char *body = NULL;
+	struct cluster_member member = {
+		.certificate = root_get(root, CLUSTER_HOST_CERTIFICATE),
+		.qemu_certificate = root_get(root, CLUSTER_QEMU_CERTIFICATE),
+		.ca = root_get(root, CLUSTER_CA),
+		.serf_key = root_get(root, CLUSTER_SERF_ENCRYPT),
+		.addresses = xstrdup("192.0.2.9"),
+		.number = 5,
+		.sanlock_group = 179,
+		.io_timeout = 10,
+		.storage_root = xstrdup("/vms"),
+		.ca_key = xstrdup(sealed),
+	};
+
+	member.serf_key[strcspn(member.serf_key, "\n")] = '\0';
+	body = json_encode(&cluster_member_model, &member, NULL);
+	verb_use_tls(f, certificate, key, NULL);
+	verb_answer_json(f, body);
+	model_clear(&cluster_member_model, &member);
+}
+
+static void
+take_token_of_server(struct verb_fixture *f)
+{
+	_free_ char *ca = root_get(root, CLUSTER_CA), *text = NULL;
+	char print[PKI_FINGERPRINT_SIZE];
+
+	assert_int_equal(pki_fingerprint(ca, print, &f->err), 0);
+	text = xasprintf("virtx-join/127.0.0.1:%u/%s/" SECRET "\n", f->port, print);
+	verb_file(f, text);
+}
+
+static void
+drop_line(const char *path, const char *begin)
+{
+	_free_ char *text = root_get(root, path);
+	char *line = strstr(text, begin), *end = line ? strchr(line, '\n') : NULL;
+
+	assert_non_null(end);
+	memmove(line, end + 1, strlen(end));
+	root_put(root, path, text);
+}
+
+/* It takes the key that is sealed for it and of its CA, tells virtxd, and leaves all else alone. */
+static void
+test_takes_ca_key(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = join_line("--ca --yes"), *path = xasprintf("%s" CLUSTER_CA_KEY, root);
+	_free_ char *key = NULL, *certificate = NULL, *sealed = NULL, *serf = NULL, *wrong = NULL;
+	_free_ char *got = NULL, *serf_now = NULL;
+	struct stat status;
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	key = root_get(root, CLUSTER_CA_KEY);
+	certificate = root_get(root, CLUSTER_HOST_CERTIFICATE);
+	serf = root_get(root, CLUSTER_SERF_CONF);
+	make_member(f);
+	drop_line(CLUSTER_VIRTXD_CONF, "ca_key = ");
+	sealed = ca_key_seal(key, certificate, &f->err);
+	wrong = ca_key_seal("another", certificate, &f->err);
+
+	answer_member(f, "");
+	take_token_of_server(f);
+	verb_fails(f, line, COMMAND_FAILED, "was not sealed for this host");
+	answer_member(f, wrong);
+	take_token_of_server(f);
+	verb_fails(f, line, COMMAND_FAILED, "is not that of the CA");
+	assert_false(root_has(CLUSTER_CA_KEY));
+	assert_false(root_has(NOTE));
+
+	answer_member(f, sealed);
+	take_token_of_server(f);
+	verb_ok(f, line);
+	verb_asked(f, f->n_requests - 1, "POST /cluster/join?ca=true", BOARD);
+	assert_says(f->out, "written: " CLUSTER_CA_KEY "\nwritten: " CLUSTER_VIRTXD_CONF "\n");
+	assert_says(f->out, "systemctl restart virtxd.service");
+	assert_null(strstr(f->out, "PRIVATE"));
+	got = root_get(root, CLUSTER_CA_KEY);
+	assert_string_equal(got, key);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_file_says(CLUSTER_VIRTXD_CONF, "ca_key = " CLUSTER_CA_KEY "\n");
+	serf_now = root_get(root, CLUSTER_SERF_CONF);
+	assert_string_equal(serf_now, serf);
+	assert_file_says("/etc/libvirt/qemu-sanlock.conf", "host_id = 1\n");
+	/* Once more: it has it. */
+	take_token_of_server(f);
+	verb_ok(f, line);
+	assert_says(f->out, "of this cluster already");
+}
+
+static void
+test_ca_token(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(
+	    f, "{\"addresses\":\"192.0.2.1:8080\",\"fingerprint\":\"ab\",\"secret\":\"s\"}");
+	verb_ok(f, "cluster token");
+	assert_string_equal(f->out, "virtx-join/192.0.2.1:8080/ab/s\n");
+	verb_ok(f, "cluster token --ca");
+	verb_asked(f, 0, "POST /cluster/tokens", "");
+	verb_asked(f, 1, "POST /cluster/tokens?ca=true", "");
+}
+
 /* Others would read it there. */
 static void
 test_argument(void **state)
@@ -177,6 +315,9 @@ main(void)
 		JOIN_TEST(test_member),
 		JOIN_TEST(test_goes_on),
 		JOIN_TEST(test_files_left),
+		JOIN_TEST(test_ca_key),
+		JOIN_TEST(test_takes_ca_key),
+		JOIN_TEST(test_ca_token),
 		JOIN_TEST(test_argument),
 		JOIN_TEST(test_locked),
 	};
