@@ -527,6 +527,19 @@ pki_is_signed(const char *text, const char *ca_text)
 	return is_signed;
 }
 
+char *
+pki_common_name(const char *text, bool *ret_alone)
+{
+	_x509_ X509 *certificate = pem_certificate(text);
+	X509_NAME *subject = certificate ? X509_get_subject_name(certificate) : NULL;
+	char found[80] = "";
+
+	*ret_alone = subject && X509_NAME_entry_count(subject) == 1;
+	if (subject)
+		X509_NAME_get_text_by_NID(subject, NID_commonName, found, sizeof(found));
+	return xstrdup(found);
+}
+
 int64_t
 pki_end(const char *text, int64_t *ret_length)
 {

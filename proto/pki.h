@@ -64,6 +64,9 @@ bool pki_matches(
 bool pki_host(const char *text, char ret[UUID_TEXT_SIZE]);
 /* Whether the first certificate of the text is one that the CA has signed, or the CA's own. */
 bool pki_is_signed(const char *certificate, const char *ca);
+/* The CN of the certificate's subject, "" for none, and whether there is nothing else in that; the
+ * caller frees. By it libvirt takes hosts. */
+char *pki_common_name(const char *text, bool *ret_alone);
 /* When the first certificate of the text ends, and how long it lasts in all; ms. 0 where it is
  * none. */
 int64_t pki_end(const char *text, int64_t *ret_length);

@@ -219,7 +219,8 @@ text_virtxd(const struct cluster_site *site)
 		buffer_printf(&b, "ca_key = " CLUSTER_CA_KEY "\n");
 	buffer_printf(
 	    &b, "[libvirt]\nmigrate_tls = yes\n[serf]\nrpc_auth_file = " CLUSTER_SERF_RPC "\n");
-	if (site->material.ca_key)
+	/* Any host lets others join where none has to sign. */
+	if (site->material.ca_key || site->own_ca)
 		buffer_printf(&b, "encrypt_key_file = " CLUSTER_SERF_ENCRYPT "\n");
 	if (site->io_timeout && site->io_timeout != DEFAULT_IO_TIMEOUT)
 		buffer_printf(&b, "[sanlock]\nio_timeout = %d\n", site->io_timeout);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx cluster init. */
+#include <stdio.h>
 #include <string.h>
 
 #include "virtx/cluster_fs.h"
+#include "virtx/cluster_own.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
@@ -11,6 +13,7 @@
 static const struct option_row cluster_init_options[] = {
 	{ OPTION_ADDRESS, "address", ARG_TEXT("ADDR"),
 	    "the address of this host at which other hosts reach it" },
+	CLUSTER_CERTIFICATES_OPTION,
 	CLUSTER_SETUP_OPTIONS,
 	{ 0 },
 };
@@ -18,12 +21,12 @@ static const struct option_row cluster_init_options[] = {
 /* One that has joined may have the CA's key, too; what is written here is for the first host, which
  * is told of no others. */
 static int
-check_first(const struct cluster_site *site, struct error *err)
+check_first(const struct cluster_site *site, bool own, struct error *err)
 {
 	char *serf = NULL;
 	int rc;
 
-	if (!site->material.ca_key)
+	if (!site->material.ca_key && !own)
 		return 0;
 	rc = cluster_fs_read(site->root, CLUSTER_SERF_CONF, &serf, NULL, err);
 	if (rc > 0 && strstr(serf, "\"retry_join\": [\""))
@@ -34,14 +37,29 @@ check_first(const struct cluster_site *site, struct error *err)
 	return rc < 0 ? -1 : 0;
 }
 
+static int
+use_own(const struct command_call *call, struct cluster_site *site, const char *folder,
+    struct error *err)
+{
+	if (cluster_own_load(site, folder, NULL, err) < 0)
+		return -1;
+	cluster_material_serf(&site->material);
+	fprintf(call->writer->out,
+	    "The CA is your own: no host signs certificates for others or for users, and none is "
+	    "renewed by itself. Each host joins, and renews, with --certificates.\n");
+	return 0;
+}
+
 /* All but the start. */
 static int
 set_up(struct command_call *call, struct cluster_site *site, struct error *err)
 {
+	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	int rc;
 
 	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
-	    check_first(site, err) < 0 || cluster_material_make(site, err) < 0)
+	    check_first(site, own, err) < 0 ||
+	    (own ? use_own(call, site, own, err) : cluster_material_make(site, err)) < 0)
 		return -1;
 	rc = cluster_setup_ask(call, site, err);
 	if (rc <= 0)

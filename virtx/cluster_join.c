@@ -11,6 +11,7 @@
 #include "proto/ca_key.h"
 #include "proto/cluster.h"
 #include "virtx/cluster_check.h"
+#include "virtx/cluster_own.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
@@ -24,6 +25,7 @@ static const struct option_row cluster_join_options[] = {
 	    "reaches them)" },
 	{ CLUSTER_OPTION_CA, "ca", NULL,
 	    "get the CA's key, too, by a token of 'cluster token --ca'" },
+	CLUSTER_CERTIFICATES_OPTION,
 	CLUSTER_SETUP_OPTIONS,
 	{ 0 },
 };
@@ -137,10 +139,10 @@ check_member(const struct cluster_site *site, const struct cluster_token *token,
 	if (pki_fingerprint(str_or_empty(member->ca), print, err) < 0 ||
 	    strcmp(print, token->fingerprint) != 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "the CA is not that of the token");
-	if (!pki_matches(
-		str_or_empty(member->certificate), m->host_key, member->ca, PKI_HOST, site->uuid) ||
-	    !pki_matches(str_or_empty(member->qemu_certificate), m->qemu_key, member->ca, PKI_QEMU,
-		site->uuid))
+	if (!site->own_ca && (!pki_matches(str_or_empty(member->certificate), m->host_key,
+				  member->ca, PKI_HOST, site->uuid) ||
+				 !pki_matches(str_or_empty(member->qemu_certificate), m->qemu_key,
+				     member->ca, PKI_QEMU, site->uuid)))
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "the certificates are not what was asked for");
 	if (!is_base64(str_or_empty(member->serf_key)) ||
@@ -173,8 +175,10 @@ take_member(const struct command_call *call, struct cluster_site *site,
 	if (take_addresses(site, str_or_empty(member->addresses)) < 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "the addresses of agents are none");
 	str_set(&m->ca, member->ca);
-	str_set(&m->host_certificate, member->certificate);
-	str_set(&m->qemu_certificate, member->qemu_certificate);
+	if (!site->own_ca) {
+		str_set(&m->host_certificate, member->certificate);
+		str_set(&m->qemu_certificate, member->qemu_certificate);
+	}
 	pki_wipe(m->serf_encrypt);
 	m->serf_encrypt = steal_ptr(member->serf_key);
 	site->number = member->number;
@@ -232,9 +236,11 @@ send_join(const struct command_call *call, struct cluster_site *site,
 	int rc = -1;
 
 	cluster_material_keys(m);
-	join.request = pki_request_new(m->host_key, names, n, err);
+	/* Of a CA that is the site's own nobody asks for a certificate. */
+	join.request = site->own_ca ? xstrdup("") : pki_request_new(m->host_key, names, n, err);
 	if (join.request)
-		join.qemu_request = pki_request_new(m->qemu_key, names, n, err);
+		join.qemu_request =
+		    site->own_ca ? xstrdup("") : pki_request_new(m->qemu_key, names, n, err);
 	if (join.qemu_request && ask_hosts(call, token, &join, &member, err) == 0) {
 		rc = check_member(site, token, &member, err);
 		if (rc == 0)
@@ -346,13 +352,14 @@ static int
 set_up(struct command_call *call, struct cluster_site *site, const struct cluster_token *token,
     struct error *err)
 {
+	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	unsigned int left = 0;
 	int rc;
 
 	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0)
 		return -1;
 	rc = is_member(site, token, &left, err);
-	if (rc < 0)
+	if (rc < 0 || (rc == 0 && own && cluster_own_load(site, own, token->fingerprint, err) < 0))
 		return -1;
 	if (rc == 0) {
 		rc = show(call, site, token, err);

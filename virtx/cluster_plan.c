@@ -12,6 +12,7 @@
 
 #define NOTE  "/etc/virtx/cluster-pending" /* struct cluster_note, as numbers */
 #define STATE "/var/lib/virtx"		   /* serf's snapshot is there */
+#define PKI   "/etc/pki/"		   /* of libvirt and QEMU */
 
 /* The mode that a file is going to have: settings leave that of a file which is there. */
 static struct file_mode
@@ -98,15 +99,22 @@ enum plan_scope {
 	PLAN_ALL,
 	PLAN_CERTIFICATES,
 	PLAN_CA_KEY,
+	PLAN_OWN,
 };
 
 static bool
 is_in(enum plan_scope scope, const struct cluster_file *file)
 {
+	static const char *const ca_key[] = { CLUSTER_CA_KEY, CLUSTER_VIRTXD_CONF };
+
 	if (scope == PLAN_ALL || file->kind == KIND_CERTIFICATE)
 		return true;
-	return scope == PLAN_CA_KEY && (strcmp(file->path, CLUSTER_CA_KEY) == 0 ||
-					   strcmp(file->path, CLUSTER_VIRTXD_CONF) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ca_key) && scope == PLAN_CA_KEY; i++) {
+		if (strcmp(file->path, ca_key[i]) == 0)
+			return true;
+	}
+	return scope == PLAN_OWN && (strcmp(file->path, CLUSTER_HOST_KEY) == 0 ||
+					strncmp(file->path, PKI, strlen(PKI)) == 0);
 }
 
 static int
@@ -114,7 +122,8 @@ make_plan(const struct cluster_site *site, enum plan_scope scope, struct cluster
     struct error *err)
 {
 	/* All else that is left is for who compares all files. */
-	static const unsigned int left[] = { ~PART_FILES, PART_TLS, PART_TLS | PART_VIRTXD };
+	static const unsigned int left[] = { ~PART_FILES, PART_TLS, PART_TLS | PART_VIRTXD,
+		PART_TLS };
 	struct cluster_note note;
 
 	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)),
@@ -160,6 +169,12 @@ cluster_plan_make_ca_key(
     const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
 {
 	return make_plan(site, PLAN_CA_KEY, ret, err);
+}
+
+int
+cluster_plan_make_own(const struct cluster_site *site, struct cluster_plan *ret, struct error *err)
+{
+	return make_plan(site, PLAN_OWN, ret, err);
 }
 
 void

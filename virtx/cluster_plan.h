@@ -37,6 +37,9 @@ int cluster_plan_make_certificates(
 /* The same of the CA's key, what names that, and certificates: a host of the cluster gets it. */
 int cluster_plan_make_ca_key(
     const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
+/* The same of certificates and the keys that they are for, which the site has made itself. */
+int cluster_plan_make_own(
+    const struct cluster_site *site, struct cluster_plan *ret, struct error *err);
 void cluster_plan_clear(struct cluster_plan *plan);
 /* Each file that would change, with what would be in it, but for keys and certificates. */
 int cluster_plan_show(const struct cluster_site *site, FILE *out, struct error *err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/cluster.h"
+#include "virtx/cluster_own.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
@@ -11,6 +12,7 @@
 
 static const struct option_row cluster_renew_options[] = {
 	{ OPTION_FORCE, "force", NULL, "also where they last for long enough" },
+	CLUSTER_CERTIFICATES_OPTION,
 	{ CLUSTER_OPTION_ROOT, "root", ARG_TEXT("DIR"),
 	    "write to a folder instead, as a host's root, and restart nothing" },
 	{ 0 },
@@ -76,9 +78,25 @@ spread(
 	return cluster_setup_write_plan(call, site, &plan, err);
 }
 
+/* Those that the site's own CA has signed, with the keys that they are for. */
+static int
+use_own(const struct command_call *call, struct cluster_site *site, const char *folder,
+    struct error *err)
+{
+	struct cluster_plan plan;
+
+	if (cluster_own_load(site, folder, NULL, err) < 0)
+		return -1;
+	if (cluster_plan_make_own(site, &plan, err) == 0)
+		return cluster_setup_write_plan(call, site, &plan, err);
+	cluster_plan_clear(&plan);
+	return -1;
+}
+
 static int
 renew(struct command_call *call, struct cluster_site *site, struct error *err)
 {
+	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	const struct cluster_material *m = &site->material;
 	bool asks;
 
@@ -87,6 +105,8 @@ renew(struct command_call *call, struct cluster_site *site, struct error *err)
 	if (!m->ca || !m->host_key || !m->host_certificate || !m->qemu_key)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host has no certificates of 'virtx cluster init' or 'join'");
+	if (own)
+		return use_own(call, site, own, err);
 	/* Those of one that stopped half-way are spread further. */
 	asks = call->counts[OPTION_FORCE] || !cluster_material_lasts(m);
 	if (asks && ask(call, site, err) < 0)
@@ -116,7 +136,7 @@ const struct command cluster_renew_command = {
 	.summary = "Renew the certificates of this host when a third of their time is left",
 	.help =
 	    "As root, on the host; virtx-renew.timer does it each day. A host that has the CA's\n"
-	    "key signs them.",
+	    "key signs them. Those of your own CA are taken from a folder.",
 	.run = cluster_renew,
 	.local = true,
 };

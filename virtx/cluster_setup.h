@@ -10,7 +10,14 @@ enum {
 	CLUSTER_OPTION_ROOT = 20,
 	CLUSTER_OPTION_DRY_RUN,
 	CLUSTER_OPTION_CA,
+	CLUSTER_OPTION_CERTIFICATES,
 };
+
+/* With virtx/cluster_own.h. */
+#define CLUSTER_CERTIFICATES_OPTION                                                            \
+	{                                                                                      \
+		CLUSTER_OPTION_CERTIFICATES, "certificates", ARG_TEXT("DIR"), CLUSTER_OWN_HELP \
+	}
 
 #define CLUSTER_SETUP_OPTIONS                                                           \
 	{ CLUSTER_OPTION_DRY_RUN, "dry-run", NULL, "only show what would be written" }, \

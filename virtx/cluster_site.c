@@ -339,6 +339,15 @@ cluster_material_keys(struct cluster_material *m)
 		m->serf_rpc = cluster_random_key();
 }
 
+void
+cluster_material_serf(struct cluster_material *m)
+{
+	if (!m->serf_rpc)
+		m->serf_rpc = cluster_random_key();
+	if (!m->serf_encrypt)
+		m->serf_encrypt = cluster_random_key();
+}
+
 /* Who asks for the certificate of a host gets that of its CA behind it, by which others know the
  * CA before they have it. */
 static char *
@@ -365,7 +374,7 @@ cluster_material_make(struct cluster_site *site, struct error *err)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'%s' is of a CA that has its key elsewhere: this host has joined a cluster, "
 		    "or "
-		    "has certificates of yours",
+		    "has certificates of yours (--certificates)",
 		    CLUSTER_CA);
 	if (!m->ca_key)
 		m->ca_key = pki_key_new();
@@ -377,8 +386,7 @@ cluster_material_make(struct cluster_site *site, struct error *err)
 			return -1;
 	}
 	cluster_material_keys(m);
-	if (!m->serf_encrypt)
-		m->serf_encrypt = cluster_random_key();
+	cluster_material_serf(m);
 	if (cluster_material_certified(site))
 		return 0;
 	free(steal_ptr(m->host_certificate));

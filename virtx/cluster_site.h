@@ -15,7 +15,6 @@
 #define CLUSTER_SERF_RPC	 "/etc/virtx/serf.key"
 #define CLUSTER_SERF_ENCRYPT	 "/etc/virtx/serf-encrypt.key"
 /* And what names them, and other hosts. */
-
 #define CLUSTER_VIRTXD_CONF "/etc/virtx/virtxd.conf"
 #define CLUSTER_SERF_CONF   "/etc/serf/virtx.json"
 #define CLUSTER_SNAPSHOT    "/var/lib/virtx/serf.snapshot" /* serf's own */
@@ -60,6 +59,7 @@ struct cluster_site {
 	int number; /* of the host */
 	int io_timeout;
 	char *storage_root; /* NULL for virtxd's own default */
+	bool own_ca;	    /* the CA is the site's: nobody here signs */
 	char *join[CLUSTER_JOIN_MAX];
 	size_t n_join;
 	struct cluster_material material;
@@ -80,6 +80,8 @@ int cluster_material_load(struct cluster_site *site, struct error *err);
 int cluster_material_make(struct cluster_site *site, struct error *err);
 /* Makes the keys that any host lacks; serf's key of the cluster is none of them. */
 void cluster_material_keys(struct cluster_material *material);
+/* Makes those of serf that the first host lacks. */
+void cluster_material_serf(struct cluster_material *material);
 /* Whether those of host and QEMU do for a third of their time. */
 bool cluster_material_lasts(const struct cluster_material *material);
 /* Whether host and QEMU have certificates that do, and will for a while. */

@@ -352,6 +352,41 @@ test_ca_key_later(void **state)
 	model_clear(&cluster_member_model, &member);
 }
 
+/* Where the CA is the site's own, no host has its key, and one that joins has its certificates. */
+static void
+test_own_ca(void **state)
+{
+	char ca[] = "three", key[] = "four", print[] = "5";
+	const struct cluster_sign_result result = {
+		.ca = ca, .fingerprint = print, .serf_key = key, .sanlock_group = 179
+	};
+	struct cluster_join join = { .uuid = (char[]){ NEW }, .name = (char[]){ "h4" } };
+	struct cluster_member member = { 0 };
+	_free_ char *body = NULL;
+	struct error err = { 0 };
+
+	str_set(&here.config.tls_ca_key, "");
+	api_cluster_join(&here.ctx, request_by(SECRET, &join, &body));
+	assert_refused(501, "does not have the key of the cluster's CA");
+	str_set(&here.config.serf_encrypt_file, "/etc/virtx/serf-encrypt.key");
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(501, "does not have the key of the cluster's CA");
+	free(body);
+	api_cluster_join(&here.ctx, request_by(SECRET, &join, &body));
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_int_equal(here.status, 200);
+	assert_int_equal(
+	    json_decode(&cluster_member_model, here.body, strlen(here.body), &member, &err), 0);
+	assert_string_equal(member.serf_key, "four");
+	assert_string_equal(str_or_empty(member.certificate), "");
+	model_clear(&cluster_member_model, &member);
+	/* Where there is a key, a host without a request gets nothing. */
+	str_set(&here.config.tls_ca_key, "/etc/virtx/ca.key");
+	free(body);
+	api_cluster_join(&here.ctx, request_by("another", &join, &body));
+	assert_refused(400, "request");
+}
+
 /* No admin but root of a host that has it has such a token made, whatever a host states of who
  * asks. */
 static void
@@ -408,6 +443,7 @@ main(void)
 		TEST(test_ca_key),
 		TEST(test_ca_key_later),
 		TEST(test_ca_token),
+		TEST(test_own_ca),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

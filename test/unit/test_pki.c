@@ -453,6 +453,23 @@ test_fingerprint_shown(void **state)
 	}
 }
 
+static void
+test_common_name(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	_free_ char *host = pki_sign(f->ca, f->ca_key, f->request, PKI_HOST, HOST, 1, &err);
+	bool alone;
+	_free_ char *name = pki_common_name(host, &alone);
+	_free_ char *none = NULL;
+
+	assert_true(alone);
+	assert_string_equal(name, "virtx:host:" HOST);
+	none = pki_common_name("none", &alone);
+	assert_false(alone);
+	assert_string_equal(none, "");
+}
+
 int
 main(void)
 {
@@ -462,6 +479,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_qemu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_user_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_common_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_ca, setup, teardown),

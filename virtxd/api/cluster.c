@@ -109,6 +109,8 @@ check_token(const struct context *ctx, const struct request *req,
 		return -1;
 	if (ret->gives_ca && check_gives_ca(req, err) < 0)
 		return -1;
+	if (ret->gives_ca && str_empty(ctx->config->tls_ca_key))
+		return error_set(err, 501, "this host does not have the key of the CA itself");
 	if (options->lifetime < 0 || options->lifetime > CLUSTER_LIFETIME_MAX)
 		return error_set(err, 400, "lifetime: %lld is not from 0 to %lld seconds",
 		    (long long)options->lifetime, (long long)CLUSTER_LIFETIME_MAX);
@@ -164,8 +166,8 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 		request_reply_error(req, result ? &err : cause);
 		return;
 	}
-	member.certificate = xstrdup(result->certificate);
-	member.qemu_certificate = xstrdup(result->qemu_certificate);
+	member.certificate = xstrdup(str_or_empty(result->certificate));
+	member.qemu_certificate = xstrdup(str_or_empty(result->qemu_certificate));
 	member.ca = xstrdup(result->ca);
 	member.serf_key = xstrdup(result->serf_key);
 	/* Another host may join at this moment, or have been counted and forgotten. */
@@ -246,6 +248,10 @@ check_requests(const struct context *ctx, const struct request *req,
 	const char *from = req->caller->from;
 	const struct signing_names may = { "", join->name, from };
 
+	/* It has certificates of the site's own CA. */
+	if (str_empty(ctx->config->tls_ca_key) && str_empty(join->request) &&
+	    str_empty(join->qemu_request))
+		return ctx->host_ops->check_name(ctx->host_arg, from, uuid, from, err);
 	if (signing_check_names(&may, str_or_empty(join->request), err) < 0 ||
 	    signing_check_names(&may, str_or_empty(join->qemu_request), err) < 0)
 		return -1;
@@ -304,8 +310,8 @@ static void
 start_signing(struct context *ctx, struct request *req, struct joining *joining,
     const char *request, const char *qemu_request)
 {
-	const struct signing_order order = { joining->uuid, request, qemu_request,
-		joining->gets_ca };
+	const struct signing_order order = { joining->uuid, str_or_empty(request),
+		str_or_empty(qemu_request), joining->gets_ca };
 
 	signing_start(ctx, req, &order, joined, joining);
 }

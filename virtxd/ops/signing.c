@@ -54,16 +54,20 @@ on_done(void *arg, void *result, const struct error *err)
 		explicit_bzero(res->serf_key, strlen(res->serf_key));
 }
 
+/* Of a CA that is the site's own nobody has the key, and any host that may tell serf's lets others
+ * join, which have their certificates. */
 static int
-check(const struct context *ctx, struct error *err)
+check(const struct context *ctx, const struct signing_order *order, struct error *err)
 {
+	bool signs = *order->request != '\0' || str_empty(ctx->config->serf_encrypt_file);
 	const struct signing *signing;
 	unsigned int n = 0;
 
-	if (str_empty(ctx->config->tls_ca_key))
+	if (signs && str_empty(ctx->config->tls_ca_key))
 		return error_set(err, 501,
 		    "this host does not have the key of the cluster's CA ('ca_key' of section "
-		    "[tls]): ask one that has");
+		    "[tls]): ask one that has, or use certificates of your own CA "
+		    "('--certificates')");
 	LIST_FOREACH (signing, &ctx->signings, entry)
 		n++;
 	if (n > SIGNINGS_MAX)
@@ -163,7 +167,7 @@ signing_start(struct context *ctx, struct request *req, const struct signing_ord
 	*signing = (struct signing){ .ctx = ctx, .req = req, .done = done, .arg = arg };
 	snprintf(signing->host, sizeof(signing->host), "%s", order->uuid);
 	LIST_INSERT_HEAD(&ctx->signings, signing, entry);
-	if (check(ctx, &err) < 0 ||
+	if (check(ctx, order, &err) < 0 ||
 	    !job_start(ctx->jobs, WORK_CLUSTER_SIGN, &sign, NULL, "", NULL, on_done, signing, &err))
 		end(signing, NULL, &err);
 }
