@@ -14,12 +14,13 @@
 
 #include "api/api.h"
 #include "api/list_reply.h"
+#include "http/forward.h"
+#include "http/peer.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "loop/base.h"
 #include "ops/context.h"
 
-#define SELF	 "6e0f3a52-7d1c-4a88-9a3e-0b6a4f2c9d11"
 #define HOST_VMS 100
 
 static void __attribute__((noreturn)) die(const char *what)
@@ -44,6 +45,7 @@ add_local_vm(struct inventory *inventory)
 	struct vm_report vm = { .uuid = (char[]){ BENCH_VM },
 		.runstate = VMRUNSTATE_RUNNING,
 		.has_def = true,
+		.foreign = true, /* so nobody waits for the sizes of its disks */
 		.def.name = (char[]){ "bench" } };
 
 	inventory_report_vm(inventory, inventory_mark(inventory), true, &vm);
@@ -73,7 +75,7 @@ add_vm(struct inventory *inventory, unsigned int i)
 static struct inventory *
 make_inventory(unsigned int vms)
 {
-	struct host_report self = { .uuid = (char[]){ SELF }, .has_def = true };
+	struct host_report self = { .uuid = (char[]){ BENCH_HOST }, .has_def = true };
 	struct inventory *inventory = inventory_new();
 
 	inventory_report_host(inventory, &self);
@@ -96,42 +98,117 @@ handle_api(void *arg, struct request *req)
 	api_handle(arg, req);
 }
 
-static const struct host_ops host_ops = { .known = know_all };
+/* The one host to which requests are passed on. */
+struct other {
+	struct forwarder *forwarder;
+	uint16_t port;
+};
 
-void
-bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files)
+static bool
+find_other(void *arg, const char *host, struct forward_address *ret)
 {
-	struct event_base *base = base_new();
-	struct inventory *inventory = make_inventory(vms);
-	struct context ctx = { .base = base, .inventory = inventory, .host_ops = &host_ops };
-	struct http_server *server;
-	struct tls *tls = NULL;
-	struct config config;
-	struct error err = { 0 };
+	const struct other *other = arg;
 
-	config_init(&config);
-	config.listen[0].port = 0;
-	config.listen[0].access = ACCESS_OPEN;
-	if (files) {
-		config.listen[0].transport = TRANSPORT_TLS;
-		str_set(&config.tls_certificate, files->certificate);
-		str_set(&config.tls_key, files->key);
-		str_set(&config.tls_ca, files->ca);
-		tls = tls_new(base, &config, &err);
-		if (!tls) {
-			fprintf(stderr, "bench_tls: %s\n", err.detail);
-			exit(1);
-		}
-	}
-	ctx.config = &config;
-	ctx.list_replies = list_replies_new(base, inventory);
-	server = http_server_new(base, &config, handle_api, &ctx, &err);
+	*ret = (struct forward_address){ .addr = "127.0.0.1", .port = other->port, .tls = true };
+	return true;
+}
+
+static void
+forward(void *arg, struct request *req, const char *to)
+{
+	const struct other *other = arg;
+
+	forward_request(other->forwarder, req, to);
+}
+
+static const struct host_ops host_ops = { .known = know_all, .forward = forward };
+
+/* Which listens on any port, by TLS where there are files. */
+static struct tls *
+configure(struct event_base *base, const struct bench_tls *files, struct config *config)
+{
+	struct error err = { 0 };
+	struct tls *tls;
+
+	config_init(config);
+	config->listen[0].port = 0;
+	config->listen[0].access = ACCESS_OPEN;
+	if (!files)
+		return NULL;
+	config->listen[0].transport = TRANSPORT_TLS;
+	str_set(&config->tls_certificate, files->certificate);
+	str_set(&config->tls_key, files->key);
+	str_set(&config->tls_ca, files->ca);
+	tls = tls_new(base, config, &err);
+	if (tls)
+		return tls;
+	fprintf(stderr, "bench_tls: %s\n", err.detail);
+	exit(1);
+}
+
+static void __attribute__((noreturn)) serve_context(int fd, struct context *ctx, struct tls *tls)
+{
+	struct error err = { 0 };
+	struct http_server *server;
+
+	ctx->list_replies = list_replies_new(ctx->base, ctx->inventory);
+	server = http_server_new(ctx->base, ctx->config, handle_api, ctx, &err);
 	if (!server) {
 		fprintf(stderr, "bench_http: %s\n", err.detail);
 		exit(1);
 	}
 	http_server_set_tls(server, tls);
-	serve(base, fd, http_server_port(server, 0));
+	serve(ctx->base, fd, http_server_port(server, 0));
+}
+
+void
+bench_serve_api(int fd, unsigned int vms, const struct bench_tls *files)
+{
+	struct context ctx = {
+		.base = base_new(), .inventory = make_inventory(vms), .host_ops = &host_ops
+	};
+	struct config config;
+	struct tls *tls = configure(ctx.base, files, &config);
+
+	ctx.config = &config;
+	serve_context(fd, &ctx, tls);
+}
+
+/* That of a host without VMs, which knows of the other one's. */
+static struct inventory *
+make_forwarder_inventory(void)
+{
+	struct host_report self = { .uuid = (char[]){ BENCH_FORWARDER }, .has_def = true };
+	struct vm_info vm = { .uuid = (char[]){ BENCH_VM },
+		.host = (char[]){ BENCH_HOST },
+		.name = (char[]){ "bench" },
+		.runstate = VMRUNSTATE_RUNNING };
+	struct inventory *inventory = inventory_new();
+
+	inventory_report_host(inventory, &self);
+	inventory_set_host(inventory, BENCH_HOST, "other", CSTATE_ACTIVE);
+	inventory_take_info(inventory, &vm);
+	return inventory;
+}
+
+void
+bench_serve_forwarder(int fd, uint16_t to, const struct bench_tls *files)
+{
+	struct other other = { .port = to };
+	struct context ctx = { .base = base_new(),
+		.inventory = make_forwarder_inventory(),
+		.operations = operations_new(),
+		.host_ops = &host_ops,
+		.host_arg = &other };
+	struct peers *peers = peers_new(ctx.base, NULL);
+	struct config config;
+	struct tls *tls = configure(ctx.base, files, &config);
+
+	ctx.config = &config;
+	peers_set_tls(peers, tls);
+	other.forwarder =
+	    forwarder_new(peers, &config, ctx.inventory, ctx.operations, find_other, &other);
+	serve_context(fd, &ctx, tls);
 }
 
 static void
