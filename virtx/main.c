@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/coredump.h"
 #include "virtx/choice.h"
 #include "virtx/client.h"
 #include "virtx/command.h"
@@ -67,6 +68,7 @@ main(int argc, char **argv)
 	enum command_result result;
 	int rc;
 
+	coredump_forbid();
 	setlocale(LC_TIME, "");
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0)

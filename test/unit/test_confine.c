@@ -9,6 +9,7 @@
 
 #include "disk/command.h"
 #include "disk/confine.h"
+#include "proto/coredump.h"
 
 #define SECRET "nobody has to know"
 
@@ -211,7 +212,7 @@ test_no_core(void **state)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		confine_core();
+		coredump_forbid();
 		_exit(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 ||
 		      getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max != 0);
 	}

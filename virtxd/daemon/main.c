@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "daemon/daemon.h"
-#include "disk/confine.h"
+#include "proto/coredump.h"
 #include "proto/log.h"
 #include "work/host_down.h"
 #include "work/work.h"
@@ -134,7 +134,7 @@ main(int argc, char **argv)
 	struct error err = { 0 };
 	int rc;
 
-	confine_core();
+	coredump_forbid();
 	rc = read_options(argc, argv, &given);
 	if (rc >= 0)
 		return rc;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -168,16 +167,6 @@ confine_rules(const struct confine_files *files, int *ret_fd, struct error *err)
 		return error_errno(err, 507, -r, "cannot add a rule of Landlock");
 	*ret_fd = steal_fd(&rules);
 	return 0;
-}
-
-void
-confine_core(void)
-{
-	const struct rlimit none = { 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-	/* A core_pattern with a program in it does not obey the limit. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 int

@@ -15,11 +15,6 @@
  */
 int confine_capabilities(uint64_t keep);
 
-/* No core is written of the calling process, nor can others of its user trace it: it has had
- * secrets in it, as those of requests, and passwords of cloud-init. A program that it runs has to
- * ask for the latter anew. */
-void confine_core(void);
-
 /* What a confined program may use beside the programs and libraries of the system. */
 struct confine_files {
 	const int *fds;	    /* open files, -1 ends; may be opened again by their number. NULL */
