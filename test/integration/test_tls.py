@@ -73,31 +73,6 @@ def wait_refused(host, to, words):
     assert ask(host, to).status == 502
 
 
-def test_handshake(hosts):
-    h1, h2 = hosts
-    for version, name in (("-tls1_3", "TLSv1.3"), ("-tls1_2", "TLSv1.2")):
-        said = s_client(h2, h1, version)
-        assert name in said and "Verify return code: 0 (ok)" in said and "Peer signature type: ECDSA" in said
-    for version in ("-tls1_1", "-tls1"):
-        said = s_client(h2, h1, version, "-cipher", "DEFAULT@SECLEVEL=0", check=False)
-        assert "Cipher is (NONE)" in said, said
-    weak = s_client(h2, h1, "-tls1_2", "-cipher", "AES128-SHA:AES256-SHA256:ECDHE-ECDSA-AES128-SHA", check=False)
-    assert "Cipher is (NONE)" in weak
-
-
-def test_renegotiation(hosts):
-    h1, h2 = hosts
-    client = h2.popen(["openssl", "s_client", "-connect", f"{h1.addr}:{TLS_PORT}", "-tls1_2"], stdin=-1, stdout=-1,
-                      stderr=-2, text=True)
-    client.stdin.write("R\n")
-    client.stdin.flush()
-    try:
-        assert any("no renegotiation" in line for line in iter(client.stdout.readline, ""))
-    finally:
-        client.kill()
-        client.wait()
-
-
 def test_resumption(hosts):
     h1, h2 = hosts
     request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -19,26 +19,26 @@ class Authority:
         subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
 
     @staticmethod
-    def _new_key(name):
-        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", f"/CN={name}", "-keyout",
-                f"{name}.key")
+    def _new_key(name, rsa=False):
+        kind = ("rsa:2048",) if rsa else ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        return ("-newkey", *kind, "-noenc", "-subj", f"/CN={name}", "-keyout", f"{name}.key")
 
     def read(self, file):
         with open(f"{self.folder}/{file}") as text:
             return text.read()
 
-    def sign(self, name, san, days=30):
+    def sign(self, name, san, days=30, rsa=False):
         """A certificate and its key, as texts; with days below 0 it has ended."""
-        self._openssl("req", "-new", *self._new_key(name), "-out", f"{name}.csr")
+        self._openssl("req", "-new", *self._new_key(name, rsa), "-out", f"{name}.csr")
         write(f"{self.folder}/{name}.ext", f"subjectAltName = {san}\n")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key",
                       "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
         return self.read(f"{name}.pem"), self.read(f"{name}.key")
 
-    def equip(self, host, san=None, days=30):
+    def equip(self, host, san=None, days=30, rsa=False):
         """The host gets a certificate, its own unless said otherwise, and what others' are checked by."""
         certificate, key = self.sign(host.name, san or f"URI:virtx:host:{host.uuid}, DNS:{host.name}, IP:{host.addr}",
-                                     days)
+                                     days, rsa)
         write(f"{host.state}/etc-virtx/ca.pem", self.read(f"{self.name}.pem"))
         write(f"{host.state}/etc-virtx/host.key", key, 0o600)
         write(f"{host.state}/etc-virtx/host.pem", certificate)
