@@ -26,11 +26,10 @@
 #include "proto/util.h"
 
 #define TICK_US	       5000
-#define REGULAR_US     20000	/* from one request to the next */
-#define PATIENCE_US    10000000 /* for an answer */
-#define NEWCOMERS_FROM 200	/* addresses */
-#define GUESSERS_MAX   256	/* connections */
-#define NEWCOMERS_MAX  4096	/* under way */
+#define REGULAR_US     20000 /* from one request to the next */
+#define NEWCOMERS_FROM 200   /* addresses */
+#define GUESSERS_MAX   256   /* connections */
+#define NEWCOMERS_MAX  4096  /* under way */
 
 enum kind { KIND_NEWCOMER, KIND_REGULAR, KIND_GUESSER, KIND_HALF, KINDS };
 enum phase { PHASE_CONNECTING, PHASE_HANDSHAKE, PHASE_IDLE, PHASE_ASKED };
@@ -64,9 +63,9 @@ struct outcome {
 
 static struct {
 	uint16_t port;
-	unsigned int seconds, newcomers, half, wrong, attackers;
+	unsigned int seconds, newcomers, half, wrong, attackers, patience;
 	char token[128];
-} want = { .seconds = 10, .attackers = 1 };
+} want = { .seconds = 10, .attackers = 1, .patience = 10 };
 
 static TAILQ_HEAD(clients, client) waiting = TAILQ_HEAD_INITIALIZER(waiting),
 				   idle = TAILQ_HEAD_INITIALIZER(idle);
@@ -413,7 +412,7 @@ drop_late(int64_t now)
 
 	for (c = TAILQ_FIRST(&waiting); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (c->kind != KIND_HALF && now - c->since > PATIENCE_US)
+		if (c->kind != KIND_HALF && now - c->since > INT64_C(1000000) * want.patience)
 			client_lost(c);
 	}
 }
@@ -531,8 +530,8 @@ static void __attribute__((noreturn)) usage(void)
 {
 	fprintf(stderr,
 	    "usage: siege_load [-s seconds] [-n newcomers a second] [-o half-open handshakes]\n"
-	    "                  [-w wrong tokens a second] [-a attackers' addresses] PORT "
-	    "TOKEN-FILE\n");
+	    "                  [-w wrong tokens a second] [-a attackers' addresses]\n"
+	    "                  [-p seconds to wait for an answer] PORT TOKEN-FILE\n");
 	exit(2);
 }
 
@@ -541,7 +540,7 @@ read_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "s:n:o:w:a:")) != -1) {
+	while ((option = getopt(argc, argv, "s:n:o:w:a:p:")) != -1) {
 		unsigned int value = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 0;
 
 		if (option == 's')
@@ -552,6 +551,8 @@ read_options(int argc, char **argv)
 			want.half = value;
 		else if (option == 'w')
 			want.wrong = value;
+		else if (option == 'p')
+			want.patience = value;
 		else if (option == 'a' && value > 0 && value <= 50000)
 			want.attackers = value;
 		else
