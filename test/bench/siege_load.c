@@ -432,13 +432,13 @@ run(void)
 		int64_t now = monotonic_us();
 		int n;
 
-		over = now >= end;
 		if (now >= next) {
 			if (!over)
-				let_come(now - start);
+				let_come((now < end ? now : end) - start);
 			drop_late(now);
 			held += over ? 0 : half_held;
 			ticks += !over;
+			over = now >= end;
 			next = now + TICK_US;
 		}
 		n = epoll_wait(ep, events, ARRAY_SIZE(events),
