@@ -11,7 +11,7 @@ from lab.tls import TLS_PORT, Authority, settings
 from test_http import private_kib
 
 SECONDS = 6
-NEWCOMERS, WRONG = max(int(60 / PATIENCE), 2), max(int(300 / PATIENCE), 50)  # a second
+NEWCOMERS, WRONG = max(int(40 / PATIENCE), 2), max(int(200 / PATIENCE), 50)  # a second
 HALF = 150
 GROWTH_MIB = 32
 WAITING = 64  # who have been wrong, and are told so later
@@ -49,8 +49,8 @@ def test_siege(host, attackers):
     after, growth = figures(host), private_kib(host) - memory
     newcomers, regular, guesses = found["newcomers"], found["regular"], found["guesses"]
 
-    # In a crowd of many addresses whoever is slow with a handshake goes, and here all may be.
-    assert newcomers["good"] >= newcomers["begun"] * (1 if attackers == 1 else 0.9), found
+    # Where others wait to begin, whoever is slow with a handshake goes, and on this machine all may be.
+    assert newcomers["good"] >= newcomers["begun"] * 0.9, found
     assert newcomers["begun"] >= NEWCOMERS * SECONDS * 0.9 and newcomers["skipped"] == 0, found
     assert regular["good"] == regular["answered"] > 0 and regular["failed"] == 0, found
     # Those of them who are too many at a time in their handshakes are let go.
