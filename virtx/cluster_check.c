@@ -8,7 +8,7 @@
 
 #include "virtx/client.h"
 #include "virtx/cluster_fs.h"
-#include "virtx/cluster_units.h"
+#include "virtx/cluster_run.h"
 
 #define ASK_S	     10 /* for the answer of sanlock */
 #define LOCKSPACE    "__VIRTX__DISKS__"
@@ -28,7 +28,7 @@ has_lockspace(const char *name)
 	_free_ char *line = xasprintf("\ns %s", name), *text = NULL;
 	struct error ignored;
 
-	if (cluster_units_read(gets, ASK_S, &text, &ignored) < 0)
+	if (cluster_run_read(gets, ASK_S, &text, &ignored) < 0)
 		return false;
 	return strncmp(text, line + 1, strlen(line + 1)) == 0 || strstr(text, line);
 }

@@ -16,10 +16,5 @@ int cluster_units_apply(
  * again afterwards. */
 int cluster_units_leave(const struct cluster_site *site, FILE *out, struct error *err);
 int cluster_units_left(const struct cluster_site *site, FILE *out, struct error *err);
-/* Runs one command, argv[0] from the system's own folders, to its end or for at most so many
- * seconds. */
-int cluster_units_run(const char *const *argv, int seconds, struct error *err);
-/* The same, where what it writes to standard output is wanted; the caller frees. */
-int cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err);
 
 #endif

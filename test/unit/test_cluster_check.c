@@ -8,15 +8,15 @@
 
 #include "cluster_root.h"
 #include "virtx/cluster_fs.h"
+#include "virtx/cluster_run.h"
 #include "virtx/cluster_setup.h"
-#include "virtx/cluster_units.h"
 
 static const char *sanlock_says; /* NULL: it does not run */
 
-int __wrap_cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err);
+int __wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct error *err);
 
 int
-__wrap_cluster_units_read(const char *const *argv, int seconds, char **ret, struct error *err)
+__wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct error *err)
 {
 	assert_string_equal(argv[0], "sanlock");
 	if (!sanlock_says)
