@@ -146,7 +146,6 @@ check(const struct command_call *call, struct cluster_site *site, const struct c
     struct error *err)
 {
 	const struct cluster_material *m = &site->material;
-
 	int ours = has_settings(site, err);
 
 	if (ours < 0)

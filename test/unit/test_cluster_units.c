@@ -39,8 +39,9 @@ __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_
 	const char *does = "/bin/true";
 	char *own[] = { argv[0], NULL, NULL };
 
-	for (size_t i = 0; argv[i]; i++)
-		buffer_printf(&text, "%s%s", i ? " " : "", argv[i]);
+	buffer_printf(&text, "%s", argv[0]);
+	for (size_t i = 1; argv[i]; i++)
+		buffer_printf(&text, " %s", argv[i]);
 	buffer_printf(&text, "\n");
 	if (strcmp(argv[0], "sanlock") == 0) {
 		does = sanlock_says ? "/bin/echo" : "/bin/false";
