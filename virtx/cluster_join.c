@@ -128,6 +128,15 @@ take_addresses(struct cluster_site *site, const char *list)
 	return site->n_join > 0 ? 0 : -1;
 }
 
+/* The fingerprint is that of the first certificate: another one would be trusted unseen. */
+static bool
+is_one_certificate(const char *text)
+{
+	const char *first = strstr(text, "-----BEGIN ");
+
+	return first && !strstr(first + 1, "-----BEGIN ");
+}
+
 /* Checks all that goes into files of this host. */
 static int
 check_member(const struct cluster_site *site, const struct cluster_token *token,
@@ -137,7 +146,7 @@ check_member(const struct cluster_site *site, const struct cluster_token *token,
 	char print[PKI_FINGERPRINT_SIZE];
 
 	if (pki_fingerprint(str_or_empty(member->ca), print, err) < 0 ||
-	    strcmp(print, token->fingerprint) != 0)
+	    strcmp(print, token->fingerprint) != 0 || !is_one_certificate(member->ca))
 		return error_set(err, CLIENT_ERROR_STATUS, "the CA is not that of the token");
 	if (!site->own_ca && (!pki_matches(str_or_empty(member->certificate), m->host_key,
 				  member->ca, PKI_HOST, site->uuid) ||

@@ -32,6 +32,12 @@ read_one(int folder, size_t i, struct cluster_material *ret, struct error *err)
 		return -1;
 	if (rc == 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "there is no '%s'", files[i].path + 1);
+	/* Everybody may read what is a certificate. */
+	if (!files[i].secret && strstr(*text, "PRIVATE KEY-----")) {
+		pki_wipe(steal_ptr(*text));
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "'%s' has a key in it, too: that is for a file of its own", files[i].path + 1);
+	}
 	if (files[i].secret && mode.mode & 077)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'%s' is open to others, by its mode 0%o: chmod 600 makes it yours alone",

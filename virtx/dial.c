@@ -163,6 +163,12 @@ on_verify_fingerprint(X509_STORE_CTX *store, void *arg)
 		    dial->server->fingerprint);
 	else if (wrong || !certificate_host(certificate, host))
 		tell_wrong(dial, wrong);
+	/* Who has the key of one host must not pass for another: what it is sent may be worth more
+	 * than that. */
+	else if (!certificate_has_name(certificate, dial->server->host))
+		snprintf(dial->why, sizeof(dial->why),
+		    "its certificate is refused: it is that of host '%s', and not for '%s'", host,
+		    dial->server->host);
 	else
 		return 1;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);

@@ -113,9 +113,12 @@ test_refused(void **state)
 	struct verb_fixture *f = *state;
 	_free_ char *line = init_line(), *path = xasprintf("%s" SITE "/qemu.key", root);
 	_free_ char *host = root_get(root, SITE "/host.pem"),
-		    *key = root_get(root, SITE "/host.key");
+		    *key = root_get(root, SITE "/host.key"), *combined = NULL;
 	char *other = pki_key_new();
 
+	combined = xasprintf("%s%s", host, key);
+	root_put(root, SITE "/host.pem", combined);
+	verb_fails(f, line, COMMAND_FAILED, "'host.pem' has a key in it, too");
 	put_certificate("host", PKI_HOST, OTHER, "192.0.2.1");
 	verb_fails(f, line, COMMAND_FAILED, "with the SAN URI:virtx:host:" BOARD);
 	put_certificate("host", PKI_HOST, BOARD, "192.0.2.7");
@@ -197,13 +200,12 @@ test_other_ca(void **state)
 	verb_fails(f, line, COMMAND_FAILED, "has a CA of 'virtx cluster init'");
 }
 
-/* The host that is asked has a certificate of the same CA, as this one's own will do here. */
+/* The host that is asked has a certificate of the same CA. */
 static void
 answer(struct verb_fixture *f)
 {
-	_free_ char *pem = root_get(root, SITE "/host.pem"), *chain = xasprintf("%s%s", pem, ca);
 	_free_ char *certificate = xasprintf("%s/server.pem", root), *body = NULL;
-	_free_ char *key = xasprintf("%s" SITE "/host.key", root);
+	_free_ char *key = xasprintf("%s" SITE "/server.key", root), *pem = NULL, *chain = NULL;
 	struct cluster_member member = {
 		.ca = ca,
 		.serf_key = (char[]){ "0123456789ABCDEF0123456789ABCDEF0123456789A=" },
@@ -214,6 +216,9 @@ answer(struct verb_fixture *f)
 		.storage_root = (char[]){ "/vms" },
 	};
 
+	put_certificate("server", PKI_HOST, OTHER, "127.0.0.1");
+	pem = root_get(root, SITE "/server.pem");
+	chain = xasprintf("%s%s", pem, ca);
 	root_put(root, "/server.pem", chain);
 	body = json_encode(&cluster_member_model, &member, NULL);
 	verb_use_tls(f, certificate, key, NULL);

@@ -97,7 +97,10 @@ test_fingerprint(void **state)
 		int from, to;	   /* days */
 		const char *words; /* NULL: nothing is wrong with it */
 	} rows[] = {
-		{ HOST, -1, 9, NULL },
+		{ HOST ",IP:127.0.0.1", -1, 9, NULL },
+		{ HOST, -1, 9,
+		    "it is that of host '11111111-2222-3333-4444-555555555555', and not" },
+		{ HOST ",IP:127.0.0.2,DNS:h1", -1, 9, "and not for '127.0.0.1'" },
 		{ HOST, 2, 9, "it is not valid yet, by this host's clock, which says 20" },
 		{ HOST, -9, -2, "it has expired, by this host's clock, which says 20" },
 		{ "DNS:h1", -1, 9, "it is none that the CA has signed for a host" },

@@ -147,11 +147,30 @@ test_ca_key(void **state)
 
 /* Who answers with what the cluster has told this host before, and with the CA's key as it is
  * sealed here ("" for not). */
+/* The host that is asked has a certificate for the address that the token names. */
+static void
+make_server(const char *ca_key)
+{
+	static const char *const names[] = { "127.0.0.1" };
+	_free_ char *ca = root_get(root, CLUSTER_CA), *request = NULL, *certificate = NULL;
+	_free_ char *chain = NULL;
+	char *key = pki_key_new();
+	struct error err = { 0 };
+
+	request = pki_request_new(key, names, ARRAY_SIZE(names), &err);
+	certificate = pki_sign(ca, ca_key, request, PKI_HOST, BOARD, 100, &err);
+	assert_non_null(certificate);
+	chain = xasprintf("%s%s", certificate, ca);
+	root_put(root, "/server.pem", chain);
+	root_put(root, "/server.key", key);
+	pki_wipe(key);
+}
+
 static void
 answer_member(struct verb_fixture *f, const char *sealed)
 {
-	_free_ char *certificate = xasprintf("%s" CLUSTER_HOST_CERTIFICATE, root);
-	_free_ char *key = xasprintf("%s" CLUSTER_HOST_KEY, root);
+	_free_ char *certificate = xasprintf("%s/server.pem", root);
+	_free_ char *key = xasprintf("%s/server.key", root);
 	_free_ char *body = NULL;
 	struct cluster_member member = {
 		.certificate = root_get(root, CLUSTER_HOST_CERTIFICATE),
@@ -208,6 +227,7 @@ test_takes_ca_key(void **state)
 	root_make(root, true);
 	root_init(f, "--yes");
 	key = root_get(root, CLUSTER_CA_KEY);
+	make_server(key);
 	certificate = root_get(root, CLUSTER_HOST_CERTIFICATE);
 	serf = root_get(root, CLUSTER_SERF_CONF);
 	make_member(f);
