@@ -24,12 +24,13 @@ const struct option_row command_globals[] = {
 	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
 	    "table (the default) or json" },
 	{ COMMAND_OPTION_CA, "ca-file", ARG_FILE,
-	    "who answers for the server's certificate (default: VIRTX_CA_FILE, that of the "
-	    "context, " CERTIFICATE_CA ")" },
+	    "who answers for the server's certificate (default: that of the context, "
+	    "else VIRTX_CA_FILE, " CERTIFICATE_CA ")" },
 	{ COMMAND_OPTION_TOKEN, "token-file", ARG_FILE,
-	    "has the secret of a token (default: VIRTX_TOKEN_FILE, then that of the context)" },
+	    "has the secret of a token (default: that of the context, else VIRTX_TOKEN_FILE)" },
 	{ COMMAND_OPTION_CERTIFICATE, "certificate", ARG_FILE,
-	    "a user's, which a server is shown (default: VIRTX_CERTIFICATE_FILE)" },
+	    "a user's, which a server is shown (default without a context: "
+	    "VIRTX_CERTIFICATE_FILE)" },
 	{ COMMAND_OPTION_KEY, "key", ARG_FILE,
 	    "its key (default: VIRTX_KEY_FILE, then the certificate's file)" },
 	{ COMMAND_OPTION_TIMEOUT, "timeout", ARG_TEXT("SECONDS"),
