@@ -552,6 +552,13 @@ test_host_forgotten(void **state)
 	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
 	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
 	LOADED("1");
+	/* It comes back meanwhile: what was done is said. */
+	ask(ROUTE_HOST_FORGET, H2, "");
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_ACTIVE);
+	ops_end_job(WORK_HOST_OUT, &none);
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "remove 'auth/.out." H2 "' of the storage"));
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
 	ask(ROUTE_HOST_FORGET, H2, "");
 	request = ops_request_of(WORK_HOST_OUT);
 	assert_string_equal(request->uuid, H2);

@@ -118,14 +118,20 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 	model_clear(&host_list_model, &list);
 }
 
+/* out: it was put out before. */
 static void
-forget(struct context *ctx, struct request *req)
+forget(struct context *ctx, struct request *req, bool out)
 {
 	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
 	struct forgetting *forgetting;
 	struct error err = { 0 };
 
 	if (inventory_forget_host(ctx->inventory, req->param, &err) < 0) {
+		if (out)
+			error_append(&err,
+			    "it has come back since, and its certificate is not taken any more: "
+			    "where it is to stay, remove 'auth/.out.%s' of the storage",
+			    req->param);
 		request_reply_error(req, &err);
 		return;
 	}
@@ -152,7 +158,7 @@ on_put_out(void *arg, struct request *req, const struct error *err)
 	if (err)
 		request_reply_error(req, err);
 	else
-		forget(arg, req);
+		forget(arg, req, true);
 }
 
 /* Where hosts are known by certificates, this one's is good until it ends, and it may still have
@@ -165,7 +171,7 @@ api_host_forget(struct context *ctx, struct request *req)
 	if (inventory_check_forget(ctx->inventory, req->param, &err) < 0)
 		request_reply_error(req, &err);
 	else if (req->looped || !ctx->tokens || !config_has_tls(ctx->config))
-		forget(ctx, req);
+		forget(ctx, req, false);
 	else
 		token_keeper_put_out(ctx->tokens, req, req->param, true, on_put_out, ctx);
 }
