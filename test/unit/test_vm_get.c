@@ -28,6 +28,19 @@ expect_later(const char *text)
 	assert_non_null(strstr(here.body, text));
 }
 
+/* It has a disk, of which the size is not told with the definition. */
+static void
+add_vm(void)
+{
+	struct inventory *inventory = here.ctx.inventory;
+	struct vm_report report;
+
+	ops_report(VM1, VMRUNSTATE_RUNNING, &report);
+	report.def.osdisk.path = xstrdup("/vms/ds/os.qcow2");
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &report);
+	model_clear(&vm_report_model, &report);
+}
+
 /* Has the definition read again; the job that reads the sizes is under way then. */
 static void
 look_again(void)
@@ -46,7 +59,7 @@ test_sizes_that_are_late(void **state)
 	struct vm_report report = { .uuid = vm, .disks = &size, .n_disks = 1 };
 	const struct inspect_result res = { &report, 1 };
 
-	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	add_vm();
 	look_again();
 	get();
 	ops_advance(2900);
@@ -61,13 +74,22 @@ test_sizes_that_are_late(void **state)
 	assert_int_equal(here.replies, 2);
 	assert_int_equal(here.status, 200);
 	assert_non_null(strstr(here.body, "\"size\":1024"));
+
+	/* Those of before it was changed are told meanwhile. */
+	inventory_set_runstate(here.ctx.inventory, VM1, VMRUNSTATE_POWEROFF);
+	inventory_set_runstate(here.ctx.inventory, VM1, VMRUNSTATE_RUNNING);
+	get();
+	ops_advance(3100);
+	assert_int_equal(here.replies, 3);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.body, "\"size\":1024"));
 }
 
 /* They cannot be told: the rest is, at once. */
 static void
 test_sizes_that_cannot_be_read(void **state)
 {
-	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	add_vm();
 	look_again();
 	get();
 	ops_fail_job(WORK_INSPECT, 507, "the storage does not answer");

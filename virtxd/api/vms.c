@@ -59,6 +59,20 @@ is_known(const struct inventory_vm *view)
 	return view->whole && (view->sizes != DISK_SIZES_UNREAD || view->foreign || !view->local);
 }
 
+/* Whether there is nothing false in what would be told: a size from before is as good as any, as
+ * its disk may grow the moment after, but none is no size. */
+static bool
+has_sizes(const struct inventory_vm *view)
+{
+	const struct disk *disk;
+
+	for (size_t i = 0; view->whole && (disk = vmdef_disk(&view->vm.def, i)); i++) {
+		if (!str_empty(disk->path) && disk->size == 0)
+			return false;
+	}
+	return view->whole;
+}
+
 static void
 reply_too_early(struct request *req, const struct inventory_vm *view)
 {
@@ -107,7 +121,7 @@ early_look(void *arg)
 		return;
 	if (!view)
 		(void)find(early->ctx, req);
-	else if (is_known(view))
+	else if (is_known(view) || has_sizes(view))
 		request_reply_model(req, 200, &vm_model, &view->vm);
 	else
 		reply_too_early(req, view);
