@@ -13,6 +13,11 @@
 #define WAIT_S 60 /* for what is bound to come */
 
 struct fixture *fixture;
+const struct work_env fixture_env = { .uri = (char *)"test:///default",
+	.root = (char *)"/vms",
+	.run_dir = (char *)"/run/virtx",
+	.io_timeout = 7,
+	.qemu_group = INT64_C(1) << 32 };
 
 int
 run_error(const void *request, void *result, struct error *err)
@@ -182,7 +187,7 @@ setup(void **state)
 	if (mkfifo(fixture->fifo, 0600) < 0)
 		return -1;
 	fixture->base = event_base_new();
-	fixture->jobs = jobs_new(fixture->base, &limits);
+	fixture->jobs = jobs_new(fixture->base, &limits, &fixture_env);
 	return 0;
 }
 

@@ -11,9 +11,10 @@
 #include "job/job.h"
 #include "proto/model.h"
 
-#define VM  "0c0ffee0-0000-4000-8000-000000000001"
-#define VM2 "0c0ffee0-0000-4000-8000-000000000002"
-#define OP  "0c0ffee0-0000-4000-8000-00000000000a"
+#define VM   "0c0ffee0-0000-4000-8000-000000000001"
+#define VM2  "0c0ffee0-0000-4000-8000-000000000002"
+#define OP   "0c0ffee0-0000-4000-8000-00000000000a"
+#define HOST "0c0ffee0-0000-4000-8000-00000000000b"
 
 /* The bounds of a resident child; MiB, of which valgrind takes a part. */
 #define ANSWERS_MAX 4
@@ -45,6 +46,8 @@ struct fixture {
 };
 
 extern struct fixture *fixture;
+/* Where its jobs work; it does not say which host that is. */
+extern const struct work_env fixture_env;
 
 int setup(void **state);
 int teardown(void **state);

@@ -20,11 +20,18 @@ struct job *__wrap_job_start(struct jobs *jobs, enum work_id id, const void *req
 const char *__wrap_jobs_busy(const struct jobs *jobs, const char *vm);
 int __wrap_jobs_check_vm(const struct jobs *jobs, const char *vm, struct error *err);
 bool __wrap_jobs_is_stuck(const struct jobs *jobs, enum work_id id);
+void __wrap_jobs_set_host(struct jobs *jobs, const char *uuid);
 
 bool
 __wrap_jobs_is_stuck(const struct jobs *jobs, enum work_id id)
 {
 	return here.stuck;
+}
+
+void
+__wrap_jobs_set_host(struct jobs *jobs, const char *uuid)
+{
+	snprintf(here.jobs_host, sizeof(here.jobs_host), "%s", uuid);
 }
 
 const char *
@@ -449,6 +456,7 @@ ops_start(void)
 	keeper_set_libvirt(here.ctx.keeper, true);
 	ops_end_job(WORK_COLLECT, &collected);
 	model_clear(&collect_result_model, &collected);
+	assert_string_equal(here.jobs_host, SELF);
 	ops_advance(3000);
 	assert_string_equal(keeper_storage_why(here.ctx.keeper), "");
 	assert_string_equal(keeper_lockspace_why(here.ctx.keeper), "");

@@ -30,7 +30,7 @@ static inline const char *
 boot(struct request *req)
 {
 	char vm[] = VM1;
-	struct vm_boot_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_boot_request request = { .uuid = vm };
 
 	return kept(task_start(&here.ctx, req, WORK_VM_BOOT, &request, VM1, 204));
 }

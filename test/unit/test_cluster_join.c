@@ -245,8 +245,8 @@ test_put_out(void **state)
 	struct token_set none = { 0 };
 	struct token nothing = { 0 };
 
-	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
-	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
+	here.ctx.tokens =
+	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
 	ask_to_join(SECRET, NEW, "h4");
 	assert_refused(503, "has not been read from the storage yet");
 	ops_end_job(WORK_TOKENS_LOAD, &none);

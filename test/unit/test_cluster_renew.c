@@ -188,8 +188,8 @@ test_put_out(void **state)
 	struct tokens *tokens = tokens_new();
 	struct token_set none = { 0 };
 
-	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
-	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
+	here.ctx.tokens =
+	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
 	ask(H2, NAMES, own, own);
 	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
 	assert_int_equal(here.status, 503);

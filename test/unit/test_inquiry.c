@@ -107,10 +107,8 @@ found(void *arg, struct vm_result *res, const struct error *err)
 static void
 ask(const struct run *runs)
 {
-	static const struct work_env env;
-
 	fixture = (struct fixture){ .base = event_base_new(), .runs = runs, .able = true };
-	fixture.inquiries = inquiries_new(fixture.base, NULL, &env, &ops, NULL);
+	fixture.inquiries = inquiries_new(fixture.base, NULL, &ops, NULL);
 	inquiry_start(fixture.inquiries, VM, "VmDelete", "", found, NULL);
 	assert_true(inquiry_is_under_way(fixture.inquiries, VM));
 	assert_int_equal(fixture.n_runs, 0);

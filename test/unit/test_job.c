@@ -52,6 +52,22 @@ run_nonsense(const void *request, void *result, struct error *err)
 	_exit(0);
 }
 
+/* Whether the request says where this host's jobs work. */
+static int
+run_env(const void *request, void *result, struct error *err)
+{
+	const struct vm_request *in = request;
+	struct custom_field *out = result;
+	struct work_env env = fixture_env;
+
+	env.host = in->env.host;
+	str_set(&out->name, in->uuid);
+	str_set(&out->value, in->env.host);
+	return model_equal(&work_env_model, &in->env, &env)
+		   ? 0
+		   : error_set(err, 500, "'%s' is another place", in->env.root);
+}
+
 const struct work works[WORK_N] = {
 	[WORK_PROBE] = { "echo", "", ECHO, 30, true, run_echo },
 	[WORK_COLLECT] = { "error", "", ECHO, 30, false, run_error },
@@ -59,6 +75,8 @@ const struct work works[WORK_N] = {
 	[WORK_LOCKSPACE] = { "exit", "", ECHO, 30, false, run_exit },
 	[WORK_VM_CREATE] = { "wait", "", ECHO, 30, false, run_wait },
 	[WORK_INSPECT] = { "nonsense", "", ECHO, 30, false, run_nonsense },
+	[WORK_VM_PAUSE] = { "env", "", &vm_request_model, &custom_field_model, 30, false, run_env,
+	    false, 0 },
 	[WORK_VM_HEAL] = { "flood", "", ECHO, 30, false, run_flood },
 };
 
@@ -238,7 +256,7 @@ test_leave_running(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 	event_base_loop(fixture->base, EVLOOP_NONBLOCK);
 	assert_int_equal(fixture->out[0].calls + fixture->out[1].calls, 0);
-	fixture->jobs = jobs_new(fixture->base, &limits);
+	fixture->jobs = jobs_new(fixture->base, &limits, &fixture_env);
 }
 
 static void
@@ -247,6 +265,26 @@ test_find(void **state)
 	assert_ptr_equal(work_find("echo"), &works[WORK_PROBE]);
 	assert_null(work_find("list"));
 	assert_null(work_find(""));
+}
+
+/* A job is told where this host's jobs work, whatever the caller's request says of it. */
+static void
+test_env(void **state)
+{
+	const char *hosts[] = { "", HOST };
+	const struct vm_request request = { .env.root = (char *)"/elsewhere", .uuid = (char *)VM };
+	struct error err;
+
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(job_start(fixture->jobs, WORK_VM_PAUSE, &request, VM, OP, NULL,
+		    on_done, &fixture->out[i], &err));
+		wait_done(i);
+		assert_int_equal(fixture->out[i].err.status, 0);
+		assert_string_equal(fixture->out[i].name, VM);
+		assert_string_equal(str_or_empty(fixture->out[i].value), hosts[i]);
+		jobs_set_host(fixture->jobs, HOST);
+	}
+	assert_string_equal(request.env.root, "/elsewhere");
 }
 
 static int
@@ -262,6 +300,7 @@ run_group(void)
 		cmocka_unit_test_setup_teardown(test_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_internal_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leave_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_env, setup, teardown),
 		cmocka_unit_test(test_find),
 	};
 

@@ -46,7 +46,7 @@ static void
 test_heal_waits(void **state)
 {
 	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_request request = { .uuid = vm };
 	struct vm_report wounded;
 	struct error err = { 0 };
 
@@ -143,7 +143,7 @@ static void
 test_started_by_a_job(void **state)
 {
 	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_request request = { .uuid = vm };
 	struct error err = { 0 };
 
 	ops_add_vm(VM1, VMRUNSTATE_PAUSED);

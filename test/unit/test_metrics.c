@@ -61,12 +61,12 @@ setup(void **state)
 	ctx->config = &f->config;
 	ctx->inventory = inventory_new();
 	ctx->operations = operations_new();
-	ctx->jobs = jobs_new(ctx->base, &limits);
+	ctx->jobs = jobs_new(ctx->base, &limits, &(struct work_env){ 0 });
 	ctx->keeper = keeper_new(
 	    ctx->base, &f->config, ctx->jobs, ctx->inventory, ctx->operations, on_probed, NULL);
 	f->tokens = tokens_new();
-	ctx->tokens = token_keeper_new(ctx->base, &f->config, ctx->jobs, keeper_env(ctx->keeper),
-	    f->tokens, on_tokens_changed, NULL);
+	ctx->tokens =
+	    token_keeper_new(ctx->base, &f->config, ctx->jobs, f->tokens, on_tokens_changed, NULL);
 	f->events = events_new(ctx->inventory, ctx->operations);
 	ctx->streams = event_streams_new(ctx->base, f->events);
 	ctx->lag = loop_lag_new(ctx->base);

@@ -57,7 +57,6 @@ struct reservation_client *__wrap_reservation_client_ask(struct context *ctx,
 void __wrap_reservation_client_end(struct reservation_client *room, bool tell);
 void __wrap_migration_follow(struct context *ctx, const char *vm, const char *operation,
     const struct vm_migrate_options *options);
-const struct work_env *__wrap_keeper_env(const struct keeper *keeper);
 
 int
 __wrap_task_ready(struct context *ctx, bool leases, struct error *err)
@@ -160,14 +159,6 @@ __wrap_migration_follow(struct context *ctx, const char *vm, const char *operati
     const struct vm_migrate_options *options)
 {
 	fixture.followed++;
-}
-
-const struct work_env *
-__wrap_keeper_env(const struct keeper *keeper)
-{
-	static const struct work_env env;
-
-	return &env;
 }
 
 static int

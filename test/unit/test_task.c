@@ -63,7 +63,7 @@ static void
 test_created(void **state)
 {
 	char vm[] = VM2;
-	struct vm_create_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_create_request request = { .uuid = vm };
 	struct vm_result res = ops_result(VM2, VMRUNSTATE_POWEROFF);
 	struct task_place place = { .why = "placed on h1: it is the best" };
 	const char *operation;
@@ -86,7 +86,7 @@ static void
 test_deleted(void **state)
 {
 	char vm[] = VM1;
-	struct vm_delete_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_delete_request request = { .uuid = vm };
 	const struct vm_result res = { .gone = true };
 
 	task_start(
@@ -100,7 +100,7 @@ static void
 test_registered(void **state)
 {
 	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_request request = { .uuid = vm };
 	struct vm_result res = ops_result(VM1, VMRUNSTATE_POWEROFF);
 
 	res.defined = true;
@@ -271,7 +271,7 @@ static void
 test_shutdown(void **state)
 {
 	char vm[] = VM2;
-	struct vm_shutdown_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_shutdown_request request = { .uuid = vm };
 	struct vm_result res = ops_result(VM2, VMRUNSTATE_RUNNING);
 	const char *operation;
 
@@ -292,7 +292,7 @@ test_shutdown(void **state)
 static void
 test_of_the_host(void **state)
 {
-	struct storage_request request = { .env = *keeper_env(here.ctx.keeper) };
+	struct storage_request request = { 0 };
 	char uuid[] = VM3, root[] = "/vms";
 	const struct storage storage = { uuid, root };
 
@@ -316,7 +316,7 @@ static void
 look(task_looked looked)
 {
 	char vm[] = VM1;
-	struct vm_request request = { .env = *keeper_env(here.ctx.keeper), .uuid = vm };
+	struct vm_request request = { .uuid = vm };
 	struct request *req = ops_request(ROUTE_MIGRATION_GET, VM1, "");
 
 	if (looked)

@@ -41,9 +41,7 @@ static int
 migrate_with(const char *host, uint64_t reservation)
 {
 	char vm[] = VM1, target[37];
-	struct vm_migrate_request request = {
-		.env = *keeper_env(here.ctx.keeper), .uuid = vm, .target = target
-	};
+	struct vm_migrate_request request = { .uuid = vm, .target = target };
 	struct task_place place = { .reservation = reservation, .why = "" };
 	struct error err = { 0 };
 

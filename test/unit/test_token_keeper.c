@@ -23,8 +23,8 @@ setup(void **state)
 	ops_up();
 	tokens = tokens_new();
 	changes = 0;
-	here.ctx.tokens = token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs,
-	    keeper_env(here.ctx.keeper), tokens, on_changed, NULL);
+	here.ctx.tokens =
+	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
 	return 0;
 }
 

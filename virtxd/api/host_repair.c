@@ -48,10 +48,8 @@ api_host_repair(struct context *ctx, struct request *req)
 	} else if (task_check_ready(ctx, req,
 		       repair.options.apply ? TASK_NEEDS_LOCKSPACE : TASK_NEEDS_STORAGE) == 0) {
 		add_elsewhere(ctx, &repair);
-		repair.env = *keeper_env(ctx->keeper);
 		repair.sanlock = keeper_sanlock_answers(ctx->keeper);
 		task_start(ctx, req, WORK_REPAIR, &repair, "", 200);
 	}
-	repair.env = (struct work_env){ 0 };
 	model_clear(&repair_request_model, &repair);
 }

@@ -62,7 +62,7 @@ on_looked(struct context *ctx, struct request *req, const void *result, const st
 static void
 plan(struct context *ctx, struct request *req)
 {
-	struct vm_stays_request stays = { .env = *keeper_env(ctx->keeper), .as_it_is = true };
+	struct vm_stays_request stays = { .as_it_is = true };
 	size_t n;
 	_free_ char(*vms)[UUID_TEXT_SIZE] = NULL;
 

@@ -6,7 +6,7 @@
 void
 api_storage_init(struct context *ctx, struct request *req)
 {
-	struct storage_request request = { .env = *keeper_env(ctx->keeper) };
+	struct storage_request request = { 0 };
 
 	task_start(ctx, req, WORK_STORAGE_INIT, &request, "", 200);
 }

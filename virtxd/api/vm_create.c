@@ -46,7 +46,6 @@ create_here(struct context *ctx, struct request *req, const struct vm_create_opt
 	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&options->vmdef))) < 0)
 		return;
 	uuid_make(uuid);
-	create.env = *keeper_env(ctx->keeper);
 	create.uuid = uuid;
 	create.def = options->vmdef;
 	place.reservation =
@@ -125,7 +124,6 @@ api_vm_create(struct context *ctx, struct request *req)
 	bool dry_run;
 
 	if (read_request(ctx, req, &options, &dry_run) == 0) {
-		look.env = *keeper_env(ctx->keeper);
 		look.def = options.vmdef;
 		if (must_look(ctx, &options, dry_run))
 			task_look(ctx, req, WORK_VM_CHECK, &look, on_looked);

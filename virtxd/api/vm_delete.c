@@ -16,7 +16,6 @@ api_vm_delete(struct context *ctx, struct request *req)
 	view = inventory_find_vm(ctx->inventory, req->param);
 	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&view->vm.def))) < 0)
 		return;
-	delete.env = *keeper_env(ctx->keeper);
 	delete.uuid = req->param;
 	delete.deletestorage = options.deletestorage;
 	task_start(ctx, req, WORK_VM_DELETE, &delete, req->param, 204);

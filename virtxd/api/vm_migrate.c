@@ -59,7 +59,6 @@ look(struct context *ctx, struct request *req, const struct vm_migrate_options *
 {
 	struct work_uuid vm = { .uuid = req->param };
 	const struct vm_stays_request stays = {
-		.env = *keeper_env(ctx->keeper),
 		.vms = &vm,
 		.n_vms = 1,
 		.live = options->migration_type == MIGRATION_TYPE_LIVE,
@@ -103,7 +102,6 @@ api_migration_get(struct context *ctx, struct request *req)
 
 	if (task_find_vm(ctx, req) < 0 || task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) < 0)
 		return;
-	request.env = *keeper_env(ctx->keeper);
 	request.uuid = req->param;
 	task_ask(ctx, req, WORK_MIGRATION_INFO, &request);
 }
@@ -115,7 +113,6 @@ api_migration_abort(struct context *ctx, struct request *req)
 
 	if (task_find_vm(ctx, req) < 0 || task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) < 0)
 		return;
-	request.env = *keeper_env(ctx->keeper);
 	request.uuid = req->param;
 	task_start(ctx, req, WORK_MIGRATION_CONTROL, &request, req->param, 204);
 }

@@ -43,7 +43,6 @@ boot(
 	}
 	if (task_check_ready(ctx, req, need_of_start(ctx, req, options->n_cloud_init > 0)) < 0)
 		return;
-	boot.env = *keeper_env(ctx->keeper);
 	boot.uuid = req->param;
 	boot.cloud_init = options->cloud_init;
 	boot.n_cloud_init = options->n_cloud_init;
@@ -81,7 +80,6 @@ api_vm_shutdown(struct context *ctx, struct request *req)
 		request_reply_error(req, &err);
 	} else if (task_find_vm(ctx, req) == 0 &&
 		   task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) == 0) {
-		shutdown.env = *keeper_env(ctx->keeper);
 		shutdown.uuid = req->param;
 		shutdown.force = options.force;
 		task_start(ctx, req, WORK_VM_SHUTDOWN, &shutdown, req->param,
@@ -103,7 +101,6 @@ power(struct context *ctx, struct request *req, enum work_id work)
 	    task_check_ready(ctx, req,
 		work == WORK_VM_RESUME ? need_of_start(ctx, req, false) : TASK_NEEDS_LIBVIRT) < 0)
 		return;
-	request.env = *keeper_env(ctx->keeper);
 	request.uuid = req->param;
 	task_start(ctx, req, work, &request, req->param, 204);
 }

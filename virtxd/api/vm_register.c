@@ -40,7 +40,6 @@ api_vm_register(struct context *ctx, struct request *req)
 	if (check_host(ctx, options.host, req->param, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (task_check_ready(ctx, req, TASK_NEEDS_STORAGE) == 0) {
-		request.env = *keeper_env(ctx->keeper);
 		request.uuid = req->param;
 		task_start(ctx, req, WORK_VM_REGISTER, &request, req->param, 200);
 	}

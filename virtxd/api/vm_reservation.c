@@ -98,7 +98,6 @@ static void
 reserve(struct context *ctx, struct request *req, const struct vm_reservation *options)
 {
 	struct storage_look_request look = {
-		.env = *keeper_env(ctx->keeper),
 		.lockspace = options->leases > 0,
 		.vm = req->param,
 	};

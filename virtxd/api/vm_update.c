@@ -55,7 +55,6 @@ api_vm_update(struct context *ctx, struct request *req)
 			request_reply_error(req, &err);
 		} else if (task_check_ready(ctx, req, need_of(&options.vmdef, view)) == 0) {
 			forget_shown_sizes(&options.vmdef, &view->vm.def);
-			update.env = *keeper_env(ctx->keeper);
 			update.uuid = req->param;
 			update.def = options.vmdef;
 			update.deletestorage = options.deletestorage;

@@ -225,6 +225,13 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 		.queue_max = config->jobs_queue_max,
 		.stuck_max = config->jobs_stuck_max,
 	};
+	const struct work_env env = {
+		.uri = config->libvirt_uri,
+		.root = config->storage_root,
+		.run_dir = config->run_dir,
+		.io_timeout = config->io_timeout,
+		.qemu_group = config->qemu_group,
+	};
 
 	*core = (struct core){
 		.config = config, .base = base, .ops = ops, .arg = arg, .maintenance = -1
@@ -235,7 +242,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 	core->peers = peers_new(base, address_refusal);
 	core->forwarder = forwarder_new(
 	    core->peers, config, core->inventory, core->operations, find_address, core);
-	core->jobs = jobs_new(base, &limits);
+	core->jobs = jobs_new(base, &limits, &env);
 	core->keeper = keeper_new(
 	    base, config, core->jobs, core->inventory, core->operations, on_probed, core);
 	core->ctx = (struct context){

@@ -348,8 +348,8 @@ start(struct daemon *daemon, struct error *err)
 	core_init(core, daemon->base, config, &core_ops, daemon);
 	core_set_tls(core, daemon->tls);
 	inventory_set_tokens(core->inventory, daemon->tokens);
-	daemon->token_keeper = token_keeper_new(daemon->base, config, core->jobs,
-	    keeper_env(core->keeper), daemon->tokens, on_tokens_changed, daemon);
+	daemon->token_keeper = token_keeper_new(
+	    daemon->base, config, core->jobs, daemon->tokens, on_tokens_changed, daemon);
 	core->ctx.tokens = daemon->token_keeper;
 	core->ctx.joins = daemon->joins;
 	daemon->events = events_new(core->inventory, core->operations);

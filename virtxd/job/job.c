@@ -39,6 +39,7 @@ TAILQ_HEAD(job_list, job);
 struct jobs {
 	struct event_base *base;
 	struct jobs_limits limits;
+	struct work_env env;
 	struct event *sigchld;
 	struct timer *kick;
 	struct job_list waiting;
@@ -296,12 +297,13 @@ jobs_on_sigchld(evutil_socket_t fd, short what, void *arg)
 }
 
 struct jobs *
-jobs_new(struct event_base *base, const struct jobs_limits *limits)
+jobs_new(struct event_base *base, const struct jobs_limits *limits, const struct work_env *env)
 {
 	struct jobs *jobs = xcalloc(1, sizeof(*jobs));
 
 	jobs->base = base;
 	jobs->limits = *limits;
+	model_copy(&work_env_model, &jobs->env, env);
 	if (jobs->limits.grace_ms <= 0)
 		jobs->limits.grace_ms = GRACE_MS;
 	TAILQ_INIT(&jobs->waiting);
@@ -336,9 +338,16 @@ jobs_free(struct jobs *jobs)
 	job_list_free(&jobs->waiting);
 	job_list_free(&jobs->started);
 	pool_free(jobs->pool);
+	model_clear(&work_env_model, &jobs->env);
 	event_free(jobs->sigchld);
 	timer_free(jobs->kick);
 	free(jobs);
+}
+
+void
+jobs_set_host(struct jobs *jobs, const char *uuid)
+{
+	str_set(&jobs->env.host, uuid);
 }
 
 void
@@ -425,6 +434,25 @@ jobs_admit(
 	return 0;
 }
 
+/* What the child reads: the request, with where this host's jobs work. */
+static char *
+encode(const struct jobs *jobs, const struct work *work, const void *request, size_t *len)
+{
+	const struct model *model = work->request;
+	_free_ void *whole = NULL;
+
+	if (!model)
+		return xstrdup("");
+	whole = xcalloc(1, model->size);
+	memcpy(whole, request, model->size);
+	for (unsigned int i = 0; i < model->n_fields; i++) {
+		if (model->fields[i].sub == &work_env_model)
+			memcpy(
+			    field_member(&model->fields[i], whole), &jobs->env, sizeof(jobs->env));
+	}
+	return json_encode(model, whole, len);
+}
+
 struct job *
 job_start(struct jobs *jobs, enum work_id id, const void *request, const char *vm,
     const char *operation, job_progress progress, job_done done, void *arg, struct error *err)
@@ -445,10 +473,7 @@ job_start(struct jobs *jobs, enum work_id id, const void *request, const char *v
 	job->progress = progress;
 	job->done = done;
 	job->arg = arg;
-	if (work->request)
-		job->request = json_encode(work->request, request, &job->request_len);
-	else
-		job->request = xstrdup("");
+	job->request = encode(jobs, work, request, &job->request_len);
 
 	if (wait) {
 		TAILQ_INSERT_TAIL(&jobs->waiting, job, link);

@@ -10,6 +10,7 @@
 
 #include "job/pool.h"
 #include "proto/error.h"
+#include "work/requests.h"
 #include "work/work.h"
 
 struct event_base;
@@ -36,18 +37,22 @@ typedef void (*job_done)(void *arg, void *result, const struct error *err);
 typedef void (*job_progress)(void *arg, int percent, enum work_stage stage);
 
 /* Borrows the base. Owns SIGCHLD, ignores SIGPIPE, and makes this process the reaper of what its
- * children leave behind. Files 0 to 2 must be open. */
-struct jobs *jobs_new(struct event_base *base, const struct jobs_limits *limits);
+ * children leave behind. Files 0 to 2 must be open. env (copied) is where this host's jobs work. */
+struct jobs *jobs_new(
+    struct event_base *base, const struct jobs_limits *limits, const struct work_env *env);
 /* Sends SIGTERM to no child: they finish by themselves, resident ones when they have answered.
  * Callbacks do not run any more. */
 void jobs_free(struct jobs *jobs);
+/* Libvirt has told which host this is: jobs that start from now on are told, too. */
+void jobs_set_host(struct jobs *jobs, const char *uuid);
 void jobs_get_stats(const struct jobs *jobs, struct jobs_stats *ret);
 
 /*
  * Starts or queues a job. vm is a uuid or NULL; operation (its id, "" for none) is told to those
  * who come second. Returns NULL with err: 409 when the VM is busy (err->operation is the one under
  * way), 503 when queue or stuck children are at their bound. done may run only after job_start has
- * returned. progress may be NULL. The request is encoded before returning.
+ * returned. progress may be NULL. The request is encoded before returning; its env, where it has
+ * one, is filled in here, and the caller's is left alone.
  */
 struct job *job_start(struct jobs *jobs, enum work_id id, const void *request, const char *vm,
     const char *operation, job_progress progress, job_done done, void *arg, struct error *err);

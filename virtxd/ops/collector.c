@@ -14,7 +14,6 @@ struct collector {
 	const struct config *config;
 	struct jobs *jobs;
 	struct inventory *inventory;
-	const struct work_env *env;
 	const struct collector_ops *ops;
 	void *arg;
 	struct timer *period, *coalesce;
@@ -55,7 +54,7 @@ probe_done(void *arg, void *result, const struct error *err)
 void
 collector_probe(struct collector *collector)
 {
-	struct probe_request req = { .uri = collector->env->uri };
+	struct probe_request req = { .uri = collector->config->libvirt_uri };
 
 	if (collector->probe.running)
 		return;
@@ -118,14 +117,13 @@ static void
 inspect(void *arg)
 {
 	struct collector *collector = arg;
-	struct inspect_request req = { .env = *collector->env };
+	struct inspect_request req = { 0 };
 
 	inventory_each_local(collector->inventory, add_uninspected, &req);
 	if (!collector->ops->has_storage(collector->arg))
 		inventory_sizes_unreadable(collector->inventory);
 	else if (req.n_vms > 0)
 		start(collector, &collector->inspect, WORK_INSPECT, &req, inspect_done);
-	req.env = (struct work_env){ 0 };
 	model_clear(&inspect_request_model, &req);
 }
 
@@ -153,7 +151,7 @@ static void
 refresh_due(void *arg)
 {
 	struct collector *collector = arg;
-	struct refresh_request req = { .env = *collector->env };
+	struct refresh_request req = { 0 };
 	char uuid[37];
 
 	if (collector->refresh.running || !collector->connected)
@@ -164,7 +162,6 @@ refresh_due(void *arg)
 		for (size_t i = 0; i < req.n_vms; i++)
 			inventory_forget_def(collector->inventory, req.vms[i].uuid);
 	}
-	req.env = (struct work_env){ 0 };
 	model_clear(&refresh_request_model, &req);
 }
 
@@ -174,7 +171,8 @@ take(struct collector *collector, struct collect_result *res)
 	if (str_empty(inventory_self(collector->inventory)))
 		log_info("libvirt", "this is host '%s'", res->host.uuid);
 	inventory_report_host(collector->inventory, &res->host);
-	collector->ops->host_told(collector->arg, inventory_self(collector->inventory));
+	/* Newcomers are asked about by this host's name. */
+	jobs_set_host(collector->jobs, inventory_self(collector->inventory));
 	newcomers_sift(collector->newcomers, res->vms, &res->n_vms);
 	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
 	collector->host_known = true;
@@ -213,13 +211,12 @@ add_known(void *arg, const struct inventory_vm *view, bool def_known, bool disks
 static void
 collect(struct collector *collector)
 {
-	struct collect_request req = { .env = *collector->env, .host = !collector->host_known };
+	struct collect_request req = { .host = !collector->host_known };
 
 	if (!collector->connected)
 		return;
 	inventory_each_local(collector->inventory, add_known, &req);
 	start(collector, &collector->collect, WORK_COLLECT, &req, collect_done);
-	req.env = (struct work_env){ 0 };
 	model_clear(&collect_request_model, &req);
 }
 
@@ -272,8 +269,7 @@ collector_reload(struct collector *collector)
 
 struct collector *
 collector_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env, const struct collector_ops *ops,
-    void *arg)
+    struct inventory *inventory, const struct collector_ops *ops, void *arg)
 {
 	struct collector *collector = xcalloc(1, sizeof(*collector));
 
@@ -281,12 +277,11 @@ collector_new(struct event_base *base, const struct config *config, struct jobs 
 		.config = config,
 		.jobs = jobs,
 		.inventory = inventory,
-		.env = env,
 		.ops = ops,
 		.arg = arg,
 	};
 	collector->newcomers = newcomers_new(
-	    jobs, inventory, env, (int64_t)config->answer_timeout * 1000, inspect, collector);
+	    jobs, inventory, (int64_t)config->answer_timeout * 1000, inspect, collector);
 	collector->period = timer_new(base, period_due, collector);
 	collector->coalesce = timer_new(base, refresh_due, collector);
 	collector_reload(collector);

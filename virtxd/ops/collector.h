@@ -17,17 +17,13 @@ struct collector_ops {
 	/* A probe's outcome: libvirt answers and told the host's uuid, or it is NULL and err says
 	 * why. */
 	void (*probed)(void *arg, const char *host, const struct error *err);
-	/* Libvirt has told who this host is, at each collection: before newcomers are asked about,
-	 * for which the environment of jobs has to name the host. */
-	void (*host_told)(void *arg, const char *host);
 	/* All of it has been read. */
 	void (*collected)(void *arg);
 };
 
 /* All are borrowed and outlive it. */
 struct collector *collector_new(struct event_base *base, const struct config *config,
-    struct jobs *jobs, struct inventory *inventory, const struct work_env *env,
-    const struct collector_ops *ops, void *arg);
+    struct jobs *jobs, struct inventory *inventory, const struct collector_ops *ops, void *arg);
 /* Jobs under way end by themselves, and nobody is told. */
 void collector_free(struct collector *collector);
 /* The period may have changed. */

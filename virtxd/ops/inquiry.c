@@ -28,7 +28,6 @@ struct inquiry {
 struct inquiries {
 	struct event_base *base;
 	struct jobs *jobs;
-	const struct work_env *env;
 	const struct inquiry_ops *ops;
 	void *arg;
 	LIST_HEAD(, inquiry) list;
@@ -90,10 +89,9 @@ on_timer(void *arg)
 {
 	struct inquiry *inquiry = arg;
 	struct inquiries *owner = inquiry->owner;
-	struct vm_heal_request req = { .env = *owner->env,
-		.uuid = inquiry->vm,
-		.op = inquiry->op,
-		.target = inquiry->target };
+	struct vm_heal_request req = {
+		.uuid = inquiry->vm, .op = inquiry->op, .target = inquiry->target
+	};
 
 	if (inquiry->running) {
 		error_set(&inquiry->last, 504, "job 'vm-heal' is still at it");
@@ -114,13 +112,11 @@ on_timer(void *arg)
 }
 
 struct inquiries *
-inquiries_new(struct event_base *base, struct jobs *jobs, const struct work_env *env,
-    const struct inquiry_ops *ops, void *arg)
+inquiries_new(struct event_base *base, struct jobs *jobs, const struct inquiry_ops *ops, void *arg)
 {
 	struct inquiries *inquiries = xcalloc(1, sizeof(*inquiries));
 
-	*inquiries =
-	    (struct inquiries){ .base = base, .jobs = jobs, .env = env, .ops = ops, .arg = arg };
+	*inquiries = (struct inquiries){ .base = base, .jobs = jobs, .ops = ops, .arg = arg };
 	LIST_INIT(&inquiries->list);
 	return inquiries;
 }

@@ -23,8 +23,8 @@ struct inquiry_ops {
 	void (*healed)(void *arg, uint64_t mark, void *result, const struct error *err);
 };
 /* All are borrowed. */
-struct inquiries *inquiries_new(struct event_base *base, struct jobs *jobs,
-    const struct work_env *env, const struct inquiry_ops *ops, void *arg);
+struct inquiries *inquiries_new(
+    struct event_base *base, struct jobs *jobs, const struct inquiry_ops *ops, void *arg);
 /* Nobody is told any more. */
 void inquiries_free(struct inquiries *inquiries);
 

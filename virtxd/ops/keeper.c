@@ -26,7 +26,6 @@ struct keeper {
 	struct operations *operations;
 	keeper_probed probed;
 	void *arg;
-	struct work_env env;
 	bool connected;
 	struct lockspace_monitor *monitor;
 	struct collector *collector;
@@ -35,12 +34,6 @@ struct keeper {
 	STAILQ_HEAD(, missing) missing; /* the one that is due first is the first */
 	struct timer *missing_due;
 };
-
-const struct work_env *
-keeper_env(const struct keeper *keeper)
-{
-	return &keeper->env;
-}
 
 const char *
 keeper_lockspace_why(const struct keeper *keeper)
@@ -200,14 +193,6 @@ on_probed(void *arg, const char *host, const struct error *err)
 	keeper->probed(keeper->arg, host, err);
 }
 
-static void
-on_host_told(void *arg, const char *host)
-{
-	struct keeper *keeper = arg;
-
-	str_set(&keeper->env.host, host);
-}
-
 /* What could not be healed before is tried again. */
 static void
 look_again(void *arg, const struct inventory_vm *view, bool def_known, bool disks_known)
@@ -229,7 +214,6 @@ on_collected(void *arg)
 static const struct collector_ops collector_ops = {
 	.has_storage = has_storage,
 	.probed = on_probed,
-	.host_told = on_host_told,
 	.collected = on_collected,
 };
 
@@ -284,7 +268,6 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
     struct inventory *inventory, struct operations *operations, keeper_probed probed, void *arg)
 {
 	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
-	const struct work_env *env = &keeper->env;
 
 	*keeper = (struct keeper){
 		.jobs = jobs,
@@ -292,24 +275,15 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 		.operations = operations,
 		.probed = probed,
 		.arg = arg,
-		.env = {
-			.uri = xstrdup(config->libvirt_uri),
-			.root = xstrdup(config->storage_root),
-			.run_dir = xstrdup(config->run_dir),
-			.host = xstrdup(""),
-			.io_timeout = config->io_timeout,
-			.qemu_group = config->qemu_group,
-		},
 	};
 	STAILQ_INIT(&keeper->missing);
 	keeper->missing_due = timer_new(base, on_missing_due, keeper);
 	keeper->monitor =
-	    lockspace_monitor_new(base, config, jobs, inventory, env, monitor_has_changed, keeper);
-	keeper->recovery = recovery_new(base, jobs, inventory, env, is_able, keeper);
+	    lockspace_monitor_new(base, config, jobs, inventory, monitor_has_changed, keeper);
+	keeper->recovery = recovery_new(base, jobs, inventory, is_able, keeper);
 	keeper->reconciler = reconciler_new(
-	    config, jobs, inventory, env, keeper->monitor, keeper->recovery, is_able, keeper);
-	keeper->collector =
-	    collector_new(base, config, jobs, inventory, env, &collector_ops, keeper);
+	    config, jobs, inventory, keeper->monitor, keeper->recovery, is_able, keeper);
+	keeper->collector = collector_new(base, config, jobs, inventory, &collector_ops, keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;
 }
@@ -331,6 +305,5 @@ keeper_free(struct keeper *keeper)
 	reconciler_free(keeper->reconciler);
 	recovery_free(keeper->recovery);
 	lockspace_monitor_free(keeper->monitor);
-	model_clear(&work_env_model, &keeper->env);
 	free(keeper);
 }

@@ -43,8 +43,6 @@ void keeper_find_out(struct keeper *keeper, const char *vm, const char *op, cons
 /* Something was done to the registry or the storage: compare them with libvirt again. */
 void keeper_reconcile(struct keeper *keeper);
 
-/* For the requests of jobs; borrowed. The host is "" until libvirt has told it. */
-const struct work_env *keeper_env(const struct keeper *keeper);
 /* "" once the lockspace is joined, else why it is not. */
 const char *keeper_lockspace_why(const struct keeper *keeper);
 /* "" while a watchdog protects this host, else what is missing. */

@@ -28,7 +28,6 @@ struct lockspace_monitor {
 	const struct config *config;
 	struct jobs *jobs;
 	struct inventory *inventory;
-	const struct work_env *env;
 	lockspace_monitor_changed changed;
 	void *arg;
 	struct timer *timer;
@@ -77,7 +76,7 @@ ask(struct lockspace_monitor *monitor, struct question *question, enum work_id w
 static int64_t
 renewal_ms(const struct lockspace_monitor *monitor)
 {
-	return (int64_t)RENEWAL_FAILS * monitor->env->io_timeout * 1000;
+	return (int64_t)RENEWAL_FAILS * monitor->config->io_timeout * 1000;
 }
 
 static bool
@@ -148,12 +147,11 @@ static void
 ask_lockspace(struct lockspace_monitor *monitor)
 {
 	struct lockspace_request req = {
-		.env = *monitor->env,
 		.kill = monitor->config->kill_unprotected,
 	};
-	const char *waits = str_empty(monitor->env->host)      ? WAITS_LIBVIRT
-			    : !str_empty(monitor->storage.why) ? WAITS_STORAGE
-							       : NULL;
+	const char *waits = str_empty(inventory_self(monitor->inventory)) ? WAITS_LIBVIRT
+			    : !str_empty(monitor->storage.why)		  ? WAITS_STORAGE
+									  : NULL;
 	char **why = &monitor->lockspace.why;
 
 	if (waits && !str_empty(*why))
@@ -190,7 +188,7 @@ watch_done(void *arg, void *result, const struct error *err)
 static void
 watch_lockspace(struct lockspace_monitor *monitor)
 {
-	struct lockspace_watch_request req = { .env = *monitor->env, .seconds = WATCH_SECONDS };
+	struct lockspace_watch_request req = { .seconds = WATCH_SECONDS };
 
 	if (str_empty(lockspace_monitor_lockspace_why(monitor)))
 		ask(monitor, &monitor->watch, WORK_LOCKSPACE_WATCH, &req, watch_progress,
@@ -244,7 +242,8 @@ storage_done(void *arg, void *result, const struct error *err)
 
 	storage->running = false;
 	if (found)
-		log_info("storage", "'%s' is storage '%s'", monitor->env->root, res->uuid);
+		log_info(
+		    "storage", "'%s' is storage '%s'", monitor->config->storage_root, res->uuid);
 	if (res) {
 		model_clear(&storage_check_result_model, &monitor->found);
 		model_copy(&storage_check_result_model, &monitor->found, res);
@@ -257,7 +256,7 @@ storage_done(void *arg, void *result, const struct error *err)
 static void
 ask_storage(struct lockspace_monitor *monitor)
 {
-	struct storage_request req = { .env = *monitor->env };
+	struct storage_request req = { 0 };
 
 	ask(monitor, &monitor->storage, WORK_STORAGE_CHECK, &req, NULL, storage_done);
 }
@@ -387,8 +386,7 @@ lockspace_monitor_lockspace_why(const struct lockspace_monitor *monitor)
 
 struct lockspace_monitor *
 lockspace_monitor_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env, lockspace_monitor_changed changed,
-    void *arg)
+    struct inventory *inventory, lockspace_monitor_changed changed, void *arg)
 {
 	struct lockspace_monitor *monitor = xcalloc(1, sizeof(*monitor));
 
@@ -396,7 +394,6 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
 		.config = config,
 		.jobs = jobs,
 		.inventory = inventory,
-		.env = env,
 		.changed = changed,
 		.arg = arg,
 		.storage.why = xstrdup(UNSEEN),

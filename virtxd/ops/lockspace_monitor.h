@@ -20,7 +20,7 @@ typedef void (*lockspace_monitor_changed)(void *arg);
 /* All are borrowed and outlive the monitor; nothing is joined before env names the host. */
 struct lockspace_monitor *lockspace_monitor_new(struct event_base *base,
     const struct config *config, struct jobs *jobs, struct inventory *inventory,
-    const struct work_env *env, lockspace_monitor_changed changed, void *arg);
+    lockspace_monitor_changed changed, void *arg);
 void lockspace_monitor_free(struct lockspace_monitor *monitor);
 /* Looks at all of it now. */
 void lockspace_monitor_check(struct lockspace_monitor *monitor);

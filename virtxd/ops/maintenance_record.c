@@ -119,19 +119,18 @@ start(struct maintenance_record *record, enum work_id work, const void *request,
 void
 maintenance_record_run(struct maintenance_record *record)
 {
-	const struct work_env *env = keeper_env(record->ctx->keeper);
-
-	if (record->busy || str_empty(env->host) || monotonic_ms() < record->again)
+	if (record->busy || str_empty(inventory_self(record->ctx->inventory)) ||
+	    monotonic_ms() < record->again)
 		return;
 	if (!str_empty(record->why)) {
-		struct maintenance_load_request req = { .env = *env };
+		struct maintenance_load_request req = { 0 };
 
 		/* A storage that is not there would tell of no maintenance. */
 		if (!str_empty(keeper_storage_why(record->ctx->keeper)))
 			return;
 		start(record, WORK_MAINTENANCE_LOAD, &req, load_done);
 	} else if (record->dirty) {
-		struct maintenance_save_request req = { .env = *env, .maintenance = record->now };
+		struct maintenance_save_request req = { .maintenance = record->now };
 
 		record->dirty = false;
 		start(record, WORK_MAINTENANCE_SAVE, &req, save_done);

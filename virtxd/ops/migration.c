@@ -215,7 +215,6 @@ start_job(struct migration *migration, struct error *err)
 	const struct vm_migrate_options *options = &migration->options;
 	struct task_place place = { migration->reservation, migration->why };
 	struct vm_migrate_request request = {
-		.env = *keeper_env(migration->ctx->keeper),
 		.uuid = migration->vm,
 		.live = options->migration_type == MIGRATION_TYPE_LIVE,
 		.target = migration->target,

@@ -158,7 +158,6 @@ static void
 start_action(struct migration_follower *follower)
 {
 	struct migration_control_request req = {
-		.env = *keeper_env(follower->ctx->keeper),
 		.uuid = follower->vm,
 		.action = follower->action,
 	};
@@ -176,7 +175,7 @@ start_action(struct migration_follower *follower)
 static void
 start_info(struct migration_follower *follower)
 {
-	struct vm_request req = { .env = *keeper_env(follower->ctx->keeper), .uuid = follower->vm };
+	struct vm_request req = { .uuid = follower->vm };
 	struct migration_question *asked = ask(follower);
 	struct error err = { 0 };
 

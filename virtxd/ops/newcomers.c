@@ -7,7 +7,6 @@
 struct newcomers {
 	struct jobs *jobs;
 	struct inventory *inventory;
-	const struct work_env *env;
 	int64_t patience;
 	newcomers_taken taken;
 	void *arg;
@@ -59,7 +58,7 @@ asked(void *arg, void *result, const struct error *err)
 static void
 ask(struct newcomers *newcomers)
 {
-	struct whose_request req = { .env = *newcomers->env };
+	struct whose_request req = { 0 };
 	struct error err = { 0 };
 	char uuid[37];
 
@@ -73,7 +72,6 @@ ask(struct newcomers *newcomers)
 				 newcomers, &err) != NULL;
 	if (!newcomers->running)
 		log_warning("job", "cannot start %s: %s", works[WORK_WHOSE].name, err.detail);
-	req.env = (struct work_env){ 0 };
 	model_clear(&whose_request_model, &req);
 }
 
@@ -122,15 +120,14 @@ newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n
 }
 
 struct newcomers *
-newcomers_new(struct jobs *jobs, struct inventory *inventory, const struct work_env *env,
-    int64_t patience, newcomers_taken taken, void *arg)
+newcomers_new(struct jobs *jobs, struct inventory *inventory, int64_t patience,
+    newcomers_taken taken, void *arg)
 {
 	struct newcomers *newcomers = xcalloc(1, sizeof(*newcomers));
 
 	*newcomers = (struct newcomers){
 		.jobs = jobs,
 		.inventory = inventory,
-		.env = env,
 		.patience = patience,
 		.taken = taken,
 		.arg = arg,

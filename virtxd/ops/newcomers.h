@@ -18,8 +18,8 @@ typedef void (*newcomers_taken)(void *arg);
 
 /* All are borrowed and outlive it. Where the registry does not answer within patience (ms), or
  * fails, VMs that no other host has are taken as they are. */
-struct newcomers *newcomers_new(struct jobs *jobs, struct inventory *inventory,
-    const struct work_env *env, int64_t patience, newcomers_taken taken, void *arg);
+struct newcomers *newcomers_new(struct jobs *jobs, struct inventory *inventory, int64_t patience,
+    newcomers_taken taken, void *arg);
 void newcomers_free(struct newcomers *newcomers);
 
 /* Whether any of them are still to be asked about. */

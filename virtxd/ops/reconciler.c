@@ -11,7 +11,6 @@ struct reconciler {
 	const struct config *config;
 	struct jobs *jobs;
 	struct inventory *inventory;
-	const struct work_env *env;
 	const struct lockspace_monitor *monitor;
 	struct recovery *recovery;
 	bool (*able)(void *arg);
@@ -71,7 +70,6 @@ reconciler_run(struct reconciler *reconciler)
 	const struct host *self =
 	    inventory_find_host(reconciler->inventory, inventory_self(reconciler->inventory));
 	struct reconcile_request req = {
-		.env = *reconciler->env,
 		.known = self ? self->problems : NULL,
 		.n_known = self ? self->n_problems : 0,
 		.deep = monotonic_ms() >= reconciler->deep_due,
@@ -82,7 +80,7 @@ reconciler_run(struct reconciler *reconciler)
 	};
 
 	reconciler->again = reconciler->job.running;
-	if (reconciler->job.running || str_empty(reconciler->env->host) ||
+	if (reconciler->job.running || str_empty(inventory_self(reconciler->inventory)) ||
 	    !reconciler->able(reconciler->arg))
 		return;
 	if (background_start(&reconciler->job, reconciler->jobs, reconciler->inventory,
@@ -99,8 +97,8 @@ reconciler_is_running(const struct reconciler *reconciler)
 
 struct reconciler *
 reconciler_new(const struct config *config, struct jobs *jobs, struct inventory *inventory,
-    const struct work_env *env, const struct lockspace_monitor *monitor, struct recovery *recovery,
-    bool (*able)(void *arg), void *arg)
+    const struct lockspace_monitor *monitor, struct recovery *recovery, bool (*able)(void *arg),
+    void *arg)
 {
 	struct reconciler *reconciler = xcalloc(1, sizeof(*reconciler));
 
@@ -108,7 +106,6 @@ reconciler_new(const struct config *config, struct jobs *jobs, struct inventory 
 		.config = config,
 		.jobs = jobs,
 		.inventory = inventory,
-		.env = env,
 		.monitor = monitor,
 		.recovery = recovery,
 		.able = able,

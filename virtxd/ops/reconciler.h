@@ -11,9 +11,8 @@ struct reconciler;
 
 /* All are borrowed and outlive it. able says whether libvirt and the storage are there. */
 struct reconciler *reconciler_new(const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env,
-    const struct lockspace_monitor *monitor, struct recovery *recovery, bool (*able)(void *arg),
-    void *arg);
+    struct inventory *inventory, const struct lockspace_monitor *monitor, struct recovery *recovery,
+    bool (*able)(void *arg), void *arg);
 /* Jobs under way end by themselves, and nobody is told. */
 void reconciler_free(struct reconciler *reconciler);
 

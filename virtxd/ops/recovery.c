@@ -13,7 +13,6 @@
 struct recovery {
 	struct jobs *jobs;
 	struct inventory *inventory;
-	const struct work_env *env;
 	bool (*able)(void *arg);
 	void *arg;
 	struct timer *timer;
@@ -132,7 +131,7 @@ static const struct inquiry_ops inquiry_ops = { .able = can_inquire, .healed = h
 static void
 start_heal(struct recovery *recovery, const char *uuid)
 {
-	struct vm_heal_request req = { .env = *recovery->env, .uuid = (char *)uuid };
+	struct vm_heal_request req = { .uuid = (char *)uuid };
 	struct heal *heal = xcalloc(1, sizeof(*heal));
 	struct error err = { 0 };
 
@@ -193,15 +192,14 @@ recovery_look(struct recovery *recovery, const struct inventory_vm *view)
 
 struct recovery *
 recovery_new(struct event_base *base, struct jobs *jobs, struct inventory *inventory,
-    const struct work_env *env, bool (*able)(void *arg), void *arg)
+    bool (*able)(void *arg), void *arg)
 {
 	struct recovery *recovery = xcalloc(1, sizeof(*recovery));
 
-	*recovery = (struct recovery){
-		.jobs = jobs, .inventory = inventory, .env = env, .able = able, .arg = arg
-	};
+	*recovery =
+	    (struct recovery){ .jobs = jobs, .inventory = inventory, .able = able, .arg = arg };
 	recovery->timer = timer_new(base, heal_due, recovery);
-	recovery->inquiries = inquiries_new(base, jobs, env, &inquiry_ops, recovery);
+	recovery->inquiries = inquiries_new(base, jobs, &inquiry_ops, recovery);
 	return recovery;
 }
 

@@ -14,7 +14,7 @@ struct recovery;
 
 /* All are borrowed and outlive it. able says whether libvirt and the storage are there. */
 struct recovery *recovery_new(struct event_base *base, struct jobs *jobs,
-    struct inventory *inventory, const struct work_env *env, bool (*able)(void *arg), void *arg);
+    struct inventory *inventory, bool (*able)(void *arg), void *arg);
 /* Jobs under way end by themselves, and nobody is told. */
 void recovery_free(struct recovery *recovery);
 

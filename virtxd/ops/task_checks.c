@@ -40,7 +40,7 @@ task_ready(struct context *ctx, enum task_need need, struct error *err)
 	ctx->host_ops->ready(ctx->host_arg, &ready);
 	if (!str_empty(ready.libvirt))
 		r = error_set(err, 503, "libvirt: %s", ready.libvirt);
-	else if (str_empty(keeper_env(ctx->keeper)->host))
+	else if (str_empty(inventory_self(ctx->inventory)))
 		r = error_set(err, 503, "libvirt has not told this host's uuid yet");
 	else if (need >= TASK_NEEDS_STORAGE && !str_empty(storage))
 		r = error_set(err, 503, "storage: %s", storage);

@@ -32,7 +32,6 @@ struct change {
 struct token_keeper {
 	const struct config *config;
 	struct jobs *jobs;
-	const struct work_env *env;
 	struct tokens *tokens;
 	struct timer *timer, *told;
 	void (*changed)(void *arg);
@@ -145,8 +144,9 @@ static void
 look(struct token_keeper *keeper)
 {
 	int64_t now = monotonic_ms();
-	struct tokens_load_request req = { .env = *keeper->env,
-		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL };
+	struct tokens_load_request req = {
+		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL
+	};
 	struct error err = { 0 };
 
 	if (!can_look(keeper)) {
@@ -314,10 +314,9 @@ token_keeper_make(
 {
 	const struct config *config = keeper->config;
 	struct change *change = change_new(keeper, req);
-	struct token_save_request save = { .env = *keeper->env,
-		.ca = config->tls_ca,
-		.ca_key = config->tls_ca_key,
-		.request = options->request };
+	struct token_save_request save = {
+		.ca = config->tls_ca, .ca_key = config->tls_ca_key, .request = options->request
+	};
 	struct error err = { 0 };
 
 	if (!change)
@@ -357,7 +356,7 @@ void
 token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char *name)
 {
 	struct change *change = change_new(keeper, req);
-	struct token_revoke_request revoke = { .env = *keeper->env };
+	struct token_revoke_request revoke = { 0 };
 	struct error err = { 0 };
 
 	if (!change)
@@ -396,7 +395,7 @@ void
 token_keeper_put_out(struct token_keeper *keeper, struct request *req, const char *host, bool out,
     token_keeper_kept kept, void *arg)
 {
-	struct host_out_request request = { .env = *keeper->env, .uuid = (char *)host, .out = out };
+	struct host_out_request request = { .uuid = (char *)host, .out = out };
 	struct error err = { 0 };
 	struct change *change;
 
@@ -458,13 +457,12 @@ token_keeper_reload(struct token_keeper *keeper)
 
 struct token_keeper *
 token_keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    const struct work_env *env, struct tokens *tokens, void (*changed)(void *arg), void *arg)
+    struct tokens *tokens, void (*changed)(void *arg), void *arg)
 {
 	struct token_keeper *keeper = xcalloc(1, sizeof(*keeper));
 
 	keeper->config = config;
 	keeper->jobs = jobs;
-	keeper->env = env;
 	keeper->tokens = tokens;
 	keeper->why = xstrdup("they were not read yet");
 	keeper->changed = changed;

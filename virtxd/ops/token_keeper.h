@@ -14,8 +14,7 @@ struct token_keeper;
 /* Reads them at once, and with each collection, each 15 s at least; changed(arg) is called after
  * each change that it has made. All are borrowed and outlive it. */
 struct token_keeper *token_keeper_new(struct event_base *base, const struct config *config,
-    struct jobs *jobs, const struct work_env *env, struct tokens *tokens,
-    void (*changed)(void *arg), void *arg);
+    struct jobs *jobs, struct tokens *tokens, void (*changed)(void *arg), void *arg);
 /* After jobs_free; answers those who still wait. */
 void token_keeper_free(struct token_keeper *keeper);
 /* The period may have changed. */

@@ -6,7 +6,7 @@
 #include "proto/token.h"
 #include "state/report.h"
 
-/* Where a job works. */
+/* Where a job works: the same for all of a host, so that job_start fills it in. */
 struct work_env {
 	char *uri;	    /* libvirt's */
 	char *root;	    /* of the shared storage */
