@@ -574,7 +574,7 @@ extern const struct model maintenance_vm_model;
 struct maintenance {
 	int64_t since; /* ms since the epoch, 0: it is not in maintenance */
 	char *user;
-	bool leaving;	 /* it has ended, and the VMs come back */
+	bool restoring;	 /* "leaving" in JSON: it has ended, and the VMs come back */
 	char *operation; /* the latest that moves VMs */
 	struct maintenance_vm *vms;
 	size_t n_vms;

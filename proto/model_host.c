@@ -265,7 +265,7 @@ const struct model maintenance_vm_model = { "MaintenanceVm", sizeof(struct maint
 static const struct field maintenance_fields[] = {
 	FIELD("since", struct maintenance, since),
 	FIELD("user", struct maintenance, user),
-	FIELD("leaving", struct maintenance, leaving),
+	FIELD("leaving", struct maintenance, restoring),
 	FIELD("operation", struct maintenance, operation),
 	FIELD_ARRAY("vms", struct maintenance, vms, maintenance_vm),
 };

@@ -44,7 +44,7 @@ check_maintenance(const struct command_call *call, const struct client *client,
 
 	if (client_get(client, ROUTE_MAINTENANCE_GET, site->uuid, NULL, &maintenance, err) < 0)
 		return take_risk(call, err);
-	keeps_off = maintenance.since != 0 && !maintenance.leaving;
+	keeps_off = maintenance.since != 0 && !maintenance.restoring;
 	model_clear(&maintenance_model, &maintenance);
 	if (keeps_off)
 		return 0;

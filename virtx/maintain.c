@@ -136,9 +136,9 @@ get_maintain_host(struct command_call *call, struct error *err)
 	find_names(call, &names);
 	writer_document(w, &maintenance_model, &maintenance);
 	writer_field(w, "state", "%s",
-	    !maintenance.since	  ? "no maintenance"
-	    : maintenance.leaving ? "its VMs come back"
-				  : "in maintenance");
+	    !maintenance.since	    ? "no maintenance"
+	    : maintenance.restoring ? "its VMs come back"
+				    : "in maintenance");
 	writer_field(w, "since", "%s", writer_time(maintenance.since, time));
 	writer_field(w, "user", "%s", str_or_empty(maintenance.user));
 	writer_field(w, "operation", "%s", str_or_empty(maintenance.operation));

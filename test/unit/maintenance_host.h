@@ -76,13 +76,14 @@ expect_failed(const char *operation, const char *words)
 }
 
 /* virtxd has been started, and this is what it finds: a maintenance that goes on, or that has ended
- * (leaving) with this VM on H2. */
+ * (restoring) with this VM on H2. */
 static inline void
-load(bool leaving, const char *vm)
+load(bool restoring, const char *vm)
 {
 	char user[] = "me", none[] = "", host[] = H2, uuid[37];
 	struct maintenance_vm entry = { uuid, host, none };
-	const struct maintenance kept = { 1600000000000, user, leaving, none, &entry, vm ? 1 : 0 };
+	const struct maintenance kept = { 1600000000000, user, restoring, none, &entry,
+		vm ? 1 : 0 };
 
 	snprintf(uuid, sizeof(uuid), "%s", vm ? vm : "");
 	ops_start();

@@ -320,7 +320,7 @@ test_overtaken(void **state)
 	assert_string_equal(ops_state(back), "started");
 	begin();
 	keep();
-	expect_failed(back, "it was overtaken before it began");
+	expect_failed(back, "a later change of the maintenance came before it began");
 	arrive(VM1, H2, VMRUNSTATE_POWEROFF);
 	run(1000);
 	assert_string_equal(ops_state(record()->operation), "completed");

@@ -23,7 +23,7 @@ test_save_load_remove(void **state)
 		{ .vm = (char[]){ HOST2 }, .reason = (char[]){ "no bridge 'ö'" } } };
 	struct maintenance sent = { .since = 1700000000000,
 		.user = (char[]){ "10.0.0.1" },
-		.leaving = true,
+		.restoring = true,
 		.operation = (char[]){ VM1 },
 		.vms = vms,
 		.n_vms = ARRAY_SIZE(vms) };

@@ -233,7 +233,7 @@ test_double(void **state)
 	struct members *members = members_new(SELF, on_changed, &seen);
 
 	set(members, "first", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
-	members_settle(members);
+	members_complete(members);
 	set(members, "second", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	assert_string_equal(members_find(members, OTHER)->name, "first");
 	assert_string_equal(members_find(members, OTHER)->addr, "10.0.0.2");
@@ -255,7 +255,7 @@ test_double_at_start(void **state)
 	set(members, "self", "10.0.0.1", CSTATE_ACTIVE, SELF, NULL, "c/1");
 	set(members, "one", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	set(members, "two", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
-	members_settle(members);
+	members_complete(members);
 	assert_string_equal(members_find(members, OTHER)->addr, "");
 	assert_string_not_equal(members_find(members, OTHER)->twin, "");
 	assert_string_equal(members_twin(members), "");

@@ -134,7 +134,7 @@ test_control(void **state)
 	const struct migration_control_request request = { .env = env, .uuid = (char *)TEST_VM };
 	_domain_ virDomainPtr domain = NULL;
 
-	must_fail(WORK_MIGRATION_CONTROL, &request, 424, "it is on this host no more");
+	must_fail(WORK_MIGRATION_CONTROL, &request, 424, "it has left this host");
 	create_small_vm();
 	must_fail(WORK_MIGRATION_CONTROL, &request, 424, "does not migrate");
 	job_type = VIR_DOMAIN_JOB_UNBOUNDED;

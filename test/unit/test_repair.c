@@ -91,6 +91,16 @@ repair(struct repair_options options, const char *kind, const char *action, bool
 	model_clear(&repair_list_model, &list);
 }
 
+/* Nothing is done about it while another job has the VM. */
+static void
+repair_while_busy(const char *vm, const char *kind, const char *action)
+{
+	_close_ int busy = take_vm(vm);
+
+	assert_true(busy >= 0);
+	repair((struct repair_options){ .apply = true }, kind, action, false);
+}
+
 static void
 undefine(void)
 {
@@ -132,6 +142,7 @@ test_not_registered(void **state)
 	expect_problem("not-registered", TEST_VM, "no host has it in the registry");
 	repair((struct repair_options){ 0 }, "not-registered", "register", false);
 	assert_false(is_registered(HOST1, TEST_VM));
+	repair_while_busy(TEST_VM, "not-registered", "register");
 	repair((struct repair_options){ .apply = true }, "not-registered", "register", true);
 	assert_true(is_registered(HOST1, TEST_VM));
 	expect_well();
@@ -220,6 +231,7 @@ test_a_half_made_lease(void **state)
 	expect_well();
 	age();
 	expect_problem(ORPHAN_LEFTOVER, TEST_OTHER, "a half-made lease");
+	repair_while_busy(TEST_OTHER, ORPHAN_LEFTOVER, "delete-leftover");
 	repair((struct repair_options){ .apply = true }, ORPHAN_LEFTOVER, "delete-leftover", true);
 	assert_false(exists(below));
 	expect_well();
@@ -237,6 +249,7 @@ test_a_lease_without_its_disk(void **state)
 	assert_int_equal(lease_create(disk_root, lease, TEST_VM, &failure), 0);
 	age();
 	expect_problem(ORPHAN_STALE, TEST_VM, "which has no such disk");
+	repair_while_busy(TEST_VM, ORPHAN_STALE, "delete-lease");
 	repair((struct repair_options){ .apply = true }, ORPHAN_STALE, "delete-lease", true);
 	assert_null(lease_of("gone.qcow2"));
 	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
@@ -265,6 +278,7 @@ test_a_lease_that_is_missing(void **state)
 	expect_problem(LOST_MISSING, TEST_VM, "os.qcow2' cannot be used");
 	repair((struct repair_options){ 0 }, LOST_MISSING, "make-lease", false);
 	assert_null(lease_of("os.qcow2"));
+	repair_while_busy(TEST_VM, LOST_MISSING, "make-lease");
 	repair((struct repair_options){ .apply = true }, LOST_MISSING, "make-lease", true);
 	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
 	expect_well();

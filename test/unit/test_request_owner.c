@@ -144,6 +144,19 @@ test_target(void **state)
 	}
 }
 
+/* What a host alone can do is not done by another one while that is away. */
+static void
+test_itself_alone(void **state)
+{
+	struct error err = { 0 };
+
+	assert_int_equal(request_owner_check_self(*state, SELF, &err), 0);
+	assert_int_equal(request_owner_check_self(*state, FAILED, &err), -1);
+	assert_int_equal(err.status, 503);
+	assert_non_null(strstr(err.detail, "host 'h3' (" FAILED ") is not active"));
+	assert_non_null(strstr(err.detail, "serf says it is failed"));
+}
+
 /* One that was put out of the cluster is asked nothing, whatever serf says of it. */
 static void
 test_out(void **state)
@@ -292,6 +305,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_itself_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_operations_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_operations, setup, teardown),

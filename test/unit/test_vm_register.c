@@ -72,7 +72,11 @@ test_who_is_refused(void **state)
 {
 	struct journal journal = { .op = (char *)"VmMigrate", .uuid = (char *)TEST_VM };
 	struct vm_request request = request_of();
+	int busy;
 
+	busy = take_vm(TEST_VM);
+	must_fail(WORK_VM_REGISTER, &request, 409, "another operation on VM '" TEST_VM "'");
+	close(busy);
 	must_fail(WORK_VM_REGISTER, &request, 404, "is in libvirt or in the registry");
 	create_small_vm();
 	assert_int_equal(journal_save(disk_root, HOST1, &journal, &failure), 0);

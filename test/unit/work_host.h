@@ -22,6 +22,7 @@
 #include "work/folders.h"
 #include "work/hypervisor.h"
 #include "work/requests.h"
+#include "work/vm_lock.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 
@@ -141,6 +142,16 @@ run(enum work_id id, const void *request, void *result)
 	buffer_add(&frames, "", 1);
 	close(file);
 	return r;
+}
+
+/* Another job has the VM, until the caller closes what this returns. */
+static inline int
+take_vm(const char *uuid)
+{
+	int fd = -1;
+
+	assert_int_equal(vm_lock(env.run_dir, uuid, &fd, &failure), 0);
+	return fd;
 }
 
 /* Runs it, and it must come to its end. */

@@ -48,7 +48,7 @@ find_host(
 {
 	const struct inventory_vm *view;
 	const struct host *host;
-	const char *keeper;
+	const char *elsewhere;
 
 	switch (req->route->scope) {
 	case SCOPE_VM:
@@ -72,8 +72,8 @@ find_host(
 		read_query(ctx, req, ret);
 		return;
 	case SCOPE_OPERATION:
-		keeper = operations_find_elsewhere(ctx->operations, req->param);
-		if (keeper && uuid_normalize(keeper, ret) == 0)
+		elsewhere = operations_find_elsewhere(ctx->operations, req->param);
+		if (elsewhere && uuid_normalize(elsewhere, ret) == 0)
 			return;
 		break;
 	case SCOPE_HERE:
@@ -106,8 +106,10 @@ request_owner_find(
 		    "the request was forwarded to this host, which would forward it to '%s' (%s)",
 		    str_or_empty(host->def.name), ret);
 	else if (req->route->role == ROLE_HOST)
-		/* What hosts ask each other they ask the one that it is for, for nobody else. */
-		error_set(err, 508, "host '%s' (%s) has to be asked itself",
+		/* Hosts send what they ask each other to the host that it is for. */
+		error_set(err, 508,
+		    "the request is for host '%s' (%s), and what hosts ask each other is not "
+		    "forwarded",
 		    str_or_empty(host->def.name), ret);
 	else if (host->cstate != CSTATE_ACTIVE)
 		error_set(err, 503, "host '%s' (%s) is not active: serf says it is %s",
@@ -116,12 +118,13 @@ request_owner_find(
 		(void)inventory_check_out(ctx->inventory, ret, err);
 	else if (dry_run && !inventory_tells_digest(ctx->inventory, ret))
 		/* The Go virtx does not know the parameter: it would do it. */
-		error_set(
-		    err, 501, "host '%s' (%s) knows no dry run", str_or_empty(host->def.name), ret);
+		error_set(err, 501, "the virtxd of host '%s' (%s) has no dry runs",
+		    str_or_empty(host->def.name), ret);
 	else if (req->caller && caller_is_limited(req->caller) &&
 		 req->route->method != METHOD_GET && !inventory_tells_digest(ctx->inventory, ret))
 		/* It would change what is not theirs. */
-		error_set(err, 501, "host '%s' (%s) knows nobody who is limited to some VMs",
+		error_set(err, 501,
+		    "the virtxd of host '%s' (%s) has no tokens that are limited to some VMs",
 		    str_or_empty(host->def.name), ret);
 	else
 		return 0;
@@ -134,9 +137,14 @@ request_owner_find(
 int
 request_owner_check_self(const struct context *ctx, const char *host, struct error *err)
 {
+	const struct host *other;
+
 	if (str_equal(host, inventory_self(ctx->inventory)))
 		return 0;
-	if (inventory_find_host(ctx->inventory, host))
-		return error_set(err, 503, "host '%s' is another one: ask it itself", host);
-	return known_no_host(ctx, host, err);
+	other = inventory_find_host(ctx->inventory, host);
+	if (!other)
+		return known_no_host(ctx, host, err);
+	return error_set(err, 503,
+	    "host '%s' (%s) is not active, and only its own virtxd can do this: serf says it is %s",
+	    str_or_empty(other->def.name), host, enum_word(&cstate_enum, other->cstate));
 }

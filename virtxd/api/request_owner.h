@@ -16,7 +16,8 @@ struct context;
 int request_owner_find(
     struct context *ctx, const struct request *req, char ret[UUID_TEXT_SIZE], struct error *err);
 
-/* 0 when that is this host; -1 with a 404, or a 503 where another one would have to answer. */
+/* 0 when that is this host; -1 with a 404, or with a 503 where it is another host. Requests for one
+ * that is active were forwarded before. */
 int request_owner_check_self(const struct context *ctx, const char *host, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "api/handlers.h"
+#include "api/request_owner.h"
 #include "ops/context.h"
-#include "ops/known.h"
 #include "ops/task.h"
 #include "proto/uuid.h"
 
@@ -17,10 +17,8 @@ check_host(struct context *ctx, const char *wanted, const char *vm, struct error
 	if (!str_empty(wanted)) {
 		if (uuid_normalize(wanted, host) < 0)
 			return error_set(err, 400, "host: '%s' is no UUID", wanted);
-		if (!str_equal(host, self) && inventory_find_host(ctx->inventory, host))
-			return error_set(err, 503, "host '%s' is another one: ask it itself", host);
-		if (!str_equal(host, self))
-			return known_no_host(ctx, host, err);
+		if (request_owner_check_self(ctx, host, err) < 0)
+			return -1;
 	}
 	if (view && !view->local && !str_equal(view->vm.runinfo.host, self))
 		return error_set(

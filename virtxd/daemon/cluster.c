@@ -370,7 +370,7 @@ on_connected(void *arg)
 	struct cluster *cluster = arg;
 
 	log_info("serf", "connected");
-	members_settle(cluster->members);
+	members_complete(cluster->members);
 	if (!cluster->connected_at)
 		cluster->connected_at = monotonic_ms();
 	gossip_set_connected(cluster->gossip, true);

@@ -180,9 +180,9 @@ lockspace_state(const char *root, enum lockspace_state *state, int *host_id, str
 	return 0;
 }
 
-/* Waits while somebody else's joining is under way. */
+/* Waits while another process of this host joins. */
 static int
-settle(const char *root, enum lockspace_state *state, int *host_id, struct error *err)
+await_joining(const char *root, enum lockspace_state *state, int *host_id, struct error *err)
 {
 	while (true) {
 		if (lockspace_state(root, state, host_id, err) < 0)
@@ -204,7 +204,7 @@ lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, str
 	if (first_id < 1 || first_id > HOSTS_MAX)
 		return error_set(err, 400, "host_id %d is outside of 1 to %d", first_id, HOSTS_MAX);
 	for (int tries = 0; tries < HOSTS_MAX; tries++) {
-		if (settle(root, &state, host_id, err) < 0)
+		if (await_joining(root, &state, host_id, err) < 0)
 			return -1;
 		if (state == LOCKSPACE_JOINED)
 			return 0;
@@ -220,7 +220,7 @@ lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, str
 			continue;
 		}
 		/* Another process of this host may have been quicker: then its id is ours. */
-		if (settle(root, &state, host_id, err) < 0)
+		if (await_joining(root, &state, host_id, err) < 0)
 			return -1;
 		if (state == LOCKSPACE_JOINED)
 			return 0;

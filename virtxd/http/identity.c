@@ -317,8 +317,8 @@ identity_check_role(const struct identity *identity, const struct route *route, 
 	/* What is more than one VM's. */
 	if (caller_is_limited(caller) && route->role >= ROLE_ADMIN)
 		return error_set_type(err, ERROR_ROLE,
-		    "this is not of one VM, and '%s' is limited to those with the custom field "
-		    "'%s' of the value '%s'",
+		    "'%s' is limited to VMs with the custom field '%s' of the value '%s', and this "
+		    "concerns more than such a VM",
 		    caller->user, caller->only_name, caller->only_value);
 	if (role_may(caller->role, route->role))
 		return 0;

@@ -30,7 +30,7 @@ enum state {
 
 static const char *const state_names[STATE_N] = { "asked", "unsent", "whole", "pieces", "paused" };
 
-/* From each state to which others; the end may come in any. */
+/* As in the header. */
 static const unsigned int transitions[STATE_N] = {
 	[STATE_ASKED] = 1 << STATE_UNSENT | 1 << STATE_WHOLE,
 	[STATE_WHOLE] = 1 << STATE_PIECES,
@@ -338,7 +338,7 @@ on_flood(struct peer_connection *conn, void *arg)
 {
 	struct peer_call *call = arg;
 
-	error_set(&call->err, 502, "%s sends more than is taken in at once", call->where);
+	error_set(&call->err, 502, "%s sends more at once than any answer may have", call->where);
 	fail(call);
 }
 

@@ -3,6 +3,14 @@
  * Requests to other hosts: no name is ever looked up, everything has a deadline and a bound, and
  * connections are kept for the next request to the same address. Every call ends in exactly one
  * done(), which never runs before peer_start has returned.
+ *
+ *   asked  -> unsent   nothing of the request has left, and it fails
+ *   asked  -> whole    the answer begins
+ *   whole  -> pieces   its body is passed on as it comes
+ *   pieces -> paused   the reader wants no more for now
+ *   paused -> pieces   it does again
+ *
+ * The end may come in any of these states.
  */
 #ifndef HTTP_PEER_H
 #define HTTP_PEER_H

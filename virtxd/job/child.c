@@ -2,6 +2,7 @@
 /* A job's process: spawn, pipes, frames, deadline. */
 #include "job/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -27,6 +28,18 @@ enum child_state {
 	CHILD_TERMINATED, /* SIGTERM is sent */
 	CHILD_KILLED,	  /* SIGKILL is sent, or there is nobody to send it to */
 	CHILD_WRITTEN_OFF,
+	CHILD_STATE_N,
+};
+
+static const char *const state_names[CHILD_STATE_N] = { "running", "resting", "terminated",
+	"killed", "written off" };
+
+/* As in the header. */
+static const unsigned int transitions[CHILD_STATE_N] = {
+	[CHILD_RUNNING] = 1 << CHILD_RESTING | 1 << CHILD_TERMINATED | 1 << CHILD_KILLED,
+	[CHILD_RESTING] = 1 << CHILD_RUNNING | 1 << CHILD_KILLED,
+	[CHILD_TERMINATED] = 1 << CHILD_KILLED,
+	[CHILD_KILLED] = 1 << CHILD_WRITTEN_OFF,
 };
 
 enum frame {
@@ -72,6 +85,15 @@ struct child {
 };
 
 static void
+set_state(struct child *child, enum child_state state)
+{
+	assert(transitions[child->state] & 1U << state);
+	log_debug("job", "job '%s', process %d: %s, then %s", child->work->name, (int)child->pid,
+	    state_names[child->state], state_names[state]);
+	child->state = state;
+}
+
+static void
 child_tell(struct child *child)
 {
 	if (child->told)
@@ -102,7 +124,7 @@ static void
 child_terminate(struct child *child)
 {
 	child_signal(child, SIGTERM);
-	child->state = CHILD_TERMINATED;
+	set_state(child, CHILD_TERMINATED);
 	timer_start(child->timer, child->grace_ms);
 }
 
@@ -196,7 +218,7 @@ child_take_line(struct child *child, const char *line, size_t len)
 	child->text = xmemdup(text, child->text_len);
 	/* Told to end, it is waited for. */
 	if (child->work->resident && child->state == CHILD_RUNNING) {
-		child->state = CHILD_RESTING;
+		set_state(child, CHILD_RESTING);
 		child->answers++;
 		if (child->request)
 			child->spoilt = true; /* it did not wait for the end of it */
@@ -270,15 +292,16 @@ child_on_timer(void *arg)
 		break;
 	case CHILD_TERMINATED:
 		child_signal(child, SIGKILL);
-		child->state = CHILD_KILLED;
+		set_state(child, CHILD_KILLED);
 		timer_start(child->timer, child->grace_ms);
 		break;
 	case CHILD_KILLED:
-		child->state = CHILD_WRITTEN_OFF;
+		set_state(child, CHILD_WRITTEN_OFF);
 		child->ops->stuck(child->arg);
 		break;
 	case CHILD_RESTING:
 	case CHILD_WRITTEN_OFF:
+	case CHILD_STATE_N:
 		break;
 	}
 }
@@ -318,7 +341,7 @@ child_reap(struct child *child)
 	if (child->exited && !child->gone && child->state == CHILD_RUNNING)
 		child_terminate(child); /* nobody waits for what it left behind */
 	if (child->gone && child->out >= 0 && child->state < CHILD_KILLED) {
-		child->state = CHILD_KILLED;
+		set_state(child, CHILD_KILLED);
 		timer_start(child->timer, child->grace_ms);
 	}
 	child_check_end(child);
@@ -452,7 +475,7 @@ void
 child_ask(struct child *child, const struct child_call *call)
 {
 	child_take(child, call);
-	child->state = CHILD_RUNNING;
+	set_state(child, CHILD_RUNNING);
 	child->told = false;
 	child->total = 0;
 	child->stage = WORK_STAGE_NONE;

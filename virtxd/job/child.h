@@ -4,6 +4,16 @@
  * frames, and ended by force when it is late. It has ended when its stdout is at EOF and nothing is
  * left of its group, so that a helper such as qemu-img never outlives its job unseen. A resident
  * one stays after its answer, rests, and can be asked again.
+ *
+ *   running    -> resting       a resident one has answered
+ *   running    -> terminated    it is late, or has left processes behind: SIGTERM
+ *   running    -> killed        it is gone, and somebody else holds its stdout
+ *   resting    -> running       it is asked again
+ *   resting    -> killed        it is gone, and somebody else holds its stdout
+ *   terminated -> killed        it is still there: SIGKILL, where there is a process for it
+ *   killed     -> written off   it is still there
+ *
+ * The end may come in any of these states.
  */
 #ifndef JOB_CHILD_H
 #define JOB_CHILD_H

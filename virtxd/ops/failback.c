@@ -71,7 +71,8 @@ on_followed(
 		problem_decode(&err, status, body, len);
 	if (arrived || str_equal(operation.state, "completed"))
 		move_done(move, move->host);
-	else if (status == 404) /* Its virtxd was started anew: the migration may go on. */
+	else if (error_is(&err,
+		     ERROR_NOT_FOUND)) /* Its virtxd was started anew: the migration may go on. */
 		move_wait(move, "the host that sends it was restarted");
 	else if (str_equal(operation.state, "failed"))
 		move_stay(move, operation.msg);
@@ -111,10 +112,10 @@ failback_follow(struct context *ctx, const char *user, struct move *move)
 
 /* Whether the answer may be another one in a moment. */
 static bool
-may_pass(const struct move *move, int status)
+may_pass(const struct move *move, const struct error *err)
 {
-	return status == 409 || status == 404 || status >= 500 ||
-	       (status == 422 && monotonic_ms() < move->told_due);
+	return error_is(err, ERROR_BUSY) || error_is(err, ERROR_NOT_FOUND) || err->status >= 500 ||
+	       (error_is(err, ERROR_REFUSED) && monotonic_ms() < move->told_due);
 }
 
 static void
@@ -139,7 +140,7 @@ on_asked(struct peer_ask *ask, int status, const char *body, size_t len, const s
 		    move->operation, sizeof(move->operation), "%.36s", str_or_empty(operation.id));
 	else if (error_is(&err, ERROR_NOT_OVER) && !str_empty(err.operation))
 		snprintf(move->operation, sizeof(move->operation), "%s", err.operation);
-	else if (may_pass(move, err.status))
+	else if (may_pass(move, &err))
 		move_wait(move, err.detail);
 	else
 		move_stay(move, err.detail);

@@ -28,7 +28,7 @@ enum state {
 static const char *const state_names[STATE_N] = { "idle", "due", "resumed", "settling", "moving",
 	"stopping", "closing" };
 
-/* From each state to which others. */
+/* As in the header. */
 static const unsigned int transitions[STATE_N] = {
 	[STATE_IDLE] = 1 << STATE_DUE | 1 << STATE_RESUMED,
 	[STATE_DUE] = 1 << STATE_IDLE | 1 << STATE_MOVING,
@@ -73,7 +73,7 @@ self_of(const struct host_maintenance *hm)
 static bool
 is_on(const struct host_maintenance *hm)
 {
-	return hm->record.now.since && !hm->record.now.leaving;
+	return hm->record.now.since && !hm->record.now.restoring;
 }
 
 const char *
@@ -125,7 +125,7 @@ announce(struct host_maintenance *hm)
 static bool
 has_to_move(const struct host_maintenance *hm)
 {
-	return is_on(hm) || hm->record.now.leaving;
+	return is_on(hm) || hm->record.now.restoring;
 }
 
 static bool
@@ -203,7 +203,7 @@ run_moves(struct host_maintenance *hm)
 
 /* The record is kept */
 
-/* An earlier change that was accepted, and had still to wait for the one before it. */
+/* Ends the operation of an earlier change that was accepted, and whose moves have not begun. */
 static void
 end_overtaken(struct host_maintenance *hm, const char *operation)
 {
@@ -212,7 +212,7 @@ end_overtaken(struct host_maintenance *hm, const char *operation)
 	if (str_empty(operation) || str_equal(operation, hm->record.now.operation) ||
 	    (hm->moves && str_equal(operation, maintenance_moves_operation(hm->moves))))
 		return;
-	error_set(&err, 424, "it was overtaken before it began");
+	error_set(&err, 424, "a later change of the maintenance came before it began");
 	operations_finish(hm->ctx->operations, operation, NULL, &err);
 }
 
@@ -363,7 +363,7 @@ host_maintenance_begin(struct host_maintenance *hm, struct request *req)
 	hm->change = maintenance_change_begin(hm->ctx, &hm->record, req, false);
 	if (!was_on)
 		record->since = now_ms();
-	record->leaving = false;
+	record->restoring = false;
 	str_set(&record->user, user);
 	str_set(&record->operation, hm->change->operation);
 	if (!hm->moves)
@@ -375,7 +375,7 @@ host_maintenance_begin(struct host_maintenance *hm, struct request *req)
 static bool
 returns(const struct host_maintenance *hm)
 {
-	return hm->record.now.leaving && hm->moves &&
+	return hm->record.now.restoring && hm->moves &&
 	       maintenance_moves_direction(hm->moves) == MAINTENANCE_RETURN;
 }
 
@@ -405,7 +405,7 @@ host_maintenance_end(struct host_maintenance *hm, struct request *req, bool back
 	}
 	hm->change = maintenance_change_begin(hm->ctx, &hm->record, req, !back);
 	if (back) {
-		record->leaving = true;
+		record->restoring = true;
 		str_set(&record->user, user);
 		str_set(&record->operation, hm->change->operation);
 	} else {

@@ -2,6 +2,21 @@
 /*
  * This host's maintenance: kept on the storage, told to the others, and the moves that it is for.
  * It is begun or ended when that is kept; a restart of virtxd goes on with what it finds there.
+ *
+ *   idle     -> due        VMs have to leave this host, or to come back
+ *   idle     -> resumed    the same, as a virtxd before this one has left it
+ *   due      -> idle       none has to any more
+ *   due      -> moving     their moves begin
+ *   resumed  -> idle       none has to any more
+ *   resumed  -> settling   their moves begin, once other hosts have told of themselves
+ *   settling -> moving     they have
+ *   settling -> stopping   the maintenance was changed
+ *   moving   -> idle       all have left that can
+ *   moving   -> stopping   the maintenance was changed: what is on its way comes to its end
+ *   moving   -> closing    all came back, which is told when it is kept
+ *   stopping -> idle       nothing is on its way any more, and nothing has to move
+ *   stopping -> due        the same, and VMs have to move the other way
+ *   closing  -> idle       it is kept
  */
 #ifndef OPS_HOST_MAINTENANCE_H
 #define OPS_HOST_MAINTENANCE_H

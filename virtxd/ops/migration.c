@@ -28,7 +28,7 @@ enum state {
 
 static const char *const state_names[STATE_N] = { "choosing", "asking", "moving", "stays" };
 
-/* From each state to which others; the end may come in any. */
+/* As in the header. */
 static const unsigned int transitions[STATE_N] = {
 	[STATE_CHOOSING] = 1 << STATE_ASKING,
 	[STATE_ASKING] = 1 << STATE_CHOOSING | 1 << STATE_MOVING | 1 << STATE_STAYS,
@@ -40,8 +40,8 @@ struct migration {
 	struct context *ctx;
 	struct task *task;
 	enum state state;
-	struct reservation_client *room; /* NULL while choosing */
-	uint64_t reservation;		 /* of this host's own, until the task has it */
+	struct reservation_client *reservation_client; /* NULL while choosing */
+	uint64_t reservation; /* of this host's own, until the task has it */
 	struct vm_migrate_options options;
 	bool chosen; /* the host was: another one does as well */
 	bool later;  /* one that has refused the VM may take it later */
@@ -237,10 +237,10 @@ start_job(struct migration *migration, struct error *err)
 	return 0;
 }
 
-static void on_room(void *arg, const struct error *cause);
+static void on_reserved(void *arg, const struct error *cause);
 
 static void
-ask_room(struct migration *migration)
+ask_reservation(struct migration *migration)
 {
 	const struct inventory_vm *view =
 	    inventory_find_vm(migration->ctx->inventory, migration->vm);
@@ -254,7 +254,8 @@ ask_room(struct migration *migration)
 	};
 
 	set_state(migration, STATE_ASKING);
-	migration->room = reservation_client_ask(migration->ctx, &need, on_room, migration);
+	migration->reservation_client =
+	    reservation_client_ask(migration->ctx, &need, on_reserved, migration);
 }
 
 /* The target refuses, and nothing was done: asks the next one, or ends. */
@@ -265,14 +266,14 @@ pass_over(struct migration *migration, const struct error *cause)
 	struct error err = *cause;
 
 	set_state(migration, STATE_CHOOSING);
-	migration->room = NULL;
+	migration->reservation_client = NULL;
 	log_debug("ops", "host '%s' refuses VM '%s': %s", migration->target, migration->vm,
 	    cause->detail);
 	migration->later = migration->later || error_is(cause, ERROR_UNAVAILABLE);
 	if (migration->chosen) {
 		exclude(migration, why);
 		if (find_target(migration, &err) == 0) {
-			ask_room(migration);
+			ask_reservation(migration);
 			return;
 		}
 		migration->target[0] = '\0';
@@ -283,7 +284,7 @@ pass_over(struct migration *migration, const struct error *cause)
 }
 
 static void
-on_room(void *arg, const struct error *cause)
+on_reserved(void *arg, const struct error *cause)
 {
 	struct migration *migration = arg;
 	struct error err = { 0 };
@@ -313,7 +314,7 @@ on_refused(void *arg, const struct error *err)
 			migration->target[0] = '\0';
 		return false;
 	}
-	reservation_client_end(migration->room, true);
+	reservation_client_end(migration->reservation_client, true);
 	pass_over(migration, err);
 	return true;
 }
@@ -333,7 +334,7 @@ on_ended(void *arg, const struct error *err)
 {
 	struct migration *migration = arg;
 
-	reservation_client_end(migration->room, !may_come(migration, err));
+	reservation_client_end(migration->reservation_client, !may_come(migration, err));
 	if (migration->ended)
 		migration->ended(migration->arg, migration->target, err);
 	migration_free(migration);
@@ -370,7 +371,7 @@ open_task(struct migration *migration, struct request *req, struct error *err)
 		migration_free(migration);
 		return NULL;
 	}
-	ask_room(migration);
+	ask_reservation(migration);
 	return task_operation(migration->task);
 }
 

@@ -3,6 +3,15 @@
  * A VM of this host leaves it. The host that it goes to is found and asked for room, and then a job
  * migrates the VM. A host that was chosen, and not named by the user, is one that may refuse: then
  * the next best is asked, in the same operation.
+ *
+ *   choosing -> asking     a host is named, or was chosen: it is asked for room
+ *   asking   -> choosing   it refuses
+ *   asking   -> moving     it has room, and the job is started
+ *   asking   -> stays      the job cannot be started
+ *   moving   -> choosing   the job did nothing, as the host that was chosen refused
+ *   moving   -> stays      the job did nothing, and would do as little with another host
+ *
+ * The end may come in any of these states.
  */
 #ifndef OPS_MIGRATION_H
 #define OPS_MIGRATION_H

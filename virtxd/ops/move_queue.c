@@ -9,7 +9,7 @@
 
 static const char *const state_names[MOVE_STATE_N] = { "waiting", "under way", "done", "stays" };
 
-/* From each state to which others. */
+/* As in the header. */
 static const unsigned int transitions[MOVE_STATE_N] = {
 	[MOVE_WAITING] = 1 << MOVE_WAITING | 1 << MOVE_UNDER_WAY | 1 << MOVE_DONE | 1 << MOVE_STAYS,
 	[MOVE_UNDER_WAY] = 1 << MOVE_WAITING | 1 << MOVE_DONE | 1 << MOVE_STAYS,

@@ -27,7 +27,7 @@ enum state {
 static const char *const state_names[STATE_N] = { "unasked", "asking", "held", "renewing", "ending",
 	"ended" };
 
-/* From each state to which others. */
+/* As in the header. */
 static const unsigned int transitions[STATE_N] = {
 	[STATE_UNASKED] = 1 << STATE_ASKING | 1 << STATE_HELD | 1 << STATE_ENDED,
 	[STATE_ASKING] = 1 << STATE_HELD | 1 << STATE_ENDING,
@@ -136,9 +136,11 @@ judge(struct reservation_client *client, int status, const char *body, size_t le
 		    host ? str_or_empty(host->def.name) : "", client->host, cause->detail);
 	/* It may have kept it where nothing was heard of it; not where it said so. */
 	client->knows = false;
-	if (status == 404 || status == 405 || status == 501)
-		return 0;
 	problem_decode(err, status, body, len);
+	/* It does not know of reservations. */
+	if (error_is(err, ERROR_NOT_FOUND) || error_is(err, ERROR_METHOD) ||
+	    error_is(err, ERROR_NOT_SUPPORTED))
+		return 0;
 	return -1;
 }
 

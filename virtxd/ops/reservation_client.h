@@ -4,6 +4,19 @@
  * alone knows of all VMs that are on their way to it. What it has agreed to is renewed as long as
  * the room is there; what is not renewed it forgets by itself, and when the VM has come it has no
  * more need of it.
+ *
+ *   unasked  -> asking     the host is asked for the first time
+ *   unasked  -> held       it cannot be asked, or knows nothing of this: that is its answer
+ *   unasked  -> ended      given up before it was asked
+ *   asking   -> held       it has answered
+ *   asking   -> ending     given up while it is asked, which first has to be answered
+ *   held     -> renewing   it is asked again
+ *   held     -> ended      given up, which the host is told
+ *   renewing -> held       it has answered
+ *   renewing -> ending     given up while it is asked
+ *   ending   -> ended      it has answered, and is told
+ *
+ * The end may come in any of these states.
  */
 #ifndef OPS_RESERVATION_CLIENT_H
 #define OPS_RESERVATION_CLIENT_H

@@ -135,7 +135,7 @@ take_refusal(struct scheduling *run, const struct request_answer *answer)
 	scheduler_take_refusal(run->ctx, run->host, answer->refused);
 	problem_decode(&run->last, answer->status, answer->body, answer->len);
 	log_debug("ops", "host '%s' refuses a VM: %s", run->host, run->last.detail);
-	if (answer->status == 409 && !run->overlooks) {
+	if (error_is(&run->last, ERROR_BUSY) && !run->overlooks) {
 		run->stale++;
 		return;
 	}

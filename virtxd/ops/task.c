@@ -33,7 +33,7 @@ enum state {
 static const char *const state_names[STATE_N] = { "begun", "open", "running", "inquiring",
 	"moved" };
 
-/* From each state to which others; the end may come in any. */
+/* As in the header. */
 static const unsigned int transitions[STATE_N] = {
 	[STATE_BEGUN] = 1 << STATE_OPEN | 1 << STATE_RUNNING,
 	[STATE_OPEN] = 1 << STATE_RUNNING,
@@ -562,8 +562,8 @@ check_looks(const struct context *ctx, const struct route *route, struct error *
 		n += task->looks && task->route == route;
 	if (n < LOOKS_MAX)
 		return 0;
-	return error_set(
-	    err, 503, "%d others have this host look at something already: ask again", LOOKS_MAX);
+	return error_set(err, 503,
+	    "%d requests of this kind have jobs on this host already: ask again", LOOKS_MAX);
 }
 
 void

@@ -3,6 +3,16 @@
  * A mutating request: an operation is begun, a job does it, the inventory learns its result, and
  * only then the client is answered, so that its next request sees what it did. With "Prefer:
  * respond-async" the answer comes at once.
+ *
+ *   begun     -> open        its owner looks for a host first
+ *   begun     -> running     its job is started
+ *   open      -> running     its job is started, for the host that was found
+ *   running   -> open        the job did nothing: its owner may look for another host
+ *   running   -> inquiring   the job died, or left something half done: how it ended is found out
+ *   running   -> moved       the VM has left, and its new host is to tell of it
+ *   inquiring -> moved       the same, as was found out
+ *
+ * The end may come in any of these states.
  */
 #ifndef OPS_TASK_H
 #define OPS_TASK_H

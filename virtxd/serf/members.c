@@ -45,7 +45,7 @@ struct members {
 	void *arg;
 	struct record *records;
 	struct bound *hosts;
-	bool settled;
+	bool complete; /* all that serf has were told once */
 	char twin[MEMBERS_NAME_MAX + 1];
 };
 
@@ -296,7 +296,7 @@ rebind(struct members *members, const char *uuid)
 		if (!bound->known)
 			fresh.addr[0] = '\0';
 	}
-	if (members->settled && !fresh.twin[0] && fresh.cstate == CSTATE_ACTIVE)
+	if (members->complete && !fresh.twin[0] && fresh.cstate == CSTATE_ACTIVE)
 		bound->known = true;
 	if (str_equal(fresh.name, bound->host.name) && strcmp(fresh.addr, bound->host.addr) == 0 &&
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
@@ -373,11 +373,11 @@ members_set(struct members *members, const struct serf_member *member)
 }
 
 void
-members_settle(struct members *members)
+members_complete(struct members *members)
 {
 	struct bound *bound, *next;
 
-	members->settled = true;
+	members->complete = true;
 	HASH_ITER (hh, members->hosts, bound, next)
 		bound->known |= !bound->host.twin[0] && bound->host.cstate == CSTATE_ACTIVE;
 }

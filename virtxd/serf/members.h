@@ -39,7 +39,7 @@ void members_free(struct members *members);
 /* A member as serf has it now. */
 void members_set(struct members *members, const struct serf_member *member);
 /* All members were told: which was there first is known from here on. */
-void members_settle(struct members *members);
+void members_complete(struct members *members);
 /* The active member that has this host's uuid in its tags beside this host's own, "" for none. */
 const char *members_twin(const struct members *members);
 /* Whether the host's last HI had a trailer: one without comes from a Go virtx, whatever tags were

@@ -165,5 +165,6 @@ caller_read(const char *text, struct caller *ret, struct error *err)
 	    at[-1] != ' ')
 		return 0;
 	*ret = (struct caller){ 0 };
-	return error_set(err, 400, "for whom this host asks is malformed: '%.64s'", text);
+	return error_set(
+	    err, 400, "the statement for whom this host asks is malformed: '%.64s'", text);
 }

@@ -9,7 +9,7 @@
 
 static const char *const state_names[RESERVATION_STATE_N] = { "open", "settled", "held" };
 
-/* From each state to which others; the end may come in any. */
+/* As in the header. */
 static const unsigned int transitions[RESERVATION_STATE_N] = {
 	[RESERVATION_OPEN] = 1 << RESERVATION_SETTLED | 1 << RESERVATION_HELD,
 };

@@ -6,6 +6,11 @@
  *
  * This host also holds room for VMs that others send to it, one for each VM: until the VM is here,
  * the sender gives it up, or has not renewed it for a while.
+ *
+ *   open -> settled   what it was made for is done: the VM is yet to be told of
+ *   open -> held      it is for another host, which sends the VM
+ *
+ * The end may come in any of these states.
  */
 #ifndef STATE_RESERVATION_H
 #define STATE_RESERVATION_H

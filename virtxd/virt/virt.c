@@ -6,6 +6,7 @@
  */
 #include "virt/virt.h"
 
+#include <assert.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <signal.h>
@@ -32,6 +33,18 @@ enum virt_state {
 	VIRT_PROBING,
 	VIRT_CONNECTED,
 	VIRT_BROKEN, /* libvirt told so; to be closed from a clean stack */
+	VIRT_STATE_N,
+};
+
+static const char *const state_names[VIRT_STATE_N] = { "waiting", "probing", "connected",
+	"broken" };
+
+/* As in the header. */
+static const unsigned int transitions[VIRT_STATE_N] = {
+	[VIRT_WAITING] = 1 << VIRT_PROBING,
+	[VIRT_PROBING] = 1 << VIRT_WAITING | 1 << VIRT_CONNECTED,
+	[VIRT_CONNECTED] = 1 << VIRT_BROKEN,
+	[VIRT_BROKEN] = 1 << VIRT_WAITING,
 };
 
 /* A domain that has left, and will be undefined for that reason. */
@@ -84,6 +97,15 @@ static void
 virt_on_error(void *arg, virErrorPtr err)
 {
 	log_debug("libvirt", "%s", err && err->message ? err->message : "an error without words");
+}
+
+static void
+set_state(struct virt *virt, enum virt_state state)
+{
+	assert(transitions[virt->state] & 1U << state);
+	log_debug("libvirt", "the connection to '%s': %s, then %s", virt->uri,
+	    state_names[virt->state], state_names[state]);
+	virt->state = state;
 }
 
 static void
@@ -178,7 +200,7 @@ virt_on_close(virConnectPtr conn, int reason, void *arg)
 	if (virt->state != VIRT_CONNECTED)
 		return;
 	str_set(&virt->why, (size_t)reason < ARRAY_SIZE(words) ? words[reason] : words[0]);
-	virt->state = VIRT_BROKEN;
+	set_state(virt, VIRT_BROKEN);
 	virt_arm(virt, 0);
 }
 
@@ -247,7 +269,7 @@ virt_open(struct virt *virt)
 static void
 virt_wait(struct virt *virt)
 {
-	virt->state = VIRT_WAITING;
+	set_state(virt, VIRT_WAITING);
 	virt_arm(virt, virt->retry);
 }
 
@@ -301,7 +323,7 @@ virt_probe_done(struct virt *virt, const struct error *err)
 		return;
 	}
 	str_set(&virt->why, "");
-	virt->state = VIRT_CONNECTED;
+	set_state(virt, VIRT_CONNECTED);
 	virt->ops->connected(virt->arg);
 }
 
@@ -312,7 +334,7 @@ virt_on_timer(void *arg)
 
 	switch (virt->state) {
 	case VIRT_WAITING:
-		virt->state = VIRT_PROBING;
+		set_state(virt, VIRT_PROBING);
 		virt_arm(virt, SILENT_S);
 		virt->ops->probe(virt->arg);
 		break;
@@ -326,6 +348,7 @@ virt_on_timer(void *arg)
 		virt->ops->disconnected(virt->arg, virt->why);
 		break;
 	case VIRT_CONNECTED:
+	case VIRT_STATE_N:
 		break;
 	}
 }
@@ -353,7 +376,7 @@ virt_free(struct virt *virt)
 {
 	if (!virt)
 		return;
-	virt->state = VIRT_WAITING;
+	virt->state = VIRT_WAITING; /* whatever the close tells */
 	virt_close(virt);
 	timer_free(virt->timer);
 	free(virt->uri);

@@ -3,6 +3,14 @@
  * The event connection to libvirt that lives in the loop: opened only after a probe said that
  * libvirt answers, watched by keepalive, reopened every few seconds. Nothing here asks libvirt a
  * question once the connection is up.
+ *
+ *   waiting   -> probing     it is time to ask in a child whether libvirt answers
+ *   probing   -> waiting     it does not, or the connection cannot be made
+ *   probing   -> connected   the connection is up
+ *   connected -> broken      libvirt told so: it is closed from a clean stack
+ *   broken    -> waiting     it is closed
+ *
+ * The end may come in any of these states.
  */
 #ifndef VIRT_VIRT_H
 #define VIRT_VIRT_H

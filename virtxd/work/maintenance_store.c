@@ -3,7 +3,8 @@
 #include "work/vm_lock.h"
 #include "work/works.h"
 
-/* What a job of an earlier virtxd still saves must be there before it is read. */
+/* What a job of an earlier virtxd still saves must be there before it is read.
+ * No session: there is no VM, and libvirt is not asked. */
 static int
 lock_host(const struct work_env *env, int *fd, struct error *err)
 {

@@ -133,7 +133,7 @@ work_migration_control(const void *request, void *result, struct error *err)
 		return -1;
 	if (!domain)
 		return error_set(
-		    err, 424, "VM '%s' does not migrate: it is on this host no more", req->uuid);
+		    err, 424, "VM '%s' does not migrate: it has left this host", req->uuid);
 	migrates = read_stats(domain, 0, &stats) == 0 &&
 		   get(&stats, VIR_DOMAIN_JOB_OPERATION) == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
 	virTypedParamsFree(stats.params, stats.n);

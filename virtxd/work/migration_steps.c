@@ -280,7 +280,7 @@ is_registered(const struct work_env *env, const char *uuid, bool *ret, struct er
 /* No libvirt of this host knows the VM any more: it has moved, or somebody has undefined it. The
  * registry tells where its file has gone to, and the target the rest. */
 static int
-settle_absent(
+recover_absent(
     const struct work_env *env, const struct journal *journal, bool *moved, struct error *err)
 {
 	struct vm_owner owner;
@@ -310,7 +310,7 @@ settle_absent(
 }
 
 int
-migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+migration_recover(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     bool *moved, struct error *err)
 {
 	_domain_ virDomainPtr domain = NULL;
@@ -322,7 +322,7 @@ migration_settle(const struct work_env *env, virConnectPtr conn, const struct jo
 	if (look(conn, journal->uuid, &domain, &here, err) < 0)
 		return -1;
 	if (!here.defined && !here.on)
-		return settle_absent(env, journal, moved, err);
+		return recover_absent(env, journal, moved, err);
 	if (here.on && is_migrating(domain, journal->uuid, &busy, err) < 0)
 		return -1;
 	if (busy)

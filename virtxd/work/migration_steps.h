@@ -35,7 +35,7 @@ int migration_check_files(
  * there, and removes the journal. *moved says that it is on the target. 409 while libvirt still
  * migrates it, 503 while that cannot be found out. The caller holds the VM's lock.
  */
-int migration_settle(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
+int migration_recover(const struct work_env *env, virConnectPtr conn, const struct journal *journal,
     bool *moved, struct error *err);
 enum migration_end {
 	MIGRATION_HERE,

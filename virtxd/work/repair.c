@@ -14,9 +14,9 @@
 #include "work/lost_leases.h"
 #include "work/orphans.h"
 #include "work/storage_check.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
 #include "work/vm_presence.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/work.h"
 #include "work/works.h"
@@ -139,16 +139,15 @@ delete_stale_lease(
 	struct orphan_knowledge knowledge = { 0 };
 	_lease_ struct lease lease = LEASE_INIT;
 	_domain_info_ struct domain_info info = { 0 };
-	_domain_ virDomainPtr domain = NULL;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	char host[37];
 	bool told, expected;
 
-	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
-	    hypervisor_find(repair->conn, problem->vm, &domain, err) < 0 ||
-	    hypervisor_info(domain, env->root, &info, err) < 0 ||
+	if (vm_session_open_on(&session, env, repair->conn, problem->vm, err) < 0 ||
+	    vm_session_find(&session, err) < 0 ||
+	    hypervisor_info(session.domain, env->root, &info, err) < 0 ||
 	    vm_owner_check_place(env, problem->vm, info.foreign, VM_WANT_CHANGE, err) < 0 ||
-	    orphans_expect(&knowledge, domain, env->root, problem->vm, &info.def, err) < 0)
+	    orphans_expect(&knowledge, session.domain, env->root, problem->vm, &info.def, err) < 0)
 		return -1;
 	expected = orphans_is_expected(&knowledge, problem->vm, name, &told);
 	free(knowledge.expected);
@@ -169,11 +168,11 @@ delete_leftover(const struct repair *repair, const struct host_problem *problem,
 {
 	const struct work_env *env = &repair->req->env;
 	_free_ struct lease_leftover *leftovers = NULL;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	char uuid[37];
 	size_t n = 0;
 
-	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
+	if (vm_session_open_on(&session, env, repair->conn, problem->vm, err) < 0 ||
 	    check_gone(repair, problem->vm, err) < 0)
 		return -1;
 	if (image_staged(problem->path, uuid))
@@ -193,9 +192,9 @@ static int
 delete_nvram(const struct repair *repair, const struct host_problem *problem, struct error *err)
 {
 	const struct work_env *env = &repair->req->env;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 
-	if (vm_lock(env->run_dir, problem->vm, &lock, err) < 0 ||
+	if (vm_session_open_on(&session, env, repair->conn, problem->vm, err) < 0 ||
 	    check_gone(repair, problem->vm, err) < 0)
 		return -1;
 	return nvram_delete(env->root, problem->vm, err);

@@ -180,7 +180,7 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	int64_t ts;
 
 	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
-	    vm_session_settle(&session, &res->warning, err) < 0)
+	    vm_session_recover(&session, &res->warning, err) < 0)
 		return -1;
 	if (virDomainIsActive(session.domain) == 1)
 		return is_on(req, session.domain, res, err);

@@ -80,7 +80,7 @@ begin(const struct vm_delete_request *req, struct vm_session *session, char **wa
 	same = str_equal(earlier.op, "VmDelete") && (earlier.deletestorage || !req->deletestorage);
 	if (same)
 		work_stage(WORK_STAGE_BEGUN);
-	if (vm_session_settle(session, warning, err) == 0)
+	if (vm_session_recover(session, warning, err) == 0)
 		return 0;
 	return same && session->carried && error_is(err, ERROR_NOT_FOUND) ? 1 : -1;
 }

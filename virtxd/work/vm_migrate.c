@@ -169,7 +169,7 @@ go_live(const struct vm_migrate_request *req, virDomainPtr domain, const struct 
 	return r;
 }
 
-/* The target's libvirt takes the definition whole or not at all; migration_settle then lets go of
+/* The target's libvirt takes the definition whole or not at all; migration_recover then lets go of
  * it here. libvirt's own offline migration is of several steps, and of one that was cut off the
  * target keeps what only a restart of its libvirtd removes. */
 static int
@@ -225,7 +225,7 @@ migrate(const struct vm_migrate_request *req, virConnectPtr conn, virDomainPtr d
 	r = oplog_begin_at(domain, "VmMigrate", req->target, journal.ts, err);
 	if (r == 0)
 		r = req->live ? go_live(req, domain, there, err) : go_cold(req, domain, err);
-	if (migration_settle(&req->env, conn, &journal, &res->moved, &left) < 0) {
+	if (migration_recover(&req->env, conn, &journal, &res->moved, &left) < 0) {
 		if (r == 0)
 			vm_add_warning(&res->warning, "%s", left.detail);
 		else
@@ -251,7 +251,7 @@ work_vm_migrate(const void *request, void *result, struct error *err)
 	_domain_caps_ struct domain_caps there = { 0 };
 
 	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
-	    vm_session_settle(&session, &res->warning, err) < 0)
+	    vm_session_recover(&session, &res->warning, err) < 0)
 		return -1;
 	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_CHANGE, err) < 0 ||
 	    migration_check_state(req, session.domain, err) < 0 ||

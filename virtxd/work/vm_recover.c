@@ -118,7 +118,7 @@ vm_recover(const struct work_env *env, virConnectPtr conn, const char *uuid, cha
 	if (!journal.op)
 		return 0;
 	if (str_equal(journal.op, "VmMigrate"))
-		return migration_settle(env, conn, &journal, &moved, err);
+		return migration_recover(env, conn, &journal, &moved, err);
 	/* What is deleted where it is not mounted stays, with nobody to know whose it is. */
 	if (storage_look(env, err) < 0 || is_taken(env, uuid, &taken, err) < 0)
 		return -1;

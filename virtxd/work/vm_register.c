@@ -7,8 +7,8 @@
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/storage.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/works.h"
 
@@ -97,32 +97,32 @@ work_vm_register(const void *request, void *result, struct error *err)
 {
 	const struct vm_request *req = request;
 	struct vm_result *res = result;
-	_connect_ virConnectPtr conn = NULL;
-	_domain_ virDomainPtr domain = NULL, running = NULL;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
+	_domain_ virDomainPtr running = NULL;
 
-	if (vm_lock(req->env.run_dir, req->uuid, &lock, err) < 0 ||
-	    hypervisor_open(req->env.uri, &conn, err) < 0 ||
+	/* It may have no domain yet, and what was cut off is not carried out but refused. */
+	if (vm_session_open(&session, &req->env, req->uuid, err) < 0 ||
 	    vm_owner_check_place(&req->env, req->uuid, false, VM_WANT_REGISTER, err) < 0 ||
-	    check_journal(req, err) < 0 || hypervisor_look_up(conn, req->uuid, &domain, err) < 0)
+	    check_journal(req, err) < 0 ||
+	    hypervisor_look_up(session.conn, req->uuid, &session.domain, err) < 0)
 		return -1;
-	if (!domain) {
-		if (define(req, conn, NULL, &domain, err) < 0)
+	if (!session.domain) {
+		if (define(req, session.conn, NULL, &session.domain, err) < 0)
 			return -1;
 		res->defined = true;
-	} else if (!hypervisor_counts(domain, req->env.root)) {
+	} else if (!hypervisor_counts(session.domain, req->env.root)) {
 		return error_set(err, 424,
 		    "VM '%s' is transient in libvirt: a migration that comes in", req->uuid);
-	} else if (virDomainIsPersistent(domain) != 1) {
-		running = steal_ptr(domain);
-		if (define(req, conn, running, &domain, err) < 0)
+	} else if (virDomainIsPersistent(session.domain) != 1) {
+		running = steal_ptr(session.domain);
+		if (define(req, session.conn, running, &session.domain, err) < 0)
 			return -1;
 		res->defined = true;
 	}
-	if (vm_owner_check(&req->env, domain, req->uuid, VM_WANT_REGISTER, err) < 0 ||
-	    vm_register(&req->env, domain, req->uuid, err) < 0)
+	if (vm_owner_check(&req->env, session.domain, req->uuid, VM_WANT_REGISTER, err) < 0 ||
+	    vm_register(&req->env, session.domain, req->uuid, err) < 0)
 		return -1;
-	if (hypervisor_report(domain, req->env.root, &res->vm, err) < 0)
+	if (hypervisor_report(session.domain, req->env.root, &res->vm, err) < 0)
 		return -1;
 	measure(&req->env, &res->vm);
 	return 0;

@@ -7,15 +7,32 @@
 #include "work/vm_files.h"
 #include "work/vm_lock.h"
 
+static int
+lock(struct vm_session *session, const struct work_env *env, const char *uuid, struct error *err)
+{
+	session->env = env;
+	session->uuid = uuid;
+	return vm_lock(env->run_dir, uuid, &session->lock, err);
+}
+
 int
 vm_session_open(
     struct vm_session *session, const struct work_env *env, const char *uuid, struct error *err)
 {
-	session->env = env;
-	session->uuid = uuid;
-	if (vm_lock(env->run_dir, uuid, &session->lock, err) < 0)
+	if (lock(session, env, uuid, err) < 0)
 		return -1;
 	return hypervisor_open(env->uri, &session->conn, err);
+}
+
+int
+vm_session_open_on(struct vm_session *session, const struct work_env *env, virConnectPtr conn,
+    const char *uuid, struct error *err)
+{
+	if (lock(session, env, uuid, err) < 0)
+		return -1;
+	virConnectRef(conn);
+	session->conn = conn;
+	return 0;
 }
 
 int
@@ -34,7 +51,7 @@ vm_session_find(struct vm_session *session, struct error *err)
 }
 
 int
-vm_session_settle(struct vm_session *session, char **warning, struct error *err)
+vm_session_recover(struct vm_session *session, char **warning, struct error *err)
 {
 	int r = vm_recover(session->env, session->conn, session->uuid, warning, err);
 

@@ -202,7 +202,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	int r;
 
 	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
-	    vm_session_settle(&session, &res->warning, err) < 0)
+	    vm_session_recover(&session, &res->warning, err) < 0)
 		return -1;
 	if (virDomainIsActive(session.domain) == 1)
 		return error_set_type(err, ERROR_NOT_OFF, "VM '%s' is not powered off", req->uuid);

@@ -5,8 +5,8 @@
 #include "proto/log.h"
 #include "work/hypervisor.h"
 #include "work/migration_steps.h"
-#include "work/vm_lock.h"
 #include "work/vm_owner.h"
+#include "work/vm_session.h"
 
 /* Another job of this VM is under way where its lock is taken: then it is asked about again. */
 static void
@@ -14,9 +14,9 @@ undefine(const struct work_env *env, virDomainPtr domain, const struct domain_in
 {
 	struct error err = { 0 };
 	struct vm_owner owner;
-	_close_ int lock = -1;
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 
-	if (vm_lock(env->run_dir, info->uuid, &lock, &err) < 0 ||
+	if (vm_session_open_on(&session, env, virDomainGetConnect(domain), info->uuid, &err) < 0 ||
 	    vm_owner_find(env, info->uuid, &owner, &err) < 0 ||
 	    (vm_owner_is_leftover(env, domain, info, &owner) &&
 		migration_undefine(domain, &err) < 0))
