@@ -65,16 +65,19 @@ static const struct field vm_listed_fields[] = {
 const struct model vm_listed_model = { "VmInfo", sizeof(struct vm_info), vm_listed_fields,
 	ARRAY_SIZE(vm_listed_fields) };
 
+/* The struct is the events', and the model is not. */
+#define FIELD_LISTED(json, T, m)                                                 \
+	{                                                                        \
+		.name = json, .kind = KIND_ARRAY,                                \
+		.offset = offsetof(T, m) + TABLE_CHECK_(T, m, struct vm_info *), \
+		.count_offset = offsetof(T, n_##m), .sub = &vm_listed_model      \
+	}
+
 static const struct field vm_info_list_fields[] = {
 	FIELD("host", struct vm_info_list, host),
 	FIELD_STRUCT("fields", struct vm_info_list, fields, host_list_fields),
 	FIELD("digest", struct vm_info_list, digest),
-	/* By hand, as the struct is the events'. */
-	{ .name = "items",
-	    .kind = KIND_ARRAY,
-	    .offset = offsetof(struct vm_info_list, items),
-	    .count_offset = offsetof(struct vm_info_list, n_items),
-	    .sub = &vm_listed_model },
+	FIELD_LISTED("items", struct vm_info_list, items),
 	FIELD("next", struct vm_info_list, next),
 };
 const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),
@@ -84,7 +87,7 @@ static const struct field host_news_fields[] = {
 	FIELD("host", struct host_news, host),
 	FIELD("ts", struct host_news, ts),
 	FIELD("maintenance", struct host_news, maintenance),
-	FIELD_ARRAY("items", struct host_news, items, vm_info),
+	FIELD_LISTED("items", struct host_news, items),
 };
 const struct model host_news_model = { "HostNews", sizeof(struct host_news), host_news_fields,
 	ARRAY_SIZE(host_news_fields) };

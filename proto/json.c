@@ -20,6 +20,7 @@ struct frame {
 	const struct field *field; /* object: whose value comes next; array: the member */
 	void *obj;		   /* the object; array: the object with the member */
 	uint64_t seen;		   /* object: its fields that were read, bit by bit */
+	unsigned int next;	   /* object: the field behind the one that was read last */
 };
 
 struct reader {
@@ -329,7 +330,9 @@ on_map_key(void *ctx, const unsigned char *data, size_t len)
 	if (r->skipped > 0)
 		return 1;
 	frame->field = NULL;
-	for (unsigned int i = 0; i < frame->m->n_fields; i++) {
+	/* Whoever writes by the same model has them in its order. */
+	for (unsigned int n = 0; n < frame->m->n_fields; n++) {
+		unsigned int i = (frame->next + n) % frame->m->n_fields;
 		const struct field *f = &frame->m->fields[i];
 
 		if (strlen(f->name) == len && memcmp(f->name, data, len) == 0) {
@@ -337,6 +340,7 @@ on_map_key(void *ctx, const unsigned char *data, size_t len)
 			if (r->unique && i < 64 && (frame->seen & UINT64_C(1) << i))
 				return refuse(r, "the key is there twice");
 			frame->seen |= i < 64 ? UINT64_C(1) << i : 0;
+			frame->next = i + 1;
 			return 1;
 		}
 	}

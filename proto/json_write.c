@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/text.h"
 #include "proto/utf8.h"
-
-#define DIGITS_MAX 20 /* of an int64_t with its sign */
 
 struct writer {
 	struct buffer *out;
@@ -79,16 +78,9 @@ write_text(struct buffer *out, const char *text)
 static void
 write_integer(struct buffer *out, int64_t value)
 {
-	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-	char digits[DIGITS_MAX], *p = digits + sizeof(digits);
+	char text[TEXT_DECIMAL_SIZE];
 
-	do {
-		*--p = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest > 0);
-	if (value < 0)
-		*--p = '-';
-	buffer_add(out, p, (size_t)(digits + sizeof(digits) - p));
+	buffer_add(out, text, text_decimal(text, value));
 }
 
 /* The shortest text that reads back as the same float32; JSON has no words for the others. */

@@ -159,13 +159,10 @@ method_parse(const char *word)
 	return 0;
 }
 
-/* Decodes one segment; NULL where that is wrong. The caller frees. */
-static char *
-decode_segment(const char *raw, size_t len)
+/* Decodes one segment, which takes no more room than it does raw; -1 where that is wrong. */
+static int
+decode_segment(const char *raw, size_t len, char *out)
 {
-	_free_ char *out = xcalloc(len + 1, 1);
-	size_t n = 0;
-
 	for (size_t i = 0; i < len; i++) {
 		char c = raw[i];
 
@@ -174,47 +171,49 @@ decode_segment(const char *raw, size_t len)
 			int low = i + 2 < len ? hex_digit(raw[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
-				return NULL;
+				return -1;
 			c = (char)(high << 4 | low);
 			if (c == '\0' || c == '/')
-				return NULL;
+				return -1;
 			i += 2;
 		}
-		out[n++] = c;
+		*out++ = c;
 	}
-	return steal_ptr(out);
+	*out = '\0';
+	return 0;
 }
 
 /* A path in its decoded parts, in which there is no '/'. */
 struct segments {
-	char *parts[SEGMENTS_MAX];
-	size_t lens[SEGMENTS_MAX];
+	char *text; /* that they are in */
+	const char *parts[SEGMENTS_MAX];
 	unsigned int n;
 };
 
 static void
 segments_clear(struct segments *s)
 {
-	for (unsigned int i = 0; i < s->n; i++)
-		free(s->parts[i]);
-	s->n = 0;
+	free(s->text);
 }
 
 static enum route_match
 segments_split(const char *raw, struct segments *s)
 {
+	char *out;
+
 	if (*raw != '/')
 		return ROUTE_NO_PATH;
+	/* Each ends where its raw one does, or before, and its NUL takes the place of the '/'. */
+	out = s->text = xcalloc(strlen(raw) + 1, 1);
 	while (*raw == '/') {
 		size_t len = strcspn(++raw, "/");
 
 		if (s->n == SEGMENTS_MAX)
 			return ROUTE_NO_PATH;
-		s->parts[s->n] = decode_segment(raw, len);
-		if (!s->parts[s->n])
+		if (decode_segment(raw, len, out) < 0)
 			return ROUTE_BAD_ENCODING;
-		s->lens[s->n] = strlen(s->parts[s->n]);
-		s->n++;
+		s->parts[s->n++] = out;
+		out += len + 1;
 		raw += len;
 	}
 	return ROUTE_FOUND;
@@ -225,26 +224,45 @@ segments_split(const char *raw, struct segments *s)
 static bool
 pattern_match(const char *pattern, const struct segments *s, const char **ret_param, bool *ret_uuid)
 {
+	const char *param = NULL;
+
 	*ret_param = NULL;
-	*ret_uuid = false;
 	for (unsigned int i = 0; i < s->n; i++) {
-		size_t len = s->lens[i];
+		const char *part = s->parts[i];
 
 		if (*pattern++ != '/')
 			return false;
 		if (*pattern == '{') {
-			if (len == 0)
+			if (!*part)
 				return false;
-			*ret_param = s->parts[i];
-			len = strcspn(pattern, "/");
-			*ret_uuid = strncmp(pattern, "{uuid}", len) == 0;
-		} else if (strncmp(s->parts[i], pattern, len) != 0 ||
-			   (pattern[len] != '/' && pattern[len] != '\0')) {
-			return false;
+			*ret_param = part;
+			param = pattern;
+			while (*pattern && *pattern != '/')
+				pattern++;
+			continue;
 		}
-		pattern += len;
+		for (; *part && *part == *pattern; part++)
+			pattern++;
+		if (*part || (*pattern != '/' && *pattern != '\0'))
+			return false;
 	}
-	return *pattern == '\0';
+	if (*pattern)
+		return false;
+	*ret_uuid = param && strncmp(param, "{uuid}", strlen("{uuid}")) == 0;
+	return true;
+}
+
+/* How many segments each route's pattern has: most are passed over by that. */
+static const unsigned char *
+pattern_depths(void)
+{
+	static unsigned char depths[ROUTE_N];
+
+	for (unsigned int i = 0; i < ROUTE_N && !depths[ROUTE_N - 1]; i++) {
+		for (const char *p = routes[i].path; *p; p++)
+			depths[i] += *p == '/';
+	}
+	return depths;
 }
 
 /* Hands the parameter out. */
@@ -275,6 +293,7 @@ route_find(enum method method, const char *raw_path, const struct route **ret, c
 {
 	__attribute__((cleanup(segments_clear))) struct segments s = { 0 };
 	enum route_match match = segments_split(raw_path, &s);
+	const unsigned char *depths = pattern_depths();
 	const struct route *found = NULL;
 	const char *found_param = NULL;
 	bool found_uuid = false;
@@ -291,7 +310,7 @@ route_find(enum method method, const char *raw_path, const struct route **ret, c
 		const char *text;
 		bool is_uuid;
 
-		if (!pattern_match(routes[i].path, &s, &text, &is_uuid))
+		if (depths[i] != s.n || !pattern_match(routes[i].path, &s, &text, &is_uuid))
 			continue;
 		allowed |= routes[i].method;
 		if (routes[i].method == method) {

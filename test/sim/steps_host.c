@@ -11,7 +11,6 @@
 #define MEMORY_KIB (INT64_C(64) << 20)
 #define MEMORY_MIB (MEMORY_KIB >> 10)
 #define STORAGE	   "5a5a5a5a-0000-4000-8000-000000000000"
-#define WATCH_MS   500
 
 static enum step
 probe(struct child *child)
@@ -246,8 +245,8 @@ watch(struct child *child)
 		child->ends_at = clock_now() + req->seconds * INT64_C(1000);
 	if (clock_now() >= child->ends_at || !child->ops)
 		return join(child);
-	child->wait = WATCH_MS;
-	child->ops->progress(child->arg, (int)(clock_now() / WATCH_MS % 100), child->stage);
+	child->wait = req->look_ms;
+	child->ops->progress(child->arg, (int)(clock_now() / req->look_ms % 100), child->stage);
 	return STEP_AGAIN;
 }
 

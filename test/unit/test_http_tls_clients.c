@@ -15,11 +15,11 @@
 #include "state/tokens.h"
 
 #define PIPELINED 3000
-#define HALF_OPEN 300
+#define HALF_OPEN 450
 #define UPDATES	  1000
 #define STANDING  12 /* more than the handshakes that one client may always have */
 
-#define HANDSHAKES_MAX 64 /* of the server, at one time */
+#define HANDSHAKES_MAX 384 /* of the server, at one time */
 
 /* The last one that the server gave to a client that keeps it by on_session. */
 static SSL_SESSION *session_got;
@@ -219,7 +219,7 @@ test_half_open_at_stop(void **state)
 
 	tls_start(&t, f, "h1", "h2", "ca");
 	for (int i = 0; i < HANDSHAKES_MAX; i++) {
-		_free_ char *from = xasprintf("127.0.0.%d", 2 + i);
+		_free_ char *from = xasprintf("127.0.%d.%d", 1 + i / 200, 1 + i % 200);
 
 		client_connect_from(&half[i], f, from);
 	}

@@ -5,6 +5,8 @@
 
 #include "api/metrics_host.h"
 
+#define LOOKS_MS 3000 /* while nothing is wrong it looks once in this */
+
 static int
 setup(void **state)
 {
@@ -197,10 +199,10 @@ test_watch_fails(void **state)
 	end_lockspace();
 	assert_string_equal(lockspace_why(), "");
 	/* One that comes to its end is followed by the next. */
-	ops_advance(1000);
+	ops_advance(LOOKS_MS);
 	ops_end_job(WORK_LOCKSPACE_WATCH, NULL);
 	assert_string_equal(lockspace_why(), "");
-	ops_advance(1000);
+	ops_advance(LOOKS_MS);
 	assert_non_null(ops_find_job(WORK_LOCKSPACE_WATCH));
 }
 
@@ -362,7 +364,7 @@ test_no_jobs(void **state)
 	assert_string_equal(lockspace_why(), "");
 	assert_string_equal(storage_why(), "");
 	here.no_jobs = false;
-	ops_advance(1000);
+	ops_advance(LOOKS_MS);
 	assert_non_null(ops_find_job(WORK_LOCKSPACE_WATCH));
 }
 

@@ -5,7 +5,7 @@
 #include "proto/util.h"
 
 #define PERIOD_MS  100	/* between looks at a loop that works */
-#define RESTING_MS 1000 /* and at one that rests, so that it does */
+#define RESTING_MS 2000 /* and at one that rests, so that it does */
 #define WORK_US	   1000 /* of CPU since the last look: less is a rest */
 
 struct loop_lag {

@@ -24,7 +24,6 @@
 #define PIPELINE_MAX	(64 * 1024) /* read ahead while a reply is pending, bytes */
 #define HANDSHAKE_MS	5000
 #define REPLY_BYTES_MIN 16384	     /* a second that a client must take of its reply */
-#define RECORD		16384	     /* the most of one of TLS, bytes */
 #define WRITE_MAX	(256 * 1024) /* of a reply in one turn of the loop, once the socket was full */
 
 /* With the client's, once that is known. */
@@ -133,7 +132,7 @@ on_ssl_info(const SSL *ssl, int where, int ret)
 	if (!(where & SSL_CB_HANDSHAKE_DONE) || !c || c->state != STATE_HANDSHAKE)
 		return;
 	connection_wait(c);
-	c->owner->settled(c->owner);
+	c->owner->handshake_ended(c->owner);
 }
 
 struct connection *
@@ -167,7 +166,7 @@ connection_free(struct connection *c)
 	if (c->state == STATE_HANDSHAKE) {
 		count_handshake(c, -1);
 		owner->n_handshakes_failed++;
-		owner->settled(owner);
+		owner->handshake_ended(owner);
 	}
 	if (c->ssl)
 		SSL_set_app_data(c->ssl, NULL);
@@ -507,27 +506,6 @@ connection_replied(struct connection *c, struct evhttp_request *req)
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 }
 
-/* Head and body in one record, where they fit. What OpenSSL has begun to send and could not, the
- * bufferevent gives it again, as it stays at the front. */
-static void
-write_records(struct connection *c, struct evbuffer *output)
-{
-	size_t left = WRITE_MAX, len;
-	int n;
-
-	while (left > 0 && (len = evbuffer_get_length(output)) > 0) {
-		if (len > RECORD)
-			len = RECORD;
-		n = SSL_write(c->ssl, evbuffer_pullup(output, (ev_ssize_t)len), (int)len);
-		if (n <= 0) {
-			ERR_clear_error();
-			return;
-		}
-		evbuffer_drain(output, (size_t)n);
-		left -= (size_t)n < left ? (size_t)n : left;
-	}
-}
-
 void
 connection_send(struct connection *c)
 {
@@ -535,7 +513,7 @@ connection_send(struct connection *c)
 
 	freeze_output(c, false);
 	if (c->ssl)
-		write_records(c, output);
+		tls_write(c->ssl, output, WRITE_MAX);
 	else
 		(void)evbuffer_write(output, bufferevent_getfd(c->bev));
 	freeze_output(c, true);

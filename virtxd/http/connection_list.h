@@ -73,7 +73,7 @@ struct connections_door {
 };
 
 struct connections {
-	void (*settled)(struct connections *connections); /* a handshake is over */
+	void (*handshake_ended)(struct connections *connections);
 	struct event_base *base;
 	struct connections_door doors[CONNECTION_KINDS];
 	struct tls *tls;	  /* borrowed; NULL where no listener wants it */
@@ -91,6 +91,7 @@ struct connections {
 	void *accepting_arg;
 	unsigned int n;	      /* that have a share */
 	unsigned int n_fresh; /* accepted in this round of the loop, with those given up */
+	unsigned int handshakes_max;
 	unsigned int n_handshakes;
 	unsigned int n_beginning; /* of those fresh, that are going to begin one */
 	unsigned int n_error_pages;

@@ -19,7 +19,7 @@
 #define RESTING_MS	5000 /* the same, while there is no connection */
 #define EVICT_MIN_MS	1000 /* a connection that waited for less is not closed for another */
 #define ACCEPT_MAX	64   /* in one round of the loop */
-#define HANDSHAKES_MAX	64   /* of TLS at one time, 45 KiB each */
+#define HANDSHAKES_MAX	384  /* of TLS at one time, 45 KiB each; no more than half of all */
 #define HANDSHAKES_EACH 8    /* of one client, before it is the first to lose some */
 #define TLS_WEIGHT	4    /* one more takes as long as so many plain ones */
 #define CROWD_MS	20   /* between two looks for whom to drop */
@@ -105,7 +105,7 @@ arm(struct connections *connections, int ms)
 static bool
 has_room(const struct connections *connections)
 {
-	return connections->n_handshakes + connections->n_beginning < HANDSHAKES_MAX;
+	return connections->n_handshakes + connections->n_beginning < connections->handshakes_max;
 }
 
 /* Each kind for itself: whoever begins handshakes and does not end them keeps no other one out. */
@@ -123,9 +123,9 @@ update_accepting(struct connections *connections)
 }
 
 static void
-on_settled(struct connections *connections)
+on_handshake_ended(struct connections *connections)
 {
-	if (connections->n_handshakes == HANDSHAKES_MAX - 1)
+	if (connections->n_handshakes == connections->handshakes_max - 1)
 		update_accepting(connections);
 }
 
@@ -138,6 +138,7 @@ static const struct crowd {
 } crowds[] = {
 	{ HANDSHAKES_EACH, true, CROWD_MS },
 	{ HANDSHAKES_EACH, false, 100 },
+	{ 0, true, 100 },
 	{ 0, false, 1000 },
 };
 
@@ -167,7 +168,7 @@ on_crowd(void *arg)
 	struct connections *connections = arg;
 	unsigned int n = 0;
 
-	if (connections->n_handshakes < HANDSHAKES_MAX)
+	if (connections->n_handshakes < connections->handshakes_max)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(crowds) && n == 0; i++)
 		n = drop_handshakes(connections, &crowds[i]);
@@ -349,9 +350,11 @@ connections_new(struct event_base *base, const struct connections_limits *limits
 {
 	struct connections *connections = xcalloc(1, sizeof(*connections));
 
-	connections->settled = on_settled;
+	connections->handshake_ended = on_handshake_ended;
 	connections->base = base;
 	connections->limits = *limits;
+	connections->handshakes_max =
+	    limits->max / 2 < HANDSHAKES_MAX ? (unsigned int)limits->max / 2 : HANDSHAKES_MAX;
 	connections->accepting = accepting;
 	connections->accepting_arg = arg;
 	for (int i = 0; i < STATE_N; i++)

@@ -15,6 +15,7 @@
 #include "http/slowdown.h"
 #include "proto/log.h"
 #include "proto/problem.h"
+#include "proto/text.h"
 #include "proto/token_secret.h"
 
 #define PLACEMENT_MAX 500
@@ -71,18 +72,6 @@ method_name(enum evhttp_cmd_type type)
 	}
 }
 
-/* Copies what fits. */
-static void
-copy_text(char *out, size_t size, const char *text)
-{
-	size_t len = strlen(text);
-
-	if (len >= size)
-		len = size - 1;
-	memcpy(out, text, len);
-	out[len] = '\0';
-}
-
 static void
 set_client(struct exchange *ex, const struct local_peer *local)
 {
@@ -90,11 +79,11 @@ set_client(struct exchange *ex, const struct local_peer *local)
 	uint16_t port;
 
 	if (local) {
-		copy_text(ex->client, sizeof(ex->client), CALLER_UNIX);
+		text_copy(ex->client, sizeof(ex->client), CALLER_UNIX);
 		return;
 	}
 	evhttp_connection_get_peer(evhttp_request_get_connection(ex->http), &address, &port);
-	copy_text(ex->client, sizeof(ex->client), address);
+	text_copy(ex->client, sizeof(ex->client), address);
 }
 
 /* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
@@ -186,12 +175,12 @@ add_headers(struct exchange *ex, const char *content_type, int64_t length,
     const struct request_header *headers, size_t n_headers)
 {
 	struct evkeyvalq *out = evhttp_request_get_output_headers(ex->http);
-	char number[24];
+	char number[TEXT_DECIMAL_SIZE];
 
 	if (content_type)
 		evhttp_add_header(out, "Content-Type", content_type);
 	if (length >= 0) {
-		snprintf(number, sizeof(number), "%lld", (long long)length);
+		text_decimal(number, length);
 		evhttp_add_header(out, "Content-Length", number);
 	}
 	for (size_t i = 0; i < n_headers; i++)
@@ -531,7 +520,7 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 static void
 set_request(struct exchange *ex, const struct headers *h)
 {
-	copy_text(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
+	text_copy(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
 	ex->req.last_event_id = ex->last_event_id;
 	ex->req.head = ex->head;
 	/* Who has shown a token is no host. */
@@ -573,7 +562,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	ex->start = monotonic_ms();
 	ex->method = method_name(type);
 	ex->head = type == EVHTTP_REQ_HEAD;
-	copy_text(ex->path, sizeof(ex->path), path);
+	text_copy(ex->path, sizeof(ex->path), path);
 	token_secret_hide(ex->path);
 	connection_busy(connection, on_gone, ex);
 

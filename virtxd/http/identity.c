@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "http/connection.h"
+#include "proto/text.h"
 #include "state/joins.h"
 #include "state/tokens.h"
 
@@ -274,10 +275,10 @@ identity_begin(const struct connection *connection, const struct guard *guard,
 
 	*ret = (struct identity){ .judged = connection_wants_identity(connection) ||
 					    (!local && is_for_known_hosts(path)) };
-	snprintf(caller->from, sizeof(caller->from), "%s", client);
+	text_copy(caller->from, sizeof(caller->from), client);
 	if (!local)
 		find_from(guard, h, is_open(connection) && !ret->judged, caller);
-	snprintf(caller->user, sizeof(caller->user), "%s", caller->from);
+	text_copy(caller->user, sizeof(caller->user), caller->from);
 }
 
 int

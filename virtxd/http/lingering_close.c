@@ -7,19 +7,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop/timer.h"
 #include "proto/util.h"
 
 #define LINGERING_MAX 64
-#define QUIET_MAX     2		 /* seconds without input */
-#define TOTAL_MAX     5000	 /* ms */
+#define QUIET_MS      2000 /* without input */
+#define TOTAL_MS      5000
 #define BYTES_MAX     (64 << 20) /* of one */
 
 struct lingering_close {
 	TAILQ_ENTRY(lingering_close) entry;
 	struct lingering_closes *owner;
 	struct event *event;
+	struct timer *quiet; /* started anew by what comes */
 	int fd;
-	int64_t end;
+	int64_t end; /* monotonic ms */
 	size_t dropped;
 };
 
@@ -35,26 +37,32 @@ lingering_close_free(struct lingering_close *l)
 	TAILQ_REMOVE(&l->owner->list, l, entry);
 	l->owner->n--;
 	event_free(l->event);
+	timer_free(l->quiet);
 	util_close(&l->fd);
 	free(l);
 }
 
 static void
-on_event(evutil_socket_t fd, short what, void *arg)
+on_quiet(void *arg)
+{
+	lingering_close_free(arg);
+}
+
+static void
+on_input(evutil_socket_t fd, short what, void *arg)
 {
 	struct lingering_close *l = arg;
-	ssize_t n = 0;
+	/* To TCP, MSG_TRUNC without a buffer means: throw away. */
+	ssize_t n = recv(fd, NULL, 1 << 20, MSG_DONTWAIT | MSG_TRUNC);
 
-	if (what & EV_READ) {
-		/* To TCP, MSG_TRUNC without a buffer means: throw away. */
-		n = recv(fd, NULL, 1 << 20, MSG_DONTWAIT | MSG_TRUNC);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
 	if (n > 0)
 		l->dropped += (size_t)n;
 	if (n <= 0 || l->dropped > BYTES_MAX || monotonic_ms() >= l->end)
 		lingering_close_free(l);
+	else
+		timer_start(l->quiet, QUIET_MS);
 }
 
 struct lingering_closes *
@@ -82,7 +90,6 @@ lingering_closes_free(struct lingering_closes *lingering)
 bool
 lingering_close_start(struct lingering_closes *lingering, int fd)
 {
-	static const struct timeval quiet = { .tv_sec = QUIET_MAX };
 	struct lingering_close *l;
 
 	if (lingering->n >= LINGERING_MAX || shutdown(fd, SHUT_WR) < 0)
@@ -90,10 +97,12 @@ lingering_close_start(struct lingering_closes *lingering, int fd)
 	l = xcalloc(1, sizeof(*l));
 	l->owner = lingering;
 	l->fd = fd;
-	l->end = monotonic_ms() + TOTAL_MAX;
-	l->event = event_new(lingering->base, fd, EV_READ | EV_PERSIST, on_event, l);
-	if (!l->event || event_add(l->event, &quiet) < 0)
+	l->end = monotonic_ms() + TOTAL_MS;
+	l->event = event_new(lingering->base, fd, EV_READ | EV_PERSIST, on_input, l);
+	if (!l->event || event_add(l->event, NULL) < 0)
 		abort();
+	l->quiet = timer_new(lingering->base, on_quiet, l);
+	timer_start(l->quiet, QUIET_MS);
 	TAILQ_INSERT_TAIL(&lingering->list, l, entry);
 	lingering->n++;
 	return true;

@@ -63,7 +63,8 @@ struct peer_call {
 	int deadline_ms;
 	bool stream;
 	size_t answer_max, whole_max;
-	size_t received; /* of a stream, bytes */
+	size_t received;	   /* of a stream, bytes */
+	struct peer_answer answer; /* without a body, once it has begun; its texts are evhttp's */
 
 	struct buffer whole; /* the body, where it is not taken in pieces */
 	struct error err;
@@ -165,14 +166,6 @@ on_deadline(void *arg)
 	fail(call);
 }
 
-static int
-read_head(struct peer_call *call, const struct evhttp_request *http, struct peer_answer *answer)
-{
-	struct answer_need need = { call->method, call->stream, call->answer_max };
-
-	return answer_read(http, &need, call->where, answer, &call->err);
-}
-
 /* What comes is taken out of evhttp's buffers at once: chunks of a byte fill them with little. */
 static void
 on_piece(struct evhttp_request *http, void *arg)
@@ -213,16 +206,17 @@ on_head(struct evhttp_request *http, void *arg)
 {
 	struct peer_connection *conn = arg;
 	struct peer_call *call = peer_connection_call(conn);
-	struct peer_answer answer;
+	struct answer_need need;
 	bool in_pieces = false;
 
 	if (!call)
 		return -1;
 	set_state(call, STATE_WHOLE);
-	if (read_head(call, http, &answer) < 0)
+	need = (struct answer_need){ call->method, call->stream, call->answer_max };
+	if (answer_read(http, &need, call->where, &call->answer, &call->err) < 0)
 		return -1;
 	if (call->ops && call->ops->begin)
-		in_pieces = call->ops->begin(call->arg, &answer);
+		in_pieces = call->ops->begin(call->arg, &call->answer);
 	/* Cancelled in there? */
 	if (!peer_connection_call(conn))
 		return -1;
@@ -272,12 +266,12 @@ is_safe(enum method method)
 	return method == METHOD_GET || method == METHOD_HEAD;
 }
 
-/* The answer with its body, which is the call's; or -1 with why it is none. */
+/* The answer with its body, which is the call's; or -1 with why it is none. What may follow the
+ * body of headers does not count. */
 static int
-read_whole(struct peer_call *call, struct evhttp_request *http, struct peer_answer *answer)
+read_whole(struct peer_call *call, struct peer_answer *answer)
 {
-	if (read_head(call, http, answer) < 0)
-		return -1;
+	*answer = call->answer;
 	if (peer_connection_has_more(call->conn))
 		return error_set(&call->err, 502, "%s sent more than its answer", call->where);
 	if (is_in_pieces(call) || call->method == METHOD_HEAD)
@@ -324,7 +318,7 @@ on_answer(struct evhttp_request *http, void *arg)
 		fail(call);
 		return;
 	}
-	if (read_whole(call, http, &answer) < 0) {
+	if (read_whole(call, &answer) < 0) {
 		fail(call);
 		return;
 	}

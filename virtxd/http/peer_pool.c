@@ -25,6 +25,7 @@
 #define LINE_MAX    (4 << 10)  /* of the line before a chunk */
 #define FREELY_MAX  (64 << 10) /* of an answer that is held, whatever else is */
 #define HELD_MAX    (12 << 20) /* of all answers of one address together */
+#define SENT_MAX    (64 << 10) /* of a request at once, by TLS */
 #define IO_S	    86400      /* evhttp's own timeouts, as those of the callers count */
 
 enum peer_connection_state { PEER_CONNECTION_BUSY, PEER_CONNECTION_IDLE, PEER_CONNECTION_DEAD };
@@ -41,6 +42,9 @@ struct peer_connection {
 	uint16_t port;
 	bool tls;
 	struct tls_peer peer; /* where it is TLS */
+	/* Wants to read, too, so that the kernel need not hear of it when evhttp stops reading for
+	 * a moment. NULL while it does not stand. */
+	struct event *hold;
 	bool connected;
 	bool used;
 	int errnum;
@@ -61,11 +65,34 @@ struct peer_pool {
 	struct tls *tls;
 };
 
+/* Nothing: the bufferevent reads. */
+static void
+on_hold(evutil_socket_t fd, short what, void *arg)
+{
+}
+
+static void
+begin_hold(struct peer_connection *conn, evutil_socket_t fd)
+{
+	conn->hold = event_new(conn->owner->base, fd, EV_READ | EV_PERSIST, on_hold, NULL);
+	if (!conn->hold || event_add(conn->hold, NULL) < 0)
+		abort();
+}
+
+/* Before its socket is closed. */
+static void
+end_hold(struct peer_connection *conn)
+{
+	if (conn->hold)
+		event_free(steal_ptr(conn->hold));
+}
+
 static void
 peer_connection_free(struct peer_connection *conn)
 {
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn->evcon);
 
+	end_hold(conn);
 	if (conn->tls && conn->connected && bufferevent_getfd(bev) >= 0)
 		tls_end(bufferevent_openssl_get_ssl(bev));
 	/* The bufferevent may outlive it, where a callback of its own is put off. */
@@ -86,11 +113,26 @@ list_of(struct peer_pool *pool, enum peer_connection_state state)
 					       : &pool->dead;
 }
 
+/* Whether closing it aborts it. Whoever ends a connection in an orderly way keeps its port for a
+ * minute: where a peer's answers are of no use, again and again, connect() would have none left,
+ * and take milliseconds to find one. */
+static void
+set_abortive(const struct peer_connection *conn, bool on)
+{
+	const struct linger linger = { .l_onoff = on, .l_linger = 0 };
+
+	(void)setsockopt(bufferevent_getfd(evhttp_connection_get_bufferevent(conn->evcon)),
+	    SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 static void
 set_state(struct peer_connection *conn, enum peer_connection_state state)
 {
 	struct peer_pool *pool = conn->owner;
 
+	/* One that has served ends as it should. */
+	if (conn->state == PEER_CONNECTION_IDLE && state == PEER_CONNECTION_DEAD)
+		set_abortive(conn, false);
 	TAILQ_REMOVE(list_of(pool, conn->state), conn, entry);
 	pool->n_idle -= conn->state == PEER_CONNECTION_IDLE;
 	conn->state = state;
@@ -125,18 +167,6 @@ on_timer(void *arg)
 		conn->ops->late(conn, conn->call);
 }
 
-/* Whether closing it aborts it. Whoever ends a connection in an orderly way keeps its port for a
- * minute: where a peer's answers are of no use, again and again, connect() would have none left,
- * and take milliseconds to find one. */
-static void
-set_abortive(const struct peer_connection *conn, bool on)
-{
-	const struct linger linger = { .l_onoff = on, .l_linger = 0 };
-
-	(void)setsockopt(bufferevent_getfd(evhttp_connection_get_bufferevent(conn->evcon)),
-	    SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-}
-
 /* evhttp tells neither that a connection stands nor why it does not. */
 static void
 on_connecting(struct bufferevent *bev, short what, void *arg)
@@ -155,6 +185,7 @@ on_connecting(struct bufferevent *bev, short what, void *arg)
 			(void)setsockopt(
 			    bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		conn->connected = true;
+		begin_hold(conn, bufferevent_getfd(bev));
 		set_abortive(conn, true);
 		timer_stop(conn->timer);
 	}
@@ -210,6 +241,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 {
 	struct peer_connection *conn = arg;
 
+	end_hold(conn);
 	if (conn->state == PEER_CONNECTION_IDLE)
 		set_state(conn, PEER_CONNECTION_DEAD);
 }
@@ -363,7 +395,6 @@ peer_connection_get(struct peer_pool *pool, const struct peer_to *to, bool fresh
 
 	if (conn) {
 		set_state(conn, PEER_CONNECTION_BUSY);
-		set_abortive(conn, true);
 		timer_stop(conn->timer);
 	} else {
 		conn = peer_connection_new(pool, to);
@@ -372,6 +403,21 @@ peer_connection_get(struct peer_pool *pool, const struct peer_to *to, bool fresh
 	conn->ops = ops;
 	conn->call = call;
 	return conn;
+}
+
+/* Without a turn of the loop, in which it is told that it may write: it may, as nothing is under
+ * way. */
+static void
+send_at_once(struct bufferevent *bev)
+{
+	struct evbuffer *output = bufferevent_get_output(bev);
+
+	tls_write(bufferevent_openssl_get_ssl(bev), output, SENT_MAX);
+	if (evbuffer_get_length(output) > 0)
+		return;
+	bufferevent_disable(bev, EV_WRITE);
+	/* evhttp goes on to the answer, but not before its caller does. */
+	bufferevent_trigger(bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 int
@@ -396,8 +442,11 @@ peer_connection_send(struct peer_connection *conn, struct evhttp_request *http,
 		errno = conn->errnum;
 		return -1;
 	}
-	if (conn->connected)
+	if (conn->connected) {
+		if (conn->tls)
+			send_at_once(bev);
 		return 0;
+	}
 	(void)fcntl(bufferevent_getfd(bev), F_SETFD, FD_CLOEXEC);
 	bufferevent_getcb(bev, NULL, NULL, &conn->on_event, &ignored);
 	bufferevent_setcb(bev, NULL, NULL, on_connecting, conn);
@@ -471,6 +520,10 @@ peer_connection_read(struct peer_connection *conn, bool on)
 		bufferevent_enable(bev, EV_READ);
 	else
 		bufferevent_disable(bev, EV_READ);
+	if (conn->hold && on)
+		event_add(conn->hold, NULL);
+	else if (conn->hold)
+		event_del(conn->hold);
 }
 
 void
@@ -485,7 +538,6 @@ peer_connection_done(struct peer_connection *conn)
 		set_state(conn, PEER_CONNECTION_DEAD);
 		return;
 	}
-	set_abortive(conn, false);
 	set_state(conn, PEER_CONNECTION_IDLE);
 	timer_start(conn->timer, IDLE_MS);
 }

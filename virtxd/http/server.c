@@ -23,7 +23,7 @@
 #include "http/socket_file.h"
 #include "proto/log.h"
 
-#define BACKLOG	     256
+#define BACKLOG	     1024
 #define SOCKET_GROUP "virtx"
 #define GUESSES_MAX  64	 /* of tokens that wait to be told so ... */
 #define GUESSES_PART 8	 /* ... and no more than this part of all connections */

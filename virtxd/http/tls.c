@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "http/tls.h"
 
+#include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -17,7 +18,8 @@
 #define LOOK_MS	      15000
 #define DAY_MS	      INT64_C(86400000)
 #define WARN_DAYS     30
-#define SESSION_S     600 /* that a client may resume */
+#define RECORD	      16384 /* the most of one, bytes */
+#define SESSION_S     600   /* that a client may resume */
 #define CIPHERS_TLS12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define GROUPS	      "P-256:X25519" /* no others, of which one takes many times as long */
 
@@ -256,6 +258,8 @@ read_material(const struct config *config, struct material *ret, struct error *e
 	SSL_CTX_set_num_tickets(m.server, 1);
 	/* Who resumes brings a ticket: else each who takes none would leave a session here. */
 	SSL_CTX_set_session_cache_mode(m.server, SSL_SESS_CACHE_OFF);
+	/* The connections to other hosts are few, and are asked again and again. */
+	SSL_CTX_clear_mode(m.client, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(m.client, SSL_VERIFY_PEER, on_verify);
 	SSL_CTX_set_session_cache_mode(
 	    m.client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -392,6 +396,27 @@ void
 tls_forget(SSL *ssl)
 {
 	SSL_set_app_data(ssl, NULL);
+}
+
+/* What OpenSSL has begun to send and could not, the bufferevent gives it again, as it stays at the
+ * front. */
+void
+tls_write(SSL *ssl, struct evbuffer *output, size_t max)
+{
+	size_t left = max, len;
+	int n;
+
+	while (left > 0 && (len = evbuffer_get_length(output)) > 0) {
+		if (len > RECORD)
+			len = RECORD;
+		n = SSL_write(ssl, evbuffer_pullup(output, (ev_ssize_t)len), (int)len);
+		if (n <= 0) {
+			ERR_clear_error();
+			return;
+		}
+		evbuffer_drain(output, (size_t)n);
+		left -= (size_t)n < left ? (size_t)n : left;
+	}
 }
 
 void

@@ -11,6 +11,7 @@
 #include "state/config.h"
 
 struct bufferevent;
+struct evbuffer;
 struct event_base;
 struct ssl_st;
 struct tls;
@@ -42,6 +43,10 @@ bool tls_is_current(const struct tls *tls, struct bufferevent *bev);
 const char *tls_why(struct bufferevent *bev, struct tls_peer *peer);
 /* The tls_peer of this connection is about to go. */
 void tls_forget(struct ssl_st *ssl);
+/* Sends at once what is in the output of a connection whose handshake is over, up to about max
+ * bytes, head and body in one record where they fit. What is left, the loop sends, or finds out why
+ * nothing leaves. */
+void tls_write(struct ssl_st *ssl, struct evbuffer *output, size_t max);
 /* Tells the other side that nothing more comes, as it must tell that from a cut; before the
  * connection is closed. */
 void tls_end(struct ssl_st *ssl);

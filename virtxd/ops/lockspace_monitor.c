@@ -7,8 +7,10 @@
 
 #define RENEWAL_FAILS 8	   /* io_timeouts after which sanlock calls its host_id lost */
 #define WATCH_MS      1000 /* between looks at sanlock's process and the jobs */
+#define RESTING_MS    2000 /* the same while nothing is wrong */
 #define AGAIN_MS      2000 /* between jobs while something is wrong */
 #define WATCH_SECONDS 20   /* that one child watches the lockspace */
+#define LOOK_MAX_MS   2500 /* between its looks */
 
 #define UNSEEN "it has not been looked at yet"
 
@@ -188,7 +190,10 @@ watch_done(void *arg, void *result, const struct error *err)
 static void
 watch_lockspace(struct lockspace_monitor *monitor)
 {
-	struct lockspace_watch_request req = { .seconds = WATCH_SECONDS };
+	/* Several in the time after which it counts as silent. */
+	int32_t look_ms = monitor->config->answer_timeout * 250;
+	struct lockspace_watch_request req = { .seconds = WATCH_SECONDS,
+		.look_ms = look_ms < LOOK_MAX_MS ? look_ms : LOOK_MAX_MS };
 
 	if (str_empty(lockspace_monitor_lockspace_why(monitor)))
 		ask(monitor, &monitor->watch, WORK_LOCKSPACE_WATCH, &req, watch_progress,
@@ -326,6 +331,15 @@ is_due(const struct question *question)
 }
 
 static void
+arm(struct lockspace_monitor *monitor)
+{
+	bool rests = str_empty(monitor->storage.why) && str_empty(monitor->link_why) &&
+		     str_empty(monitor->lockspace.why);
+
+	timer_start(monitor->timer, timer_to_beat(rests ? RESTING_MS : WATCH_MS));
+}
+
+static void
 timer_due(void *arg)
 {
 	struct lockspace_monitor *monitor = arg;
@@ -345,6 +359,7 @@ timer_due(void *arg)
 	watch_lockspace(monitor);
 	ask_watchdog(monitor);
 	check_loss(monitor);
+	arm(monitor);
 }
 
 void
@@ -404,7 +419,7 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
 	};
 	monitor->link = sanlock_link_new(base, link_ended, monitor);
 	monitor->timer = timer_new(base, timer_due, monitor);
-	timer_every(monitor->timer, WATCH_MS);
+	arm(monitor);
 	ask_storage(monitor);
 	return monitor;
 }

@@ -13,8 +13,6 @@
 #include "work/protection.h"
 #include "work/work.h"
 
-#define LOOK_MS 1000
-
 /* No VM may be on whose process sanlock does not know. */
 static int
 check_join(const struct lockspace_request *req, struct error *err)
@@ -109,6 +107,6 @@ work_lockspace_watch(const void *request, void *result, struct error *err)
 			return 0;
 		work_progress(beat);
 		beat = !beat;
-		usleep(LOOK_MS * 1000);
+		usleep((useconds_t)req->look_ms * 1000);
 	}
 }

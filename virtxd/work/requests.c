@@ -178,6 +178,7 @@ const struct model lockspace_request_model = { "LockspaceRequest", sizeof(struct
 static const struct field lockspace_watch_request_fields[] = {
 	FIELD_STRUCT("env", struct lockspace_watch_request, env, work_env),
 	FIELD("seconds", struct lockspace_watch_request, seconds),
+	FIELD("look_ms", struct lockspace_watch_request, look_ms),
 };
 const struct model lockspace_watch_request_model = { "LockspaceWatchRequest",
 	sizeof(struct lockspace_watch_request), lockspace_watch_request_fields,

@@ -147,6 +147,7 @@ struct lockspace_result {
 struct lockspace_watch_request {
 	struct work_env env;
 	int32_t seconds; /* s, 0: one look */
+	int32_t look_ms; /* ms, between two looks */
 };
 extern const struct model lockspace_watch_request_model;
 
