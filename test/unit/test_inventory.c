@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "inventory_fixture.h"
+#include "state/tokens.h"
 
 struct seen {
 	int vms, gone, hosts;
@@ -202,6 +203,37 @@ static void
 expect_runstate(const struct inventory *inventory, enum vmrunstate runstate)
 {
 	assert_int_equal(inventory_find_vm(inventory, VM)->vm.runinfo.runstate, runstate);
+}
+
+/* What it had told before stays; it says nothing more, of others' VMs neither. */
+static void
+test_put_out_is_not_believed(void **state)
+{
+	struct inventory *inventory = make();
+	struct host_info info = { .uuid = (char[]){ OTHER } }, self;
+	struct host_digest digest;
+	struct tokens *tokens = tokens_new();
+
+	assert_true(inventory_get_self(inventory, &self, &digest));
+	info.fields.ts = self.fields.ts + 1;
+	assert_int_equal(
+	    tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100, "one"), INVENTORY_TAKEN);
+	assert_int_equal(
+	    tell(inventory, VM2, THIRD, VMRUNSTATE_RUNNING, 100, "two"), INVENTORY_TAKEN);
+	inventory_set_tokens(inventory, tokens);
+	tokens_put_out(tokens, OTHER, true);
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 101), INVENTORY_OLD);
+	/* Nor is it taken for one that speaks in this host's name. */
+	assert_int_equal(inventory_take_host(inventory, &info, NULL), INVENTORY_OLD);
+	inventory_set_host(inventory, THIRD, "third", CSTATE_FAILED);
+	assert_int_equal(
+	    tell(inventory, VM2, OTHER, VMRUNSTATE_RUNNING, 102, "two"), INVENTORY_OLD);
+	expect(inventory, VM, OTHER, VMRUNSTATE_RUNNING, 100);
+	expect(inventory, VM2, THIRD, VMRUNSTATE_RUNNING, 100);
+	tokens_put_out(tokens, OTHER, false);
+	assert_int_equal(tell_state(inventory, VM, OTHER, VMRUNSTATE_PAUSED, 103), INVENTORY_TAKEN);
+	inventory_free(inventory);
+	tokens_free(tokens);
 }
 
 static void
@@ -510,6 +542,7 @@ main(void)
 		cmocka_unit_test(test_job_has_ended),
 		cmocka_unit_test(test_jobs_in_turn),
 		cmocka_unit_test(test_only_members_are_believed),
+		cmocka_unit_test(test_put_out_is_not_believed),
 		cmocka_unit_test(test_local_is_the_truth),
 		cmocka_unit_test(test_migrates_away),
 		cmocka_unit_test(test_list_replaces),

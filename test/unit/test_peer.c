@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "state/tokens.h"
+
 #define BIG (4 << 20)
 
 struct fixture {
@@ -535,6 +537,24 @@ test_refused_address(void **state)
 	assert_int_equal(f->accepted, 0);
 }
 
+/* Nor to a host that was put out. */
+static void
+test_put_out(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct fixture *f = *state;
+	struct peer_request request = request_to(f);
+
+	tokens_put_out(tokens, request.host, true);
+	peers_set_tokens(f->peers, tokens);
+	run(f, &request);
+	assert_int_equal(f->err.status, 409);
+	assert_non_null(strstr(f->err.detail, "was put out of the cluster, and is asked nothing"));
+	assert_int_equal(f->accepted, 0);
+	peers_set_tokens(f->peers, NULL);
+	tokens_free(tokens);
+}
+
 static void
 test_bound(void **state)
 {
@@ -571,6 +591,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_get, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_address, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_put_out, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -55,6 +55,18 @@ subject(const struct context *ctx, const struct request *req)
 	}
 }
 
+/* Whether the host that forwarded the request has nothing to learn of the VM. */
+static bool
+is_known(const struct context *ctx, const struct request *req, const char *vm)
+{
+	char stamp[INVENTORY_STAMP_SIZE];
+
+	if (str_empty(req->known))
+		return false;
+	inventory_get_stamp(ctx->inventory, vm, stamp);
+	return strcmp(stamp, req->known) == 0;
+}
+
 static char *
 make_news(void *arg, const struct request *req)
 {
@@ -65,7 +77,7 @@ make_news(void *arg, const struct request *req)
 	char *value = NULL;
 	size_t len;
 
-	if (vm && inventory_get_news(ctx->inventory, vm, &news)) {
+	if (vm && !is_known(ctx, req, vm) && inventory_get_news(ctx->inventory, vm, &news)) {
 		json = json_encode(&host_news_model, &news, &len);
 		value = to_ascii(json, len);
 	}

@@ -158,17 +158,21 @@ on_heartbeat(void *arg)
 }
 
 static bool
-has_token(const struct event_streams *streams, const struct caller *caller)
+may_read(const struct event_streams *streams, const struct request *req)
 {
+	const struct caller *caller = req->caller;
 	const char *name = caller ? strchr(caller->user, ':') : NULL;
 
+	if (req->shown && tokens_is_out(streams->tokens, req->shown))
+		return false;
 	/* A host that reads for itself has none, and one of another host ends there. */
 	if (!name || caller->token_created == 0)
 		return true;
 	return tokens_has(streams->tokens, name + 1, caller->token_created);
 }
 
-/* Who was let in by a token that is revoked, or whose time is over, reads no further. */
+/* Who was let in by a token that is revoked, or whose time is over, reads no further, nor does a
+ * host that was put out. */
 static void
 on_look(void *arg)
 {
@@ -177,7 +181,7 @@ on_look(void *arg)
 
 	for (stream = TAILQ_FIRST(&streams->list); stream; stream = next) {
 		next = TAILQ_NEXT(stream, entry);
-		if (!has_token(streams, stream->req->caller))
+		if (!may_read(streams, stream->req))
 			stream_end(stream);
 	}
 }

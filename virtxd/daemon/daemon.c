@@ -348,6 +348,7 @@ start(struct daemon *daemon, struct error *err)
 	core_init(core, daemon->base, config, &core_ops, daemon);
 	core_set_tls(core, daemon->tls);
 	inventory_set_tokens(core->inventory, daemon->tokens);
+	peers_set_tokens(core->peers, daemon->tokens);
 	daemon->token_keeper = token_keeper_new(
 	    daemon->base, config, core->jobs, daemon->tokens, on_tokens_changed, daemon);
 	core->ctx.tokens = daemon->token_keeper;

@@ -147,7 +147,7 @@ each_host(void *arg, const struct member_host *host)
 	struct event_relay *relay = arg;
 	struct feed *feed;
 
-	if (host->cstate != CSTATE_ACTIVE || host->go)
+	if (host->cstate != CSTATE_ACTIVE || host->go || !peers_may_ask(relay->peers, host->uuid))
 		return;
 	LIST_FOREACH (feed, &relay->feeds, link) {
 		if (str_equal(feed->host, host->uuid))

@@ -17,6 +17,7 @@
 #include "proto/problem.h"
 #include "proto/text.h"
 #include "proto/token_secret.h"
+#include "state/inventory.h"
 
 #define PLACEMENT_MAX 500
 #define PLACED_MAX    63
@@ -42,7 +43,8 @@ struct exchange {
 	char last_event_id[64];
 	char *placement; /* of a looped request, else NULL */
 	char *placed;	 /* likewise */
-	char path[256];	 /* for the log and for messages, cut */
+	char known[INVENTORY_STAMP_SIZE];
+	char path[256]; /* for the log and for messages, cut */
 };
 
 static const char *
@@ -86,18 +88,21 @@ set_client(struct exchange *ex, const struct local_peer *local)
 	text_copy(ex->client, sizeof(ex->client), address);
 }
 
-/* Why another host chose this one. It ends up in an operation's text: printable ASCII alone. */
+/* What another host says of its own: why it chose this one, which ends up in an operation's text
+ * (printable ASCII alone), and what it knows. */
 static void
-set_placement(struct exchange *ex, const struct headers *h)
+set_forwarded(struct exchange *ex, const struct headers *h)
 {
-	ex->req.placement = ex->req.placed = "";
+	ex->req.placement = ex->req.placed = ex->req.known = "";
 	if (!ex->req.looped)
 		return;
 	ex->placement =
 	    xstrndup(ex->identity.host ? str_or_empty(h->placement) : "", PLACEMENT_MAX);
 	ex->placed = xstrndup(str_or_empty(h->placed), PLACED_MAX);
+	text_copy(ex->known, sizeof(ex->known), str_or_empty(h->known));
 	ex->req.placement = ex->placement;
 	ex->req.placed = ex->placed;
+	ex->req.known = ex->known;
 	for (char *p = ex->placement; *p; p++) {
 		if (*p < ' ' || *p > '~')
 			*p = '?';
@@ -527,7 +532,7 @@ set_request(struct exchange *ex, const struct headers *h)
 	ex->req.looped =
 	    h->looped && (ex->identity.host || !connection_wants_identity(ex->connection));
 	ex->req.respond_async = h->respond_async;
-	set_placement(ex, h);
+	set_forwarded(ex, h);
 }
 
 bool

@@ -250,9 +250,9 @@ static const struct request_watch watch = { on_gone, on_drained };
 /* The headers of the request as it goes on. */
 static size_t
 make_headers(const struct exchange_source *source, const char *user, const char *caller,
-    const struct request_forward *more, struct request_header out[HEADERS_MAX])
+    const char *known, const struct request_forward *more, struct request_header out[HEADERS_MAX])
 {
-	size_t room = HEADERS_MAX - 3 - (more ? more->n_headers : 0);
+	size_t room = HEADERS_MAX - 4 - (more ? more->n_headers : 0);
 	const struct evkeyval *header;
 	size_t n = 0;
 
@@ -263,6 +263,8 @@ make_headers(const struct exchange_source *source, const char *user, const char 
 	out[n++] = (struct request_header){ "X-Forwarded-For", user };
 	out[n++] = (struct request_header){ "X-VirtX-Loop", "1" };
 	out[n++] = (struct request_header){ IDENTITY_CALLER, caller };
+	if (*known)
+		out[n++] = (struct request_header){ REQUEST_KNOWN, known };
 	for (size_t i = 0; more && i < more->n_headers; i++)
 		out[n++] = more->headers[i];
 	return n;
@@ -293,7 +295,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 	struct forward_address address;
 	struct exchange_source source;
 	struct peer_request request;
-	char caller[CALLER_TEXT_SIZE];
+	char caller[CALLER_TEXT_SIZE], known[INVENTORY_STAMP_SIZE] = "";
 	_free_ char *path = NULL;
 	struct error err = { 0 };
 
@@ -305,8 +307,10 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		fw->arg = more->arg;
 	}
 	snprintf(fw->host, sizeof(fw->host), "%s", host);
-	if (req->route->scope == SCOPE_VM)
+	if (req->route->scope == SCOPE_VM) {
 		snprintf(fw->vm, sizeof(fw->vm), "%.36s", req->param);
+		inventory_get_stamp(forwarder->inventory, fw->vm, known);
+	}
 	if (!exchange_get_source(req, &source))
 		error_set(&err, 499, "the client has gone");
 	else
@@ -328,7 +332,7 @@ forward_chosen(struct forwarder *forwarder, struct request *req, const char *hos
 		.method = source.method,
 		.path = path,
 		.headers = headers,
-		.n_headers = make_headers(&source, req->user, caller, more, headers),
+		.n_headers = make_headers(&source, req->user, caller, known, more, headers),
 		.body = req->body,
 		.len = req->body_len,
 		.connect_ms = CONNECT_MS,

@@ -78,6 +78,8 @@ headers_read(struct evhttp_request *http, struct headers *h)
 			h->placement = header->value;
 		else if (strcasecmp(name, "X-VirtX-Placed") == 0)
 			h->placed = header->value;
+		else if (strcasecmp(name, "X-VirtX-Known") == 0)
+			h->known = header->value;
 		else if (strcasecmp(name, "Prefer") == 0)
 			h->respond_async |= has_preference(header->value, "respond-async");
 	}

@@ -21,6 +21,7 @@ struct headers {
 	const char *caller;
 	const char *placement;
 	const char *placed;
+	const char *known;
 	unsigned int n_authorization;
 	unsigned int n_caller;
 	unsigned int n_host;

@@ -14,6 +14,7 @@
 #include "http/peer_pool.h"
 #include "loop/timer.h"
 #include "proto/log.h"
+#include "state/tokens.h"
 
 #define CALLS_MAX	  512
 #define CALLS_PER_ADDRESS 64
@@ -75,6 +76,7 @@ struct peers {
 	peers_check check;
 	struct tls *tls;
 	bool tls_alone;
+	const struct tokens *tokens; /* NULL where nobody is put out */
 	struct peer_pool *pool;
 	TAILQ_HEAD(, peer_call) calls;
 	unsigned int n_calls;
@@ -455,6 +457,9 @@ check_call(struct peer_call *call)
 		log_limited(&limit, 5, "peer", "%s", call->err.detail);
 		return -1;
 	}
+	if (call->host && !peers_may_ask(call->peers, call->host))
+		return error_set(&call->err, 409,
+		    "%s was put out of the cluster, and is asked nothing", call->where);
 	if (call->port == 0)
 		return error_set(&call->err, 502, "%s: port 0 is none", call->where);
 	if (call->tls && (!call->peers->tls || !call->host))
@@ -599,6 +604,18 @@ void
 peers_refuse_plain(struct peers *peers)
 {
 	peers->tls_alone = true;
+}
+
+void
+peers_set_tokens(struct peers *peers, const struct tokens *tokens)
+{
+	peers->tokens = tokens;
+}
+
+bool
+peers_may_ask(const struct peers *peers, const char *host)
+{
+	return !peers->tokens || !tokens_is_out(peers->tokens, host);
 }
 
 void

@@ -22,6 +22,7 @@ struct event_base;
 struct peer_call;
 struct peers;
 struct tls;
+struct tokens;
 
 #define PEER_GET_MAX (8 << 20) /* the body of what peer_get fetches, bytes */
 
@@ -67,6 +68,9 @@ void peers_set_source(struct peers *peers, const char *addr);
 void peers_set_tls(struct peers *peers, struct tls *tls);
 /* From now on nobody is asked without TLS, whatever serf's members say of themselves. */
 void peers_refuse_plain(struct peers *peers);
+/* Knows of hosts that were put out, which are not asked; borrowed. */
+void peers_set_tokens(struct peers *peers, const struct tokens *tokens);
+bool peers_may_ask(const struct peers *peers, const char *host);
 /* Drops all calls; their callbacks do not run any more. */
 void peers_free(struct peers *peers);
 

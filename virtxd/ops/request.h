@@ -9,7 +9,8 @@
 struct caller;
 struct request;
 
-#define REQUEST_NEWS "X-VirtX-News" /* the header of an answer to a request that was forwarded */
+#define REQUEST_NEWS  "X-VirtX-News"  /* the header of an answer to a request that was forwarded */
+#define REQUEST_KNOWN "X-VirtX-Known" /* and of the request: without what the news would be new */
 
 struct request_header {
 	const char *name;
@@ -54,6 +55,8 @@ struct request {
 	bool looped;		   /* X-VirtX-Loop is there: it was forwarded once already */
 	const char *placement;	   /* of a looped one: why this host was chosen, "" for nothing */
 	const char *placed;	   /* and what it was thought to have, see scheduler.c */
+	const char *known;	   /* what the host that forwarded it knows of the VM, see
+				    * inventory_get_stamp, "" for nothing */
 	bool respond_async;	   /* Prefer: respond-async */
 	bool head;		   /* HEAD: a reply in pieces has none */
 	const char *last_event_id; /* "" for none */

@@ -323,6 +323,11 @@ pull(struct anti_entropy *anti_entropy, struct target *target, int64_t now)
 	if (!member || member->cstate != CSTATE_ACTIVE || !member->addr[0] ||
 	    (member->go && !target->welcome))
 		return;
+	/* Nobody waits for one that was put out; once it is let in, it is asked. */
+	if (inventory_is_out(anti_entropy->inventory, target->uuid)) {
+		target->due = target->needed ? now + RETRY_MAX_MS : NEVER;
+		return;
+	}
 	if (!target->needed && !differs(anti_entropy, target, now))
 		return;
 	target->needed = false;
@@ -426,6 +431,7 @@ add_missing(void *arg, const struct member_host *host)
 	const struct target *target = find(missing->anti_entropy, host->uuid);
 
 	if ((target && target->heard) ||
+	    inventory_is_out(missing->anti_entropy->inventory, host->uuid) ||
 	    (host->go && !(target && target->welcome) &&
 		inventory_has_told(missing->anti_entropy->inventory, host->uuid)))
 		return;

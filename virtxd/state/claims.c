@@ -11,9 +11,10 @@
 
 /* Whether the host's own list can be had: the Go virtx has none. */
 static bool
-can_be_asked(const struct host_entry *host)
+can_be_asked(const struct inventory *inventory, const struct host_entry *host)
 {
-	return host && host->told_digest && host->host.cstate == CSTATE_ACTIVE;
+	return host && host->told_digest && host->host.cstate == CSTATE_ACTIVE &&
+	       !inventory_is_out(inventory, host->uuid);
 }
 
 bool
@@ -24,14 +25,15 @@ claim_make(struct inventory *inventory, struct vm_entry *entry, const struct hos
 	bool local = entry->view.local;
 
 	if (!local && (!entry->host || entry->host == host || index_has_left(inventory, entry) ||
-			  (!can_be_asked(entry->host) && (listed || !can_be_asked(host)))))
+			  (!can_be_asked(inventory, entry->host) &&
+			      (listed || !can_be_asked(inventory, host)))))
 		return false;
 	if (!str_equal(claim->host, host->uuid)) {
 		index_drop_claim(entry);
 		claim->since = monotonic_ms();
 		claim->clock = ++inventory->clock;
-		claim->owner =
-		    !local && !can_be_asked(entry->host) ? TESTIMONY_MUTE : TESTIMONY_NONE;
+		claim->owner = !local && !can_be_asked(inventory, entry->host) ? TESTIMONY_MUTE
+									       : TESTIMONY_NONE;
 		claim->claimant = host->told_digest ? TESTIMONY_NONE : TESTIMONY_MUTE;
 		memcpy(claim->host, host->uuid, sizeof(claim->host));
 		LIST_INSERT_HEAD(&inventory->claimed, entry, claim_link);

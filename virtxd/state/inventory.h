@@ -212,6 +212,13 @@ bool inventory_get_news(const struct inventory *inventory, const char *vm, struc
 /* The same of another host, from its own answer to this one, asked for after the mark. */
 enum inventory_news inventory_take_news(
     struct inventory *inventory, uint64_t mark, const struct host_news *news);
+/*
+ * What is known of the VM, in short: the same text on two hosts of which one has nothing new for
+ * the other. "" where that cannot be said.
+ */
+#define INVENTORY_STAMP_SIZE 48
+void inventory_get_stamp(
+    const struct inventory *inventory, const char *vm, char ret[INVENTORY_STAMP_SIZE]);
 
 /* The hosts of which each says that it has a VM: each has to be asked for its list until that is
  * settled. A host may come several times. */

@@ -65,6 +65,9 @@ struct vm_entry {
 	int64_t ended;	/* when it went from on to off, monotonic ms; 0 for not seen */
 	struct claim claim;
 	LIST_ENTRY(vm_entry) claim_link; /* in the inventory's, while there is a claim */
+	/* One that has its host by gossip alone, since the host before did not list it any more */
+	char before[UUID_TEXT_SIZE]; /* that one, "" for none */
+	uint64_t before_clock;	     /* the inventory's, then */
 	/* One that has left for another host: among ours, but not local, until that tells of it */
 	uint64_t released_clock; /* 0: it has not */
 	int64_t released;	 /* monotonic ms */

@@ -191,6 +191,28 @@ inventory_find_away(const struct inventory *inventory, int64_t ms, char ret[UUID
 }
 
 void
+inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || entry->host.maintenance == maintenance)
+		return;
+	entry->host.maintenance = maintenance;
+	index_tell_host(inventory, entry);
+}
+
+void
+inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || entry->host.watchdog == watchdog)
+		return;
+	entry->host.watchdog = watchdog;
+	index_tell_host(inventory, entry);
+}
+
+void
 inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin)
 {
 	struct host_entry *entry = index_find_host(inventory, uuid);

@@ -186,6 +186,8 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 	free(entry->text.data);
 	entry->text = (struct index_text){ 0 };
 	entry->moved = true;
+	if (entry->host != host)
+		entry->before[0] = '\0';
 	if (entry->host) {
 		entry->host->digest -= entry->part;
 		if (entry->host != host) {

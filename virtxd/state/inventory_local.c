@@ -495,10 +495,14 @@ inventory_forget_def(struct inventory *inventory, const char *uuid)
 {
 	struct vm_entry *entry, *next;
 
-	HASH_ITER (hh, inventory->vms, entry, next) {
-		if (!uuid || str_equal(uuid, entry->uuid))
+	if (uuid) {
+		entry = index_find_vm(inventory, uuid);
+		if (entry)
 			entry->def_known = false;
+		return;
 	}
+	HASH_ITER (hh, inventory->vms, entry, next)
+		entry->def_known = false;
 }
 
 void
@@ -563,27 +567,5 @@ inventory_set_lockid(struct inventory *inventory, int lockid)
 	if (!entry || entry->host.lockid == lockid)
 		return;
 	entry->host.lockid = (int16_t)lockid;
-	index_tell_host(inventory, entry);
-}
-
-void
-inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance)
-{
-	struct host_entry *entry = index_find_host(inventory, uuid);
-
-	if (!entry || entry->host.maintenance == maintenance)
-		return;
-	entry->host.maintenance = maintenance;
-	index_tell_host(inventory, entry);
-}
-
-void
-inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog)
-{
-	struct host_entry *entry = index_find_host(inventory, uuid);
-
-	if (!entry || entry->host.watchdog == watchdog)
-		return;
-	entry->host.watchdog = watchdog;
 	index_tell_host(inventory, entry);
 }

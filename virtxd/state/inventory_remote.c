@@ -4,6 +4,7 @@
 
 #include "state/claims.h"
 #include "state/inventory_index.h"
+#include "state/inventory_remote.h"
 #include "state/reservation.h"
 
 #define SKEW_DELAY_MS 10000 /* that an event may be on its way */
@@ -19,27 +20,34 @@ is_ahead(int64_t ts)
 	return ts > now_ms() + INVENTORY_AHEAD_MS;
 }
 
-/* What is kept of a time that a host told: what is ahead would keep the VM's later news out, here
- * and, told on by its owner, everywhere. */
-static int64_t
-believed(int64_t ts)
+int64_t
+remote_believed(int64_t ts)
 {
 	return is_ahead(ts) ? now_ms() : ts < 0 ? 0 : ts;
 }
 
-/* The host that told something: NULL for this one, and for one that is no member. */
-static struct host_entry *
-teller(const struct inventory *inventory, const char *uuid)
+/* Whether what the host tells is not listened to. */
+static bool
+is_out(const struct inventory *inventory, const char *uuid)
 {
 	char id[UUID_TEXT_SIZE];
 
-	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self))
+	return uuid_normalize(uuid, id) == 0 && inventory_is_out(inventory, id);
+}
+
+struct host_entry *
+remote_teller(const struct inventory *inventory, const char *uuid)
+{
+	char id[UUID_TEXT_SIZE];
+
+	if (uuid_normalize(uuid, id) < 0 || str_equal(id, inventory->self) ||
+	    inventory_is_out(inventory, id))
 		return NULL;
 	return index_find_host(inventory, id);
 }
 
-static enum inventory_news
-no_teller(const struct inventory *inventory, const char *uuid)
+enum inventory_news
+remote_no_teller(const struct inventory *inventory, const char *uuid)
 {
 	char id[UUID_TEXT_SIZE];
 
@@ -96,10 +104,8 @@ set_fields(struct host *host, const struct host_list_fields *fields)
 	str_set(&def->osv, fields->osv);
 }
 
-/* What comes from a host's clock says how that differs from ours: exactly where the host was asked,
- * and no less than that where it may have been on its way for a while. */
-static void
-note_skew(struct host_entry *host, int64_t ts, bool asked)
+void
+remote_note_skew(struct host_entry *host, int64_t ts, bool asked)
 {
 	int64_t ms = (ts < 0 ? 0 : ts) - now_ms();
 
@@ -181,14 +187,16 @@ enum inventory_news
 inventory_take_host(
     struct inventory *inventory, const struct host_info *info, const struct host_digest *digest)
 {
-	struct host_entry *entry = teller(inventory, info->uuid);
+	struct host_entry *entry = remote_teller(inventory, info->uuid);
 	enum inventory_news news;
 
+	if (is_out(inventory, info->uuid))
+		return INVENTORY_OLD;
 	if (!entry) {
-		news = no_teller(inventory, info->uuid);
+		news = remote_no_teller(inventory, info->uuid);
 		return news == INVENTORY_OLD ? answer_forged_host(inventory, info) : news;
 	}
-	note_skew(entry, info->fields.ts, false);
+	remote_note_skew(entry, info->fields.ts, false);
 	if (is_ahead(info->fields.ts))
 		return INVENTORY_AHEAD;
 	if (lacks_digest(entry, digest))
@@ -204,8 +212,8 @@ inventory_take_host(
 	return INVENTORY_TAKEN;
 }
 
-static void
-set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry *host,
+void
+remote_set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry *host,
     const struct vm_info *info)
 {
 	struct vm *vm = &entry->view.vm;
@@ -220,7 +228,7 @@ set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry 
 	entry->data_clock = ++inventory->clock;
 	entry->partial = false;
 	/* Of a host whose clock is wrong, which was asked. */
-	vm->ts = believed(info->ts);
+	vm->ts = remote_believed(info->ts);
 	if (same)
 		return;
 	index_trim_vm(entry);
@@ -263,15 +271,17 @@ is_it(void *arg, const char *vm)
 enum inventory_news
 inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 {
-	struct host_entry *host = teller(inventory, event->host);
+	struct host_entry *host = remote_teller(inventory, event->host);
 	bool ends = event->runstate == VMRUNSTATE_DELETED;
 	enum inventory_news news;
 	struct vm_entry *entry;
 	struct vm *vm;
 	char uuid[UUID_TEXT_SIZE];
 
+	if (is_out(inventory, event->host))
+		return INVENTORY_OLD;
 	if (!host && !(ends && str_empty(event->host))) {
-		news = no_teller(inventory, event->host);
+		news = remote_no_teller(inventory, event->host);
 		return news == INVENTORY_OLD
 			   ? answer_forged(inventory, event->uuid, event->runstate, event->ts)
 			   : news;
@@ -316,9 +326,8 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 	return INVENTORY_TAKEN;
 }
 
-/* NULL where there is no room for it. */
-static struct vm_entry *
-add_vm(struct inventory *inventory, struct host_entry *host, const char *uuid)
+struct vm_entry *
+remote_add_vm(struct inventory *inventory, struct host_entry *host, const char *uuid)
 {
 	bool room = index_make_room(inventory, host);
 
@@ -330,14 +339,16 @@ add_vm(struct inventory *inventory, struct host_entry *host, const char *uuid)
 enum inventory_news
 inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 {
-	struct host_entry *host = teller(inventory, info->host);
+	struct host_entry *host = remote_teller(inventory, info->host);
 	const struct tombstone *tombstone;
 	enum inventory_news news;
 	struct vm_entry *entry;
 	char uuid[UUID_TEXT_SIZE];
 
+	if (is_out(inventory, info->host))
+		return INVENTORY_OLD;
 	if (!host) {
-		news = no_teller(inventory, info->host);
+		news = remote_no_teller(inventory, info->host);
 		return news == INVENTORY_OLD
 			   ? answer_forged(inventory, info->uuid, info->runstate, info->ts)
 			   : news;
@@ -352,7 +363,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		tombstone = index_find_tombstone(inventory, uuid);
 		if (tombstone && info->ts <= tombstone->ts)
 			return INVENTORY_OLD;
-		entry = add_vm(inventory, host, uuid);
+		entry = remote_add_vm(inventory, host, uuid);
 		if (!entry)
 			return INVENTORY_FULL;
 	} else if (info->ts < entry->view.vm.ts + !entry->partial) {
@@ -361,7 +372,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		       inventory, entry, host, info->runstate, info->ts, false, inventory->clock)) {
 		return INVENTORY_CLAIM;
 	}
-	set_info(inventory, entry, host, info);
+	remote_set_info(inventory, entry, host, info);
 	return INVENTORY_TAKEN;
 }
 
@@ -404,11 +415,11 @@ take_listed(
 enum inventory_news
 inventory_take_listed(struct inventory *inventory, const char *uuid, const struct vm_list *list)
 {
-	struct host_entry *host = teller(inventory, uuid);
+	struct host_entry *host = remote_teller(inventory, uuid);
 	bool claims = false;
 
 	if (!host)
-		return no_teller(inventory, uuid);
+		return remote_no_teller(inventory, uuid);
 	for (size_t i = 0; i < list->n_items; i++)
 		claims |= take_listed(inventory, host, &list->items[i]);
 	return claims ? INVENTORY_CLAIM : INVENTORY_TAKEN;
@@ -428,20 +439,22 @@ take_item(struct inventory *inventory, uint64_t mark, struct host_entry *host,
 		if (tombstone &&
 		    (info->left || (tombstone->clock > mark && info->ts <= tombstone->ts)))
 			return;
-		entry = add_vm(inventory, host, uuid);
+		entry = remote_add_vm(inventory, host, uuid);
 		if (entry)
-			set_info(inventory, entry, host, info);
+			remote_set_info(inventory, entry, host, info);
 		return;
 	}
 	if (info->left && entry->host && entry->host != host) {
 		claim_withdraw(entry, host, mark);
 		return;
 	}
-	if (claim_make(inventory, entry, host, info->runstate, believed(info->ts), true, mark))
+	if (claim_make(
+		inventory, entry, host, info->runstate, remote_believed(info->ts), true, mark))
 		return;
 	if (entry->host != host || info->ts > entry->view.vm.ts || entry->data_clock <= mark)
-		set_info(inventory, entry, host, info);
+		remote_set_info(inventory, entry, host, info);
 	claim_hear_owner(entry, mark, info->left);
+	entry->before[0] = '\0';
 }
 
 struct seen {
@@ -464,6 +477,19 @@ is_unlisted(void *arg, const char *vm)
 	return !is_listed(arg, vm);
 }
 
+/* What the host has not listed is with who claims it, also where that was not asked. */
+static void
+grant_unlisted(struct inventory *inventory, const struct host_entry *host, struct vm_entry *entry)
+{
+	bool asked = entry->claim.claimant == TESTIMONY_HAS;
+
+	claim_grant(inventory, entry);
+	if (asked)
+		return;
+	memcpy(entry->before, host->uuid, sizeof(entry->before));
+	entry->before_clock = inventory->clock;
+}
+
 /* What the host did not list has ended, or left; a claim that it does not repeat is dropped. */
 static void
 drop_unlisted(
@@ -477,7 +503,7 @@ drop_unlisted(
 		if (is_listed(seen, entry->uuid) || entry->data_clock > mark)
 			continue;
 		if (entry->claim.host[0])
-			claim_grant(inventory, entry);
+			grant_unlisted(inventory, host, entry);
 		else
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 	}
@@ -489,14 +515,14 @@ enum inventory_news
 inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_info_list *list)
 {
 	struct host_digest digest = { HOST_DIGEST_VERSION, (int32_t)list->n_items, list->digest };
-	struct host_entry *host = teller(inventory, list->host);
+	struct host_entry *host = remote_teller(inventory, list->host);
 	struct seen *seen = NULL, *one, *next;
 	_free_ struct seen *all = NULL;
 	size_t n = 0;
 
 	if (!host)
-		return no_teller(inventory, list->host);
-	note_skew(host, list->fields.ts, true);
+		return remote_no_teller(inventory, list->host);
+	remote_note_skew(host, list->fields.ts, true);
 	host->over = false;
 	all = xcalloc(list->n_items + 1, sizeof(*all));
 	for (size_t i = 0; i < list->n_items; i++) {
@@ -514,65 +540,5 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	HASH_ITER (hh, seen, one, next)
 		HASH_DEL(seen, one);
 	take_fields(inventory, host, &list->fields, &digest, true);
-	return INVENTORY_TAKEN;
-}
-
-/* One VM of a host's answer. */
-static void
-take_news_item(
-    struct inventory *inventory, uint64_t mark, struct host_entry *host, const struct vm_info *info)
-{
-	const struct tombstone *tombstone;
-	struct vm_entry *entry;
-	struct host_entry *owner;
-	char uuid[UUID_TEXT_SIZE];
-
-	if (uuid_normalize(info->uuid, uuid) < 0)
-		return;
-	entry = index_find_vm(inventory, uuid);
-	if (entry && entry->view.local)
-		return;
-	/* Its clock may have been set back since it told what was known when it was asked. */
-	if (entry && info->ts < entry->view.vm.ts &&
-	    (entry->host != host || entry->data_clock > mark))
-		return;
-	/* It waits itself for the new host to tell of it. */
-	if (info->left && (!entry || entry->host != host))
-		return;
-	if (info->runstate <= VMRUNSTATE_DELETED) {
-		if (entry && entry->host == host)
-			index_bury_vm(inventory, entry, believed(info->ts));
-		return;
-	}
-	/* It speaks for its own VMs, and for those that have left it. */
-	owner = teller(inventory, info->host);
-	if (!owner || (owner != host && (!entry || entry->host != host)))
-		return;
-	if (!entry) {
-		tombstone = index_find_tombstone(inventory, uuid);
-		if (tombstone && info->ts <= tombstone->ts)
-			return;
-		entry = add_vm(inventory, host, uuid);
-	} else if (entry->host != host && entry->host && entry->host->told_digest &&
-		   entry->host->host.cstate == CSTATE_ACTIVE && !index_has_left(inventory, entry)) {
-		/* Of another host's VM both are asked; what this one tells of it by gossip is a
-		 * claim. */
-		return;
-	}
-	if (entry)
-		set_info(inventory, entry, owner, info);
-}
-
-enum inventory_news
-inventory_take_news(struct inventory *inventory, uint64_t mark, const struct host_news *news)
-{
-	struct host_entry *host = teller(inventory, news->host);
-
-	if (!host)
-		return no_teller(inventory, news->host);
-	note_skew(host, news->ts, true);
-	for (size_t i = 0; i < news->n_items; i++)
-		take_news_item(inventory, mark, host, &news->items[i]);
-	inventory_set_maintenance(inventory, host->uuid, news->maintenance);
 	return INVENTORY_TAKEN;
 }

@@ -1,38 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What this host tells others of itself and its VMs. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "state/inventory_index.h"
 
 #define PAGE_BYTES (256 << 10)
 
-bool
-inventory_get_news(const struct inventory *inventory, const char *vm, struct host_news *ret)
+void
+inventory_get_stamp(
+    const struct inventory *inventory, const char *vm, char ret[INVENTORY_STAMP_SIZE])
 {
-	const struct host_entry *self = index_find_host(inventory, inventory->self);
 	const struct vm_entry *entry = index_find_vm(inventory, vm);
-	const struct tombstone *tombstone = index_find_tombstone(inventory, vm);
-	struct vm_info info;
 
-	if (!self)
-		return false;
-	ret->host = xstrdup(inventory->self);
-	ret->ts = now_ms();
-	ret->maintenance = self->host.maintenance;
-	if (entry)
-		info = inventory_vm_info(&entry->view);
-	else if (tombstone)
-		info = (struct vm_info){ .uuid = (char *)tombstone->uuid,
-			.host = ret->host,
-			.runstate = VMRUNSTATE_DELETED,
-			.ts = tombstone->ts };
-	else
-		return true;
-	info.left = entry && index_has_left(inventory, entry);
-	ret->items = xcalloc(1, sizeof(*ret->items));
-	ret->n_items = 1;
-	model_copy(&vm_info_model, ret->items, &info);
-	return true;
+	ret[0] = '\0';
+	if (!entry || !entry->host || entry->claim.host[0] || index_has_left(inventory, entry))
+		return;
+	snprintf(ret, INVENTORY_STAMP_SIZE, "%016" PRIx64 ".%" PRId64 ".%d", entry->part,
+	    entry->view.vm.ts, entry->host->host.maintenance);
 }
 
 static int64_t

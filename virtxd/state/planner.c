@@ -175,7 +175,7 @@ add_host(struct planner *planner, const struct inventory *inventory, const struc
 	host->arch = xstrdup(from->def.cpuarch.arch);
 	host->cstate = from->cstate;
 	host->maintenance = from->maintenance;
-	host->out = inventory_is_out(inventory, entry->uuid);
+	host->out = !self && inventory_is_out(inventory, entry->uuid);
 	host->told = self || entry->told;
 	host->cpus = (int64_t)cpu->nodes * cpu->sockets * cpu->cores * cpu->threads;
 	host->figures.memory = from->resources.memory.availablevms;
