@@ -105,9 +105,11 @@ whose_is(struct child *child, struct world_vm *vm)
 	int other;
 	enum step_place place = step_place(vm, child->host, &other);
 
-	if (!domain->defined || (journal->there && journal->op == WORLD_OP_MIGRATE))
+	if (!domain->defined)
 		return;
-	if (step_is_leftover(vm, child->host)) {
+	if (journal->there && journal->op == WORLD_OP_MIGRATE) {
+		model_append(&res->leaving, &res->n_leaving)->uuid = xstrdup(vm->uuid);
+	} else if (step_is_leftover(vm, child->host)) {
 		if (!vm->lock[child->host])
 			libvirt_undefine(vm, child->host);
 	} else if (place == PLACE_ELSEWHERE && !domain->on) {

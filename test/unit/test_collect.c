@@ -174,6 +174,9 @@ test_whose(void **state)
 	assert_int_equal(journal_save(disk_root, HOST1, &journal, &failure), 0);
 	must_run(WORK_WHOSE, &request, &result);
 	assert_int_equal(result.n_vms + result.n_unregistered, 0);
+	assert_int_equal(result.n_leaving, 1);
+	assert_string_equal(result.leaving[0].uuid, TEST_VM);
+	model_clear(&whose_result_model, &result);
 	assert_int_equal(journal_remove(disk_root, HOST1, TEST_VM, &failure), 0);
 
 	assert_int_equal(rename(at("xml/" HOST1 "/" TEST_VM ".xml"), at("xml/" HOST1 "/away")), 0);

@@ -2,6 +2,7 @@
 /* What virtxd looks at by itself, when, and what the inventory is told of it. */
 #include "keeper_host.h"
 
+#include "ops/known.h"
 #include "ops/uuid_set.h"
 #include "work/orphans.h"
 
@@ -94,15 +95,53 @@ test_registry_is_away(void **state)
 	refresh(VM1, VMRUNSTATE_POWEROFF);
 	ops_fail_job(WORK_WHOSE, 507, "the storage does not answer");
 	assert_null(find(VM1));
+	assert_true(keeper_is_undecided(here.ctx.keeper, VM1));
+	/* It is no unknown one, as others are. */
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM1, ""));
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "whether it is another host's is found out"));
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM3, ""));
+	assert_int_equal(here.status, 404);
 	event(VM1, VMRUNSTATE_NONE);
 	ops_advance(50);
 	refresh(VM1, VMRUNSTATE_POWEROFF);
 	assert_true(find(VM1)->local);
+	assert_false(keeper_is_undecided(here.ctx.keeper, VM1));
 	ops_fail_job(WORK_WHOSE, 507, "the storage does not answer");
 	event(VM2, VMRUNSTATE_NONE);
 	ops_advance(50);
 	refresh(VM2, VMRUNSTATE_POWEROFF);
 	assert_false(find(VM2)->local);
+}
+
+/* After a start: what libvirt has here is not known before somebody has told whose it is, or what
+ * is off was looked at again. */
+static void
+test_registry_is_away_at_first(void **state)
+{
+	struct whose_result res = { 0 };
+
+	keeper_set_libvirt(here.ctx.keeper, true);
+	collect(VM1, VMRUNSTATE_POWEROFF);
+	assert_false(keeper_knows_vms(here.ctx.keeper));
+	ops_fail_job(WORK_WHOSE, 424, "libvirt has gone");
+	assert_false(keeper_knows_vms(here.ctx.keeper));
+	/* This is not all there is. */
+	event(VM2, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM2, VMRUNSTATE_POWEROFF);
+	ops_report(VM2, VMRUNSTATE_POWEROFF, model_append(&res.vms, &res.n_vms));
+	ops_end_job(WORK_WHOSE, &res);
+	model_clear(&whose_result_model, &res);
+	assert_false(keeper_knows_vms(here.ctx.keeper));
+	ops_advance(15000);
+	collect(VM1, VMRUNSTATE_POWEROFF);
+	ops_report(VM1, VMRUNSTATE_POWEROFF, model_append(&res.vms, &res.n_vms));
+	assert_false(keeper_knows_vms(here.ctx.keeper));
+	ops_end_job(WORK_WHOSE, &res);
+	model_clear(&whose_result_model, &res);
+	assert_true(keeper_knows_vms(here.ctx.keeper));
+	assert_true(find(VM1)->local);
 }
 
 /* It hangs: the same after a while. */
@@ -226,14 +265,19 @@ test_events(void **state)
 static void
 test_no_refresh(void **state)
 {
-	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
-	event(VM1, VMRUNSTATE_NONE);
-	here.no_jobs = true;
-	ops_advance(50);
-	here.no_jobs = false;
-	ops_advance(15000);
-	assert_int_equal(
-	    ((const struct collect_request *)ops_request_of(WORK_COLLECT))->n_known, 0);
+	for (int i = 0; i < 2; i++) {
+		ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+		event(VM1, VMRUNSTATE_NONE);
+		here.no_jobs = i == 0;
+		ops_advance(50);
+		here.no_jobs = false;
+		if (i == 1)
+			ops_fail_job(WORK_REFRESH, 504, "it was killed");
+		ops_advance(15000);
+		assert_int_equal(
+		    ((const struct collect_request *)ops_request_of(WORK_COLLECT))->n_known, 0);
+		ops_fail_job(WORK_COLLECT, 424, "no");
+	}
 }
 
 /* The sizes of disks are read once the definition is known. */
@@ -411,6 +455,13 @@ test_uuid_set(void **state)
 	assert_string_equal(uuid, H2);
 	assert_false(uuid_set_take(&set, uuid));
 	uuid_set_add(&set, H3);
+	assert_true(uuid_set_has(&set, H3));
+	assert_false(uuid_set_has(&set, H2));
+	uuid_set_remove(&set, H2);
+	assert_true(uuid_set_has(&set, H3));
+	uuid_set_remove(&set, H3);
+	assert_true(uuid_set_is_empty(&set));
+	uuid_set_add(&set, H3);
 	uuid_set_clear(&set);
 	assert_true(uuid_set_is_empty(&set));
 }
@@ -424,6 +475,8 @@ main(void)
 		KEEPER(test_unregistered),
 		KEEPER(test_registry_is_away),
 		KEEPER(test_registry_hangs),
+		cmocka_unit_test_setup_teardown(
+		    test_registry_is_away_at_first, ops_setup, ops_teardown),
 		KEEPER(test_period),
 		KEEPER(test_collect_again),
 		KEEPER(test_events),

@@ -140,7 +140,7 @@ refresh_done(void *arg, void *result, const struct error *err)
 		background_failed(WORK_REFRESH, err);
 		return;
 	}
-	newcomers_sift(collector->newcomers, res->vms, &res->n_vms);
+	newcomers_sift(collector->newcomers, false, res->vms, &res->n_vms);
 	for (size_t i = 0; i < res->n_vms; i++)
 		inventory_report_vm(
 		    collector->inventory, collector->refresh.mark, false, &res->vms[i]);
@@ -156,12 +156,12 @@ refresh_due(void *arg)
 
 	if (collector->refresh.running || !collector->connected)
 		return;
-	while (uuid_set_take(&collector->changed, uuid))
+	while (uuid_set_take(&collector->changed, uuid)) {
 		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
-	if (!start(collector, &collector->refresh, WORK_REFRESH, &req, refresh_done)) {
-		for (size_t i = 0; i < req.n_vms; i++)
-			inventory_forget_def(collector->inventory, req.vms[i].uuid);
+		/* Where the job does not tell, the next collection does. */
+		inventory_forget_def(collector->inventory, uuid);
 	}
+	start(collector, &collector->refresh, WORK_REFRESH, &req, refresh_done);
 	model_clear(&refresh_request_model, &req);
 }
 
@@ -173,7 +173,8 @@ take(struct collector *collector, struct collect_result *res)
 	inventory_report_host(collector->inventory, &res->host);
 	/* Newcomers are asked about by this host's name. */
 	jobs_set_host(collector->jobs, inventory_self(collector->inventory));
-	newcomers_sift(collector->newcomers, res->vms, &res->n_vms);
+	newcomers_settle(collector->newcomers, res->vms, res->n_vms);
+	newcomers_sift(collector->newcomers, true, res->vms, &res->n_vms);
 	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
 	collector->host_known = true;
 
@@ -241,6 +242,19 @@ collector_knows_vms(struct collector *collector)
 	collector->vms_known |=
 	    collector->host_known && !newcomers_are_waiting(collector->newcomers);
 	return collector->vms_known;
+}
+
+bool
+collector_is_undecided(const struct collector *collector, const char *uuid)
+{
+	return newcomers_is_undecided(collector->newcomers, uuid);
+}
+
+void
+collector_each_undecided(
+    const struct collector *collector, void (*each)(void *arg, const char *uuid), void *arg)
+{
+	newcomers_each_undecided(collector->newcomers, each, arg);
 }
 
 void

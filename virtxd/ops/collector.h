@@ -37,5 +37,9 @@ void collector_set_libvirt(struct collector *collector, bool connected);
 void collector_refresh(struct collector *collector, const char *uuid);
 /* Whether all VMs that libvirt has here have been told to the inventory once. */
 bool collector_knows_vms(struct collector *collector);
+/* VMs that are off, and of which it is open whether they are this host's: see newcomers.h. */
+bool collector_is_undecided(const struct collector *collector, const char *uuid);
+void collector_each_undecided(
+    const struct collector *collector, void (*each)(void *arg, const char *uuid), void *arg);
 
 #endif

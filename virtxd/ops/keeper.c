@@ -229,6 +229,19 @@ keeper_knows_vms(struct keeper *keeper)
 	return collector_knows_vms(keeper->collector);
 }
 
+bool
+keeper_is_undecided(const struct keeper *keeper, const char *uuid)
+{
+	return collector_is_undecided(keeper->collector, uuid);
+}
+
+void
+keeper_each_undecided(
+    const struct keeper *keeper, void (*each)(void *arg, const char *uuid), void *arg)
+{
+	collector_each_undecided(keeper->collector, each, arg);
+}
+
 void
 keeper_find_out(struct keeper *keeper, const char *vm, const char *op, const char *target,
     inquiry_found found, void *arg)

@@ -49,6 +49,10 @@ const char *keeper_lockspace_why(const struct keeper *keeper);
 const char *keeper_watchdog_why(const struct keeper *keeper);
 /* Whether all VMs that libvirt has here have been told to the inventory once. */
 bool keeper_knows_vms(struct keeper *keeper);
+/* VMs that are off, and of which it is open whether they are this host's: see newcomers.h. */
+bool keeper_is_undecided(const struct keeper *keeper, const char *uuid);
+void keeper_each_undecided(
+    const struct keeper *keeper, void (*each)(void *arg, const char *uuid), void *arg);
 /* Whether a job that asks sanlock something gets an answer, as far as that is known. */
 bool keeper_sanlock_answers(const struct keeper *keeper);
 /* "" while the shared storage is there, and the one that was joined; else what is wrong. */

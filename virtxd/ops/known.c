@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "ops/context.h"
+#include "state/caller.h"
 
 int
 known_check(const struct context *ctx, char **ret_missing, struct error *err)
@@ -29,6 +30,10 @@ known_reply_no_vm(const struct context *ctx, struct request *req)
 		known_refuse(req, &err);
 		return;
 	}
+	/* Who sees some VMs alone is not told that there is another one. */
+	if (!(req->caller && caller_is_limited(req->caller)) &&
+	    keeper_is_undecided(ctx->keeper, req->param))
+		str_set(&missing, "it is off here, and whether it is another host's is found out");
 	if (!str_empty(missing)) {
 		error_set(&err, 503, "VM '%s' is not known; %s", req->param, missing);
 		snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);

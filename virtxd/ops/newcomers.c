@@ -11,7 +11,10 @@ struct newcomers {
 	newcomers_taken taken;
 	void *arg;
 	struct uuid_set waiting;
+	struct uuid_set asked;	   /* about, by the job that runs */
+	struct uuid_set undecided; /* whose they are; some may be here by now */
 	bool running, failed;
+	bool left_out; /* of a report, and nobody can say any more whose they are */
 	int64_t since; /* monotonic ms, of the job that runs */
 	uint64_t mark; /* of the inventory, when it began to look */
 };
@@ -26,10 +29,32 @@ is_known_elsewhere(const struct newcomers *newcomers, const char *uuid)
 	return view && !view->local;
 }
 
+static bool
+is_here(const struct newcomers *newcomers, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(newcomers->inventory, uuid);
+
+	return view && view->local;
+}
+
 static void
 take(struct newcomers *newcomers, const struct vm_report *report)
 {
 	inventory_report_vm(newcomers->inventory, newcomers->mark, false, report);
+}
+
+/* In vain (NULL), or which of them are not this host's to tell of yet. */
+static void
+note_answer(struct newcomers *newcomers, const struct whose_result *res)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	while (uuid_set_take(&newcomers->asked, uuid)) {
+		if (res)
+			uuid_set_remove(&newcomers->undecided, uuid);
+	}
+	for (size_t i = 0; res && i < res->n_leaving; i++)
+		uuid_set_add(&newcomers->undecided, res->leaving[i].uuid);
 }
 
 static void
@@ -41,7 +66,9 @@ asked(void *arg, void *result, const struct error *err)
 
 	newcomers->running = false;
 	newcomers->failed = !res;
+	note_answer(newcomers, res);
 	if (!res) {
+		newcomers->left_out = true;
 		log_limited(&limit, 10, "job", "cannot tell whose VMs are: %s", err->detail);
 		return;
 	}
@@ -64,23 +91,26 @@ ask(struct newcomers *newcomers)
 
 	if (newcomers->running || uuid_set_is_empty(&newcomers->waiting))
 		return;
-	while (uuid_set_take(&newcomers->waiting, uuid))
+	while (uuid_set_take(&newcomers->waiting, uuid)) {
 		model_append(&req.vms, &req.n_vms)->uuid = xstrdup(uuid);
+		uuid_set_add(&newcomers->asked, uuid);
+	}
 	newcomers->mark = inventory_mark(newcomers->inventory);
 	newcomers->since = monotonic_ms();
 	newcomers->running = job_start(newcomers->jobs, WORK_WHOSE, &req, NULL, "", NULL, asked,
 				 newcomers, &err) != NULL;
-	if (!newcomers->running)
+	if (!newcomers->running) {
+		newcomers->left_out = true;
 		log_warning("job", "cannot start %s: %s", works[WORK_WHOSE].name, err.detail);
+		note_answer(newcomers, NULL);
+	}
 	model_clear(&whose_request_model, &req);
 }
 
 static bool
 is_newcomer(const struct newcomers *newcomers, const struct vm_report *report)
 {
-	const struct inventory_vm *view = inventory_find_vm(newcomers->inventory, report->uuid);
-
-	return !(view && view->local) &&
+	return !is_here(newcomers, report->uuid) &&
 	       (report->runstate == VMRUNSTATE_POWEROFF || report->runstate == VMRUNSTATE_CRASHED);
 }
 
@@ -97,19 +127,66 @@ must_wait(const struct newcomers *newcomers, const char *uuid)
 bool
 newcomers_are_waiting(const struct newcomers *newcomers)
 {
-	return newcomers->running || !uuid_set_is_empty(&newcomers->waiting);
+	return newcomers->running || newcomers->left_out || !uuid_set_is_empty(&newcomers->waiting);
+}
+
+bool
+newcomers_is_undecided(const struct newcomers *newcomers, const char *uuid)
+{
+	return uuid_set_has(&newcomers->undecided, uuid) && !is_here(newcomers, uuid);
+}
+
+struct walk {
+	const struct newcomers *newcomers;
+	void (*each)(void *arg, const char *uuid);
+	void *arg;
+};
+
+static void
+pass_on(void *arg, const char *uuid)
+{
+	const struct walk *walk = arg;
+
+	if (!is_here(walk->newcomers, uuid))
+		walk->each(walk->arg, uuid);
 }
 
 void
-newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n)
+newcomers_each_undecided(
+    const struct newcomers *newcomers, void (*each)(void *arg, const char *uuid), void *arg)
+{
+	struct walk walk = { newcomers, each, arg };
+
+	uuid_set_each(&newcomers->undecided, pass_on, &walk);
+}
+
+void
+newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, size_t n)
+{
+	struct uuid_set rest = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		if (newcomers_is_undecided(newcomers, reports[i].uuid))
+			uuid_set_add(&rest, reports[i].uuid);
+	}
+	uuid_set_clear(&newcomers->undecided);
+	newcomers->undecided = rest;
+}
+
+void
+newcomers_sift(struct newcomers *newcomers, bool all, struct vm_report *reports, size_t *n)
 {
 	size_t kept = 0;
 
+	if (all)
+		newcomers->left_out = false;
 	for (size_t i = 0; i < *n; i++) {
 		bool is_new = is_newcomer(newcomers, &reports[i]);
 
-		if (is_new)
+		if (is_new) {
 			uuid_set_add(&newcomers->waiting, reports[i].uuid);
+			uuid_set_add(&newcomers->undecided, reports[i].uuid);
+		}
 		if (is_new && must_wait(newcomers, reports[i].uuid))
 			model_clear(&vm_report_model, &reports[i]);
 		else
@@ -141,5 +218,7 @@ newcomers_free(struct newcomers *newcomers)
 	if (!newcomers)
 		return;
 	uuid_set_clear(&newcomers->waiting);
+	uuid_set_clear(&newcomers->asked);
+	uuid_set_clear(&newcomers->undecided);
 	free(newcomers);
 }

@@ -22,9 +22,18 @@ struct newcomers *newcomers_new(struct jobs *jobs, struct inventory *inventory, 
     newcomers_taken taken, void *arg);
 void newcomers_free(struct newcomers *newcomers);
 
-/* Whether any of them are still to be asked about. */
+/* Whether any of them are still to be asked about, also once more, as nobody has answered. */
 bool newcomers_are_waiting(const struct newcomers *newcomers);
-/* Takes those VMs out of the reports of a job, and asks whose they are. */
-void newcomers_sift(struct newcomers *newcomers, struct vm_report *reports, size_t *n);
+/* Whether it is one of those of which it is still open whose they are: also where that was asked in
+ * vain, or for vm-heal to find out, as after a migration that was cut off. */
+bool newcomers_is_undecided(const struct newcomers *newcomers, const char *uuid);
+/* Calls back for each of them. */
+void newcomers_each_undecided(
+    const struct newcomers *newcomers, void (*each)(void *arg, const char *uuid), void *arg);
+/* These are all that libvirt has: others are gone. */
+void newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, size_t n);
+/* Takes those VMs out of the reports of a job, which may be about all VMs, and asks whose they are.
+ */
+void newcomers_sift(struct newcomers *newcomers, bool all, struct vm_report *reports, size_t *n);
 
 #endif

@@ -201,8 +201,9 @@ look_told(void *arg)
 	struct task *task = arg;
 	struct inventory *inventory = task->ctx->inventory;
 	const struct inventory_vm *view = inventory_find_vm(inventory, task->vm);
-	bool told =
-	    !view || view->local || !str_equal(view->vm.runinfo.host, inventory_self(inventory));
+	const char *host = view ? str_or_empty(view->vm.runinfo.host) : "";
+	/* Between two hosts it is nobody's. */
+	bool told = !view || view->local || (*host && !str_equal(host, inventory_self(inventory)));
 
 	if (!told && monotonic_ms() < task->told_due)
 		return;

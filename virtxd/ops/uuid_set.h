@@ -12,6 +12,11 @@ struct uuid_set {
 };
 
 void uuid_set_add(struct uuid_set *set, const char *uuid);
+bool uuid_set_has(const struct uuid_set *set, const char *uuid);
+void uuid_set_remove(struct uuid_set *set, const char *uuid);
+/* Calls back for each; the set is not changed meanwhile. */
+void uuid_set_each(
+    const struct uuid_set *set, void (*each)(void *arg, const char *uuid), void *arg);
 bool uuid_set_is_empty(const struct uuid_set *set);
 /* Takes one out into uuid; false when there is none. */
 bool uuid_set_take(struct uuid_set *set, char uuid[37]);

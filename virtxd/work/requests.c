@@ -111,6 +111,7 @@ const struct model vm_stays_result_model = { "VmStaysResult", sizeof(struct vm_s
 static const struct field whose_result_fields[] = {
 	FIELD_ARRAY("vms", struct whose_result, vms, vm_report),
 	FIELD_ARRAY("unregistered", struct whose_result, unregistered, vm_report),
+	FIELD_ARRAY("leaving", struct whose_result, leaving, work_uuid),
 };
 const struct model whose_result_model = { "WhoseResult", sizeof(struct whose_result),
 	whose_result_fields, ARRAY_SIZE(whose_result_fields) };

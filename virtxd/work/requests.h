@@ -85,6 +85,8 @@ struct whose_result {
 	size_t n_vms;
 	struct vm_report *unregistered; /* no host's, by the registry */
 	size_t n_unregistered;
+	struct work_uuid *leaving; /* a migration from here was cut off: vm-heal finds out */
+	size_t n_leaving;
 };
 extern const struct model whose_request_model, whose_result_model;
 

@@ -55,8 +55,10 @@ look_at(
 	if (is_leaving(env, info.uuid, &leaving, err) < 0 ||
 	    vm_owner_find(env, info.uuid, &owner, err) < 0)
 		return -1;
-	if (leaving)
+	if (leaving) {
+		model_append(&res->leaving, &res->n_leaving)->uuid = xstrdup(info.uuid);
 		return 0;
+	}
 	if (vm_owner_is_leftover(env, domain, &info, &owner))
 		undefine(env, domain, &info);
 	else if (owner.place == VM_PLACE_ELSEWHERE && virDomainIsActive(domain) != 1)
