@@ -213,6 +213,21 @@ is_same(const struct disk *disk, const struct disk *other)
 	       strcmp(name, other_name) == 0;
 }
 
+/* One from before VMs had a lease of their own keeps what it has. */
+static int
+check_managed(
+    const struct vmdef *def, const struct vmdef *old, const char *prefix, struct error *err)
+{
+	unsigned int n = vmdef_leases(def), max = VMDEF_MANAGED_MAX;
+
+	if (n <= max || (old && n <= VMDEF_LEASES_MAX && n <= vmdef_leases(old)))
+		return 0;
+	return error_set(err, 400,
+	    "%s.disks: %u managed disks, the osdisk counted, are more than %u: each takes a lease, "
+	    "the VM has one of its own, and libvirt allows %d to a VM",
+	    prefix, n, max, VMDEF_LEASES_MAX);
+}
+
 int
 vmdef_disks_check(struct vmdef *def, const struct vmdef *old, const char *root, const char *prefix,
     struct error *err)
@@ -243,13 +258,7 @@ vmdef_disks_check(struct vmdef *def, const struct vmdef *old, const char *root, 
 					 disk->path, first, other->path);
 		}
 	}
-	if (vmdef_leases(def) > VMDEF_LEASES_MAX)
-		return error_set(err, 400,
-		    "%s.disks: %u managed disks, the osdisk counted; each takes a lease, and "
-		    "libvirt "
-		    "allows %d to a VM (the cloud-init CD needs one more while it is attached)",
-		    prefix, vmdef_leases(def), VMDEF_LEASES_MAX);
-	return 0;
+	return check_managed(def, old, prefix, err);
 }
 
 const struct disk *

@@ -7,10 +7,12 @@
 #include "proto/model.h"
 
 #define VMDEF_DISKS_MAX 20
-/* One less than sanlock's SANLK_MAX_RESOURCES: libvirt starts no VM that has all 8 and a disk,
- * since it looks for room before it sees that a disk needs none. The cloud-init CD takes one, too.
- */
+/* Leases of a VM. One less than sanlock's SANLK_MAX_RESOURCES: libvirt starts no VM that has all 8
+ * and a disk, since it looks for room before it sees that a disk needs none. */
 #define VMDEF_LEASES_MAX 7
+/* Managed disks: each has a lease, and the VM has one of its own. A VM from before it had one may
+ * have VMDEF_LEASES_MAX. */
+#define VMDEF_MANAGED_MAX (VMDEF_LEASES_MAX - 1)
 
 enum disk_format {
 	DISK_FORMAT_INVALID = -1,
@@ -32,6 +34,20 @@ enum disk_format vmdef_disk_format(const char *path);
  * for a lun whose last component has no such name.
  */
 int disk_resource_name(const struct disk *disk, const char *root, char out[49], struct error *err);
+
+/*
+ * The VM's own lease, which keeps every other host from running it, whatever disks it has. In lists
+ * of disks it is one that has nothing but its lease: managed, with the lease's name, "vm-UUID", for
+ * a path. No disk's path is like that: they begin with a slash.
+ */
+#define VM_LEASE_SIZE (3 + 37)
+/* Writes its name. */
+void vm_lease_name(const char *uuid, char out[VM_LEASE_SIZE]);
+/* As such a disk; its name is borrowed. */
+struct disk vm_lease_disk(char *name);
+bool disk_is_vm_lease(const struct disk *disk);
+/* What a disk is called in messages: "disk" or "lease". */
+const char *disk_noun(const struct disk *disk);
 
 /* The disks' part of vmdef_check_update(): old is NULL for a new VM. */
 int vmdef_disks_check(struct vmdef *def, const struct vmdef *old, const char *root,

@@ -50,7 +50,7 @@ try_vmdef(struct vmdef *def)
 	if (vmdef_check(def, "/vms", "vmdef", &err) < 0) {
 		if (err.status != 400)
 			abort();
-	} else if (vmdef_vcpus(def) == 0 || leases > VMDEF_LEASES_MAX) {
+	} else if (vmdef_vcpus(def) == 0 || leases > VMDEF_MANAGED_MAX) {
 		abort();
 	}
 }

@@ -90,7 +90,7 @@ random_disk(
 		disk->device = (enum disk_device)random_below(r, 3);
 	else if (disk->bus != DISK_BUS_VIRTIO_BLK)
 		disk->device = (enum disk_device)random_below(r, 2);
-	if (*leases < VMDEF_LEASES_MAX && random_below(r, 2)) {
+	if (*leases < VMDEF_MANAGED_MAX && random_below(r, 2)) {
 		++*leases;
 		disk->man = DISK_MAN_MODE_MANAGED;
 		disk->prov =

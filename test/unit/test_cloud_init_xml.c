@@ -25,7 +25,7 @@ expect_same_def(const struct domain_info *a, const struct domain_info *b)
 
 /* Into what libvirt 9.0 dumps, and out again. */
 static void
-add_and_remove(const char *name)
+add_and_remove(const char *name, bool room)
 {
 	_free_ char *xml = golden_read(name);
 	_free_ char *with = NULL, *without = NULL, *again = NULL;
@@ -45,9 +45,10 @@ add_and_remove(const char *name)
 	if (cloud_init_xml_add(xml, "/vms", cd, &with, &err) < 0)
 		fail_msg("%s", err.detail);
 	assert_int_equal(text_count(with, "<disk "), text_count(xml, "<disk ") + 1);
-	assert_int_equal(text_count(with, "<lease>"), text_count(xml, "<lease>") + 1);
+	/* Its lease comes along where there is room for it. */
+	assert_int_equal(text_count(with, "<lease>"), text_count(xml, "<lease>") + room);
 	assert_int_equal(text_count(with, cd), 1);
-	assert_int_equal(text_count(with, key), 3);
+	assert_int_equal(text_count(with, key), room ? 3 : 0);
 
 	assert_int_equal(domain_xml_read(with, "/vms", &info, &err), 0);
 	assert_string_equal(info.cloud_init, cd);
@@ -72,9 +73,9 @@ add_and_remove(const char *name)
 static void
 test_dumps(void **state)
 {
-	add_and_remove("domain/read/inactive.xml");
-	add_and_remove("domain/read/live-inactive.xml");
-	add_and_remove("domain/read/go.xml");
+	add_and_remove("domain/read/inactive.xml", false);
+	add_and_remove("domain/read/live-inactive.xml", true);
+	add_and_remove("domain/read/go.xml", true);
 }
 
 /* The definition of a VM that runs with one has the mark alone. */

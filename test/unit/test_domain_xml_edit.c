@@ -277,19 +277,20 @@ test_renew(void **state)
 {
 	static const char path[] = "/vms/nvram/" UUID "_VARS.fd";
 	static char os[] = "/vms/ds/os.qcow2";
+	const struct domain_renewal renewal = { path, true, is_os_disk, os };
 	struct domain_info info, renewed = { 0 };
 	_free_ char *dump = read_dump(&info), *xml = NULL, *again = NULL;
 	struct error err = { 0 };
 
 	assert_null(info.variables);
-	assert_int_equal(domain_xml_renew(dump, path, is_os_disk, os, "/vms", &xml, &err), 0);
+	assert_int_equal(domain_xml_renew(dump, &renewal, "/vms", &xml, &err), 0);
 	assert_non_null(xml);
 	expect_extras(xml);
 	expect_def(xml, &info.def);
 	assert_int_equal(text_count(xml, "<backingStore/>"), 1);
 	assert_int_equal(domain_xml_read(xml, "/vms", &renewed, &err), 0);
 	assert_string_equal(renewed.variables, path);
-	assert_int_equal(domain_xml_renew(xml, path, is_os_disk, os, "/vms", &again, &err), 0);
+	assert_int_equal(domain_xml_renew(xml, &renewal, "/vms", &again, &err), 0);
 	assert_null(again);
 	domain_info_clear(&info);
 	domain_info_clear(&renewed);

@@ -168,11 +168,11 @@ put_lease(const struct disk *disk, const char *owner)
 }
 
 static void
-expect_disks(const struct vmdef *def, enum vm_want want, int status, const char *words)
+expect_leases(const struct domain_info *info, enum vm_want want, int status, const char *words)
 {
 	struct error err = { 0 };
 
-	assert_int_equal(vm_owner_check_disks(&env, TEST_VM, def, want, &err), status ? -1 : 0);
+	assert_int_equal(vm_owner_check_leases(&env, info, want, &err), status ? -1 : 0);
 	if (status) {
 		assert_int_equal(err.status, status);
 		if (!strstr(err.detail, words))
@@ -185,34 +185,54 @@ test_disks(void **state)
 {
 	_free_ char *path = xasprintf("%s/ds/data.qcow2", disk_root);
 	struct disk data = { .path = path, .man = DISK_MAN_MODE_MANAGED };
-	struct vmdef def = { .osdisk = data };
+	const struct domain_info info = { .uuid = (char *)TEST_VM, .def = { .osdisk = data } };
 
 	/* No lease. */
-	expect_disks(&def, VM_WANT_RUN, 507, "has no lease");
-	expect_disks(&def, VM_WANT_CHANGE, 507, "data.qcow2");
-	expect_disks(&def, VM_WANT_REGISTER, 0, NULL);
-	expect_disks(&def, VM_WANT_DELETE, 0, NULL);
+	expect_leases(&info, VM_WANT_RUN, 507, "has no lease");
+	expect_leases(&info, VM_WANT_CHANGE, 507, "data.qcow2");
+	expect_leases(&info, VM_WANT_REGISTER, 0, NULL);
+	expect_leases(&info, VM_WANT_DELETE, 0, NULL);
 	/* Its own: such a VM is not deleted as one that is registered nowhere. */
 	put_lease(&data, TEST_VM);
-	expect_disks(&def, VM_WANT_RUN, 0, NULL);
-	expect_disks(&def, VM_WANT_CHANGE, 0, NULL);
-	expect_disks(&def, VM_WANT_REGISTER, 0, NULL);
-	expect_disks(&def, VM_WANT_DELETE, 422, "register it first");
+	expect_leases(&info, VM_WANT_RUN, 0, NULL);
+	expect_leases(&info, VM_WANT_CHANGE, 0, NULL);
+	expect_leases(&info, VM_WANT_REGISTER, 0, NULL);
+	expect_leases(&info, VM_WANT_DELETE, 422, "register it first");
 	/* Another VM's. */
 	put_lease(&data, TEST_OTHER);
-	expect_disks(&def, VM_WANT_RUN, 409, "belongs to VM '" TEST_OTHER "'");
-	expect_disks(&def, VM_WANT_CHANGE, 409, "belongs to VM '" TEST_OTHER "'");
-	expect_disks(&def, VM_WANT_REGISTER, 409, "belongs to VM '" TEST_OTHER "'");
-	expect_disks(&def, VM_WANT_DELETE, 0, NULL);
+	expect_leases(&info, VM_WANT_RUN, 409, "belongs to VM '" TEST_OTHER "'");
+	expect_leases(&info, VM_WANT_CHANGE, 409, "belongs to VM '" TEST_OTHER "'");
+	expect_leases(&info, VM_WANT_REGISTER, 409, "belongs to VM '" TEST_OTHER "'");
+	expect_leases(&info, VM_WANT_DELETE, 0, NULL);
 	/* Nobody's. */
 	put_lease(&data, "");
-	expect_disks(&def, VM_WANT_RUN, 507, "without an owner");
+	expect_leases(&info, VM_WANT_RUN, 507, "without an owner");
 	/* Damaged. */
 	put_lease(&data, "noise");
-	expect_disks(&def, VM_WANT_RUN, 507, "its owner is no uuid");
-	/* One that is not managed has none. */
-	def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
-	expect_disks(&def, VM_WANT_RUN, 0, NULL);
+	expect_leases(&info, VM_WANT_RUN, 507, "its owner is no uuid");
+}
+
+/* A VM whose disk is not managed has its own at most. */
+static void
+test_vm_lease(void **state)
+{
+	_free_ char *path = xasprintf("%s/ds/data.qcow2", disk_root);
+	char name[VM_LEASE_SIZE];
+	struct domain_info info = { .uuid = (char *)TEST_VM,
+		.def = { .osdisk = { .path = path } },
+		.lease = vm_lease_disk(name) };
+
+	vm_lease_name(TEST_VM, name);
+	expect_leases(&info, VM_WANT_RUN, 0, NULL);
+	info.leased = true;
+	expect_leases(&info, VM_WANT_RUN, 507, "lease 'vm-" TEST_VM "' of VM '" TEST_VM "'");
+	expect_leases(&info, VM_WANT_REGISTER, 0, NULL);
+	expect_leases(&info, VM_WANT_DELETE, 0, NULL);
+	put_lease(&info.lease, TEST_VM);
+	expect_leases(&info, VM_WANT_RUN, 0, NULL);
+	expect_leases(&info, VM_WANT_DELETE, 422, "its lease 'vm-" TEST_VM "' is its own");
+	put_lease(&info.lease, TEST_OTHER);
+	expect_leases(&info, VM_WANT_RUN, 409, "belongs to VM '" TEST_OTHER "'");
 }
 
 int
@@ -225,6 +245,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_who_may_touch_it, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, disk_root_teardown),
 		cmocka_unit_test_setup_teardown(test_disks, setup, disk_root_teardown),
+		cmocka_unit_test_setup_teardown(test_vm_lease, setup, disk_root_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,10 +316,10 @@ test_counts(void **state)
 	CHECK(add_disks(&def, 17, DISK_MAN_MODE_UNMANAGED), NULL);
 	CHECK(
 	    add_disks(&def, 18, DISK_MAN_MODE_UNMANAGED), "vmdef.disks: 21 disks are more than 20");
-	CHECK(add_disks(&def, 5, DISK_MAN_MODE_MANAGED), NULL);
-	CHECK(add_disks(&def, 6, DISK_MAN_MODE_MANAGED),
-	    "vmdef.disks: 8 managed disks, the osdisk counted; each takes a lease, and libvirt "
-	    "allows 7 to a VM (the cloud-init CD needs one more while it is attached)");
+	CHECK(add_disks(&def, 4, DISK_MAN_MODE_MANAGED), NULL);
+	CHECK(add_disks(&def, 5, DISK_MAN_MODE_MANAGED),
+	    "vmdef.disks: 7 managed disks, the osdisk counted, are more than 6: each takes a "
+	    "lease, the VM has one of its own, and libvirt allows 7 to a VM");
 	CHECK(
 	    {
 		    for (int i = 0; i < 6; i++)

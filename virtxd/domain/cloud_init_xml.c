@@ -54,7 +54,8 @@ cloud_init_xml_add(const char *xml, const char *root, char *path, char **ret, st
 	xml_add(&tree, node, "alias", "name", "ua-M_t_scsi_virtio-scsi_0", NULL);
 	xml_add(&tree, node, "address", "type", "drive", "controller", "0", "bus", "0", "target",
 	    "0", "unit", "0", NULL);
-	if (disk_xml_add_lease(&tree, devices, &disk, root, err) < 0)
+	/* It is the VM's alone by its folder, and the VM holds others. */
+	if (disk_xml_has_room(devices) && disk_xml_add_lease(&tree, devices, &disk, root, err) < 0)
 		return -1;
 	return xml_tree_text(&tree, false, ret, err);
 }
@@ -63,22 +64,10 @@ static bool
 remove_lease(xmlNode *devices, char *path, const char *root)
 {
 	const struct disk disk = cloud_init_disk(path);
-	bool removed = false;
-	xmlNode *next;
 	char name[49];
 
-	if (disk_resource_name(&disk, root, name, NULL) < 0)
-		return false;
-	for (xmlNode *node = xml_child(devices, "lease"); node; node = next) {
-		_free_ char *key = xml_text(xml_child(node, "key"));
-
-		next = xml_next(node);
-		if (!str_equal(key, name))
-			continue;
-		xml_remove(node);
-		removed = true;
-	}
-	return removed;
+	return disk_resource_name(&disk, root, name, NULL) == 0 &&
+	       disk_xml_remove_lease(devices, name);
 }
 
 int

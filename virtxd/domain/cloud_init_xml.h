@@ -8,8 +8,8 @@
 
 /* The CD at path as a managed disk; borrows path. */
 struct disk cloud_init_disk(char *path);
-/* xml with the CD at path, as sda of scsi controller 0; *ret is the caller's. 500 for XML that is
- * no domain's. */
+/* xml with the CD at path, as sda of scsi controller 0, and with its lease where the domain has
+ * room for one; *ret is the caller's. 500 for XML that is no domain's. */
 int cloud_init_xml_add(
     const char *xml, const char *root, char *path, char **ret, struct error *err);
 /* xml without a cloud-init CD, its mark, and the lease of the one at path; *ret is the caller's,

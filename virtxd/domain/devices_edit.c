@@ -273,18 +273,31 @@ drop_leases(struct domain_edit *edit, const xmlNode *devices, const struct vmdef
 	char name[49];
 
 	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
-		xmlNode *node = xml_child(devices, "lease"), *next;
+		if (disk->man == DISK_MAN_MODE_MANAGED &&
+		    disk_resource_name(disk, edit->root, name, NULL) == 0)
+			disk_xml_remove_lease(devices, name);
+	}
+}
 
-		if (disk->man != DISK_MAN_MODE_MANAGED ||
-		    disk_resource_name(disk, edit->root, name, NULL) < 0)
-			continue;
-		for (; node; node = next) {
-			_free_ char *key = xml_text(xml_child(node, "key"));
+/* With those that are somebody's own there may be no room for the VM's, which comes last. */
+static void
+edit_leases(struct domain_edit *edit, xmlNode *devices, const xmlNode *fresh_devices)
+{
+	char name[VM_LEASE_SIZE];
+	xmlNode *node;
+	bool had;
 
-			next = xml_next(node);
-			if (str_equal(key, name))
-				xml_remove(node);
-		}
+	vm_lease_name(edit->uuid, name);
+	drop_leases(edit, devices, edit->old);
+	drop_leases(edit, devices, edit->def);
+	had = disk_xml_remove_lease(devices, name);
+	while ((node = xml_child(fresh_devices, "lease"))) {
+		_free_ char *key = xml_text(xml_child(node, "key"));
+
+		if (str_equal(key, name) && !had && !disk_xml_has_room(devices))
+			xml_remove(node);
+		else
+			xml_move(node, devices);
 	}
 }
 
@@ -396,37 +409,38 @@ forget_buses(struct domain_edit *edit, xmlNode *devices)
 	}
 }
 
-bool
-devices_renew(struct xml_tree *tree, const struct vmdef *def,
-    bool (*whole)(const struct disk *disk, void *arg), void *arg)
+int
+devices_renew(struct xml_tree *tree, const struct domain_info *info,
+    const struct domain_renewal *renewal, const char *root, bool *changed, struct error *err)
 {
-	const xmlNode *devices = xml_child(xmlDocGetRootElement(tree->doc), "devices");
+	xmlNode *devices = xml_child(xmlDocGetRootElement(tree->doc), "devices");
 	const struct disk *disk;
-	bool changed = false;
 
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+	for (size_t i = 0; (disk = vmdef_disk(&info->def, i)); i++) {
 		xmlNode *node = find_disk(devices, disk->path);
 
-		if (!node || xml_child(node, "backingStore") || !whole(disk, arg))
+		if (!node || xml_child(node, "backingStore") || !renewal->whole(disk, renewal->arg))
 			continue;
 		xml_add(tree, node, "backingStore", NULL);
-		changed = true;
+		*changed = true;
 	}
-	return changed;
+	if (!renewal->lease || info->leased || !devices || !disk_xml_has_room(devices))
+		return 0;
+	*changed = true;
+	return disk_xml_add_vm_lease(tree, devices, info->uuid, root, err);
 }
 
 void
 devices_edit(struct domain_edit *edit)
 {
-	static const char *const ours[] = { "controller", "disk", "lease", "interface" };
+	static const char *const ours[] = { "controller", "disk", "interface" };
 	xmlNode *devices = xml_child(edit->domain, "devices");
 	xmlNode *fresh_devices = xml_child(edit->fresh, "devices"), *node;
 
 	edit_boots(edit, devices, fresh_devices);
 	edit_controllers(edit, devices, fresh_devices);
 	edit_disks(edit, devices, fresh_devices);
-	drop_leases(edit, devices, edit->old);
-	drop_leases(edit, devices, edit->def);
+	edit_leases(edit, devices, fresh_devices);
 	edit_interfaces(edit, devices, fresh_devices);
 	forget_buses(edit, devices);
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)

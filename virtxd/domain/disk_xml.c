@@ -191,8 +191,47 @@ disk_xml_add_lease(struct xml_tree *tree, xmlNode *devices, const struct disk *d
 }
 
 int
-disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *def, const char *root,
-    struct error *err)
+disk_xml_add_vm_lease(
+    struct xml_tree *tree, xmlNode *devices, const char *uuid, const char *root, struct error *err)
+{
+	char name[VM_LEASE_SIZE];
+	const struct disk disk = vm_lease_disk(name);
+
+	vm_lease_name(uuid, name);
+	return disk_xml_add_lease(tree, devices, &disk, root, err);
+}
+
+bool
+disk_xml_has_room(const xmlNode *devices)
+{
+	unsigned int n = 0;
+
+	for (const xmlNode *node = xml_child(devices, "lease"); node; node = xml_next(node))
+		n++;
+	return n < VMDEF_LEASES_MAX;
+}
+
+bool
+disk_xml_remove_lease(const xmlNode *devices, const char *name)
+{
+	xmlNode *node = xml_child(devices, "lease"), *next;
+	bool removed = false;
+
+	for (; node; node = next) {
+		_free_ char *key = xml_text(xml_child(node, "key"));
+
+		next = xml_next(node);
+		if (!str_equal(key, name))
+			continue;
+		xml_remove(node);
+		removed = true;
+	}
+	return removed;
+}
+
+int
+disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *def, const char *uuid,
+    const char *root, struct error *err)
 {
 	struct counts counts = COUNTS_START;
 	const struct disk *disk;
@@ -351,9 +390,14 @@ disk_xml_read(const xmlNode *devices, const char *root, const char *order, struc
 	}
 	for (const xmlNode *node = xml_child(devices, "lease"); node; node = xml_next(node)) {
 		_free_ char *lockspace = xml_text(xml_child(node, "lockspace"));
+		_free_ char *key = xml_text(xml_child(node, "key"));
 
-		info->ours |= str_equal(lockspace, LOCKSPACE);
+		if (!str_equal(lockspace, LOCKSPACE))
+			continue;
+		info->ours = true;
+		info->leased |= str_equal(key, info->lease.path);
 	}
+	info->has_room = disk_xml_has_room(devices);
 	sort_found(found, n);
 	for (size_t i = 0; i < n; i++) {
 		if (found[i].os && !os) {

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "proto/vmdef.h"
+
 void
 domain_info_foreign(struct domain_info *info, const char *fmt, ...)
 {
@@ -17,6 +19,18 @@ domain_info_foreign(struct domain_info *info, const char *fmt, ...)
 	va_end(ap);
 }
 
+const struct disk *
+domain_info_leased(const struct domain_info *info, size_t i)
+{
+	const struct disk *disk;
+
+	for (size_t k = 0; (disk = vmdef_disk(&info->def, k)); k++) {
+		if (disk->man == DISK_MAN_MODE_MANAGED && i-- == 0)
+			return disk;
+	}
+	return i == 0 && info->leased ? &info->lease : NULL;
+}
+
 void
 domain_info_clear(struct domain_info *info)
 {
@@ -25,6 +39,7 @@ domain_info_clear(struct domain_info *info)
 	free(info->uuid);
 	free(info->type);
 	model_clear(&vmdef_model, &info->def);
+	free(info->lease.path);
 	free(info->foreign_why);
 	model_clear(&oplog_list_model, &info->oplog);
 	free(info->cloud_init);

@@ -21,6 +21,7 @@ struct domain_edit {
 	xmlNode *fresh;	      /* of made */
 	const struct vmdef *old, *def;
 	const char *root;   /* of the storage */
+	const char *uuid;   /* the VM's */
 	bool other_machine; /* firmware, and with it machine and buses, are others */
 	struct buffer lost; /* what cannot stay, for people */
 };
@@ -31,9 +32,8 @@ void domain_edit_note(struct domain_edit *edit, const char *path, const char *wh
 void domain_edit_lose(struct domain_edit *edit, xmlNode *node, const char *path, const char *why);
 /* Changes the element devices. */
 void devices_edit(struct domain_edit *edit);
-/* Gives each disk of def that whole() tells to be whole, and says nothing of a backing file, none;
- * true when one got it. */
-bool devices_renew(struct xml_tree *tree, const struct vmdef *def,
-    bool (*whole)(const struct disk *disk, void *arg), void *arg);
+/* The devices' part of domain_xml_renew(); *changed is set where there was something to do. */
+int devices_renew(struct xml_tree *tree, const struct domain_info *info,
+    const struct domain_renewal *renewal, const char *root, bool *changed, struct error *err);
 
 #endif

@@ -19,6 +19,9 @@ struct domain_info {
 	char *uuid;
 	char *type;	   /* "kvm" or "qemu" */
 	struct vmdef def;  /* sizes are 0: they are the image's, not the XML's */
+	struct disk lease; /* the VM's own, as vm_lease_disk() */
+	bool leased;	   /* the domain names it */
+	bool has_room;	   /* libvirt starts the domain with one lease more */
 	bool foreign;	   /* no virtx metadata, no ua- aliases, or a device no Vmdef can say */
 	bool ours;	   /* it has metadata of VirtX, or a lease */
 	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
@@ -40,14 +43,18 @@ int domain_xml_build(const struct vmdef *def, const char *uuid, const struct dom
  */
 int domain_xml_edit(const char *xml, const struct vmdef *def, const struct domain_env *env,
     bool force, char **ret, struct error *err);
-/*
- * The inactive XML of a domain that is ours, brought up to what is built: UEFI variables (NULL: no
- * change) at their path, and a disk that says nothing of a backing file has none where whole()
- * knows the image to be whole. *ret is the caller's; NULL when nothing changes.
- */
-int domain_xml_renew(const char *xml, const char *variables,
-    bool (*whole)(const struct disk *disk, void *arg), void *arg, const char *root, char **ret,
-    struct error *err);
+/* What a domain that was built before gets. */
+struct domain_renewal {
+	const char *variables; /* the path of its UEFI variables; NULL: no change */
+	bool lease;	       /* of its own, where it has none */
+	/* Whether the image is whole: a disk that says nothing of a backing file has none then. */
+	bool (*whole)(const struct disk *disk, void *arg);
+	void *arg;
+};
+/* The inactive XML of a domain that is ours, brought up to what is built. *ret is the caller's;
+ * NULL when nothing changes. */
+int domain_xml_renew(const char *xml, const struct domain_renewal *renewal, const char *root,
+    char **ret, struct error *err);
 /* Reads XML (live or inactive). Never trusts it: no entities, no network, sizes capped. ret must be
  * zero. A domain that is not ours is read as far as it goes; what is no domain with a uuid is a 500
  * and leaves ret zero. A genid is "auto" only before libvirt has seen it. */
@@ -56,6 +63,9 @@ int domain_xml_read(const char *xml, const char *root, struct domain_info *ret, 
 int domain_xml_leases(const char *xml, unsigned int *ret, struct error *err);
 /* Appends their names to *ret, which is the caller's. */
 int domain_xml_lease_names(const char *xml, char (**ret)[49], size_t *n, struct error *err);
+/* Number i of what has a lease: the managed disks in order, then the VM itself where the domain
+ * names its lease; NULL past the last. */
+const struct disk *domain_info_leased(const struct domain_info *info, size_t i);
 void domain_info_clear(struct domain_info *info);
 
 /* A disk that should have a lease, for which the domain has none. */

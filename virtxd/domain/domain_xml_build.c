@@ -215,7 +215,7 @@ domain_tree_build(struct xml_tree *tree, const struct vmdef *def, const char *uu
 	build_cpu(tree, domain, def, arch);
 	build_clock_and_power(tree, domain, arch);
 	devices = xml_add(tree, domain, "devices", NULL);
-	if (disk_xml_build(tree, devices, def, env->root, err) < 0)
+	if (disk_xml_build(tree, devices, def, uuid, env->root, err) < 0)
 		return -1;
 	net_xml_build(tree, devices, def);
 	build_common_devices(tree, devices);

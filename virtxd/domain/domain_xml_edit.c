@@ -9,21 +9,6 @@
 #include "domain/metadata_xml.h"
 #include "proto/vmdef.h"
 
-void
-domain_edit_note(struct domain_edit *edit, const char *path, const char *why)
-{
-	buffer_printf(&edit->lost, "%s'%s' (%s)", edit->lost.len ? ", " : "", path, why);
-}
-
-void
-domain_edit_lose(struct domain_edit *edit, xmlNode *node, const char *path, const char *why)
-{
-	if (!node)
-		return;
-	domain_edit_note(edit, path, why);
-	xml_remove(node);
-}
-
 /* The element of that name becomes the fresh one, or goes where there is none. */
 static void
 replace(xmlNode *parent, const xmlNode *fresh_parent, const char *name)
@@ -264,34 +249,39 @@ edit_metadata(struct domain_edit *edit)
 	metadata_xml_edit(&edit->tree, edit->domain, edit->fresh);
 }
 
+static bool
+renew_variables(struct xml_tree *tree, const struct domain_info *info, const char *variables)
+{
+	xmlNode *os = xml_child(xmlDocGetRootElement(tree->doc), "os"), *nvram;
+	_free_ char *template = NULL;
+
+	if (!variables || !os || str_equal(info->variables, variables))
+		return false;
+	template = xml_attr(xml_child(os, "nvram"), "template");
+	xml_remove(xml_child(os, "nvram"));
+	nvram = xml_add_text(tree, os, "nvram", variables);
+	if (template)
+		xml_set(tree, nvram, "template", template);
+	return true;
+}
+
 int
-domain_xml_renew(const char *xml, const char *variables,
-    bool (*whole)(const struct disk *disk, void *arg), void *arg, const char *root, char **ret,
-    struct error *err)
+domain_xml_renew(const char *xml, const struct domain_renewal *renewal, const char *root,
+    char **ret, struct error *err)
 {
 	_xmltree_ struct xml_tree tree = { 0 };
 	struct domain_info info = { 0 };
-	xmlNode *os;
-	bool changed = false;
+	bool changed;
+	int r;
 
 	*ret = NULL;
 	if (domain_xml_read(xml, root, &info, err) < 0)
 		return -1;
 	tree.doc = xml_parse(xml, XML_DOMAIN_MAX, "domain", "the domain's XML", err);
-	os = xml_child(xmlDocGetRootElement(tree.doc), "os");
-	if (variables && os && !str_equal(info.variables, variables)) {
-		_free_ char *template = xml_attr(xml_child(os, "nvram"), "template");
-		xmlNode *nvram;
-
-		xml_remove(xml_child(os, "nvram"));
-		nvram = xml_add_text(&tree, os, "nvram", variables);
-		if (template)
-			xml_set(&tree, nvram, "template", template);
-		changed = true;
-	}
-	changed |= devices_renew(&tree, &info.def, whole, arg);
+	changed = renew_variables(&tree, &info, renewal->variables);
+	r = devices_renew(&tree, &info, renewal, root, &changed, err);
 	domain_info_clear(&info);
-	return changed ? xml_tree_text(&tree, false, ret, err) : 0;
+	return r == 0 && changed ? xml_tree_text(&tree, false, ret, err) : r;
 }
 
 static void (*const parts[])(struct domain_edit *edit) = {
@@ -318,6 +308,7 @@ open_edit(struct domain_edit *edit, const char *xml, const char *uuid, const str
 	edit->domain = xmlDocGetRootElement(edit->tree.doc);
 	edit->fresh = xmlDocGetRootElement(edit->made.doc);
 	edit->root = env->root;
+	edit->uuid = uuid;
 	edit->other_machine = edit->old->firmware != edit->def->firmware;
 	if (!xml_child(edit->domain, "devices"))
 		return error_set(err, 500, "the domain's XML has no devices");

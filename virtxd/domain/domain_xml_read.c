@@ -10,6 +10,7 @@
 #include "domain/net_xml.h"
 #include "domain/xml.h"
 #include "proto/uuid.h"
+#include "proto/vmdef.h"
 
 /* Longer names are of others; they would not fit into the gossip. */
 #define NAME_BYTES_MAX 128
@@ -156,6 +157,8 @@ domain_xml_read(const char *xml, const char *root, struct domain_info *ret, stru
 		return error_set(
 		    err, 500, "the domain's XML has no valid uuid ('%.64s')", str_or_empty(uuid));
 	ret->uuid = xstrdup(normal);
+	ret->lease = vm_lease_disk(xcalloc(1, VM_LEASE_SIZE));
+	vm_lease_name(normal, ret->lease.path);
 	ret->type = xml_attr(domain, "type");
 	devices = xml_child(domain, "devices");
 	metadata_xml_read(domain, ret, &order, &vlanid);

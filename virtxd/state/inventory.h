@@ -34,6 +34,7 @@ struct inventory_vm {
 	int16_t vcpus; /* of a VM on another host; of a local one vm.def tells */
 	bool foreign;  /* not made by VirtX: made with virsh, say */
 	char *foreign_why;
+	bool leased; /* it has a lease of its own; of a local one only */
 	char *cloud_init;
 	char *told; /* why it is in its state, as libvirt tells */
 	char *loss; /* why its leases were lost when it ended, NULL or "" where they were not */

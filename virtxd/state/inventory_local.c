@@ -50,8 +50,9 @@ static void
 set_loss(const struct inventory *inventory, struct vm_entry *entry)
 {
 	struct inventory_vm *view = &entry->view;
+	bool had = view->leased || vmdef_leases(&view->vm.def) > 0;
 
-	str_set(&view->loss, vmdef_leases(&view->vm.def) > 0 ? str_or_empty(inventory->loss) : "");
+	str_set(&view->loss, had ? str_or_empty(inventory->loss) : "");
 }
 
 static void
@@ -155,6 +156,7 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	model_copy(&oplog_list_model, &vm->stats.oplog, &report->oplog);
 	vm->stats.memory_capacity = report->def.memory.total;
 	view->foreign = report->foreign;
+	view->leased = report->leased;
 	str_set(&view->foreign_why, report->foreign_why);
 	str_set(&view->cloud_init, report->cloud_init);
 	entry->def_known = view->whole = true;
@@ -311,7 +313,7 @@ disown(struct vm_entry *entry)
 	struct inventory_vm *view = &entry->view;
 
 	view->vcpus = (int16_t)vmdef_vcpus(&view->vm.def);
-	view->local = view->foreign = false;
+	view->local = view->foreign = view->leased = false;
 	str_set(&view->foreign_why, "");
 	str_set(&view->cloud_init, "");
 	str_set(&view->told, "");

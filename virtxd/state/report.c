@@ -20,6 +20,7 @@ static const struct field vm_report_fields[] = {
 	FIELD_STRUCT("oplog", struct vm_report, oplog, oplog_list),
 	FIELD("foreign", struct vm_report, foreign),
 	FIELD("foreign_why", struct vm_report, foreign_why),
+	FIELD("leased", struct vm_report, leased),
 	FIELD("cloud_init", struct vm_report, cloud_init),
 	FIELD("has_stats", struct vm_report, has_stats),
 	FIELD("cpu_ns", struct vm_report, cpu_ns),

@@ -24,6 +24,7 @@ struct vm_report {
 	struct vmdef def;
 	struct oplog_list oplog;
 	bool foreign; /* not made by VirtX */
+	bool leased;  /* it has a lease of its own */
 	char *foreign_why;
 	char *cloud_init; /* path of the CD that it was booted with, "" for none */
 	bool has_stats;	  /* the figures below were read; counters are since the start of the VM */

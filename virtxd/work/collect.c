@@ -185,6 +185,7 @@ collect_definitions(
 		report->def = full.def;
 		report->oplog = full.oplog;
 		report->foreign = full.foreign;
+		report->leased = full.leased;
 		report->foreign_why = steal_ptr(full.foreign_why);
 		report->cloud_init = steal_ptr(full.cloud_init);
 		free(full.uuid);

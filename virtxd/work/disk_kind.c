@@ -135,7 +135,7 @@ make_lun(const char *root, const char *uuid, const struct disk *disk, disk_progr
 
 /* It was there before, and stays. */
 static int
-keep_lun(const char *root, const char *uuid, const struct disk *disk, struct error *err)
+keep_it(const char *root, const char *uuid, const struct disk *disk, struct error *err)
 {
 	return 0;
 }
@@ -171,15 +171,56 @@ static const struct disk_kind lun = {
 	.inspect = inspect_lun,
 	.take = inspect_lun,
 	.make = make_lun,
-	.disown = keep_lun,
-	.commit = keep_lun,
-	.undo = keep_lun,
+	.disown = keep_it,
+	.commit = keep_it,
+	.undo = keep_it,
 	.drop = drop_lun,
 	.leave = leave_lun,
+};
+
+static int
+measure_nothing(
+    const char *root, const struct disk *disk, struct image_info *ret, struct error *err)
+{
+	return 0;
+}
+
+static int
+make_nothing(const char *root, const char *uuid, const struct disk *disk, disk_progress progress,
+    struct error *err)
+{
+	return 0;
+}
+
+static int
+drop_nothing(const char *root, const struct disk *disk, disk_progress progress, char **left,
+    struct error *err)
+{
+	return 0;
+}
+
+static char *
+leave_nothing(const char *root, const struct disk *disk, const char *why)
+{
+	return NULL;
+}
+
+static const struct disk_kind vm_lease = {
+	.check = check_any,
+	.inspect = measure_nothing,
+	.take = measure_nothing,
+	.make = make_nothing,
+	.disown = keep_it,
+	.commit = keep_it,
+	.undo = keep_it,
+	.drop = drop_nothing,
+	.leave = leave_nothing,
 };
 
 const struct disk_kind *
 disk_kind_of(const struct disk *disk)
 {
-	return disk->device == DISK_DEVICE_LUN ? &lun : &image;
+	if (disk->device == DISK_DEVICE_LUN)
+		return &lun;
+	return disk_is_vm_lease(disk) ? &vm_lease : &image;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a disk is made of: an image below the storage root, or a LUN. What is done to it differs,
- * and is a row of functions; that it is done under its lease does not, and is storage.h's. All
- * return 0, or -1 with err. Blocks: jobs only.
+ * What a disk is made of: an image below the storage root, or a LUN, or nothing, as a VM's own
+ * lease. What is done to it differs, and is a row of functions; that it is done under its lease
+ * does not, and is storage.h's. All return 0, or -1 with err. Blocks: jobs only.
  */
 #ifndef WORK_DISK_KIND_H
 #define WORK_DISK_KIND_H

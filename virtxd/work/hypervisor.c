@@ -282,6 +282,7 @@ hypervisor_report(virDomainPtr domain, const char *root, struct vm_report *ret, 
 	ret->oplog = info.oplog;
 	info.oplog = (struct oplog_list){ 0 };
 	ret->foreign = info.foreign;
+	ret->leased = info.leased;
 	ret->foreign_why = steal_ptr(info.foreign_why);
 	ret->cloud_init = steal_ptr(info.cloud_init);
 	return 0;

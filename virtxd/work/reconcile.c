@@ -255,8 +255,7 @@ add_transient(const struct work_env *env, const struct domain_info *info,
 				      "undefined): it is gone when it stops");
 	struct error why = { 0 };
 
-	if (!info->foreign &&
-	    vm_owner_check_disks(env, info->uuid, &info->def, VM_WANT_RUN, &why) < 0 &&
+	if (!info->foreign && vm_owner_check_leases(env, info, VM_WANT_RUN, &why) < 0 &&
 	    error_is(&why, ERROR_BUSY)) {
 		free(detail);
 		detail =

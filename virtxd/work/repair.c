@@ -265,7 +265,7 @@ register_again(const struct repair *repair, const struct host_problem *problem, 
 
 	if (hypervisor_find(repair->conn, problem->vm, &domain, err) < 0 ||
 	    hypervisor_info(domain, env->root, &info, err) < 0 ||
-	    vm_owner_check_disks(env, problem->vm, &info.def, VM_WANT_RUN, err) < 0)
+	    vm_owner_check_leases(env, &info, VM_WANT_RUN, err) < 0)
 		return -1;
 	return register_vm(repair, problem, err);
 }

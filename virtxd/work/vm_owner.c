@@ -82,7 +82,7 @@ vm_owner_of_disk(const struct work_env *env, const char *uuid, const struct disk
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
 	if (lease_look_up(env->root, name, &there, owner, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return error_wrap(err, "%s '%s'", disk_noun(disk), disk->path);
 	return str_equal(owner, uuid);
 }
 
@@ -93,16 +93,21 @@ judge(const char *uuid, const struct disk *disk, bool own, const char *owner, en
 {
 	if (want == VM_WANT_DELETE && own)
 		return error_set(err, 422,
-		    "VM '%s' is registered under no host, and its disk '%s' is its own: register "
-		    "it first",
-		    uuid, disk->path);
+		    "VM '%s' is registered under no host, and its %s '%s' is its own: register it "
+		    "first",
+		    uuid, disk_noun(disk), disk->path);
 	if (own || want == VM_WANT_DELETE)
 		return 0;
 	if (owner[0])
-		return error_set(
-		    err, 409, "disk '%s' of VM '%s' belongs to VM '%s'", disk->path, uuid, owner);
+		return error_set(err, 409, "%s '%s' of VM '%s' belongs to VM '%s'", disk_noun(disk),
+		    disk->path, uuid, owner);
 	if (want == VM_WANT_REGISTER)
 		return 0;
+	if (disk_is_vm_lease(disk))
+		return error_set(err, 507,
+		    "the lease '%s' of VM '%s' itself is missing, or has no owner: 'virtx repair' "
+		    "makes it anew",
+		    disk->path, uuid);
 	return error_set(err, 507,
 	    "disk '%s' of VM '%s' has no lease, or one without an owner: 'virtx repair' makes it "
 	    "anew",
@@ -110,19 +115,16 @@ judge(const char *uuid, const struct disk *disk, bool own, const char *owner, en
 }
 
 int
-vm_owner_check_disks(const struct work_env *env, const char *uuid, const struct vmdef *def,
-    enum vm_want want, struct error *err)
+vm_owner_check_leases(const struct work_env *env, const struct domain_info *info, enum vm_want want,
+    struct error *err)
 {
 	const struct disk *disk;
 	char owner[37];
 
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
-		int r;
+	for (size_t i = 0; (disk = domain_info_leased(info, i)); i++) {
+		int r = vm_owner_of_disk(env, info->uuid, disk, owner, err);
 
-		if (disk->man != DISK_MAN_MODE_MANAGED)
-			continue;
-		r = vm_owner_of_disk(env, uuid, disk, owner, err);
-		if (r < 0 || judge(uuid, disk, r == 1, owner, want, err) < 0)
+		if (r < 0 || judge(info->uuid, disk, r == 1, owner, want, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -250,7 +252,7 @@ vm_owner_check(const struct work_env *env, virDomainPtr domain, const char *uuid
 	/* What is registered here is deleted disk by disk, each under its lease. */
 	if (want == VM_WANT_DELETE && owner.place == VM_PLACE_HERE)
 		return 0;
-	if (vm_owner_check_disks(env, uuid, &info.def, want, err) == 0)
+	if (vm_owner_check_leases(env, &info, want, err) == 0)
 		return 0;
 	/* What has taken the disk's place says more. */
 	if (error_is(err, ERROR_STORAGE) && bare_disks_check(env, domain, uuid, &bare) < 0 &&

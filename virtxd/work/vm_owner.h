@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whose a VM is: this host's when libvirt here defines it, its file in the registry lies under this
- * host, and the lease of each managed disk names it as the owner. The registry decides between
- * hosts, the leases between VMs; a definition in libvirt alone decides nothing. Every job that
- * touches a VM asks here first. A registry that cannot be read is a failure, never a "no".
+ * host, and its own lease and that of each managed disk name it as the owner. The registry decides
+ * between hosts, the leases between VMs; a definition in libvirt alone decides nothing. Every job
+ * that touches a VM asks here first. A registry that cannot be read is a failure, never a "no".
  */
 #ifndef WORK_VM_OWNER_H
 #define WORK_VM_OWNER_H
@@ -39,13 +39,13 @@ int vm_owner_check_one(
 
 /* What a job is about to do. */
 enum vm_want {
-	/* Let its CPUs run: each managed disk must be its own, and one that VirtX made must be
-	 * registered. */
+	/* Let its CPUs run: each managed disk must be its own, as its lease where it has one, and
+	 * one that VirtX made must be registered. */
 	VM_WANT_RUN,
 	/* Change, move or measure it: the same. */
 	VM_WANT_CHANGE,
 	/* Delete it: only what is its own goes with it. One that is registered nowhere may go when
-	 * no disk is its own. */
+	 * no lease is its own. */
 	VM_WANT_DELETE,
 	/* Put it into the registry: no other host may have it there, and no disk may be another
 	 * VM's. */
@@ -54,7 +54,7 @@ enum vm_want {
 
 /*
  * Refuses (409, 422, or 507 for a lease that is gone or damaged), with the reason, what may not be
- * done to this VM on this host. The caller holds the VM's lock and has settled its journal.
+ * done to this VM on this host. The caller holds the VM's lock and has carried its journal out.
  * Stopping or ending a VM's process is nobody's but libvirt's business: that needs no storage, and
  * is what ends a process that should not be.
  */
@@ -80,8 +80,8 @@ bool vm_owner_is_leftover(const struct work_env *env, virDomainPtr domain,
  * no registry. */
 int vm_owner_check_place(const struct work_env *env, const char *uuid, bool foreign,
     enum vm_want want, struct error *err);
-/* The other half: the leases of a definition's managed disks. */
-int vm_owner_check_disks(const struct work_env *env, const char *uuid, const struct vmdef *def,
+/* The other half: the leases of a definition's managed disks, and the VM's own. */
+int vm_owner_check_leases(const struct work_env *env, const struct domain_info *info,
     enum vm_want want, struct error *err);
 /* 1: the disk's lease names the VM, 0: it does not, or there is none (as with a disk that is not
  * managed), -1: it cannot be read. *owner is who it names, "" for nobody. */

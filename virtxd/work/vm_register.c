@@ -66,7 +66,7 @@ define(const struct vm_request *req, virConnectPtr conn, virDomainPtr running, v
 	if (!str_equal(info.uuid, req->uuid))
 		return error_set(err, 424, "the registry's file of VM '%s' is of another VM ('%s')",
 		    req->uuid, info.uuid);
-	if (vm_owner_check_disks(&req->env, req->uuid, &info.def, VM_WANT_REGISTER, err) < 0)
+	if (vm_owner_check_leases(&req->env, &info, VM_WANT_REGISTER, err) < 0)
 		return -1;
 	*ret = virDomainDefineXMLFlags(conn, xml, 0);
 	if (!*ret)

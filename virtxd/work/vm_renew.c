@@ -56,13 +56,17 @@ renew(const struct work_env *env, virDomainPtr domain, const char *xml,
 	_free_ char *variables = nvram_path(env->root, info->uuid);
 	_free_ char *renewed = NULL;
 	bool moves = vm_variables_are_local(env, info);
+	struct domain_renewal renewal = {
+		.variables = moves ? variables : NULL,
+		.whole = is_whole,
+		.arg = (void *)env,
+	};
 
 	if (info->def.firmware == FIRMWARE_TYPE_UEFI && folders_make_nvram(env, err) < 0)
 		return -1;
 	if (moves && share_variables(env, info, warning, err) < 0)
 		return -1;
-	if (domain_xml_renew(xml, moves ? variables : NULL, is_whole, (void *)env, env->root,
-		&renewed, err) < 0 ||
+	if (domain_xml_renew(xml, &renewal, env->root, &renewed, err) < 0 ||
 	    (renewed &&
 		vm_define_xml(env, virDomainGetConnect(domain), info->uuid, renewed, err) < 0))
 		return -1;
