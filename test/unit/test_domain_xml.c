@@ -133,7 +133,8 @@ expect_disk(const char *xml, const struct disk *disk)
 	assert_int_equal(text_count(xml, "<disk "), 2);
 	assert_int_equal(text_count(xml, alias), 1);
 	assert_int_equal(text_count(xml, targets[disk->bus]), 1);
-	assert_int_equal(text_count(xml, "<lease>"), managed);
+	/* And the VM's own. */
+	assert_int_equal(text_count(xml, "<lease>"), managed + 1);
 	assert_int_equal(text_count(xml, "rawio=\"yes\""), lun);
 	assert_int_equal(text_count(xml, "<reservations managed=\"yes\"/>"), lun);
 	assert_int_equal(text_count(xml, "cache=\"directsync\""), lun);

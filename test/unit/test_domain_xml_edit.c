@@ -296,6 +296,69 @@ test_renew(void **state)
 	domain_info_clear(&renewed);
 }
 
+/* Whether the domain names the VM's own lease, once. */
+static bool
+is_leased(const char *xml)
+{
+	struct domain_info info = { 0 };
+	struct error err = { 0 };
+	bool leased;
+
+	assert_int_equal(domain_xml_read(xml, "/vms", &info, &err), 0);
+	leased = info.leased;
+	assert_string_equal(info.lease.path, "vm-" UUID);
+	assert_int_equal(text_count(xml, "<key>vm-" UUID "</key>"), leased);
+	assert_int_equal(text_count(xml, "\"/vms/lock/vm-" UUID "/vm-" UUID "\""), leased);
+	domain_info_clear(&info);
+	return leased;
+}
+
+static bool
+is_never_whole(const struct disk *disk, void *arg)
+{
+	return false;
+}
+
+/* One from before VMs had a lease of their own gets it, where libvirt starts a domain with one
+ * more; what a domain has it keeps. */
+static void
+test_vm_lease(void **state)
+{
+	static const char other[] =
+	    "<lease><lockspace>others</lockspace><key>k</key><target path='/k'/></lease>";
+	struct domain_renewal renewal = { .whole = is_never_whole };
+	struct domain_info info = { 0 };
+	_free_ char *xml = golden_read("domain/read/go.xml"), *edited = NULL, *same = NULL;
+	char *renewed = NULL;
+	struct error err = { 0 };
+
+	assert_int_equal(domain_xml_read(xml, "/vms", &info, &err), 0);
+	assert_true(info.has_room);
+	assert_false(is_leased(xml));
+	assert_int_equal(domain_xml_renew(xml, &renewal, "/vms", &renewed, &err), 0);
+	assert_null(renewed);
+	renewal.lease = true;
+	assert_int_equal(domain_xml_renew(xml, &renewal, "/vms", &renewed, &err), 0);
+	assert_true(is_leased(renewed));
+	edited = edit(xml, &info.def, false);
+	assert_true(is_leased(edited));
+	/* Others fill it up. */
+	for (int i = 1; i < VMDEF_LEASES_MAX; i++) {
+		xml = insert(xml, "</devices>", other);
+		renewed = insert(renewed, "</devices>", other);
+	}
+	free(edited);
+	edited = edit(xml, &info.def, false);
+	assert_false(is_leased(edited));
+	assert_int_equal(text_count(edited, "others"), VMDEF_LEASES_MAX - 1);
+	same = edit(renewed, &info.def, false);
+	assert_true(is_leased(same));
+	free(steal_ptr(renewed));
+	assert_int_equal(domain_xml_renew(xml, &renewal, "/vms", &renewed, &err), 0);
+	assert_null(renewed);
+	domain_info_clear(&info);
+}
+
 static void
 test_random(void **state)
 {
@@ -317,6 +380,7 @@ test_random(void **state)
 			str_set(&to.genid, from.genid);
 		changed = edit(xml, &to, false);
 		expect_def(changed, &to);
+		assert_true(is_leased(xml) && is_leased(changed));
 		model_clear(&vmdef_model, &from);
 		model_clear(&vmdef_model, &to);
 	}
@@ -333,6 +397,7 @@ main(void)
 		cmocka_unit_test(test_another_machine),
 		cmocka_unit_test(test_interfaces_without_a_mac),
 		cmocka_unit_test(test_renew),
+		cmocka_unit_test(test_vm_lease),
 		cmocka_unit_test(test_random),
 	};
 

@@ -275,7 +275,7 @@ test_a_lease_that_is_missing(void **state)
 	create_small_vm();
 	lose_leases();
 	age();
-	expect_problem(LOST_MISSING, TEST_VM, "os.qcow2' cannot be used");
+	expect_problem(LOST_MISSING, TEST_VM, "' cannot be used: its lease '");
 	repair((struct repair_options){ 0 }, LOST_MISSING, "make-lease", false);
 	assert_null(lease_of("os.qcow2"));
 	repair_while_busy(TEST_VM, LOST_MISSING, "make-lease");

@@ -51,6 +51,83 @@ test_a_lease_that_is_gone(void **state)
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
 }
 
+/* Boots one from before VMs had a lease of their own; the warning must have these words. */
+static void
+expect_older(const char *warning, bool leased)
+{
+	struct vm_boot_request request = request_of();
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	_domain_info_ struct domain_info info = { 0 };
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_BOOT, &request, &result);
+	if (*warning ? !strstr(str_or_empty(result.warning), warning) : !str_empty(result.warning))
+		fail_msg("the warning is '%s'", str_or_empty(result.warning));
+	assert_int_equal(result.vm.leased, leased);
+	read_domain(TEST_VM, &info);
+	assert_int_equal(info.leased, leased);
+	model_clear(&vm_result_model, &result);
+	assert_int_equal(virDomainDestroy(domain), 0);
+}
+
+static void
+test_it_gets_a_lease_of_its_own(void **state)
+{
+	_free_ char *xml = NULL;
+
+	create_small_vm();
+	take_vm_lease();
+	expect_older("", true);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	assert_int_equal(registry_load(disk_root, HOST1, TEST_VM, &xml, &failure), 0);
+	assert_non_null(strstr(xml, "<key>vm-" TEST_VM "</key>"));
+	expect_older("", true);
+}
+
+/* What a boot leaves that is killed on the way: half a lease, one that the definition does not name
+ * yet, and one that came to harm meanwhile. */
+static void
+test_a_lease_of_its_own_that_was_cut_off(void **state)
+{
+	create_small_vm();
+	take_vm_lease();
+	assert_int_equal(mkdir(at("lock/.vm-" TEST_VM "." TEST_VM), 0750), 0);
+	expect_older("", true);
+	assert_false(exists("lock/.vm-" TEST_VM "." TEST_VM));
+	take_vm_lease();
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	expect_older("", true);
+	take_vm_lease();
+	assert_int_equal(mkdir(at("lock/vm-" TEST_VM), 0750), 0);
+	write_file(at("lock/vm-" TEST_VM "/vm-" TEST_VM), "noise", 5);
+	expect_older("", true);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+}
+
+/* It starts as it is. */
+static void
+test_a_lease_of_its_own_that_is_anothers(void **state)
+{
+	create_small_vm();
+	take_vm_lease();
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_OTHER, &failure), 0);
+	expect_older("has no lease of its own yet", false);
+	assert_string_equal(vm_lease_owner(), TEST_OTHER);
+}
+
+/* It is named, and is not there: that is nobody's to make anew without a look. */
+static void
+test_a_lease_of_its_own_that_is_gone(void **state)
+{
+	struct vm_boot_request request = request_of();
+
+	create_small_vm();
+	assert_int_equal(lease_discard(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	must_fail(WORK_VM_BOOT, &request, 507, "lease 'vm-" TEST_VM "' of VM '" TEST_VM "' itself");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	assert_null(vm_lease_owner());
+}
+
 /* Another VM, with a managed ROOT/ds/aaaa.raw. */
 static void
 create_theirs(void)
@@ -66,22 +143,6 @@ create_theirs(void)
 	model_clear(&vmdef_model, &theirs.def);
 }
 
-/* TEST_VM, with ROOT/ds/free.raw, which nobody manages. */
-static void
-create_unmanaged(void)
-{
-	struct vmdef def = { 0 };
-
-	write_file(at("ds/free.raw"), "x", 1);
-	assert_int_equal(truncate(at("ds/free.raw"), 1 << 20), 0);
-	small_vm(&def);
-	str_set(&def.osdisk.path, at("ds/free.raw"));
-	def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
-	def.osdisk.prov = DISK_PROV_MODE_NONE;
-	create_vm(&def);
-	model_clear(&vmdef_model, &def);
-}
-
 /* Its definition was edited by others since; also where the lease of that disk is lost. */
 static void
 test_an_unmanaged_disk_of_another_vm(void **state)
@@ -92,7 +153,7 @@ test_an_unmanaged_disk_of_another_vm(void **state)
 	char *path;
 
 	create_theirs();
-	create_unmanaged();
+	create_unmanaged_vm();
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
 	path = strstr(xml, "ds/free.raw");
@@ -102,6 +163,7 @@ test_an_unmanaged_disk_of_another_vm(void **state)
 	assert_non_null(edited);
 	must_fail(WORK_VM_BOOT, &request, 422, "is managed for VM '" TEST_OTHER "'");
 	lose_leases();
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
 	must_fail(WORK_VM_BOOT, &request, 422, "belongs to VM '" TEST_OTHER "'");
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
 }
@@ -112,7 +174,7 @@ test_a_link_to_the_disk_of_another_vm(void **state)
 	struct vm_boot_request request = request_of();
 
 	create_theirs();
-	create_unmanaged();
+	create_unmanaged_vm();
 	assert_int_equal(unlink(at("ds/free.raw")), 0);
 	assert_int_equal(link(at("ds/aaaa.raw"), at("ds/free.raw")), 0);
 	must_fail(WORK_VM_BOOT, &request, 422, "is by another name (a link) disk '");
@@ -237,6 +299,10 @@ main(void)
 		WORK_TEST(test_it_runs),
 		WORK_TEST(test_a_disk_that_is_gone),
 		WORK_TEST(test_a_lease_that_is_gone),
+		WORK_TEST(test_it_gets_a_lease_of_its_own),
+		WORK_TEST(test_a_lease_of_its_own_that_was_cut_off),
+		WORK_TEST(test_a_lease_of_its_own_that_is_anothers),
+		WORK_TEST(test_a_lease_of_its_own_that_is_gone),
 		WORK_TEST(test_an_unmanaged_disk_of_another_vm),
 		WORK_TEST(test_a_link_to_the_disk_of_another_vm),
 		WORK_TEST(test_hugepages_that_are_not_there),

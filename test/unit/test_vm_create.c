@@ -10,6 +10,7 @@ expect_nothing_left(void)
 	assert_false(has_journal(TEST_VM));
 	assert_null(lease_of("os.qcow2"));
 	assert_null(lease_of("more.qcow2"));
+	assert_null(vm_lease_owner());
 	assert_false(exists("ds/os.qcow2"));
 	assert_false(exists("ds/more.qcow2"));
 	assert_int_equal(fake_sanlock_held(), 0);
@@ -40,6 +41,9 @@ test_all_of_it_is_made(void **state)
 	assert_false(has_journal(TEST_VM));
 	assert_string_equal(lease_of("os.qcow2"), TEST_VM);
 	assert_string_equal(lease_of("more.qcow2"), TEST_VM);
+	assert_true(info.leased);
+	assert_true(result.vm.leased);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
 	assert_true(exists("ds/os.qcow2"));
 	assert_true(exists("ds/more.qcow2"));
 	assert_int_equal(fake_sanlock_held(), 0);
@@ -71,6 +75,30 @@ test_without_sanlock_nothing_is_made(void **state)
 	must_fail(WORK_VM_CREATE, &request, 507, "sanlock cannot write");
 	expect_nothing_left();
 	model_clear(&vmdef_model, &request.def);
+}
+
+/* A VM without managed disks has its own lease alone. */
+static void
+test_without_managed_disks(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM };
+	_domain_info_ struct domain_info info = { 0 };
+	struct vm_result result = { 0 };
+	_free_ char *data = xcalloc(1, 1 << 20);
+
+	write_file(at("ds/free.raw"), data, 1 << 20);
+	small_vm(&request.def);
+	str_set(&request.def.osdisk.path, at("ds/free.raw"));
+	request.def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
+	request.def.osdisk.prov = DISK_PROV_MODE_NONE;
+	must_run(WORK_VM_CREATE, &request, &result);
+	read_domain(TEST_VM, &info);
+	assert_true(info.leased);
+	assert_ptr_equal(domain_info_leased(&info, 0), &info.lease);
+	assert_null(domain_info_leased(&info, 1));
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	model_clear(&vmdef_model, &request.def);
+	model_clear(&vm_result_model, &result);
 }
 
 /* What was there before stays as it was. */
@@ -143,6 +171,7 @@ main(void)
 		WORK_TEST(test_all_of_it_is_made),
 		WORK_TEST(test_a_failure_leaves_nothing),
 		WORK_TEST(test_without_sanlock_nothing_is_made),
+		WORK_TEST(test_without_managed_disks),
 		WORK_TEST(test_the_disk_of_another_vm_is_refused),
 		WORK_TEST(test_an_unmanaged_disk_of_another_vm_is_refused),
 		WORK_TEST(test_an_image_that_is_there_is_taken_over),

@@ -20,6 +20,7 @@ delete_vm(bool deletestorage)
 	assert_int_equal(domain_state(TEST_VM), -1);
 	assert_false(is_registered(HOST1, TEST_VM));
 	assert_false(has_journal(TEST_VM));
+	assert_null(vm_lease_owner());
 	warning = xstrdup(str_or_empty(result.warning));
 	model_clear(&vm_result_model, &result);
 	return warning;
@@ -47,6 +48,39 @@ test_without_its_storage(void **state)
 	assert_string_equal(warning, "");
 	assert_null(lease_of("os.qcow2"));
 	assert_true(exists("ds/os.qcow2"));
+}
+
+/* What somebody has made who was cut off before the definition named it. */
+static void
+test_a_lease_that_the_definition_does_not_name(void **state)
+{
+	_free_ char *warning = NULL;
+
+	for (int whole = 0; whole < 2; whole++) {
+		create_small_vm();
+		take_vm_lease();
+		if (whole)
+			assert_int_equal(
+			    lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+		else
+			assert_int_equal(mkdir(at("lock/.vm-" TEST_VM "." TEST_VM), 0750), 0);
+		free(warning);
+		warning = delete_vm(true);
+		assert_string_equal(warning, "");
+		assert_false(exists("lock/.vm-" TEST_VM "." TEST_VM));
+	}
+}
+
+/* Of one that is registered nowhere nothing tells whose it is, and its lease is its own. */
+static void
+test_one_without_managed_disks_that_is_registered_nowhere(void **state)
+{
+	struct vm_delete_request request = request_of(true);
+
+	create_unmanaged_vm();
+	assert_int_equal(registry_remove(disk_root, HOST1, TEST_VM, &failure), 0);
+	must_fail(WORK_VM_DELETE, &request, 422, "its lease 'vm-" TEST_VM "' is its own");
+	assert_string_equal(vm_lease_owner(), TEST_VM);
 }
 
 /* What is not managed is nobody's. */
@@ -143,14 +177,16 @@ test_who_is_refused(void **state)
 static void
 begin_delete(bool deletestorage)
 {
-	struct disk disk = {
-		.path = at("ds/os.qcow2"), .device = DISK_DEVICE_DISK, .man = DISK_MAN_MODE_MANAGED
+	_free_ char *path = xstrdup(at("ds/os.qcow2"));
+	struct disk disks[] = {
+		{ .path = path, .device = DISK_DEVICE_DISK, .man = DISK_MAN_MODE_MANAGED },
+		vm_lease_disk((char *)"vm-" TEST_VM),
 	};
 	struct journal journal = { .op = (char *)"VmDelete",
 		.uuid = (char *)TEST_VM,
 		.deletestorage = deletestorage,
-		.dropped = &disk,
-		.n_dropped = 1,
+		.dropped = disks,
+		.n_dropped = 2,
 		.ts = now_ms() };
 
 	assert_int_equal(journal_save(disk_root, HOST1, &journal, &failure), 0);
@@ -195,6 +231,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		WORK_TEST(test_with_its_storage),
 		WORK_TEST(test_without_its_storage),
+		WORK_TEST(test_a_lease_that_the_definition_does_not_name),
+		WORK_TEST(test_one_without_managed_disks_that_is_registered_nowhere),
 		WORK_TEST(test_an_unmanaged_disk_stays),
 		WORK_TEST(test_the_disk_of_another_vm_stays),
 		WORK_TEST(test_an_image_without_a_lease_stays),

@@ -22,12 +22,12 @@ vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err)
 	return 1;
 }
 
-/* The lease of the small VM's disk. */
+/* The leases of the small VM's disk, and of the VM. */
 static struct lease_set
 small_set(void)
 {
 	const struct disk disk = { .path = at("ds/os.qcow2") };
-	struct lease_set set = { .n = 1 };
+	struct lease_set set = { .items[1].name = "vm-" TEST_VM, .n = 2 };
 
 	assert_int_equal(disk_resource_name(&disk, disk_root, set.items[0].name, &failure), 0);
 	return set;
@@ -36,10 +36,11 @@ small_set(void)
 static bool
 holds(void)
 {
+	const struct lease_set set = small_set();
 	struct lease_set held;
 
-	return lease_held_by(QEMU, &held, &failure) == 0 && held.n == 1 &&
-	       str_equal(held.items[0].name, small_set().items[0].name);
+	return lease_held_by(QEMU, &held, &failure) == 0 && held.n == 2 &&
+	       lease_set_find(&held, set.items[0].name) && lease_set_find(&held, set.items[1].name);
 }
 
 /* libvirt's plugin lets go of the leases of a VM whose CPUs stop, and takes them before they run.
@@ -98,10 +99,11 @@ suspend(void)
 	assert_false(holds());
 }
 
+/* The lease of its disk, or its own. */
 static void
-use_elsewhere(void)
+use_elsewhere(int which)
 {
-	_free_ char *path = lease_path(disk_root, small_set().items[0].name);
+	_free_ char *path = lease_path(disk_root, small_set().items[which].name);
 
 	fake_sanlock_use(path);
 }
@@ -181,12 +183,24 @@ test_another_has_used_the_disk(void **state)
 	run_vm();
 	heal();
 	suspend();
-	use_elsewhere();
+	use_elsewhere(0);
 	expect_stays_paused(409, "was taken by another since VM '" TEST_VM "' was seen");
 	assert_false(holds());
 	/* Nor does it help to ask twice. */
 	heal();
 	expect_stays_paused(409, "os.qcow2' was taken by another");
+}
+
+/* One whose disks are nobody's is kept by its own alone. */
+static void
+test_another_has_run_it(void **state)
+{
+	run_vm();
+	heal();
+	suspend();
+	use_elsewhere(1);
+	expect_stays_paused(409, "the lease of the VM itself was taken by another");
+	assert_false(holds());
 }
 
 /* The process has the lease again, after another had it: that is no record of what its disk is. */
@@ -198,7 +212,7 @@ test_a_lease_that_it_takes_again(void **state)
 	run_vm();
 	heal();
 	suspend();
-	use_elsewhere();
+	use_elsewhere(0);
 	assert_int_equal(lease_acquire_for(disk_root, QEMU, &set, &failure), 0);
 	heal();
 	expect_stays_paused(409, "was taken by another");
@@ -375,6 +389,7 @@ main(void)
 		WORK_TEST(test_it_is_paused_again_and_again),
 		WORK_TEST(test_somebody_else_has_paused_it),
 		WORK_TEST(test_another_has_used_the_disk),
+		WORK_TEST(test_another_has_run_it),
 		WORK_TEST(test_a_lease_that_it_takes_again),
 		WORK_TEST(test_a_resume_that_fails_is_tried_again),
 		WORK_TEST(test_nothing_is_recorded),

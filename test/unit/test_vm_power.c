@@ -2,7 +2,8 @@
 /* Pause, resume and shutdown: what is done to a VM that is on. */
 #include "work_host.h"
 
-/* A VM that runs, with a disk that is nobody's and so without a lease, or a managed one. */
+/* A VM that runs: one from before VMs had a lease of their own with a disk that is nobody's, and so
+ * without any, or one with a managed disk. */
 static void
 run_vm(bool managed)
 {
@@ -20,6 +21,8 @@ run_vm(bool managed)
 	}
 	create_vm(&def);
 	model_clear(&vmdef_model, &def);
+	if (!managed)
+		take_vm_lease();
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
 	assert_int_equal(virDomainCreate(domain), 0);
 }

@@ -240,6 +240,22 @@ create_small_vm(void)
 	model_clear(&vmdef_model, &def);
 }
 
+/* TEST_VM, with ROOT/ds/free.raw, which nobody manages. */
+static inline void
+create_unmanaged_vm(void)
+{
+	struct vmdef def = { 0 };
+
+	write_file(at("ds/free.raw"), "x", 1);
+	assert_int_equal(truncate(at("ds/free.raw"), 1 << 20), 0);
+	small_vm(&def);
+	str_set(&def.osdisk.path, at("ds/free.raw"));
+	def.osdisk.man = DISK_MAN_MODE_UNMANAGED;
+	def.osdisk.prov = DISK_PROV_MODE_NONE;
+	create_vm(&def);
+	model_clear(&vmdef_model, &def);
+}
+
 /* What libvirt has of it: -1 for no domain, else its virDomainState. */
 static inline int
 domain_state(const char *uuid)
@@ -320,6 +336,37 @@ lease_of(const char *name)
 
 	assert_int_equal(disk_resource_name(&disk, disk_root, lease, &err), 0);
 	return lease_owner(disk_root, lease, owner, &err) == 0 ? owner : NULL;
+}
+
+/* The same of the lease of TEST_VM itself. */
+static inline const char *
+vm_lease_owner(void)
+{
+	static char owner[37];
+	struct error err = { 0 };
+
+	return lease_owner(disk_root, "vm-" TEST_VM, owner, &err) == 0 ? owner : NULL;
+}
+
+/* Makes TEST_VM, which is off, one from before VMs had a lease of their own. */
+static inline void
+take_vm_lease(void)
+{
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	_domain_ virDomainPtr changed = NULL;
+	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE), *without = NULL;
+	char *key = strstr(xml, "<key>vm-" TEST_VM "</key>"), *begin = NULL, *end;
+
+	assert_non_null(key);
+	for (char *next = xml; (next = strstr(next, "<lease>")) && next < key; next++)
+		begin = next;
+	end = strstr(key, "</lease>");
+	assert_true(begin && end);
+	without = xasprintf("%.*s%s", (int)(begin - xml), xml, end + strlen("</lease>"));
+	changed = virDomainDefineXML(libvirt, without);
+	assert_non_null(changed);
+	assert_int_equal(registry_save(disk_root, env.host, TEST_VM, without, &failure), 0);
+	assert_int_equal(lease_discard(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
 }
 
 /* All of them are gone, and the lockspace stays. */

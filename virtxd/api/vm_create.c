@@ -43,7 +43,7 @@ create_here(struct context *ctx, struct request *req, const struct vm_create_opt
 		request_reply_error(req, &err);
 		return;
 	}
-	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&options->vmdef))) < 0)
+	if (task_check_ready(ctx, req, TASK_NEEDS_LOCKSPACE) < 0)
 		return;
 	uuid_make(uuid);
 	create.uuid = uuid;

@@ -14,7 +14,8 @@ api_vm_delete(struct context *ctx, struct request *req)
 	if (task_read(req, &options) < 0 || task_find_vm(ctx, req) < 0)
 		return;
 	view = inventory_find_vm(ctx->inventory, req->param);
-	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&view->vm.def))) < 0)
+	if (task_check_ready(ctx, req, task_need_of(vmdef_leases(&view->vm.def) + view->leased)) <
+	    0)
 		return;
 	delete.uuid = req->param;
 	delete.deletestorage = options.deletestorage;

@@ -7,13 +7,22 @@
 #include "ops/task.h"
 #include "proto/vmdef.h"
 
-/* To run, a VM has to hold the leases of its disks. */
+/* To go on, a VM has to hold its leases. */
 static enum task_need
-need_of_start(const struct context *ctx, const struct request *req, bool cloud_init)
+need_of_resume(const struct context *ctx, const struct request *req)
 {
 	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, req->param);
 
-	return task_need_of(vmdef_leases(&view->vm.def) + cloud_init);
+	return task_need_of(vmdef_leases(&view->vm.def) + view->leased);
+}
+
+/* To run, it has one of its own at least, or gets it; but for one that VirtX did not make. */
+static enum task_need
+need_of_boot(const struct context *ctx, const struct request *req)
+{
+	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, req->param);
+
+	return view->foreign ? need_of_resume(ctx, req) : TASK_NEEDS_LOCKSPACE;
 }
 
 /* Of one that is on already the job tells that. */
@@ -41,7 +50,7 @@ boot(
 		request_reply_error(req, &err);
 		return;
 	}
-	if (task_check_ready(ctx, req, need_of_start(ctx, req, options->n_cloud_init > 0)) < 0)
+	if (task_check_ready(ctx, req, need_of_boot(ctx, req)) < 0)
 		return;
 	boot.uuid = req->param;
 	boot.cloud_init = options->cloud_init;
@@ -99,7 +108,7 @@ power(struct context *ctx, struct request *req, enum work_id work)
 	}
 	if (task_find_vm(ctx, req) < 0 ||
 	    task_check_ready(ctx, req,
-		work == WORK_VM_RESUME ? need_of_start(ctx, req, false) : TASK_NEEDS_LIBVIRT) < 0)
+		work == WORK_VM_RESUME ? need_of_resume(ctx, req) : TASK_NEEDS_LIBVIRT) < 0)
 		return;
 	request.uuid = req->param;
 	task_start(ctx, req, work, &request, req->param, 204);

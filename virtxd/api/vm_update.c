@@ -7,12 +7,6 @@
 #include "ops/task.h"
 #include "proto/vmdef.h"
 
-static enum task_need
-need_of(const struct vmdef *def, const struct inventory_vm *view)
-{
-	return task_need_of(vmdef_leases(def) + vmdef_leases(&view->vm.def));
-}
-
 /* Memory that it has already is no reason not to change the rest. */
 static int
 check_memory(struct context *ctx, const struct vmdef *def, const struct inventory_vm *view,
@@ -53,7 +47,7 @@ api_vm_update(struct context *ctx, struct request *req)
 		    limits_check_def(req, &options.vmdef, &err) < 0 ||
 		    check_memory(ctx, &options.vmdef, view, &err) < 0) {
 			request_reply_error(req, &err);
-		} else if (task_check_ready(ctx, req, need_of(&options.vmdef, view)) == 0) {
+		} else if (task_check_ready(ctx, req, TASK_NEEDS_LOCKSPACE) == 0) {
 			forget_shown_sizes(&options.vmdef, &view->vm.def);
 			update.uuid = req->param;
 			update.def = options.vmdef;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sanlock: one resource for each managed disk, and working under its lease. */
+/* sanlock: one resource for each VM and each managed disk, and working under its lease. */
 #include "disk/lease.h"
 
 #include <errno.h>
@@ -438,7 +438,9 @@ lease_discard(const char *root, const char *name, const char *uuid, struct error
 	deletion_name(away, name, owner);
 	lock = open_lock_dir(root);
 	if (lock < 0)
-		return error_errno(err, 507, errno, "cannot open '%s/lock'", root);
+		return errno == ENOENT
+			   ? 0
+			   : error_errno(err, 507, errno, "cannot open '%s/lock'", root);
 	r = lockfile_remove(lock, away, name);
 	if (r == 0)
 		r = rename_at(lock, name, lock, away);

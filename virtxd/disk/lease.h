@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sanlock: the lockspace, one resource for each managed disk, and working under its lease. Blocks:
- * jobs only. */
+/* sanlock: the lockspace, one resource for each VM and each managed disk, and working under its
+ * lease. Blocks: jobs only. */
 #ifndef DISK_LEASE_H
 #define DISK_LEASE_H
 

@@ -243,7 +243,9 @@ disk_xml_build(struct xml_tree *tree, xmlNode *devices, const struct vmdef *def,
 		if (disk->man == DISK_MAN_MODE_MANAGED &&
 		    disk_xml_add_lease(tree, devices, disk, root, err) < 0)
 			return -1;
-	return 0;
+	/* An update of a VM from before it had one may leave no room. */
+	return disk_xml_has_room(devices) ? disk_xml_add_vm_lease(tree, devices, uuid, root, err)
+					  : 0;
 }
 
 static int

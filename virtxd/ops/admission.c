@@ -72,7 +72,7 @@ admission_accept(struct context *ctx, struct request *req, const struct vmdef *d
 	struct placement placement = { 0 };
 	struct host_figures figures = { 0 };
 	struct error err = { 0 };
-	int r = task_ready(ctx, task_need_of(vmdef_leases(def)), &err);
+	int r = task_ready(ctx, TASK_NEEDS_LOCKSPACE, &err);
 
 	if (planner_figures(planner, self, &figures) && r == 0)
 		r = check_news(ctx, req, def, &figures, &err);

@@ -214,7 +214,7 @@ reservation_client_ask(struct context *ctx, const struct reservation_client_need
 		.host = client->host,
 		.operation = client->operation,
 		.chosen = need->chosen,
-		.leases = vmdef_leases(need->def) > 0,
+		.leases = true,
 		.name = need->def->name,
 		.cpudef = need->def->cpudef,
 		.memory = need->def->memory,

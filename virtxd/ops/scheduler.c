@@ -286,7 +286,7 @@ scheduler_create(struct context *ctx, struct request *req, const struct vm_creat
 	model_copy(&vm_create_options_model, &run->options, options);
 	if (lack)
 		run->unready = *lack;
-	if (lack || task_ready(ctx, task_need_of(vmdef_leases(&options->vmdef)), &run->unready) < 0)
+	if (lack || task_ready(ctx, TASK_NEEDS_LOCKSPACE, &run->unready) < 0)
 		exclude(run, inventory_self(ctx->inventory), run->unready.detail);
 	attempt(run);
 }

@@ -21,16 +21,9 @@
 int
 cloud_init_check(virDomainPtr domain, const struct domain_info *info, struct error *err)
 {
-	unsigned int leases = vmdef_leases(&info->def);
-
 	if (info->foreign)
 		return error_set(err, 422, "VM '%s' cannot have a cloud-init CD: %s", info->uuid,
 		    info->foreign_why);
-	if (leases + 1 > VMDEF_LEASES_MAX)
-		return error_set(err, 400,
-		    "cloud_init: VM '%s' has %u managed disks; each takes a lease, and libvirt "
-		    "allows %d to a VM, so that none is left for the cloud-init CD",
-		    info->uuid, leases, VMDEF_LEASES_MAX);
 	if (vm_is_saved(domain))
 		return error_set(err, 422,
 		    "VM '%s' cannot have a cloud-init CD: it was saved, and will run on from there",

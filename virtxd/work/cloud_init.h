@@ -14,8 +14,7 @@
 #include "proto/error.h"
 #include "work/requests.h"
 
-/* Whether this VM can have a CD: 400 when no lease is left for it, 422 when it is not ours or
- * sleeps. */
+/* Whether this VM can have a CD: 422 when it is not ours or sleeps. */
 int cloud_init_check(virDomainPtr domain, const struct domain_info *info, struct error *err);
 /* Makes the CD from checked options, marks the definition, and starts the VM with it. There must be
  * none; what a failure leaves is for cloud_init_drop. */

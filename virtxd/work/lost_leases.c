@@ -9,8 +9,9 @@
 #include "proto/vmdef.h"
 #include "work/hypervisor.h"
 #include "work/seen_leases.h"
-#include "work/vm_lock.h"
+#include "work/storage.h"
 #include "work/vm_owner.h"
+#include "work/vm_session.h"
 #include "work/work.h"
 
 #define FOUND_MAX 1000
@@ -30,18 +31,17 @@ compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* The VM's managed disk with that lease, or NULL. */
+/* The VM's managed disk with that lease, or the VM as vm_lease_disk(); NULL for none. */
 static const struct disk *
-find_disk(const struct work_env *env, const struct vmdef *def, const char *lease)
+find_disk(const struct work_env *env, const struct domain_info *info, const char *lease)
 {
 	const struct disk *disk;
 
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+	for (size_t i = 0; (disk = domain_info_leased(info, i)); i++) {
 		struct error ignored = { 0 };
 		char name[LEASE_NAME_SIZE];
 
-		if (disk->man == DISK_MAN_MODE_MANAGED &&
-		    disk_resource_name(disk, env->root, name, &ignored) == 0 &&
+		if (disk_resource_name(disk, env->root, name, &ignored) == 0 &&
 		    strcmp(name, lease) == 0)
 			return disk;
 	}
@@ -90,7 +90,7 @@ tell(struct search *search, const struct orphan_expected *expected, const char *
 	    hypervisor_find(search->conn, expected->vm, &domain, &ignored) < 0 ||
 	    hypervisor_info(domain, env->root, &info, &ignored) < 0)
 		return;
-	disk = find_disk(env, &info.def, expected->lease);
+	disk = find_disk(env, &info, expected->lease);
 	if (!disk)
 		return;
 	search->n_found++;
@@ -98,7 +98,7 @@ tell(struct search *search, const struct orphan_expected *expected, const char *
 	problem->kind = xstrdup(kind);
 	problem->vm = xstrdup(expected->vm);
 	problem->path = lease_path(env->root, expected->lease);
-	problem->detail = xasprintf("disk '%s' cannot be used: %s", disk->path, why);
+	problem->detail = xasprintf("%s '%s' cannot be used: %s", disk_noun(disk), disk->path, why);
 }
 
 static void
@@ -178,7 +178,9 @@ check_unused(const struct work_env *env, virDomainPtr domain, const char *uuid,
 	if (vm_owner_check_place(env, uuid, false, VM_WANT_CHANGE, err) < 0 ||
 	    check_journal(env, uuid, err) < 0)
 		return -1;
-	return disk->device == DISK_DEVICE_LUN ? 0 : image_check_unused(env->root, disk, err);
+	return disk->device == DISK_DEVICE_LUN || disk_is_vm_lease(disk)
+		   ? 0
+		   : image_check_unused(env->root, disk, err);
 }
 
 int
@@ -187,39 +189,25 @@ lost_lease_make(const struct work_env *env, virConnectPtr conn, const struct hos
 {
 	const char *name = orphan_lease_name(problem), *uuid = problem->vm;
 	_domain_info_ struct domain_info info = { 0 };
-	_domain_ virDomainPtr domain = NULL;
-	_close_ int lock = -1;
-	enum lease_health health;
-	struct error why = { 0 };
+	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	const struct disk *disk;
-	char owner[37];
 	bool named;
 
-	if (vm_lock(env->run_dir, uuid, &lock, err) < 0 ||
-	    hypervisor_find(conn, uuid, &domain, err) < 0 ||
-	    hypervisor_info(domain, env->root, &info, err) < 0)
+	if (vm_session_open_on(&session, env, conn, uuid, err) < 0 ||
+	    vm_session_find(&session, err) < 0 ||
+	    hypervisor_info(session.domain, env->root, &info, err) < 0)
 		return -1;
-	disk = find_disk(env, &info.def, name);
+	disk = find_disk(env, &info, name);
 	if (!disk)
 		return error_set(err, 409, "VM '%s' has no such disk after all", uuid);
-	if (orphans_is_named(domain, name, &named, err) < 0)
+	if (orphans_is_named(session.domain, name, &named, err) < 0)
 		return -1;
 	if (!named)
 		return error_set(err, 409,
 		    "the domain of VM '%s' has no lease for disk '%s', as after a snapshot: "
 		    "nothing would take it",
 		    uuid, disk->path);
-	if (check_unused(env, domain, uuid, disk, err) < 0 ||
-	    lease_health(env->root, name, &health, owner, &why, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
-	if (health == LEASE_SOUND)
-		return 0;
-	if (owner[0] && strcmp(owner, uuid) != 0)
-		return error_set(
-		    err, 409, "disk '%s' belongs to VM '%s' by now", disk->path, owner);
-	if ((health == LEASE_DAMAGED && lease_discard(env->root, name, uuid, err) < 0) ||
-	    lease_undo(env->root, name, uuid, err) < 0 ||
-	    lease_create(env->root, name, uuid, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
-	return 0;
+	if (check_unused(env, session.domain, uuid, disk, err) < 0)
+		return error_wrap(err, "%s '%s'", disk_noun(disk), disk->path);
+	return storage_mend_lease(env, uuid, disk, err);
 }

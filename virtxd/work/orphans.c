@@ -184,9 +184,11 @@ expect_disks(struct orphan_knowledge *knowledge, const struct names *own, const 
 	_free_ char *seed = xasprintf("%s/ds/ci/%s/seed.iso", root, vm);
 	const struct disk cloud_init = { .path = seed };
 	const struct disk *disk = &cloud_init;
+	char lease[LEASE_NAME_SIZE] = "";
 	struct error ignored = { 0 };
 
-	/* The cloud-init CD comes and goes without the definition. */
+	/* The cloud-init CD comes and goes without the definition; the lease of the VM itself is
+	 * there before and after it is named. */
 	for (size_t i = 0; disk; disk = vmdef_disk(def, i++)) {
 		char name[LEASE_NAME_SIZE];
 
@@ -194,6 +196,8 @@ expect_disks(struct orphan_knowledge *knowledge, const struct names *own, const 
 		    disk_resource_name(disk, root, name, &ignored) == 0)
 			expect(knowledge, vm, name, disk == &cloud_init || !has_name(own, name));
 	}
+	vm_lease_name(vm, lease);
+	expect(knowledge, vm, lease, !has_name(own, lease));
 }
 
 int

@@ -22,7 +22,7 @@ struct orphan_expected {
 	char vm[37];
 	char lease[49];
 	/* It is not missed: of the cloud-init CD, which is there while the VM is on, of what a disk
-	 * stands on, or of a disk for which the domain has no lease. */
+	 * stands on, or of a disk or the VM where the domain does not name it. */
 	bool comes_and_goes;
 };
 
@@ -35,9 +35,9 @@ struct orphan_knowledge {
 };
 
 /*
- * Tells of a VM that is registered here: the leases of the disks of its definition, those that its
- * domain names (the definition, or the one that runs), and those of its disks' backing files. On
- * failure the VM is not told of.
+ * Tells of a VM that is registered here: its own, those of the disks of its definition, those that
+ * its domain names (the definition, or the one that runs), and those of its disks' backing files.
+ * On failure the VM is not told of.
  */
 int orphans_expect(struct orphan_knowledge *knowledge, virDomainPtr domain, const char *root,
     const char *vm, const struct vmdef *def, struct error *err);

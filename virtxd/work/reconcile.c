@@ -17,6 +17,7 @@
 #include "work/protection.h"
 #include "work/seen_domains.h"
 #include "work/vm_leases.h"
+#include "work/vm_own_lease.h"
 #include "work/vm_owner.h"
 #include "work/work.h"
 
@@ -187,7 +188,7 @@ add_elsewhere(const struct work_env *env, const char *uuid, const char *host, bo
 {
 	_free_ char *detail = xasprintf("libvirt %s the VM here%s, and it is registered under host "
 					"'%s'",
-	    on ? "runs" : "has", on ? " without the leases of its disks" : "", host);
+	    on ? "runs" : "has", on ? " without its leases" : "", host);
 
 	add_problem(res, "registered-elsewhere", uuid,
 	    xasprintf("%s/xml/%s/%s.xml", env->root, host, uuid), detail);
@@ -237,6 +238,8 @@ compare_here(const struct work_env *env, virDomainPtr domain, const struct regis
 	if (!info->foreign &&
 	    orphans_expect(knowledge, domain, env->root, entry->uuid, &info->def, &ignored) < 0)
 		read = false;
+	if (!info->foreign)
+		vm_own_lease_find(env, domain, info, res);
 	if (!other)
 		return read;
 	detail = xasprintf("the VM is registered under this host and under host '%s'", other->host);

@@ -44,6 +44,12 @@ is_managed(const struct disk *disk)
 	return disk->man == DISK_MAN_MODE_MANAGED;
 }
 
+static int
+wrap(struct error *err, const struct disk *disk)
+{
+	return error_wrap(err, "%s '%s'", disk_noun(disk), disk->path);
+}
+
 static void
 fill_report(const struct image_info *info, struct disk_report *report)
 {
@@ -99,11 +105,11 @@ check_lease(
 	char owner[37];
 
 	if (lease_health(env->root, name, &health, owner, &why, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (health == LEASE_SOUND)
 		return 0;
-	return error_set(err, 507, "disk '%s' cannot be used: %s; 'virtx repair' makes it anew",
-	    disk->path, why.detail);
+	return error_set(err, 507, "%s '%s' cannot be used: %s; 'virtx repair' makes it anew",
+	    disk_noun(disk), disk->path, why.detail);
 }
 
 /* QEMU says it in words of its own, and of its own path. */
@@ -121,13 +127,12 @@ check_present(const struct work_env *env, const struct disk *disk, struct error 
 }
 
 int
-storage_check_boot(
-    const struct work_env *env, const char *uuid, const struct vmdef *def, struct error *err)
+storage_check_boot(const struct work_env *env, const struct domain_info *info, struct error *err)
 {
 	char name[LEASE_NAME_SIZE];
 	const struct disk *disk;
 
-	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+	for (size_t i = 0; (disk = vmdef_disk(&info->def, i)); i++) {
 		/* One that VirtX did not make may have an empty drive. */
 		if (str_empty(disk->path))
 			continue;
@@ -136,7 +141,9 @@ storage_check_boot(
 		    (is_managed(disk) && check_lease(env, name, disk, err) < 0))
 			return -1;
 	}
-	return disk_claims_check_boot(env, uuid, def, err);
+	if (info->leased && check_lease(env, info->lease.path, &info->lease, err) < 0)
+		return -1;
+	return disk_claims_check_boot(env, info->uuid, &info->def, err);
 }
 
 static int
@@ -159,11 +166,11 @@ storage_make(const struct work_env *env, const char *uuid, struct disk *disk, bo
 		    (!adopted && lease_create(env->root, name, uuid, err) < 0) ||
 		    lease_acquire(env->root, name, uuid, &lease, err) < 0 ||
 		    provision(env, uuid, disk, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
+			return wrap(err, disk);
 	}
 	if (measure(env, disk, report, err) < 0 ||
 	    (is_managed(disk) && lease_check(&lease, err) < 0))
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (disk->prov == DISK_PROV_MODE_NONE)
 		disk->prov = report->prov;
 	disk->size = (int32_t)(report->capacity >> 20);
@@ -197,7 +204,7 @@ is_ours(const struct work_env *env, const struct disk *disk, const char *uuid,
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
 	if (lease_look_up(env->root, name, &there, owner, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	return str_equal(owner, uuid);
 }
 
@@ -216,7 +223,7 @@ storage_find_adopted(const struct work_env *env, const char *uuid, const struct 
 		return -1;
 	*ret = ours == 1;
 	if (disk_kind_of(disk)->disown(env->root, uuid, disk, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	return 0;
 }
 
@@ -235,14 +242,14 @@ storage_undo(const struct work_env *env, const char *uuid, const struct disk *di
 		return -1;
 	if (ours) {
 		if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
+			return wrap(err, disk);
 		if (disk_kind_of(disk)->undo(env->root, uuid, disk, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
+			return wrap(err, disk);
 		if (!adopted && lease_delete(env->root, &lease, err) < 0)
-			return error_wrap(err, "disk '%s'", disk->path);
+			return wrap(err, disk);
 	}
 	if (lease_undo(env->root, name, uuid, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	return 0;
 }
 
@@ -253,7 +260,7 @@ drop_leaseless(const struct work_env *env, const char *uuid, const struct disk *
 {
 	if (lease_discard(env->root, name, uuid, err) < 0 ||
 	    lease_undo(env->root, name, uuid, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (deletestorage && left)
 		*left = disk_kind_of(disk)->leave(env->root, disk, why);
 	return 0;
@@ -266,9 +273,10 @@ drop_rest(const struct work_env *env, const char *uuid, const struct disk *disk,
     const char *owner, char **left, struct error *err)
 {
 	if (lease_undo(env->root, name, uuid, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (left)
-		*left = xasprintf("disk '%s' belongs to VM '%s', and is left", disk->path, owner);
+		*left = xasprintf(
+		    "%s '%s' belongs to VM '%s', and is left", disk_noun(disk), disk->path, owner);
 	return 0;
 }
 
@@ -289,16 +297,40 @@ storage_drop(const struct work_env *env, const char *uuid, const struct disk *di
 	if (disk_resource_name(disk, env->root, name, err) < 0)
 		return -1;
 	if (lease_health(env->root, name, &health, owner, &why, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (health != LEASE_SOUND && (!owner[0] || str_equal(owner, uuid)))
 		return drop_leaseless(env, uuid, disk, name, deletestorage, why.detail, left, err);
 	if (owner[0] && !str_equal(owner, uuid))
 		return drop_rest(env, uuid, disk, name, owner, left, err);
 	if (lease_acquire(env->root, name, uuid, &lease, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
 	if (deletestorage)
 		r = disk_kind_of(disk)->drop(env->root, disk, tell_progress, left, err);
 	if (r < 0 || lease_delete(env->root, &lease, err) < 0)
-		return error_wrap(err, "disk '%s'", disk->path);
+		return wrap(err, disk);
+	return 0;
+}
+
+int
+storage_mend_lease(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+{
+	char name[LEASE_NAME_SIZE], owner[37];
+	enum lease_health health;
+	struct error why = { 0 };
+
+	if (disk_resource_name(disk, env->root, name, err) < 0)
+		return -1;
+	if (lease_health(env->root, name, &health, owner, &why, err) < 0)
+		return wrap(err, disk);
+	if (owner[0] && !str_equal(owner, uuid))
+		return error_set(err, 409, "%s '%s' belongs to VM '%s' by now", disk_noun(disk),
+		    disk->path, owner);
+	if (health == LEASE_SOUND)
+		return 0;
+	if ((health == LEASE_DAMAGED && lease_discard(env->root, name, uuid, err) < 0) ||
+	    lease_undo(env->root, name, uuid, err) < 0 ||
+	    lease_create(env->root, name, uuid, err) < 0)
+		return wrap(err, disk);
 	return 0;
 }

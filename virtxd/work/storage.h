@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a VM's disk takes on shared storage: its lease, and its image where it is provisioned. */
+/* What a VM's disk takes on shared storage: its lease, and its image where it is provisioned. The
+ * VM's own lease is a disk here that has nothing else: vm_lease_disk(). */
 #ifndef WORK_STORAGE_H
 #define WORK_STORAGE_H
 
+#include "domain/domain_xml.h"
 #include "proto/error.h"
 #include "state/report.h"
 #include "work/requests.h"
@@ -13,10 +15,10 @@
 int storage_check(
     const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
 /* Whether the VM may start with its disks: they are there (422), the leases of those that it
- * manages are sound (507), and what it writes to is managed for no other VM, by whatever name of a
- * LUN or of a file (422). */
+ * manages and its own are sound (507), and what it writes to is managed for no other VM, by
+ * whatever name of a LUN or of a file (422). */
 int storage_check_boot(
-    const struct work_env *env, const char *uuid, const struct vmdef *def, struct error *err);
+    const struct work_env *env, const struct domain_info *info, struct error *err);
 /*
  * Whether the lease of a managed disk that the VM gets is its own already, as of a disk that it
  * could not let go of: such a disk is adopted. An image that is there counts as made by nobody from
@@ -48,6 +50,10 @@ int storage_undo(const struct work_env *env, const char *uuid, const struct disk
  */
 int storage_drop(const struct work_env *env, const char *uuid, const struct disk *disk,
     bool deletestorage, char **left, struct error *err);
+/* Makes the lease of a disk of this VM where it is missing or damaged; 409 for one that is another
+ * VM's. Nobody may use the disk, and the caller holds the VM's lock. */
+int storage_mend_lease(
+    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
 /* Measures a disk that is there; report->index is the caller's. */
 int storage_inspect(const struct work_env *env, const struct disk *disk, struct disk_report *report,
     struct error *err);

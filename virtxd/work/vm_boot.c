@@ -146,7 +146,7 @@ static int
 check_needs(const struct vm_boot_request *req, virDomainPtr domain, const struct domain_info *info,
     struct error *err)
 {
-	if (storage_check_boot(&req->env, req->uuid, &info->def, err) < 0 ||
+	if (storage_check_boot(&req->env, info, err) < 0 ||
 	    bare_disks_check(&req->env, domain, req->uuid, err) < 0 ||
 	    vm_variables_check(&req->env, info, err) < 0 ||
 	    hugepages_check(domain, req->env.host, info, err) < 0)

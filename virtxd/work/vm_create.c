@@ -8,15 +8,19 @@
 #include "work/vm_steps.h"
 #include "work/work.h"
 
-/* All disks as they were asked for, before the first is touched. */
+/* The VM's own lease, and all disks as they were asked for, before the first is touched. */
 static int
 plan(const struct vm_create_request *req, struct journal *journal, struct error *err)
 {
-	const struct disk *disk;
+	char name[VM_LEASE_SIZE];
+	const struct disk lease = vm_lease_disk(name), *disk;
 
+	vm_lease_name(req->uuid, name);
 	journal->op = xstrdup("VmCreate");
 	journal->uuid = xstrdup(req->uuid);
 	journal->ts = now_ms();
+	if (vm_plan_disk(&req->env, journal, &lease, err) < 0)
+		return -1;
 	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++) {
 		if (vm_plan_disk(&req->env, journal, disk, err) < 0)
 			return -1;

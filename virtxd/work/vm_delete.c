@@ -17,6 +17,21 @@ drop_disk(struct journal *journal, const struct disk *disk)
 	model_copy(&disk_model, model_append(&journal->dropped, &journal->n_dropped), disk);
 }
 
+/* Unless it is another VM's: of that the definition alone goes. */
+static void
+drop_own(const struct vm_delete_request *req, const struct disk *disk, struct journal *journal,
+    char **warning)
+{
+	struct error ignored = { 0 };
+	char owner[37];
+
+	if (vm_owner_of_disk(&req->env, req->uuid, disk, owner, &ignored) == 0 && owner[0])
+		vm_add_warning(warning, "%s '%s' belongs to VM '%s', and is left", disk_noun(disk),
+		    disk->path, owner);
+	else
+		drop_disk(journal, disk);
+}
+
 /* What a snapshot stands on is no disk of the definition, and the VM's all the same. Where images
  * stay its lease goes; else it stays as the snapshot does, which has no lease that proves whose it
  * is. */
@@ -39,7 +54,7 @@ drop_base(const struct vm_delete_request *req, virDomainPtr domain, const struct
 		    base, disk->path);
 }
 
-/* All disks but those that are another VM's: of these the definition alone goes. */
+/* All disks, and the VM's own lease, which may be there where the definition does not name it. */
 static void
 plan(const struct vm_delete_request *req, virDomainPtr domain, const struct domain_info *info,
     struct journal *journal, char **warning)
@@ -52,16 +67,11 @@ plan(const struct vm_delete_request *req, virDomainPtr domain, const struct doma
 	journal->ts = now_ms();
 	vm_carry_over(&req->env, journal, NULL, warning);
 	for (size_t i = 0; !info->foreign && (disk = vmdef_disk(&info->def, i)); i++) {
-		struct error ignored = { 0 };
-		char owner[37];
-
-		if (vm_owner_of_disk(&req->env, req->uuid, disk, owner, &ignored) == 0 && owner[0])
-			vm_add_warning(warning, "disk '%s' belongs to VM '%s', and is left",
-			    disk->path, owner);
-		else
-			drop_disk(journal, disk);
+		drop_own(req, disk, journal, warning);
 		drop_base(req, domain, disk, journal, warning);
 	}
+	if (!info->foreign || info->leased)
+		drop_own(req, &info->lease, journal, warning);
 }
 
 /* Begins the session. 1 where there is nothing left to do: an earlier deletion, no less thorough,

@@ -15,16 +15,15 @@
 #define HOLD_TRIES 20
 #define HOLD_PAUSE 50 /* ms */
 
-/* The name of the lease of disk number i of the VM's managed disks; false past the last. */
+/* The name of lease number i, a managed disk's or the VM's own; false past the last. */
 static bool
 next_lease(const struct work_env *env, const struct domain_info *info, size_t *i,
     const struct disk **disk, char name[LEASE_NAME_SIZE])
 {
 	struct error ignored = { 0 };
 
-	while ((*disk = vmdef_disk(&info->def, (*i)++))) {
-		if ((*disk)->man == DISK_MAN_MODE_MANAGED &&
-		    disk_resource_name(*disk, env->root, name, &ignored) == 0)
+	while ((*disk = domain_info_leased(info, (*i)++))) {
+		if (disk_resource_name(*disk, env->root, name, &ignored) == 0)
 			return true;
 	}
 	return false;
@@ -40,7 +39,7 @@ has_leases(const struct work_env *env, const struct domain_info *info)
 	return next_lease(env, info, &i, &disk, name);
 }
 
-/* Whether all managed disks' leases are in the set. */
+/* Whether all leases of the VM are in the set. */
 static bool
 covers(const struct work_env *env, const struct domain_info *info, const struct lease_set *set)
 {
@@ -303,19 +302,22 @@ vm_leases_hold(const struct work_env *env, virDomainPtr domain, const struct vm_
 	return follow(domain, &held, err);
 }
 
-/* What a person knows the lease by: its disk's path, where the definition has it. */
-static const char *
-find_path(const struct work_env *env, const struct domain_info *info, const char *lease)
+/* What a person knows the lease by, the caller's: its disk's path, where the definition has it, or
+ * that it is the VM's. */
+static char *
+describe(const struct work_env *env, const struct domain_info *info, const char *lease)
 {
 	char name[LEASE_NAME_SIZE];
 	const struct disk *disk;
 	size_t i = 0;
 
+	if (str_equal(lease, info->lease.path))
+		return xstrdup("the VM itself");
 	while (next_lease(env, info, &i, &disk, name)) {
 		if (str_equal(name, lease))
-			return disk->path;
+			return xasprintf("disk '%s'", disk->path);
 	}
-	return lease;
+	return xasprintf("disk '%s'", lease);
 }
 
 /* Whether nobody has taken the lease since the VM's process was recorded to hold it. */
@@ -323,25 +325,25 @@ static int
 check_version(const struct work_env *env, const struct domain_info *info, const char *name,
     const struct lease_held *held, const struct lease_held *recorded, struct error *err)
 {
-	const char *path = find_path(env, info, name);
+	_free_ char *what = describe(env, info, name);
 	struct lease_held now = { 0 };
 	bool same;
 
 	if (!recorded)
 		return error_set(err, 409,
-		    "nothing is recorded of the lease of disk '%s', so that it is not known "
-		    "whether another has used the disk since VM '%s' was paused: end it with "
-		    "force, or, where you know that nobody has, resume it with virsh",
-		    path, info->uuid);
+		    "nothing is recorded of the lease of %s, so that it is not known whether "
+		    "another has used it since VM '%s' was paused: end it with force, or, where "
+		    "you know that nobody has, resume it with virsh",
+		    what, info->uuid);
 	if (!held && lease_version(env->root, name, &now.version, err) < 0)
-		return error_wrap(err, "disk '%s'", path);
+		return error_wrap(err, "%s", what);
 	same = held ? follows(held, recorded) : now.version == recorded->version;
 	if (same)
 		return 0;
 	return error_set(err, 409,
-	    "the lease of disk '%s' was taken by another since VM '%s' was seen to hold it, so "
-	    "that the disk may have changed under its memory: end it with force instead",
-	    path, info->uuid);
+	    "the lease of %s was taken by another since VM '%s' was seen to hold it, so that its "
+	    "disks may have changed under its memory: end it with force instead",
+	    what, info->uuid);
 }
 
 static int

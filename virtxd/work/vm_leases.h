@@ -17,7 +17,8 @@
 #include "domain/domain_xml.h"
 #include "work/requests.h"
 
-/* Whether the VM's process holds the lease of each managed disk; false where it has none. */
+/* Whether the VM's process holds its own lease and that of each managed disk; false where it has
+ * none. */
 int vm_leases_are_held(const struct work_env *env, virDomainPtr domain,
     const struct domain_info *info, bool *ret, struct error *err);
 

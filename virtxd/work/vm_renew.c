@@ -6,6 +6,7 @@
 #include "proto/vmdef.h"
 #include "work/folders.h"
 #include "work/hypervisor.h"
+#include "work/vm_own_lease.h"
 #include "work/vm_saved.h"
 #include "work/vm_steps.h"
 #include "work/vm_variables.h"
@@ -66,6 +67,7 @@ renew(const struct work_env *env, virDomainPtr domain, const char *xml,
 		return -1;
 	if (moves && share_variables(env, info, warning, err) < 0)
 		return -1;
+	renewal.lease = vm_own_lease_make(env, info, warning);
 	if (domain_xml_renew(xml, &renewal, env->root, &renewed, err) < 0 ||
 	    (renewed &&
 		vm_define_xml(env, virDomainGetConnect(domain), info->uuid, renewed, err) < 0))

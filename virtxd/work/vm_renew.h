@@ -11,7 +11,8 @@
 
 /*
  * Brings the definition of a VM that is off up to what is built today, and registers it: its UEFI
- * variables move to the shared storage, and its images are opened without what their headers name.
+ * variables move to the shared storage, its images are opened without what their headers name, and
+ * it gets a lease of its own.
  * Cut off anywhere, the next call goes on. Nothing is done with a VM that VirtX did not make, or
  * whose memory was saved. Where both this host and the shared storage have variables, the later
  * ones are the VM's, and *warning, NULL or the caller's, tells it. The caller holds the VM's lock,

@@ -93,6 +93,19 @@ is_adopted(const struct journal *journal, const struct disk *disk)
 	return has_path(journal->adopted, journal->n_adopted, disk->path);
 }
 
+/* The VM's own, which is there before its disks are. A boot that was cut off may have left half of
+ * it. */
+static int
+make_lease(const struct work_env *env, const struct journal *journal, struct error *err)
+{
+	for (size_t i = 0; i < journal->n_made; i++) {
+		if (disk_is_vm_lease(&journal->made[i]) &&
+		    storage_mend_lease(env, journal->uuid, &journal->made[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
     struct vm_report *report, struct error *err)
@@ -104,6 +117,8 @@ vm_make_disks(const struct work_env *env, const struct journal *journal, struct 
 		if (is_made(journal, wanted) && storage_check(env, journal->uuid, wanted, err) < 0)
 			return -1;
 	}
+	if (make_lease(env, journal, err) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++) {
 		struct disk *disk = i == 0 ? &def->osdisk : &def->disks[i - 1];
 		struct disk_report *measured;

@@ -17,12 +17,13 @@ void journal_clear(struct journal *journal);
  * is fine. 422 while it is on. */
 int vm_undefine(
     const struct work_env *env, virConnectPtr conn, const char *uuid, struct error *err);
-/* Adds to the journal a disk that its operation makes, and whether it is adopted. */
+/* Adds to the journal a disk, or the VM's own lease, that its operation makes, and whether it is
+ * adopted. */
 int vm_plan_disk(const struct work_env *env, struct journal *journal, const struct disk *disk,
     struct error *err);
 /*
- * Makes all disks of def that the journal plans, telling the report; fills def's sizes. A failure
- * leaves what was made to vm_roll_back.
+ * Makes the VM's own lease and all disks of def that the journal plans, telling the report; fills
+ * def's sizes. A failure leaves what was made to vm_roll_back.
  */
 int vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
     struct vm_report *report, struct error *err);

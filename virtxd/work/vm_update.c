@@ -12,6 +12,7 @@
 #include "work/hypervisor.h"
 #include "work/nets.h"
 #include "work/storage.h"
+#include "work/vm_own_lease.h"
 #include "work/vm_owner.h"
 #include "work/vm_saved.h"
 #include "work/vm_session.h"
@@ -102,16 +103,37 @@ keep_disks(const struct vm_update_request *req, struct vmdef *def, const struct 
 	return 0;
 }
 
+/* Of its own; one that had none gets it where there is room, as edited tells. */
 static int
-plan(const struct vm_update_request *req, const struct vmdef *old, struct journal *journal,
-    char **warning, struct error *err)
+plan_lease(const struct vm_update_request *req, const struct domain_info *info, const char *edited,
+    struct journal *journal, char **warning, struct error *err)
 {
+	_domain_info_ struct domain_info now = { 0 };
+	_free_ char *lack = NULL;
+
+	if (info->leased)
+		return 0;
+	if (domain_xml_read(edited, req->env.root, &now, err) < 0)
+		return -1;
+	lack = vm_own_lease_lack(&now);
+	if (lack)
+		vm_add_warning(warning, "%s", lack);
+	return now.leased ? vm_plan_disk(&req->env, journal, &now.lease, err) : 0;
+}
+
+static int
+plan(const struct vm_update_request *req, const struct domain_info *info, const char *edited,
+    struct journal *journal, char **warning, struct error *err)
+{
+	const struct vmdef *old = &info->def;
 	const struct disk *disk;
 
 	journal->op = xstrdup("VmUpdate");
 	journal->uuid = xstrdup(req->uuid);
 	journal->deletestorage = req->deletestorage;
 	journal->ts = now_ms();
+	if (plan_lease(req, info, edited, journal, warning, err) < 0)
+		return -1;
 	for (size_t i = 0; (disk = vmdef_disk(&req->def, i)); i++) {
 		if (!vmdef_find_disk(old, disk->path) &&
 		    vm_plan_disk(&req->env, journal, disk, err) < 0)
@@ -229,7 +251,7 @@ work_vm_update(const void *request, void *result, struct error *err)
 	if (r == 0)
 		r = edit(req, session.conn, &def, xml, &edited, err);
 	if (r == 0)
-		r = plan(req, &info.def, &journal, &res->warning, err);
+		r = plan(req, &info, edited, &journal, &res->warning, err);
 	if (r == 0) {
 		work_stage(WORK_STAGE_BEGUN);
 		r = journal_save(req->env.root, req->env.host, &journal, err);
