@@ -34,7 +34,7 @@ def accounted(lab, host):
     resources = set(os.listdir(f"{lab.vms}/lock")) - {"__VIRTX__DISKS__"}
     return (vms == domains == registered and not [f for f in files if f.endswith(".journal")] and
             images == {os.path.basename(path) for path in wanted} and
-            len(resources) == len(wanted) and not [r for r in resources | files if r.startswith(".")])
+            len(resources) == len(wanted) + len(vms) and not [r for r in resources | files if r.startswith(".")])
 
 
 def jobs(host, name):

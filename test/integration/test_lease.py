@@ -195,10 +195,13 @@ def test_no_owner(joined):
 def test_undo(joined):
     """A creation that is killed half-way leaves only what undo removes."""
     host = joined.hosts[0]
+    file = f"{joined.vms}/lock/.half.{VM}/half"
     host.signal("sanlock", signal.SIGSTOP)
     try:
         with start(host, "create", "half", VM) as creator:
-            wait_for("the temporary directory", lambda: hidden(joined) == [f".half.{VM}"], 10)
+            # An empty directory is taken over by the next creation.
+            wait_for("the lease's file", lambda: os.path.exists(file), 10)
+            assert hidden(joined) == [f".half.{VM}"]
             creator.kill()
     finally:
         host.signal("sanlock", signal.SIGCONT)

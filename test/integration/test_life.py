@@ -34,7 +34,7 @@ def test_life(lab1, host):
 
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     assert runstate(host, uuid) == "running"
-    assert len(leases(host)) == 1
+    assert len(leases(host)) == 2
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 424
     assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     assert runstate(host, uuid) == "paused"

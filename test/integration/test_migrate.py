@@ -127,7 +127,7 @@ def test_live(lab2):
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, "running")
         wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
-        assert len(target.sanlock_status()["resources"]) == 1
+        assert len(target.sanlock_status()["resources"]) == 2
         assert source.sanlock_status()["resources"] == []
         wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
     assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204

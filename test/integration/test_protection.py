@@ -121,7 +121,7 @@ def test_migration_to_a_host_that_just_lost_it(lab):
     else:
         assert answers[0].status == 503 and "lockspace" in answers[0].text, answers[0].text
     assert uuid not in two.virsh("list", "--all", "--uuid").stdout
-    assert len(one.sanlock_status()["resources"]) == 1
+    assert len(one.sanlock_status()["resources"]) == 2
     wait_ready(two)
     assert one.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_runstate(one, uuid, "poweroff")
@@ -213,7 +213,7 @@ def test_lease_not_held(lab):
     lease = host.sanlock_status()["resources"][0]
     resource, _, pid = lease.partition(" p ")
     host.run(["sanlock", "client", "release", "-r", resource.rpartition(":")[0], "-p", pid])
-    wait_for("the problem", lambda: "holds 0 of its 1 leases" in unprotected(host).get(uuid, ""), 60)
+    wait_for("the problem", lambda: "holds 1 of its 2 leases" in unprotected(host).get(uuid, ""), 60)
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_for("no problem", lambda: unprotected(host) == {}, 60)
     wait_runstate(host, uuid, "poweroff")

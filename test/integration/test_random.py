@@ -352,6 +352,7 @@ def left(lab, views):
     wanted = {f"ds/{name}.qcow2" for name in names}
     wanted |= {f"lock/{hashlib.md5(f'{name}.qcow2'.encode()).hexdigest()}" for name in names}
     wanted |= {f"xml/{host}/{uuid}.xml" for uuid, (_, host, _) in views.items()}
+    wanted |= {f"lock/vm-{uuid}" for uuid in views}
     found = {f"ds/{name}" for name in image_names(lab)}
     found |= {f"lock/{name}" for name in os.listdir(f"{lab.vms}/lock") if name != "__VIRTX__DISKS__"}
     for host in lab.hosts:

@@ -65,7 +65,7 @@ def test_libvirt_reads_its_configuration(host):
         with open(os.path.join(ROOT, "schemas", "examples", "vm-emulated.json"), encoding="utf-8") as file:
             uuid = host.virtx("create", "vm", "-", input=file.read(), check=True).stdout.strip()
         host.virtx("boot", "vm", uuid, check=True)
-        assert len(host.sanlock_status()["resources"]) == 1
+        assert len(host.sanlock_status()["resources"]) == 2
         host.virtx("shutdown", "vm", "-ff", uuid, check=True)
     finally:
         for name, text in kept.items():

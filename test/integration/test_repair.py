@@ -23,9 +23,10 @@ def age(*paths):
 
 
 def lose(lab, host, uuid):
-    """Make everybody forget a VM."""
+    """Make everybody forget a VM; what its disks have is left."""
     host.virsh("undefine", uuid)
     os.unlink(f"{lab.vms}/xml/{host.uuid}/{uuid}.xml")
+    shutil.rmtree(f"{lab.vms}/lock/vm-{uuid}")
     wait_for("the API to forget it", lambda: host.api("GET", f"/vms/{uuid}").status == 404, 60)
 
 
@@ -475,11 +476,18 @@ def test_disk_without_lease(lab1, host, way):
 
 
 def test_restored_after_delete(lab1, host):
-    """A VM that was deleted, and restored from what was saved of it, on the disk of the one that has its path now."""
+    """A VM that was deleted, and restored from what was saved of it, on the disk of the one that has its path now. It
+    lacks its own lease; where somebody has left that, the disk's owner tells."""
     gone = create(host, vmdef("ghost"))
     save(host, gone, "/run/ghost.save")
+    own = f"{lab1.vms}/lock/vm-{gone}"
+    shutil.copytree(own, f"{lab1.vms}/kept")
     delete(host, gone)
     uuid = create(host, vmdef("ghost"))
+    done = host.virsh("restore", "/run/ghost.save", check=False)
+    assert done.returncode != 0 and "Failed to acquire lock" in done.stderr, done
+    os.rename(f"{lab1.vms}/kept", own)
+    host.run(["chown", "-R", "--reference", "/vms/lock/__VIRTX__DISKS__", f"/vms/lock/vm-{gone}"])
     host.virsh("restore", "/run/ghost.save")
     told = wait_problem(host, "transient", gone)[0]
     assert f"disk '/vms/ds/ghost.qcow2' of VM '{gone}' belongs to VM '{uuid}'" in told["detail"], told
@@ -491,6 +499,7 @@ def test_restored_after_delete(lab1, host):
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     wait_runstate(host, uuid, "poweroff")
     delete(host, uuid)
+    shutil.rmtree(own)
 
 
 def test_repair_refused(host):

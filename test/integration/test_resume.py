@@ -48,9 +48,16 @@ def test_pause_holds(lab2, two):
 
 
 def recorded(host, uuid):
-    """The version at which the VM's lease is recorded to have been held, or None."""
+    """The version at which the lease of the VM's disk is recorded to have been held, or None."""
     done = host.virsh("metadata", uuid, "--uri", "virtx-leases", check=False)
-    return int(re.search(r">(\d+):", done.stdout).group(1)) if done.returncode == 0 else None
+    return int(re.search(r"\b(\d+):(?!vm-)", done.stdout).group(1)) if done.returncode == 0 else None
+
+
+def record(host, uuid, version):
+    """Write another version of it."""
+    text = re.search(r">(.+)<", host.virsh("metadata", uuid, "--uri", "virtx-leases").stdout).group(1)
+    host.virsh("metadata", uuid, "--uri", "virtx-leases", "--key", "virtx-leases", "--live", "--set",
+               f"<held>{re.sub(r'[0-9]+:(?!vm-)', f'{version}:', text)}</held>")
 
 
 def wait_recorded(host, uuid, but=None):
@@ -138,8 +145,7 @@ def test_new_virtxd_records(lab2, two):
     # Paused by virtxd, it is held without a gap, wherever a job ends.
     assert there.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     assert recorded(there, uuid) == was + 2
-    there.virsh("metadata", uuid, "--uri", "virtx-leases", "--key", "virtx-leases", "--live", "--set",
-                f"<held>{was + 1}:{resource('/vms/ds/older.qcow2')}</held>")
+    record(there, uuid, was + 1)
     assert there.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
     assert recorded(there, uuid) == was + 3
 
@@ -151,8 +157,7 @@ def test_pause_gap(lab2, two):
     assert here.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     wait_recorded(here, uuid)
     assert here.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
-    here.virsh("metadata", uuid, "--uri", "virtx-leases", "--key", "virtx-leases", "--live", "--set",
-               f"<held>{recorded(here, uuid) - 2}:{resource('/vms/ds/gap.qcow2')}</held>")
+    record(here, uuid, recorded(here, uuid) - 2)
     answer = here.api("DELETE", f"/vms/{uuid}/runstate/pause")
     assert answer.status == 409 and "was taken by another since" in answer.json()["detail"], answer.text
     assert runstate(here, uuid) == "paused" and held(here) == [resource("/vms/ds/gap.qcow2")]

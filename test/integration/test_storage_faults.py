@@ -100,6 +100,9 @@ def reached(stub, verb, call):
 def left(lab, keep=()):
     """What is on the storage beside that of the VMs called keep (with a disk of their name each)."""
     locks = {hashlib.md5(f"{name}.qcow2".encode()).hexdigest() for name in keep}
+    own = [name for name in os.listdir(f"{lab.vms}/lock") if name.startswith("vm-")]
+    if len(own) == len(keep):
+        locks.update(own)
     found = [f"lock/{name}" for name in os.listdir(f"{lab.vms}/lock")
              if name != "__VIRTX__DISKS__" and name not in locks]
     found += [f"ds/{name}" for name in image_names(lab)

@@ -166,6 +166,7 @@ def account(lab, workers, history):
                 for path in disks}
     assert sum(len(disks) for worker in workers for disks in worker.vms.values()) == len(expected)
     names = {hashlib.md5(path.removeprefix("/vms/ds/").encode()).hexdigest() for path in expected}
+    names |= {f"vm-{uuid}" for worker in workers for uuid in worker.vms}
     assert set(os.listdir(f"{lab.vms}/lock")) == {"__VIRTX__DISKS__"} | names
     images = {f"/vms/ds/{name}" for name in image_names(lab)}
     assert images == set(expected) | set(history.left())

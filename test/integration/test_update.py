@@ -232,7 +232,7 @@ def test_undone(lab1, host):
     assert answer.status == 507 and "is there already" in answer.json()["detail"], answer.text
     assert host.api("GET", f"/vms/{uuid}").json()["def"] == before
     assert not [n for n in image_names(lab1) if n.startswith(("new", "."))]
-    assert len(os.listdir(f"{lab1.vms}/lock")) == 2
+    assert len(os.listdir(f"{lab1.vms}/lock")) == 3
     os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
     assert update(host, uuid, new).status == 204
     delete(host, uuid)

@@ -29,5 +29,6 @@ def two(lab2):
 
 
 def held(host):
-    """The names of the leases that sanlock keeps."""
-    return [line.split(":")[1] for line in host.sanlock_status()["resources"]]
+    """The names of the leases of disks that sanlock keeps."""
+    names = [line.split(":")[1] for line in host.sanlock_status()["resources"]]
+    return [name for name in names if not name.startswith("vm-")]

@@ -90,7 +90,7 @@ class Point:
     def leases(self):
         """How many leases each host holds, by what the VMs are to hold and by sanlock."""
         seen = self.vms()
-        wanted = {host.uuid: sum(len(DISKS[name]) for name, (_, at, state) in seen.items()
+        wanted = {host.uuid: sum(len(DISKS[name]) + 1 for name, (_, at, state) in seen.items()
                                  if at == host.uuid and state == "running") for host in self.lab.hosts}
         return wanted, {host.uuid: len(host.sanlock_status()["resources"]) for host in self.lab.hosts}
 
@@ -98,7 +98,7 @@ class Point:
         """What is on the storage that no VM accounts for, or that a VM lacks."""
         wanted = set()
         for name, (uuid, host, _) in self.vms().items():
-            wanted.add(f"xml/{host}/{uuid}.xml")
+            wanted |= {f"xml/{host}/{uuid}.xml", f"lock/vm-{uuid}", f"lock/vm-{uuid}/vm-{uuid}"}
             for image in DISKS[name]:
                 wanted |= {f"ds/{image}", f"lock/{resource(image)}", f"lock/{resource(image)}/{resource(image)}"}
         return wanted ^ set(on_server(self.lab, "ds", "lock", "xml"))

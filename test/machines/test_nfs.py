@@ -47,12 +47,14 @@ def on_server(lab, *folders):
 # The server is restarted, or gone
 
 def create_at_last(host, definition):
-    """Ask for a VM until it is created; a refusal says that the storage does not answer. Its uuid."""
+    """Ask for a VM until it is created; a refusal says that the storage does not answer, or what the lockspace on it
+    waits for. Its uuid."""
 
     def ask():
         answer = host.api("POST", "/vms", {"vmdef": definition, "host": host.uuid}, timeout=200)
         if answer.status != 201:
-            assert answer.status == 503 and "the shared storage does not answer" in answer.json()["detail"], answer.text
+            assert answer.status == 503, answer.text
+            assert re.search("the shared storage does not answer|^lockspace: it is ", answer.json()["detail"]), answer.text
             return None
         return answer.json()
 

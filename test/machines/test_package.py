@@ -100,13 +100,13 @@ def test_packages(lab, old, new):
     h1, h2 = lab.hosts
     setup.make_ready(lab, lambda host: install_first(host, old))
     uuid = guest.start(lab)
-    assert runstate(h2, uuid) == "running" and leases(h2) == 2
+    assert runstate(h2, uuid) == "running" and leases(h2) == 3
 
     # With a VM on the host, and the other one of the old version.
     upgrade(Running(h2, uuid, "guest"), new)
     moved = h1.virtx("migrate", "vm", uuid, "-h", h1.uuid, "--live", "--wait", timeout=180)
     assert moved.returncode == 0, moved.stderr
-    wait_for("h1 to run it", lambda: runstate(h1, uuid) == "running" and leases(h1) == 2, 60, 0.2)
+    wait_for("h1 to run it", lambda: runstate(h1, uuid) == "running" and leases(h1) == 3, 60, 0.2)
     upgrade(Running(h1, uuid, "guest"), new)
 
     remove_without_vms(h2)
@@ -158,7 +158,7 @@ def remove_with_vm(running, new):
     said = dpkg(host, "remove", "virtx")
     assert "stays in sanlock's lockspace" in said, said
     assert installed(host) == "" and host.pid("virtxd") == 0
-    assert leases(host) == 2 and host.sanlock_status()["lockspaces"] == running.before["lockspaces"]
+    assert leases(host) == 3 and host.sanlock_status()["lockspaces"] == running.before["lockspaces"]
     assert host.read(f"/run/libvirt/qemu/{running.uuid}.pid") == running.before["qemu"]
     guest.wait_counting(host.lab, running.name)
 

@@ -148,7 +148,7 @@ def test_root_is_nobody(running):
     each(lambda host: expect_words(lab, host, "Permission denied", "no_root_squash"), lab.hosts)
     guest.wait_counting(lab, "guest")
     assert h2.qemu_users() == {USER}
-    assert leases(h2) == 2
+    assert leases(h2) == 3
     shut_down(h2, uuid)
     refused = h2.virtx("boot", "vm", uuid)
     assert refused.returncode == 1 and "no_root_squash" in refused.stderr, refused.stderr

@@ -175,7 +175,7 @@ def test_reboot(several):
         if number > 1:
             several.restore(f"{VMS}vms")
         vms = [item["uuid"] for item in h1.api("GET", "/vms").json()["items"]]
-        assert len(vms) == VMS and leases(h2) == 2 * VMS
+        assert len(vms) == VMS and leases(h2) == 3 * VMS
         reboot = Reboot(h2, h1, vms)
         reboot.tell(f"reboot {number} of {REBOOTS}")
         reboot.check()

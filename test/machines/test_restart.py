@@ -43,7 +43,7 @@ class Vms:
         before, self.counted = self.counted, self.counts()
         assert all(self.counted[uuid] > before[uuid] for uuid in self.names), (before, self.counted)
         assert self.processes() == self.pids
-        assert leases(self.host) == 2 * VMS
+        assert leases(self.host) == 3 * VMS
         assert set(self.host.virsh("list", "--uuid").stdout.split()) == set(self.names)
         # libvirt keeps a log of each VM that it has ever started.
         logs = self.other.run(["ls", "/var/log/libvirt/qemu"]).stdout
@@ -108,4 +108,4 @@ def test_restart(several):
         assert host.alive(daemon) and not set(before[daemon]) & set(processes(host, daemon))
     for uuid in list(vms.names)[:1]:
         guest.boot(host, uuid)
-        assert leases(host) == 2
+        assert leases(host) == 3

@@ -30,7 +30,7 @@ def test_life(machines):
     h1, h2 = lab.hosts
     with lab.timed("create and boot a VM"):
         uuid = guest.start(lab, "smoke")
-    assert (leases(h1), leases(h2)) == (0, 2)
+    assert (leases(h1), leases(h2)) == (0, 3)
     assert "<domain type='kvm'" in h2.virsh("dumpxml", uuid).stdout
 
     with lab.timed("migrate it live"):
@@ -38,7 +38,7 @@ def test_life(machines):
         assert moved.returncode == 0, moved.stderr
         wait_for("h2 to know that it runs on h1", lambda: (place(h2, uuid), runstate(h2, uuid)) == (h1.uuid, "running"), 30, 0.2)
     guest.wait_counting(lab, "smoke")
-    assert (leases(h1), leases(h2)) == (2, 0)
+    assert (leases(h1), leases(h2)) == (3, 0)
 
     h1.power("off")
     with lab.timed("see that the host has failed"):

@@ -7,6 +7,7 @@
 #include "work/lost_leases.h"
 #include "work/orphans.h"
 #include "work/protection.h"
+#include "work/vm_own_lease.h"
 
 /* What is young may be somebody's who is about to say so. */
 static int
@@ -285,6 +286,73 @@ test_a_lease_that_is_missing(void **state)
 }
 
 static void
+test_a_lease_of_a_vm_that_is_missing(void **state)
+{
+	create_small_vm();
+	assert_int_equal(lease_discard(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	expect_problem(LOST_MISSING, TEST_VM, "lease 'vm-" TEST_VM "' cannot be used");
+	repair((struct repair_options){ .apply = true }, LOST_MISSING, "make-lease", true);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	expect_well();
+}
+
+/* It is nobody's but the VM's, whether its definition names it or not. */
+static void
+test_a_vm_from_before(void **state)
+{
+	create_small_vm();
+	take_vm_lease();
+	age();
+	expect_well();
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	age();
+	expect_well();
+	undefine();
+	assert_int_equal(registry_remove(disk_root, HOST1, TEST_VM, &failure), 0);
+	expect_problem(ORPHAN_LEASE, TEST_VM, "which no host has registered");
+	repair((struct repair_options){ .apply = true, .deletestorage = true }, ORPHAN_LEASE,
+	    "delete-lease", true);
+	assert_null(vm_lease_owner());
+	expect_well();
+}
+
+/* With a disk that is nobody's, it is kept by nothing. */
+static void
+test_a_vm_that_is_on_without_any_lease(void **state)
+{
+	_domain_ virDomainPtr domain = NULL;
+
+	create_unmanaged_vm();
+	take_vm_lease();
+	expect_well();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(virDomainCreate(domain), 0);
+	expect_problem(OWN_LEASE_PROBLEM, TEST_VM, "the VM is on without any lease");
+	repair((struct repair_options){ .apply = true }, OWN_LEASE_PROBLEM, "none", false);
+}
+
+/* Its disks have all that libvirt allows, as of the VMs that had none of their own. */
+static void
+test_a_vm_with_no_room_for_its_lease(void **state)
+{
+	struct vm_update_request update = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_result result = { 0 };
+
+	create_small_vm();
+	take_vm_lease();
+	small_vm(&update.def);
+	for (int i = 1; i < VMDEF_LEASES_MAX; i++) {
+		_free_ char *name = xasprintf("more%d.raw", i);
+
+		add_disk(&update.def, name, DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_THIN);
+	}
+	must_run(WORK_VM_UPDATE, &update, &result);
+	model_clear(&vm_result_model, &result);
+	model_clear(&vmdef_model, &update.def);
+	expect_problem(OWN_LEASE_PROBLEM, TEST_VM, "its 7 managed disks");
+}
+
+static void
 test_a_lease_that_is_damaged(void **state)
 {
 	char noise[4096] = "noise";
@@ -396,6 +464,10 @@ main(void)
 		WORK_TEST(test_a_half_made_lease),
 		WORK_TEST(test_a_lease_without_its_disk),
 		WORK_TEST(test_a_lease_that_is_missing),
+		WORK_TEST(test_a_lease_of_a_vm_that_is_missing),
+		WORK_TEST(test_a_vm_from_before),
+		WORK_TEST(test_a_vm_that_is_on_without_any_lease),
+		WORK_TEST(test_a_vm_with_no_room_for_its_lease),
 		WORK_TEST(test_a_lease_that_is_damaged),
 		WORK_TEST(test_a_damaged_lease_of_a_vm_that_is_on),
 		WORK_TEST(test_a_damaged_lease_of_an_image_in_use),

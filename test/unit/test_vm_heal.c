@@ -40,6 +40,17 @@ small_disk(void)
 		.size = 1 };
 }
 
+/* As somebody asks for it. */
+static void
+delete_all(void)
+{
+	struct vm_delete_request request = { env, (char *)TEST_VM, true };
+	struct vm_result result = { 0 };
+
+	must_run(WORK_VM_DELETE, &request, &result);
+	model_clear(&vm_result_model, &result);
+}
+
 static void
 test_a_create_without_a_definition_is_undone(void **state)
 {
@@ -57,6 +68,48 @@ test_a_create_without_a_definition_is_undone(void **state)
 	assert_false(has_journal(TEST_VM));
 	model_clear(&vm_result_model, &result);
 	free(disk.path);
+}
+
+/* Of each step that makes or names the VM's own lease. */
+static void
+test_a_lease_of_the_vm_is_undone_or_stays(void **state)
+{
+	static const char half[] = "lock/.vm-" TEST_VM "." TEST_VM;
+	const struct disk lease = vm_lease_disk((char *)"vm-" TEST_VM);
+	struct vm_result result;
+
+	put_journal("VmCreate", &lease, NULL);
+	assert_int_equal(mkdir(at(half), 0750), 0);
+	result = heal("VmCreate");
+	assert_false(exists(half));
+	model_clear(&vm_result_model, &result);
+	put_journal("VmCreate", &lease, NULL);
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	result = heal("VmCreate");
+	assert_null(vm_lease_owner());
+	model_clear(&vm_result_model, &result);
+
+	create_small_vm();
+	take_vm_lease();
+	put_journal("VmUpdate", &lease, NULL);
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	result = heal("VmUpdate");
+	assert_false(result.done);
+	assert_null(vm_lease_owner());
+	model_clear(&vm_result_model, &result);
+	delete_all();
+	create_small_vm();
+	put_journal("VmUpdate", &lease, NULL);
+	result = heal("VmUpdate");
+	assert_true(result.done);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	model_clear(&vm_result_model, &result);
+	put_journal("VmDelete", NULL, &lease);
+	result = heal("VmDelete");
+	assert_true(result.gone);
+	assert_null(vm_lease_owner());
+	assert_false(has_journal(TEST_VM));
+	model_clear(&vm_result_model, &result);
 }
 
 static void
@@ -237,6 +290,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORK_TEST(test_a_create_without_a_definition_is_undone),
+		WORK_TEST(test_a_lease_of_the_vm_is_undone_or_stays),
 		WORK_TEST(test_a_create_with_its_definition_is_finished),
 		WORK_TEST(test_a_create_before_the_registry_is_undone),
 		WORK_TEST(test_a_delete_goes_on),

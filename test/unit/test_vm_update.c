@@ -127,6 +127,105 @@ test_what_cannot_be_let_go_of_is_tried_again(void **state)
 	end(&request);
 }
 
+/* One from before VMs had a lease of their own gets it; not where the update fails. */
+static void
+test_it_gets_a_lease_of_its_own(void **state)
+{
+	struct vm_update_request request = begin();
+	_domain_info_ struct domain_info info = { 0 };
+	struct vm_result result = { 0 };
+
+	take_vm_lease();
+	add_disk(&request.def, "missing.raw", DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_UPDATE, &request, 404, "missing.raw");
+	assert_null(vm_lease_owner());
+	read_domain(TEST_VM, &info);
+	assert_false(info.leased);
+	domain_info_clear(&info);
+	model_clear(&vmdef_model, &request.def);
+	small_vm(&request.def);
+	for (int i = 0; i < 2; i++) {
+		must_run(WORK_VM_UPDATE, &request, &result);
+		assert_string_equal(str_or_empty(result.warning), "");
+		assert_true(result.vm.leased);
+		assert_string_equal(vm_lease_owner(), TEST_VM);
+		model_clear(&vm_result_model, &result);
+	}
+	end(&request);
+}
+
+/* What it had before the update stays its own when that fails. */
+static void
+test_a_lease_that_is_adopted_stays(void **state)
+{
+	struct vm_update_request request = begin();
+	struct vm_result result = { 0 };
+
+	take_vm_lease();
+	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
+	add_disk(&request.def, "missing.raw", DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE);
+	must_fail(WORK_VM_UPDATE, &request, 404, "missing.raw");
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	model_clear(&vmdef_model, &request.def);
+	small_vm(&request.def);
+	must_run(WORK_VM_UPDATE, &request, &result);
+	assert_true(result.vm.leased);
+	model_clear(&vm_result_model, &result);
+	end(&request);
+}
+
+/* What a boot has left that was killed as it made the lease: half of it, or one that came to harm.
+ */
+static void
+test_a_lease_that_was_cut_off(void **state)
+{
+	static const char *const dirs[] = { "lock/.vm-" TEST_VM "." TEST_VM, "lock/vm-" TEST_VM };
+	struct vm_update_request request = begin();
+	struct vm_result result = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		_free_ char *file = xasprintf("%s/vm-" TEST_VM, dirs[i]);
+
+		take_vm_lease();
+		assert_int_equal(mkdir(at(dirs[i]), 0750), 0);
+		write_file(at(file), "", 0);
+		assert_int_equal(truncate(at(file), 1 << 20), 0);
+		must_run(WORK_VM_UPDATE, &request, &result);
+		assert_true(result.vm.leased);
+		assert_string_equal(vm_lease_owner(), TEST_VM);
+		assert_false(exists("lock/.vm-" TEST_VM "." TEST_VM));
+		model_clear(&vm_result_model, &result);
+	}
+	end(&request);
+}
+
+/* With all leases that libvirt allows on its disks there is none left, and that is told. */
+static void
+test_one_with_too_many_disks(void **state)
+{
+	struct vm_update_request request = begin();
+	struct vm_result result = { 0 };
+
+	take_vm_lease();
+	for (int i = 1; i < VMDEF_LEASES_MAX; i++) {
+		_free_ char *name = xasprintf("more%d.raw", i);
+
+		add_disk(&request.def, name, DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_THIN);
+	}
+	must_run(WORK_VM_UPDATE, &request, &result);
+	assert_non_null(strstr(result.warning, "has no lease of its own: its 7 managed disks"));
+	assert_false(result.vm.leased);
+	assert_null(vm_lease_owner());
+	model_clear(&vm_result_model, &result);
+	model_clear(&vmdef_model, &request.def);
+	small_vm(&request.def);
+	must_run(WORK_VM_UPDATE, &request, &result);
+	assert_true(result.vm.leased);
+	assert_string_equal(vm_lease_owner(), TEST_VM);
+	model_clear(&vm_result_model, &result);
+	end(&request);
+}
+
 static void
 test_a_disk_does_not_change_under_the_vm(void **state)
 {
@@ -199,6 +298,10 @@ main(void)
 		WORK_TEST(test_the_machine_changes),
 		WORK_TEST(test_a_failure_changes_nothing),
 		WORK_TEST(test_what_cannot_be_let_go_of_is_tried_again),
+		WORK_TEST(test_it_gets_a_lease_of_its_own),
+		WORK_TEST(test_a_lease_that_is_adopted_stays),
+		WORK_TEST(test_a_lease_that_was_cut_off),
+		WORK_TEST(test_one_with_too_many_disks),
 		WORK_TEST(test_a_disk_does_not_change_under_the_vm),
 		WORK_TEST(test_a_disk_of_another_vm_is_refused),
 		WORK_TEST(test_who_is_refused),
