@@ -16,6 +16,13 @@ static const char *const vmrunstate_words[] = {
 const struct enumdef vmrunstate_enum = { "Vmrunstate", vmrunstate_words,
 	ARRAY_SIZE(vmrunstate_words) };
 
+static const char *const want_words[] = {
+	"unknown",
+	"off",
+	"on",
+};
+const struct enumdef want_enum = { "Want", want_words, ARRAY_SIZE(want_words) };
+
 static const char *const disk_bus_words[] = {
 	"virtio-blk",
 	"virtio-scsi",
@@ -214,6 +221,7 @@ static const struct field vm_fields[] = {
 	FIELD_STRUCT("runinfo", struct vm, runinfo, vmruninfo),
 	FIELD_STRUCT("stats", struct vm, stats, vmstats),
 	FIELD("ts", struct vm, ts),
+	FIELD_ENUM("want", struct vm, want, want),
 };
 const struct model vm_model = { "Vm", sizeof(struct vm), vm_fields, ARRAY_SIZE(vm_fields) };
 

@@ -37,6 +37,14 @@ enum vmrunstate {
 };
 extern const struct enumdef vmrunstate_enum;
 
+/* Whether a VM is to be on, as it was asked for last. */
+enum want {
+	WANT_UNKNOWN = 0, /* nothing is recorded */
+	WANT_OFF,
+	WANT_ON,
+};
+extern const struct enumdef want_enum;
+
 enum disk_bus {
 	DISK_BUS_VIRTIO_BLK = 0,
 	DISK_BUS_VIRTIO_SCSI,
@@ -214,6 +222,7 @@ struct vm {
 	struct vmruninfo runinfo;
 	struct vmstats stats;
 	int64_t ts; /* ms since the epoch */
+	enum want want;
 };
 extern const struct model vm_model;
 

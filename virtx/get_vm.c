@@ -30,6 +30,8 @@ show_overview(struct writer *w, const struct vm *vm)
 	writer_field(w, "state", "%s", enum_word(&vmrunstate_enum, vm->runinfo.runstate));
 	if (!str_empty(vm->runinfo.reason))
 		writer_field(w, "reason", "%s", vm->runinfo.reason);
+	if (vm->want != WANT_UNKNOWN)
+		writer_field(w, "wanted", "%s", enum_word(&want_enum, vm->want));
 	writer_field(w, "host", "%s", str_or_empty(vm->runinfo.host));
 	writer_field(w, "cpu", "%s", str_or_empty(cpu->model));
 	writer_field(w, "cpus", "%d sockets x %d cores x %d threads = %u", cpu->sockets, cpu->cores,

@@ -9,6 +9,7 @@
 static const struct enumdef *const enums[] = {
 	&cstate_enum,
 	&watchdog_enum,
+	&want_enum,
 	&vmrunstate_enum,
 	&disk_bus_enum,
 	&disk_device_enum,

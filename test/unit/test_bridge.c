@@ -292,7 +292,14 @@ on_changed(void *arg, const char *uuid, enum vmrunstate runstate, bool migrated)
 	snprintf(seen->uuid, sizeof(seen->uuid), "%s", uuid);
 }
 
-static const struct virt_ops ops = { on_probe, on_connected, on_disconnected, on_changed };
+static void
+on_signalled(void *arg, const char *uuid)
+{
+	fail_msg("VM '%s' was not signalled", uuid);
+}
+
+static const struct virt_ops ops = { on_probe, on_connected, on_disconnected, on_changed,
+	on_signalled };
 
 static void
 test_virt(void **state)

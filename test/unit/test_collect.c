@@ -97,9 +97,10 @@ test_collect(void **state)
 	assert_true(vm->has_def);
 	assert_string_equal(vm->def.name, "vm");
 	assert_false(vm->foreign);
+	assert_true(vm->leased && vm->recorded);
 	vm = find_report(result.vms, result.n_vms, own_domain());
 	assert_non_null(vm);
-	assert_true(vm->foreign);
+	assert_true(vm->foreign && !vm->leased);
 	assert_string_equal(vm->foreign_why, "it has no metadata of VirtX");
 	model_clear(&collect_result_model, &result);
 

@@ -10,7 +10,9 @@
 static struct vm_result
 heal(const char *op)
 {
-	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)op, (char *)HOST2 };
+	const struct vm_heal_request request = {
+		.env = env, .uuid = (char *)TEST_VM, .op = (char *)op, .target = (char *)HOST2
+	};
 	struct vm_result result = { 0 };
 
 	must_run(WORK_VM_HEAL, &request, &result);
@@ -221,7 +223,7 @@ test_the_log_tells_how_it_ended(void **state)
 	} rows[] = {
 		{ "VmBoot", "completed", true, true },
 		{ "VmBoot", "failed", false, false },
-		{ "VmShutdown", "started", true, false },
+		{ "VmShutdown", "failed", true, false },
 		{ "VmShutdown", "completed", false, true },
 		{ "VmPause", "failed", true, false },
 		{ "VmResume", "failed", true, true },

@@ -311,8 +311,8 @@ put_journal(const char *host, const char *target, bool live)
 static void
 heal(bool moved)
 {
-	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"VmMigrate",
-		(char *)HOST2 };
+	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"VmMigrate", (char *)HOST2,
+		false };
 	struct vm_result result = { 0 };
 
 	must_run(WORK_VM_HEAL, &request, &result);
@@ -400,7 +400,7 @@ test_the_target_has_a_journal_of_it(void **state)
 static void
 test_one_that_arrives(void **state)
 {
-	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"", (char *)"" };
+	struct vm_heal_request request = { env, (char *)TEST_VM, (char *)"", (char *)"", false };
 	struct vm_result result = { 0 };
 
 	start();

@@ -91,6 +91,7 @@ api_vm_shutdown(struct context *ctx, struct request *req)
 		   task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) == 0) {
 		shutdown.uuid = req->param;
 		shutdown.force = options.force;
+		shutdown.storage = str_empty(keeper_storage_why(ctx->keeper));
 		task_start(ctx, req, WORK_VM_SHUTDOWN, &shutdown, req->param,
 		    options.force == 0 ? 202 : 204);
 	}

@@ -181,11 +181,20 @@ on_virt_changed(void *arg, const char *uuid, enum vmrunstate runstate, bool migr
 	keeper_vm_changed(daemon->core.keeper, uuid, runstate, migrated);
 }
 
+static void
+on_virt_signalled(void *arg, const char *uuid)
+{
+	struct daemon *daemon = arg;
+
+	inventory_set_signalled(daemon->core.inventory, uuid);
+}
+
 static const struct virt_ops virt_ops = {
 	.probe = on_virt_probe,
 	.connected = on_virt_connected,
 	.disconnected = on_virt_disconnected,
 	.changed = on_virt_changed,
+	.signalled = on_virt_signalled,
 };
 
 static void

@@ -25,6 +25,9 @@ struct domain_info {
 	bool foreign;	   /* no virtx metadata, no ua- aliases, or a device no Vmdef can say */
 	bool ours;	   /* it has metadata of VirtX, or a lease */
 	char *foreign_why; /* "it has no metadata of VirtX"; NULL when not foreign */
+	bool recorded;	   /* it has VirtX's element of the metadata: more may come after that */
+	enum want want;
+	bool excused; /* see metadata.h */
 	struct oplog_list oplog;
 	char *cloud_init; /* path of the cloud-init CD of its latest boot, NULL for none */
 	char

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The metadata of a domain: custom fields and the operation log. */
+/* The metadata of a domain: custom fields, the operation log, and what the VM is wanted to be. */
 #include "domain/metadata.h"
 
 #include <string.h>
@@ -10,6 +10,7 @@
 
 #define CD_ELEMENT   "data-ci"
 #define VM_NAMESPACE "virtx-vm"
+#define WANT_ELEMENT "want"
 #define VLANID_MAX   4094
 #define LEASES_MAX   4096 /* bytes */
 
@@ -57,6 +58,20 @@ metadata_cd_build(void)
 	char *text = NULL;
 
 	xml_root(&tree, CD_ELEMENT);
+	xml_tree_text(&tree, false, &text, NULL);
+	return text;
+}
+
+char *
+metadata_want_build(enum want want, bool excused)
+{
+	_xmltree_ struct xml_tree tree = { 0 };
+	xmlNode *node = xml_root(&tree, WANT_ELEMENT);
+	char *text = NULL;
+
+	if (excused)
+		xml_set(&tree, node, "excused", "yes");
+	xmlNodeAddContent(node, BAD_CAST enum_word(&want_enum, want));
 	xml_tree_text(&tree, false, &text, NULL);
 	return text;
 }
@@ -176,6 +191,16 @@ read_op(const xmlNode *node, const char *op, struct oplog_list *oplog)
 	item->msg = xml_text(find_element(node->children, "msg", NULL));
 }
 
+static void
+read_want(const xmlNode *node, struct domain_info *info)
+{
+	_free_ char *text = xml_text(node);
+	int want = text ? enum_parse(&want_enum, text) : -1;
+
+	info->want = want > 0 ? (enum want)want : WANT_UNKNOWN;
+	info->excused = info->want == WANT_ON && xml_attr_is(node, "excused", "yes");
+}
+
 void
 metadata_xml_read(const xmlNode *domain, struct domain_info *info, char **order, int16_t *vlanid)
 {
@@ -185,7 +210,8 @@ metadata_xml_read(const xmlNode *domain, struct domain_info *info, char **order,
 
 	*order = NULL;
 	*vlanid = 0;
-	info->ours = vm != NULL;
+	info->ours = info->recorded = vm != NULL;
+	read_want(find_element(first, WANT_ELEMENT, METADATA_WANT), info);
 	if (vm)
 		read_vm(vm, &info->def, order, vlanid);
 	else

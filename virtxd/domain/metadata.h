@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Elements of a domain's metadata: the operation log, one for each kind, the latest; and the mark
- * of a VM that was booted with a cloud-init CD, which its definition does not have. */
+/* Elements of a domain's metadata: the operation log, one for each kind, the latest; the mark of a
+ * VM that was booted with a cloud-init CD, which its definition does not have; and whether the VM
+ * is to be on. */
 #ifndef DOMAIN_METADATA_H
 #define DOMAIN_METADATA_H
 
@@ -13,6 +14,14 @@
 #define METADATA_CD_KEY "virtx-ci" /* namespace URI and prefix */
 /* The mark itself, for virDomainSetMetadata; the caller frees. */
 char *metadata_cd_build(void);
+
+#define METADATA_WANT "virtx-want" /* namespace URI and prefix */
+/*
+ * Whether the VM is to be on, for virDomainSetMetadata; the caller frees. excused: it went off, and
+ * neither its guest nor who uses the API has asked for that, as where the host goes down. What is
+ * not excused is found out from why it is off.
+ */
+char *metadata_want_build(enum want want, bool excused);
 
 /* The element <data-op> of one item, for virDomainSetMetadata; and the key (prefix) and uri for it,
  * which are equal. The caller frees. */

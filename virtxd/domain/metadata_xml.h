@@ -10,8 +10,9 @@
 void metadata_xml_build(struct xml_tree *tree, xmlNode *domain, const struct vmdef *def);
 /* Replaces our part of the domain's metadata by that of fresh, a domain as it is built. */
 void metadata_xml_edit(struct xml_tree *tree, xmlNode *domain, const xmlNode *fresh);
-/* Reads custom fields and operation log into info, and what libvirt's XML loses otherwise: the NUMA
- * nodes, the order of the disks (*order, the caller's, or NULL) and a vlan without an interface
+/* Reads custom fields, operation log and what is wanted into info, and what libvirt's XML loses
+ * otherwise: the NUMA nodes, the order of the disks (*order, the caller's, or NULL) and a vlan
+ * without an interface
  * (*vlanid, or 0). */
 void metadata_xml_read(
     const xmlNode *domain, struct domain_info *info, char **order, int16_t *vlanid);

@@ -7,6 +7,7 @@
 #include "ops/background.h"
 #include "ops/uuid_set.h"
 #include "proto/log.h"
+#include "state/reason.h"
 
 #define HEAL_MS 200 /* until a VM that is busy is looked at again */
 
@@ -36,20 +37,55 @@ recovery_is_off(enum vmrunstate runstate)
 	return runstate == VMRUNSTATE_POWEROFF || runstate == VMRUNSTATE_CRASHED;
 }
 
+/* And not just coming or going. */
+static bool
+is_on(enum vmrunstate runstate)
+{
+	return runstate == VMRUNSTATE_RUNNING || runstate == VMRUNSTATE_PAUSED ||
+	       runstate == VMRUNSTATE_PMSUSPENDED;
+}
+
+/* What it is wanted to be is not what follows from how it is: see work/wanted.h. */
+static bool
+is_misjudged(const struct inventory_vm *view)
+{
+	const struct vm *vm = &view->vm;
+
+	if (!view->recorded)
+		return false;
+	if (is_on(vm->runinfo.runstate))
+		return (vm->want != WANT_ON || view->excused) &&
+		       reason_shutdown(&vm->stats.oplog, true, vm->want) != SHUTDOWN_WAITS;
+	return vm->runinfo.runstate == VMRUNSTATE_POWEROFF && vm->want == WANT_ON &&
+	       !view->excused && str_equal(view->told, REASON_SHUTDOWN);
+}
+
+/* A shutdown has ended by now, in one way or the other, and does not wait for the guest. */
+static bool
+is_shut_down(const struct inventory_vm *view)
+{
+	const struct vm *vm = &view->vm;
+	enum shutdown shutdown = reason_shutdown(&vm->stats.oplog, view->recorded, vm->want);
+
+	return recovery_is_off(vm->runinfo.runstate) ||
+	       (is_on(vm->runinfo.runstate) &&
+		   (shutdown == SHUTDOWN_OVER || shutdown == SHUTDOWN_CUT_OFF));
+}
+
 /* An operation is "started" in the VM's log, and nothing is under way that could end it; or the
- * VM is off, and still has its cloud-init CD. */
+ * VM is off, and still has its cloud-init CD; or it is wanted to be what it is not. */
 static bool
 is_wounded(const struct inventory_vm *view)
 {
 	const struct oplog_list *oplog = &view->vm.stats.oplog;
-	bool off = recovery_is_off(view->vm.runinfo.runstate);
 
-	if (off && !str_empty(view->cloud_init))
+	if ((recovery_is_off(view->vm.runinfo.runstate) && !str_empty(view->cloud_init)) ||
+	    is_misjudged(view))
 		return true;
 	for (size_t i = 0; i < oplog->n_items; i++) {
 		if (!str_equal(oplog->items[i].status, "started"))
 			continue;
-		if (!str_equal(oplog->items[i].op, "VmShutdown") || off)
+		if (!str_equal(oplog->items[i].op, "VmShutdown") || is_shut_down(view))
 			return true;
 	}
 	return false;
@@ -131,10 +167,12 @@ static const struct inquiry_ops inquiry_ops = { .able = can_inquire, .healed = h
 static void
 start_heal(struct recovery *recovery, const char *uuid)
 {
+	const struct inventory_vm *view = inventory_find_vm(recovery->inventory, uuid);
 	struct vm_heal_request req = { .uuid = (char *)uuid };
 	struct heal *heal = xcalloc(1, sizeof(*heal));
 	struct error err = { 0 };
 
+	req.ended = view && (view->signalled || !str_empty(view->loss));
 	heal->recovery = recovery;
 	heal->mark = inventory_mark(recovery->inventory);
 	LIST_INSERT_HEAD(&recovery->heals, heal, link);

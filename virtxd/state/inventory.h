@@ -36,7 +36,11 @@ struct inventory_vm {
 	char *foreign_why;
 	bool leased; /* it has a lease of its own; of a local one only */
 	char *cloud_init;
-	char *told; /* why it is in its state, as libvirt tells */
+	bool excused, recorded; /* as in the report */
+	bool signalled;	 /* its process was told to end, and not by its guest, since it began to run
+			  */
+	char *told;	 /* why it is in its state, as libvirt tells */
+	char *unstarted; /* why it is off though it is wanted on, NULL or "" */
 	char *loss; /* why its leases were lost when it ended, NULL or "" where they were not */
 };
 
@@ -89,6 +93,9 @@ void inventory_set_tokens(struct inventory *inventory, const struct tokens *toke
 bool inventory_is_out(const struct inventory *inventory, const char *uuid);
 /* 0 where it was not, else -1 with a 409. */
 int inventory_check_out(const struct inventory *inventory, const char *uuid, struct error *err);
+/* A local VM is wanted on, and why it is off: a problem of the host, until it runs or is not wanted
+ * on any more. */
+void inventory_set_unstarted(struct inventory *inventory, const char *uuid, const char *why);
 /* What needs a human, as the last reconciliation saw it. */
 void inventory_set_problems(
     struct inventory *inventory, const struct host_problem *problems, size_t n);
@@ -106,6 +113,8 @@ void inventory_report_vms(
 /* libvirt's event told so. An unknown VM is passed over: a refresh will bring it. */
 void inventory_set_runstate(
     struct inventory *inventory, const char *uuid, enum vmrunstate runstate);
+/* libvirt's event told that the process of a local VM ends, which its guest has not asked for. */
+void inventory_set_signalled(struct inventory *inventory, const char *uuid);
 /* Events come no more: what they told of run states is no later than what the job finds that worked
  * on a VM. What others saw before stays old. */
 void inventory_forget_states(struct inventory *inventory);

@@ -7,8 +7,9 @@
 #include "state/inventory_index.h"
 #include "state/tokens.h"
 
-#define STORAGE	       "storage" /* a kind of problem */
-#define CONFLICT_MS    30000	 /* longer than any migration has a VM on two hosts */
+#define STORAGE	       "storage"     /* a kind of problem */
+#define UNSTARTED      "not-started" /* likewise */
+#define CONFLICT_MS    30000	     /* longer than any migration has a VM on two hosts */
 #define HOSTS_MAX      1024
 #define OVER_TOLD_MAX  4
 #define MOST_TOLD_MAX  3
@@ -423,6 +424,26 @@ add_conflicts(struct host_entry *self, struct host *host)
 	}
 }
 
+static void
+add_unstarted(struct host *host, const struct vm_entry *entry)
+{
+	add_problem(host, UNSTARTED, entry->uuid,
+	    xasprintf("the VM is wanted on, and %s", entry->view.unstarted));
+}
+
+void
+inventory_set_unstarted(struct inventory *inventory, const char *uuid, const char *why)
+{
+	struct host_entry *self = index_find_host(inventory, inventory->self);
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+
+	if (!self || !entry || !entry->view.local)
+		return;
+	str_set(&entry->view.unstarted, why);
+	add_unstarted(&self->host, entry);
+	index_tell_host(inventory, self);
+}
+
 /* It is known before the next reconciliation, which needs the storage. */
 void
 inventory_set_storage(struct inventory *inventory, const char *why)
@@ -458,6 +479,7 @@ inventory_set_problems(struct inventory *inventory, const struct host_problem *p
 {
 	struct host_entry *entry = index_find_host(inventory, inventory->self);
 	struct host fresh = { 0 };
+	struct vm_entry *vm;
 	struct host *host;
 
 	if (!entry)
@@ -467,6 +489,10 @@ inventory_set_problems(struct inventory *inventory, const struct host_problem *p
 		model_copy(&host_problem_model, model_append(&fresh.problems, &fresh.n_problems),
 		    &problems[i]);
 	add_conflicts(entry, &fresh);
+	LIST_FOREACH (vm, &entry->vms, link) {
+		if (!str_empty(vm->view.unstarted))
+			add_unstarted(&fresh, vm);
+	}
 	add_host_problems(inventory, &fresh);
 	for (size_t i = 0; i < host->n_problems; i++)
 		model_clear(&host_problem_model, &host->problems[i]);

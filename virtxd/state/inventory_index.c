@@ -13,6 +13,7 @@ free_vm(struct vm_entry *entry)
 	free(entry->view.cloud_init);
 	free(entry->view.told);
 	free(entry->view.loss);
+	free(entry->view.unstarted);
 	free(entry->text.data);
 	free(entry);
 }

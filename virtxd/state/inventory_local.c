@@ -76,6 +76,10 @@ set_runstate(const struct inventory *inventory, struct vm_entry *entry, enum vmr
 		set_loss(inventory, entry);
 		entry->ended = monotonic_ms();
 	}
+	if (!stands_still(runstate) && runstate != VMRUNSTATE_TERMINATING)
+		entry->view.signalled = false;
+	if (runs(runstate))
+		str_set(&entry->view.unstarted, "");
 	vm->runinfo.runstate = runstate;
 	if (stands_still(runstate))
 		accounting_vm_stop(&entry->last, &vm->stats);
@@ -159,6 +163,11 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	view->leased = report->leased;
 	str_set(&view->foreign_why, report->foreign_why);
 	str_set(&view->cloud_init, report->cloud_init);
+	vm->want = report->want;
+	if (vm->want != WANT_ON)
+		str_set(&view->unstarted, "");
+	view->excused = report->excused;
+	view->recorded = report->recorded;
 	entry->def_known = view->whole = true;
 }
 
@@ -316,6 +325,9 @@ disown(struct vm_entry *entry)
 	view->local = view->foreign = view->leased = false;
 	str_set(&view->foreign_why, "");
 	str_set(&view->cloud_init, "");
+	view->vm.want = WANT_UNKNOWN;
+	view->excused = view->recorded = view->signalled = false;
+	str_set(&view->unstarted, "");
 	str_set(&view->told, "");
 	str_set(&view->loss, "");
 	entry->ended = 0;
@@ -419,6 +431,15 @@ inventory_set_runstate(struct inventory *inventory, const char *uuid, enum vmrun
 	set_runstate(inventory, entry, runstate);
 	index_place_vm(entry, entry->host);
 	index_tell_vm(inventory, entry);
+}
+
+void
+inventory_set_signalled(struct inventory *inventory, const char *uuid)
+{
+	struct vm_entry *entry = index_find_vm(inventory, uuid);
+
+	if (entry && entry->view.local)
+		entry->view.signalled = true;
 }
 
 /* The VMs may be ended before it is known why. */

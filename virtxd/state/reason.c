@@ -42,6 +42,45 @@ is_unprotected(const struct oplog_item *down)
 	       0;
 }
 
+static const struct oplog_item *
+find_started(const struct oplog_list *oplog)
+{
+	const struct oplog_item *down = find(oplog, "VmShutdown");
+
+	return down && str_equal(down->status, "started") && !is_unprotected(down) ? down : NULL;
+}
+
+static bool
+was_booted_since(const struct oplog_list *oplog, const struct oplog_item *down)
+{
+	const struct oplog_item *boot = find(oplog, "VmBoot");
+
+	return boot && !has_failed(boot) && boot->ts > down->ts;
+}
+
+const struct oplog_item *
+reason_asked_off(const struct oplog_list *oplog)
+{
+	const struct oplog_item *down = find_started(oplog);
+
+	return down && !was_booted_since(oplog, down) ? down : NULL;
+}
+
+enum shutdown
+reason_shutdown(const struct oplog_list *oplog, bool recorded, enum want want)
+{
+	const struct oplog_item *down = find_started(oplog);
+
+	if (!down)
+		return SHUTDOWN_NONE;
+	if (was_booted_since(oplog, down))
+		return SHUTDOWN_OVER;
+	/* What ends a VM by force says so. */
+	if (str_empty(down->msg) && (!recorded || want == WANT_OFF))
+		return SHUTDOWN_WAITS;
+	return SHUTDOWN_CUT_OFF;
+}
+
 char *
 reason_explain(const char *told, const struct oplog_list *oplog, const char *loss)
 {

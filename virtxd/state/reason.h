@@ -14,6 +14,20 @@
 /* What the log's VmShutdown begins with where the configuration had the VM ended. */
 #define REASON_UNPROTECTED "kill_unprotected"
 
+/* The shutdown that who uses the API has asked for since the VM was booted, and whose end is not
+ * written down yet; NULL for none. Borrowed. */
+const struct oplog_item *reason_asked_off(const struct oplog_list *oplog);
+
+/* A shutdown that is "started" in the log of a VM that is on, while no job is at it. */
+enum shutdown {
+	SHUTDOWN_NONE,	  /* there is none, or it is that of kill_unprotected, which tries again */
+	SHUTDOWN_WAITS,	  /* the guest was asked, and has not obeyed yet */
+	SHUTDOWN_OVER,	  /* the VM was booted since, and so was off */
+	SHUTDOWN_CUT_OFF, /* its job had not come to libvirt, or libvirt did not do it */
+};
+/* recorded tells whether want is known of the VM: it says off before its guest is asked. */
+enum shutdown reason_shutdown(const struct oplog_list *oplog, bool recorded, enum want want);
+
 /* told (NULL: nothing) with by whom, and why. loss is why its leases were lost when it ended (NULL
  * or "": they were not); the caller's. */
 char *reason_explain(const char *told, const struct oplog_list *oplog, const char *loss);

@@ -20,15 +20,18 @@ struct vm_report {
 	char *uuid;
 	enum vmrunstate runstate;
 	char *reason; /* what libvirt tells of it, "" for nothing */
-	bool has_def; /* def, oplog, foreign and cloud_init were read */
+	bool has_def; /* def, and all down to recorded, were read */
 	struct vmdef def;
 	struct oplog_list oplog;
 	bool foreign; /* not made by VirtX */
 	bool leased;  /* it has a lease of its own */
 	char *foreign_why;
 	char *cloud_init; /* path of the CD that it was booted with, "" for none */
-	bool has_stats;	  /* the figures below were read; counters are since the start of the VM */
-	int64_t cpu_ns;	  /* ns */
+	enum want want;
+	bool excused;	/* it is off, and was not asked to be: see domain/metadata.h */
+	bool recorded;	/* where that is written down: VirtX has it in its libvirt for good */
+	bool has_stats; /* the figures below were read; counters are since the start of the VM */
+	int64_t cpu_ns; /* ns */
 	int64_t memory_rss;	   /* KiB */
 	int64_t memory_total;	   /* KiB */
 	int64_t rx_bytes;	   /* bytes */

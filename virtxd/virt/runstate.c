@@ -109,3 +109,9 @@ runstate_from_event(int event, int detail, bool *migrated)
 	}
 	return VMRUNSTATE_NONE;
 }
+
+bool
+runstate_is_signal(int event, int detail)
+{
+	return event == VIR_DOMAIN_EVENT_SHUTDOWN && detail == VIR_DOMAIN_EVENT_SHUTDOWN_HOST;
+}

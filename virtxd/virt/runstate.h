@@ -12,5 +12,7 @@ const char *runstate_reason(int state, int reason);
 /* virDomainEventType and its detail; VMRUNSTATE_NONE where the event tells no state. *migrated: the
  * domain left for another host. */
 enum vmrunstate runstate_from_event(int event, int detail, bool *migrated);
+/* Whether the event tells that QEMU ends, and not because its guest has powered itself off. */
+bool runstate_is_signal(int event, int detail);
 
 #endif

@@ -168,6 +168,8 @@ virt_on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail
 		runstate = VMRUNSTATE_NONE;
 	migrated = virt_note_leaver(virt, uuid, migrated, runstate);
 	log_debug("libvirt", "domain '%s': event %d, detail %d", uuid, event, detail);
+	if (runstate_is_signal(event, detail))
+		virt->ops->signalled(virt->arg, uuid);
 	virt->ops->changed(virt->arg, uuid, runstate, migrated);
 	return 0;
 }

@@ -31,6 +31,8 @@ struct virt_ops {
 	/* A domain changed to this state; VMRUNSTATE_NONE: look again (defined, metadata changed).
 	 * Migrated: it left for another host, which is no deletion. */
 	void (*changed)(void *arg, const char *uuid, enum vmrunstate runstate, bool migrated);
+	/* Its QEMU was told to end, by a signal, say, and not by its guest: before changed. */
+	void (*signalled)(void *arg, const char *uuid);
 };
 
 /* Starts to connect. uri and ops are copied/borrowed for life. retry: seconds. */

@@ -188,6 +188,9 @@ collect_definitions(
 		report->leased = full.leased;
 		report->foreign_why = steal_ptr(full.foreign_why);
 		report->cloud_init = steal_ptr(full.cloud_init);
+		report->want = full.want;
+		report->excused = full.excused;
+		report->recorded = full.recorded;
 		free(full.uuid);
 	}
 }

@@ -19,7 +19,7 @@ add(struct reconcile_result *res, const char *kind, const char *uuid, char *path
 
 bool
 damaged_files_check_registry(
-    const struct work_env *env, const char *uuid, struct reconcile_result *res)
+    const struct work_env *env, const char *uuid, enum want *want, struct reconcile_result *res)
 {
 	_domain_info_ struct domain_info info = { 0 };
 	_free_ char *xml = NULL;
@@ -29,6 +29,8 @@ damaged_files_check_registry(
 	if (registry_load(env->root, env->host, uuid, &xml, &err) < 0 || !xml)
 		return false;
 	if (domain_xml_read(xml, env->root, &info, &err) == 0) {
+		if (want)
+			*want = info.want;
 		if (str_equal(info.uuid, uuid))
 			return true;
 		error_set(&err, 507, "it is of another VM ('%s')", info.uuid);

@@ -10,9 +10,9 @@
 #define DAMAGED_MAINTENANCE "maintenance-damaged" /* of no VM */
 
 /* Whether the definition of a VM under this host can be read; adds the problem where it is known
- * that it cannot. */
+ * that it cannot. *want (or NULL) is what the VM is wanted to be by it. */
 bool damaged_files_check_registry(
-    const struct work_env *env, const char *uuid, struct reconcile_result *res);
+    const struct work_env *env, const char *uuid, enum want *want, struct reconcile_result *res);
 /* The same for its journal; true where the problem was added. */
 bool damaged_files_check_journal(
     const struct work_env *env, const char *uuid, struct reconcile_result *res);

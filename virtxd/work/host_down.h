@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The lockspace of a host that goes down: sanlock, its watchdog and the storage can only be stopped
- * once the host is out of it. A file in the run directory keeps virtxd from joining again; the run
- * directory is empty after a boot.
+ * A host that goes down. sanlock, its watchdog and the storage can only be stopped once the host is
+ * out of the lockspace: a file in the run directory keeps virtxd from joining again. Before that
+ * libvirt-guests asks the VMs to shut down, which is not the wish of whoever has booted them, and
+ * is known by another file. The run directory is empty after a boot.
  */
 #ifndef WORK_HOST_DOWN_H
 #define WORK_HOST_DOWN_H
@@ -17,5 +18,12 @@ int host_down_leave(const char *root, const char *run_dir, int seconds, struct e
 int host_down_allow(const char *run_dir, struct error *err);
 /* 503 between the two. */
 int host_down_check(const char *run_dir, struct error *err);
+
+/* libvirt-guests asks the VMs to shut down from now on, or does not any more: what is heard of that
+ * for a moment after counts still. */
+int host_down_begin_guests(const char *run_dir, struct error *err);
+int host_down_end_guests(const char *run_dir, struct error *err);
+/* Whether a guest that goes off does so as the host goes down, in one way or the other. */
+bool host_down_takes_guests(const char *run_dir);
 
 #endif

@@ -285,5 +285,8 @@ hypervisor_report(virDomainPtr domain, const char *root, struct vm_report *ret, 
 	ret->leased = info.leased;
 	ret->foreign_why = steal_ptr(info.foreign_why);
 	ret->cloud_init = steal_ptr(info.cloud_init);
+	ret->want = info.want;
+	ret->excused = info.excused;
+	ret->recorded = info.recorded && virDomainIsPersistent(domain) == 1;
 	return 0;
 }

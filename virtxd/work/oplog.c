@@ -34,6 +34,20 @@ oplog_begin(virDomainPtr domain, const char *op, const char *msg, int64_t *ts, s
 }
 
 int
+oplog_begin_after(virDomainPtr domain, const struct oplog_list *before, const char *op,
+    const char *msg, int64_t *ts, struct error *err)
+{
+	*ts = now_ms();
+	for (size_t i = 0; i < before->n_items; i++) {
+		int64_t then = before->items[i].ts;
+
+		if (then >= *ts && then < INT64_MAX)
+			*ts = then + 1;
+	}
+	return oplog_begin_at(domain, op, msg, *ts, err);
+}
+
+int
 oplog_begin_at(virDomainPtr domain, const char *op, const char *msg, int64_t ts, struct error *err)
 {
 	struct oplog_item item = {

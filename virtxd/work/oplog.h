@@ -11,6 +11,10 @@
 /* Writes "started" with msg. *ts is set: pass it to oplog_end. */
 int oplog_begin(
     virDomainPtr domain, const char *op, const char *msg, int64_t *ts, struct error *err);
+/* The same, later than all that the VM's log has: which came last tells what is so, and the clock
+ * may have been set back since. */
+int oplog_begin_after(virDomainPtr domain, const struct oplog_list *before, const char *op,
+    const char *msg, int64_t *ts, struct error *err);
 /* The same of an operation that has begun already, at ts. */
 int oplog_begin_at(
     virDomainPtr domain, const char *op, const char *msg, int64_t ts, struct error *err);

@@ -232,12 +232,18 @@ compare_here(const struct work_env *env, virDomainPtr domain, const struct regis
 	const struct registry_entry *other = find_entry(knowledge, info->uuid, env->host, false);
 	_free_ char *detail = NULL;
 	struct error ignored = { 0 };
-	bool read = damaged_files_check_registry(env, info->uuid, res);
+	enum want want = info->want;
+	bool read = damaged_files_check_registry(env, info->uuid, &want, res);
 
 	/* Of one that cannot be read now nothing is told. */
 	if (!info->foreign &&
 	    orphans_expect(knowledge, domain, env->root, entry->uuid, &info->def, &ignored) < 0)
 		read = false;
+	/* Whoever has written it down could not tell the registry. */
+	if (want != info->want && info->recorded) {
+		add_uuid(&res->unfinished, &res->n_unfinished, info->uuid);
+		read = false;
+	}
 	if (!info->foreign)
 		vm_own_lease_find(env, domain, info, res);
 	if (!other)

@@ -351,6 +351,7 @@ static const struct field vm_shutdown_request_fields[] = {
 	FIELD("uuid", struct vm_shutdown_request, uuid),
 	FIELD("force", struct vm_shutdown_request, force),
 	FIELD("if_needed", struct vm_shutdown_request, if_needed),
+	FIELD("storage", struct vm_shutdown_request, storage),
 };
 const struct model vm_shutdown_request_model = { "VmShutdownRequest",
 	sizeof(struct vm_shutdown_request), vm_shutdown_request_fields,
@@ -395,6 +396,7 @@ static const struct field vm_heal_request_fields[] = {
 	FIELD("uuid", struct vm_heal_request, uuid),
 	FIELD("op", struct vm_heal_request, op),
 	FIELD("target", struct vm_heal_request, target),
+	FIELD("ended", struct vm_heal_request, ended),
 };
 const struct model vm_heal_request_model = { "VmHealRequest", sizeof(struct vm_heal_request),
 	vm_heal_request_fields, ARRAY_SIZE(vm_heal_request_fields) };

@@ -254,6 +254,7 @@ struct vm_shutdown_request {
 	char *uuid;
 	int16_t force;	/* number of the way: 0 ACPI, 1 SIGTERM, 2 SIGKILL */
 	bool if_needed; /* one that is off is no error */
+	bool storage;	/* it is there, so that the registry can be told */
 };
 struct vm_migrate_request {
 	struct work_env env;
@@ -301,6 +302,7 @@ struct vm_heal_request {
 	char *uuid;
 	char *op; /* the operation of the VM that was interrupted, "" for none that is asked for */
 	char *target; /* the host that it was to move the VM to */
+	bool ended;   /* it was ended by what is none of its guest's doing, as is known */
 };
 /* The answer of every vm- job. */
 struct vm_result {

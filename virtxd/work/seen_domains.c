@@ -161,8 +161,8 @@ look_at_file(const struct work_env *env, const char *uuid, struct stat *ret)
 	struct reconcile_result found = { 0 };
 	struct stat after;
 	bool whole = look_up(uuid, ret) && file_state_is_settled(ret) &&
-		     damaged_files_check_registry(env, uuid, &found) && look_up(uuid, &after) &&
-		     file_state_is_same(ret, &after);
+		     damaged_files_check_registry(env, uuid, NULL, &found) &&
+		     look_up(uuid, &after) && file_state_is_same(ret, &after);
 
 	model_clear(&reconcile_result_model, &found);
 	return whole;

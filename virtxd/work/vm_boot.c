@@ -8,6 +8,7 @@
 #include "disk/seed.h"
 #include "domain/registry.h"
 #include "proto/log.h"
+#include "state/reason.h"
 #include "work/bare_disks.h"
 #include "work/cloud_init.h"
 #include "work/hugepages.h"
@@ -23,6 +24,7 @@
 #include "work/vm_session.h"
 #include "work/vm_steps.h"
 #include "work/vm_variables.h"
+#include "work/wanted.h"
 #include "work/work.h"
 
 #define NUMAD "/usr/bin/numad" /* as libvirt is built */
@@ -111,6 +113,20 @@ register_boot(const struct vm_boot_request *req, virDomainPtr domain, const stru
 		    err.detail);
 }
 
+/* It is not on, and is wanted to be what it was before. */
+static void
+want_as_before(const struct vm_boot_request *req, virDomainPtr domain, struct domain_info *info,
+    enum want before, bool excused)
+{
+	struct error err = { 0 };
+
+	if (wanted_define(domain, info, before == WANT_ON ? WANT_ON : WANT_OFF, excused, &err) <
+		0 ||
+	    wanted_register(&req->env, domain, req->uuid, &err) < 0)
+		log_warning("job", "VM '%s' did not start, and is wanted on all the same: %s",
+		    req->uuid, err.detail);
+}
+
 /* *ended is false when a failure is still to be undone. */
 static int
 boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
@@ -132,6 +148,9 @@ boot(const struct vm_boot_request *req, virConnectPtr conn, virDomainPtr domain,
 		vm_add_warning(warning, "%s", left.detail);
 	}
 	warn_of_lost_variables(&req->env, info, warning);
+	/* The definition says so already. Where the registry cannot, the VM starts all the same: a
+	 * disk that is full is no reason not to. */
+	wanted_tell(&req->env, domain, info, warning);
 	if (start_open(req, domain, &info->def, err) == 0)
 		return 0;
 	if (req->n_cloud_init == 0)
@@ -154,19 +173,40 @@ check_needs(const struct vm_boot_request *req, virDomainPtr domain, const struct
 	return 0;
 }
 
+/* It may have been asked to shut down, and not have obeyed: that is not asked for any more. */
+static int
+stay_on(const struct vm_boot_request *req, virDomainPtr domain, struct domain_info *info,
+    char **warning, struct error *err)
+{
+	const struct oplog_item *down = reason_asked_off(&info->oplog);
+	struct error cause = { 0 };
+
+	if (wanted_define(domain, info, WANT_ON, false, err) < 0)
+		return -1;
+	wanted_tell(&req->env, domain, info, warning);
+	error_set(&cause, 409, "the VM was asked to stay on before it had obeyed");
+	if (down)
+		oplog_end(domain, "VmShutdown", down->ts, NULL, &cause);
+	return 0;
+}
+
 static int
 is_on(const struct vm_boot_request *req, virDomainPtr domain, struct vm_result *res,
     struct error *err)
 {
+	_domain_info_ struct domain_info info = { 0 };
 	enum vmrunstate runstate;
 
-	if (hypervisor_runstate(domain, &runstate, err) < 0)
+	if (hypervisor_runstate(domain, &runstate, err) < 0 ||
+	    hypervisor_info(domain, req->env.root, &info, err) < 0)
 		return -1;
-	if (runstate == VMRUNSTATE_RUNNING)
-		return vm_already(
-		    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_RUNNING, res, err);
-	return error_set_type(err, ERROR_ALREADY_ON, "VM '%s' is on already: it is %s", req->uuid,
-	    enum_word(&vmrunstate_enum, runstate));
+	if (runstate != VMRUNSTATE_RUNNING)
+		return error_set_type(err, ERROR_ALREADY_ON, "VM '%s' is on already: it is %s",
+		    req->uuid, enum_word(&vmrunstate_enum, runstate));
+	if (req->if_needed && stay_on(req, domain, &info, &res->warning, err) < 0)
+		return -1;
+	return vm_already(
+	    domain, &req->env, req->uuid, req->if_needed, ERROR_ALREADY_RUNNING, res, err);
 }
 
 int
@@ -176,7 +216,8 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	struct vm_result *res = result;
 	_vm_session_ struct vm_session session = VM_SESSION_CLOSED;
 	_domain_info_ struct domain_info info = { 0 };
-	bool ended;
+	bool ended = true, excused;
+	enum want before;
 	int64_t ts;
 
 	if (vm_session_open_storage(&session, &req->env, req->uuid, err) < 0 ||
@@ -190,17 +231,24 @@ work_vm_boot(const void *request, void *result, struct error *err)
 	    check_needs(req, session.domain, &info, err) < 0 ||
 	    (req->n_cloud_init > 0 && cloud_init_check(session.domain, &info, err) < 0))
 		return -1;
+	before = info.want;
+	excused = info.excused;
 	work_stage(WORK_STAGE_BEGUN);
-	if (oplog_begin(session.domain, "VmBoot", "", &ts, err) < 0)
+	if (oplog_begin_after(session.domain, &info.oplog, "VmBoot", "", &ts, err) < 0)
 		return -1;
-	if (boot(req, session.conn, session.domain, &info, &res->warning, &ended, err) < 0) {
+	if (wanted_define(session.domain, &info, WANT_ON, false, err) < 0 ||
+	    boot(req, session.conn, session.domain, &info, &res->warning, &ended, err) < 0) {
+		bool off = virDomainIsActive(session.domain) == 0;
+
+		if (off)
+			want_as_before(req, session.domain, &info, before, excused);
 		/* One that is "started" without a job is what vm-heal looks for. */
 		if (ended)
 			oplog_end(session.domain, "VmBoot", ts, NULL, err);
 		else
 			oplog_begin(session.domain, "VmBoot", err->detail, &ts, NULL);
 		/* What is left then has no part in whether it runs. */
-		if (virDomainIsActive(session.domain) == 0)
+		if (off)
 			work_stage(WORK_STAGE_NONE);
 		return -1;
 	}

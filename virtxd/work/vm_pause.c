@@ -81,7 +81,7 @@ work(const struct action *action, const struct vm_request *req, struct vm_result
 		    action->verb, req->uuid, enum_word(&vmrunstate_enum, runstate),
 		    enum_word(&vmrunstate_enum, action->from));
 	work_stage(WORK_STAGE_BEGUN);
-	if (oplog_begin(session.domain, action->op, "", &ts, err) < 0)
+	if (oplog_begin_after(session.domain, &info.oplog, action->op, "", &ts, err) < 0)
 		return -1;
 	if (action->act(req, session.domain, &info, &res->warning, err) < 0) {
 		oplog_end(session.domain, action->op, ts, NULL, err);

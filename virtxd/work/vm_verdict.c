@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "work/vm_verdict.h"
 
+#include "state/reason.h"
 #include "work/vm_owner.h"
 
 /* What is so after the healing. */
@@ -15,6 +16,16 @@ is_off(const struct facts *facts)
 {
 	return facts->res->vm.runstate == VMRUNSTATE_POWEROFF ||
 	       facts->res->vm.runstate == VMRUNSTATE_CRASHED;
+}
+
+/* A guest that was asked obeys when it likes. */
+static bool
+is_off_or_asked(const struct facts *facts)
+{
+	const struct vm_report *vm = &facts->res->vm;
+
+	return is_off(facts) || (vm->recorded && reason_shutdown(&vm->oplog, vm->recorded,
+						     vm->want) == SHUTDOWN_WAITS);
 }
 
 static bool
@@ -69,7 +80,7 @@ static const struct row {
 	{ "VmUpdate", is_finished, false },
 	{ "VmDelete", is_nowhere, true },
 	{ "VmBoot", is_on, false },
-	{ "VmShutdown", is_off, false },
+	{ "VmShutdown", is_off_or_asked, false },
 	{ "VmPause", is_paused, false },
 	{ "VmResume", is_running, false },
 	{ "VmMigrate", has_moved, true },
