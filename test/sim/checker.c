@@ -227,7 +227,7 @@ is_left_alone(const struct world_vm *vm, char *why, size_t len)
 		for (int op = 0; op < WORLD_OPS_LOGGED; op++) {
 			/* A guest that was asked to shut down may never obey. */
 			if (domain->defined && str_equal(domain->log[op].status, "started") &&
-			    !(op == WORLD_OP_SHUTDOWN && domain->on))
+			    !(op == WORLD_OP_SHUTDOWN && domain->on && !*domain->log[op].msg))
 				return no(why, len, "%s of VM %.8s is started in its log on h%d",
 				    world_op_names[op], vm->uuid, i + 1);
 		}

@@ -241,7 +241,9 @@ shutdown_is_off(struct child *child)
 static enum step
 shutdown_log(struct child *child)
 {
-	return begin_log(child, WORLD_OP_SHUTDOWN, "");
+	const struct vm_shutdown_request *req = child->request;
+
+	return begin_log(child, WORLD_OP_SHUTDOWN, req->force == 0 ? "" : "forced");
 }
 
 static enum step
@@ -495,6 +497,18 @@ const step_fn steps_abort[] = { step_open_libvirt, abort_act, step_report, NULL 
 
 /* Heal */
 
+/* As reason_shutdown(), of one that is on. */
+static const char *
+shutdown_status(const struct world_domain *domain)
+{
+	const struct world_log *down = &domain->log[WORLD_OP_SHUTDOWN];
+	const struct world_log *boot = &domain->log[WORLD_OP_BOOT];
+
+	if (boot->status && strcmp(boot->status, "failed") != 0 && boot->ts > down->ts)
+		return "completed";
+	return *down->msg ? "failed" : "started";
+}
+
 static void
 heal_log(struct child *child)
 {
@@ -507,11 +521,13 @@ heal_log(struct child *child)
 
 		if (!log->status || strcmp(log->status, "started") != 0)
 			continue;
-		if (op == WORLD_OP_SHUTDOWN && domain->on)
-			continue;
-		if (op == WORLD_OP_SHUTDOWN || (op == WORLD_OP_BOOT && domain->on) ||
-		    (op == WORLD_OP_MIGRATE && str_equal(log->msg, world.hosts[child->host])))
+		if (op == WORLD_OP_SHUTDOWN)
+			status = domain->on ? shutdown_status(domain) : "completed";
+		else if ((op == WORLD_OP_BOOT && domain->on) ||
+			 (op == WORLD_OP_MIGRATE && str_equal(log->msg, world.hosts[child->host])))
 			status = "completed";
+		if (strcmp(status, "started") == 0)
+			continue;
 		memcpy(msg, log->msg, sizeof(msg));
 		libvirt_log(child->vm, child->host, (enum world_op)op, status, log->ts, msg);
 	}

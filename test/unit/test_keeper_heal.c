@@ -2,6 +2,8 @@
 /* Operations that no job is at any more are healed, by one job a VM, and again where that fails. */
 #include "keeper_host.h"
 
+#include "state/reason.h"
+
 /* An operation is "started" in the log of a VM, and no job is at it. */
 static void
 wound(const char *vm, const char *op, enum vmrunstate runstate, struct vm_report *ret)
@@ -127,6 +129,44 @@ test_what_is_wounded(void **state)
 	assert_non_null(find(VM2));
 }
 
+/* A shutdown waits for a guest that was asked, and for nothing else. */
+static void
+test_shutdowns_of_vms_that_are_on(void **state)
+{
+	static const struct {
+		enum vmrunstate runstate;
+		const char *msg;
+		bool recorded;
+		enum want want;
+		bool heals;
+	} rows[] = {
+		{ VMRUNSTATE_RUNNING, "", true, WANT_OFF, false },
+		{ VMRUNSTATE_RUNNING, "", false, WANT_UNKNOWN, false },
+		{ VMRUNSTATE_RUNNING, "", true, WANT_ON, true },
+		{ VMRUNSTATE_RUNNING, "forced shutdown", true, WANT_ON, true },
+		{ VMRUNSTATE_PAUSED, "forced shutdown", true, WANT_OFF, true },
+		{ VMRUNSTATE_RUNNING, "forced shutdown", false, WANT_UNKNOWN, true },
+		{ VMRUNSTATE_TERMINATING, "forced shutdown", true, WANT_OFF, false },
+		{ VMRUNSTATE_RUNNING, REASON_UNPROTECTED ": why", true, WANT_ON, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct vm_result gone = { .gone = true };
+		struct vm_report found;
+
+		wound(VM1, "VmShutdown", rows[i].runstate, &found);
+		str_set(&found.oplog.items[0].msg, rows[i].msg);
+		found.recorded = rows[i].recorded;
+		found.want = rows[i].want;
+		report(&found);
+		ops_advance(200);
+		if ((ops_find_job(WORK_VM_HEAL) != NULL) != rows[i].heals)
+			fail_msg("row %zu", i);
+		if (rows[i].heals)
+			ops_end_job(WORK_VM_HEAL, &gone);
+	}
+}
+
 /* A VM that no job of ours has started: its leases are to be recorded. */
 static void
 test_starts_by_itself(void **state)
@@ -155,6 +195,83 @@ test_started_by_a_job(void **state)
 	assert_null(ops_find_job(WORK_VM_HEAL));
 }
 
+/* A VM of VirtX, wanted so, as it stands still for that reason, or runs. */
+static void
+want(enum vmrunstate runstate, const char *reason, enum want want, bool excused)
+{
+	struct vm_report found;
+
+	ops_report(VM1, runstate, &found);
+	str_set(&found.reason, reason);
+	found.want = want;
+	found.excused = excused;
+	found.recorded = true;
+	report(&found);
+	ops_advance(200);
+}
+
+/* The job is asked whether it was ended, and ends it. */
+static void
+expect_heal(bool ended)
+{
+	const struct vm_heal_request *asked = ops_request_of(WORK_VM_HEAL);
+	struct vm_result res = ops_result(VM1, VMRUNSTATE_POWEROFF);
+
+	assert_int_equal(asked->ended, ended);
+	ops_end_job(WORK_VM_HEAL, &res);
+	model_clear(&vm_result_model, &res);
+}
+
+/* What follows from how the VM is is written down. */
+static void
+test_what_is_wanted(void **state)
+{
+	static const struct {
+		enum vmrunstate runstate;
+		const char *reason;
+		enum want want;
+		bool excused, heals;
+	} rows[] = {
+		{ VMRUNSTATE_RUNNING, "", WANT_ON, false, false },
+		{ VMRUNSTATE_RUNNING, "", WANT_UNKNOWN, false, true },
+		{ VMRUNSTATE_RUNNING, "", WANT_OFF, false, true },
+		{ VMRUNSTATE_RUNNING, "", WANT_ON, true, true },
+		{ VMRUNSTATE_PAUSED, "", WANT_OFF, false, true },
+		{ VMRUNSTATE_MIGRATING, "", WANT_OFF, false, false },
+		{ VMRUNSTATE_POWEROFF, REASON_SHUTDOWN, WANT_ON, false, true },
+		{ VMRUNSTATE_POWEROFF, REASON_SHUTDOWN, WANT_ON, true, false },
+		{ VMRUNSTATE_POWEROFF, REASON_SHUTDOWN, WANT_OFF, false, false },
+		{ VMRUNSTATE_POWEROFF, REASON_DESTROYED, WANT_ON, false, false },
+		{ VMRUNSTATE_POWEROFF, "", WANT_ON, false, false },
+		{ VMRUNSTATE_CRASHED, REASON_SHUTDOWN, WANT_ON, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		want(rows[i].runstate, rows[i].reason, rows[i].want, rows[i].excused);
+		if ((ops_find_job(WORK_VM_HEAL) != NULL) != rows[i].heals)
+			fail_msg("row %zu", i);
+		if (rows[i].heals)
+			expect_heal(false);
+	}
+}
+
+/* libvirt says of one that was ended by a signal that its guest shut down. */
+static void
+test_ended_by_a_signal(void **state)
+{
+	want(VMRUNSTATE_RUNNING, "", WANT_ON, false);
+	inventory_set_signalled(here.ctx.inventory, VM1);
+	event(VM1, VMRUNSTATE_TERMINATING);
+	event(VM1, VMRUNSTATE_POWEROFF);
+	want(VMRUNSTATE_POWEROFF, REASON_SHUTDOWN, WANT_ON, false);
+	expect_heal(true);
+	event(VM1, VMRUNSTATE_RUNNING);
+	want(VMRUNSTATE_RUNNING, "", WANT_ON, false);
+	event(VM1, VMRUNSTATE_POWEROFF);
+	want(VMRUNSTATE_POWEROFF, REASON_SHUTDOWN, WANT_ON, false);
+	expect_heal(false);
+}
+
 int
 main(void)
 {
@@ -163,8 +280,11 @@ main(void)
 		KEEPER(test_heal_waits),
 		KEEPER(test_heal_again),
 		KEEPER(test_what_is_wounded),
+		KEEPER(test_shutdowns_of_vms_that_are_on),
 		KEEPER(test_starts_by_itself),
 		KEEPER(test_started_by_a_job),
+		KEEPER(test_what_is_wanted),
+		KEEPER(test_ended_by_a_signal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,18 @@ test_cd(void **state)
 	assert_string_equal(mark, "<data-ci/>");
 }
 
+static void
+test_want(void **state)
+{
+	_free_ char *on = metadata_want_build(WANT_ON, false);
+	_free_ char *off = metadata_want_build(WANT_OFF, false);
+	_free_ char *excused = metadata_want_build(WANT_ON, true);
+
+	assert_string_equal(on, "<want>on</want>");
+	assert_string_equal(off, "<want>off</want>");
+	assert_string_equal(excused, "<want excused=\"yes\">on</want>");
+}
+
 /* The metadata as libvirt would have it, to what is read. */
 static void
 read_metadata(const char *metadata, struct domain_info *info)
@@ -138,6 +150,36 @@ test_custom_fields(void **state)
 	domain_info_clear(&info);
 }
 
+static void
+expect_want(const char *metadata, enum want want, bool excused, bool recorded)
+{
+	struct domain_info info;
+
+	read_metadata(metadata, &info);
+	assert_int_equal(info.want, want);
+	assert_int_equal(info.excused, excused);
+	assert_int_equal(info.recorded, recorded);
+	domain_info_clear(&info);
+}
+
+#define OURS "<data-vm xmlns='virtx-vm'/>"
+
+static void
+test_read_want(void **state)
+{
+	expect_want("", WANT_UNKNOWN, false, false);
+	expect_want(OURS, WANT_UNKNOWN, false, true);
+	expect_want(OURS "<want xmlns='virtx-want'>on</want>", WANT_ON, false, true);
+	expect_want(OURS "<w:want xmlns:w='virtx-want'>off</w:want>", WANT_OFF, false, true);
+	expect_want(OURS "<want xmlns='virtx-want' excused='yes'>on</want>", WANT_ON, true, true);
+	/* What is off is. */
+	expect_want(
+	    OURS "<want xmlns='virtx-want' excused='yes'>off</want>", WANT_OFF, false, true);
+	expect_want(OURS "<want xmlns='virtx-want'>maybe</want>", WANT_UNKNOWN, false, true);
+	expect_want(OURS "<want>on</want>", WANT_UNKNOWN, false, true);
+	expect_want(OURS "<want xmlns='other'>on</want>", WANT_UNKNOWN, false, true);
+}
+
 int
 main(void)
 {
@@ -147,6 +189,8 @@ main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_leases),
 		cmocka_unit_test(test_cd),
+		cmocka_unit_test(test_want),
+		cmocka_unit_test(test_read_want),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_custom_fields),
 	};

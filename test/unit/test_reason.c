@@ -164,11 +164,83 @@ test_off_before_the_loss(void **state)
 	inventory_free(inventory);
 }
 
+static void
+test_asked_off(void **state)
+{
+	static char started[] = "started", unprotected[] = REASON_UNPROTECTED ": why";
+	struct {
+		struct oplog_item items[2];
+		bool asked;
+	} rows[] = {
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, none) }, true },
+		{ { ITEM(down, 2, started, none), ITEM(boot, 3, failed, why) }, true },
+		{ { ITEM(boot, 3, completed, none), ITEM(down, 2, started, none) }, false },
+		{ { ITEM(boot, 3, started, none), ITEM(down, 2, started, none) }, false },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, completed, none) }, false },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, failed, none) }, false },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, unprotected) }, false },
+		{ { ITEM(boot, 1, completed, none), ITEM(pause_op, 2, started, none) }, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct oplog_list oplog = { rows[i].items, 2 };
+
+		if ((reason_asked_off(&oplog) != NULL) != rows[i].asked)
+			fail_msg("row %zu", i);
+	}
+}
+
+/* How a shutdown stands of a VM that is on. */
+static void
+test_shutdown(void **state)
+{
+	static char started[] = "started", forced[] = "forced shutdown",
+		    unprotected[] = REASON_UNPROTECTED ": why";
+	struct {
+		struct oplog_item items[2];
+		bool recorded;
+		enum want want;
+		enum shutdown shutdown;
+	} rows[] = {
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, completed, none) }, true,
+		    WANT_OFF, SHUTDOWN_NONE },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, unprotected) }, true,
+		    WANT_ON, SHUTDOWN_NONE },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, none) }, true, WANT_OFF,
+		    SHUTDOWN_WAITS },
+		{ { ITEM(boot, 3, failed, why), ITEM(down, 2, started, none) }, true, WANT_OFF,
+		    SHUTDOWN_WAITS },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, none) }, true, WANT_ON,
+		    SHUTDOWN_CUT_OFF },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, none) }, true,
+		    WANT_UNKNOWN, SHUTDOWN_CUT_OFF },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, none) }, false,
+		    WANT_UNKNOWN, SHUTDOWN_WAITS },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, forced) }, true,
+		    WANT_OFF, SHUTDOWN_CUT_OFF },
+		{ { ITEM(boot, 1, completed, none), ITEM(down, 2, started, forced) }, false,
+		    WANT_UNKNOWN, SHUTDOWN_CUT_OFF },
+		{ { ITEM(boot, 3, completed, none), ITEM(down, 2, started, none) }, true, WANT_ON,
+		    SHUTDOWN_OVER },
+		{ { ITEM(boot, 3, started, none), ITEM(down, 2, started, forced) }, true, WANT_ON,
+		    SHUTDOWN_OVER },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct oplog_list oplog = { rows[i].items, 2 };
+
+		if (reason_shutdown(&oplog, rows[i].recorded, rows[i].want) != rows[i].shutdown)
+			fail_msg("row %zu", i);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_whom),
+		cmocka_unit_test(test_asked_off),
+		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_ends_by_loss),
 		cmocka_unit_test(test_off_before_the_loss),
 	};

@@ -99,10 +99,22 @@ test_event(void **state)
 	}
 }
 
+static void
+test_signal(void **state)
+{
+	assert_true(runstate_is_signal(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_HOST));
+	assert_false(
+	    runstate_is_signal(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_GUEST));
+	assert_false(
+	    runstate_is_signal(VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED));
+	assert_false(runstate_is_signal(VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_EVENT_SHUTDOWN_HOST));
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_event),
 	};
