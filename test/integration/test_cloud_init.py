@@ -28,9 +28,10 @@ def boot(host, uuid, body=None):
 
 
 def inactive(host, uuid):
-    """The inactive XML without the operation log, by sorted lines: libvirt moves controllers."""
+    """The inactive XML without the operation log and what is wanted, by sorted lines: libvirt moves controllers."""
     xml = host.virsh("dumpxml", "--inactive", "--security-info", uuid).stdout
     xml = re.sub(r"\s*<virtx-op-(\w+):data-op .*?</virtx-op-\1:data-op>", "", xml, flags=re.S)
+    xml = re.sub(r"\s*<virtx-want:want .*?</virtx-want:want>", "", xml, flags=re.S)
     return "\n".join(sorted(xml.splitlines()))
 
 

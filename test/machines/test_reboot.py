@@ -19,6 +19,7 @@ REBOOTS = int(os.environ.get("VIRTX_REBOOTS", "1"))
 WRONG = 10 * PATIENCE  # seconds for which the other host may say what is not so any more
 DOWN = 60 * PATIENCE  # seconds in which a host is down, beside those of its guests
 JOIN = 30 * PATIENCE  # seconds in which a host joins, once it has what it needs
+ON = 2  # what a VM is wanted to be that has run, and has not asked to be off itself
 EXPIRY = 8 * 10 + 60  # seconds after its last renewal when the leases of a host may be taken
 # Seconds: of the units, and 90 of systemd's own for each thing that does not end, of which one is left.
 HUNG = 320
@@ -56,6 +57,7 @@ def test_poweroff(running):
     assert watch.said(h2.uuid) == ["active", "left", "active"], watch.changes
     assert [state for state in watch.said(uuid) if state != "terminating"] == ["running", "poweroff"], watch.changes
     wait_runstate(h2, uuid, "poweroff")
+    assert h2.api("GET", f"/vms/{uuid}").json()["want"] == ON
     guest.boot(h2, uuid)
     guest.wait_counting(running, "guest")
 
@@ -151,7 +153,8 @@ class Reboot:
 
 
 # What has to have stopped before the next is asked to.
-ORDER = (("libvirt-guests.service", "virtxd.service"), ("libvirt-guests.service", "libvirtd.service"),
+ORDER = (("virtx-guests.service", "libvirt-guests.service"), ("libvirt-guests.service", "virtxd.service"),
+         ("libvirt-guests.service", "libvirtd.service"),
          ("libvirt-guests.service", "virtx-lockspace.service"), ("virtxd.service", "serf.service"),
          ("virtx-lockspace.service", "sanlock.service"), ("sanlock.service", "wdmd.service"),
          ("virtx-lockspace.service", "vms.mount"))
@@ -185,6 +188,7 @@ def test_reboot(several):
         for host in several.hosts:
             for uuid in vms:
                 wait_runstate(host, uuid, "poweroff")
+                assert host.api("GET", f"/vms/{uuid}").json()["want"] == ON
         assert leases(h2) == 0
 
 

@@ -19,6 +19,7 @@ usage(FILE *out)
 	fputs("usage: virtxd [-d] [-c FILE]\n"
 	      "       virtxd --check-config [-c FILE]\n"
 	      "       virtxd --lockspace leave|allow [-c FILE]\n"
+	      "       virtxd --guests down|up [-c FILE]\n"
 	      "       virtxd [--resident] --job NAME|list\n"
 	      "\n"
 	      "  -c, --config FILE   read FILE instead of " CONFIG_FILE "\n"
@@ -28,6 +29,8 @@ usage(FILE *out)
 	      "                      leave sanlock's lockspace, as this host goes down\n"
 	      "      --lockspace allow\n"
 	      "                      virtxd may join it again\n"
+	      "      --guests down   VMs that go off do so with this host, and not by themselves\n"
+	      "      --guests up     they go off by themselves again\n"
 	      "      --job NAME      run one job: its request as JSON on stdin\n"
 	      "      --resident      take more requests of that job, each a line of stdin\n"
 	      "      --job list      list the jobs with their requests\n"
@@ -49,36 +52,79 @@ raise_file_limit(void)
 
 /* What systemd has done as the host goes down, and when it is up. */
 static int
-lockspace(const struct config *config, const char *what)
+lockspace_leave_in_time(const struct config *config, struct error *err)
+{
+	return host_down_leave(config->storage_root, config->run_dir, LEASES_S, err);
+}
+
+static int
+lockspace_allow(const struct config *config, struct error *err)
+{
+	return host_down_allow(config->run_dir, err);
+}
+
+static int
+guests_down(const struct config *config, struct error *err)
+{
+	return host_down_begin_guests(config->run_dir, err);
+}
+
+static int
+guests_up(const struct config *config, struct error *err)
+{
+	return host_down_end_guests(config->run_dir, err);
+}
+
+struct deed {
+	const char *option, *word;
+	int (*run)(const struct config *config, struct error *err);
+};
+
+static const struct deed deeds[] = {
+	{ "lockspace", "leave", lockspace_leave_in_time },
+	{ "lockspace", "allow", lockspace_allow },
+	{ "guests", "down", guests_down },
+	{ "guests", "up", guests_up },
+};
+
+static const struct deed *
+find_deed(const char *option, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(deeds); i++) {
+		if (strcmp(deeds[i].option, option) == 0 && strcmp(deeds[i].word, word) == 0)
+			return &deeds[i];
+	}
+	return NULL;
+}
+
+static int
+run_deed(const struct deed *deed, const struct config *config)
 {
 	struct error err = { 0 };
-	int r;
 
 	log_init((enum log_level)config->log_level, NULL);
-	if (str_equal(what, "leave"))
-		r = host_down_leave(config->storage_root, config->run_dir, LEASES_S, &err);
-	else
-		r = host_down_allow(config->run_dir, &err);
-	if (r < 0)
-		fprintf(stderr, "virtxd: %s\n", err.detail);
-	return r < 0;
+	if (deed->run(config, &err) == 0)
+		return 0;
+	fprintf(stderr, "virtxd: %s\n", err.detail);
+	return 1;
 }
 
 struct given {
 	struct daemon_options daemon;
 	bool check_config, resident;
-	const char *lockspace_to; /* NULL where it was not asked for */
+	const char *option, *word; /* of a deed, NULL where none was asked for */
 };
 
 /* -1 to go on, else what to exit with: a job, and what only tells, is done then. */
 static int
 read_options(int argc, char **argv, struct given *given)
 {
-	enum { OPT_CHECK_CONFIG = 256, OPT_JOB, OPT_LOCKSPACE, OPT_RESIDENT };
+	enum { OPT_CHECK_CONFIG = 256, OPT_GUESTS, OPT_JOB, OPT_LOCKSPACE, OPT_RESIDENT };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
 		{ "debug", no_argument, NULL, 'd' },
+		{ "guests", required_argument, NULL, OPT_GUESTS },
 		{ "job", required_argument, NULL, OPT_JOB },
 		{ "resident", no_argument, NULL, OPT_RESIDENT },
 		{ "lockspace", required_argument, NULL, OPT_LOCKSPACE },
@@ -108,8 +154,10 @@ read_options(int argc, char **argv, struct given *given)
 		case OPT_RESIDENT:
 			given->resident = true;
 			break;
+		case OPT_GUESTS:
 		case OPT_LOCKSPACE:
-			given->lockspace_to = optarg;
+			given->option = opt == OPT_GUESTS ? "guests" : "lockspace";
+			given->word = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -129,7 +177,7 @@ int
 main(int argc, char **argv)
 {
 	struct given given = { .daemon = { .config_file = CONFIG_FILE } };
-	const char *to;
+	const struct deed *deed;
 	struct config config;
 	struct error err = { 0 };
 	int rc;
@@ -138,8 +186,8 @@ main(int argc, char **argv)
 	rc = read_options(argc, argv, &given);
 	if (rc >= 0)
 		return rc;
-	to = given.lockspace_to;
-	if (optind < argc || (to && !str_equal(to, "leave") && !str_equal(to, "allow"))) {
+	deed = given.option ? find_deed(given.option, given.word) : NULL;
+	if (optind < argc || (given.option && !deed)) {
 		usage(stderr);
 		return 2;
 	}
@@ -149,8 +197,8 @@ main(int argc, char **argv)
 		config_clear(&config);
 		return 1;
 	}
-	if (given.check_config || to) {
-		rc = to ? lockspace(&config, to) : 0;
+	if (given.check_config || deed) {
+		rc = deed ? run_deed(deed, &config) : 0;
 		config_clear(&config);
 		return rc;
 	}
