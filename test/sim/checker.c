@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "history.h"
 #include "host.h"
+#include "libvirt.h"
 #include "ops/context.h"
 #include "server.h"
 #include "state/reservation.h"
@@ -32,10 +33,21 @@ struct note {
 static struct note notes[NOTES_MAX];
 static size_t n_notes;
 
+/* What libvirt has told a virtxd last of the state of a VM that it has. */
+struct told {
+	bool counts;
+	unsigned int start, libvirt; /* of virtxd, and which libvirtd */
+	enum vmrunstate runstate;
+	int64_t since; /* it is so, ms */
+};
+
+static struct told told[WORLD_VMS][WORLD_HOSTS];
+
 void
 checker_reset(void)
 {
 	n_notes = 0;
+	memset(told, 0, sizeof(told));
 }
 
 static bool
@@ -163,13 +175,27 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 	return false;
 }
 
+/* Nothing begins on a VM of which the host knows that it is another's. */
+static void
+check_is_here(int host, const struct operation *operation)
+{
+	const struct inventory_vm *view =
+	    inventory_find_vm(host_context(host)->inventory, str_or_empty(operation->vm));
+
+	if (view && !view->local)
+		history_violation("%s begins on h%d, which knows that VM %.8s is not there",
+		    operation->op, host + 1, operation->vm);
+}
+
 void
 checker_on_operation(int host, const struct operation *operation)
 {
 	struct note *note = find(host, operation->id);
 
-	if (!note)
+	if (!note) {
 		note = add(host, operation);
+		check_is_here(host, operation);
+	}
 	if (note->ended || str_equal(operation->state, "started"))
 		return;
 	note->ended = true;
@@ -191,11 +217,90 @@ checker_on_operation(int host, const struct operation *operation)
 	}
 }
 
+/* A guest that was asked to shut down may take its time, and who sees a VM leave waits until it is
+ * told where it is. */
+static bool
+lets_others_begin(const struct note *note, const struct operation *operation)
+{
+	const struct world_vm *vm = world_find(operation->vm);
+
+	return str_equal(operation->op, "VmShutdown") ||
+	       (str_equal(operation->op, "VmMigrate") && vm &&
+		   was_since(vm->was_here, note->since, note->host));
+}
+
+void
+checker_on_job(int host, const char *name, const char *uuid)
+{
+	const struct operation_list_fields filter = { .state = started, .vm = (char *)uuid };
+	struct operation_list list = { 0 };
+	size_t n = 0;
+
+	operations_list(host_context(host)->operations, &filter, NULL, &list);
+	for (size_t i = 0; i < list.n_items; i++) {
+		const struct note *note = find(host, list.items[i].id);
+
+		n += note && !lets_others_begin(note, &list.items[i]);
+	}
+	if (n > 1)
+		history_violation(
+		    "job %s begins while another operation on VM %.8s is under way", name, uuid);
+	free(list.items);
+}
+
 void
 checker_on_killed(int host)
 {
 	for (size_t i = 0; i < n_notes; i++)
 		notes[i].ended |= notes[i].host == host;
+}
+
+/* Events */
+
+static const struct inventory_vm *
+view_of(int host, const char *uuid)
+{
+	const struct inventory_vm *view = inventory_find_vm(host_context(host)->inventory, uuid);
+
+	return view && view->local ? view : NULL;
+}
+
+void
+checker_on_event(int host, const char *uuid, enum vmrunstate runstate)
+{
+	const struct world_vm *vm = world_find(uuid);
+	struct told *one = vm ? &told[vm - world.vms][host] : NULL;
+
+	if (!vm || runstate == VMRUNSTATE_NONE)
+		return;
+	*one = (struct told){
+		.counts = view_of(host, uuid) && vm->runstate[host] == runstate &&
+			  (runstate == VMRUNSTATE_RUNNING || runstate == VMRUNSTATE_PAUSED ||
+			      runstate == VMRUNSTATE_POWEROFF),
+		.start = host_start(host),
+		.libvirt = libvirt_number(host),
+		.runstate = runstate,
+		.since = vm->since[host],
+	};
+}
+
+void
+checker_on_result(int host)
+{
+	for (size_t i = 0; i < world.n_vms; i++) {
+		const struct world_vm *vm = &world.vms[i];
+		const struct inventory_vm *view = view_of(host, vm->uuid);
+		struct told *one = &told[i][host];
+
+		one->counts &= view && one->start == host_start(host) &&
+			       one->libvirt == libvirt_number(host) &&
+			       one->since == vm->since[host];
+		if (one->counts && view->vm.runinfo.runstate != one->runstate)
+			history_violation("h%d was told that VM %.8s is %s, and a job that has "
+					  "looked before makes it %s",
+			    host + 1, vm->uuid, enum_word(&vmrunstate_enum, one->runstate),
+			    enum_word(&vmrunstate_enum, view->vm.runinfo.runstate));
+	}
 }
 
 /* At rest */

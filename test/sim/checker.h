@@ -6,13 +6,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/model.h"
+
 struct operation;
 
 void checker_reset(void);
 /* An operation of this host's has begun, changed or ended. */
 void checker_on_operation(int host, const struct operation *operation);
+/* A job on a VM begins. */
+void checker_on_job(int host, const char *name, const char *uuid);
 /* Its virtxd, and what it knew of operations, is no more. */
 void checker_on_killed(int host);
+/* libvirt has told this host's virtxd of a VM. */
+void checker_on_event(int host, const char *uuid, enum vmrunstate runstate);
+/* What a job has seen has been taken over by this host's virtxd: that does not override what
+ * libvirt has told since it was seen. */
+void checker_on_result(int host);
 /* Whether all has come to rest as it should; else why not (text, len bytes). */
 bool checker_is_at_rest(char *why, size_t len);
 

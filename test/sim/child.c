@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checker.h"
 #include "clock.h"
 #include "dice.h"
 #include "history.h"
@@ -84,9 +85,11 @@ static void
 on_reaped(void *arg)
 {
 	struct child *child = arg;
-	int before = clock_enter(child->host);
+	int host = child->host, before = clock_enter(host);
 
 	child->ops->ended(child->arg);
+	if (host_serves(host))
+		checker_on_result(host);
 	clock_enter(before);
 }
 
@@ -175,6 +178,9 @@ child_spawn(struct event_base *base, const struct work *work, int grace_ms,
 	timer_start(child->timer, dice_between(2, 30));
 	child->next = children;
 	children = child;
+	if (is_of_vm(child) && !work->own_lane && child->id != WORK_VM_HEAL)
+		checker_on_job(
+		    child->host, work->name, ((const struct vm_request *)child->request)->uuid);
 	return child;
 }
 

@@ -36,7 +36,8 @@ struct journey {
 	int64_t began, ended; /* the operation, ms */
 	char operation[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
 	/* Once it has arrived */
-	unsigned int start; /* of the virtxd that it has left */
+	unsigned int starts[WORLD_HOSTS]; /* of the virtxds, */
+	bool seen[WORLD_HOSTS];		  /* and which of them see it where it is */
 };
 
 static void ask(int host, enum route_id id, const char *param, const char *body);
@@ -187,22 +188,30 @@ find(const struct journey *journey, int host)
 	look(host, ROUTE_VM_GET, journey->vm, on_found, journey_copy(journey));
 }
 
-/* Its old host does not take it back by what was seen before it left. */
+static bool
+sees(int host, const struct journey *journey)
+{
+	const struct inventory_vm *view =
+	    inventory_find_vm(host_context(host)->inventory, journey->vm);
+
+	return view && str_equal(view->vm.runinfo.host, world.hosts[journey->to]);
+}
+
+/* Its old host does not take it back by what was seen before it left, and whoever has heard where
+ * it is does not forget that. */
 static void
 look_left(void *arg)
 {
 	struct journey *journey = arg;
 	const struct world_vm *vm = world_find(journey->vm);
-	int from = journey->from;
-	const struct inventory_vm *view;
+	bool looks = !clock_is_ending() && rests(vm, journey);
 
-	if (!clock_is_ending() && host_serves(from) && host_start(from) == journey->start &&
-	    rests(vm, journey) && !vm->domain[from].defined) {
-		view = inventory_find_vm(host_context(from)->inventory, journey->vm);
-		if (view && view->local)
-			history_violation("VM %.8s has migrated to h%d, and h%d has it a moment "
-					  "later",
-			    journey->vm, journey->to + 1, from + 1);
+	for (int i = 0; looks && i < world.n_hosts; i++) {
+		if (host_serves(i) && host_start(i) == journey->starts[i] && journey->seen[i] &&
+		    !sees(i, journey))
+			history_violation("VM %.8s has migrated to h%d, and h%d has it elsewhere a "
+					  "moment later",
+			    journey->vm, journey->to + 1, i + 1);
 	}
 	free(journey);
 }
@@ -221,7 +230,10 @@ arrive(const struct journey *journey)
 		return;
 	find(&here, here.from);
 	find(&here, here.to);
-	here.start = host_start(here.from);
+	for (int i = 0; i < world.n_hosts; i++) {
+		here.starts[i] = host_start(i);
+		here.seen[i] = host_serves(i) && sees(i, &here);
+	}
 	clock_after(dice_between(1, AGAIN_MS), look_left, journey_copy(&here));
 	if (stopped || dice_permille(200))
 		return;
@@ -276,6 +288,19 @@ follow(int host, const struct peer_answer *answer)
 	model_clear(&operation_model, &operation);
 }
 
+/* A host that has been started, and answers, knows what it had before. What another one has is not
+ * asked for where its vm-heal was killed: that one does not tell of it before it is healed. */
+static void
+check_known(const struct asked *asked, const struct peer_answer *answer)
+{
+	const struct world_vm *vm = world_find(asked->vm);
+	int at = vm ? world_registered(vm, WORLD_NOBODY) : WORLD_NOBODY;
+
+	if (answer->status == 404 && at == asked->host && vm->rests_since[at] > 0 &&
+	    vm->rests_since[at] < host_started(asked->host))
+		history_violation("VM %.8s is on h%d, which does not know it", asked->vm, at + 1);
+}
+
 static void
 on_answered(void *arg, const struct peer_answer *answer)
 {
@@ -284,6 +309,7 @@ on_answered(void *arg, const struct peer_answer *answer)
 	if (answer) {
 		history_add(
 		    asked->host, "request %u is answered: %d", asked->number, answer->status);
+		check_known(asked, answer);
 		if (check_done(asked, answer))
 			return;
 		if (asked->route == ROUTE_VM_MIGRATE && answer->status == 202)

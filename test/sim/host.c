@@ -28,6 +28,7 @@ struct virtxd {
 static struct {
 	bool powered;
 	unsigned int start;
+	int64_t started;       /* ms */
 	struct virtxd *virtxd; /* NULL while it does not run */
 } hosts[WORLD_HOSTS];
 static int slow;
@@ -110,8 +111,10 @@ host_on_libvirt_event(int host, const char *uuid, enum vmrunstate runstate, bool
 	struct virtxd *virtxd = hosts[host].virtxd;
 	int before = clock_enter(host);
 
-	if (virtxd && virtxd->connected)
+	if (virtxd && virtxd->connected) {
 		keeper_vm_changed(virtxd->core.keeper, uuid, runstate, migrated);
+		checker_on_event(host, uuid, runstate);
+	}
 	clock_enter(before);
 }
 
@@ -162,6 +165,7 @@ host_run(int host)
 	history_add(host, "virtxd starts");
 	virtxd = xcalloc(1, sizeof(*virtxd));
 	hosts[host].start++;
+	hosts[host].started = clock_now();
 	hosts[host].virtxd = virtxd;
 	virtxd->host = host;
 	configure(&virtxd->config);
@@ -244,6 +248,12 @@ unsigned int
 host_start(int host)
 {
 	return hosts[host].start;
+}
+
+int64_t
+host_started(int host)
+{
+	return hosts[host].started;
 }
 
 struct context *

@@ -16,6 +16,8 @@ bool host_is_powered(int host);
 bool host_serves(int host);
 /* How often it was started; a job knows by it whether its virtxd still is. */
 unsigned int host_start(int host);
+/* When that was, ms. */
+int64_t host_started(int host);
 struct context *host_context(int host);
 /* How often of a thousand a step of a job takes long. */
 int host_slow_permille(void);

@@ -202,6 +202,12 @@ step_report(struct child *child)
 }
 
 enum step
+step_has_looked(struct child *child)
+{
+	return STEP_NEXT;
+}
+
+enum step
 step_roll_forward(struct child *child)
 {
 	struct world_vm *vm = child->vm;

@@ -84,6 +84,8 @@ enum step step_find(struct child *child);
 enum step step_check_owner(struct child *child);
 /* The VM as it is now becomes the result. */
 enum step step_report(struct child *child);
+/* What a job has seen is told later, and may be old by then. */
+enum step step_has_looked(struct child *child);
 void step_report_vm(const struct world_vm *vm, int host, struct vm_report *ret);
 /* Settles a migration by its journal: one act at a time. */
 enum step step_settle(struct child *child);

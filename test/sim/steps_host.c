@@ -52,13 +52,6 @@ counts(const struct world_domain *domain)
 	return domain->defined || (domain->on && world_runstate(domain) != VMRUNSTATE_MIGRATING);
 }
 
-/* What it has seen is told later, and may be old by then. */
-static enum step
-has_looked(struct child *child)
-{
-	return STEP_NEXT;
-}
-
 static enum step
 collect(struct child *child)
 {
@@ -75,7 +68,7 @@ collect(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_collect[] = { step_open_libvirt, collect, has_looked, NULL };
+const step_fn steps_collect[] = { step_open_libvirt, collect, step_has_looked, NULL };
 
 static enum step
 refresh(struct child *child)
@@ -94,7 +87,7 @@ refresh(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_refresh[] = { step_open_libvirt, refresh, has_looked, NULL };
+const step_fn steps_refresh[] = { step_open_libvirt, refresh, step_has_looked, NULL };
 
 static void
 whose_is(struct child *child, struct world_vm *vm)
@@ -138,7 +131,7 @@ whose(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_whose[] = { step_open_libvirt, whose, has_looked, NULL };
+const step_fn steps_whose[] = { step_open_libvirt, whose, step_has_looked, NULL };
 
 static enum step
 inspect(struct child *child)

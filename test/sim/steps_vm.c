@@ -225,7 +225,8 @@ boot_end_log(struct child *child)
 }
 
 const step_fn steps_boot[] = { step_lock, step_open_libvirt, step_recover, step_find, boot_is_on,
-	step_check_owner, begun, boot_log, boot_start, boot_end_log, step_report, NULL };
+	step_check_owner, begun, boot_log, boot_start, boot_end_log, step_report, step_has_looked,
+	NULL };
 
 /* Shutdown */
 
@@ -276,7 +277,7 @@ shutdown_end_log(struct child *child)
 }
 
 const step_fn steps_shutdown[] = { step_lock, step_open_libvirt, step_find, shutdown_is_off, begun,
-	shutdown_log, shutdown_act, shutdown_end_log, step_report, NULL };
+	shutdown_log, shutdown_act, shutdown_end_log, step_report, step_has_looked, NULL };
 
 /* Pause and resume */
 
@@ -323,7 +324,7 @@ pause_end_log(struct child *child)
 }
 
 const step_fn steps_pause[] = { step_lock, step_open_libvirt, step_find, pause_check, begun,
-	pause_log, pause_act, pause_end_log, step_report, NULL };
+	pause_log, pause_act, pause_end_log, step_report, step_has_looked, NULL };
 
 static enum step
 resume_check(struct child *child)
@@ -357,7 +358,7 @@ resume_end_log(struct child *child)
 }
 
 const step_fn steps_resume[] = { step_lock, step_open_libvirt, step_find, resume_check, begun,
-	resume_log, resume_act, resume_end_log, step_report, NULL };
+	resume_log, resume_act, resume_end_log, step_report, step_has_looked, NULL };
 
 /* Migrate */
 
@@ -493,7 +494,7 @@ abort_act(struct child *child)
 	return STEP_NEXT;
 }
 
-const step_fn steps_abort[] = { step_open_libvirt, abort_act, step_report, NULL };
+const step_fn steps_abort[] = { step_open_libvirt, abort_act, step_report, step_has_looked, NULL };
 
 /* Heal */
 

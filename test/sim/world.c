@@ -185,10 +185,17 @@ world_changed(struct world_vm *vm)
 	for (int i = 0; i < world.n_hosts; i++) {
 		const struct world_domain *domain = &vm->domain[i];
 
+		if (world_runstate(domain) != vm->runstate[i])
+			vm->since[i] = now;
+		vm->runstate[i] = world_runstate(domain);
 		if (domain->on)
 			vm->was_on[i] = now;
 		else if (domain->defined)
 			vm->was_off[i] = now;
+		if (!vm->registry[i] || !domain->defined || vm->journal[i].there)
+			vm->rests_since[i] = 0;
+		else if (vm->rests_since[i] == 0)
+			vm->rests_since[i] = now;
 		if (vm->registry[i])
 			vm->was_here[i] = now;
 	}

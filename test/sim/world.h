@@ -78,7 +78,11 @@ struct world_vm {
 	/* For the checker: when it last was so, ms; 0 for never. */
 	int64_t was_on[WORLD_HOSTS], was_off[WORLD_HOSTS];
 	int64_t was_here[WORLD_HOSTS]; /* registered */
+	int64_t
+	    rests_since[WORLD_HOSTS]; /* registered and defined, and all is done; 0: it is not so */
 	int64_t was_gone;
+	enum vmrunstate runstate[WORLD_HOSTS];
+	int64_t since[WORLD_HOSTS]; /* it is in that state */
 };
 
 struct world_maintenance {
