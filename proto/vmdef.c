@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "proto/check.h"
+#include "proto/ha.h"
 #include "proto/utf8.h"
 #include "proto/uuid.h"
 
@@ -170,7 +171,7 @@ vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
 		    "%s.genid: '%s' is neither empty nor 'auto' nor a UUID of 36 characters",
 		    prefix, def->genid);
 	/* Errors in what is kept name its place in the request. */
-	if (check_custom(def, prefix, err) < 0)
+	if (check_custom(def, prefix, err) < 0 || ha_check(def, old, prefix, err) < 0)
 		return -1;
 	drop_nameless(def);
 	return 0;

@@ -10,6 +10,7 @@
 static const struct option_row create_vm_options[] = {
 	{ 'h', "host", ARG_HOST, "create it on this host (default: the one that is best for it)" },
 	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
+	DEFINITION_OPTIONS,
 	{ 0 },
 };
 
@@ -44,7 +45,7 @@ create_vm(struct command_call *call, struct error *err)
 	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
 		return COMMAND_USAGE;
 	options.host = xstrdup(host);
-	rc = definition_read(call->operands[0], &options.vmdef, err);
+	rc = definition_read(call, call->operands[0], &options.vmdef, err);
 	if (rc == 0 && dry_run)
 		rc = placement_call(call, ROUTE_VM_CREATE, NULL, &options, err);
 	else if (rc == 0)
@@ -65,6 +66,7 @@ const struct command create_vm_command = {
 	.summary = "Create a VM and print its UUID",
 	.help = "FILE is its definition in JSON, '-' for standard input.",
 	.examples = "virtx create vm web.json\n"
-		    "virtx create vm -n web.json\n",
+		    "virtx create vm -n web.json\n"
+		    "virtx create vm --ha restart --ha-order 1 web.json\n",
 	.run = create_vm,
 };

@@ -2,7 +2,6 @@
 #include "virtx/definition.h"
 
 #include "proto/json.h"
-#include "virtx/command.h"
 
 #define DEFINITION_MAX (1024 * 1024) /* more the server would not take */
 
@@ -25,8 +24,28 @@ definition_key(const char *text, size_t len)
 	return key;
 }
 
+static int
+set_ha(const struct command_call *call, struct vmdef *def, struct error *err)
+{
+	_free_ char *order = NULL;
+	int policy;
+	long n;
+
+	if (command_enum(call, 'a', &policy, err) < 0 ||
+	    command_number(call, 'O', 1, 9, &n, err) < 0)
+		return -1;
+	if (call->values['a'])
+		ha_set(def, HA_POLICY, enum_word(&ha_policy_enum, policy));
+	if (n) {
+		order = xasprintf("%ld", n);
+		ha_set(def, HA_ORDER, order);
+	}
+	return 0;
+}
+
 int
-definition_read(const char *file, struct vmdef *def, struct error *err)
+definition_read(
+    const struct command_call *call, const char *file, struct vmdef *def, struct error *err)
 {
 	static const struct vmdef none = { 0 };
 	_free_ char *text = NULL;
@@ -49,5 +68,5 @@ definition_read(const char *file, struct vmdef *def, struct error *err)
 	if (model_equal(&vmdef_model, def, &none))
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "'%s': the definition says nothing", file);
-	return 0;
+	return set_ha(call, def, err);
 }

@@ -4,9 +4,21 @@
 #define VIRTX_DEFINITION_H
 
 #include "proto/error.h"
+#include "proto/ha.h"
 #include "proto/model.h"
+#include "virtx/command.h"
 
-/* Reads a Vmdef in JSON from a file, "-" for standard input, into def, which is zero before. */
-int definition_read(const char *file, struct vmdef *def, struct error *err);
+/* The options of a command that reads a definition: what stands in custom fields of it. */
+#define DEFINITION_OPTIONS                                                       \
+	{ 'a', "ha", ARG_WORD("POLICY", &ha_policy_enum, 0),                     \
+		"whether it is booted after its host was: restart or none" },    \
+	{                                                                        \
+		'O', "ha-order", ARG_TEXT("N"), "in this place then, 1 to 9 (5)" \
+	}
+
+/* Reads a Vmdef in JSON from a file, "-" for standard input, into def, which is zero before. What
+ * the call's DEFINITION_OPTIONS say replaces what the file does. */
+int definition_read(
+    const struct command_call *call, const char *file, struct vmdef *def, struct error *err);
 
 #endif

@@ -8,6 +8,7 @@
 static const struct option_row update_vm_options[] = {
 	{ 's', "storage", NULL, "delete the managed disks that the new definition has no more" },
 	{ 'f', "force", NULL, "drop what it says beside and cannot keep" },
+	DEFINITION_OPTIONS,
 	{ 0 },
 };
 
@@ -20,7 +21,7 @@ update_vm(struct command_call *call, struct error *err)
 	};
 	enum command_result result = COMMAND_FAILED;
 
-	if (definition_read(call->operands[1], &options.vmdef, err) < 0)
+	if (definition_read(call, call->operands[1], &options.vmdef, err) < 0)
 		error_wrap(err, "cannot update vm '%s'", call->operands[0]);
 	else
 		result = operation_call_vm(

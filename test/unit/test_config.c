@@ -127,6 +127,8 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->jobs_stuck_max, 32);
 	assert_int_equal(c->collect_period, 15);
 	assert_int_equal(c->evacuations, 2);
+	assert_false(c->ha_restart);
+	assert_int_equal(c->ha_boot_delay, 5);
 }
 
 static void
@@ -194,7 +196,8 @@ test_every_key(void **state)
 				 "queue_max = 0\n"
 				 "stuck_max = 9\n"
 				 "collect_period = 11\r\n"
-				 "evacuations = 12\r\n"),
+				 "evacuations = 12\r\n"
+				 "[ha]\npolicy = restart\nboot_delay = 0\n"),
 	    0);
 	assert_string_equal(c->storage_root, "/srv/vms");
 	assert_string_equal(c->run_dir, "/run/other");
@@ -231,6 +234,8 @@ test_every_key(void **state)
 	assert_int_equal(c->jobs_stuck_max, 9);
 	assert_int_equal(c->collect_period, 11);
 	assert_int_equal(c->evacuations, 12);
+	assert_true(c->ha_restart);
+	assert_int_equal(c->ha_boot_delay, 0);
 }
 
 static void
@@ -602,7 +607,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 37);
+	assert_int_equal(keys, 39);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

@@ -241,6 +241,16 @@ test_create(void **state)
 	verb_asked(f, 5, "PUT /vms/" VM_UUID, "\"deletestorage\":true");
 	verb_asked(f, 5, "PUT /vms/" VM_UUID, "\"force\":true");
 	verb_asked(f, 5, "PUT /vms/" VM_UUID, "\"vmdef\":{\"name\":\"web\"");
+	verb_fails(f, "update vm -a sometimes " VM_UUID " FILE", COMMAND_FAILED,
+	    "--ha needs one of none, restart, not 'sometimes'");
+	verb_fails(f, "update vm -O 10 " VM_UUID " FILE", COMMAND_FAILED, "--ha-order needs");
+	verb_file(f, "{\"name\":\"web\",\"custom\":[{\"name\":\"ha\",\"value\":\"restart\"},"
+		     "{\"name\":\"owner\",\"value\":\"ann\"}]}");
+	verb_ok(f, "update vm --ha none --ha-order 9 " VM_UUID " FILE");
+	verb_asked(f, 6, "PUT /vms/" VM_UUID,
+	    "\"custom\":[{\"name\":\"ha\",\"value\":\"none\"},"
+	    "{\"name\":\"owner\",\"value\":\"ann\"},"
+	    "{\"name\":\"ha_order\",\"value\":\"9\"}]");
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "proto/ha.h"
 #include "proto/json.h"
 #include "proto/vmdef.h"
 
@@ -359,6 +360,56 @@ test_nets(void **state)
 	    "vmdef.nets[0].name: 33 bytes are more than 32");
 }
 
+/* Who brings the VM back. */
+static void
+test_ha(void **state)
+{
+#define FIELD_IS(name_, value_) \
+	(str_set(&def.custom[0].name, name_), str_set(&def.custom[0].value, value_))
+	CHECK(FIELD_IS("ha", "restart"), NULL);
+	CHECK(FIELD_IS("ha", "none"), NULL);
+	CHECK(FIELD_IS("ha", "always"),
+	    "vmdef.custom[0].value: the field 'ha' is 'restart' or 'none', not 'always'");
+	CHECK(FIELD_IS("ha", ""),
+	    "vmdef.custom[0].value: the field 'ha' is 'restart' or 'none', not ''");
+	CHECK(FIELD_IS("HA", "always"), NULL);
+	CHECK(FIELD_IS("ha_order", "1"), NULL);
+	CHECK(FIELD_IS("ha_order", "9"), NULL);
+	CHECK(FIELD_IS("ha_order", "0"),
+	    "vmdef.custom[0].value: the field 'ha_order' is a number from 1 to 9, not '0'");
+	CHECK(FIELD_IS("ha_order", "10"),
+	    "vmdef.custom[0].value: the field 'ha_order' is a number from 1 to 9, not '10'");
+}
+
+static void
+test_what_ha_says(void **state)
+{
+	struct error err = { 0 };
+	struct vmdef def, old;
+
+	good(&def);
+	assert_true(ha_restarts(&def, true));
+	assert_false(ha_restarts(&def, false));
+	assert_int_equal(ha_order(&def), 5);
+	FIELD_IS("ha", "restart");
+	assert_true(ha_restarts(&def, false));
+	FIELD_IS("ha", "none");
+	assert_false(ha_restarts(&def, true));
+	FIELD_IS("ha_order", "2");
+	assert_int_equal(ha_order(&def), 2);
+	/* Somebody's own use of it from before. */
+	FIELD_IS("ha", "yes");
+	assert_true(ha_restarts(&def, true));
+	assert_false(ha_restarts(&def, false));
+	good(&old);
+	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), -1);
+	str_set(&old.custom[0].name, "ha");
+	str_set(&old.custom[0].value, "yes");
+	assert_int_equal(vmdef_check_update(&def, &old, "/vms", "vmdef", &err), 0);
+	model_clear(&vmdef_model, &def);
+	model_clear(&vmdef_model, &old);
+}
+
 static void
 test_custom(void **state)
 {
@@ -570,6 +621,8 @@ main(void)
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_nets),
 		cmocka_unit_test(test_custom),
+		cmocka_unit_test(test_ha),
+		cmocka_unit_test(test_what_ha_says),
 		cmocka_unit_test(test_nameless_custom_fields_are_dropped),
 		cmocka_unit_test(test_small_questions),
 		cmocka_unit_test(test_shutdown_options),

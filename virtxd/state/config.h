@@ -69,6 +69,9 @@ struct config {
 	int jobs_stuck_max; /* children written off before new jobs are refused */
 	int collect_period; /* seconds */
 	int evacuations;    /* VMs that move at once from or back to a host in maintenance */
+	/* [ha] */
+	bool ha_restart;   /* VMs that say nothing of it are brought back */
+	int ha_boot_delay; /* seconds between two that are booted after the host was */
 };
 
 /* All defaults. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/ha.h"
 #include "proto/log.h"
 #include "proto/table.h"
 #include "state/address.h"
@@ -45,6 +46,17 @@ set_yesno(struct config_target *target, const struct config_key *key, const char
 	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 		return "yes or no";
 	*(bool *)member(target, key) = value[0] == 'y';
+	return NULL;
+}
+
+static const char *
+set_policy(struct config_target *target, const struct config_key *key, const char *value)
+{
+	int policy = ha_policy_parse(value);
+
+	if (policy < 0)
+		return "restart or none";
+	*(bool *)member(target, key) = policy == 1;
 	return NULL;
 }
 
@@ -313,6 +325,8 @@ const struct config_key config_keys[] = {
 	{ "jobs", "stuck_max", set_int, AT(jobs_stuck_max), 1, 1024, "32" },
 	{ "jobs", "collect_period", set_int, AT(collect_period), 1, 3600, "15" },
 	{ "jobs", "evacuations", set_int, AT(evacuations), 1, 64, "2" },
+	{ "ha", "policy", set_policy, AT(ha_restart), 0, 0, "none" },
+	{ "ha", "boot_delay", set_int, AT(ha_boot_delay), 0, 3600, "5" },
 };
 #undef AT
 _Static_assert(
