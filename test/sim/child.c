@@ -39,6 +39,7 @@ const step_fn *const steps_of[WORK_N] = {
 	[WORK_VM_HEAL] = steps_heal,
 	[WORK_MAINTENANCE_LOAD] = steps_maintenance_load,
 	[WORK_MAINTENANCE_SAVE] = steps_maintenance_save,
+	[WORK_AUTOSTART] = steps_autostart,
 };
 
 static bool

@@ -296,5 +296,16 @@ maintenance_save(struct child *child)
 	return STEP_NEXT;
 }
 
+/* No host is booted here. */
+static enum step
+autostart(struct child *child)
+{
+	struct autostart_result *res = child->result;
+
+	res->kept = true;
+	return STEP_NEXT;
+}
+
+const step_fn steps_autostart[] = { autostart, NULL };
 const step_fn steps_maintenance_load[] = { maintenance_load, NULL };
 const step_fn steps_maintenance_save[] = { maintenance_save, NULL };

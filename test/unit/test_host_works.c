@@ -89,6 +89,75 @@ test_a_host_that_goes_down(void **state)
 	join();
 }
 
+/* What is heard a moment later of VMs that went off then counts still. */
+static void
+test_guests_that_go_with_the_host(void **state)
+{
+	_free_ char *path = xasprintf("%s/guests", env.run_dir);
+	struct error err = { 0 };
+
+	assert_false(host_down_takes_guests(env.run_dir));
+	assert_int_equal(host_down_end_guests(env.run_dir, &err), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(host_down_begin_guests(env.run_dir, &err), 0);
+	assert_true(host_down_takes_guests(env.run_dir));
+	assert_int_equal(host_down_end_guests(env.run_dir, &err), 0);
+	assert_true(host_down_takes_guests(env.run_dir));
+	write_file(path, "1\n", 2);
+	assert_false(host_down_takes_guests(env.run_dir));
+	/* Cut off in the middle. */
+	assert_int_equal(truncate(path, 0), 0);
+	assert_true(host_down_takes_guests(env.run_dir));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(host_down_leave(disk_root, env.run_dir, 0, &err), 0);
+	assert_true(host_down_takes_guests(env.run_dir));
+	assert_int_equal(host_down_begin_guests("/nowhere", &err), -1);
+}
+
+/* What is to be booted is kept for one boot of the host. */
+static void
+test_what_is_to_be_booted(void **state)
+{
+	struct vm_stay vms[] = { { (char *)TEST_OTHER, (char *)"why" }, { (char *)TEST_VM, NULL } };
+	struct autostart_request request = { .env = env };
+	struct autostart_result result = { 0 };
+	_free_ char *path = xasprintf("%s/autostart", env.run_dir);
+	_buffer_ struct buffer text = { 0 };
+	int fd;
+
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_false(result.kept);
+	request = (struct autostart_request){ env, true, vms, 2 };
+	must_run(WORK_AUTOSTART, &request, &result);
+	request = (struct autostart_request){ .env = env };
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_true(result.kept);
+	assert_int_equal(result.n_vms, 2);
+	assert_string_equal(result.vms[0].uuid, TEST_OTHER);
+	assert_string_equal(result.vms[0].why, "why");
+	assert_string_equal(result.vms[1].uuid, TEST_VM);
+	assert_string_equal(str_or_empty(result.vms[1].why), "");
+	model_clear(&autostart_result_model, &result);
+
+	/* The host was booted since. */
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read_all(fd, &text, 4096), 0);
+	close(fd);
+	text.data[strcspn(text.data, "-") + 1] ^= 1;
+	write_file(path, text.data, text.len);
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_false(result.kept);
+	assert_int_equal(result.n_vms, 0);
+	write_file(path, "no record", 9);
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_false(result.kept);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	must_fail(WORK_AUTOSTART, &request, 503, "cannot read");
+	request.keep = true;
+	must_fail(WORK_AUTOSTART, &request, 507, "cannot write");
+}
+
 static void
 test_init(void **state)
 {
@@ -172,6 +241,8 @@ main(void)
 		WORK_TEST(test_another_storage),
 		WORK_TEST(test_a_vm_that_sanlock_does_not_know),
 		WORK_TEST(test_a_host_that_goes_down),
+		WORK_TEST(test_guests_that_go_with_the_host),
+		WORK_TEST(test_what_is_to_be_booted),
 		WORK_TEST(test_init),
 		WORK_TEST(test_maintenance),
 		WORK_TEST(test_vm_check),

@@ -10,6 +10,7 @@
 #include "http/forward.h"
 #include "http/peer_rpc.h"
 #include "http/tls.h"
+#include "ops/autostart.h"
 #include "ops/host_maintenance.h"
 #include "state/address.h"
 
@@ -257,6 +258,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 		.host_arg = core,
 	};
 	core->ctx.host_maintenance = host_maintenance_new(&core->ctx);
+	core->autostart = autostart_new(&core->ctx);
 }
 
 void
@@ -278,6 +280,7 @@ core_free(struct core *core)
 	keeper_free(core->keeper);
 	jobs_free(core->jobs);
 	api_stop(&core->ctx);
+	autostart_free(core->autostart);
 	host_maintenance_free(core->ctx.host_maintenance);
 	operations_free(core->operations);
 	inventory_free(core->inventory);

@@ -9,6 +9,7 @@
 
 #include "ops/context.h"
 
+struct autostart;
 struct cluster;
 struct forwarder;
 struct peers;
@@ -39,6 +40,7 @@ struct core {
 	struct cluster *cluster; /* NULL until the host's uuid is known */
 	int64_t maintenance;	 /* since then; 0: none, -1: not known yet */
 	struct context ctx;	 /* without streams and lag */
+	struct autostart *autostart;
 };
 
 /* What is borrowed outlives the core. */

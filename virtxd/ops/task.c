@@ -313,7 +313,7 @@ job_failed(struct task *task, const struct error *err)
 		return;
 	}
 	reservation_cancel(ctx->inventory, task->reservation);
-	if (!task->acted && task->owner) {
+	if (!task->acted && task->owner && task->owner->refused) {
 		set_state(task, STATE_OPEN);
 		if (task->owner->refused(task->owner_arg, err))
 			return;

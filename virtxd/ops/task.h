@@ -45,7 +45,7 @@ const char *task_start_placed(struct context *ctx, struct request *req, enum wor
 /* Sees to what comes before a job, and after it. */
 struct task_owner {
 	/* The job has failed before it did anything. True: the task is open again for another
-	 * one, or was ended. */
+	 * one, or was ended. NULL: it is a failure. */
 	bool (*refused)(void *arg, const struct error *err);
 	/* The operation has ended: err is NULL where it was done. The task is gone. */
 	void (*ended)(void *arg, const struct error *err);

@@ -108,6 +108,21 @@ static const struct field vm_stays_result_fields[] = {
 const struct model vm_stays_result_model = { "VmStaysResult", sizeof(struct vm_stays_result),
 	vm_stays_result_fields, ARRAY_SIZE(vm_stays_result_fields) };
 
+static const struct field autostart_request_fields[] = {
+	FIELD_STRUCT("env", struct autostart_request, env, work_env),
+	FIELD("keep", struct autostart_request, keep),
+	FIELD_ARRAY("vms", struct autostart_request, vms, vm_stay),
+};
+const struct model autostart_request_model = { "AutostartRequest", sizeof(struct autostart_request),
+	autostart_request_fields, ARRAY_SIZE(autostart_request_fields) };
+
+static const struct field autostart_result_fields[] = {
+	FIELD("kept", struct autostart_result, kept),
+	FIELD_ARRAY("vms", struct autostart_result, vms, vm_stay),
+};
+const struct model autostart_result_model = { "AutostartResult", sizeof(struct autostart_result),
+	autostart_result_fields, ARRAY_SIZE(autostart_result_fields) };
+
 static const struct field whose_result_fields[] = {
 	FIELD_ARRAY("vms", struct whose_result, vms, vm_report),
 	FIELD_ARRAY("unregistered", struct whose_result, unregistered, vm_report),

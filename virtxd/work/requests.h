@@ -286,6 +286,21 @@ struct vm_stays_result {
 };
 extern const struct model vm_stays_request_model, vm_stay_model, vm_stays_result_model;
 
+/* VMs that are to be booted after the host was, in order; why is "" of those that were not tried
+ * yet, else why it failed. */
+struct autostart_request {
+	struct work_env env;
+	bool keep; /* these; else what was kept is told */
+	struct vm_stay *vms;
+	size_t n_vms;
+};
+struct autostart_result {
+	bool kept; /* something was, since the host was booted */
+	struct vm_stay *vms;
+	size_t n_vms;
+};
+extern const struct model autostart_request_model, autostart_result_model;
+
 /* What is done with a live migration under way; MIGRATION_TIMEOUT_ABORT is any user's, too. */
 struct migration_control_request {
 	struct work_env env;

@@ -38,7 +38,8 @@
 	W(WORK_TOKEN_SAVE, work_token_save)               \
 	W(WORK_TOKEN_REVOKE, work_token_revoke)           \
 	W(WORK_HOST_OUT, work_host_out)                   \
-	W(WORK_CLUSTER_SIGN, work_cluster_sign)
+	W(WORK_CLUSTER_SIGN, work_cluster_sign)           \
+	W(WORK_AUTOSTART, work_autostart)
 
 #define WORK_ID(id, run) id,
 enum work_id {
