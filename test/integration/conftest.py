@@ -107,8 +107,11 @@ def clear(host):
 
 
 def oplog(host, uuid):
-    """The operation log by operation."""
-    items = host.api("GET", f"/vms/{uuid}").json()["stats"]["oplog"]["items"]
+    """The operation log by operation; a virtxd that has just started may still read the sizes of the VM's disks."""
+    answer = wait_for("the VM to be told in full", lambda: (answer := host.api("GET", f"/vms/{uuid}")).status != 503 and
+                      answer, 30)
+    assert answer.status == 200, answer.text
+    items = answer.json()["stats"]["oplog"]["items"]
     return {item["op"]: item for item in items}
 
 
