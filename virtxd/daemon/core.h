@@ -41,6 +41,7 @@ struct core {
 	int64_t maintenance;	 /* since then; 0: none, -1: not known yet */
 	struct context ctx;	 /* without streams and lag */
 	struct autostart *autostart;
+	struct crash_restart *crash_restart;
 };
 
 /* What is borrowed outlives the core. */
