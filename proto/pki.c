@@ -5,17 +5,16 @@
 #include <ctype.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "proto/pem.h"
+#include "proto/serial.h"
 
 #define DAY_S	    86400L
 #define BACKDATED_S 3600L /* a clock that is behind shall take it, too */
-#define SERIAL_BITS 128
 
 char *
 pki_key_new(void)
@@ -137,22 +136,6 @@ add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
-static void
-set_serial(X509 *certificate)
-{
-	unsigned char bytes[SERIAL_BITS / 8];
-	BIGNUM *number;
-
-	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-		abort();
-	bytes[0] &= 0x7f;
-	bytes[0] |= 0x40;
-	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	if (!number || !BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)))
-		abort();
-	BN_free(number);
-}
-
 /* With all but its extensions and who has signed it. */
 static X509 *
 new_certificate(const char *name, EVP_PKEY *key, int64_t seconds)
@@ -167,7 +150,7 @@ new_certificate(const char *name, EVP_PKEY *key, int64_t seconds)
 	    X509_set_subject_name(certificate, subject) != 1 ||
 	    X509_set_pubkey(certificate, key) != 1)
 		abort();
-	set_serial(certificate);
+	serial_set(certificate, NULL);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -BACKDATED_S);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), (long)seconds);
 	X509_NAME_free(subject);
@@ -303,6 +286,7 @@ pki_request_names(const char *text, struct error *err)
 struct content {
 	const char *subject, *san; /* as names_text has them; NULL for none */
 	const char *uses, *purposes;
+	bool for_host;	  /* that can be put out */
 	bool for_clients; /* who does not know that this may be said must not take it */
 	int64_t seconds;
 };
@@ -312,13 +296,15 @@ make_certificate(EVP_PKEY *key, X509 *issuer, const struct content *content)
 {
 	X509 *certificate = new_certificate(content->subject, key, content->seconds);
 
+	if (content->for_host)
+		serial_set(certificate, content->subject);
 	X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
 	add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE");
 	add_extension(certificate, issuer, NID_key_usage, content->uses);
 	add_extension(certificate, issuer, NID_ext_key_usage, content->purposes);
 	if (content->for_clients)
 		add_extension(certificate, issuer, NID_netscape_cert_type, "critical,client");
-	add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
+	add_extension(certificate, issuer, NID_authority_key_identifier, "keyid,issuer");
 	if (content->san)
 		add_extension(certificate, issuer, NID_subject_alt_name, content->san);
 	return certificate;
@@ -362,6 +348,12 @@ sign_content(const char *ca_text, const char *ca_key_text, EVP_PKEY *key,
 }
 
 char *
+pki_subject(enum pki_kind kind, const char *uuid)
+{
+	return xasprintf("%s%s", kind == PKI_HOST ? "virtx:host:" : CERTIFICATE_QEMU, uuid);
+}
+
+char *
 pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_kind kind,
     const char *uuid, int days, struct error *err)
 {
@@ -378,7 +370,7 @@ pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_
 		error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
 		return NULL;
 	}
-	subject = xasprintf("%s%s", kind == PKI_HOST ? "virtx:host:" : CERTIFICATE_QEMU, normal);
+	subject = pki_subject(kind, normal);
 	san =
 	    names_text((const char *const *)names.items, names.n, kind == PKI_HOST ? normal : NULL);
 	content = (struct content){
@@ -387,6 +379,7 @@ pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_
 		/* GnuTLS as libvirt and QEMU use it wants to see both, of whatever key. */
 		.uses = "digitalSignature,keyEncipherment",
 		.purposes = "serverAuth,clientAuth",
+		.for_host = true,
 		.seconds = days * DAY_S,
 	};
 	return sign_content(ca, ca_key, key, &content, err);
@@ -515,6 +508,58 @@ pki_host(const char *text, char ret[UUID_TEXT_SIZE])
 
 	ret[0] = '\0';
 	return certificate && certificate_host(certificate, ret);
+}
+
+bool
+pki_is_one(const char *text)
+{
+	static const char begin[] = "-----BEGIN ";
+	_x509_ X509 *certificate = pem_certificate(text);
+	const char *first = strstr(text, begin);
+
+	return certificate && first && !strstr(first + 1, begin);
+}
+
+static void
+add_anchors(X509_STORE *anchors, const char *text)
+{
+	BIO *bio = BIO_new_mem_buf(text, -1);
+	X509 *ca;
+
+	if (!bio)
+		abort();
+	while ((ca = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		(void)X509_STORE_add_cert(anchors, ca);
+		X509_free(ca);
+	}
+	BIO_free(bio);
+}
+
+const char *
+pki_refusal(const char *text, const char *ca_text)
+{
+	static const int purposes[] = { X509_PURPOSE_SSL_SERVER, X509_PURPOSE_SSL_CLIENT };
+	_x509_ X509 *certificate = pem_certificate(text);
+	X509_STORE *anchors = X509_STORE_new();
+	int wrong = certificate ? X509_V_OK : X509_V_ERR_UNSPECIFIED;
+
+	if (!anchors)
+		abort();
+	add_anchors(anchors, ca_text);
+	X509_STORE_set_flags(anchors, X509_V_FLAG_NO_CHECK_TIME);
+	for (size_t i = 0; i < ARRAY_SIZE(purposes) && wrong == X509_V_OK; i++) {
+		X509_STORE_CTX *check = X509_STORE_CTX_new();
+
+		if (!check || X509_STORE_CTX_init(check, anchors, certificate, NULL) != 1)
+			abort();
+		X509_STORE_CTX_set_purpose(check, purposes[i]);
+		if (X509_verify_cert(check) != 1)
+			wrong = X509_STORE_CTX_get_error(check);
+		X509_STORE_CTX_free(check);
+	}
+	X509_STORE_free(anchors);
+	ERR_clear_error();
+	return wrong == X509_V_OK ? NULL : X509_verify_cert_error_string(wrong);
 }
 
 bool

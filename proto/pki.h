@@ -23,6 +23,8 @@ enum pki_kind {
 	PKI_QEMU,
 };
 
+/* The subject (CN) of the certificate of a host with this normalised UUID; the caller frees. */
+char *pki_subject(enum pki_kind kind, const char *uuid);
 /* A new private key. */
 char *pki_key_new(void);
 /* Leaves nothing of it in memory. NULL is fine. */
@@ -62,6 +64,11 @@ bool pki_matches(
     const char *certificate, const char *key, const char *ca, enum pki_kind kind, const char *uuid);
 /* The host that the first certificate of the text is of; false where it is none of a host. */
 bool pki_host(const char *text, char ret[UUID_TEXT_SIZE]);
+/* Whether it is the certificate of one, and nothing else. */
+bool pki_is_one(const char *text);
+/* Whether others, who have no other CAs than those of that text, take the certificate, of a server
+ * and of a client, as long as it lasts: NULL, or why not in OpenSSL's words, which stay. */
+const char *pki_refusal(const char *text, const char *ca);
 /* Whether the first certificate of the text is one that the CA has signed, or the CA's own. */
 bool pki_is_signed(const char *certificate, const char *ca);
 /* The CN of the certificate's subject, "" for none, and whether there is nothing else in that; the
