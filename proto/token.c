@@ -59,6 +59,9 @@ static const struct field token_set_fields[] = {
 	FIELD_ARRAY("unread", struct token_set, unread, token),
 	FIELD_ARRAY("out", struct token_set, out, token),
 	FIELD("damaged", struct token_set, damaged),
+	FIELD("taken", struct token_set, taken),
+	FIELD("unsigned_out", struct token_set, unsigned_out),
+	FIELD("signed_here", struct token_set, signed_here),
 };
 const struct model token_set_model = { "TokenSet", sizeof(struct token_set), token_set_fields,
 	ARRAY_SIZE(token_set_fields) };

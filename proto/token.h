@@ -72,6 +72,9 @@ struct token_set {
 	struct token *out;
 	size_t n_out;
 	char *damaged; /* what was left out or could not be read and why, "" for nothing */
+	char *taken;   /* why libvirt and QEMU may still take those hosts, "" where they do not */
+	bool unsigned_out; /* since the CA has not taken back their certificates */
+	bool signed_here;  /* it has just now, on this host */
 };
 extern const struct model token_set_model;
 

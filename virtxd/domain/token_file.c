@@ -12,8 +12,9 @@
 #include "proto/uuid.h"
 
 #define FOLDER	    "auth"
-#define FILE_MAX    4096    /* bytes */
-#define DAMAGED_MAX 1000    /* bytes of what is told of malformed ones */
+#define FILE_MAX    4096 /* bytes */
+#define DAMAGED_MAX 1000 /* bytes of what is told of malformed ones */
+#define CRL	    ".crl"
 #define OUT	    ".out." /* begins the name of a host's file, which no token can have */
 #define OUT_MAX	    1000
 #define LEFT_S	    3600 /* after which a temporary file is nobody's; jobs end far sooner */
@@ -256,6 +257,32 @@ token_host_put_out(const char *root, const char *uuid, bool out, struct error *e
 	if (check_room(&place, err) < 0)
 		return -1;
 	return store_create(place.dir, name, "", 0, path, err) < 0 ? -1 : 0;
+}
+
+/* The CRL */
+
+int
+token_crl_load(const char *root, char **ret, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+	_free_ char *path = xasprintf("%s/" FOLDER "/" CRL, root);
+	size_t len;
+
+	*ret = NULL;
+	if (place_open(root, false, &place, err) < 0)
+		return -1;
+	return place.dir < 0 ? 0 : store_load(place.dir, CRL, path, ret, &len, err);
+}
+
+int
+token_crl_save(const char *root, const char *text, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+	_free_ char *path = xasprintf("%s/" FOLDER "/" CRL, root);
+
+	if (place_open(root, true, &place, err) < 0)
+		return -1;
+	return store_save(place.dir, CRL, text, strlen(text), path, err);
 }
 
 /* All */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The tokens as the hosts share them: ROOT/auth/NAME, in a folder for root alone, and beside them
- * the hosts that were put out of the cluster: ROOT/auth/.out.UUID. It may hang: jobs only. */
+ * the hosts that were put out of the cluster: ROOT/auth/.out.UUID, and the CRL of their
+ * certificates: ROOT/auth/.crl. It may hang: jobs only. */
 #ifndef DOMAIN_TOKEN_FILE_H
 #define DOMAIN_TOKEN_FILE_H
 
@@ -14,10 +15,14 @@ int token_file_remove(const char *root, const char *name, struct error *err);
 /* Notes that a host was put out, or is not any more; either may be so already. -1 with a 507 where
  * there are as many as may be. */
 int token_host_put_out(const char *root, const char *uuid, bool out, struct error *err);
-/* Reads all into ret, which is zero before, unless their folder has the stamp that is known: that
- * is to be of a read which began 2 s after the stamp had been seen first, since a change right
- * after another one may leave it. What is no token is left out, and told, whatever it is; what the
- * storage does not give is told, too. Neither takes another one with it: -1 is about the folder. */
+/* The CRL, whatever it is; *ret is NULL where there is none, the caller's. */
+int token_crl_load(const char *root, char **ret, struct error *err);
+int token_crl_save(const char *root, const char *text, struct error *err);
+/* Reads all but that into ret, which is zero before, unless their folder has the stamp that is
+ * known: that is to be of a read which began 2 s after the stamp had been seen first, since a
+ * change right after another one may leave it. What is no token is left out, and told, whatever it
+ * is; what the storage does not give is told, too. Neither takes another one with it: -1 is about
+ * the folder. */
 int token_files_load(const char *root, const char *known, struct token_set *ret, struct error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/ca_key.h"
+#include "proto/crl.h"
 #include "proto/pki.h"
 #include "work/requests.h"
 #include "work/works.h"
@@ -83,6 +84,18 @@ cluster_sign_user(const char *ca_file, const char *ca_key_file, const char *requ
 
 	pki_wipe(ca_key);
 	return certificate;
+}
+
+char *
+cluster_sign_crl(const char *ca_file, const char *ca_key_file, const char *const *hosts, size_t n,
+    struct error *err)
+{
+	_free_ char *ca = read_file(ca_file, err);
+	char *ca_key = ca ? read_file(ca_key_file, err) : NULL;
+	char *crl = ca_key ? crl_sign(ca, ca_key, hosts, n, err) : NULL;
+
+	pki_wipe(ca_key);
+	return crl;
 }
 
 int

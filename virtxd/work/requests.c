@@ -236,6 +236,8 @@ const struct model maintenance_save_request_model = { "MaintenanceSaveRequest",
 static const struct field tokens_load_request_fields[] = {
 	FIELD_STRUCT("env", struct tokens_load_request, env, work_env),
 	FIELD("stamp", struct tokens_load_request, stamp),
+	FIELD("ca", struct tokens_load_request, ca),
+	FIELD("ca_key", struct tokens_load_request, ca_key),
 };
 const struct model tokens_load_request_model = { "TokensLoadRequest",
 	sizeof(struct tokens_load_request), tokens_load_request_fields,

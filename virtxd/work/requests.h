@@ -178,6 +178,7 @@ extern const struct model maintenance_load_request_model, maintenance_save_reque
 struct tokens_load_request {
 	struct work_env env;
 	char *stamp;
+	char *ca, *ca_key; /* files of this host, "" for none */
 };
 /* One that has a secret, or a certificate that is to be signed for the request. */
 struct token_save_request {

@@ -2,6 +2,7 @@
 #include "domain/token_file.h"
 #include "proto/pki.h"
 #include "work/cluster_sign.h"
+#include "work/revocation.h"
 #include "work/works.h"
 
 int
@@ -9,7 +10,10 @@ work_tokens_load(const void *request, void *result, struct error *err)
 {
 	const struct tokens_load_request *req = request;
 
-	return token_files_load(req->env.root, str_or_empty(req->stamp), result, err);
+	if (token_files_load(req->env.root, str_or_empty(req->stamp), result, err) < 0)
+		return -1;
+	revocation_follow(req, result);
+	return 0;
 }
 
 /* The certificate, of which the fingerprint is kept as others have the hash of their secret. */
