@@ -125,16 +125,29 @@ assert_refused(int status, const char *words)
 }
 
 static void
-sign(struct cluster_member *ret)
+end_signing(void)
 {
 	char certificate[] = "one", qemu[] = "two", ca[] = "three", key[] = "four", print[] = "5";
 	const struct cluster_sign_result result = { certificate, qemu, ca, print, key, 179, NULL };
-	struct error err = { 0 };
 
 	ops_end_job(WORK_CLUSTER_SIGN, &result);
+}
+
+static void
+take_member(struct cluster_member *ret)
+{
+	struct error err = { 0 };
+
 	assert_int_equal(here.status, 200);
 	assert_int_equal(
 	    json_decode(&cluster_member_model, here.body, strlen(here.body), ret, &err), 0);
+}
+
+static void
+sign(struct cluster_member *ret)
+{
+	end_signing();
+	take_member(ret);
 }
 
 static void
@@ -256,7 +269,13 @@ test_put_out(void **state)
 	add_token("own", NEW, false);
 	ask_to_join("own", H2, "h4");
 	assert_refused(403, "is for host '" NEW "' alone");
+	/* Without a certificate it stays out. */
 	ask_to_join("own", NEW, "h4");
+	ops_fail_job(WORK_CLUSTER_SIGN, 500, "the CA has ended");
+	assert_refused(500, "the CA has ended");
+	assert_null(ops_find_job(WORK_HOST_OUT));
+	ask_to_join("own", NEW, "h4");
+	end_signing();
 	request = ops_request_of(WORK_HOST_OUT);
 	assert_string_equal(request->uuid, NEW);
 	assert_false(request->out);
@@ -265,9 +284,11 @@ test_put_out(void **state)
 	assert_refused(507, "the storage is full");
 	assert_true(tokens_is_out(tokens, NEW));
 	ask_to_join("own", NEW, "h4");
+	end_signing();
 	ops_end_job(WORK_HOST_OUT, &nothing);
 	assert_false(tokens_is_out(tokens, NEW));
-	sign(&member);
+	take_member(&member);
+	assert_string_equal(member.certificate, "one");
 	model_clear(&cluster_member_model, &member);
 	token_keeper_free(here.ctx.tokens);
 	here.ctx.tokens = NULL;

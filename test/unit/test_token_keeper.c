@@ -1,64 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ops_host.h"
-
-#include "api/api.h"
-#include "ops/token_keeper.h"
-#include "proto/json.h"
-#include "proto/token_secret.h"
-
-static struct tokens *tokens;
-static unsigned int changes;
-
-static void
-on_changed(void *arg)
-{
-	changes++;
-}
-
-static int
-setup(void **state)
-{
-	if (ops_setup(state) < 0)
-		return -1;
-	ops_up();
-	tokens = tokens_new();
-	changes = 0;
-	here.ctx.tokens =
-	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	token_keeper_free(here.ctx.tokens);
-	here.ctx.tokens = NULL;
-	tokens_free(tokens);
-	return ops_teardown(state);
-}
-
-#define KEEPER_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
-/* The job that reads them has found these, of which the hash is that of their name. */
-static void
-loaded(const char *const *names, const char *stamp)
-{
-	struct token_set set = { .stamp = xstrdup(stamp) };
-
-	for (; *names; names++) {
-		struct token_record *record = model_append(&set.items, &set.n_items);
-		char hash[TOKEN_HASH_LEN + 1];
-
-		token_secret_hash(*names, hash);
-		record->token.name = xstrdup(*names);
-		record->token.role = ROLE_VIEWER;
-		record->hash = xstrdup(hash);
-	}
-	ops_end_job(WORK_TOKENS_LOAD, &set);
-	model_clear(&token_set_model, &set);
-}
-
-#define LOADED(stamp, ...) loaded((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL }, stamp)
+/* Tokens: read, made, revoked, and told of. */
+#include "token_host.h"
 
 static enum token_match
 match(const char *secret)
@@ -66,13 +8,6 @@ match(const char *secret)
 	const struct token *found;
 
 	return tokens_find(tokens, secret, &found);
-}
-
-static void
-ask(enum route_id route, const char *param, const char *body)
-{
-	here.status = 0;
-	api_handle(&here.ctx, ops_request(route, param, body));
 }
 
 static void
@@ -528,64 +463,6 @@ test_stuck(void **state)
 	assert_int_equal(match("a"), TOKEN_GOOD);
 }
 
-/* A host that is forgotten stays out where hosts are known by certificates. */
-static void
-test_host_forgotten(void **state)
-{
-	const struct host_out_request *request;
-	struct error err = { 0 };
-	struct token none = { 0 };
-
-	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), -1);
-	assert_int_equal(err.status, 503);
-	LOADED("1");
-	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
-	str_set(&here.config.tls_certificate, "/etc/virtx/host.pem");
-	ops_add_host(H2, "h2", 1000);
-	ask(ROUTE_HOST_FORGET, H2, "");
-	assert_int_equal(here.status, 409);
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
-	/* Not before that is kept. */
-	ask(ROUTE_HOST_FORGET, H2, "");
-	ops_fail_job(WORK_HOST_OUT, 507, "no room");
-	assert_int_equal(here.status, 507);
-	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
-	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
-	LOADED("1");
-	/* It comes back meanwhile: what was done is said. */
-	ask(ROUTE_HOST_FORGET, H2, "");
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_ACTIVE);
-	ops_end_job(WORK_HOST_OUT, &none);
-	assert_int_equal(here.status, 409);
-	assert_non_null(strstr(here.body, "remove 'auth/.out." H2 "' of the storage"));
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
-	ask(ROUTE_HOST_FORGET, H2, "");
-	request = ops_request_of(WORK_HOST_OUT);
-	assert_string_equal(request->uuid, H2);
-	assert_true(request->out);
-	changes = 0;
-	ops_end_job(WORK_HOST_OUT, &none);
-	assert_int_equal(here.status, 204);
-	assert_int_equal(changes, 1);
-	assert_null(inventory_find_host(here.ctx.inventory, H2));
-	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), -1);
-	assert_int_equal(err.status, 403);
-}
-
-/* By its address it is known alone while it is a member. */
-static void
-test_host_forgotten_without_certificates(void **state)
-{
-	struct error err = { 0 };
-
-	LOADED("1");
-	ops_add_host(H2, "h2", 1000);
-	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
-	ask(ROUTE_HOST_FORGET, H2, "");
-	assert_int_equal(here.status, 204);
-	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
-}
-
 /* Who waits when virtxd stops is answered. */
 static void
 test_stop(void **state)
@@ -620,8 +497,6 @@ main(void)
 		KEEPER_TEST(test_failed_read),
 		KEEPER_TEST(test_unread),
 		KEEPER_TEST(test_stuck),
-		KEEPER_TEST(test_host_forgotten),
-		KEEPER_TEST(test_host_forgotten_without_certificates),
 		KEEPER_TEST(test_stop),
 	};
 

@@ -152,12 +152,72 @@ struct joining {
 	bool gets_ca; /* it asks for the CA's key */
 };
 
+/* What the host is told, which has a secret; the caller wipes it. */
+static void
+fill_member(const struct context *ctx, const struct joining *joining,
+    const struct cluster_sign_result *result, struct cluster_member *ret)
+{
+	ret->certificate = xstrdup(str_or_empty(result->certificate));
+	ret->qemu_certificate = xstrdup(str_or_empty(result->qemu_certificate));
+	ret->ca = xstrdup(result->ca);
+	ret->serf_key = xstrdup(result->serf_key);
+	/* Another host may join at this moment, or have been counted and forgotten. */
+	ret->number = lockspace_default_id(joining->uuid);
+	ret->sanlock_group = result->sanlock_group;
+	ret->io_timeout = ctx->config->io_timeout;
+	ret->storage_root = xstrdup(ctx->config->storage_root);
+	ret->ca_key = xstrdup(str_or_empty(result->sealed));
+}
+
+static void
+wipe_member(struct cluster_member *member)
+{
+	if (member->serf_key)
+		explicit_bzero(member->serf_key, strlen(member->serf_key));
+	model_clear(&cluster_member_model, member);
+}
+
+static void
+reply_joined(
+    struct request *req, const struct joining *joining, const struct cluster_member *member)
+{
+	if (joining->gets_ca)
+		log_notice("api", "host '%s' at %s gets the CA's key by token '%s'", joining->uuid,
+		    req->client, joining->id);
+	log_info("api", "host '%s' at %s has joined the cluster by token '%s'", joining->uuid,
+	    req->client, joining->id);
+	reply_secret(req, &cluster_member_model, member);
+}
+
+/* A host that is let in again, when all is there for it. */
+struct letting {
+	struct context *ctx;
+	struct joining joining;
+	struct cluster_member member;
+};
+
+static void
+on_let_in(void *arg, struct request *req, const struct error *err, const char *taken)
+{
+	struct letting *letting = arg;
+
+	if (err) {
+		joins_give_back(letting->ctx->joins, letting->joining.id);
+		request_reply_error(req, err);
+	} else {
+		reply_joined(req, &letting->joining, &letting->member);
+	}
+	wipe_member(&letting->member);
+	free(letting);
+}
+
 static void
 joined(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
     const struct error *cause, void *arg)
 {
 	const struct joining *joining = arg;
 	struct cluster_member member = { 0 };
+	struct letting *letting;
 	struct error err = { 0 };
 
 	if (!result || own_address(ctx, &member.addresses, false, &err) < 0) {
@@ -166,24 +226,15 @@ joined(struct context *ctx, struct request *req, const struct cluster_sign_resul
 		request_reply_error(req, result ? &err : cause);
 		return;
 	}
-	member.certificate = xstrdup(str_or_empty(result->certificate));
-	member.qemu_certificate = xstrdup(str_or_empty(result->qemu_certificate));
-	member.ca = xstrdup(result->ca);
-	member.serf_key = xstrdup(result->serf_key);
-	/* Another host may join at this moment, or have been counted and forgotten. */
-	member.number = lockspace_default_id(joining->uuid);
-	member.sanlock_group = result->sanlock_group;
-	member.io_timeout = ctx->config->io_timeout;
-	member.storage_root = xstrdup(ctx->config->storage_root);
-	member.ca_key = xstrdup(str_or_empty(result->sealed));
-	if (joining->gets_ca)
-		log_notice("api", "host '%s' at %s gets the CA's key by token '%s'", joining->uuid,
-		    req->client, joining->id);
-	log_info("api", "host '%s' at %s has joined the cluster by token '%s'", joining->uuid,
-	    req->client, joining->id);
-	reply_secret(req, &cluster_member_model, &member);
-	explicit_bzero(member.serf_key, strlen(member.serf_key));
-	model_clear(&cluster_member_model, &member);
+	fill_member(ctx, joining, result, &member);
+	if (!joining->out) {
+		reply_joined(req, joining, &member);
+		wipe_member(&member);
+		return;
+	}
+	letting = xcalloc(1, sizeof(*letting));
+	*letting = (struct letting){ ctx, *joining, member };
+	token_keeper_put_out(ctx->tokens, req, joining->uuid, false, on_let_in, letting);
 }
 
 /* A host of the cluster that is to have the CA's key as well: it asks from its own address, by a
@@ -264,7 +315,7 @@ check_out(const struct context *ctx, struct joining *joining, struct error *err)
 {
 	if (!ctx->tokens || token_keeper_check_host(ctx->tokens, joining->uuid, err) == 0)
 		return 0;
-	if (err->status != 403)
+	if (!error_is(err, ERROR_NOT_A_MEMBER))
 		return -1;
 	if (!joins_is_for(ctx->joins, joining->id, joining->uuid)) {
 		error_append(
@@ -316,42 +367,6 @@ start_signing(struct context *ctx, struct request *req, struct joining *joining,
 	signing_start(ctx, req, &order, joined, joining);
 }
 
-/* A host that is let in again, before it gets a certificate. */
-struct letting {
-	struct context *ctx;
-	struct joining *joining;
-	char *request, *qemu_request;
-};
-
-static void
-on_let_in(void *arg, struct request *req, const struct error *err)
-{
-	struct letting *letting = arg;
-
-	if (err) {
-		joins_give_back(letting->ctx->joins, letting->joining->id);
-		request_reply_error(req, err);
-		free(letting->joining);
-	} else {
-		start_signing(
-		    letting->ctx, req, letting->joining, letting->request, letting->qemu_request);
-	}
-	free(letting->request);
-	free(letting->qemu_request);
-	free(letting);
-}
-
-static void
-let_in(struct context *ctx, struct request *req, struct joining *joining,
-    const struct cluster_join *join)
-{
-	struct letting *letting = xcalloc(1, sizeof(*letting));
-
-	*letting =
-	    (struct letting){ ctx, joining, xstrdup(join->request), xstrdup(join->qemu_request) };
-	token_keeper_put_out(ctx->tokens, req, joining->uuid, false, on_let_in, letting);
-}
-
 void
 api_cluster_join(struct context *ctx, struct request *req)
 {
@@ -366,8 +381,6 @@ api_cluster_join(struct context *ctx, struct request *req)
 	if (check_join(ctx, req, &join, joining, &err) < 0) {
 		request_reply_error(req, &err);
 		free(joining);
-	} else if (joining->out) {
-		let_in(ctx, req, joining, &join);
 	} else {
 		start_signing(ctx, req, joining, join.request, join.qemu_request);
 	}

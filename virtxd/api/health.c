@@ -34,6 +34,8 @@ health_find(struct context *ctx, struct ready *ret)
 		str_set(&ret->storage, keeper_storage_why(ctx->keeper));
 	if (ctx->tokens)
 		str_set(&ret->tokens, token_keeper_wrong(ctx->tokens));
+	if (ctx->tokens && str_empty(ret->tokens))
+		str_set(&ret->tokens, token_keeper_taken(ctx->tokens));
 	ret->ready = str_empty(ret->libvirt) && str_empty(ret->serf) && str_empty(ret->lockspace) &&
 		     str_empty(ret->storage) && str_empty(ret->listen);
 }

@@ -4,6 +4,7 @@
 
 #include "api/handlers.h"
 #include "ops/context.h"
+#include "ops/known.h"
 #include "ops/token_keeper.h"
 #include "proto/problem.h"
 
@@ -18,7 +19,7 @@ struct forgetting {
 	struct request *req; /* NULL once it is answered */
 	struct asked *asked;
 	size_t n, n_open;
-	struct buffer failed; /* who did not forget it, and why */
+	struct buffer failed; /* who did not forget it, or takes it still, and why */
 };
 
 static void
@@ -74,12 +75,12 @@ on_answered(
 	struct forgetting *forgetting = asked->forgetting;
 	struct error err = { 0 };
 
-	/* One that does not know it has nothing to forget. */
 	if (cause)
 		err = *cause;
-	else if (status / 100 != 2 && status != 404)
+	else if (status / 100 != 2)
 		problem_decode(&err, status, body, len);
-	if (err.status)
+	/* One that does not know it has nothing to forget. */
+	if (err.status && !error_is(&err, ERROR_NOT_FOUND))
 		note_failure(forgetting, asked->name, &err);
 	if (--forgetting->n_open > 0)
 		return;
@@ -118,15 +119,20 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 	model_clear(&host_list_model, &list);
 }
 
-/* out: it was put out before. */
+/* out: it was put out before; taken: why it is not everywhere, NULL where it is. */
 static void
-forget(struct context *ctx, struct request *req, bool out)
+forget(struct context *ctx, struct request *req, bool out, const char *taken)
 {
 	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
 	struct forgetting *forgetting;
 	struct error err = { 0 };
 
 	if (inventory_forget_host(ctx->inventory, req->param, &err) < 0) {
+		/* Somebody else has had it forgotten meanwhile. */
+		if (out && error_is(&err, ERROR_NOT_FOUND)) {
+			request_reply(req, 204);
+			return;
+		}
 		if (out)
 			error_append(&err,
 			    "it has come back since, and its certificate is not taken any more: "
@@ -142,6 +148,8 @@ forget(struct context *ctx, struct request *req, bool out)
 	}
 	forgetting = xcalloc(1, sizeof(*forgetting));
 	forgetting->req = req;
+	if (taken)
+		buffer_printf(&forgetting->failed, "%s", taken);
 	LIST_INSERT_HEAD(&ctx->forgettings, forgetting, link);
 	ask_others(ctx, forgetting, path, req->user);
 	if (forgetting->n_open > 0) {
@@ -153,12 +161,58 @@ forget(struct context *ctx, struct request *req, bool out)
 }
 
 static void
-on_put_out(void *arg, struct request *req, const struct error *err)
+on_put_out(void *arg, struct request *req, const struct error *err, const char *taken)
 {
 	if (err)
 		request_reply_error(req, err);
 	else
-		forget(arg, req, true);
+		forget(arg, req, true, taken);
+}
+
+static void
+on_unknown_put_out(void *arg, struct request *req, const struct error *err, const char *taken)
+{
+	struct request_header header = { "Warning", NULL };
+	_free_ char *text = NULL, *value = NULL;
+
+	if (err) {
+		request_reply_error(req, err);
+		return;
+	}
+	text = xasprintf("no host '%s' is known: where there is one, it is put out%s%s", req->param,
+	    taken ? "; " : "", str_or_empty(taken));
+	header.value = value = request_warning(text);
+	request_reply_json(req, 200, NULL, 0, &header, 1);
+}
+
+/* Whether a host that is active would be known here; *ret_why becomes why not. */
+static bool
+are_hosts_known(struct context *ctx, struct error *ret_why)
+{
+	_free_ char *missing = NULL;
+	struct ready ready = { 0 };
+	bool known = known_check(ctx, &missing, ret_why) == 0;
+
+	ctx->host_ops->ready(ctx->host_arg, &ready);
+	if (known && !str_empty(ready.serf)) {
+		known = false;
+		error_set(ret_why, 503, "which hosts are active is not known: %s", ready.serf);
+	}
+	model_clear(&ready_model, &ready);
+	return known;
+}
+
+/* One that was away for long, or whose member has taken another UUID, is forgotten by itself, and
+ * has its certificate all the same. */
+static void
+put_out_unknown(struct context *ctx, struct request *req)
+{
+	struct error err = { 0 };
+
+	if (are_hosts_known(ctx, &err))
+		token_keeper_put_out(ctx->tokens, req, req->param, true, on_unknown_put_out, ctx);
+	else
+		known_refuse(req, &err);
 }
 
 /* Where hosts are known by certificates, this one's is good until it ends, and it may still have
@@ -166,14 +220,18 @@ on_put_out(void *arg, struct request *req, const struct error *err)
 void
 api_host_forget(struct context *ctx, struct request *req)
 {
+	bool puts_out = !req->looped && ctx->tokens && config_has_tls(ctx->config);
 	struct error err = { 0 };
+	int r = inventory_check_forget(ctx->inventory, req->param, &err);
 
-	if (inventory_check_forget(ctx->inventory, req->param, &err) < 0)
+	if (r < 0 && error_is(&err, ERROR_NOT_FOUND) && puts_out)
+		put_out_unknown(ctx, req);
+	else if (r < 0)
 		request_reply_error(req, &err);
-	else if (req->looped || !ctx->tokens || !config_has_tls(ctx->config))
-		forget(ctx, req, false);
-	else
+	else if (puts_out)
 		token_keeper_put_out(ctx->tokens, req, req->param, true, on_put_out, ctx);
+	else
+		forget(ctx, req, false, NULL);
 }
 
 void

@@ -15,6 +15,7 @@
 #define TOLD_MS	     200	  /* until what others tell makes them be read */
 #define RETRY_MS     1000	  /* after a read that failed; twice as long after the next */
 #define WAITING_MAX  64		  /* requests */
+#define SIGNED_MS    5000	  /* for a host that has the CA's key to take certificates back */
 
 /* A request that makes or revokes one, or puts a host out, until its job is done. */
 struct change {
@@ -25,11 +26,14 @@ struct change {
 	    record; /* of one that is revoked, the name; of a host the uuid as that */
 	char secret[TOKEN_SECRET_SIZE];
 	bool out;		/* the host is */
+	uint64_t read;		/* the first that tells who has signed that; 0 until it is kept */
+	struct timer *late;	/* for others to sign that; NULL until then */
 	token_keeper_kept kept; /* NULL: it is no host */
 	void *arg;
 };
 
 struct token_keeper {
+	struct event_base *base;
 	const struct config *config;
 	struct jobs *jobs;
 	struct tokens *tokens;
@@ -40,7 +44,8 @@ struct token_keeper {
 	unsigned int n_changes;
 	bool running;	   /* a job reads them */
 	bool again;	   /* what it reads may be old */
-	int64_t began;	   /* when that job did, monotonic ms */
+	uint64_t n_reads;  /* that have begun */
+	int64_t began;	   /* when the last one did, monotonic ms */
 	int64_t whole_due; /* likewise, when all are to be read */
 	int64_t retry_ms;  /* 0: the last read has read all */
 	char *stamp;	   /* of the folder, as it was read last */
@@ -48,7 +53,24 @@ struct token_keeper {
 	bool settled;	   /* a read has begun late enough after that */
 	char *why;
 	char *damaged;
+	char *taken;
 };
+
+/* Whose CA it is that libvirt and QEMU believe */
+
+/* One that is the site's own nobody here has the key of, and any host lets others join. */
+static bool
+has_own_ca(const struct config *config)
+{
+	return str_empty(config->tls_ca_key) && !str_empty(config->serf_encrypt_file);
+}
+
+/* Whether a host of the cluster can tell them that others are put out. */
+static bool
+has_crl(const struct config *config)
+{
+	return config->migrate_tls && !str_empty(config->tls_ca) && !has_own_ca(config);
+}
 
 /* Reading */
 
@@ -113,6 +135,42 @@ take(struct token_keeper *keeper, struct token_set *set)
 	return true;
 }
 
+static void
+change_free(struct change *change)
+{
+	LIST_REMOVE(change, entry);
+	change->keeper->n_changes--;
+	timer_free(change->late);
+	model_clear(&token_record_model, &change->record);
+	explicit_bzero(change->secret, sizeof(change->secret));
+	free(change);
+}
+
+static void
+end_put_out(struct change *change, const char *taken)
+{
+	change->kept(change->arg, change->req, NULL, taken);
+	change_free(change);
+}
+
+/* What those wait for who have put hosts out, and what the other hosts have to read. */
+static void
+note_signed(struct token_keeper *keeper, const struct token_set *set)
+{
+	struct change *change, *next;
+
+	if (!str_empty(set->taken) && !str_equal(keeper->taken, set->taken))
+		log_notice("ops", "hosts that were put out: %s", set->taken);
+	str_set(&keeper->taken, str_or_empty(set->taken));
+	if (set->signed_here)
+		keeper->changed(keeper->arg);
+	for (change = LIST_FIRST(&keeper->changes); change; change = next) {
+		next = LIST_NEXT(change, entry);
+		if (change->read && change->read <= keeper->n_reads && !set->unsigned_out)
+			end_put_out(change, NULL);
+	}
+}
+
 /* What it has read is never older than what was read before, so it is taken even where something
  * was changed since: else many changes would be known only when they have ended. */
 static void
@@ -131,8 +189,10 @@ load_done(void *arg, void *result, const struct error *err)
 		str_set(&keeper->why, "");
 	else
 		again = true;
-	/* What cannot be read may have been revoked. */
-	if (set->n_unread > 0)
+	if (!set->same)
+		note_signed(keeper, set);
+	/* What cannot be read may have been revoked, and what was handed over is taken soon. */
+	if (set->n_unread > 0 || (!str_empty(set->taken) && !set->unsigned_out))
 		retry(keeper);
 	else
 		keeper->retry_ms = 0;
@@ -145,7 +205,9 @@ look(struct token_keeper *keeper)
 {
 	int64_t now = monotonic_ms();
 	struct tokens_load_request req = {
-		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL
+		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL,
+		.ca = has_crl(keeper->config) ? keeper->config->tls_ca : NULL,
+		.ca_key = keeper->config->tls_ca_key
 	};
 	struct error err = { 0 };
 
@@ -155,6 +217,7 @@ look(struct token_keeper *keeper)
 	}
 	keeper->began = now;
 	keeper->running = true;
+	keeper->n_reads++;
 	tokens_begin(keeper->tokens);
 	if (!job_start(
 		keeper->jobs, WORK_TOKENS_LOAD, &req, NULL, "", NULL, load_done, keeper, &err))
@@ -196,24 +259,15 @@ note_change(struct token_keeper *keeper)
 static bool
 is_refusal(const struct error *err)
 {
-	return err->status == 400 || err->status == 404 || err->status == 422 || err->status == 503;
-}
-
-static void
-change_free(struct change *change)
-{
-	LIST_REMOVE(change, entry);
-	change->keeper->n_changes--;
-	model_clear(&token_record_model, &change->record);
-	explicit_bzero(change->secret, sizeof(change->secret));
-	free(change);
+	return error_is(err, ERROR_INVALID) || error_is(err, ERROR_NOT_FOUND) ||
+	       error_is(err, ERROR_REFUSED) || error_is(err, ERROR_UNAVAILABLE);
 }
 
 static void
 refuse(struct change *change, const struct error *err)
 {
 	if (change->kept)
-		change->kept(change->arg, change->req, err);
+		change->kept(change->arg, change->req, err, NULL);
 	else
 		request_reply_error(change->req, err);
 	change_free(change);
@@ -222,6 +276,16 @@ refuse(struct change *change, const struct error *err)
 static int
 check_room(const struct token_keeper *keeper, struct error *err)
 {
+	static const enum work_id changes[] = { WORK_TOKEN_SAVE, WORK_TOKEN_REVOKE, WORK_HOST_OUT };
+
+	/* Each that no signal ends would be one more, until there is room for no job of any kind.
+	 */
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		if (jobs_is_stuck(keeper->jobs, changes[i]))
+			return error_set(err, 503,
+			    "an earlier change of this kind hangs: the shared storage does not "
+			    "answer");
+	}
 	if (keeper->n_changes < WAITING_MAX)
 		return 0;
 	return error_set(
@@ -339,8 +403,8 @@ revoke_done(void *arg, void *result, const struct error *err)
 	const char *name = change->record.token.name;
 	if (!result) {
 		/* One that is no more may have been good here until now. */
-		if (err->status == 404 ? tokens_drop(change->keeper->tokens, name)
-				       : !is_refusal(err))
+		if (error_is(err, ERROR_NOT_FOUND) ? tokens_drop(change->keeper->tokens, name)
+						   : !is_refusal(err))
 			note_change(change->keeper);
 		refuse(change, err);
 		return;
@@ -371,10 +435,21 @@ token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char
 /* Hosts */
 
 static void
+on_late(void *arg)
+{
+	struct change *change = arg;
+	const char *why = change->keeper->taken;
+
+	end_put_out(change, str_empty(why) ? "what is on the storage has not been read" : why);
+}
+
+static void
 put_out_done(void *arg, void *result, const struct error *err)
 {
 	struct change *change = arg;
 	const char *host = change->record.token.name;
+	struct token_keeper *keeper;
+	bool own;
 
 	if (!result) {
 		if (!is_refusal(err))
@@ -383,12 +458,21 @@ put_out_done(void *arg, void *result, const struct error *err)
 		return;
 	}
 	tokens_put_out(change->keeper->tokens, host, change->out);
-	change->keeper->changed(change->keeper->arg);
 	log_notice("ops", "host '%s' %s by %s", host,
 	    change->out ? "was put out of the cluster" : "is let into the cluster again",
 	    change->req->user);
-	change->kept(change->arg, change->req, NULL);
-	change_free(change);
+	keeper = change->keeper;
+	if (change->out && has_crl(keeper->config)) {
+		change->read = keeper->n_reads + 1;
+		change->late = timer_new(keeper->base, on_late, change);
+		timer_start(change->late, SIGNED_MS);
+	} else {
+		own = change->out && keeper->config->migrate_tls && has_own_ca(keeper->config);
+		end_put_out(change,
+		    own ? "libvirt and QEMU of each host take it until they have a CRL of your CA"
+			: NULL);
+	}
+	note_change(keeper);
 }
 
 void
@@ -400,7 +484,7 @@ token_keeper_put_out(struct token_keeper *keeper, struct request *req, const cha
 	struct change *change;
 
 	if (check_room(keeper, &err) < 0) {
-		kept(arg, req, &err);
+		kept(arg, req, &err, NULL);
 		return;
 	}
 	change = change_new(keeper, req);
@@ -447,6 +531,12 @@ token_keeper_wrong(const struct token_keeper *keeper)
 	return str_empty(keeper->why) ? str_or_empty(keeper->damaged) : keeper->why;
 }
 
+const char *
+token_keeper_taken(const struct token_keeper *keeper)
+{
+	return str_or_empty(keeper->taken);
+}
+
 void
 token_keeper_reload(struct token_keeper *keeper)
 {
@@ -461,6 +551,7 @@ token_keeper_new(struct event_base *base, const struct config *config, struct jo
 {
 	struct token_keeper *keeper = xcalloc(1, sizeof(*keeper));
 
+	keeper->base = base;
 	keeper->config = config;
 	keeper->jobs = jobs;
 	keeper->tokens = tokens;
@@ -490,5 +581,6 @@ token_keeper_free(struct token_keeper *keeper)
 	free(keeper->stamp);
 	free(keeper->why);
 	free(keeper->damaged);
+	free(keeper->taken);
 	free(keeper);
 }

@@ -29,6 +29,8 @@ const char *token_keeper_why(const struct token_keeper *keeper);
 /* What a user should know: that, or else what in their folder is none or cannot be read; "" for
  * nothing. */
 const char *token_keeper_wrong(const struct token_keeper *keeper);
+/* Why libvirt and QEMU may still take hosts that were put out; "" where they do not. */
+const char *token_keeper_taken(const struct token_keeper *keeper);
 /* Makes one (copied) as was asked for, and answers with it and its secret, or its certificate. */
 void token_keeper_make(
     struct token_keeper *keeper, struct request *req, const struct token_options *options);
@@ -36,9 +38,12 @@ void token_keeper_make(
 void token_keeper_revoke(struct token_keeper *keeper, struct request *req, const char *name);
 
 /* What comes of token_keeper_put_out, with the request, which wants its reply now. err is NULL
- * where it is kept; with err the daemon may be about to stop. */
-typedef void (*token_keeper_kept)(void *arg, struct request *req, const struct error *err);
-/* Keeps for all hosts that this one was put out of the cluster, or is let in again. */
+ * where it is kept; with err the daemon may be about to stop. taken says why libvirt and QEMU still
+ * take it, NULL where they do not. */
+typedef void (*token_keeper_kept)(
+    void *arg, struct request *req, const struct error *err, const char *taken);
+/* Keeps for all hosts that this one was put out of the cluster, or is let in again. For a moment it
+ * waits until the CA has taken back its certificates. */
 void token_keeper_put_out(struct token_keeper *keeper, struct request *req, const char *host,
     bool out, token_keeper_kept kept, void *arg);
 /* Whether a host is of the cluster still: 0, or -1 with a 403 where it was put out, or a 503 while

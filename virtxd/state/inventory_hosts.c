@@ -258,8 +258,10 @@ inventory_check_out(const struct inventory *inventory, const char *uuid, struct 
 		return 0;
 	return error_set(err, 409,
 	    "host '%s' (%s) was put out of the cluster, as by 'virtx forget host', and is asked "
-	    "nothing; it may join again by a token for it alone, of 'virtx cluster token --host'",
-	    host ? str_or_empty(host->def.name) : "", uuid);
+	    "nothing; when it was set up anew it may join again by a token for it alone, of 'virtx "
+	    "cluster token --host', and as it is where the file 'auth/.out.%s' of the storage is "
+	    "removed",
+	    host ? str_or_empty(host->def.name) : "", uuid, uuid);
 }
 
 char *
