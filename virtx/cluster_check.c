@@ -2,49 +2,63 @@
 #include "virtx/cluster_check.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "virtx/client.h"
 #include "virtx/cluster_fs.h"
 #include "virtx/cluster_run.h"
 
-#define ASK_S	     10 /* for the answer of sanlock */
-#define LOCKSPACE    "__VIRTX__DISKS__"
-#define STORAGE_ROOT "/vms"
-#define FSTAB	     "/etc/fstab"
-#define UNITS	     "/etc/systemd/system/"
-#define MARKER	     "/xml/.virtx-storage"
-#define MOUNTS	     "/proc/self/mounts"
-#define TABLE_LINE   4096 /* of a table of mounts */
+#define ASK_S	       10 /* for the answer of sanlock */
+#define LOCKSPACE      "__VIRTX__DISKS__"
+#define SANLOCK_SOCKET "/run/sanlock/sanlock.sock"
+#define STORAGE_ROOT   "/vms"
+#define FSTAB	       "/etc/fstab"
+#define UNITS	       "/etc/systemd/system/"
+#define MARKER	       "/xml/.virtx-storage"
+#define MOUNTS	       "/proc/self/mounts"
+#define TABLE_LINE     4096 /* of a table of mounts */
 
 /* Whether sanlock is in a lockspace whose name begins so, as "s NAME:ID:PATH:OFFSET" tells in a
- * line of its own. It does not answer where it does not run. */
-static bool
-has_lockspace(const char *name)
+ * line of its own: 1, 0 where it is in none or does not run, or -1 where it runs and does not
+ * answer. */
+static int
+find_lockspace(const char *name)
 {
 	static const char *const gets[] = { "sanlock", "client", "gets", NULL };
 	_free_ char *line = xasprintf("\ns %s", name), *text = NULL;
 	struct error ignored;
+	int fd;
 
-	if (cluster_run_read(gets, ASK_S, &text, &ignored) < 0)
-		return false;
-	return strncmp(text, line + 1, strlen(line + 1)) == 0 || strstr(text, line);
+	if (cluster_run_read(gets, ASK_S, &text, &ignored) == 0)
+		return strncmp(text, line + 1, strlen(line + 1)) == 0 || strstr(text, line);
+	fd = server_open_socket(SANLOCK_SOCKET);
+	if (fd >= 0)
+		close(fd);
+	return fd == -ENOENT || fd == -ECONNREFUSED ? 0 : -1;
 }
 
 bool
-cluster_check_in_lockspace(const struct cluster_site *site)
+cluster_check_may_be_in_lockspace(const struct cluster_site *site)
 {
-	return !*site->root_path && has_lockspace(LOCKSPACE ":");
+	return !*site->root_path && find_lockspace(LOCKSPACE ":") != 0;
 }
 
 /* A host in a lockspace has its watchdog armed: neither wdmd nor sanlock ends then. */
 static int
 check_lockspace(const struct cluster_site *site, struct error *err)
 {
-	if (!has_lockspace(""))
+	int rc = find_lockspace("");
+
+	if (rc == 0)
 		return 0;
+	if (rc < 0)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "sanlock has to be restarted, and cannot be where this host is in a lockspace: "
+		    "it runs, and does not tell ('sanlock client gets'); nothing was written");
 	return error_set(err, CLIENT_ERROR_STATUS,
 	    "this host is in a lockspace of sanlock, which has to be restarted, and cannot be as "
 	    "long; nothing was written. 'virtx maintain host %s --wait' moves its VMs away, "

@@ -18,6 +18,7 @@
 #define PART_FILES   (1u << 8)	/* not all of them are written */
 #define PART_LEAVE   (1u << 9)	/* the host is about to leave its cluster */
 #define PART_BACK    (1u << 10) /* and has all back that was there before */
+#define PART_SOME    (1u << 11) /* nor all that a command writes that is for a part of them */
 
 enum cluster_owner {
 	OWNER_ROOT,

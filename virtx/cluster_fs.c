@@ -133,7 +133,7 @@ static int
 keep_old(int folder, const char *name, const struct file_mode *mode)
 {
 	_free_ char *old = xasprintf("%s%s", name, CLUSTER_OLD);
-	_free_ char *passing = xasprintf("%s.tmp", old);
+	_free_ char *passing = xasprintf("%s" CLUSTER_OLD_PASSING, name);
 	int rc;
 
 	if (faccessat(folder, old, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
@@ -162,7 +162,7 @@ cluster_fs_write(int root, const char *path, const char *text, const struct file
 
 	if (folder < 0)
 		return -1;
-	passing = xasprintf("%s.virtx-new", name);
+	passing = xasprintf("%s" CLUSTER_NEW, name);
 	rc = new_file_write(folder, passing, text, mode);
 	if (rc == 0 && keep == KEEP_FIRST)
 		rc = keep_old(folder, name, mode);

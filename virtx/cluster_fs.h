@@ -10,6 +10,9 @@
 
 #define CLUSTER_FILE_MAX (1024 * 1024) /* bytes of one */
 #define CLUSTER_OLD	 ".virtx-old"  /* behind the name of what was there before */
+/* Behind a file's name until it is whole: of the new one, and of what was there before. */
+#define CLUSTER_NEW	    ".virtx-new"
+#define CLUSTER_OLD_PASSING CLUSTER_OLD ".tmp"
 
 /* The root folder, "" for the host's own; -1 with the reason. */
 int cluster_fs_open(const char *root, struct error *err);

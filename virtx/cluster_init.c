@@ -52,13 +52,12 @@ use_own(const struct command_call *call, struct cluster_site *site, const char *
 
 /* All but the start. */
 static int
-set_up(struct command_call *call, struct cluster_site *site, struct error *err)
+set_up(struct command_call *call, struct cluster_site *site, void *arg, struct error *err)
 {
 	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	int rc;
 
-	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
-	    check_first(site, own, err) < 0 ||
+	if (check_first(site, own, err) < 0 ||
 	    (own ? use_own(call, site, own, err) : cluster_material_make(site, err)) < 0)
 		return -1;
 	rc = cluster_setup_ask(call, site, err);
@@ -75,21 +74,13 @@ static enum command_result
 cluster_init(struct command_call *call, struct error *err)
 {
 	const char *address = call->values[OPTION_ADDRESS];
-	struct cluster_site site = { .root = -1, .lock = -1 };
-	const char *root;
-	int rc;
 
 	if (!address) {
 		error_set(err, CLIENT_ERROR_STATUS, "--address is needed");
 		return COMMAND_USAGE;
 	}
-	if (cluster_setup_begin(call, &root, err) < 0)
-		return COMMAND_FAILED;
-	rc = cluster_site_find(&site, root, address, err);
-	if (rc == 0)
-		rc = set_up(call, &site, err);
-	cluster_site_clear(&site);
-	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+	return cluster_setup_run(call, address, set_up, NULL, err) < 0 ? COMMAND_FAILED
+								       : COMMAND_OK;
 }
 
 const struct command cluster_init_command = {

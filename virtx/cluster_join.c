@@ -128,15 +128,6 @@ take_addresses(struct cluster_site *site, const char *list)
 	return site->n_join > 0 ? 0 : -1;
 }
 
-/* The fingerprint is that of the first certificate: another one would be trusted unseen. */
-static bool
-is_one_certificate(const char *text)
-{
-	const char *first = strstr(text, "-----BEGIN ");
-
-	return first && !strstr(first + 1, "-----BEGIN ");
-}
-
 /* Checks all that goes into files of this host. */
 static int
 check_member(const struct cluster_site *site, const struct cluster_token *token,
@@ -146,8 +137,13 @@ check_member(const struct cluster_site *site, const struct cluster_token *token,
 	char print[PKI_FINGERPRINT_SIZE];
 
 	if (pki_fingerprint(str_or_empty(member->ca), print, err) < 0 ||
-	    strcmp(print, token->fingerprint) != 0 || !is_one_certificate(member->ca))
+	    strcmp(print, token->fingerprint) != 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "the CA is not that of the token");
+	/* The fingerprint is that of the first: another one would be trusted unseen. */
+	if (!pki_is_one(member->ca))
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "there is more than the certificate of one CA in 'ca' of section [tls] of that "
+		    "host");
 	if (!site->own_ca && (!pki_matches(str_or_empty(member->certificate), m->host_key,
 				  member->ca, PKI_HOST, site->uuid) ||
 				 !pki_matches(str_or_empty(member->qemu_certificate), m->qemu_key,
@@ -310,7 +306,7 @@ is_member(struct cluster_site *site, const struct cluster_token *token, unsigned
 	*ret_left = note.parts;
 	if (note.sanlock_gid)
 		site->sanlock_gid = note.sanlock_gid;
-	return !(note.parts & PART_FILES) && cluster_material_certified(site);
+	return !(note.parts & (PART_FILES | PART_SOME)) && cluster_material_certified(site);
 }
 
 /* Writes what the cluster has said. That is asked for again where it could not be written. */
@@ -358,16 +354,13 @@ add_ca_key(const struct command_call *call, struct cluster_site *site,
 }
 
 static int
-set_up(struct command_call *call, struct cluster_site *site, const struct cluster_token *token,
-    struct error *err)
+set_up(struct command_call *call, struct cluster_site *site, void *arg, struct error *err)
 {
+	const struct cluster_token *token = arg;
 	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	unsigned int left = 0;
-	int rc;
+	int rc = is_member(site, token, &left, err);
 
-	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0)
-		return -1;
-	rc = is_member(site, token, &left, err);
 	if (rc < 0 || (rc == 0 && own && cluster_own_load(site, own, token->fingerprint, err) < 0))
 		return -1;
 	if (rc == 0) {
@@ -388,28 +381,18 @@ set_up(struct command_call *call, struct cluster_site *site, const struct cluste
 }
 
 static int
-join(struct command_call *call, const struct cluster_token *token, struct error *err)
+join(struct command_call *call, struct cluster_token *token, struct error *err)
 {
 	const char *at = token->addresses;
-	struct cluster_site site = { .root = -1, .lock = -1 };
 	uint16_t port;
 	_free_ char *first = cluster_next_address(&at, &port);
-	_free_ char *own = NULL;
-	const char *root;
-	int rc;
+	_free_ char *own = call->values[OPTION_ADDRESS] ? xstrdup(call->values[OPTION_ADDRESS])
+							: own_address(first);
 
-	if (cluster_setup_begin(call, &root, err) < 0)
-		return -1;
-	own = call->values[OPTION_ADDRESS] ? xstrdup(call->values[OPTION_ADDRESS])
-					   : own_address(first);
 	if (!own)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "there is no way to '%s': --address tells this host's own address", first);
-	rc = cluster_site_find(&site, root, own, err);
-	if (rc == 0)
-		rc = set_up(call, &site, token, err);
-	cluster_site_clear(&site);
-	return rc;
+	return cluster_setup_run(call, own, set_up, token, err);
 }
 
 static enum command_result

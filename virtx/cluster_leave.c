@@ -93,8 +93,8 @@ is_stopped(const struct client *own)
 }
 
 /* It is this host that has to tell, and not a server that the user has logged in to. One that was
- * interrupted may have stopped virtxd when that had told; while it runs it is a host as any. VMs
- * that run without it keep the lockspace. */
+ * interrupted may have stopped virtxd when that had told; while it runs it is a host as any, and
+ * one of no cluster once all is back. VMs that run without it keep the lockspace. */
 static int
 ask_host(const struct command_call *call, struct cluster_site *site,
     const struct cluster_note *note, struct error *err)
@@ -103,7 +103,7 @@ ask_host(const struct command_call *call, struct cluster_site *site,
 	struct client own = cluster_setup_own_client(call, &server);
 	int rc = 0;
 
-	if (!(note->parts & PART_LEAVE) || !is_stopped(&own))
+	if (!(note->parts & PART_LEAVE) || (!(note->parts & PART_BACK) && !is_stopped(&own)))
 		rc = check_vms(call, &own, site, err);
 	server_clear(&server);
 	return rc;
@@ -206,12 +206,12 @@ tell_rest(const struct cluster_site *site, FILE *out)
  * done has to write all files. */
 static int
 undo_all(const struct command_call *call, const struct cluster_site *site,
-    const struct cluster_undo *undo, struct error *err)
+    const struct cluster_note *note, const struct cluster_undo *undo, struct error *err)
 {
 	FILE *out = call->writer->out;
 
 	if (cluster_plan_note(site, PART_LEAVE | PART_FILES, 0, err) < 0 ||
-	    cluster_units_leave(site, out, err) < 0 ||
+	    (!(note->parts & PART_BACK) && cluster_units_leave(site, out, err) < 0) ||
 	    cluster_undo_apply(site, undo, out, err) < 0 ||
 	    cluster_plan_note(site, PART_BACK, 0, err) < 0 || cluster_undo_tidy(site, err) < 0 ||
 	    cluster_units_left(site, out, err) < 0 || cluster_plan_note(site, 0, ~0u, err) < 0)
@@ -221,14 +221,13 @@ undo_all(const struct command_call *call, const struct cluster_site *site,
 }
 
 static int
-leave(const struct command_call *call, struct cluster_site *site, struct error *err)
+leave(struct command_call *call, struct cluster_site *site, void *arg, struct error *err)
 {
 	struct cluster_undo undo = { 0 };
 	struct cluster_note note;
 	int rc;
 
-	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0 ||
-	    cluster_plan_noted(site, &note, err) < 0 || check(call, site, &note, err) < 0)
+	if (cluster_plan_noted(site, &note, err) < 0 || check(call, site, &note, err) < 0)
 		return -1;
 	/* What is there when all is back is none of ours. */
 	rc = note.parts & PART_BACK ? 0 : cluster_undo_make(site, &undo, err);
@@ -238,7 +237,7 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 	if (rc > 0 && ask_host(call, site, &note, err) < 0)
 		rc = -1;
 	if (rc > 0)
-		rc = undo_all(call, site, &undo, err);
+		rc = undo_all(call, site, &note, &undo, err);
 	cluster_undo_clear(&undo);
 	return rc;
 }
@@ -246,17 +245,7 @@ leave(const struct command_call *call, struct cluster_site *site, struct error *
 static enum command_result
 cluster_leave(struct command_call *call, struct error *err)
 {
-	struct cluster_site site = { .root = -1, .lock = -1 };
-	const char *root;
-	int rc;
-
-	if (cluster_setup_begin(call, &root, err) < 0)
-		return COMMAND_FAILED;
-	rc = cluster_site_find(&site, root, "", err);
-	if (rc == 0)
-		rc = leave(call, &site, err);
-	cluster_site_clear(&site);
-	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+	return cluster_setup_run(call, "", leave, NULL, err) < 0 ? COMMAND_FAILED : COMMAND_OK;
 }
 
 const struct command cluster_leave_command = {

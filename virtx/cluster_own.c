@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/crl.h"
 #include "virtx/client.h"
 #include "virtx/cluster_fs.h"
 
@@ -13,12 +14,14 @@ static const struct {
 	const char *path;
 	size_t offset;
 	bool secret;
+	bool may_lack;
 } files[] = {
-	{ "/ca.pem", offsetof(struct cluster_material, ca), false },
-	{ "/host.pem", offsetof(struct cluster_material, host_certificate), false },
-	{ "/host.key", offsetof(struct cluster_material, host_key), true },
-	{ "/qemu.pem", offsetof(struct cluster_material, qemu_certificate), false },
-	{ "/qemu.key", offsetof(struct cluster_material, qemu_key), true },
+	{ "/ca.pem", offsetof(struct cluster_material, ca), false, false },
+	{ "/crl.pem", offsetof(struct cluster_material, crl), false, true },
+	{ "/host.pem", offsetof(struct cluster_material, host_certificate), false, false },
+	{ "/host.key", offsetof(struct cluster_material, host_key), true, false },
+	{ "/qemu.pem", offsetof(struct cluster_material, qemu_certificate), false, false },
+	{ "/qemu.key", offsetof(struct cluster_material, qemu_key), true, false },
 };
 
 static int
@@ -30,6 +33,8 @@ read_one(int folder, size_t i, struct cluster_material *ret, struct error *err)
 
 	if (rc < 0)
 		return -1;
+	if (rc == 0 && files[i].may_lack)
+		return 0;
 	if (rc == 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "there is no '%s'", files[i].path + 1);
 	/* Everybody may read what is a certificate. */
@@ -61,9 +66,16 @@ check_ca(const struct cluster_site *site, const struct cluster_material *own,
     const char *fingerprint, struct error *err)
 {
 	char print[PKI_FINGERPRINT_SIZE];
+	int64_t length;
 
 	if (pki_fingerprint(own->ca, print, err) < 0)
 		return error_wrap(err, "'ca.pem'");
+	/* Who joins trusts the one whose fingerprint the token has. */
+	if (!site->material.ca && !pki_is_one(own->ca))
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "'ca.pem' has more than the certificate of one CA in it");
+	if (pki_end(own->ca, &length) <= now_ms())
+		return error_set(err, CLIENT_ERROR_STATUS, "the CA of 'ca.pem' has ended");
 	if (site->material.ca && !is_same_ca(site->material.ca, own->ca))
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'ca.pem' is another CA than this host has, in '" CLUSTER_CA "'");
@@ -73,6 +85,20 @@ check_ca(const struct cluster_site *site, const struct cluster_material *own,
 	if (fingerprint && strcmp(print, fingerprint) != 0)
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "'ca.pem' is not the CA that the token is of");
+	return 0;
+}
+
+/* libvirt does not start with one that it cannot read. */
+static int
+take_crl(struct cluster_material *own, struct error *err)
+{
+	char *crl = own->crl ? crl_take(own->crl, own->ca) : NULL;
+
+	if (own->crl && !crl)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "'crl.pem' is no CRL that the CA of 'ca.pem' has signed");
+	free(own->crl);
+	own->crl = crl;
 	return 0;
 }
 
@@ -86,6 +112,7 @@ check_certificate(const struct cluster_site *site, const struct cluster_material
 	const char *text = host ? own->host_certificate : own->qemu_certificate;
 	const char *names[CLUSTER_NAMES_MAX];
 	size_t n = cluster_site_names(site, names);
+	const char *refusal;
 	int64_t length;
 
 	/* Who only renews says nothing of the address. */
@@ -103,6 +130,12 @@ check_certificate(const struct cluster_site *site, const struct cluster_material
 		    n > 1 ? " and the address " : "", site->address);
 	if (pki_end(text, &length) <= now_ms())
 		return error_set(err, CLIENT_ERROR_STATUS, "'%s.pem' has ended", file);
+	refusal = pki_refusal(text, own->ca);
+	if (refusal)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "others would refuse '%s.pem', which has to be for servers and for clients, "
+		    "and of a CA, in 'ca.pem', that has signed itself: %s",
+		    file, refusal);
 	return 0;
 }
 
@@ -128,10 +161,10 @@ check_subjects(
 }
 
 static int
-check(const struct cluster_site *site, const struct cluster_material *own, const char *fingerprint,
+check(const struct cluster_site *site, struct cluster_material *own, const char *fingerprint,
     struct error *err)
 {
-	if (check_ca(site, own, fingerprint, err) < 0 ||
+	if (check_ca(site, own, fingerprint, err) < 0 || take_crl(own, err) < 0 ||
 	    check_certificate(site, own, PKI_HOST, err) < 0 ||
 	    check_certificate(site, own, PKI_QEMU, err) < 0)
 		return -1;
@@ -164,6 +197,8 @@ take(struct cluster_site *site, struct cluster_material *own)
 		char **to = (char **)((char *)m + files[i].offset);
 		char **from = (char **)((char *)own + files[i].offset);
 
+		if (!*from)
+			continue;
 		pki_wipe(*to);
 		*to = steal_ptr(*from);
 	}

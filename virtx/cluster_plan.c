@@ -122,12 +122,11 @@ make_plan(const struct cluster_site *site, enum plan_scope scope, struct cluster
     struct error *err)
 {
 	/* All else that is left is for who compares all files. */
-	static const unsigned int left[] = { ~PART_FILES, PART_TLS, PART_TLS | PART_VIRTXD,
-		PART_TLS };
+	static const unsigned int left[] = { ~(PART_FILES | PART_SOME), PART_TLS,
+		PART_TLS | PART_VIRTXD, PART_TLS };
 	struct cluster_note note;
 
-	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)),
-		.files = scope == PLAN_CERTIFICATES ? 0 : PART_FILES };
+	*ret = (struct cluster_plan){ .items = xcalloc(cluster_files_n, sizeof(*ret->items)) };
 	for (size_t i = 0; i < cluster_files_n; i++) {
 		const struct cluster_file *file = &cluster_files[i];
 		int rc;
@@ -144,6 +143,13 @@ make_plan(const struct cluster_site *site, enum plan_scope scope, struct cluster
 	}
 	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
+	if (scope == PLAN_ALL) {
+		ret->files = PART_FILES | PART_SOME;
+		/* Who writes all files does not leave any more. */
+		ret->ends = PART_LEAVE | PART_BACK;
+	} else if (scope != PLAN_CERTIFICATES) {
+		ret->files = PART_SOME;
+	}
 	ret->parts |= note.parts & left[scope];
 	/* A host that was about to leave has stopped them. */
 	if (ret->parts & PART_LEAVE)
@@ -196,6 +202,7 @@ shown_site(const struct cluster_site *site, char *hidden, char *certificate)
 	*material = (struct cluster_material){ 0 };
 	material->ca = certificate;
 	material->ca_key = site->material.ca_key ? hidden : NULL;
+	material->crl = certificate;
 	material->host_key = hidden;
 	material->host_certificate = certificate;
 	material->qemu_key = hidden;
@@ -267,12 +274,9 @@ int
 cluster_plan_write(
     const struct cluster_site *site, const struct cluster_plan *plan, struct error *err)
 {
-	/* Who writes all files does not leave any more. */
-	unsigned int leaves = plan->files ? PART_LEAVE | PART_BACK : 0;
-
-	if (plan->n_items > 0 &&
-	    (cluster_plan_note(site, (plan->parts | plan->files) & ~leaves, leaves, err) < 0 ||
-		cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
+	if (plan->n_items > 0 && (cluster_plan_note(site, (plan->parts | plan->files) & ~plan->ends,
+				      plan->ends, err) < 0 ||
+				     cluster_fs_make_folder(site->root, STATE, 0755, err) < 0))
 		return -1;
 	for (size_t i = 0; i < plan->n_items; i++) {
 		if (write_change(site, &plan->items[i], err) == 0)

@@ -19,7 +19,8 @@ struct cluster_plan {
 	struct cluster_change *items;
 	size_t n_items;
 	unsigned int parts; /* what has to be done when all is written */
-	unsigned int files; /* PART_FILES where others than certificates were compared */
+	unsigned int files; /* of PART_FILES and PART_SOME: what is over when all is written */
+	unsigned int ends;  /* of a host that leaves: parts that are over once this is begun */
 };
 
 /* Of a host that was interrupted. */

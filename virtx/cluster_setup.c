@@ -16,25 +16,47 @@
 #define CALL_S	 30  /* for one question to virtxd */
 #define CONFLICT 409 /* of a storage that is made already */
 
-int
-cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err)
+/* Whether the caller may write the files of the host whose root folder it is, "" for this one. */
+static int
+check_root(const char *root, struct error *err)
 {
-	*ret_root = str_or_empty(call->values[CLUSTER_OPTION_ROOT]);
-	if (**ret_root == '\0' && geteuid() != 0)
+	if (*root == '\0' && geteuid() != 0)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this reads and writes what is root's on this host: run it as root");
-	if (**ret_root && **ret_root != '/')
+	if (*root && *root != '/')
 		return error_set(err, CLIENT_ERROR_STATUS, "--root needs an absolute path");
 	return 0;
 }
 
-int
-cluster_setup_lock(const struct command_call *call, struct cluster_site *site, struct error *err)
+/* Until the site is cleared. */
+static int
+lock_files(const struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	if (call->counts[CLUSTER_OPTION_DRY_RUN])
 		return 0;
 	site->lock = cluster_fs_lock(site->root, LOCK, err);
 	return site->lock < 0 ? -1 : 0;
+}
+
+int
+cluster_setup_run(
+    struct command_call *call, const char *address, cluster_work work, void *arg, struct error *err)
+{
+	const char *root = str_or_empty(call->values[CLUSTER_OPTION_ROOT]);
+	struct cluster_site site = { .root = -1, .lock = -1 };
+	int rc;
+
+	if (check_root(root, err) < 0)
+		return -1;
+	rc = cluster_site_find(&site, root, address, err);
+	if (rc == 0)
+		rc = lock_files(call, &site, err);
+	if (rc == 0)
+		rc = cluster_material_load(&site, err);
+	if (rc == 0)
+		rc = work(call, &site, arg, err);
+	cluster_site_clear(&site);
+	return rc;
 }
 
 int

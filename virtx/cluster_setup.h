@@ -30,11 +30,15 @@ enum {
 #define CLUSTER_CA_QUERY "ca=true" /* of tokens, and of who joins by one */
 #define CLUSTER_READY_S	 300	   /* until a host that was set up has to be ready */
 
-/* Whether the caller may write a host's files; and its root folder, "" for the host's own. */
-int cluster_setup_begin(const struct command_call *call, const char **ret_root, struct error *err);
-/* Keeps others off who write the same files, until the site is cleared; who only shows does not. */
-int cluster_setup_lock(
-    const struct command_call *call, struct cluster_site *site, struct error *err);
+/* What a command does with a host's files: 0 or more, or -1 with err. */
+typedef int (*cluster_work)(
+    struct command_call *call, struct cluster_site *site, void *arg, struct error *err);
+
+/* Does the work where the caller may write a host's files, with what is there loaded; keeps others
+ * off meanwhile who write the same ones, but where the work only shows. address: by which the
+ * others know this host, "" where that does not change. Returns what the work does. */
+int cluster_setup_run(struct command_call *call, const char *address, cluster_work work, void *arg,
+    struct error *err);
 /* What is there already, and whether somebody wants what is not: 1 to go on, 0 not to, -1 with
  * err. */
 int cluster_setup_ask(

@@ -251,6 +251,7 @@ static const struct {
 } parts[] = {
 	{ CLUSTER_CA, offsetof(struct cluster_material, ca) },
 	{ CLUSTER_CA_KEY, offsetof(struct cluster_material, ca_key) },
+	{ CLUSTER_CRL, offsetof(struct cluster_material, crl) },
 	{ CLUSTER_HOST_KEY, offsetof(struct cluster_material, host_key) },
 	{ CLUSTER_HOST_CERTIFICATE, offsetof(struct cluster_material, host_certificate) },
 	{ CLUSTER_QEMU_KEY, offsetof(struct cluster_material, qemu_key) },

@@ -8,6 +8,8 @@
 /* Where keys and certificates are. */
 #define CLUSTER_CA		 "/etc/virtx/ca.pem"
 #define CLUSTER_CA_KEY		 "/etc/virtx/ca.key"
+#define CLUSTER_CRL		 "/etc/virtx/crl.pem"
+#define CLUSTER_CRL_NEW		 "/run/virtx/crl.pem" /* virtxd's, which has not been installed yet */
 #define CLUSTER_HOST_KEY	 "/etc/virtx/host.key"
 #define CLUSTER_HOST_CERTIFICATE "/etc/virtx/host.pem"
 #define CLUSTER_QEMU_KEY	 "/etc/pki/qemu/server-key.pem"
@@ -35,6 +37,7 @@
 struct cluster_material {
 	char *ca;
 	char *ca_key; /* NULL on hosts that were not given it */
+	char *crl;    /* NULL while no host was put out */
 	char *host_key, *host_certificate;
 	char *qemu_key, *qemu_certificate;
 	char *serf_rpc;	    /* of this host's agent */

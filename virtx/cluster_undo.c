@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/crl.h"
 #include "virtx/client.h"
 #include "virtx/cluster_edit.h"
 
@@ -25,8 +26,16 @@ is_serf_of_site(const struct cluster_site *site, const char *now)
 	return strstr(now, "\"" CLUSTER_SNAPSHOT "\"") || (*key && strstr(now, key));
 }
 
-/* Whether it is what the site has, or a certificate of its CA: an earlier one, perhaps, where one
- * was renewed that did not get here. */
+static bool
+is_crl_of_site(const struct cluster_site *site, const char *now)
+{
+	_free_ char *crl = crl_take(now, str_or_empty(site->material.ca));
+
+	return crl != NULL;
+}
+
+/* Whether it is what the site has, or a certificate or a CRL of its CA: an earlier one, perhaps,
+ * where one was renewed that did not get here. */
 static bool
 is_of_site(const struct cluster_site *site, const struct cluster_file *file, const char *now)
 {
@@ -37,7 +46,8 @@ is_of_site(const struct cluster_site *site, const struct cluster_file *file, con
 	if (strcmp(file->path, CLUSTER_SERF_CONF) == 0)
 		return is_serf_of_site(site, now);
 	return same || (file->kind == KIND_CERTIFICATE &&
-			   pki_is_signed(now, str_or_empty(site->material.ca)));
+			   (pki_is_signed(now, str_or_empty(site->material.ca)) ||
+			       is_crl_of_site(site, now)));
 }
 
 /* What is in a folder of ours, or has our name, is ours whatever it holds. */
@@ -187,6 +197,21 @@ is_replaced(const struct cluster_site *site, const char *path, const char *old, 
 	return rc;
 }
 
+/* What a write that was killed has left beside a file. */
+static int
+remove_passing(const struct cluster_site *site, const char *path, struct error *err)
+{
+	static const char *const suffixes[] = { CLUSTER_NEW, CLUSTER_OLD_PASSING };
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		_free_ char *passing = xasprintf("%s%s", path, suffixes[i]);
+
+		if (cluster_fs_remove(site->root, passing, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 cluster_undo_tidy(const struct cluster_site *site, struct error *err)
 {
@@ -197,6 +222,8 @@ cluster_undo_tidy(const struct cluster_site *site, struct error *err)
 
 		if ((file->where & site->where) != site->where)
 			continue;
+		if (remove_passing(site, file->path, err) < 0)
+			return -1;
 		if (is_below(file, SHARED))
 			rc = is_replaced(site, file->path, old, err);
 		if (rc == 0)

@@ -62,7 +62,8 @@ static const struct step leaving[] = {
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "virtxd.service"), NULL },
 	/* A unit whose end fails has ended all the same: whether the lockspace is left is only
 	 * known of who leaves it, and VMs that are on keep it. */
-	{ PART_LEAVE, ON_ALL, { "virtxd", "--lockspace", "leave" }, cluster_check_in_lockspace },
+	{ PART_LEAVE, ON_ALL, { "virtxd", "--lockspace", "leave" },
+	    cluster_check_may_be_in_lockspace },
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("stop", "virtx-lockspace.service"), NULL },
 	/* It tells the others as it ends. */
 	{ PART_LEAVE, ON_ALL, SYSTEMCTL("disable", "--now", "serf.service"), NULL },
@@ -143,12 +144,17 @@ note_done(const struct cluster_site *site, const struct step *rows, size_t n, si
 	return cluster_plan_note(site, 0, rows[at].part, err);
 }
 
+bool
+cluster_units_run(const struct cluster_site *site)
+{
+	return !*site->root_path && cluster_fs_exists(site->root, "/run/systemd/system");
+}
+
 static int
 run_steps(const struct cluster_site *site, const struct step *rows, size_t n, unsigned int parts,
     FILE *out, struct error *err)
 {
-	bool runs = !*site->root_path && cluster_fs_exists(site->root, "/run/systemd/system");
-	bool told = false;
+	bool runs = cluster_units_run(site), told = false;
 
 	for (size_t i = 0; i < n; i++) {
 		_free_ char *text = step_text(site, &rows[i]);
@@ -175,10 +181,11 @@ run_steps(const struct cluster_site *site, const struct step *rows, size_t n, un
 			if (is_due(site, &rows[k], parts))
 				error_append(err, "still to be done: '%s'", more);
 		}
-		if (rows[i].wanted == cluster_check_in_lockspace)
-			error_append(err, "VMs that are on keep this host in the lockspace: "
-					  "'systemctl start virtxd' has it serve, and then they "
-					  "can be moved, or shut down and deleted");
+		if (rows[i].wanted == cluster_check_may_be_in_lockspace)
+			error_append(err, "VMs that are on, or a sanlock that does not answer, "
+					  "keep this host in the lockspace: 'systemctl start "
+					  "virtxd' has it serve, and then VMs can be moved, or "
+					  "shut down and deleted");
 		error_append(err, "the same command goes on here");
 		return -1;
 	}

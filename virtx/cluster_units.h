@@ -7,6 +7,8 @@
 
 #include "virtx/cluster_plan.h"
 
+/* Whether the site is a host on which systemd runs: else nothing is run. */
+bool cluster_units_run(const struct cluster_site *site);
 /* Does what the parts (PART_*) want, one command after the other, and tells on out. Where systemd
  * does not run, or the site is a folder, it only says what is to be done. On an error it says what
  * is left, which is noted. */

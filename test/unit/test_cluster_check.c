@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What stands in the way of setting up a host: a folder in place of its root, and what its daemons
  * would say. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
 #include "cluster_root.h"
+#include "virtx/cluster_check.h"
 #include "virtx/cluster_fs.h"
 #include "virtx/cluster_run.h"
 #include "virtx/cluster_setup.h"
 
-static const char *sanlock_says; /* NULL: it does not run */
+static const char *sanlock_says; /* NULL: nothing */
+static bool sanlock_runs;
 
 int __wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct error *err);
 
@@ -23,6 +26,15 @@ __wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct
 		return error_set(err, CLIENT_ERROR_STATUS, "it ended with 1");
 	*ret = xstrdup(sanlock_says);
 	return 0;
+}
+
+int __wrap_server_open_socket(const char *path);
+
+int
+__wrap_server_open_socket(const char *path)
+{
+	assert_string_equal(path, "/run/sanlock/sanlock.sock");
+	return sanlock_runs ? dup(STDIN_FILENO) : -ECONNREFUSED;
 }
 
 /* The host's own root, as far as the command knows. */
@@ -82,6 +94,11 @@ test_lockspace(void **state)
 	find(*state, &site);
 	sanlock_says = NULL;
 	check_passes(&site);
+	sanlock_runs = true;
+	check_fails(&site, "it runs, and does not tell");
+	assert_true(cluster_check_may_be_in_lockspace(&site));
+	sanlock_runs = false;
+	assert_false(cluster_check_may_be_in_lockspace(&site));
 	sanlock_says = "";
 	check_passes(&site);
 	sanlock_says = "s virtx:1:/vms/lock/ids:0 \n";

@@ -12,6 +12,7 @@
 #include "virtx/cluster_files.h"
 
 #define SITE   "/site" /* in the root, for the sake of the test */
+#define NOTE   "/etc/virtx/cluster-pending"
 #define SECRET "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER  "44abfff2-fb05-4c5f-ab3e-13275fc4c40c"
 
@@ -113,7 +114,7 @@ test_refused(void **state)
 	struct verb_fixture *f = *state;
 	_free_ char *line = init_line(), *path = xasprintf("%s" SITE "/qemu.key", root);
 	_free_ char *host = root_get(root, SITE "/host.pem"),
-		    *key = root_get(root, SITE "/host.key"), *combined = NULL;
+		    *key = root_get(root, SITE "/host.key"), *combined = NULL, *twice = NULL;
 	char *other = pki_key_new();
 
 	combined = xasprintf("%s%s", host, key);
@@ -130,6 +131,10 @@ test_refused(void **state)
 	put_certificate("qemu", PKI_HOST, BOARD, "192.0.2.1");
 	verb_fails(f, line, COMMAND_FAILED, "without the SAN URI:virtx:host:");
 	put_certificate("qemu", PKI_QEMU, BOARD, "192.0.2.1");
+	twice = xasprintf("%s%s", ca, ca);
+	root_put(root, SITE "/ca.pem", twice);
+	verb_fails(f, line, COMMAND_FAILED, "more than the certificate of one CA");
+	root_put(root, SITE "/ca.pem", ca);
 	assert_int_equal(chmod(path, 0644), 0);
 	verb_fails(f, line, COMMAND_FAILED, "'qemu.key' is open to others");
 	root_remove(root, SITE "/qemu.key");
@@ -185,6 +190,45 @@ test_subjects(void **state)
 	verb_fails(f, line, COMMAND_FAILED, "'host.pem' has ended");
 	assert_false(root_has(CLUSTER_CA));
 	authority_free(authority);
+}
+
+/* What others would refuse is not written: it would cut this host off. */
+static void
+test_refused_by_others(void **state)
+{
+	static const char host[] = "virtx:host:" BOARD, qemu[] = "qemu1";
+	static const char *const uses[] = { "serverAuth", "clientAuth" };
+	struct verb_fixture *f = *state;
+	_free_ char *line = init_line(), *folder = xasprintf("%s" SITE, root);
+	struct authority *authority = authority_new(folder, "ca");
+	char self[256] = "", *issuing_key = pki_key_new(), *root_key = steal_ptr(ca_key);
+	_free_ char *names = NULL, *san = NULL, *request = NULL, *issuing = NULL, *root_ca = NULL;
+
+	gethostname(self, sizeof(self) - 1);
+	names = xasprintf("DNS:%s, IP:192.0.2.1", self);
+	san = xasprintf("URI:virtx:host:" BOARD ", %s", names);
+	authority_sign(authority, qemu, names, -1, 30);
+	put_signed("qemu", qemu);
+	for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
+		authority_sign_for(authority, host, san, uses[i]);
+		put_signed("host", host);
+		verb_fails(f, line, COMMAND_FAILED, "others would refuse 'host.pem'");
+	}
+	authority_free(authority);
+
+	/* A CA that another one has signed. */
+	root_ca = steal_ptr(ca);
+	request = pki_request_new(issuing_key, (const char *[]){ "issuing" }, 1, &f->err);
+	issuing = pki_sign(root_ca, root_key, request, PKI_QEMU, BOARD, 100, &f->err);
+	assert_non_null(issuing);
+	ca = xstrdup(issuing);
+	ca_key = issuing_key;
+	root_put(root, SITE "/ca.pem", ca);
+	put_certificate("host", PKI_HOST, BOARD, "192.0.2.1");
+	put_certificate("qemu", PKI_QEMU, BOARD, "192.0.2.1");
+	verb_fails(f, line, COMMAND_FAILED, "others would refuse 'host.pem'");
+	assert_false(root_has(CLUSTER_CA));
+	pki_wipe(root_key);
 }
 
 /* A cluster that has a CA already keeps it. */
@@ -288,6 +332,85 @@ test_renew(void **state)
 	verb_fails(f, renew, COMMAND_FAILED, "'ca.pem'");
 }
 
+/* Certificates of the site that have been good for long, and are so for some days more. */
+static void
+put_old_certificates(int days)
+{
+	static const char host[] = "virtx:host:" BOARD, qemu[] = "qemu1";
+	_free_ char *folder = xasprintf("%s" SITE, root), *names = NULL, *san = NULL;
+	struct authority *authority = authority_new(folder, "ca");
+	char self[256] = "";
+
+	gethostname(self, sizeof(self) - 1);
+	names = xasprintf("DNS:%s, IP:192.0.2.1", self);
+	san = xasprintf("URI:virtx:host:" BOARD ", %s", names);
+	authority_sign(authority, host, san, -300, days);
+	authority_sign(authority, qemu, names, -300, days);
+	put_signed("host", host);
+	put_signed("qemu", qemu);
+	authority_free(authority);
+}
+
+/* The timer of a host finds nobody who signs: that is told in time, and not each day. */
+static void
+test_renew_by_nobody(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = init_line(), *renew = xasprintf("cluster renew --root %s", root);
+	_free_ char *forced = xasprintf("%s --force", renew);
+
+	put_old_certificates(40);
+	verb_ok(f, line);
+	verb_ok(f, renew);
+	assert_says(f->out, "Not renewed: ");
+	assert_says(f->out, "--certificates DIR' takes the certificates that you have made");
+	verb_fails(f, forced, COMMAND_FAILED, "--certificates DIR' takes");
+}
+
+static void
+test_renew_by_nobody_soon(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = init_line(), *renew = xasprintf("cluster renew --root %s", root);
+
+	put_old_certificates(20);
+	verb_ok(f, line);
+	verb_fails(f, renew, COMMAND_FAILED, "--certificates DIR' takes");
+}
+
+/* What is left of something else is left after it. */
+static void
+test_renew_half_way(void **state)
+{
+	static const struct {
+		unsigned int parts, left;
+		const char *refused; /* NULL: it is not */
+	} rows[] = {
+		{ PART_FILES | PART_SERF, PART_FILES | PART_SERF, NULL },
+		{ PART_SOME | PART_SERF, PART_SERF, NULL },
+		{ PART_FILES | PART_LEAVE, PART_FILES | PART_LEAVE,
+		    "'virtx cluster leave' goes on" },
+	};
+	struct verb_fixture *f = *state;
+	_free_ char *line = init_line();
+	_free_ char *renew =
+	    xasprintf("cluster renew --root %s --certificates %s" SITE, root, root);
+
+	verb_ok(f, line);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *note = xasprintf("%u 0 " BOARD "\n", rows[i].parts), *after = NULL;
+
+		root_put(root, NOTE, note);
+		put_certificate("host", PKI_HOST, BOARD, "192.0.2.1");
+		if (rows[i].refused)
+			verb_fails(f, renew, COMMAND_FAILED, rows[i].refused);
+		else
+			verb_ok(f, renew);
+		after = root_get(root, NOTE);
+		assert_int_equal(strtoul(after, NULL, 10), rows[i].left);
+	}
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -298,9 +421,13 @@ main(void)
 		TEST(test_init),
 		TEST(test_refused),
 		TEST(test_subjects),
+		TEST(test_refused_by_others),
 		TEST(test_other_ca),
 		TEST(test_join),
 		TEST(test_renew),
+		TEST(test_renew_by_nobody),
+		TEST(test_renew_by_nobody_soon),
+		TEST(test_renew_half_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,10 +207,29 @@ test_interrupted_back(void **state)
 	make_by_hand();
 	root_put(root, SYSCTL ".virtx-old", HAND_SYSCTL);
 	root_put(root, PENDING, "1792 0 " BOARD "\n");
+	/* A write that was killed. */
+	root_put(root, CLUSTER_CA_KEY ".virtx-new", "secret\n");
+	root_put(root, SYSCTL ".virtx-old.tmp", HAND_SYSCTL);
 	own_socket = gone;
 	run(f, "leave --yes");
 	assert_by_hand();
 	assert_false(is_there(SYSCTL ".virtx-old"));
+	assert_false(is_there(SYSCTL ".virtx-old.tmp"));
+	assert_false(is_there(CLUSTER_CA_KEY ".virtx-new"));
+	assert_false(is_there(PENDING));
+}
+
+/* virtxd, which is of no cluster any more, runs again. */
+static void
+test_interrupted_at_end(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	make_by_hand();
+	root_put(root, PENDING, "1792 0 " BOARD "\n");
+	run(f, "leave --yes");
+	assert_int_equal(f->n_requests, 0);
+	assert_by_hand();
 	assert_false(is_there(PENDING));
 }
 
@@ -219,6 +238,7 @@ static void
 test_back_again(void **state)
 {
 	struct verb_fixture *f = *state;
+	_free_ char *way = xasprintf("%s/etc/libvirt/qemu.conf.virtx-new", root);
 
 	make_by_hand();
 	run(f, "init --address 192.0.2.1 --yes");
@@ -232,6 +252,8 @@ test_back_again(void **state)
 	root_remove(root, "/etc/libvirt/qemu.conf");
 	root_put(root, "/etc/libvirt/qemu.conf.virtx-new/x", "");
 	fails(f, "init --address 192.0.2.1 --yes", "/etc/libvirt/qemu.conf");
+	root_remove(root, "/etc/libvirt/qemu.conf.virtx-new/x");
+	assert_int_equal(rmdir(way), 0);
 	answer(f, READY, NO_VMS);
 	run(f, "leave --yes --delete-ca-key");
 	assert_false(is_there(CLUSTER_HOST_KEY));
@@ -283,6 +305,7 @@ main(void)
 		LEAVE_TEST(test_files_of_others),
 		LEAVE_TEST(test_files_of_ours),
 		LEAVE_TEST(test_interrupted_back),
+		LEAVE_TEST(test_interrupted_at_end),
 		LEAVE_TEST(test_back_again),
 		LEAVE_TEST(test_by_hand),
 		LEAVE_TEST(test_lost_end),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is run as a host leaves: the commands are told, and end as the test says. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,8 +24,17 @@
 #define START "systemctl enable --now virtxd.service\n"
 
 static struct buffer ran;
-static const char *sanlock_says; /* NULL: it does not run */
-static const char *fails;	 /* the command that does */
+static const char *sanlock_says; /* NULL: nothing */
+static bool sanlock_runs;
+static const char *fails; /* the command that does */
+
+int __wrap_server_open_socket(const char *path);
+
+int
+__wrap_server_open_socket(const char *path)
+{
+	return sanlock_runs ? dup(STDIN_FILENO) : -ECONNREFUSED;
+}
 
 int __real_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
     const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]);
@@ -75,6 +85,7 @@ setup(void **state)
 	out = open_memstream(&told, &told_len);
 	buffer_clear(&ran);
 	sanlock_says = fails = NULL;
+	sanlock_runs = false;
 	return 0;
 }
 
@@ -106,6 +117,9 @@ test_leave(void **state)
 	sanlock_says = "s other:1:/srv/ids:0";
 	leaves(cluster_units_leave, RENEW STOP SPACE SERF);
 	sanlock_says = "s __VIRTX__DISKS__:1:/vms/lock/__VIRTX__DISKS__:0";
+	leaves(cluster_units_leave, RENEW STOP LEAVE SPACE SERF);
+	sanlock_says = NULL;
+	sanlock_runs = true;
 	leaves(cluster_units_leave, RENEW STOP LEAVE SPACE SERF);
 }
 
