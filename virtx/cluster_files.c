@@ -7,6 +7,7 @@
 
 #define PKI		    "/etc/pki/"
 #define LIBVIRT_CA	    PKI "CA/cacert.pem"
+#define LIBVIRT_CRL	    PKI "CA/cacrl.pem"
 #define LIBVIRT_CERTIFICATE PKI "libvirt/servercert.pem"
 #define LIBVIRT_KEY	    PKI "libvirt/private/serverkey.pem"
 
@@ -34,6 +35,12 @@ static char *
 text_ca_key(const struct cluster_site *site)
 {
 	return copy(site->material.ca_key);
+}
+
+static char *
+text_crl(const struct cluster_site *site)
+{
+	return copy(site->material.crl);
 }
 
 static char *
@@ -156,6 +163,7 @@ text_qemu_sanlock(const struct cluster_site *site)
 	"tls_port = \"16514\"\n"                    \
 	"auth_tls = \"none\"\n"                     \
 	"ca_file = \"" LIBVIRT_CA "\"\n"            \
+	"crl_file = \"" LIBVIRT_CRL "\"\n"          \
 	"cert_file = \"" LIBVIRT_CERTIFICATE "\"\n" \
 	"key_file = \"" LIBVIRT_KEY "\"\n"          \
 	"tls_no_verify_certificate = 0\n"           \
@@ -297,6 +305,7 @@ const struct cluster_file cluster_files[] = {
 	/* The cluster's and the host's keys, before what names them. */
 	{ CLUSTER_CA_KEY, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, 0, NULL, text_ca_key },
 	{ CLUSTER_CA, ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_ca },
+	{ CLUSTER_CRL, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, 0, NULL, text_crl },
 	{ CLUSTER_HOST_KEY, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, 0, NULL, text_host_key },
 	{ CLUSTER_HOST_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, 0, NULL,
 	    text_host_certificate },
@@ -305,6 +314,8 @@ const struct cluster_file cluster_files[] = {
 	    text_serf_encrypt },
 	/* Where libvirt looks for its certificates, as a server and as a client. */
 	{ LIBVIRT_CA, ON_ALL, 0644, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_ca },
+	/* One that is not there is fine with it, and with QEMU. */
+	{ LIBVIRT_CRL, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, PART_TLS, NULL, text_crl },
 	{ LIBVIRT_KEY, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_TLS, NULL, text_host_key },
 	{ LIBVIRT_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, PART_TLS, NULL,
 	    text_host_certificate },
@@ -314,6 +325,7 @@ const struct cluster_file cluster_files[] = {
 	    text_host_certificate },
 	/* QEMU reads its own as it begins a migration. */
 	{ PKI "qemu/ca-cert.pem", ON_ALL, 0644, OWNER_ROOT, KIND_OURS, 0, NULL, text_ca },
+	{ PKI "qemu/ca-crl.pem", ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, 0, NULL, text_crl },
 	{ CLUSTER_QEMU_KEY, ON_ALL, 0640, OWNER_QEMU, KIND_OURS, 0, NULL, text_qemu_key },
 	{ CLUSTER_QEMU_CERTIFICATE, ON_ALL, 0644, OWNER_ROOT, KIND_CERTIFICATE, 0, NULL,
 	    text_qemu_certificate },

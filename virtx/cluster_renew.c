@@ -4,11 +4,16 @@
 #include <string.h>
 
 #include "proto/cluster.h"
+#include "proto/crl.h"
+#include "virtx/cluster_clients.h"
+#include "virtx/cluster_edit.h"
+#include "virtx/cluster_fs.h"
 #include "virtx/cluster_own.h"
 #include "virtx/cluster_setup.h"
 #include "virtx/verbs.h"
 
 #define OPTION_FORCE 'f'
+#define SOON_MS	     (INT64_C(30) * 86400 * 1000)
 
 static const struct option_row cluster_renew_options[] = {
 	{ OPTION_FORCE, "force", NULL, "also where they last for long enough" },
@@ -93,41 +98,94 @@ use_own(const struct command_call *call, struct cluster_site *site, const char *
 	return -1;
 }
 
+/* As virtxd, which warns of it. */
+static bool
+ends_soon(const struct cluster_material *m)
+{
+	int64_t ignored;
+
+	return pki_end(m->host_certificate, &ignored) - now_ms() < SOON_MS;
+}
+
+/* Hosts have no key of a CA that is the site's own, and each of them lets others join. */
+static bool
+may_have_own_ca(const struct cluster_site *site)
+{
+	_free_ char *text = NULL, *key = NULL;
+	struct error ignored;
+
+	if (site->material.ca_key ||
+	    cluster_fs_read(site->root, CLUSTER_VIRTXD_CONF, &text, NULL, &ignored) <= 0)
+		return false;
+	key = cluster_edit_get(text, "serf", "encrypt_key_file");
+	return !str_empty(key);
+}
+
+/* What virtxd has read from the storage: from here on libvirt and QEMU refuse who was put out. */
 static int
-renew(struct command_call *call, struct cluster_site *site, struct error *err)
+take_crl(const struct command_call *call, struct cluster_site *site, struct error *err)
+{
+	struct cluster_material *m = &site->material;
+	_free_ char *text = NULL;
+	char *crl;
+	int rc = cluster_fs_read(site->root, CLUSTER_CRL_NEW, &text, NULL, err);
+
+	if (rc <= 0)
+		return rc;
+	crl = crl_take(text, m->ca);
+	if (!crl)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "'" CLUSTER_CRL_NEW "' is no CRL that the CA of '" CLUSTER_CA "' has signed");
+	free(m->crl);
+	m->crl = crl;
+	if (spread(call, site, true, err) < 0 ||
+	    cluster_clients_drop(site, call->writer->out, err) < 0)
+		return -1;
+	return cluster_fs_remove(site->root, CLUSTER_CRL_NEW, err);
+}
+
+static int
+renew(struct command_call *call, struct cluster_site *site, void *arg, struct error *err)
 {
 	const char *own = call->values[CLUSTER_OPTION_CERTIFICATES];
 	const struct cluster_material *m = &site->material;
+	struct cluster_note note;
 	bool asks;
 
-	if (cluster_setup_lock(call, site, err) < 0 || cluster_material_load(site, err) < 0)
+	if (cluster_plan_noted(site, &note, err) < 0)
 		return -1;
+	if (note.parts & PART_LEAVE)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "this host has begun to leave its cluster: 'virtx cluster leave' goes on with "
+		    "that; where it is to stay, 'virtx cluster init' or, with virtxd stopped, "
+		    "'join' by a token for it alone makes it a host again");
 	if (!m->ca || !m->host_key || !m->host_certificate || !m->qemu_key)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "this host has no certificates of 'virtx cluster init' or 'join'");
 	if (own)
 		return use_own(call, site, own, err);
+	if (take_crl(call, site, err) < 0)
+		return -1;
 	/* Those of one that stopped half-way are spread further. */
 	asks = call->counts[OPTION_FORCE] || !cluster_material_lasts(m);
-	if (asks && ask(call, site, err) < 0)
-		return -1;
+	if (asks && ask(call, site, err) < 0) {
+		if (!may_have_own_ca(site))
+			return -1;
+		error_append(err,
+		    "where the CA is your own, 'virtx cluster renew --certificates DIR' takes the "
+		    "certificates that you have made");
+		if (call->counts[OPTION_FORCE] || ends_soon(m))
+			return -1;
+		/* Nobody has to know of it each day for months. */
+		fprintf(call->writer->out, "Not renewed: %s.\n", err->detail);
+	}
 	return spread(call, site, asks, err);
 }
 
 static enum command_result
 cluster_renew(struct command_call *call, struct error *err)
 {
-	struct cluster_site site = { .root = -1, .lock = -1 };
-	const char *root;
-	int rc;
-
-	if (cluster_setup_begin(call, &root, err) < 0)
-		return COMMAND_FAILED;
-	rc = cluster_site_find(&site, root, "", err);
-	if (rc == 0)
-		rc = renew(call, &site, err);
-	cluster_site_clear(&site);
-	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
+	return cluster_setup_run(call, "", renew, NULL, err) < 0 ? COMMAND_FAILED : COMMAND_OK;
 }
 
 const struct command cluster_renew_command = {
@@ -136,7 +194,8 @@ const struct command cluster_renew_command = {
 	.summary = "Renew the certificates of this host when a third of their time is left",
 	.help =
 	    "As root, on the host; virtx-renew.timer does it each day. A host that has the CA's\n"
-	    "key signs them. Those of your own CA are taken from a folder.",
+	    "key signs them. Those of your own CA are taken from a folder. virtx-renew.path does\n"
+	    "it as well when a host was put out, which libvirt and QEMU refuse from then on.",
 	.run = cluster_renew,
 	.local = true,
 };

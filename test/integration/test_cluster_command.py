@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
@@ -39,7 +40,7 @@ def read(host, path):
 
 def start(host):
     """The host's daemons, by what the command has written."""
-    for name in ("ca.pem", "ca.key", "host.pem", "host.key", "serf.key", "serf-encrypt.key"):
+    for name in ("ca.pem", "ca.key", "crl.pem", "host.pem", "host.key", "serf.key", "serf-encrypt.key"):
         if os.path.exists(host.path(f"{ROOT}/etc/virtx/{name}")):
             write(f"{host.state}/etc-virtx/{name}", read(host, f"/etc/virtx/{name}"), 0o600)
     serf = json.loads(read(host, "/etc/serf/virtx.json"))
@@ -182,7 +183,7 @@ def test_status(lab):
 
 
 def certificate(host):
-    return host.run(["openssl", "x509", "-noout", "-serial", "-subject", "-ext", "subjectAltName", "-in",
+    return host.run(["openssl", "x509", "-noout", "-fingerprint", "-subject", "-ext", "subjectAltName", "-in",
                      f"{ROOT}/etc/virtx/host.pem"]).stdout
 
 
@@ -221,25 +222,21 @@ def test_renew_refused(lab):
 
 
 def use_pki(host):
-    """libvirtd and QEMU with the certificates that the command has written, where the lab's hosts have folders of their own."""
+    """libvirtd and QEMU with the certificates that the command has written, as it has written them."""
     host.run(["sh", "-ec", f"""
-        rm -rf /etc/virtx/pki /etc/virtx/pki-qemu
-        mkdir /etc/virtx/pki
-        cp {ROOT}/etc/pki/CA/cacert.pem {ROOT}/etc/pki/libvirt/*.pem {ROOT}/etc/pki/libvirt/private/*.pem /etc/virtx/pki/
-        cp -rp {ROOT}/etc/pki/qemu /etc/virtx/pki-qemu
-        chmod 755 /etc/virtx /etc/virtx/pki-qemu"""])
+        mkdir -p /etc/pki
+        ! mountpoint -q /etc/pki || umount /etc/pki
+        mount --bind {ROOT}/etc/pki /etc/pki
+        chmod 755 /etc/virtx"""])
     settings = {name: re.search(r"# virtx cluster: begin\n(.*)# virtx cluster: end\n", read(host, f"/etc/libvirt/{name}.conf"),
                                 re.S).group(1) for name in ("libvirtd", "qemu")}
-    with open(f"{host.state}/etc-libvirt/libvirtd.conf", "a", encoding="utf-8") as file:
-        text = settings["libvirtd"].replace("listen_tls = 1\n", "")
-        file.write(re.sub(r'"/etc/pki/.*/(.*\.pem)"', r'"/etc/virtx/pki/\1"', text))
-    conf = f"{host.state}/etc-libvirt/libvirtd.conf"
-    with open(conf, encoding="utf-8") as file:
-        text = file.read()
-    write(conf, text.replace("listen_tls = 0", "listen_tls = 1"))
-    with open(f"{host.state}/etc-libvirt/qemu.conf", "a", encoding="utf-8") as file:
-        file.write("".join(line + "\n" for line in settings["qemu"].splitlines() if line.startswith("migrate_"))
-                   .replace("/etc/pki/qemu", "/etc/virtx/pki-qemu"))
+    settings["qemu"] = "".join(f"{line}\n" for line in settings["qemu"].splitlines() if line.startswith("migrate_"))
+    for name, text in settings.items():
+        conf = f"{host.state}/etc-libvirt/{name}.conf"
+        with open(conf, encoding="utf-8") as file:
+            before = file.read().replace("listen_tls = 0\n", "")
+        if text not in before:
+            write(conf, before + text)
     host.restart("libvirtd")
 
 
@@ -247,7 +244,7 @@ def use_migration(host, tls):
     with open(f"{host.state}/etc-virtx/virtxd.conf", encoding="utf-8") as file:
         text = file.read()
     text = re.sub(r"^migrate_uri = .*\n(migrate_tls = .*\n)?",
-                  f"migrate_uri = qemu+tls://%s/system?pkipath=/etc/virtx/pki\nmigrate_tls = {tls}\n", text, flags=re.M)
+                  f"migrate_uri = qemu+tls://%s/system\nmigrate_tls = {tls}\n", text, flags=re.M)
     write(f"{host.state}/etc-virtx/virtxd.conf", text, 0o600)
     host.restart("virtxd")
 
@@ -262,6 +259,14 @@ def move(h1, h2, uuid):
     return wait_for("the migration to end", ended, 90)
 
 
+def check_move(h1, h2, uuid):
+    done = move(h1, h2, uuid)
+    assert done["state"] == "completed", done
+    assert uuid in h2.virsh("list", "--uuid").stdout
+    assert h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, timeout=60).status == 204
+    delete(h2, uuid)
+
+
 def test_migration(lab):
     """libvirt takes the certificates, and of hosts alone; QEMU sends nothing that is not encrypted."""
     h1, h2 = lab.hosts
@@ -270,13 +275,13 @@ def test_migration(lab):
         use_migration(host, "no")
     wait_joined(lab)
 
-    uri = f"qemu+tls://{h1.addr}/system?pkipath="
-    assert h2.run(["virsh", "-c", f"{uri}/etc/virtx/pki", "hostname"]).stdout.strip() == h1.name
+    uri = f"qemu+tls://{h1.addr}/system"
+    assert h2.run(["virsh", "-c", uri, "hostname"]).stdout.strip() == h1.name
     # QEMU's own, which is of the same CA.
-    h2.run(["sh", "-ec", "mkdir -p /etc/virtx/wrong; cd /etc/virtx/pki-qemu; cp ca-cert.pem ../wrong/cacert.pem"
-            "; cp client-cert.pem ../wrong/clientcert.pem; cp client-key.pem ../wrong/clientkey.pem"])
+    h2.run(["sh", "-ec", "mkdir -p /run/wrong; cd /etc/pki/qemu; cp ca-cert.pem /run/wrong/cacert.pem"
+            "; cp client-cert.pem /run/wrong/clientcert.pem; cp client-key.pem /run/wrong/clientkey.pem"])
     before = len(h1.log("libvirtd"))
-    assert h2.run(["virsh", "-c", f"{uri}/etc/virtx/wrong", "hostname"], check=False).returncode != 0
+    assert h2.run(["virsh", "-c", f"{uri}?pkipath=/run/wrong", "hostname"], check=False).returncode != 0
     assert "authentication failed: Failed to verify peer's certificate" in h1.log("libvirtd")[before:]
 
     uuid = create(h1, vmdef("tls"))
@@ -286,11 +291,7 @@ def test_migration(lab):
     for host in (h2, h1):
         use_migration(host, "yes")
     wait_joined(lab)
-    done = move(h1, h2, uuid)
-    assert done["state"] == "completed", done
-    assert uuid in h2.virsh("list", "--uuid").stdout
-    assert h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, timeout=60).status == 204
-    delete(h2, uuid)
+    check_move(h1, h2, uuid)
 
 
 def away(lab):
@@ -308,6 +309,11 @@ def test_put_out(lab):
     done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
     assert done.returncode == 0, done.stderr
     assert os.path.exists(h1.path(f"/vms/auth/.out.{h2.uuid}"))
+    # And one that nobody knows, as it was away for too long.
+    unknown = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    done = h1.virtx("-A", SOCKET, "forget", "host", unknown)
+    assert done.returncode == 0 and f"no host '{unknown}' is known" in done.stderr, done.stderr
+    assert os.path.exists(h1.path(f"/vms/auth/.out.{unknown}"))
     for daemon in ("serf", "virtxd"):
         h2.start(daemon)
     wait_for("it to be a member", lambda: hosts(h1).get(h2.uuid, (None, None))[1] == 1, 60)
@@ -333,6 +339,12 @@ def test_put_out(lab):
     assert h1.virtx("-A", SOCKET, "forget", "host", h2.uuid).returncode == 0
     done = join(h2, make_token(h1))
     assert done.returncode == 1 and "'virtx cluster token --host' makes a token" in done.stderr, done.stderr
+    let_in(lab)
+
+
+def let_in(lab):
+    """The second host, which was put out, joins by a token for it alone."""
+    h1, h2 = lab.hosts
     done = join(h2, make_token(h1, "--host", h2.uuid))
     assert done.returncode == 0, done.stderr
     assert not os.path.exists(h1.path(f"/vms/auth/.out.{h2.uuid}"))
@@ -340,6 +352,99 @@ def test_put_out(lab):
     wait_joined(lab)
     wait_for("the hosts to ask each other again", lambda: h2.api("POST", f"/hosts/{h1.uuid}/repair", {}, timeout=120)
              .status == 200, 60)
+
+
+def take_over(host):
+    """What virtx-renew.path has done by systemd, which the lab has not: libvirt reads what virtxd hands over. What it says."""
+    said = []
+
+    def done():
+        if os.path.exists(host.path("/run/virtx/crl.pem")):
+            host.run(["mkdir", "-p", "/run/systemd/system"])
+            renewed = cluster(host, "renew")
+            host.run(["rmdir", "-p", "--ignore-fail-on-non-empty", "/run/systemd/system"])
+            assert renewed.returncode == 0 and "server-update-tls libvirtd" in renewed.stdout, renewed
+            said.append(renewed.stdout)
+        known = host.api("GET", "/readyz").json()["tokens"]
+        print(host.name, known)
+        return said and not known
+    wait_for("libvirt to have what virtxd hands over", done, 40, 0.5)
+    return "".join(said)
+
+
+def ask_libvirt(host, to, pki=""):
+    return host.run(["virsh", "-c", f"qemu+tls://{to.addr}/system{pki}", "hostname"], check=False)
+
+
+def ask_qemu(host, server, pki):
+    """Whether QEMU takes its certificate, as that of a migration."""
+    opts = "tls-creds-x509,id=t,endpoint={},dir={}"
+    daemon = server.popen(["qemu-nbd", "-t", "-f", "raw", "-p", "10810", "--tls-creds", "t", "--object",
+                           opts.format("server", "/etc/pki/qemu") + ",verify-peer=yes", "/run/nothing"])
+    try:
+        wait_for("it to listen", lambda: "10810" in server.run(["ss", "-ltn"]).stdout, 20)
+        return host.run(["qemu-img", "info", "--object", opts.format("client", pki), "--image-opts",
+                         f"driver=nbd,host={server.addr},port=10810,tls-creds=t"], check=False)
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+
+
+def tls_clients(host):
+    listed = host.run(["virt-admin", "-c", "libvirtd:///system", "client-list", "libvirtd"]).stdout
+    return [line.split()[0] for line in listed.splitlines() if line.split()[1:2] == ["tls"]]
+
+
+def test_put_out_of_libvirt(lab):
+    """libvirt and QEMU refuse whoever has the certificate of a host that was put out, and nobody else."""
+    h1, h2 = lab.hosts
+    wait_joined(lab)
+    # One that nobody knows was put out, and those that stay move VMs.
+    for host in (h2, h1):
+        use_pki(host)
+        use_migration(host, "yes")
+        take_over(host)
+    uuid = create(h1, vmdef("moves"))
+    assert h1.api("POST", f"/vms/{uuid}/runstate/boot", {}, timeout=60).status == 204
+    check_move(h1, h2, uuid)
+
+    # It was renewed since it was stolen.
+    h1.run(["truncate", "-s", "1M", "/run/nothing"])
+    h2.run(["sh", "-ec", "mkdir /run/stolen; cd /etc/pki; cp CA/cacert.pem libvirt/client* libvirt/private/client* /run/stolen"
+            "; cp -r qemu /run/stolen-qemu; rm -f /run/stolen-qemu/ca-crl.pem"])
+    stolen = "?pkipath=/run/stolen"
+    assert cluster(h2, "renew", "--force", "--root", ROOT).returncode == 0
+    for pki in ("", stolen):
+        assert ask_libvirt(h2, h1, pki).stdout.strip() == h1.name
+    assert ask_qemu(h2, h1, "/run/stolen-qemu").returncode == 0
+    away(lab)
+    others = tls_clients(h1)
+    connected = h2.popen(["virsh", "-c", f"qemu+tls://{h1.addr}/system{stolen}"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    wait_for("it to be connected", lambda: len(tls_clients(h1)) == len(others) + 1, 30)
+    done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
+    assert done.returncode == 0 and "arning" not in done.stderr, done.stderr
+    assert f"disconnected from libvirtd: host {h2.uuid}\n" in take_over(h1)
+    assert set(tls_clients(h1)) <= set(others)
+    connected.kill()
+    connected.wait(20)
+    for pki in ("", stolen):
+        before = len(h1.log("libvirtd"))
+        assert ask_libvirt(h2, h1, pki).returncode != 0
+        assert "The certificate has been revoked" in h1.log("libvirtd")[before:]
+    asked = ask_qemu(h2, h1, "/run/stolen-qemu")
+    assert asked.returncode != 0, asked.stdout
+    assert ask_libvirt(h1, h1).stdout.strip() == h1.name
+    # Also when it has been started anew.
+    h1.restart("libvirtd")
+    assert ask_libvirt(h2, h1, stolen).returncode != 0
+    assert ask_libvirt(h1, h1).stdout.strip() == h1.name
+
+    h2.run(["sh", "-ec", f"rm -r {ROOT}/etc/virtx {ROOT}/etc/pki/*"])
+    let_in(lab)
+    take_over(h1)
+    assert ask_libvirt(h2, h1).stdout.strip() == h1.name
+    h1.run(["rmdir", "--ignore-fail-on-non-empty", "/var/lib/virtx"], check=False)
 
 
 def test_leave(lab):

@@ -183,3 +183,37 @@ def test_nothing_to_read(seen):
     for host in lab.hosts:
         log = host.run(["journalctl", "--no-pager", "-b"]).stdout
         assert not [secret for secret in seen.secrets if secret in log]
+
+
+def unit_states(host, unit):
+    """Whether it runs, and whether it will."""
+    return host.run(["systemctl", "show", "--value", "-p", "ActiveState", "-p", "UnitFileState", unit]).stdout.split()
+
+
+def test_leave(seen):
+    """A host leaves, and nothing of the cluster is left on it; forgotten, it joins again by a token for it alone."""
+    lab = seen.lab
+    h1, *_, host = lab.hosts
+    done = h1.virtx("maintain", "host", host.uuid, "--wait", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert place(h1, seen.vm) != host.uuid
+    said = cluster(host, "leave", "--yes")
+    assert f"virtx forget host {host.uuid}" in said and "virtxd stays stopped" in said
+    for unit in ("virtxd.service", "serf.service", "virtx-renew.timer"):
+        assert unit_states(host, unit) == ["inactive", "disabled"], unit
+    assert unit_states(host, "libvirtd.service")[0] == "active"
+    assert "__VIRTX__" not in host.run(["sanlock", "client", "gets"]).stdout
+    left = host.shell("find /etc/virtx /etc/pki /etc/serf -type f 2>/dev/null || true").stdout.split()
+    assert not [path for path in left if path.endswith((".pem", ".key", ".virtx-old", "/cluster-pending"))], left
+    assert not host.shell("grep -rl 'virtx cluster: begin' /etc || true").stdout
+    wait_for("it to have left", lambda: " left " in h1.virtx("list", "host").stdout, 60, 1)
+    guest.wait_counting(lab, "guest")
+
+    h1.virtx("forget", "host", host.uuid, check=True)
+    refuses = "test -s /etc/pki/CA/cacrl.pem && ! test -e /run/virtx/crl.pem"
+    wait_for("libvirt of each to refuse it", lambda: all(other.shell(refuses, check=False).returncode == 0
+                                                         for other in lab.hosts[:-1]), 60, 1)
+    token = cluster(h1, "token", "--host", host.uuid).strip()
+    cluster(host, "join", "-", "--yes", input=token + "\n")
+    wait_for("all to see all", lambda: all(other.virtx("list", "host").stdout.count(" active ") == lab.n
+                                           for other in lab.hosts), 120, 1)

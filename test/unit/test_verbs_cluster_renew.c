@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cluster_verb.h"
+#include "proto/crl.h"
 #include "virtx/cluster_files.h"
 #include "virtx/cluster_setup.h"
 
@@ -111,6 +112,54 @@ test_left_by_others(void **state)
 	assert_file_says(NOTE, left);
 }
 
+static const char *const crl_files[] = { CLUSTER_CRL, "/etc/pki/CA/cacrl.pem",
+	"/etc/pki/qemu/ca-crl.pem" };
+
+/* virtxd has got it from the storage: it is installed, and libvirt reads it. */
+static void
+test_crl(void **state)
+{
+	static const char *const out[] = { BOARD };
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf("cluster renew --root %s", root);
+	struct error err = { 0 };
+	char *ca, *ca_key, *other_key = pki_key_new();
+	char *other = pki_ca_new(other_key, "a CA", &err);
+	_free_ char *crl = NULL;
+	_free_ char *others = crl_sign(other, other_key, out, 1, &err);
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	ca = root_get(root, CLUSTER_CA);
+	ca_key = root_get(root, CLUSTER_CA_KEY);
+	crl = crl_sign(ca, ca_key, out, 1, &err);
+
+	root_put(root, CLUSTER_CRL_NEW, others);
+	verb_fails(f, line, COMMAND_FAILED, "is no CRL that the CA of '/etc/virtx/ca.pem'");
+	for (size_t i = 0; i < ARRAY_SIZE(crl_files); i++)
+		assert_false(root_has(crl_files[i]));
+	root_put(root, CLUSTER_CRL_NEW, crl);
+	renew(f);
+	assert_says(f->out, READ_AGAIN);
+	for (size_t i = 0; i < ARRAY_SIZE(crl_files); i++) {
+		_free_ char *is = root_get(root, crl_files[i]);
+
+		assert_string_equal(is, crl);
+	}
+	assert_false(root_has(CLUSTER_CRL_NEW));
+	assert_file_says("/etc/libvirt/libvirtd.conf", "crl_file = \"/etc/pki/CA/cacrl.pem\"\n");
+	renew(f);
+	assert_string_equal(f->out, LONG_ENOUGH);
+	/* Who sets the host up again keeps it. */
+	root_remove(root, crl_files[2]);
+	root_init(f, "--yes");
+	assert_says(f->out, "written: /etc/pki/qemu/ca-crl.pem\n");
+	pki_wipe(ca_key);
+	pki_wipe(other_key);
+	free(ca);
+	free(other);
+}
+
 static const struct command *
 find(const char *words)
 {
@@ -156,6 +205,7 @@ main(void)
 		RENEW_TEST(test_half_written),
 		RENEW_TEST(test_not_read),
 		RENEW_TEST(test_left_by_others),
+		RENEW_TEST(test_crl),
 		RENEW_TEST(test_own_host),
 	};
 
