@@ -238,6 +238,26 @@ def test_limited(hosts, secrets, vms, n):
     assert users[0] == "token:alice"
 
 
+def test_limited_disks(hosts, secrets, vms):
+    """What a VM of bob has unmanaged alice gets by no VM of hers, nor a device of the host."""
+    h1, h2 = hosts
+    path = "/vms/ds/shared.qcow2"
+    h1.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "64M"])
+    disk = {"path": path, "size": 0, "device": 0, "bus": 0, "prov": 0, "man": 0}
+    bobs = conftest.create(h1, conftest.vmdef("bob-shares", osdisk=disk, custom=[{"name": "owner", "value": "bob"}]))
+    own = {"custom": [{"name": "owner", "value": "alice"}]}
+    for row in (disk, {**disk, "device": 1, "bus": 1},
+                {**disk, "path": "/dev/sda", "device": 2, "bus": 1, "man": 1}):
+        status, text = get(h2, h2, "alice", "/vms", "POST",
+                           {"vmdef": conftest.vmdef("alice-too", osdisk=row, **own), "host": h1.uuid})
+        assert status == 403 and "may give them managed disks" in text, (row, status, text)
+    definition = json.loads(get(h2, h1, "alice", f"/vms/{vms['alice']}")[1])["def"]
+    status, text = get(h2, h2, "alice", f"/vms/{vms['alice']}", "PUT", {"vmdef": {**definition, "disks": [disk]}})
+    assert status == 403 and "may give them managed disks" in text, text
+    conftest.delete(h1, bobs, storage=False)
+    h1.run(["rm", path])
+
+
 def test_audit(hosts, secrets, vms):
     """Both hosts say who has changed what, and who was refused, and no secret."""
     h1, h2 = hosts

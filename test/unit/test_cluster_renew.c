@@ -31,9 +31,11 @@ setup(void **state)
 	return 0;
 }
 
-/* One of these names, as the host that has shown a certificate; NULL for root of this host. */
+/* One of these names, as the host that has shown a certificate; NULL for root of this host, or of
+ * another one that states it. */
 static void
-ask(const char *host, const char *shown, const char *const names[2], const char *const qemu[2])
+ask_from(const char *client, const char *host, const char *shown, const char *const names[2],
+    const char *const qemu[2])
 {
 	struct cluster_renewal renewal = { 0 };
 	struct error err = { 0 };
@@ -48,12 +50,19 @@ ask(const char *host, const char *shown, const char *const names[2], const char 
 	body = json_encode(&cluster_renewal_model, &renewal, &len);
 	req = ops_request(ROUTE_CLUSTER_RENEW, "", body);
 	req->caller = &caller;
+	req->client = client;
 	req->shown = str_or_empty(host);
 	req->shown_names = shown;
 	api_cluster_renew(&here.ctx, req);
 	model_clear(&cluster_renewal_model, &renewal);
 	pki_wipe(key);
 	free(body);
+}
+
+static void
+ask(const char *host, const char *shown, const char *const names[2], const char *const qemu[2])
+{
+	ask_from(host ? "192.0.2.9" : CALLER_UNIX, host, shown, names, qemu);
 }
 
 static const char *
@@ -88,6 +97,10 @@ test_names(void **state)
 	/* Who has the CA's key needs nobody's leave. */
 	ask(NULL, "", bad[0], bad[1]);
 	assert_string_equal(signed_for(), SELF);
+	/* That it is root at a socket, who asks from elsewhere may only have stated. */
+	ask_from("192.0.2.9", NULL, "", own, own);
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, 403);
 }
 
 /* What was written on stderr by a job that has signed this. */

@@ -300,6 +300,32 @@ test_states(void **state)
 	client_close(&c);
 }
 
+/* What hosts ask that have to be known, they have to be by each spelling of its path, also where a
+ * listener is open, and whatever a host there states. */
+static void
+test_known_hosts(void **state)
+{
+	static const char *const paths[] = { "/cluster/join", "/cluster/%6aoin",
+		"/%63luster/joi%6E", "/cluster/certificates", "/cluster/certificate%73",
+		"/%63%6c%75%73%74%65%72/%63ertificates" };
+	static char member[] = "127.0.0.1";
+	struct fixture *f = *state;
+	struct client c;
+
+	client_open(&c, f);
+	http_server_set_hosts(f->server, NULL, who, member);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_free_ char *text = xasprintf("POST %s HTTP/1.1\r\nContent-Length: 0\r\n"
+					      "X-VirtX-Loop: 1\r\n\r\n",
+		    paths[i]);
+
+		client_send(&c, text);
+		expect(&c, 401);
+	}
+	assert_int_equal(f->handled, 0);
+	client_close(&c);
+}
+
 int
 main(void)
 {
@@ -313,6 +339,7 @@ main(void)
 		TEST(test_request_fields),
 		TEST(test_user),
 		TEST(test_states),
+		TEST(test_known_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

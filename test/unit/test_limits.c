@@ -204,15 +204,63 @@ test_definitions(void **state)
 	struct request req = make(ROUTE_VM_CREATE, "", &alice);
 	struct error err = { 0 };
 
-	assert_int_equal(limits_check_def(&req, &def, &err), 0);
+	def.osdisk.man = DISK_MAN_MODE_MANAGED;
+	assert_int_equal(limits_check_def(&req, &def, NULL, &err), 0);
 	custom.value = (char *)"bob";
-	assert_int_equal(limits_check_def(&req, &def, &err), -1);
+	assert_int_equal(limits_check_def(&req, &def, NULL, &err), -1);
 	assert_int_equal(err.status, 403);
 	assert_non_null(strstr(err.detail, "'owner' of the value 'alice'"));
 	def.n_custom = 0;
-	assert_int_equal(limits_check_def(&req, &def, &err), -1);
+	assert_int_equal(limits_check_def(&req, &def, NULL, &err), -1);
 	req = make(ROUTE_VM_CREATE, "", &admin);
-	assert_int_equal(limits_check_def(&req, &def, &err), 0);
+	assert_int_equal(limits_check_def(&req, &def, NULL, &err), 0);
+}
+
+/* By its disks a VM gets at nothing that another one may have, nor at the host's. */
+static void
+test_disks(void **state)
+{
+	static const struct {
+		struct disk disk;
+		bool allowed;
+	} rows[] = {
+		{ { .path = (char *)"/vms/ds/a.qcow2", .man = DISK_MAN_MODE_MANAGED }, true },
+		{ { .path = (char *)"/vms/ds/a.iso", .device = DISK_DEVICE_CDROM }, true },
+		{ { .path = (char *)"/vms/ds/a.qcow2" }, false },
+		{ { .path = (char *)"/vms/ds/a.iso" }, false },
+		{ { .path = (char *)"/vms/ds/a.qcow2", .device = DISK_DEVICE_CDROM }, false },
+		{ { .path = (char *)"/dev/sda", .device = DISK_DEVICE_LUN }, false },
+		{ { .path = (char *)"/dev/sda",
+		      .device = DISK_DEVICE_LUN,
+		      .man = DISK_MAN_MODE_MANAGED },
+		    false },
+	};
+	struct custom_field custom = { (char *)"owner", (char *)"alice" };
+	struct disk disk = rows[0].disk;
+	struct vmdef is = { .custom = &custom, .n_custom = 1 }, def = is;
+	struct request req = make(ROUTE_VM_UPDATE, NO_VM, &alice);
+	struct request other = make(ROUTE_VM_UPDATE, NO_VM, &admin);
+	struct error err = { 0 };
+
+	is.osdisk = rows[0].disk;
+	is.disks = &disk;
+	is.n_disks = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int result = rows[i].allowed ? 0 : -1;
+
+		def.osdisk = rows[i].disk;
+		assert_int_equal(limits_check_def(&req, &def, NULL, &err), result);
+		if (result < 0)
+			assert_int_equal(err.status, 403);
+		assert_int_equal(limits_check_def(&other, &def, NULL, &err), 0);
+		/* What the VM has stays, and becomes nothing else. */
+		disk = rows[i].disk;
+		assert_int_equal(limits_check_def(&req, &def, &is, &err), 0);
+		disk.device = DISK_DEVICE_CDROM;
+		disk.man = DISK_MAN_MODE_MANAGED;
+		is.osdisk.path = (char *)"/vms/ds/other.qcow2";
+		assert_int_equal(limits_check_def(&req, &def, &is, &err), result);
+	}
 }
 
 /* A host of the Go virtx knows no limits, and would change whatever it is asked to. */
@@ -240,6 +288,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_definitions, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_go, setup, teardown),
 	};
 

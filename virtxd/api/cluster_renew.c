@@ -172,6 +172,13 @@ ask_others(struct context *ctx, struct request *req)
 	ask_next(renewing);
 }
 
+/* Root of this host, whom the kernel has named: that it is so elsewhere, another host may state. */
+static bool
+is_root_here(const struct request *req)
+{
+	return str_equal(req->client, CALLER_UNIX) && req->caller->by == CALLER_SOCKET;
+}
+
 /* Root of this host has the CA's key. Any other host is for the names that it has now: whoever has
  * taken it over becomes nobody else by that. */
 static int
@@ -180,7 +187,7 @@ check_requests(const struct context *ctx, const struct request *req,
 {
 	const struct signing_names may = { str_or_empty(req->shown_names), "", "" };
 
-	if (req->caller->by == CALLER_SOCKET)
+	if (is_root_here(req))
 		return 0;
 	if (ctx->tokens && token_keeper_check_host(ctx->tokens, req->shown, err) < 0)
 		return -1;
@@ -193,7 +200,7 @@ check_requests(const struct context *ctx, const struct request *req,
 void
 api_cluster_renew(struct context *ctx, struct request *req)
 {
-	bool root = req->caller->by == CALLER_SOCKET;
+	bool root = is_root_here(req);
 	const char *host = root ? inventory_self(ctx->inventory) : req->shown;
 	struct cluster_renewal renewal = { 0 };
 	struct signing_order order = { .uuid = host };

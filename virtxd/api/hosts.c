@@ -8,6 +8,18 @@
 #include "ops/context.h"
 #include "ops/known.h"
 
+/* Who looks at the hosts is told what the one that answers lets everybody do. */
+static void
+reply_list(struct context *ctx, struct request *req, char *text, size_t len)
+{
+	_free_ char *exposed = config_exposed(ctx->config);
+	_free_ char *warning = xasprintf("on the host that answers %s", exposed);
+	_free_ char *value = *exposed ? request_warning(warning) : NULL;
+	const struct request_header header = { "Warning", value };
+
+	request_reply_json(req, 200, text, len, &header, value ? 1 : 0);
+}
+
 void
 api_host_list(struct context *ctx, struct request *req)
 {
@@ -24,7 +36,7 @@ api_host_list(struct context *ctx, struct request *req)
 		known_refuse(req, &err);
 	} else {
 		text = inventory_hosts_json(ctx->inventory, &options.filter, &page, &len);
-		request_reply_json(req, 200, text, len, NULL, 0);
+		reply_list(ctx, req, text, len);
 	}
 	model_clear(&host_list_options_model, &options);
 }

@@ -5,6 +5,7 @@
 
 #include "ops/context.h"
 #include "ops/known.h"
+#include "proto/vmdef.h"
 
 static bool
 is_limited(const struct request *req)
@@ -41,11 +42,46 @@ limits_check_vm(const struct context *ctx, struct request *req)
 	return -1;
 }
 
-int
-limits_check_def(const struct request *req, const struct vmdef *def, struct error *err)
+/* A managed disk is one VM's alone, which its job sees to, and a CD's image is read. Any other disk
+ * may be that of a VM which is not there for who asks, and a device also the host's own. */
+static bool
+is_own_disk(const struct disk *disk)
 {
-	if (!is_limited(req) || caller_keeps(req->caller, def))
+	static const char iso[] = ".iso";
+	size_t len = strlen(str_or_empty(disk->path));
+
+	if (disk->device == DISK_DEVICE_CDROM)
+		return len > strlen(iso) && strcmp(disk->path + len - strlen(iso), iso) == 0;
+	return disk->device == DISK_DEVICE_DISK && disk->man == DISK_MAN_MODE_MANAGED;
+}
+
+static int
+check_disks(
+    const struct request *req, const struct vmdef *def, const struct vmdef *is, struct error *err)
+{
+	const struct disk *disk, *before;
+
+	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
+		before = is ? vmdef_find_disk(is, str_or_empty(disk->path)) : NULL;
+		if (is_own_disk(disk) ||
+		    (before && before->device == disk->device && before->man == disk->man))
+			continue;
+		return error_set_type(err, ERROR_ROLE,
+		    "disk '%s': '%s' is limited to some VMs, and may give them managed disks, "
+		    "which are theirs alone, and CDs of .iso images",
+		    str_or_empty(disk->path), req->user);
+	}
+	return 0;
+}
+
+int
+limits_check_def(
+    const struct request *req, const struct vmdef *def, const struct vmdef *is, struct error *err)
+{
+	if (!is_limited(req))
 		return 0;
+	if (caller_keeps(req->caller, def))
+		return check_disks(req, def, is, err);
 	return error_set_type(err, ERROR_ROLE,
 	    "vmdef.custom: '%s' may have VMs with the custom field '%s' of the value '%s' alone",
 	    req->user, req->caller->only_name, req->caller->only_value);

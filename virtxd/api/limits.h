@@ -15,8 +15,9 @@ bool limits_sees_operation(
     const struct context *ctx, const struct request *req, const struct operation *operation);
 /* For the VM in the path: 0, or -1 after it was answered that there is none. */
 int limits_check_vm(const struct context *ctx, struct request *req);
-/* Whether a VM may become this: 0, or -1 with a 403. */
-int limits_check_def(const struct request *req, const struct vmdef *def, struct error *err);
+/* Whether a VM may become this, of what it is, NULL for a new one: 0, or -1 with a 403. */
+int limits_check_def(
+    const struct request *req, const struct vmdef *def, const struct vmdef *is, struct error *err);
 /* The custom field that a list is limited to, borrowed from the request; empty for none. */
 struct custom_field limits_field(const struct request *req);
 

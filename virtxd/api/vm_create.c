@@ -98,7 +98,7 @@ read_request(
 		return -1;
 	if (request_flag(req, "dry_run", dry_run, &err) == 0 &&
 	    vmdef_check(&options->vmdef, ctx->config->storage_root, "vmdef", &err) == 0 &&
-	    limits_check_def(req, &options->vmdef, &err) == 0 &&
+	    limits_check_def(req, &options->vmdef, NULL, &err) == 0 &&
 	    check_host(ctx, options->host, *dry_run, &err) == 0)
 		return 0;
 	request_reply_error(req, &err);

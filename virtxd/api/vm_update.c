@@ -44,7 +44,7 @@ api_vm_update(struct context *ctx, struct request *req)
 		view = inventory_find_vm(ctx->inventory, req->param);
 		if (vmdef_check_update(&options.vmdef, &view->vm.def, ctx->config->storage_root,
 			"vmdef", &err) < 0 ||
-		    limits_check_def(req, &options.vmdef, &err) < 0 ||
+		    limits_check_def(req, &options.vmdef, &view->vm.def, &err) < 0 ||
 		    check_memory(ctx, &options.vmdef, view, &err) < 0) {
 			request_reply_error(req, &err);
 		} else if (task_check_ready(ctx, req, TASK_NEEDS_LOCKSPACE) == 0) {

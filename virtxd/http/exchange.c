@@ -573,7 +573,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 
 	headers_read(http, &h);
 	set_client(ex, local);
-	identity_begin(connection, guard, &h, ex->client, ex->path, &ex->identity);
+	identity_begin(connection, guard, &h, ex->client, path, &ex->identity);
 	ex->req.send = exchange_send;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;

@@ -253,17 +253,15 @@ is_open(const struct connection *connection)
 	return !connection_local_peer(connection) && !connection_wants_identity(connection);
 }
 
-/* Whether this is asked by hosts which have to be known, whatever the listener wants. */
+/* Whether this is asked by hosts which have to be known, whatever the listener wants. A path has
+ * many spellings, by percent-encoding, and the route is what all of them lead to. */
 static bool
 is_for_known_hosts(const char *path)
 {
-	static const enum route_id ids[] = { ROUTE_CLUSTER_JOIN, ROUTE_CLUSTER_RENEW };
+	const struct route *route;
 
-	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-		if (strcmp(path, routes[ids[i]].path) == 0)
-			return true;
-	}
-	return false;
+	return route_find(METHOD_POST, path, &route, NULL, 0, NULL) == ROUTE_FOUND &&
+	       (route->id == ROUTE_CLUSTER_JOIN || route->id == ROUTE_CLUSTER_RENEW);
 }
 
 void
