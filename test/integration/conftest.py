@@ -20,7 +20,8 @@ from lab import Lab, wait_for  # noqa: E402
 from lab.vms import (RUNSTATES, create, delete, disk, net, runstate, vmdef, wait_joined,  # noqa: E402, F401
                      wait_ready, wait_runstate)
 
-PREFIX = os.environ.get("VIRTX_LAB_PREFIX", "it")  # of the labs' names: two runs at once need two
+# Of the labs' names: two runs at once need two, and so do the lanes of one.
+PREFIX = os.environ.get("VIRTX_LAB_PREFIX", "it") + os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 
 BUILD = os.path.abspath(os.environ.get("VIRTX_BUILD", os.path.join(ROOT, "build")))
 

@@ -39,12 +39,6 @@ def command_line(pid):
         return []
 
 
-def jobs(host):
-    """The jobs of this host that change a VM."""
-    lines = ((pid, command_line(pid)) for pid in net.pids(host.netns))
-    return [pid for pid, line in lines if "--job" in line and any(word.startswith("vm-") for word in line)]
-
-
 class Run:
     """One VM, and what is done to it."""
 
@@ -201,7 +195,7 @@ class Run:
         def kill():
             deadline = time.monotonic() + 20
             while not stop.is_set() and time.monotonic() < deadline:
-                found = [pid for host in self.lab.hosts for pid in jobs(host)]
+                found = [pid for host in self.lab.hosts for pid in host.jobs()]
                 if found:
                     time.sleep(moment)
                     for pid in found:

@@ -250,6 +250,7 @@ CALLS = ("mkdir", "mkdirat", "renameat", "unlink", "unlinkat", "fsync", "pwrite6
 
 def killed_at(host, call, n, name, uuid, **more):
     """Run a job by hand that is killed at its call number n of that name: False where it came to its end before."""
+    host.wait_jobs()
     env = {"uri": "qemu:///system", "root": "/vms", "run_dir": "/run/virtx", "host": host.uuid, "io_timeout": 1}
     done = host.run(["strace", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}", "-o", "/dev/null",
                      f"{BUILD}/virtxd/virtxd", "--job", name], input=json.dumps({"env": env, "uuid": uuid, **more}),

@@ -30,7 +30,8 @@ def registered(lab, uuid):
 
 
 def job(host, name, uuid, **more):
-    """Run one job by hand, as virtxd would: its error as (status, detail), or None."""
+    """Run one job by hand, as virtxd would, after those of its own: its error as (status, detail), or None."""
+    host.wait_jobs()
     env = {"uri": "qemu:///system", "root": "/vms", "run_dir": "/run/virtx", "host": host.uuid, "io_timeout": 1}
     done = host.run([f"{BUILD}/virtxd/virtxd", "--job", name], input=json.dumps({"env": env, "uuid": uuid, **more}),
                     check=False)

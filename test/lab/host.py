@@ -1,5 +1,6 @@
 """One host of the lab: a network, mount and UTS namespace, with its daemons in them."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -217,13 +218,25 @@ class Host:
         except LabError:
             return False
 
+    def jobs(self):
+        """The jobs that change a VM, whichever virtxd began them: {pid: command line as a list}."""
+        return {pid: argv for pid, argv in self._processes().items()
+                if "--job" in argv and any(word.startswith("vm-") for word in argv)}
+
+    def wait_jobs(self, timeout=60):
+        """Wait until none changes a VM: one that outlives its virtxd goes on, with what it has locked."""
+        wait_for(f"jobs of {self.name} to end", lambda: not self.jobs(), timeout)
+
     def children(self, daemon):
         """The direct children of a daemon: {pid: command line as a list}."""
         parent = self.pid(daemon)
+        return {pid: argv for pid, argv in self._processes().items()
+                if (state := process_stat(pid)) and int(state[1]) == parent}
+
+    def _processes(self):
         found = {}
         for pid in net.pids(self.netns):
-            state = process_stat(pid)
-            if state and int(state[1]) == parent:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 with open(f"/proc/{pid}/cmdline") as file:
                     found[pid] = file.read().split("\0")[:-1]
         return found
