@@ -114,6 +114,37 @@ test_registry_is_away(void **state)
 	assert_false(find(VM2)->local);
 }
 
+static void
+assert_unknown(void)
+{
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM1, ""));
+	assert_int_equal(here.status, 404);
+}
+
+/* What was deleted is not there, whatever those say who looked at it before. */
+static void
+test_deleted_meanwhile(void **state)
+{
+	struct whose_result res = { 0 };
+
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	assert_non_null(ops_find_job(WORK_WHOSE));
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	operations_start(here.ctx.operations, "VmDelete", VM1, SELF, "me");
+	event(VM1, VMRUNSTATE_DELETED);
+	assert_unknown();
+	refresh(VM1, VMRUNSTATE_POWEROFF);
+	assert_unknown();
+	model_append(&res.leaving, &res.n_leaving)->uuid = xstrdup(VM1);
+	ops_end_job(WORK_WHOSE, &res);
+	assert_unknown();
+	model_clear(&whose_result_model, &res);
+}
+
 /* After a start: what libvirt has here is not known before somebody has told whose it is, or what
  * is off was looked at again. */
 static void
@@ -474,6 +505,7 @@ main(void)
 		KEEPER(test_newcomers),
 		KEEPER(test_unregistered),
 		KEEPER(test_registry_is_away),
+		KEEPER(test_deleted_meanwhile),
 		KEEPER(test_registry_hangs),
 		cmocka_unit_test_setup_teardown(
 		    test_registry_is_away_at_first, ops_setup, ops_teardown),

@@ -140,7 +140,7 @@ refresh_done(void *arg, void *result, const struct error *err)
 		background_failed(WORK_REFRESH, err);
 		return;
 	}
-	newcomers_sift(collector->newcomers, false, res->vms, &res->n_vms);
+	newcomers_sift(collector->newcomers, collector->refresh.mark, false, res->vms, &res->n_vms);
 	for (size_t i = 0; i < res->n_vms; i++)
 		inventory_report_vm(
 		    collector->inventory, collector->refresh.mark, false, &res->vms[i]);
@@ -174,7 +174,7 @@ take(struct collector *collector, struct collect_result *res)
 	/* Newcomers are asked about by this host's name. */
 	jobs_set_host(collector->jobs, inventory_self(collector->inventory));
 	newcomers_settle(collector->newcomers, res->vms, res->n_vms);
-	newcomers_sift(collector->newcomers, true, res->vms, &res->n_vms);
+	newcomers_sift(collector->newcomers, collector->collect.mark, true, res->vms, &res->n_vms);
 	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
 	collector->host_known = true;
 
@@ -255,6 +255,12 @@ collector_each_undecided(
     const struct collector *collector, void (*each)(void *arg, const char *uuid), void *arg)
 {
 	newcomers_each_undecided(collector->newcomers, each, arg);
+}
+
+void
+collector_forget(struct collector *collector, const char *uuid)
+{
+	newcomers_forget(collector->newcomers, uuid);
 }
 
 void

@@ -35,6 +35,8 @@ void collector_probe(struct collector *collector);
 void collector_set_libvirt(struct collector *collector, bool connected);
 /* This VM has changed: look at it in a moment. */
 void collector_refresh(struct collector *collector, const char *uuid);
+/* This VM is gone. */
+void collector_forget(struct collector *collector, const char *uuid);
 /* Whether all VMs that libvirt has here have been told to the inventory once. */
 bool collector_knows_vms(struct collector *collector);
 /* VMs that are off, and of which it is open whether they are this host's: see newcomers.h. */

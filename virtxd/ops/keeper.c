@@ -161,10 +161,12 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 	}
 	if (runstate == VMRUNSTATE_DELETED) {
 		/* What is deleted is nobody's, whoever claims it. */
-		if (operations_is_under_way(keeper->operations, "VmDelete", uuid))
+		if (operations_is_under_way(keeper->operations, "VmDelete", uuid)) {
 			inventory_end_vm(keeper->inventory, uuid);
-		else
+			collector_forget(keeper->collector, uuid);
+		} else {
 			inventory_remove_vm(keeper->inventory, uuid);
+		}
 		return;
 	}
 	if (begins(keeper, uuid, runstate) && !jobs_busy(keeper->jobs, uuid))

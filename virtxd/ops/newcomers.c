@@ -43,6 +43,14 @@ take(struct newcomers *newcomers, const struct vm_report *report)
 	inventory_report_vm(newcomers->inventory, newcomers->mark, false, report);
 }
 
+/* As somebody has seen it who began to look at the mark. */
+static void
+note_undecided(struct newcomers *newcomers, uint64_t mark, const char *uuid)
+{
+	if (!inventory_deleted_after(newcomers->inventory, uuid, mark))
+		uuid_set_add(&newcomers->undecided, uuid);
+}
+
 /* In vain (NULL), or which of them are not this host's to tell of yet. */
 static void
 note_answer(struct newcomers *newcomers, const struct whose_result *res)
@@ -54,7 +62,7 @@ note_answer(struct newcomers *newcomers, const struct whose_result *res)
 			uuid_set_remove(&newcomers->undecided, uuid);
 	}
 	for (size_t i = 0; res && i < res->n_leaving; i++)
-		uuid_set_add(&newcomers->undecided, res->leaving[i].uuid);
+		note_undecided(newcomers, newcomers->mark, res->leaving[i].uuid);
 }
 
 static void
@@ -174,7 +182,15 @@ newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, s
 }
 
 void
-newcomers_sift(struct newcomers *newcomers, bool all, struct vm_report *reports, size_t *n)
+newcomers_forget(struct newcomers *newcomers, const char *uuid)
+{
+	uuid_set_remove(&newcomers->waiting, uuid);
+	uuid_set_remove(&newcomers->undecided, uuid);
+}
+
+void
+newcomers_sift(
+    struct newcomers *newcomers, uint64_t mark, bool all, struct vm_report *reports, size_t *n)
 {
 	size_t kept = 0;
 
@@ -185,7 +201,7 @@ newcomers_sift(struct newcomers *newcomers, bool all, struct vm_report *reports,
 
 		if (is_new) {
 			uuid_set_add(&newcomers->waiting, reports[i].uuid);
-			uuid_set_add(&newcomers->undecided, reports[i].uuid);
+			note_undecided(newcomers, mark, reports[i].uuid);
 		}
 		if (is_new && must_wait(newcomers, reports[i].uuid))
 			model_clear(&vm_report_model, &reports[i]);

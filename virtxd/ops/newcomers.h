@@ -32,8 +32,11 @@ void newcomers_each_undecided(
     const struct newcomers *newcomers, void (*each)(void *arg, const char *uuid), void *arg);
 /* These are all that libvirt has: others are gone. */
 void newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, size_t n);
-/* Takes those VMs out of the reports of a job, which may be about all VMs, and asks whose they are.
- */
-void newcomers_sift(struct newcomers *newcomers, bool all, struct vm_report *reports, size_t *n);
+/* This one is gone. */
+void newcomers_forget(struct newcomers *newcomers, const char *uuid);
+/* Takes those VMs out of the reports of a job, which began to look at the mark and may be about all
+ * VMs, and asks whose they are. */
+void newcomers_sift(
+    struct newcomers *newcomers, uint64_t mark, bool all, struct vm_report *reports, size_t *n);
 
 #endif

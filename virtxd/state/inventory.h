@@ -120,6 +120,8 @@ void inventory_set_signalled(struct inventory *inventory, const char *uuid);
 void inventory_forget_states(struct inventory *inventory);
 /* The start of a local VM has failed: it is off, if it was told to start up. */
 void inventory_end_startup(struct inventory *inventory, const char *uuid);
+/* Whether this host has deleted the VM since the mark: what looked at it then is out of date. */
+bool inventory_deleted_after(const struct inventory *inventory, const char *uuid, uint64_t mark);
 /* A local VM is gone, or is with the host that claims it, or that a migration takes it to. */
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
 /* A local VM was deleted, whatever others say of it. */

@@ -81,6 +81,7 @@ struct tombstone {
 	uint64_t clock;
 	int64_t ts;	/* of its end */
 	int64_t buried; /* monotonic ms */
+	bool deleted;	/* by this host, so that nobody has it */
 };
 
 enum reservation_state {

@@ -251,6 +251,7 @@ add_tombstone(struct inventory *inventory, const char *uuid, int64_t ts)
 	tombstone->clock = ++inventory->clock;
 	tombstone->ts = ts;
 	tombstone->buried = monotonic_ms();
+	tombstone->deleted = false;
 	HASH_ADD_STR(inventory->tombstones, uuid, tombstone);
 }
 

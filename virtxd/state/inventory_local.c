@@ -22,6 +22,13 @@ buried_after(const struct inventory *inventory, const char *uuid, uint64_t mark)
 	return tombstone && tombstone->clock > mark;
 }
 
+bool
+inventory_deleted_after(const struct inventory *inventory, const char *uuid, uint64_t mark)
+{
+	return buried_after(inventory, uuid, mark) &&
+	       index_find_tombstone(inventory, uuid)->deleted;
+}
+
 /* Each change of a VM is later than the one before, whatever the clocks of its hosts say. */
 static void
 stamp(struct vm *vm)
@@ -501,6 +508,7 @@ inventory_end_vm(struct inventory *inventory, const char *uuid)
 	if (!entry || (!entry->view.local && !index_has_left(inventory, entry)))
 		return;
 	end(inventory, entry);
+	index_find_tombstone(inventory, uuid)->deleted = true;
 	recount(inventory);
 }
 
