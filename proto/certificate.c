@@ -155,12 +155,22 @@ certificate_names(X509 *certificate)
 	return list.len ? buffer_steal(&list, NULL) : xstrdup("");
 }
 
-int64_t
-certificate_end(X509 *certificate)
+static int64_t
+time_ms(const ASN1_TIME *time)
 {
 	struct tm tm;
 
-	if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm))
-		return 0;
-	return (int64_t)timegm(&tm) * 1000;
+	return ASN1_TIME_to_tm(time, &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+int64_t
+certificate_end(X509 *certificate)
+{
+	return time_ms(X509_get0_notAfter(certificate));
+}
+
+int64_t
+certificate_begin(X509 *certificate)
+{
+	return time_ms(X509_get0_notBefore(certificate));
 }

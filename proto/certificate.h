@@ -35,5 +35,7 @@ char *certificate_name_text(const struct GENERAL_NAME_st *name);
 char *certificate_names(struct x509_st *certificate);
 /* When it ends, in ms since the epoch; 0 where that cannot be read. */
 int64_t certificate_end(struct x509_st *certificate);
+/* Likewise from when on it is good. */
+int64_t certificate_begin(struct x509_st *certificate);
 
 #endif

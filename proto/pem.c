@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/util.h"
 
@@ -94,4 +95,21 @@ pem_request(const char *text)
 
 	ERR_clear_error();
 	return request;
+}
+
+bool
+pem_is_alone(const char *text)
+{
+	static const char begin[] = "-----BEGIN ", end[] = "\n-----END ", dashes[] = "-----";
+	static const char space[] = " \t\r\n";
+	const char *at = text + strspn(text, space);
+
+	if (strncmp(at, begin, strlen(begin)) != 0)
+		return false;
+	at = strstr(at, end);
+	at = at ? strstr(at + strlen(end), dashes) : NULL;
+	if (!at)
+		return false;
+	at += strlen(dashes);
+	return at[strspn(at, space)] == '\0';
 }

@@ -5,6 +5,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 
 #define _key_	  __attribute__((cleanup(pem_key_clear)))
 #define _x509_	  __attribute__((cleanup(pem_x509_clear)))
@@ -26,6 +27,8 @@ int pem_no_passphrase(char *buf, int size, int writing, void *arg);
 EVP_PKEY *pem_key(const char *text);
 X509 *pem_certificate(const char *text);
 X509_REQ *pem_request(const char *text);
+/* Whether there is one block, and nothing but space around it. */
+bool pem_is_alone(const char *text);
 /* OpenSSL's word on what has failed, and none is left for the next. */
 const char *pem_error(void);
 

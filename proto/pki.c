@@ -520,6 +520,59 @@ pki_is_one(const char *text)
 	return certificate && first && !strstr(first + 1, begin);
 }
 
+static bool
+has_certificate(const char *text, const X509 *certificate)
+{
+	_bio_ BIO *bio = pem_open(text);
+	bool found = false;
+	X509 *one;
+
+	while (!found && (one = PEM_read_bio_X509(bio, NULL, pem_no_passphrase, NULL))) {
+		found = X509_cmp(one, certificate) == 0;
+		X509_free(one);
+	}
+	ERR_clear_error();
+	return found;
+}
+
+static size_t
+count_blocks(const char *text)
+{
+	static const char begin[] = "-----BEGIN ";
+	size_t n = 0;
+
+	while ((text = strstr(text, begin))) {
+		text += strlen(begin);
+		n++;
+	}
+	return n;
+}
+
+char *
+pki_chain(const char *text, const char *ca)
+{
+	_bio_ BIO *bio = pem_open(text);
+	struct buffer chain = { 0 };
+	size_t n = 0;
+	X509 *one;
+
+	while ((one = PEM_read_bio_X509(bio, NULL, pem_no_passphrase, NULL))) {
+		bool fits = n == 0 || has_certificate(ca, one);
+		_free_ char *own = certificate_text(one);
+
+		X509_free(one);
+		if (!fits)
+			break;
+		n++;
+		buffer_printf(&chain, "%s", own);
+	}
+	ERR_clear_error();
+	if (n > 0 && n == count_blocks(text))
+		return buffer_steal(&chain, NULL);
+	buffer_clear(&chain);
+	return NULL;
+}
+
 static void
 add_anchors(X509_STORE *anchors, const char *text)
 {

@@ -74,6 +74,9 @@ bool pki_is_signed(const char *certificate, const char *ca);
 /* The CN of the certificate's subject, "" for none, and whether there is nothing else in that; the
  * caller frees. By it libvirt takes hosts. */
 char *pki_common_name(const char *text, bool *ret_alone);
+/* The certificates of the text, the first one's and behind it such as ca has, and what is between
+ * them is left out: what a host shows. NULL where there is anything else; the caller frees. */
+char *pki_chain(const char *text, const char *ca);
 /* When the first certificate of the text ends, and how long it lasts in all; ms. 0 where it is
  * none. */
 int64_t pki_end(const char *text, int64_t *ret_length);

@@ -14,6 +14,7 @@
 
 #define OPTION_FORCE 'f'
 #define SOON_MS	     (INT64_C(30) * 86400 * 1000)
+#define SAME_DAY_MS  86400000 /* what the clocks of those who sign may differ by */
 
 static const struct option_row cluster_renew_options[] = {
 	{ OPTION_FORCE, "force", NULL, "also where they last for long enough" },
@@ -23,20 +24,50 @@ static const struct option_row cluster_renew_options[] = {
 	{ 0 },
 };
 
+static int64_t
+begin_of(const char *certificate)
+{
+	int64_t length, end = pki_end(certificate, &length);
+
+	return end - length;
+}
+
+/* Whoever has had one of this host's keys, and has kept it, may answer with that. */
+static int
+check_new(const char *certificate, const char *present, struct error *err)
+{
+	int64_t ignored;
+
+	if (pki_end(certificate, &ignored) <= now_ms())
+		return error_set(
+		    err, CLIENT_ERROR_STATUS, "a certificate that came has ended already");
+	if (begin_of(certificate) < begin_of(present) - SAME_DAY_MS)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "a certificate that came is older than the one that is there");
+	return 0;
+}
+
 /* Takes what is for this host's keys, of its CA. */
 static int
 take(struct cluster_site *site, const struct cluster_certificates *got, struct error *err)
 {
 	struct cluster_material *m = &site->material;
+	_free_ char *host = pki_chain(str_or_empty(got->certificate), m->ca);
+	_free_ char *qemu = pki_chain(str_or_empty(got->qemu_certificate), m->ca);
 
-	if (!pki_matches(
-		str_or_empty(got->certificate), m->host_key, m->ca, PKI_HOST, site->uuid) ||
-	    !pki_matches(
-		str_or_empty(got->qemu_certificate), m->qemu_key, m->ca, PKI_QEMU, site->uuid))
+	if (!host || !qemu)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "what came is not a certificate, with that of its CA behind it and nothing "
+		    "else");
+	if (!pki_matches(host, m->host_key, m->ca, PKI_HOST, site->uuid) ||
+	    !pki_matches(qemu, m->qemu_key, m->ca, PKI_QEMU, site->uuid))
 		return error_set(
 		    err, CLIENT_ERROR_STATUS, "the certificates are not what was asked for");
-	str_set(&m->host_certificate, got->certificate);
-	str_set(&m->qemu_certificate, got->qemu_certificate);
+	if (check_new(host, m->host_certificate, err) < 0 ||
+	    check_new(qemu, m->host_certificate, err) < 0)
+		return -1;
+	str_set(&m->host_certificate, host);
+	str_set(&m->qemu_certificate, qemu);
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 #define NAMES	"h2," ADDRESS
 
 static struct caller caller;
+static int64_t shown_begin;
+static const char *junk[4] = { "", "", "", "" }; /* before and behind each request */
 
 static void
 on_changed(void *arg)
@@ -45,14 +47,19 @@ ask_from(const char *client, const char *host, const char *shown, const char *co
 
 	caller =
 	    (struct caller){ .by = host ? CALLER_CERTIFICATE : CALLER_SOCKET, .role = ROLE_HOST };
-	renewal.request = pki_request_new(key, names, 2, &err);
-	renewal.qemu_request = pki_request_new(key, qemu, 2, &err);
+	for (int i = 0; i < 2; i++) {
+		_free_ char *one = pki_request_new(key, i ? qemu : names, 2, &err);
+
+		*(i ? &renewal.qemu_request : &renewal.request) =
+		    xasprintf("%s%s%s", junk[2 * i], one, junk[2 * i + 1]);
+	}
 	body = json_encode(&cluster_renewal_model, &renewal, &len);
 	req = ops_request(ROUTE_CLUSTER_RENEW, "", body);
 	req->caller = &caller;
 	req->client = client;
 	req->shown = str_or_empty(host);
 	req->shown_names = shown;
+	req->shown_begin = shown_begin;
 	api_cluster_renew(&here.ctx, req);
 	model_clear(&cluster_renewal_model, &renewal);
 	pki_wipe(key);
@@ -103,6 +110,62 @@ test_names(void **state)
 	assert_int_equal(here.status, 403);
 }
 
+/* Who has kept one from before makes no new one of it, as far as the host has shown another. */
+static void
+test_not_the_newest(void **state)
+{
+	static const char *const own[] = { "h2", ADDRESS };
+	const int64_t day = 86400000;
+
+	ops_add_host(H2, "h2", 1000);
+	shown_begin = 100 * day;
+	ask(H2, NAMES, own, own);
+	assert_string_equal(signed_for(), H2);
+	inventory_note_certificate(here.ctx.inventory, H2, 100 * day);
+	/* Who signs next has a clock that is behind, or it was renewed twice. */
+	shown_begin = 99 * day + 1000;
+	ask(H2, NAMES, own, own);
+	assert_string_equal(signed_for(), H2);
+	shown_begin = 99 * day - 1000;
+	ask(H2, NAMES, own, own);
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, 403);
+	assert_non_null(strstr(here.body, "has shown a newer certificate"));
+	/* That is not what an older one of these is good for otherwise. */
+	inventory_note_certificate(here.ctx.inventory, H2, day);
+	assert_true(inventory_is_newest(here.ctx.inventory, H2, 100 * day));
+	assert_false(inventory_is_newest(here.ctx.inventory, H2, day));
+	assert_true(inventory_is_newest(here.ctx.inventory, H3, day));
+	ask(NULL, "", own, own);
+	assert_string_equal(signed_for(), SELF);
+	shown_begin = 0;
+}
+
+/* Nothing is taken with a request that is not looked at. */
+static void
+test_junk(void **state)
+{
+	static const char *const own[] = { "h2", ADDRESS };
+	static const char *const more[] = { "x",
+		"-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		for (int where = 0; where < 4; where++) {
+			junk[where] = more[i];
+			ask(where % 2 ? NULL : H2, NAMES, own, own);
+			assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+			assert_int_equal(here.status, 400);
+			assert_non_null(
+			    strstr(here.body, where < 2 ? "\"request: is" : "qemu_request: is"));
+			junk[where] = "";
+		}
+	}
+	junk[1] = "\r\n \n";
+	ask(H2, NAMES, own, own);
+	assert_string_equal(signed_for(), H2);
+	junk[1] = "";
+}
+
 /* What was written on stderr by a job that has signed this. */
 static char *
 said_of(const char *certificate)
@@ -144,6 +207,26 @@ test_trace(void **state)
 	pki_wipe(key);
 }
 
+/* What a host answers that has signed for this one; the caller frees. */
+static char *
+certificates_of(const char *host, int days)
+{
+	static const char *const own[] = { "h1", ADDRESS };
+	char *key = pki_key_new();
+	struct error err = { 0 };
+	_free_ char *ca = pki_ca_new(key, "a CA", &err);
+	_free_ char *request = pki_request_new(key, own, 2, &err);
+	_free_ char *certificate = pki_sign(ca, key, request, PKI_HOST, host, days, &err);
+	const struct cluster_certificates got = { certificate, (char *)"q", ca };
+	char *body;
+	size_t len;
+
+	assert_non_null(certificate);
+	body = json_encode(&cluster_certificates_model, &got, &len);
+	pki_wipe(key);
+	return body;
+}
+
 /* Root of a host without the key; the host that is asked first, which does not answer well. */
 static const char *
 first_asked(void)
@@ -161,11 +244,10 @@ first_asked(void)
 static void
 test_order(void **state)
 {
-	const struct cluster_certificates got = { (char *)"c", (char *)"q", (char *)"a" };
 	struct config config = { .reply_timeout = 300 };
+	_free_ char *body = certificates_of(SELF, 365), *others = certificates_of(H3, 365);
+	_free_ char *ended = certificates_of(SELF, -4000);
 	bool was_first[2] = { false };
-	size_t len;
-	_free_ char *body = json_encode(&cluster_certificates_model, &got, &len);
 
 	str_set(&here.config.tls_ca_key, "");
 	ops_add_host(H2, "h2", 1000);
@@ -181,9 +263,29 @@ test_order(void **state)
 		ops_answer(0, "it was late");
 		ops_answer(0, "it was late");
 	}
+	/* What is no certificate of this host is not one that was signed. */
+	here.status = 0;
+	ops_answer(200, others);
+	assert_int_equal(here.status, 0);
+	ops_answer(200, ended);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "is no certificate of this host"));
+	assert_non_null(strstr(here.body, "has ended"));
+	assert_string_equal(here.ctx.renewed_by, "");
+	while (strcmp(first_asked(), H3) != 0) {
+		ops_answer(0, "it was late");
+		ops_answer(0, "it was late");
+	}
 	ops_answer(200, body);
 	assert_int_equal(here.status, 200);
-	for (int i = 0; i < 64; i++) {
+	/* It was not, where it is asked for again soon. */
+	for (int i = 0; i < 8; i++) {
+		assert_string_equal(first_asked(), H2);
+		ops_answer(0, "it was late");
+		ops_answer(0, "it was late");
+	}
+	for (int i = 0; i < 8; i++) {
+		here.ctx.renewed_at = monotonic_ms() - INT64_C(100) * 86400000;
 		assert_string_equal(first_asked(), H3);
 		ops_answer(200, body);
 	}
@@ -227,6 +329,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),
+		TEST(test_not_the_newest),
+		TEST(test_junk),
 		TEST(test_put_out),
 		TEST(test_trace),
 		TEST(test_order),

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "cluster_verb.h"
+#include "proto/cluster.h"
 #include "proto/crl.h"
+#include "proto/json.h"
+#include "proto/pem.h"
 #include "virtx/cluster_files.h"
 #include "virtx/cluster_setup.h"
 
@@ -195,6 +198,97 @@ test_own_host(void **state)
 		assert_true(find(commands[i])->local);
 }
 
+/* As if it had been signed some days from now on. */
+static char *
+put_off(const char *text, const char *ca_key_text, int days)
+{
+	_x509_ X509 *certificate = pem_certificate(text);
+	_key_ EVP_PKEY *ca_key = pem_key(ca_key_text);
+	_bio_ BIO *bio = BIO_new(BIO_s_mem());
+
+	X509_gmtime_adj(X509_getm_notBefore(certificate), days * 86400L);
+	assert_true(X509_sign(certificate, ca_key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+	return pem_take(bio);
+}
+
+struct answer_case {
+	int days;	  /* that the certificates last */
+	const char *junk; /* behind them */
+	const char *words;
+};
+
+static void
+answer_with(struct verb_fixture *f, const struct answer_case *row, const char *ca_key)
+{
+	static const char *const names[] = { "h1" };
+	const char *const keys[] = { CLUSTER_HOST_KEY, CLUSTER_QEMU_KEY };
+	struct cluster_certificates got = { 0 };
+	_free_ char *body = NULL;
+	struct error err = { 0 };
+	size_t len;
+
+	got.ca = root_get(root, CLUSTER_CA);
+	for (int i = 0; i < 2; i++) {
+		char *key = root_get(root, keys[i]);
+		_free_ char *request = pki_request_new(key, names, 1, &err);
+		_free_ char *one = pki_sign(
+		    got.ca, ca_key, request, i ? PKI_QEMU : PKI_HOST, BOARD, row->days, &err);
+
+		assert_non_null(one);
+		*(i ? &got.qemu_certificate : &got.certificate) =
+		    xasprintf("%s%s%s", one, got.ca, row->junk);
+		pki_wipe(key);
+	}
+	body = json_encode(&cluster_certificates_model, &got, &len);
+	verb_answer_json(f, body);
+	model_clear(&cluster_certificates_model, &got);
+}
+
+/* Whoever signs, or says so, has no other certificate or key written, nor one of before. */
+static void
+test_answers(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf("cluster renew --force --root %s", root);
+	struct error err = { 0 };
+	char *other_key = pki_key_new(), *ca_key;
+	_free_ char *other = pki_ca_new(other_key, "a CA", &err);
+	const struct answer_case cases[] = {
+		{ 365, other, "and nothing else" },
+		{ 365, other_key, "and nothing else" },
+		{ -1, "", "has ended already" },
+		{ 365, "", NULL },
+		{ 365, "junk!\n", NULL },
+	};
+	_free_ char *is = NULL, *later = NULL;
+
+	root_make(root, true);
+	root_init(f, "--yes");
+	ca_key = root_get(root, CLUSTER_CA_KEY);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *before = root_get(root, CLUSTER_HOST_CERTIFICATE), *after = NULL;
+
+		answer_with(f, &cases[i], ca_key);
+		if (cases[i].words)
+			verb_fails(f, line, COMMAND_FAILED, cases[i].words);
+		else
+			verb_ok(f, line);
+		after = root_get(root, CLUSTER_HOST_CERTIFICATE);
+		assert_int_equal(strcmp(before, after) == 0, cases[i].words != NULL);
+		/* What was between them is left out. */
+		assert_null(strstr(after, "junk!"));
+	}
+	is = root_get(root, CLUSTER_HOST_CERTIFICATE);
+	later = put_off(is, ca_key, 2);
+	root_put(root, CLUSTER_HOST_CERTIFICATE, later);
+	answer_with(f, &(struct answer_case){ 365, "", NULL }, ca_key);
+	verb_fails(f, line, COMMAND_FAILED, "is older than the one that is there");
+	assert_file_says(CLUSTER_HOST_CERTIFICATE, later);
+	pki_wipe(other_key);
+	pki_wipe(ca_key);
+}
+
 #define RENEW_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
 
 int
@@ -207,6 +301,7 @@ main(void)
 		RENEW_TEST(test_left_by_others),
 		RENEW_TEST(test_crl),
 		RENEW_TEST(test_own_host),
+		RENEW_TEST(test_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ api_handle(struct context *ctx, struct request *req)
 	char host[UUID_TEXT_SIZE];
 	struct error err = { 0 };
 
+	if (!str_empty(req->shown))
+		inventory_note_certificate(ctx->inventory, req->shown, req->shown_begin);
 	answer_news_attach(ctx, req);
 	if (limits_check_vm(ctx, req) < 0)
 		return;

@@ -11,10 +11,13 @@
 #include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
+#include "proto/pem.h"
+#include "proto/pki.h"
 #include "proto/problem.h"
 #include "state/caller.h"
 
-#define ASKED_MAX 64 /* hosts, one after the other */
+#define ASKED_MAX 64			       /* hosts, one after the other */
+#define GOOD_MS	  (INT64_C(30) * 86400 * 1000) /* certificates last for more */
 
 /* One that is looked for a host with the key. */
 struct renewing {
@@ -89,6 +92,22 @@ ask_next(struct renewing *renewing)
 	fail(renewing);
 }
 
+/* What virtxd can tell without the CA; who asked looks at the rest. */
+static int
+check_answer(const struct renewing *renewing, const struct cluster_certificates *certificates,
+    struct error *err)
+{
+	const char *text = str_or_empty(certificates->certificate);
+	char host[UUID_TEXT_SIZE];
+	int64_t ignored;
+
+	if (!pki_host(text, host) || strcmp(host, inventory_self(renewing->ctx->inventory)) != 0)
+		return error_set(err, 502, "what it answered is no certificate of this host");
+	if (pki_end(text, &ignored) <= now_ms())
+		return error_set(err, 502, "the certificate that it answered has ended");
+	return 0;
+}
+
 static void
 on_answered(
     struct peer_ask *ask, int status, const char *body, size_t len, const struct error *cause)
@@ -103,9 +122,10 @@ on_answered(
 		problem_decode(&err, status, body, len);
 	else
 		(void)json_decode(&cluster_certificates_model, body, len, &certificates, &err);
-	if (!err.status) {
+	if (!err.status && check_answer(renewing, &certificates, &err) == 0) {
 		memcpy(renewing->ctx->renewed_by, renewing->hosts[renewing->next - 1],
 		    sizeof(renewing->ctx->renewed_by));
+		renewing->ctx->renewed_at = monotonic_ms();
 		request_reply_model(renewing->req, 200, &cluster_certificates_model, &certificates);
 		renewing_free(renewing);
 	} else {
@@ -136,15 +156,21 @@ swap_hosts(struct renewing *renewing, size_t i, size_t k)
 }
 
 /* Who has signed before comes first, and of the others a different one each time: one that accepts
- * and does not answer keeps nobody off for days. */
+ * and does not answer keeps nobody off for days. Where it is asked for again so soon, what was
+ * signed was no good: who has done that comes last. */
 static void
 order_hosts(struct renewing *renewing)
 {
+	const struct context *ctx = renewing->ctx;
+	bool was_good = monotonic_ms() - ctx->renewed_at > GOOD_MS;
+
 	for (size_t left = renewing->n; left > 1; left--)
 		swap_hosts(renewing, left - 1, random_below(left));
-	for (size_t i = 1; i < renewing->n; i++) {
-		if (strcmp(renewing->hosts[i], renewing->ctx->renewed_by) == 0)
-			swap_hosts(renewing, 0, i);
+	for (size_t i = 0; i < renewing->n; i++) {
+		if (strcmp(renewing->hosts[i], ctx->renewed_by) != 0)
+			continue;
+		swap_hosts(renewing, was_good ? 0 : renewing->n - 1, i);
+		return;
 	}
 }
 
@@ -191,9 +217,26 @@ check_requests(const struct context *ctx, const struct request *req,
 		return 0;
 	if (ctx->tokens && token_keeper_check_host(ctx->tokens, req->shown, err) < 0)
 		return -1;
+	if (!inventory_is_newest(ctx->inventory, req->shown, req->shown_begin))
+		return error_set_type(err, ERROR_ROLE,
+		    "host '%s' has shown a newer certificate than this one, by which it renews no "
+		    "other: where the newer one is lost, the host joins again",
+		    req->shown);
 	if (signing_check_names(&may, str_or_empty(renewal->request), err) < 0)
 		return -1;
 	return signing_check_names(&may, str_or_empty(renewal->qemu_request), err);
+}
+
+/* Each is one request, and nothing else that somebody might read later. */
+static int
+check_alone(const struct cluster_renewal *renewal, struct error *err)
+{
+	if (!str_empty(renewal->request) && !pem_is_alone(renewal->request))
+		return error_set(err, 400, "request: is not one request in PEM and nothing else");
+	if (!str_empty(renewal->qemu_request) && !pem_is_alone(renewal->qemu_request))
+		return error_set(
+		    err, 400, "qemu_request: is not one request in PEM and nothing else");
+	return 0;
 }
 
 /* A host gets what it is by the certificate that it shows, not by what it says. */
@@ -212,6 +255,8 @@ api_cluster_renew(struct context *ctx, struct request *req)
 		error_set_type(&err, ERROR_ROLE,
 		    "a host renews its certificates by showing the present one, and none was "
 		    "shown");
+		request_reply_error(req, &err);
+	} else if (check_alone(&renewal, &err) < 0) {
 		request_reply_error(req, &err);
 	} else if (root && str_empty(ctx->config->tls_ca_key)) {
 		ask_others(ctx, req);

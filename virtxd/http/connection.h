@@ -18,6 +18,8 @@ bool connection_host(const struct connection *connection, char ret[UUID_TEXT_SIZ
 /* The names and addresses of that certificate, with commas between, "" for none; the caller frees.
  */
 char *connection_names(const struct connection *connection);
+/* From when on it is good, ms since the epoch; 0 for none. */
+int64_t connection_begin(const struct connection *connection);
 /* The name of the user whose certificate the client has, and its fingerprint; false for none. */
 bool connection_user(const struct connection *connection, char name[TOKEN_NAME_MAX + 1],
     char print[CERTIFICATE_PRINT_SIZE]);

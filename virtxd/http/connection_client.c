@@ -34,3 +34,9 @@ connection_names(const struct connection *c)
 {
 	return c->ssl ? tls_client_names(c->ssl) : xstrdup("");
 }
+
+int64_t
+connection_begin(const struct connection *c)
+{
+	return c->ssl ? tls_client_begin(c->ssl) : 0;
+}

@@ -516,6 +516,8 @@ check_client(struct exchange *ex, const struct guard *guard, const struct local_
 		return -1;
 	}
 	ex->req.shown = ex->identity.certificate;
+	if (*ex->req.shown)
+		ex->req.shown_begin = connection_begin(ex->connection);
 	if (ex->req.route->id == ROUTE_CLUSTER_RENEW && *ex->req.shown)
 		ex->names = connection_names(ex->connection);
 	ex->req.shown_names = str_or_empty(ex->names);

@@ -488,6 +488,14 @@ tls_client_names(SSL *ssl)
 }
 
 int64_t
+tls_client_begin(SSL *ssl)
+{
+	X509 *certificate = SSL_get0_peer_certificate(ssl);
+
+	return certificate ? certificate_begin(certificate) : 0;
+}
+
+int64_t
 tls_end_of_certificate(const struct tls *tls)
 {
 	return tls->now.end;

@@ -62,6 +62,8 @@ bool tls_client_user(const struct tls *tls, struct ssl_st *ssl, char name[TOKEN_
 /* The names and addresses of the certificate that such a client has shown, with commas between, ""
  * for none; the caller frees. */
 char *tls_client_names(struct ssl_st *ssl);
+/* From when on that is good, ms since the epoch; 0 for none. */
+int64_t tls_client_begin(struct ssl_st *ssl);
 
 /* When this host's certificate ends, or one of its CA's by which others check it; ms since the
  * epoch. */

@@ -102,6 +102,7 @@ struct context {
 	LIST_HEAD(, renewing) renewings; /* that ask others; renewings_free ends them */
 	char renewed_by[37]; /* the host that has signed certificates for this one last, "" for none
 			      */
+	int64_t renewed_at;  /* when it did, monotonic ms */
 };
 
 #endif

@@ -49,6 +49,7 @@ struct request {
 	const struct caller *caller; /* the same, with what they may do */
 	/* The uuid of the host whose certificate the client has shown, "" for none. */
 	const char *shown;
+	int64_t shown_begin; /* from when on that is good, ms since the epoch; 0 for none */
 	/* And the names that it is for, with commas between, where the route needs them, else "".
 	 */
 	const char *shown_names;

@@ -93,6 +93,12 @@ void inventory_set_tokens(struct inventory *inventory, const struct tokens *toke
 bool inventory_is_out(const struct inventory *inventory, const char *uuid);
 /* 0 where it was not, else -1 with a 409. */
 int inventory_check_out(const struct inventory *inventory, const char *uuid, struct error *err);
+/* A host has shown a certificate that is good from then on, ms since the epoch. */
+void inventory_note_certificate(struct inventory *inventory, const char *uuid, int64_t begin);
+/* Whether it has shown none that is newer by more than a day, since this virtxd was started. */
+bool inventory_is_newest(const struct inventory *inventory, const char *uuid, int64_t begin);
+/* What goes on with one that was and is active, for the caller to free; NULL for any other. */
+char *inventory_out_text(const struct inventory *inventory, const char *uuid);
 /* A local VM is wanted on, and why it is off: a problem of the host, until it runs or is not wanted
  * on any more. */
 void inventory_set_unstarted(struct inventory *inventory, const char *uuid, const char *why);

@@ -129,6 +129,7 @@ struct host_entry {
 	int64_t away_since;	     /* monotonic ms, while it is */
 	bool over;		     /* not all VMs that it tells of were taken */
 	char *twin;		     /* a member that has its uuid, too; NULL or "" */
+	int64_t newest;		     /* see inventory_note_certificate, 0 for none */
 	bool skew_known;	     /* what its clock is ahead of ours: */
 	int64_t skew;		     /* ms */
 	struct host_figures figures; /* as it answered a placement */

@@ -15,7 +15,8 @@
 #define MOST_TOLD_MAX  3
 #define SKEW_TOLD_MS   2000
 #define SKEWS_TOLD_MAX 4
-#define NEWS_AHEAD_MS  60000 /* news later than a digest by more has a wrong clock */
+#define SAME_DAY_MS    86400000 /* what the clocks of those who sign may differ by */
+#define NEWS_AHEAD_MS  60000	/* news later than a digest by more has a wrong clock */
 
 static bool
 is_away(const struct host_entry *entry)
@@ -162,7 +163,9 @@ inventory_check_forget(const struct inventory *inventory, const char *uuid, stru
 		return error_set(err, 404, "no host '%s' is known", uuid);
 	if (!is_away(entry))
 		return error_set(err, 409,
-		    "host '%s' (%s) is active: only one that has left or failed can be forgotten",
+		    "host '%s' (%s) is active: only one that has left or failed can be forgotten; "
+		    "one that is not to be trusted is put out at once by 'put_out=true', 'virtx "
+		    "forget host --put-out'",
 		    str_or_empty(entry->host.def.name), uuid);
 	return 0;
 }
@@ -262,6 +265,48 @@ inventory_check_out(const struct inventory *inventory, const char *uuid, struct 
 	    "cluster token --host', and as it is where the file 'auth/.out.%s' of the storage is "
 	    "removed",
 	    host ? str_or_empty(host->def.name) : "", uuid, uuid);
+}
+
+/* It has what it had, until that is taken from it elsewhere. */
+static char *
+out_text(const struct host_entry *entry)
+{
+	return xasprintf("host '%s' (%s) was put out of the cluster and is active: its %zu VMs run "
+			 "on there, out of reach, and it has serf's key and the storage until both "
+			 "refuse it",
+	    str_or_empty(entry->host.def.name), entry->uuid, entry->n_vms);
+}
+
+static bool
+is_out_and_active(const struct inventory *inventory, const struct host_entry *entry)
+{
+	return !is_away(entry) && !str_equal(entry->uuid, inventory->self) &&
+	       inventory_is_out(inventory, entry->uuid);
+}
+
+char *
+inventory_out_text(const struct inventory *inventory, const char *uuid)
+{
+	const struct host_entry *entry = index_find_host(inventory, uuid);
+
+	return entry && is_out_and_active(inventory, entry) ? out_text(entry) : NULL;
+}
+
+void
+inventory_note_certificate(struct inventory *inventory, const char *uuid, int64_t begin)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (entry && begin > entry->newest)
+		entry->newest = begin;
+}
+
+bool
+inventory_is_newest(const struct inventory *inventory, const char *uuid, int64_t begin)
+{
+	const struct host_entry *entry = index_find_host(inventory, uuid);
+
+	return !entry || begin > entry->newest - SAME_DAY_MS;
 }
 
 char *
@@ -402,7 +447,9 @@ add_host_problems(const struct inventory *inventory, struct host *host)
 	if (*full)
 		add_problem(host, "vms", "", steal_ptr(full));
 	HASH_ITER (hh, inventory->hosts, entry, next) {
-		if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
+		if (is_out_and_active(inventory, entry))
+			add_problem(host, "put-out", "", out_text(entry));
+		else if (entry->host.cstate == CSTATE_ACTIVE && entry->skew > INVENTORY_AHEAD_MS)
 			add_problem(host, "clock", "",
 			    xasprintf("the clock of host '%s' is %lld s ahead: its events are not "
 				      "believed",
