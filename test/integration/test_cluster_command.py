@@ -342,6 +342,48 @@ def test_put_out(lab):
     let_in(lab)
 
 
+def test_put_out_active(lab):
+    """One that somebody has broken into is put out while it is active: its VMs run on there, and nothing of it is believed."""
+    h1, h2 = lab.hosts
+    wait_joined(lab)
+    uuid = create(h2, vmdef("left"))
+    assert h2.api("POST", f"/vms/{uuid}/runstate/boot", {}, timeout=60).status == 204
+    wait_for("the other host to know", lambda: h1.api("GET", f"/vms/{uuid}/runstate").json().get("runstate") == 4, 30)
+    done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
+    assert done.returncode == 1 and "--put-out" in done.stderr, done.stderr
+    # By itself it is not.
+    done = h1.virtx("-A", SOCKET, "forget", "host", "--put-out", h1.uuid)
+    assert done.returncode == 1 and "is this one" in done.stderr, done.stderr
+    done = h1.virtx("-A", SOCKET, "forget", "host", "--put-out", h2.uuid)
+    assert done.returncode == 0 and "its 1 VMs run on there, out of reach" in done.stderr, done.stderr
+    assert os.path.exists(h1.path(f"/vms/auth/.out.{h2.uuid}"))
+
+    # At once, by those connections, too, which it has already.
+    answer = h2.api("POST", f"/hosts/{h1.uuid}/repair", {}, timeout=120)
+    assert answer.status == 403 and "was put out of the cluster" in answer.text, answer.text
+    assert cluster(h2, "renew", "--force", "--root", ROOT).returncode == 1
+    for answer in (h1.api("POST", "/vms", {"vmdef": vmdef("out"), "host": h2.uuid}),
+                   h1.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}), h1.api("GET", f"/vms/{uuid}")):
+        assert answer.status == 409 and "was put out of the cluster" in answer.text, answer.text
+    # It is shown as serf has it, with the VM as that was; nothing that it tells changes that.
+    assert h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, timeout=60).status == 204
+    other = create(h2, vmdef("unheard"))
+    wait_for("the other host to name it as a problem", lambda: any(
+        problem["kind"] == "put-out" and h2.uuid in problem["detail"]
+        for problem in h1.api("GET", f"/hosts/{h1.uuid}").json()["problems"]), 60)
+    assert hosts(h1)[h2.uuid][1] == 1
+    assert h1.api("GET", f"/vms/{uuid}/runstate").json()["runstate"] == 4
+    assert h1.api("GET", f"/vms/{other}/runstate").status in (404, 503)
+    for name in (uuid, other):
+        delete(h2, name)
+
+    away(lab)
+    done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
+    assert done.returncode == 0 and h2.uuid not in hosts(h1), done.stderr
+    h2.run(["rm", "-r", f"{ROOT}/etc/virtx", f"{ROOT}/etc/pki"])
+    let_in(lab)
+
+
 def let_in(lab):
     """The second host, which was put out, joins by a token for it alone."""
     h1, h2 = lab.hosts

@@ -193,6 +193,99 @@ test_nobody_signs(void **state)
 	assert_null(inventory_find_host(here.ctx.inventory, H2));
 }
 
+/* As with "?put_out=" and this. */
+static void
+force(const char *uuid, const char *value, bool looped)
+{
+	_free_ char *query = xasprintf("put_out=%s", value);
+	struct request *req = ops_request(ROUTE_HOST_FORGET, uuid, "");
+
+	here.status = 0;
+	req->query = query;
+	req->looped = looped;
+	api_handle(&here.ctx, req);
+}
+
+/* One that is active, by whom nothing is to be believed any more: its VMs stay known. */
+static void
+test_active_put_out(void **state)
+{
+	static const char put_out_path[] = "/hosts/" H2 "?put_out=true";
+	const struct host *self = inventory_find_host(here.ctx.inventory, SELF);
+	struct token none = { 0 };
+
+	LOADED("1");
+	inventory_set_tokens(here.ctx.inventory, tokens);
+	ops_add_host(H2, "h2", 1000);
+	ops_add_host(H3, "h3", 1000);
+	ops_add_remote(VM1, H2, VMRUNSTATE_RUNNING);
+	force(H2, "maybe", false);
+	assert_int_equal(here.status, 400);
+	assert_non_null(strstr(here.body, "put_out"));
+	force(H2, "true", false);
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "no certificates"));
+	force(H2, "true", true);
+	assert_int_equal(here.status, 409);
+	str_set(&here.config.tls_certificate, "/etc/virtx/host.pem");
+	force(SELF, "true", false);
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "is this one"));
+	force(H2, "false", false);
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "--put-out"));
+	assert_null(ops_find_job(WORK_HOST_OUT));
+	/* Not before that is kept. */
+	force(H2, "true", false);
+	ops_fail_job(WORK_HOST_OUT, 507, "no room");
+	assert_int_equal(here.status, 507);
+	assert_false(tokens_is_out(tokens, H2));
+	LOADED("1");
+	force(H2, "true", false);
+	ops_end_job(WORK_HOST_OUT, &none);
+	assert_true(tokens_is_out(tokens, H2));
+	assert_int_equal(here.n_asked, 1);
+	assert_string_equal(here.asked[0].host, H3);
+	assert_string_equal(here.asked[0].path, put_out_path);
+	ops_answer(204, "");
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "its 1 VMs run on there, out of reach"));
+	assert_non_null(strstr(here.headers, "serf's key and the storage"));
+	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
+	assert_non_null(inventory_find_vm(here.ctx.inventory, VM1));
+	inventory_set_problems(here.ctx.inventory, NULL, 0);
+	assert_int_equal(self->n_problems, 1);
+	assert_string_equal(self->problems[0].kind, "put-out");
+	assert_non_null(strstr(self->problems[0].detail, "'h2'"));
+	/* Once it has failed it is forgotten as any other. */
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	inventory_set_problems(here.ctx.inventory, NULL, 0);
+	assert_int_equal(self->n_problems, 0);
+	force(H2, "true", false);
+	ops_end_job(WORK_HOST_OUT, &none);
+	ops_answer(204, "");
+	assert_int_equal(here.status, 204);
+	assert_null(inventory_find_host(here.ctx.inventory, H2));
+}
+
+/* The host that was asked has written it: this one reads that, and believes nobody's word. */
+static void
+test_active_put_out_elsewhere(void **state)
+{
+	LOADED("1");
+	str_set(&here.config.tls_certificate, "/etc/virtx/host.pem");
+	ops_add_host(H2, "h2", 1000);
+	force(H2, "true", true);
+	assert_int_equal(here.status, 204);
+	assert_null(ops_find_job(WORK_HOST_OUT));
+	assert_false(tokens_is_out(tokens, H2));
+	assert_null(ops_find_job(WORK_TOKENS_LOAD));
+	ops_advance(500);
+	found_out("", false, false);
+	assert_true(tokens_is_out(tokens, H2));
+	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
+}
+
 /* By its address it is known alone while it is a member. */
 static void
 test_host_forgotten_without_certificates(void **state)
@@ -217,6 +310,8 @@ main(void)
 		KEEPER_TEST(test_read_before_put_out),
 		KEEPER_TEST(test_nobody_signs),
 		KEEPER_TEST(test_own_ca),
+		KEEPER_TEST(test_active_put_out),
+		KEEPER_TEST(test_active_put_out_elsewhere),
 		KEEPER_TEST(test_host_forgotten_without_certificates),
 	};
 

@@ -191,18 +191,24 @@ test_addresses(void **state)
 {
 	struct seen seen = { 0 };
 	struct members *members = members_new(SELF, on_changed, &seen);
+	struct tokens *tokens = tokens_new();
 
 	assert_string_equal(members_own_address(members), "");
 	set(members, "h1", "10.0.0.1", CSTATE_ACTIVE, SELF, NULL, NULL);
 	set(members, "h2", "10.0.0.2", CSTATE_ACTIVE, OTHER, NULL, NULL);
 	set(members, "stranger", "10.0.0.3", CSTATE_ACTIVE, NULL, NULL, NULL);
 	assert_string_equal(members_own_address(members), "10.0.0.1");
-	assert_true(members_has_address(members, "10.0.0.1"));
-	assert_true(members_has_address(members, "10.0.0.2"));
-	assert_false(members_has_address(members, "10.0.0.3"));
-	assert_false(members_has_address(members, "10.0.0.20"));
+	assert_true(members_has_address(members, "10.0.0.1", NULL));
+	assert_true(members_has_address(members, "10.0.0.2", NULL));
+	assert_false(members_has_address(members, "10.0.0.3", NULL));
+	assert_false(members_has_address(members, "10.0.0.20", NULL));
+	/* Whoever has been put out is no host by its address either. */
+	tokens_put_out(tokens, OTHER, true);
+	assert_true(members_has_address(members, "10.0.0.1", tokens));
+	assert_false(members_has_address(members, "10.0.0.2", tokens));
+	tokens_free(tokens);
 	set(members, "h2", "10.0.0.2", CSTATE_FAILED, OTHER, NULL, NULL);
-	assert_false(members_has_address(members, "10.0.0.2"));
+	assert_false(members_has_address(members, "10.0.0.2", NULL));
 	members_free(members);
 }
 

@@ -32,6 +32,9 @@ test_what_is_sent(void **state)
 		{ "maintain host -eb " HOST_UUID, "DELETE /hosts/" HOST_UUID "/maintenance",
 		    "{\"back\":true}" },
 		{ "forget host " HOST_UUID, "DELETE /hosts/" HOST_UUID, "" },
+		{ "forget host -p " HOST_UUID, "DELETE /hosts/" HOST_UUID "?put_out=true", "" },
+		{ "forget host " HOST_UUID " --put-out", "DELETE /hosts/" HOST_UUID "?put_out=true",
+		    "" },
 		{ "token revoke ci", "DELETE /auth/tokens/ci", "" },
 	};
 	struct verb_fixture *f = *state;

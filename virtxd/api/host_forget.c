@@ -119,15 +119,26 @@ ask_others(struct context *ctx, struct forgetting *forgetting, const char *path,
 	model_clear(&host_list_model, &list);
 }
 
-/* out: it was put out before; taken: why it is not everywhere, NULL where it is. */
 static void
-forget(struct context *ctx, struct request *req, bool out, const char *taken)
+note_text(struct forgetting *forgetting, const char *text)
 {
-	_free_ char *path = route_path(ROUTE_HOST_FORGET, req->param);
+	if (text)
+		buffer_printf(
+		    &forgetting->failed, "%s%s", forgetting->failed.len ? "; " : "", text);
+}
+
+/* out: it was put out before; forced: also while it is active; taken: why it is not everywhere,
+ * NULL where it is. One that is active stays known, with its VMs: they run on there. */
+static void
+forget(struct context *ctx, struct request *req, bool out, bool forced, const char *taken)
+{
+	_free_ char *left = forced ? inventory_out_text(ctx->inventory, req->param) : NULL;
+	_free_ char *one = route_path(ROUTE_HOST_FORGET, req->param);
+	_free_ char *path = xasprintf("%s%s", one, left ? "?put_out=true" : "");
 	struct forgetting *forgetting;
 	struct error err = { 0 };
 
-	if (inventory_forget_host(ctx->inventory, req->param, &err) < 0) {
+	if (!left && inventory_forget_host(ctx->inventory, req->param, &err) < 0) {
 		/* Somebody else has had it forgotten meanwhile. */
 		if (out && error_is(&err, ERROR_NOT_FOUND)) {
 			request_reply(req, 204);
@@ -141,15 +152,16 @@ forget(struct context *ctx, struct request *req, bool out, const char *taken)
 		request_reply_error(req, &err);
 		return;
 	}
-	ctx->host_ops->forgotten(ctx->host_arg, req->param);
+	if (!left)
+		ctx->host_ops->forgotten(ctx->host_arg, req->param);
 	if (req->looped) {
 		request_reply(req, 204);
 		return;
 	}
 	forgetting = xcalloc(1, sizeof(*forgetting));
 	forgetting->req = req;
-	if (taken)
-		buffer_printf(&forgetting->failed, "%s", taken);
+	note_text(forgetting, left);
+	note_text(forgetting, taken);
 	LIST_INSERT_HEAD(&ctx->forgettings, forgetting, link);
 	ask_others(ctx, forgetting, path, req->user);
 	if (forgetting->n_open > 0) {
@@ -166,7 +178,16 @@ on_put_out(void *arg, struct request *req, const struct error *err, const char *
 	if (err)
 		request_reply_error(req, err);
 	else
-		forget(arg, req, true, taken);
+		forget(arg, req, true, false, taken);
+}
+
+static void
+on_forced_out(void *arg, struct request *req, const struct error *err, const char *taken)
+{
+	if (err)
+		request_reply_error(req, err);
+	else
+		forget(arg, req, true, true, taken);
 }
 
 static void
@@ -215,23 +236,63 @@ put_out_unknown(struct context *ctx, struct request *req)
 		known_refuse(req, &err);
 }
 
+static bool
+is_active(const struct context *ctx, const char *uuid)
+{
+	const struct host *host = inventory_find_host(ctx->inventory, uuid);
+
+	return host && host->cstate == CSTATE_ACTIVE;
+}
+
+/* Whether it can be done as the request says; certified: hosts are known by certificates here. */
+static int
+check(const struct context *ctx, const struct request *req, bool certified, bool *ret_forced,
+    struct error *err)
+{
+	bool forced;
+
+	if (request_flag(req, "put_out", &forced, err) < 0)
+		return -1;
+	*ret_forced = forced;
+	if (!forced || !is_active(ctx, req->param))
+		return inventory_check_forget(ctx->inventory, req->param, err);
+	if (str_equal(req->param, inventory_self(ctx->inventory)))
+		return error_set(err, 409,
+		    "put_out: host '%s' is this one: ask another one, which goes on without it",
+		    req->param);
+	if (!certified)
+		return error_set(err, 409,
+		    "put_out: hosts have no certificates here ('certificate' of section [tls]) by "
+		    "which host '%s' could be refused while it is active: stop it, and forget it "
+		    "then",
+		    req->param);
+	return 0;
+}
+
 /* Where hosts are known by certificates, this one's is good until it ends, and it may still have
- * what it takes to be a member of serf: it is put out for good before it is forgotten. */
+ * what it takes to be a member of serf: it is put out for good before it is forgotten. Of one that
+ * is active the others are told where that is written. */
 void
 api_host_forget(struct context *ctx, struct request *req)
 {
-	bool puts_out = !req->looped && ctx->tokens && config_has_tls(ctx->config);
+	bool certified = ctx->tokens && config_has_tls(ctx->config);
 	struct error err = { 0 };
-	int r = inventory_check_forget(ctx->inventory, req->param, &err);
+	bool forced = false;
+	int r = check(ctx, req, certified, &forced, &err);
 
-	if (r < 0 && error_is(&err, ERROR_NOT_FOUND) && puts_out)
+	if (r < 0 && error_is(&err, ERROR_NOT_FOUND) && certified && !req->looped) {
 		put_out_unknown(ctx, req);
-	else if (r < 0)
+	} else if (r < 0) {
 		request_reply_error(req, &err);
-	else if (puts_out)
-		token_keeper_put_out(ctx->tokens, req, req->param, true, on_put_out, ctx);
-	else
-		forget(ctx, req, false, NULL);
+	} else if (certified && !req->looped) {
+		token_keeper_put_out(
+		    ctx->tokens, req, req->param, true, forced ? on_forced_out : on_put_out, ctx);
+	} else if (is_active(ctx, req->param)) {
+		token_keeper_told(ctx->tokens);
+		request_reply(req, 204);
+	} else {
+		forget(ctx, req, false, false, NULL);
+	}
 }
 
 void

@@ -252,7 +252,7 @@ on_who(void *arg, const char *addr, const char **why)
 	struct daemon *daemon = arg;
 
 	if (daemon->core.cluster &&
-	    members_has_address(cluster_members(daemon->core.cluster), addr))
+	    members_has_address(cluster_members(daemon->core.cluster), addr, daemon->tokens))
 		return GUARD_MEMBER;
 	*why = core_why_no_serf(&daemon->core);
 	return str_empty(*why) ? GUARD_STRANGER : GUARD_UNKNOWN;

@@ -459,13 +459,14 @@ members_other(const struct members *members, const char *which, const char *uuid
 }
 
 bool
-members_has_address(const struct members *members, const char *addr)
+members_has_address(const struct members *members, const char *addr, const struct tokens *tokens)
 {
 	struct record *record, *next;
 
 	HASH_ITER (hh, members->records, record, next) {
 		if (record->cstate == CSTATE_ACTIVE && record->uuid[0] &&
-		    strcmp(record->addr, addr) == 0)
+		    strcmp(record->addr, addr) == 0 &&
+		    !(tokens && tokens_is_out(tokens, record->uuid)))
 			return true;
 	}
 	return false;

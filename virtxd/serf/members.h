@@ -5,6 +5,7 @@
 
 #include "proto/uuid.h"
 #include "serf/serf.h"
+#include "state/tokens.h"
 
 struct members;
 
@@ -60,8 +61,10 @@ bool members_has_name(const struct members *members, const char *name);
 const char *members_other(
     const struct members *members, const char *which, const char *uuid, const char *addr);
 
-/* Whether a host that is active, this one among them, has this address. */
-bool members_has_address(const struct members *members, const char *addr);
+/* Whether a host that is active, this one among them, has this address; none that was put out by
+ * these tokens (NULL: none was). */
+bool members_has_address(
+    const struct members *members, const char *addr, const struct tokens *tokens);
 /* The address of this host's own member, "" while it is not known. */
 const char *members_own_address(const struct members *members);
 
