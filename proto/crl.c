@@ -14,13 +14,12 @@
 static_assert(2 * SERIAL_PERIOD_DAYS > PKI_CERTIFICATE_DAYS, "a certificate spans three periods");
 /* Signed for one more before and two after, a CRL does for a year, whatever the clocks of who
  * signs certificates and who signs CRLs differ by. */
-#define BEFORE	    3
-#define AFTER	    2
-#define PERIODS	    (BEFORE + 1 + AFTER)
-#define KINDS	    2	  /* of certificates of a host */
-#define BACKDATED_S 3600L /* a clock that is behind shall take it, too */
-#define _crl_	    __attribute__((cleanup(crl_clear)))
-#define _integer_   __attribute__((cleanup(integer_clear)))
+#define BEFORE	  3
+#define AFTER	  2
+#define PERIODS	  (BEFORE + 1 + AFTER)
+#define KINDS	  2 /* of certificates of a host */
+#define _crl_	  __attribute__((cleanup(crl_clear)))
+#define _integer_ __attribute__((cleanup(integer_clear)))
 
 static void
 crl_clear(X509_CRL **crl)
@@ -72,34 +71,38 @@ add_one(X509_CRL *crl, enum pki_kind kind, const char *host, int64_t period)
 
 /* Who finds one by its key, and the number that each has. */
 static void
-add_extensions(X509_CRL *crl, X509 *ca)
+add_extensions(X509_CRL *crl, X509 *ca, int64_t before)
 {
 	_integer_ ASN1_INTEGER *number = ASN1_INTEGER_new();
+	/* Clocks differ, and it is to be later than what others have signed. */
+	int64_t now = now_ms(), next = before < now	    ? now
+				       : before < INT64_MAX ? before + 1
+							    : before;
 	X509_EXTENSION *extension;
 	X509V3_CTX ctx;
 
 	X509V3_set_ctx(&ctx, ca, NULL, NULL, crl, 0);
 	extension = X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier, "keyid,issuer");
 	if (!extension || X509_CRL_add_ext(crl, extension, -1) != 1 || !number ||
-	    ASN1_INTEGER_set_int64(number, now_ms()) != 1 ||
+	    ASN1_INTEGER_set_int64(number, next) != 1 ||
 	    X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0) != 1)
 		abort();
 	X509_EXTENSION_free(extension);
 }
 
 static X509_CRL *
-make(X509 *ca, const char *const *hosts, size_t n_hosts)
+make(X509 *ca, const char *const *hosts, size_t n_hosts, int64_t before)
 {
 	X509_CRL *crl = X509_CRL_new();
-	ASN1_TIME *since = X509_gmtime_adj(NULL, -BACKDATED_S);
 	int64_t now = serial_period_now();
 
-	if (!crl || !since || X509_CRL_set_version(crl, X509_CRL_VERSION_2) != 1 ||
+	/* As good as the CA: by one of a time to come, or that is over, libvirt and QEMU would take
+	 * nobody at all, where the clock of who has signed it is ahead of theirs. */
+	if (!crl || X509_CRL_set_version(crl, X509_CRL_VERSION_2) != 1 ||
 	    X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca)) != 1 ||
-	    X509_CRL_set1_lastUpdate(crl, since) != 1 ||
+	    X509_CRL_set1_lastUpdate(crl, X509_get0_notBefore(ca)) != 1 ||
 	    X509_CRL_set1_nextUpdate(crl, X509_get0_notAfter(ca)) != 1)
 		abort();
-	ASN1_TIME_free(since);
 	for (size_t i = 0; i < n_hosts; i++) {
 		for (int64_t period = now - BEFORE; period <= now + AFTER; period++) {
 			add_one(crl, PKI_HOST, hosts[i], period);
@@ -107,13 +110,13 @@ make(X509 *ca, const char *const *hosts, size_t n_hosts)
 		}
 	}
 	X509_CRL_sort(crl);
-	add_extensions(crl, ca);
+	add_extensions(crl, ca, before);
 	return crl;
 }
 
 char *
 crl_sign(const char *ca_text, const char *ca_key_text, const char *const *hosts, size_t n_hosts,
-    struct error *err)
+    int64_t before, struct error *err)
 {
 	_x509_ X509 *ca = pem_certificate(ca_text);
 	_key_ EVP_PKEY *key = pem_key(ca_key_text);
@@ -124,7 +127,7 @@ crl_sign(const char *ca_text, const char *ca_key_text, const char *const *hosts,
 		error_set(err, 500, "the CA's certificate and key are not of one another");
 		return NULL;
 	}
-	crl = make(ca, hosts, n_hosts);
+	crl = make(ca, hosts, n_hosts, before);
 	if (X509_CRL_sign(crl, key, EVP_sha256()) <= 0) {
 		error_set(err, 500, "cannot sign a CRL: %s", pem_error());
 		return NULL;
@@ -145,6 +148,20 @@ crl_take(const char *text, const char *ca_text)
 
 	ERR_clear_error();
 	return is_signed ? crl_text(crl) : NULL;
+}
+
+int64_t
+crl_number(const char *text)
+{
+	_crl_ X509_CRL *crl = text ? parse(text) : NULL;
+	_integer_ ASN1_INTEGER *number =
+	    crl ? X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL) : NULL;
+	int64_t value = 0;
+
+	if (!number || ASN1_INTEGER_get_int64(&value, number) != 1 || value < 0)
+		value = 0;
+	ERR_clear_error();
+	return value;
 }
 
 /* All certificates of the subject that have not ended. */

@@ -11,12 +11,15 @@
 #define CRL_MAX (1024 * 1024) /* bytes of one */
 
 /* A CRL of all certificates that these hosts, and their QEMU, may have; as good as long as the CA.
- * NULL with the reason. */
+ * Its number is above that of the ones before it (0 for none), and the time, in ms. NULL with the
+ * reason. */
 char *crl_sign(const char *ca, const char *ca_key, const char *const *hosts, size_t n_hosts,
-    struct error *err);
+    int64_t before, struct error *err);
 /* The CRL that the text is, in its one form, where the CA has signed it; NULL where it is none. The
  * caller frees. */
 char *crl_take(const char *text, const char *ca);
+/* Its number, by which a later one is told from an earlier one; 0 for NULL, and for none. */
+int64_t crl_number(const char *crl);
 /* Whether it is for these hosts, and for no others. */
 bool crl_is_for(const char *crl, const char *const *hosts, size_t n_hosts);
 /* Whether it is for the host, among others. */

@@ -84,23 +84,50 @@ look_at(const struct cluster_site *site, const struct daemon *daemon, const char
 	return done ? 0 : -1;
 }
 
+/* One look at all that are connected, or, where some could not be looked at before, at those. Whom
+ * that is so of now are left in failed, with the first one's reason: clients come and go meanwhile,
+ * and one that does so keeps no other one connected. */
+static int
+look_at_all(const struct cluster_site *site, const struct daemon *daemon, struct buffer *failed,
+    FILE *out, struct error *err)
+{
+	_buffer_ struct buffer before = *failed;
+	_free_ char *list = ask(daemon, "client-list", NULL, err);
+	const char *at = list;
+	char id[ID_SIZE];
+	bool tls;
+
+	*failed = (struct buffer){ 0 };
+	if (!list)
+		return -1;
+	while (next_row(&at, id, &tls)) {
+		_free_ char *word = xasprintf(" %s ", id);
+		struct error why = { 0 };
+
+		if (!tls || (before.len && !strstr(before.data, word)) ||
+		    look_at(site, daemon, id, out, &why) == 0)
+			continue;
+		if (failed->len == 0)
+			*err = why;
+		buffer_printf(failed, "%s", word);
+	}
+	return failed->len ? -1 : 0;
+}
+
 int
 cluster_clients_drop(const struct cluster_site *site, FILE *out, struct error *err)
 {
 	const struct daemon *daemon = site->where & ON_MODULAR ? &modular : &monolithic;
-	_free_ char *list = NULL;
-	const char *at;
-	char id[ID_SIZE];
-	bool tls;
+	_buffer_ struct buffer failed = { 0 };
+	int rc;
 
 	if (!cluster_units_run(site) || !site->material.crl)
 		return 0;
-	at = list = ask(daemon, "client-list", NULL, err);
-	if (!list)
-		return -1;
-	while (next_row(&at, id, &tls)) {
-		if (tls && look_at(site, daemon, id, out, err) < 0)
-			return -1;
+	rc = look_at_all(site, daemon, &failed, out, err);
+	/* Who comes later is looked at by the CRL. */
+	if (rc < 0 && failed.len) {
+		*err = (struct error){ 0 };
+		rc = look_at_all(site, daemon, &failed, out, err);
 	}
-	return 0;
+	return rc;
 }

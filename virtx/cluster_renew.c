@@ -157,7 +157,7 @@ static int
 take_crl(const struct command_call *call, struct cluster_site *site, struct error *err)
 {
 	struct cluster_material *m = &site->material;
-	_free_ char *text = NULL;
+	_free_ char *text = NULL, *present = m->crl ? crl_take(m->crl, m->ca) : NULL;
 	char *crl;
 	int rc = cluster_fs_read(site->root, CLUSTER_CRL_NEW, &text, NULL, err);
 
@@ -167,6 +167,13 @@ take_crl(const struct command_call *call, struct cluster_site *site, struct erro
 	if (!crl)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "'" CLUSTER_CRL_NEW "' is no CRL that the CA of '" CLUSTER_CA "' has signed");
+	/* Whoever has kept one of before may have put it there, or it was left there. */
+	if (crl_number(crl) < crl_number(present)) {
+		fprintf(call->writer->out,
+		    "'" CLUSTER_CRL_NEW "' is older than '" CLUSTER_CRL "', which stays.\n");
+		free(crl);
+		return cluster_fs_remove(site->root, CLUSTER_CRL_NEW, err);
+	}
 	free(m->crl);
 	m->crl = crl;
 	if (spread(call, site, true, err) < 0 ||

@@ -23,11 +23,14 @@
 	" 21   tls         2026-12-02 09:55:14+0000\n"   \
 	" 22   tls         2026-12-02 09:55:14+0000\n"   \
 	" 23   tls         2026-12-02 09:55:14+0000\n\n"
+#define LIST_LATER " 22   tls         2026-12-02 09:55:14+0000\n"
 #define INFO(host) \
 	"id             : 21\ntransport      : tls\ntls_x509_dname : CN=virtx:host:" host "\n\n"
 
 static struct buffer ran;
 static const char *fails;
+static const char *gone; /* the client that goes before it is looked at, NULL for none */
+static bool stays;	 /* it does not go, and cannot be looked at */
 
 int __wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct error *err);
 
@@ -41,8 +44,10 @@ __wrap_cluster_run_read(const char *const *argv, int seconds, char **ret, struct
 	buffer_printf(&ran, "\n");
 	if (fails && strcmp(verb, fails) == 0)
 		return error_set(err, CLIENT_ERROR_STATUS, "it ended with 1");
+	if (gone && strcmp(id, gone) == 0)
+		return error_set(err, CLIENT_ERROR_STATUS, "client %s not found", id);
 	if (strcmp(verb, "client-list") == 0)
-		text = LIST;
+		text = gone && !stays && ran.len > 100 ? LIST_LATER : LIST;
 	else if (strcmp(verb, "client-info") == 0)
 		text = strcmp(id, "21") == 0   ? INFO(STAYS)
 		       : strcmp(id, "22") == 0 ? INFO(OUT)
@@ -71,11 +76,12 @@ setup(void **state)
 	if (cluster_site_find(&site, *state, "", &err) < 0)
 		fail_msg("%s", err.detail);
 	site.root_path = "";
-	site.material.crl = crl_sign(ca, key, hosts, 1, &err);
+	site.material.crl = crl_sign(ca, key, hosts, 1, 0, &err);
 	pki_wipe(key);
 	free(ca);
 	out = open_memstream(&told, &told_len);
-	fails = NULL;
+	fails = gone = NULL;
+	stays = false;
 	return 0;
 }
 
@@ -131,6 +137,24 @@ test_failed(void **state)
 	}
 }
 
+/* Who connects and hangs up again keeps nobody else connected. */
+static void
+test_one_goes(void **state)
+{
+	struct error err = { 0 };
+
+	gone = "21";
+	assert_int_equal(cluster_clients_drop(&site, out, &err), 0);
+	assert_non_null(strstr(ran.data, "client-disconnect libvirtd 22\n"));
+	assert_non_null(strstr(ran.data, "client-info libvirtd 23\n"));
+	/* One that stays and is not told of may be anybody. */
+	stays = true;
+	ran.len = 0;
+	assert_int_equal(cluster_clients_drop(&site, out, &err), -1);
+	assert_non_null(strstr(err.detail, "client 21 not found"));
+	assert_non_null(strstr(ran.data, "client-disconnect libvirtd 22\n"));
+}
+
 /* Of a folder that stands for a host nobody is asked. */
 static void
 test_folder(void **state)
@@ -154,6 +178,7 @@ main(void)
 		TEST(test_dropped),
 		TEST(test_modular),
 		TEST(test_failed),
+		TEST(test_one_goes),
 		TEST(test_folder),
 	};
 

@@ -86,7 +86,7 @@ test_all_of_a_host(void **state)
 {
 	static const char *const out[] = { ONE };
 	struct error err = { 0 };
-	char *crl = crl_sign(ca, ca_key, out, 1, &err);
+	char *crl = crl_sign(ca, ca_key, out, 1, 0, &err);
 
 	assert_non_null(crl);
 	/* A clock that signs certificates is ahead, or behind, as well. */
@@ -131,9 +131,9 @@ test_hosts_of_it(void **state)
 {
 	static const char *const both[] = { ONE, TWO };
 	struct error err = { 0 };
-	char *one = crl_sign(ca, ca_key, both, 1, &err);
-	char *two = crl_sign(ca, ca_key, both, 2, &err);
-	char *none = crl_sign(ca, ca_key, both, 0, &err);
+	char *one = crl_sign(ca, ca_key, both, 1, 0, &err);
+	char *two = crl_sign(ca, ca_key, both, 2, 0, &err);
+	char *none = crl_sign(ca, ca_key, both, 0, 0, &err);
 
 	assert_true(crl_is_for(one, both, 1) && crl_has(one, ONE) && !crl_has(one, TWO));
 	assert_false(crl_is_for(one, both, 2) || crl_is_for(one, both + 1, 1));
@@ -161,10 +161,10 @@ test_taken(void **state)
 {
 	static const char *const out[] = { ONE };
 	struct error err = { 0 };
-	char *crl = crl_sign(ca, ca_key, out, 1, &err);
+	char *crl = crl_sign(ca, ca_key, out, 1, 0, &err);
 	char *other_key = pki_key_new();
 	char *other_ca = pki_ca_new(other_key, "a CA", &err);
-	_free_ char *others = crl_sign(other_ca, other_key, out, 1, &err);
+	_free_ char *others = crl_sign(other_ca, other_key, out, 1, 0, &err);
 	_free_ char *taken = crl_take(crl, ca);
 	_free_ char *more = xasprintf("x\n%s%s", crl, ca);
 	_free_ char *alone = crl_take(more, ca);
@@ -184,11 +184,50 @@ test_taken(void **state)
 		found = crl_take(broken, ca);
 		assert_true(!found || strcmp(found, crl) == 0);
 	}
-	assert_null(crl_sign(ca, other_key, out, 1, &err));
+	assert_null(crl_sign(ca, other_key, out, 1, 0, &err));
 	assert_int_equal(err.status, 500);
 	pki_wipe(other_key);
 	free(other_ca);
 	free(crl);
+}
+
+/* The next is later, whoever has signed the one before by whatever clock. */
+static void
+test_order(void **state)
+{
+	static const char *const out[] = { ONE };
+	struct error err = { 0 };
+	_free_ char *first = NULL, *next = NULL, *last = NULL;
+
+	offset_ms = YEAR;
+	first = crl_sign(ca, ca_key, out, 1, 0, &err);
+	offset_ms = 0;
+	next = crl_sign(ca, ca_key, out, 1, crl_number(first), &err);
+	assert_true(crl_number(first) > now_ms());
+	assert_int_equal(crl_number(next), crl_number(first) + 1);
+	last = crl_sign(ca, ca_key, out, 1, INT64_MAX, &err);
+	assert_int_equal(crl_number(last), INT64_MAX);
+	assert_int_equal(crl_number(NULL), 0);
+	assert_int_equal(crl_number(ca), 0);
+}
+
+/* Whose clock is behind that of who has signed it would take nobody at all by one of a time to
+ * come. */
+static void
+test_times(void **state)
+{
+	static const char *const out[] = { ONE };
+	struct error err = { 0 };
+	_free_ char *text = crl_sign(ca, ca_key, out, 1, 0, &err);
+	_x509_ X509 *anchor = pem_certificate(ca);
+	_bio_ BIO *bio = pem_open(text);
+	X509_CRL *crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+
+	assert_int_equal(
+	    ASN1_TIME_compare(X509_CRL_get0_lastUpdate(crl), X509_get0_notBefore(anchor)), 0);
+	assert_int_equal(
+	    ASN1_TIME_compare(X509_CRL_get0_nextUpdate(crl), X509_get0_notAfter(anchor)), 0);
+	X509_CRL_free(crl);
 }
 
 /* What OpenSSL makes of it. */
@@ -197,7 +236,7 @@ test_verified(void **state)
 {
 	static const char *const out[] = { ONE };
 	struct error err = { 0 };
-	char *crl = crl_sign(ca, ca_key, out, 1, &err);
+	char *crl = crl_sign(ca, ca_key, out, 1, 0, &err);
 	char *texts[] = { sign(PKI_HOST, ONE), sign(PKI_HOST, TWO) };
 	static const int wanted[] = { X509_V_ERR_CERT_REVOKED, X509_V_OK };
 	_x509_ X509 *anchor = pem_certificate(ca);
@@ -233,6 +272,8 @@ main(void)
 		TEST(test_numbers),
 		TEST(test_hosts_of_it),
 		TEST(test_taken),
+		TEST(test_order),
+		TEST(test_times),
 		TEST(test_verified),
 	};
 

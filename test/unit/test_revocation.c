@@ -200,7 +200,7 @@ test_hostile(void **state)
 	static const char *const hosts[] = { TWO };
 	struct error err = { 0 };
 	char *key = pki_key_new(), *other = pki_ca_new(key, "a CA", &err);
-	_free_ char *foreign = crl_sign(other, key, hosts, 1, &err);
+	_free_ char *foreign = crl_sign(other, key, hosts, 1, 0, &err);
 	const char *const texts[] = { "", "x", foreign, ca };
 
 	put_out(*state, ONE, true);
@@ -216,6 +216,65 @@ test_hostile(void **state)
 	assert_false(set.signed_here);
 	pki_wipe(key);
 	free(other);
+}
+
+/* What is installed cannot be read: it is written anew, and nobody else waits for that. */
+static void
+test_installed_damaged(void **state)
+{
+	_free_ char *large = xcalloc(CRL_MAX + 2, 1);
+
+	memset(large, 'x', CRL_MAX + 1);
+	scratch_write(*state, "etc/crl.pem", large);
+	put_out(*state, ONE, true);
+	load(true);
+	assert_true(set.signed_here);
+	assert_true(is_for(*state, "run/crl.pem", ONE));
+}
+
+/* Whoever may write to the storage has kept the one of before. */
+static void
+test_rolled_back(void **state)
+{
+	_free_ char *before = NULL, *newest = NULL, *is = NULL;
+
+	put_out(*state, ONE, true);
+	load(true);
+	before = file(*state, "auth/.crl");
+	install(*state);
+	put_out(*state, TWO, true);
+	load(true);
+	newest = file(*state, "run/crl.pem");
+	install(*state);
+	scratch_write(*state, "auth/.crl", before);
+	load(false);
+	assert_true(set.unsigned_out);
+	assert_non_null(strstr(set.taken, "is older than the one of this host"));
+	assert_null(file(*state, "run/crl.pem"));
+	/* Nor where whom it lacks is let in by that, too. */
+	put_out(*state, TWO, false);
+	load(false);
+	assert_true(set.unsigned_out);
+	assert_null(file(*state, "run/crl.pem"));
+	/* Another one is signed, by whoever can. */
+	put_out(*state, TWO, true);
+	load(true);
+	assert_true(set.signed_here);
+	is = file(*state, "run/crl.pem");
+	assert_true(crl_number(is) > crl_number(newest));
+	assert_true(crl_has(is, ONE) && crl_has(is, TWO));
+	install(*state);
+	/* Also one for nobody, where all are let in and it was lost. */
+	put_out(*state, ONE, false);
+	put_out(*state, TWO, false);
+	drop(*state, "auth/.crl");
+	load(false);
+	assert_true(set.unsigned_out);
+	load(true);
+	assert_false(is_for(*state, "run/crl.pem", ONE));
+	install(*state);
+	load(false);
+	assert_string_equal(str_or_empty(set.taken), "");
 }
 
 /* Tokens are read whatever is wrong with it. */
@@ -241,6 +300,8 @@ main(void)
 		TEST(test_put_out),
 		TEST(test_another_and_back),
 		TEST(test_hostile),
+		TEST(test_installed_damaged),
+		TEST(test_rolled_back),
 		TEST(test_no_key),
 	};
 

@@ -128,14 +128,14 @@ test_crl(void **state)
 	struct error err = { 0 };
 	char *ca, *ca_key, *other_key = pki_key_new();
 	char *other = pki_ca_new(other_key, "a CA", &err);
-	_free_ char *crl = NULL;
-	_free_ char *others = crl_sign(other, other_key, out, 1, &err);
+	_free_ char *crl = NULL, *older = NULL, *newer = NULL;
+	_free_ char *others = crl_sign(other, other_key, out, 1, 0, &err);
 
 	root_make(root, true);
 	root_init(f, "--yes");
 	ca = root_get(root, CLUSTER_CA);
 	ca_key = root_get(root, CLUSTER_CA_KEY);
-	crl = crl_sign(ca, ca_key, out, 1, &err);
+	crl = crl_sign(ca, ca_key, out, 1, 0, &err);
 
 	root_put(root, CLUSTER_CRL_NEW, others);
 	verb_fails(f, line, COMMAND_FAILED, "is no CRL that the CA of '/etc/virtx/ca.pem'");
@@ -151,6 +151,17 @@ test_crl(void **state)
 	}
 	assert_false(root_has(CLUSTER_CRL_NEW));
 	assert_file_says("/etc/libvirt/libvirtd.conf", "crl_file = \"/etc/pki/CA/cacrl.pem\"\n");
+	/* One of before is not, though the CA has signed it. */
+	older = crl_sign(ca, ca_key, out, 0, 0, &err);
+	newer = crl_sign(ca, ca_key, out, 0, crl_number(crl) + 1000000, &err);
+	root_put(root, CLUSTER_CRL, newer);
+	root_put(root, CLUSTER_CRL_NEW, older);
+	renew(f);
+	assert_says(f->out, "is older than '" CLUSTER_CRL "', which stays");
+	assert_false(root_has(CLUSTER_CRL_NEW));
+	assert_file_says(CLUSTER_CRL, newer);
+	root_put(root, CLUSTER_CRL, crl);
+	renew(f);
 	renew(f);
 	assert_string_equal(f->out, LONG_ENOUGH);
 	/* Who sets the host up again keeps it. */

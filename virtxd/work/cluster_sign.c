@@ -88,11 +88,11 @@ cluster_sign_user(const char *ca_file, const char *ca_key_file, const char *requ
 
 char *
 cluster_sign_crl(const char *ca_file, const char *ca_key_file, const char *const *hosts, size_t n,
-    struct error *err)
+    int64_t before, struct error *err)
 {
 	_free_ char *ca = read_file(ca_file, err);
 	char *ca_key = ca ? read_file(ca_key_file, err) : NULL;
-	char *crl = ca_key ? crl_sign(ca, ca_key, hosts, n, err) : NULL;
+	char *crl = ca_key ? crl_sign(ca, ca_key, hosts, n, before, err) : NULL;
 
 	pki_wipe(ca_key);
 	return crl;

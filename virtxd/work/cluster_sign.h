@@ -9,8 +9,8 @@
 char *cluster_sign_user(const char *ca, const char *ca_key, const char *request, const char *name,
     int64_t seconds, struct error *err);
 
-/* The CRL of those hosts; NULL with the reason. */
-char *cluster_sign_crl(
-    const char *ca, const char *ca_key, const char *const *hosts, size_t n, struct error *err);
+/* The CRL of those hosts, see crl_sign; NULL with the reason. */
+char *cluster_sign_crl(const char *ca, const char *ca_key, const char *const *hosts, size_t n,
+    int64_t before, struct error *err);
 
 #endif

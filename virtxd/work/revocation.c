@@ -45,21 +45,51 @@ write_file(const char *path, const char *text, struct error *err)
 	return error_errno(err, 507, -r, "cannot write '%s'", path);
 }
 
-/* The one of the storage, as far as the CA has signed it; NULL where there is none. There may be
- * no need for any. */
-static int
-find(const struct tokens_load_request *req, bool *ret_there, char **ret, struct error *err)
+/* What there is before anything is done. CRLs are such as the CA has signed, NULL for none. */
+struct found {
+	bool there;	 /* on the storage is something, whatever it is */
+	char *stored;	 /* what it is */
+	char *installed; /* what libvirt and QEMU of this host know */
+	char *text;	 /* the file of that, whatever it is; NULL for none */
+};
+
+static void
+found_clear(struct found *found)
 {
+	free(found->stored);
+	free(found->installed);
+	free(found->text);
+}
+#define _found_ __attribute__((cleanup(found_clear)))
+
+static int
+find(const struct tokens_load_request *req, struct found *ret, struct error *err)
+{
+	const char *end = strrchr(req->ca, '/');
+	_free_ char *path = xasprintf("%.*s" NAME, end ? (int)(end + 1 - req->ca) : 0, req->ca);
 	_free_ char *text = NULL, *ca = NULL;
+	struct error ignored = { 0 };
 	int r = read_file(req->ca, &ca, err);
 
 	if (r == 0)
 		return error_set(err, 503, "there is no '%s'", req->ca);
-	if (r < 0 || token_crl_load(req->env.root, &text, err) < 0)
+	if (r < 0)
 		return -1;
-	*ret_there = text != NULL;
-	*ret = text ? crl_take(text, ca) : NULL;
+	/* Whatever is wrong with it, it is written anew. */
+	(void)read_file(path, &ret->text, &ignored);
+	ret->installed = ret->text ? crl_take(ret->text, ca) : NULL;
+	if (token_crl_load(req->env.root, &text, err) < 0)
+		return -1;
+	ret->there = text != NULL;
+	ret->stored = text ? crl_take(text, ca) : NULL;
 	return 0;
+}
+
+/* Whoever may write to the storage has kept those of before, too, in which fewer hosts are. */
+static bool
+is_rolled_back(const struct found *found)
+{
+	return found->stored && crl_number(found->stored) < crl_number(found->installed);
 }
 
 static const char **
@@ -72,49 +102,57 @@ hosts_of(const struct token_set *set)
 	return hosts;
 }
 
+static bool
+is_current(const struct found *found, const char *const *hosts, size_t n)
+{
+	if (found->stored)
+		return !is_rolled_back(found) && crl_is_for(found->stored, hosts, n);
+	return !found->there && !found->installed && n == 0;
+}
+
 /* One of another CA is replaced as well, which nobody else is told: two hosts with two CAs would
  * never come to rest. */
 static int
-sign(const struct tokens_load_request *req, struct token_set *set, bool there, char **crl,
+sign(const struct tokens_load_request *req, struct token_set *set, struct found *found,
     struct error *err)
 {
 	_free_ const char **hosts = hosts_of(set);
+	int64_t stored = crl_number(found->stored), installed = crl_number(found->installed);
 	char *fresh;
 
-	if (*crl ? crl_is_for(*crl, hosts, set->n_out) : !there && set->n_out == 0)
+	if (is_current(found, hosts, set->n_out))
 		return 0;
 	set->unsigned_out = true;
 	if (str_empty(req->ca_key))
 		return error_set(err, 503,
-		    "libvirt and QEMU do not know yet which hosts are put out: a host that has the "
-		    "key of the cluster's CA has to sign that");
-	fresh = cluster_sign_crl(req->ca, req->ca_key, hosts, set->n_out, err);
+		    "%slibvirt and QEMU do not know yet which hosts are put out: a host that has "
+		    "the key of the cluster's CA has to sign that",
+		    is_rolled_back(found) ? "the CRL on the storage, 'auth/.crl', is older than "
+					    "the one of this host, which stays; "
+					  : "");
+	fresh = cluster_sign_crl(
+	    req->ca, req->ca_key, hosts, set->n_out, stored > installed ? stored : installed, err);
 	if (!fresh || token_crl_save(req->env.root, fresh, err) < 0) {
 		free(fresh);
 		return -1;
 	}
-	set->signed_here = *crl || !there;
+	set->signed_here = found->stored || !found->there;
 	set->unsigned_out = false;
-	free(*crl);
-	*crl = fresh;
+	free(found->stored);
+	found->stored = fresh;
 	return 0;
 }
 
 /* Who takes it over removes it when all is done: until then it is written again, which has that
  * begin once more. */
 static int
-hand_over(const struct tokens_load_request *req, const char *crl, struct error *err)
+hand_over(const struct tokens_load_request *req, const struct found *found, struct error *err)
 {
-	const char *end = strrchr(req->ca, '/');
-	_free_ char *installed =
-	    xasprintf("%.*s" NAME, end ? (int)(end + 1 - req->ca) : 0, req->ca);
 	_free_ char *pending = xasprintf("%s/" NAME, req->env.run_dir);
-	_free_ char *is = NULL;
-	int r = read_file(installed, &is, err);
 
-	if (r < 0 || (r > 0 && strcmp(is, crl) == 0 && access(pending, F_OK) < 0))
-		return r < 0 ? -1 : 0;
-	if (write_file(pending, crl, err) < 0)
+	if (str_equal(found->text, found->stored) && access(pending, F_OK) < 0)
+		return 0;
+	if (write_file(pending, found->stored, err) < 0)
 		return -1;
 	return error_set(err, 503,
 	    "libvirt and QEMU of this host may still take hosts that are put out: 'virtx cluster "
@@ -125,17 +163,17 @@ hand_over(const struct tokens_load_request *req, const char *crl, struct error *
 void
 revocation_follow(const struct tokens_load_request *req, struct token_set *set)
 {
-	_free_ char *crl = NULL;
+	_found_ struct found found = { 0 };
 	struct error err = { 0 }, late = { 0 };
-	bool there = false;
 
 	if (set->same || str_empty(req->ca))
 		return;
-	if (find(req, &there, &crl, &err) < 0)
+	if (find(req, &found, &err) < 0)
 		set->unsigned_out = set->n_out > 0;
 	else
-		(void)sign(req, set, there, &crl, &err);
-	if (crl && hand_over(req, crl, &late) < 0 && !err.status)
+		(void)sign(req, set, &found, &err);
+	if (found.stored && !is_rolled_back(&found) && hand_over(req, &found, &late) < 0 &&
+	    !err.status)
 		err = late;
 	if (err.status)
 		set->taken = xstrdup(err.detail);
