@@ -201,6 +201,35 @@ crl_is_for(const char *text, const char *const *hosts, size_t n_hosts)
 	return is_for;
 }
 
+static bool
+is_numbered(const ASN1_INTEGER *number, const char *subject)
+{
+	int64_t now = serial_period_now();
+
+	for (int64_t period = now - BEFORE; period <= now + AFTER; period++) {
+		_integer_ ASN1_INTEGER *one = serial_number(subject, period);
+
+		if (ASN1_INTEGER_cmp(one, number) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+crl_is_before(const X509 *certificate, const char *host, int again)
+{
+	const ASN1_INTEGER *number = X509_get0_serialNumber(certificate);
+	bool is_before = false;
+
+	for (int i = 0; i < again && !is_before; i++) {
+		_free_ char *numbered = i ? xasprintf("%s#%d", host, i) : xstrdup(host);
+		_free_ char *subject = pki_subject(PKI_HOST, numbered);
+
+		is_before = is_numbered(number, subject);
+	}
+	return is_before;
+}
+
 bool
 crl_has(const char *text, const char *host)
 {

@@ -10,9 +10,10 @@
 
 #define CRL_MAX (1024 * 1024) /* bytes of one */
 
-/* A CRL of all certificates that these hosts, and their QEMU, may have; as good as long as the CA.
- * Its number is above that of the ones before it (0 for none), and the time, in ms. NULL with the
- * reason. */
+/* A CRL of all certificates that these hosts, and their QEMU, may have, each a UUID as that of
+ * pki_sign: without a number behind it what was signed before the host was let in again; as good as
+ * long as the CA. Its number is above that of the ones before it (0 for none), and the time, in ms.
+ * NULL with the reason. */
 char *crl_sign(const char *ca, const char *ca_key, const char *const *hosts, size_t n_hosts,
     int64_t before, struct error *err);
 /* The CRL that the text is, in its one form, where the CA has signed it; NULL where it is none. The
@@ -24,5 +25,7 @@ int64_t crl_number(const char *crl);
 bool crl_is_for(const char *crl, const char *const *hosts, size_t n_hosts);
 /* Whether it is for the host, among others. */
 bool crl_has(const char *crl, const char *host);
+/* Whether the certificate was signed for a host before it had been let in again so often. */
+bool crl_is_before(const struct x509_st *certificate, const char *host, int again);
 
 #endif

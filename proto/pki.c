@@ -286,8 +286,8 @@ pki_request_names(const char *text, struct error *err)
 struct content {
 	const char *subject, *san; /* as names_text has them; NULL for none */
 	const char *uses, *purposes;
-	bool for_host;	  /* that can be put out */
-	bool for_clients; /* who does not know that this may be said must not take it */
+	const char *numbered; /* of a host, that can be put out: what its number follows from */
+	bool for_clients;     /* who does not know that this may be said must not take it */
 	int64_t seconds;
 };
 
@@ -296,8 +296,8 @@ make_certificate(EVP_PKEY *key, X509 *issuer, const struct content *content)
 {
 	X509 *certificate = new_certificate(content->subject, key, content->seconds);
 
-	if (content->for_host)
-		serial_set(certificate, content->subject);
+	if (content->numbered)
+		serial_set(certificate, content->numbered);
 	X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
 	add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE");
 	add_extension(certificate, issuer, NID_key_usage, content->uses);
@@ -360,17 +360,19 @@ pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_
 	_request_ X509_REQ *request = pem_request(request_text);
 	__attribute__((cleanup(names_clear))) struct names names = { 0 };
 	EVP_PKEY *key = request_key(request, err);
-	_free_ char *subject = NULL, *san = NULL;
+	size_t len = strcspn(uuid, "#");
+	_free_ char *host = xstrndup(uuid, len), *numbered = NULL, *subject = NULL, *san = NULL;
 	char normal[UUID_TEXT_SIZE];
 	struct content content;
 
 	if (!key || read_names(request, &names, err) < 0)
 		return NULL;
-	if (uuid_normalize(uuid, normal) < 0) {
+	if (uuid_normalize(host, normal) < 0) {
 		error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
 		return NULL;
 	}
 	subject = pki_subject(kind, normal);
+	numbered = xasprintf("%s%s", subject, uuid + len);
 	san =
 	    names_text((const char *const *)names.items, names.n, kind == PKI_HOST ? normal : NULL);
 	content = (struct content){
@@ -379,7 +381,7 @@ pki_sign(const char *ca, const char *ca_key, const char *request_text, enum pki_
 		/* GnuTLS as libvirt and QEMU use it wants to see both, of whatever key. */
 		.uses = "digitalSignature,keyEncipherment",
 		.purposes = "serverAuth,clientAuth",
-		.for_host = true,
+		.numbered = numbered,
 		.seconds = days * DAY_S,
 	};
 	return sign_content(ca, ca_key, key, &content, err);

@@ -38,9 +38,10 @@ char *pki_request_again(const char *key, const char *text, struct error *err);
 /* The names and IP literals that a request asks for, with commas between, "" for none; the caller
  * frees. NULL with a 400 where it is none, or asks for what is neither. */
 char *pki_request_names(const char *text, struct error *err);
-/* The certificate of a host for what its request has: names and addresses are the request's own,
- * once they were checked, all else is said here. It ends after so many days, or with that of the
- * CA. NULL with the reason, a 400 where the request is no good. */
+/* The certificate of a host for what its request has, the UUID, and behind it '#' and how often it
+ * was let in again, where it was, from which the certificate's number follows: names and addresses
+ * are the request's own, once they were checked, all else is said here. It ends after so many days,
+ * or with that of the CA. NULL with the reason, a 400 where the request is no good. */
 char *pki_sign(const char *ca, const char *ca_key, const char *request, enum pki_kind kind,
     const char *uuid, int days, struct error *err);
 

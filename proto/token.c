@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/token.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/check.h"
@@ -58,6 +59,7 @@ static const struct field token_set_fields[] = {
 	FIELD_ARRAY("items", struct token_set, items, token_record),
 	FIELD_ARRAY("unread", struct token_set, unread, token),
 	FIELD_ARRAY("out", struct token_set, out, token),
+	FIELD_ARRAY("again", struct token_set, again, token),
 	FIELD("damaged", struct token_set, damaged),
 	FIELD("taken", struct token_set, taken),
 	FIELD("unsigned_out", struct token_set, unsigned_out),
@@ -65,6 +67,25 @@ static const struct field token_set_fields[] = {
 };
 const struct model token_set_model = { "TokenSet", sizeof(struct token_set), token_set_fields,
 	ARRAY_SIZE(token_set_fields) };
+
+int
+token_set_again(const struct token_set *set, const char *host)
+{
+	size_t len = strlen(host);
+	int most = 0;
+
+	for (size_t i = 0; i < set->n_again; i++) {
+		const char *name = str_or_empty(set->again[i].name);
+		int n;
+
+		if (strncmp(name, host, len) != 0 || name[len] != '#')
+			continue;
+		n = (int)strtol(name + len + 1, NULL, 10);
+		if (n > most)
+			most = n;
+	}
+	return most;
+}
 
 bool
 token_name_valid(const char *name)

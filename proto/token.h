@@ -71,12 +71,18 @@ struct token_set {
 	 * as the name. */
 	struct token *out;
 	size_t n_out;
+	/* Hosts that were let in again since, and how often: the name is UUID#N. A host may be
+	 * there several times, of which the last counts. */
+	struct token *again;
+	size_t n_again;
 	char *damaged; /* what was left out or could not be read and why, "" for nothing */
 	char *taken;   /* why libvirt and QEMU may still take those hosts, "" where they do not */
 	bool unsigned_out; /* since the CA has not taken back their certificates */
 	bool signed_here;  /* it has just now, on this host */
 };
 extern const struct model token_set_model;
+/* How often the host was let in again, 0 for never. */
+int token_set_again(const struct token_set *set, const char *host);
 
 /* Letters, digits, '.', '_' and '-', the first a letter or a digit: it is a file's name, too. */
 bool token_name_valid(const char *name);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/serial.h"
+
 #define DAY_S 86400L
 
 struct authority {
@@ -14,6 +16,7 @@ struct authority {
 	EVP_PKEY *key;
 	X509 *certificate;
 	long serial;
+	const char *numbered; /* see authority_number */
 };
 
 char *
@@ -60,6 +63,8 @@ make_certificate(struct authority *authority, EVP_PKEY *key, const char *name, l
 	    subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0));
 	X509_set_version(certificate, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++authority->serial);
+	if (authority->numbered)
+		serial_set(certificate, authority->numbered);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), from);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), to);
 	X509_set_subject_name(certificate, subject);
@@ -76,6 +81,12 @@ write_certificate(const struct authority *authority, const char *name, X509 *cer
 	FILE *out = open_file(authority, name, ".pem");
 
 	must(PEM_write_X509(out, certificate) && fclose(out) == 0);
+}
+
+void
+authority_number(struct authority *authority, const char *subject)
+{
+	authority->numbered = subject;
 }
 
 struct authority *

@@ -12,6 +12,9 @@ struct authority *authority_new(const char *folder, const char *name);
 /* As authority_new; its certificate ends so many days from now. */
 struct authority *authority_new_for(const char *folder, const char *name, int days);
 void authority_free(struct authority *authority);
+/* From here on certificates have the number that a host's of this subject (borrowed) has; NULL:
+ * each has another one. */
+void authority_number(struct authority *authority, const char *subject);
 /* Writes NAME.pem and NAME.key; san as "URI:..., DNS:..." (NULL for none); valid from and to so
  * many days from now. */
 void authority_sign(

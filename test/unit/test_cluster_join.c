@@ -158,6 +158,7 @@ test_join(void **state)
 
 	ask_to_join(SECRET, NEW, "h4");
 	request = ops_request_of(WORK_CLUSTER_SIGN);
+	assert_false(request->again);
 	assert_string_equal(request->uuid, NEW);
 	sign(&member);
 	assert_string_equal(member.certificate, "one");
@@ -271,6 +272,9 @@ test_put_out(void **state)
 	assert_refused(403, "is for host '" NEW "' alone");
 	/* Without a certificate it stays out. */
 	ask_to_join("own", NEW, "h4");
+	/* Its number is another one than that of what it had. */
+	assert_true(
+	    ((const struct cluster_sign_request *)ops_request_of(WORK_CLUSTER_SIGN))->again);
 	ops_fail_job(WORK_CLUSTER_SIGN, 500, "the CA has ended");
 	assert_refused(500, "the CA has ended");
 	assert_null(ops_find_job(WORK_HOST_OUT));

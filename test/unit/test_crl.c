@@ -230,6 +230,35 @@ test_times(void **state)
 	X509_CRL_free(crl);
 }
 
+/* What a host had before it was put out is told from what it gets when it is let in again, by
+ * whoever asks by the number alone. */
+static void
+test_again(void **state)
+{
+	static const char *const before[] = { ONE }, *const all[] = { ONE, ONE "#1" };
+	struct error err = { 0 };
+	_free_ char *crl = crl_sign(ca, ca_key, before, 1, 0, &err);
+	_free_ char *both = crl_sign(ca, ca_key, all, 2, 0, &err);
+	char *old = sign(PKI_HOST, ONE), *again = sign(PKI_HOST, ONE "#1");
+	_x509_ X509 *first = pem_certificate(old), *second = pem_certificate(again);
+	char host[UUID_TEXT_SIZE];
+
+	assert_true(pki_host(again, host));
+	assert_string_equal(host, ONE);
+	assert_true(crl_is_before(first, ONE, 1) && crl_is_before(first, ONE, 2));
+	assert_false(crl_is_before(first, ONE, 0) || crl_is_before(first, TWO, 1));
+	assert_false(crl_is_before(second, ONE, 1));
+	assert_true(crl_is_before(second, ONE, 2));
+	assert_true(takes_back(crl, old));
+	assert_false(takes_back(crl, again));
+	assert_true(takes_back(both, sign(PKI_HOST, ONE "#1")));
+	assert_true(takes_back(both, sign(PKI_QEMU, ONE "#1")));
+	assert_false(takes_back(both, sign(PKI_QEMU, ONE "#2")));
+	assert_true(crl_is_for(both, all, 2));
+	assert_false(crl_is_for(both, all, 1) || crl_is_for(crl, all, 2));
+	assert_null(pki_sign(ca, ca_key, request, PKI_HOST, "x#1", 10, &err));
+}
+
 /* What OpenSSL makes of it. */
 static void
 test_verified(void **state)
@@ -273,6 +302,7 @@ main(void)
 		TEST(test_hosts_of_it),
 		TEST(test_taken),
 		TEST(test_order),
+		TEST(test_again),
 		TEST(test_times),
 		TEST(test_verified),
 	};

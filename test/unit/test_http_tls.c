@@ -162,6 +162,62 @@ test_put_out(void **state)
 	tokens_free(tokens);
 }
 
+static void
+ask_anew(struct tls_fixture *t)
+{
+	peers_free(t->peers);
+	t->peers = peers_new(t->f->base, NULL);
+	peers_set_tls(t->peers, t->client_tls);
+}
+
+/* A certificate of one that was put out since is good for nothing when it has been let in again,
+ * whoever shows it to whom, over whatever connection or session that there was. */
+static void
+test_let_in_again(void **state)
+{
+	struct token_set set = { 0 };
+	struct tokens *tokens = tokens_new();
+	struct tls_fixture t;
+	struct got got;
+
+	authority_number(tls_ours, "virtx:host:" OTHER);
+	authority_sign(tls_ours, "old2", "URI:virtx:host:" OTHER, -1, 365);
+	authority_number(tls_ours, "virtx:host:" HOST);
+	authority_sign(tls_ours, "old1", SAN, -1, 365);
+	authority_number(tls_ours, "virtx:host:" HOST "#1");
+	authority_sign(tls_ours, "new1", SAN, -1, 365);
+	authority_number(tls_ours, NULL);
+	model_append(&set.again, &set.n_again)->name = xstrdup(OTHER "#1");
+	model_append(&set.again, &set.n_again)->name = xstrdup(HOST "#1");
+
+	tls_start_guarded(&t, *state, "h1", "old2", "ca");
+	http_server_set_tokens(t.f->server, tokens);
+	t.member = GUARD_MEMBER;
+	tls_ask(&t, HOST, "/gossip/vms", &got);
+	assert_int_equal(got.status, 204);
+	free(got.body);
+	assert_true(tokens_replace(tokens, &set));
+	tls_ask(&t, HOST, "/gossip/vms", &got);
+	assert_int_equal(got.status, 403);
+	assert_non_null(strstr(got.body, "from before it was put out of the cluster"));
+	free(got.body);
+	http_server_set_tokens(t.f->server, NULL);
+	tls_stop(&t);
+
+	tls_start(&t, *state, "old1", "h2", "ca");
+	tls_ask_well(&t);
+	tls_set_tokens(t.client_tls, tokens);
+	ask_anew(&t);
+	tls_ask_in_vain(&t, HOST, "is from before it was put out of the cluster");
+	tls_stop(&t);
+	tls_start(&t, *state, "new1", "h2", "ca");
+	tls_set_tokens(t.client_tls, tokens);
+	tls_ask_well(&t);
+	tls_stop(&t);
+	model_clear(&token_set_model, &set);
+	tokens_free(tokens);
+}
+
 /* Asks as who forwards a request. */
 static void
 ask_stating(
@@ -391,6 +447,7 @@ main(void)
 		TEST(test_hosts_are_known),
 		TEST(test_members_alone),
 		TEST(test_put_out),
+		TEST(test_let_in_again),
 		TEST(test_reload),
 		TEST(test_other_ca),
 		TEST(test_warning),

@@ -218,6 +218,53 @@ test_hostile(void **state)
 	free(other);
 }
 
+/* Of a host that is let in again what it had until then stays taken back. */
+static void
+test_let_in_again(void **state)
+{
+	struct error err = { 0 };
+	int n;
+
+	put_out(*state, ONE, true);
+	load(true);
+	install(*state);
+	assert_int_equal(token_host_again(*state, ONE, false, &n, &err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(token_host_again(*state, ONE, true, &n, &err), 0);
+	assert_int_equal(n, 1);
+	put_out(*state, ONE, false);
+	load(true);
+	assert_int_equal(set.n_out, 0);
+	assert_int_equal(token_set_again(&set, ONE), 1);
+	assert_int_equal(token_set_again(&set, TWO), 0);
+	assert_string_equal(str_or_empty(set.taken), "");
+	put_out(*state, ONE, true);
+	load(true);
+	assert_true(is_for(*state, "run/crl.pem", ONE) && is_for(*state, "run/crl.pem", ONE "#1"));
+	assert_false(is_for(*state, "run/crl.pem", ONE "#2"));
+	install(*state);
+	assert_int_equal(token_host_again(*state, ONE, true, &n, &err), 0);
+	assert_int_equal(n, 2);
+	put_out(*state, ONE, false);
+	load(true);
+	assert_int_equal(token_set_again(&set, ONE), 2);
+	assert_string_equal(str_or_empty(set.taken), "");
+	/* The last one counts, where one who was killed has left another. */
+	scratch_write(*state, "auth/.again." ONE ".1", "");
+	scratch_write(*state, "auth/.again." ONE ".x", "");
+	scratch_write(*state, "auth/.again." ONE ".100", "");
+	scratch_write(*state, "auth/.again.x.1", "");
+	load(true);
+	assert_int_equal(token_set_again(&set, ONE), 2);
+	assert_int_equal(set.n_again, 2);
+	assert_string_equal(str_or_empty(set.taken), "");
+	scratch_write(*state, "auth/.again." ONE ".99", "");
+	assert_int_equal(token_host_again(*state, ONE, true, &n, &err), -1);
+	assert_non_null(strstr(err.detail, "it needs another UUID"));
+	assert_int_equal(token_host_again(*state, "x", true, &n, &err), -1);
+	assert_int_equal(err.status, 400);
+}
+
 /* What is installed cannot be read: it is written anew, and nobody else waits for that. */
 static void
 test_installed_damaged(void **state)
@@ -300,6 +347,7 @@ main(void)
 		TEST(test_put_out),
 		TEST(test_another_and_back),
 		TEST(test_hostile),
+		TEST(test_let_in_again),
 		TEST(test_installed_damaged),
 		TEST(test_rolled_back),
 		TEST(test_no_key),

@@ -125,7 +125,7 @@ check_token(const struct context *ctx, const struct request *req,
 void
 api_cluster_token(struct context *ctx, struct request *req)
 {
-	static const struct signing_order which_ca = { "", "", "", false };
+	static const struct signing_order which_ca = { "", "", "", false, false };
 	struct cluster_token_options options = { 0 };
 	struct making *making = xcalloc(1, sizeof(*making));
 	struct error err = { 0 };
@@ -362,7 +362,7 @@ start_signing(struct context *ctx, struct request *req, struct joining *joining,
     const char *request, const char *qemu_request)
 {
 	const struct signing_order order = { joining->uuid, str_or_empty(request),
-		str_or_empty(qemu_request), joining->gets_ca };
+		str_or_empty(qemu_request), joining->gets_ca, joining->out };
 
 	signing_start(ctx, req, &order, joined, joining);
 }

@@ -344,6 +344,8 @@ start(struct daemon *daemon, struct error *err)
 	http_server_set_tls(daemon->server, daemon->tls);
 	daemon->tokens = tokens_new();
 	http_server_set_tokens(daemon->server, daemon->tokens);
+	if (daemon->tls)
+		tls_set_tokens(daemon->tls, daemon->tokens);
 	daemon->joins = joins_new();
 	http_server_set_joins(daemon->server, daemon->joins);
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);

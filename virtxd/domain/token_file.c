@@ -17,6 +17,8 @@
 #define CRL	    ".crl"
 #define OUT	    ".out." /* begins the name of a host's file, which no token can have */
 #define OUT_MAX	    1000
+#define AGAIN	    ".again." /* begins that of UUID.N: how often it was let in again */
+#define AGAIN_MAX   99
 #define LEFT_S	    3600 /* after which a temporary file is nobody's; jobs end far sooner */
 
 struct place {
@@ -198,6 +200,24 @@ token_file_remove(const char *root, const char *name, struct error *err)
 
 /* Hosts that were put out */
 
+static bool
+parse_again(const char *name, char ret_uuid[UUID_TEXT_SIZE], int *ret_n)
+{
+	const char *at = name + strlen(AGAIN), *number;
+	char text[UUID_TEXT_SIZE] = "";
+
+	if (strncmp(name, AGAIN, strlen(AGAIN)) != 0 || strlen(at) <= UUID_TEXT_SIZE ||
+	    at[UUID_TEXT_SIZE - 1] != '.')
+		return false;
+	memcpy(text, at, UUID_TEXT_SIZE - 1);
+	number = at + UUID_TEXT_SIZE;
+	if (strlen(number) > 2 || number[strspn(number, "0123456789")] ||
+	    uuid_normalize(text, ret_uuid) < 0)
+		return false;
+	*ret_n = (int)strtol(number, NULL, 10);
+	return true;
+}
+
 /* The hosts by their files, of which there may be one more than OUT_MAX. */
 static int
 list_out(const struct place *place, struct token_set *ret, struct error *err)
@@ -206,7 +226,7 @@ list_out(const struct place *place, struct token_set *ret, struct error *err)
 	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	char uuid[UUID_TEXT_SIZE];
-	int result = 0;
+	int result = 0, n;
 
 	if (!stream)
 		return error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
@@ -215,6 +235,9 @@ list_out(const struct place *place, struct token_set *ret, struct error *err)
 		if (strncmp(entry->d_name, OUT, strlen(OUT)) == 0 &&
 		    uuid_normalize(entry->d_name + strlen(OUT), uuid) == 0)
 			model_append(&ret->out, &ret->n_out)->name = xstrdup(uuid);
+		else if (ret->n_again < OUT_MAX && parse_again(entry->d_name, uuid, &n))
+			model_append(&ret->again, &ret->n_again)->name =
+			    xasprintf("%s#%d", uuid, n);
 	}
 	if (errno)
 		result = error_errno(err, 507, errno, "cannot read the folder '%s'", place->path);
@@ -257,6 +280,53 @@ token_host_put_out(const char *root, const char *uuid, bool out, struct error *e
 	if (check_room(&place, err) < 0)
 		return -1;
 	return store_create(place.dir, name, "", 0, path, err) < 0 ? -1 : 0;
+}
+
+/* What it has had until then is to be known from what it gets. */
+static int
+count_again(const struct place *place, const char *uuid, int *n, struct error *err)
+{
+	_free_ char *before = xasprintf(AGAIN "%s.%d", uuid, *n);
+	_free_ char *name = xasprintf(AGAIN "%s.%d", uuid, *n + 1);
+	_free_ char *path = xasprintf("%s/%s", place->path, name);
+	int r;
+
+	if (*n >= AGAIN_MAX)
+		return error_set(err, 507,
+		    "host '%s' was let in again %d times already: it needs another UUID", uuid, *n);
+	r = store_create(place->dir, name, "", 0, path, err);
+	if (r > 0)
+		return error_set(
+		    err, 503, "another host lets '%s' in at this moment: ask again", uuid);
+	if (r < 0)
+		return -1;
+	/* The last one counts. */
+	(void)unlinkat(place->dir, before, 0);
+	(*n)++;
+	return 0;
+}
+
+int
+token_host_again(const char *root, const char *uuid, bool once_more, int *ret, struct error *err)
+{
+	_place_ struct place place = { .dir = -1 };
+	struct token_set set = { 0 };
+	char normal[UUID_TEXT_SIZE];
+	int result = 0;
+
+	*ret = 0;
+	if (uuid_normalize(uuid, normal) < 0)
+		return error_set(err, 400, "'%.64s' is not the UUID of a host", uuid);
+	if (place_open(root, once_more, &place, err) < 0)
+		return -1;
+	if (place.dir >= 0)
+		result = list_out(&place, &set, err);
+	if (result == 0)
+		*ret = token_set_again(&set, normal);
+	model_clear(&token_set_model, &set);
+	if (result == 0 && once_more)
+		result = count_again(&place, normal, ret, err);
+	return result;
 }
 
 /* The CRL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The tokens as the hosts share them: ROOT/auth/NAME, in a folder for root alone, and beside them
- * the hosts that were put out of the cluster: ROOT/auth/.out.UUID, and the CRL of their
- * certificates: ROOT/auth/.crl. It may hang: jobs only. */
+ * the hosts that were put out of the cluster: ROOT/auth/.out.UUID, how often one was let in again:
+ * ROOT/auth/.again.UUID.N, and the CRL of their certificates: ROOT/auth/.crl. It may hang: jobs
+ * only. */
 #ifndef DOMAIN_TOKEN_FILE_H
 #define DOMAIN_TOKEN_FILE_H
 
@@ -15,6 +16,11 @@ int token_file_remove(const char *root, const char *name, struct error *err);
 /* Notes that a host was put out, or is not any more; either may be so already. -1 with a 507 where
  * there are as many as may be. */
 int token_host_put_out(const char *root, const char *uuid, bool out, struct error *err);
+/* How often the host was let in again; once_more: it is at this moment, which is kept before. Its
+ * certificates are numbered by that. -1 with a 503 where another host does so, too, and a 507 where
+ * that was too often. */
+int token_host_again(
+    const char *root, const char *uuid, bool once_more, int *ret, struct error *err);
 /* The CRL, whatever it is; *ret is NULL where there is none, the caller's. */
 int token_crl_load(const char *root, char **ret, struct error *err);
 int token_crl_save(const char *root, const char *text, struct error *err);

@@ -20,6 +20,8 @@ bool connection_host(const struct connection *connection, char ret[UUID_TEXT_SIZ
 char *connection_names(const struct connection *connection);
 /* From when on it is good, ms since the epoch; 0 for none. */
 int64_t connection_begin(const struct connection *connection);
+/* Whether it was signed before the host had been let in again so often. */
+bool connection_is_before(const struct connection *connection, const char *host, int again);
 /* The name of the user whose certificate the client has, and its fingerprint; false for none. */
 bool connection_user(const struct connection *connection, char name[TOKEN_NAME_MAX + 1],
     char print[CERTIFICATE_PRINT_SIZE]);

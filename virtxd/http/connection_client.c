@@ -40,3 +40,9 @@ connection_begin(const struct connection *c)
 {
 	return c->ssl ? tls_client_begin(c->ssl) : 0;
 }
+
+bool
+connection_is_before(const struct connection *c, const char *host, int again)
+{
+	return c->ssl && tls_client_is_before(c->ssl, host, again);
+}

@@ -18,6 +18,7 @@
 #include "proto/text.h"
 #include "proto/token_secret.h"
 #include "state/inventory.h"
+#include "state/tokens.h"
 
 #define PLACEMENT_MAX 500
 #define PLACED_MAX    63
@@ -484,7 +485,16 @@ check_host(const struct exchange *ex, const struct guard *guard, struct error *e
 	if (!connection_wants_identity(ex->connection) || !ex->identity.host ||
 	    !connection_host(ex->connection, host))
 		return 0;
-	return guard_check_host(guard, host, err);
+	if (guard_check_host(guard, host, err) < 0)
+		return -1;
+	/* Whoever has had it before has its key as well. */
+	if (guard->tokens &&
+	    connection_is_before(ex->connection, host, tokens_again(guard->tokens, host)))
+		return error_set_type(err, ERROR_NOT_A_MEMBER,
+		    "host '%s' has a certificate from before it was put out of the cluster, and "
+		    "has got another one since",
+		    host);
+	return 0;
 }
 
 /* Whether they may ask for the route; else it was answered. */

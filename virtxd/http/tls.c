@@ -13,7 +13,9 @@
 #include "http/tls_sessions.h"
 #include "loop/timer.h"
 #include "proto/certificate.h"
+#include "proto/crl.h"
 #include "proto/log.h"
+#include "state/tokens.h"
 
 #define LOOK_MS	      15000
 #define DAY_MS	      INT64_C(86400000)
@@ -47,6 +49,7 @@ struct tls {
 	struct stamp stamps[FILES];
 	struct timer *timer;
 	struct tls_sessions *sessions;
+	const struct tokens *tokens; /* NULL: there are none */
 };
 
 /* OpenSSL's last word, and no earlier one is left for the next. */
@@ -87,6 +90,13 @@ take_stamps(const struct config *config, struct stamp ret[FILES])
 	}
 }
 
+/* How often it was let in again, having been put out. */
+static int
+find_again(const struct tls *tls, const char *host)
+{
+	return tls->tokens ? tokens_again(tls->tokens, host) : 0;
+}
+
 /* The other host, after its chain has been checked. */
 static int
 on_verify(int ok, X509_STORE_CTX *store)
@@ -94,6 +104,7 @@ on_verify(int ok, X509_STORE_CTX *store)
 	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls_peer *peer = SSL_get_app_data(ssl);
 	char host[UUID_TEXT_SIZE];
+	X509 *certificate;
 
 	if (!peer)
 		return 0;
@@ -104,12 +115,16 @@ on_verify(int ok, X509_STORE_CTX *store)
 	}
 	if (X509_STORE_CTX_get_error_depth(store) > 0)
 		return 1;
-	if (!certificate_host(X509_STORE_CTX_get_current_cert(store), host))
+	certificate = X509_STORE_CTX_get_current_cert(store);
+	if (!certificate_host(certificate, host))
 		snprintf(peer->why, sizeof(peer->why),
 		    "its certificate is for no host: it has no SAN virtx:host:UUID");
 	else if (strcmp(host, peer->host) != 0)
 		snprintf(peer->why, sizeof(peer->why), "its certificate is for another host, '%s'",
 		    host);
+	else if (crl_is_before(certificate, host, find_again(peer->tls, host)))
+		snprintf(peer->why, sizeof(peer->why),
+		    "its certificate is from before it was put out of the cluster");
 	if (!peer->why[0]) {
 		peer->checked = monotonic_ms();
 		return 1;
@@ -343,6 +358,12 @@ tls_free(struct tls *tls)
 	free(tls);
 }
 
+void
+tls_set_tokens(struct tls *tls, const struct tokens *tokens)
+{
+	tls->tokens = tokens;
+}
+
 SSL *
 tls_accept(struct tls *tls)
 {
@@ -365,7 +386,9 @@ tls_connect(struct tls *tls, struct event_base *base, const char *host, struct t
 	*peer = (struct tls_peer){ .tls = tls };
 	snprintf(peer->host, sizeof(peer->host), "%s", host);
 	SSL_set_app_data(ssl, peer);
-	session = tls_sessions_find(tls->sessions, host, &peer->checked);
+	/* Its certificate is not looked at by that. */
+	session =
+	    find_again(tls, host) ? NULL : tls_sessions_find(tls->sessions, host, &peer->checked);
 	if (session)
 		SSL_set_session(ssl, session);
 	bev = bufferevent_openssl_socket_new(
@@ -493,6 +516,14 @@ tls_client_begin(SSL *ssl)
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 
 	return certificate ? certificate_begin(certificate) : 0;
+}
+
+bool
+tls_client_is_before(SSL *ssl, const char *host, int again)
+{
+	X509 *certificate = SSL_get0_peer_certificate(ssl);
+
+	return certificate && crl_is_before(certificate, host, again);
 }
 
 int64_t

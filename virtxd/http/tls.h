@@ -15,6 +15,7 @@ struct evbuffer;
 struct event_base;
 struct ssl_st;
 struct tls;
+struct tokens;
 
 /* For one connection to another host; outlives it. */
 struct tls_peer {
@@ -28,6 +29,8 @@ struct tls_peer {
  * they were changed. */
 struct tls *tls_new(struct event_base *base, const struct config *config, struct error *err);
 void tls_free(struct tls *tls);
+/* By these (borrowed) it is known which hosts were put out, and let in again. */
+void tls_set_tokens(struct tls *tls, const struct tokens *tokens);
 /* Reads the files again; where they are no good, what was read before stays, and it is logged. */
 void tls_reload(struct tls *tls);
 
@@ -64,6 +67,8 @@ bool tls_client_user(const struct tls *tls, struct ssl_st *ssl, char name[TOKEN_
 char *tls_client_names(struct ssl_st *ssl);
 /* From when on that is good, ms since the epoch; 0 for none. */
 int64_t tls_client_begin(struct ssl_st *ssl);
+/* Whether that was signed before the host had been let in again so often. */
+bool tls_client_is_before(struct ssl_st *ssl, const char *host, int again);
 
 /* When this host's certificate ends, or one of its CA's by which others check it; ms since the
  * epoch. */

@@ -161,6 +161,7 @@ signing_start(struct context *ctx, struct request *req, const struct signing_ord
 		.request = (char *)order->request,
 		.qemu_request = (char *)order->qemu_request,
 		.gives_ca_key = order->gives_ca_key,
+		.again = order->again,
 	};
 	struct error err = { 0 };
 

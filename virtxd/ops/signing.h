@@ -25,6 +25,7 @@ struct signing_order {
 	const char *uuid;		    /* of the host */
 	const char *request, *qemu_request; /* "": it is only found out which CA it is */
 	bool gives_ca_key;		    /* the host gets the CA's key as well */
+	bool again;			    /* it was put out, and is let in again */
 };
 /*
  * Has certificates signed. The request is replied to by done, and where nothing can be begun, or

@@ -152,13 +152,13 @@ drop_items(struct token_set *set)
 }
 
 static void
-drop_out(struct token_set *set)
+drop_tokens(struct token **items, size_t *n)
 {
-	for (size_t i = 0; i < set->n_out; i++)
-		model_clear(&token_model, &set->out[i]);
-	free(set->out);
-	set->out = NULL;
-	set->n_out = 0;
+	for (size_t i = 0; i < *n; i++)
+		model_clear(&token_model, &(*items)[i]);
+	free(*items);
+	*items = NULL;
+	*n = 0;
 }
 
 static void
@@ -178,8 +178,13 @@ take_out(struct tokens *tokens, struct token_set *old, struct token_set *set)
 	tokens->set.n_out = from->n_out;
 	from->out = NULL;
 	from->n_out = 0;
-	drop_out(old);
-	drop_out(set);
+	drop_tokens(&old->out, &old->n_out);
+	drop_tokens(&set->out, &set->n_out);
+	drop_tokens(&old->again, &old->n_again);
+	tokens->set.again = set->again;
+	tokens->set.n_again = set->n_again;
+	set->again = NULL;
+	set->n_again = 0;
 }
 
 bool
@@ -263,6 +268,12 @@ bool
 tokens_is_out(const struct tokens *tokens, const char *host)
 {
 	return find_out(tokens, host) < tokens->set.n_out;
+}
+
+int
+tokens_again(const struct tokens *tokens, const char *host)
+{
+	return token_set_again(&tokens->set, host);
 }
 
 void

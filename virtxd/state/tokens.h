@@ -39,6 +39,8 @@ void tokens_add(struct tokens *tokens, const struct token_record *record);
 bool tokens_drop(struct tokens *tokens, const char *name);
 /* Whether the host was put out of the cluster, as far as that is known: tokens_known(). */
 bool tokens_is_out(const struct tokens *tokens, const char *host);
+/* How often it was let in again, 0 for never. */
+int tokens_again(const struct tokens *tokens, const char *host);
 /* It was, or is not any more. */
 void tokens_put_out(struct tokens *tokens, const char *host, bool out);
 /* All of that was read once. */

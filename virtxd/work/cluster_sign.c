@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "domain/token_file.h"
 #include "proto/ca_key.h"
 #include "proto/crl.h"
 #include "proto/pki.h"
@@ -59,13 +60,19 @@ static int
 sign_both(const struct cluster_sign_request *req, const char *ca, const char *ca_key,
     struct cluster_sign_result *res, struct error *err)
 {
+	_free_ char *numbered = NULL;
+	int again;
+
 	/* Who only asks which CA it is has no request. */
 	if (str_empty(req->request))
 		return 0;
-	res->certificate = sign(ca, ca_key, req->request, PKI_HOST, req->uuid, err);
+	if (token_host_again(req->env.root, str_or_empty(req->uuid), req->again, &again, err) < 0)
+		return -1;
+	numbered = again ? xasprintf("%s#%d", req->uuid, again) : xstrdup(req->uuid);
+	res->certificate = sign(ca, ca_key, req->request, PKI_HOST, numbered, err);
 	if (!res->certificate)
 		return error_wrap(err, "the certificate of host '%s'", req->uuid);
-	res->qemu_certificate = sign(ca, ca_key, req->qemu_request, PKI_QEMU, req->uuid, err);
+	res->qemu_certificate = sign(ca, ca_key, req->qemu_request, PKI_QEMU, numbered, err);
 	if (!res->qemu_certificate)
 		return error_wrap(err, "the certificate of QEMU of host '%s'", req->uuid);
 	/* virtxd itself never has the key in its memory, nor does who listens in on the way. */

@@ -278,6 +278,7 @@ const struct model host_out_request_model = { "HostOutRequest", sizeof(struct ho
 	host_out_request_fields, ARRAY_SIZE(host_out_request_fields) };
 
 static const struct field cluster_sign_request_fields[] = {
+	FIELD_STRUCT("env", struct cluster_sign_request, env, work_env),
 	FIELD("ca", struct cluster_sign_request, ca),
 	FIELD("ca_key", struct cluster_sign_request, ca_key),
 	FIELD("serf_key_file", struct cluster_sign_request, serf_key_file),
@@ -285,6 +286,7 @@ static const struct field cluster_sign_request_fields[] = {
 	FIELD("request", struct cluster_sign_request, request),
 	FIELD("qemu_request", struct cluster_sign_request, qemu_request),
 	FIELD("gives_ca_key", struct cluster_sign_request, gives_ca_key),
+	FIELD("again", struct cluster_sign_request, again),
 };
 const struct model cluster_sign_request_model = { "ClusterSignRequest",
 	sizeof(struct cluster_sign_request), cluster_sign_request_fields,

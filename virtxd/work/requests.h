@@ -207,10 +207,12 @@ extern const struct model tokens_load_request_model, token_save_request_model,
 
 /* Certificates for a host, or nothing but which CA it is where request is "". */
 struct cluster_sign_request {
+	struct work_env env;
 	char *ca, *ca_key, *serf_key_file; /* files of this host; the last may be "" */
 	char *uuid;
 	char *request, *qemu_request; /* PEM */
 	bool gives_ca_key;	      /* to the host that these are of */
+	bool again;		      /* it was put out, and is let in again */
 };
 struct cluster_sign_result {
 	char *certificate, *qemu_certificate, *ca; /* PEM */

@@ -92,22 +92,64 @@ is_rolled_back(const struct found *found)
 	return found->stored && crl_number(found->stored) < crl_number(found->installed);
 }
 
-static const char **
-hosts_of(const struct token_set *set)
-{
-	const char **hosts = xcalloc(set->n_out + 1, sizeof(*hosts));
+/* Whose certificates are taken back, as crl_sign has them. */
+struct hosts {
+	char **items;
+	size_t n;
+};
 
-	for (size_t i = 0; i < set->n_out; i++)
-		hosts[i] = set->out[i].name;
-	return hosts;
+static void
+hosts_clear(struct hosts *hosts)
+{
+	for (size_t i = 0; i < hosts->n; i++)
+		free(hosts->items[i]);
+	free(hosts->items);
+}
+#define _hosts_ __attribute__((cleanup(hosts_clear)))
+
+/* What the host was given before it had been let in again so often. */
+static void
+add_host(struct hosts *hosts, const char *host, int again)
+{
+	hosts->items = xrealloc(hosts->items, hosts->n + (size_t)again, sizeof(*hosts->items));
+	for (int i = 0; i < again; i++)
+		hosts->items[hosts->n++] = i ? xasprintf("%s#%d", host, i) : xstrdup(host);
 }
 
 static bool
-is_current(const struct found *found, const char *const *hosts, size_t n)
+is_out(const struct token_set *set, const char *host)
+{
+	size_t i = 0;
+
+	while (i < set->n_out && strcmp(set->out[i].name, host) != 0)
+		i++;
+	return i < set->n_out;
+}
+
+/* All of one that is out, and of one that was what it had until then. */
+static void
+find_hosts(const struct token_set *set, struct hosts *ret)
+{
+	for (size_t i = 0; i < set->n_out; i++)
+		add_host(ret, set->out[i].name, token_set_again(set, set->out[i].name) + 1);
+	for (size_t i = 0; i < set->n_again; i++) {
+		const char *name = set->again[i].name;
+		_free_ char *host = xstrndup(name, strcspn(name, "#"));
+		int last = token_set_again(set, host);
+		_free_ char *counts = xasprintf("%s#%d", host, last);
+
+		if (strcmp(name, counts) == 0 && !is_out(set, host))
+			add_host(ret, host, last);
+	}
+}
+
+static bool
+is_current(const struct found *found, const struct hosts *hosts)
 {
 	if (found->stored)
-		return !is_rolled_back(found) && crl_is_for(found->stored, hosts, n);
-	return !found->there && !found->installed && n == 0;
+		return !is_rolled_back(found) &&
+		       crl_is_for(found->stored, (const char *const *)hosts->items, hosts->n);
+	return !found->there && !found->installed && hosts->n == 0;
 }
 
 /* One of another CA is replaced as well, which nobody else is told: two hosts with two CAs would
@@ -116,11 +158,12 @@ static int
 sign(const struct tokens_load_request *req, struct token_set *set, struct found *found,
     struct error *err)
 {
-	_free_ const char **hosts = hosts_of(set);
+	_hosts_ struct hosts hosts = { 0 };
 	int64_t stored = crl_number(found->stored), installed = crl_number(found->installed);
 	char *fresh;
 
-	if (is_current(found, hosts, set->n_out))
+	find_hosts(set, &hosts);
+	if (is_current(found, &hosts))
 		return 0;
 	set->unsigned_out = true;
 	if (str_empty(req->ca_key))
@@ -130,8 +173,8 @@ sign(const struct tokens_load_request *req, struct token_set *set, struct found 
 		    is_rolled_back(found) ? "the CRL on the storage, 'auth/.crl', is older than "
 					    "the one of this host, which stays; "
 					  : "");
-	fresh = cluster_sign_crl(
-	    req->ca, req->ca_key, hosts, set->n_out, stored > installed ? stored : installed, err);
+	fresh = cluster_sign_crl(req->ca, req->ca_key, (const char *const *)hosts.items, hosts.n,
+	    stored > installed ? stored : installed, err);
 	if (!fresh || token_crl_save(req->env.root, fresh, err) < 0) {
 		free(fresh);
 		return -1;

@@ -112,7 +112,7 @@ const struct work works[WORK_N] = {
 	    &host_out_request_model, &token_model, 30, true, work_host_out, false, MAY_FILES },
 	[WORK_CLUSTER_SIGN] = { "cluster-sign", "sign the certificates of a host",
 	    &cluster_sign_request_model, &cluster_sign_result_model, 30, true, work_cluster_sign,
-	    false, MAY_NONE },
+	    false, MAY_FILES },
 	[WORK_AUTOSTART] = { "autostart", "keep which VMs are still to be booted after the host",
 	    &autostart_request_model, &autostart_result_model, 30, true, work_autostart, false,
 	    MAY_NONE },
