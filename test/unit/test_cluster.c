@@ -220,6 +220,35 @@ test_listens_for_the_others(void **state)
 	assert_string_equal(cluster_unreachable(f->cluster), "");
 }
 
+/* Until so many requests for tags have come. */
+static void
+await_tags(struct fixture *f, int n)
+{
+	while (f->agent.n_tags < n)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(f->agent.n_tags, n);
+}
+
+/* What this host tells of its leases is a tag, which is set where it is another one. */
+static void
+test_tells_that_it_is_armed(void **state)
+{
+	const struct host_ha armed = { true, 7, 3, 10, 60 }, again = { true, 7, 4, 10, 60 };
+	struct fixture *f = *state;
+
+	start(f);
+	await_tags(f, 1);
+	inventory_set_ha(f->inventory, SELF, &armed);
+	await_tags(f, 2);
+	inventory_set_ha(f->inventory, SELF, &armed);
+	inventory_set_watchdog(f->inventory, SELF, WATCHDOG_ON);
+	await_tags(f, 3);
+	inventory_set_ha(f->inventory, SELF, &again);
+	await_tags(f, 4);
+	inventory_set_ha(f->inventory, SELF, &(struct host_ha){ 0 });
+	await_tags(f, 5);
+}
+
 int
 main(void)
 {
@@ -228,6 +257,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_forgets_who_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listens_on_loopback_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listens_for_the_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tells_that_it_is_armed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cluster", tests, NULL, NULL);

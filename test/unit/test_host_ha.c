@@ -68,6 +68,18 @@ test_refused(void **state)
 }
 
 static void
+test_equal(void **state)
+{
+	static const struct host_ha rows[] = { { 0 }, { true, 7, 3, 5, 60 }, { true, 8, 3, 5, 60 },
+		{ true, 7, 4, 5, 60 }, { true, 7, 3, 6, 60 }, { true, 7, 3, 5, 61 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(rows); j++)
+			assert_int_equal(host_ha_equal(&rows[i], &rows[j]), i == j);
+	}
+}
+
+static void
 test_wait(void **state)
 {
 	const struct host_ha ha = { true, 7, 3, 5, 60 };
@@ -81,6 +93,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_wait),
 	};
 

@@ -530,6 +530,35 @@ test_watchdog(void **state)
 	inventory_free(inventory);
 }
 
+/* What a host is that has failed is what it was; one that is not known is not armed. */
+static void
+test_ha(void **state)
+{
+	const struct host_ha armed = { true, 7, 3, 10, 60 }, again = { true, 7, 4, 10, 60 };
+	struct inventory *inventory = make();
+	struct seen seen = { 0 };
+	struct host_ha ha;
+
+	inventory_observe(inventory, &observer, &seen);
+	inventory_set_ha(inventory, OTHER, &armed);
+	inventory_set_ha(inventory, OTHER, &armed);
+	inventory_set_ha(inventory, SELF, &again);
+	inventory_set_ha(inventory, "", &armed);
+	assert_int_equal(seen.hosts, 2);
+	inventory_set_host(inventory, OTHER, "h2", CSTATE_FAILED);
+	inventory_get_ha(inventory, OTHER, &ha);
+	assert_true(host_ha_equal(&ha, &armed));
+	inventory_get_ha(inventory, SELF, &ha);
+	assert_true(host_ha_equal(&ha, &again));
+	inventory_get_ha(inventory, "", &ha);
+	assert_false(ha.armed);
+	inventory_set_ha(inventory, OTHER, &(struct host_ha){ 0 });
+	inventory_get_ha(inventory, OTHER, &ha);
+	assert_false(ha.armed);
+	assert_int_equal(seen.hosts, 4);
+	inventory_free(inventory);
+}
+
 int
 main(void)
 {
@@ -549,6 +578,7 @@ main(void)
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_ha),
 		cmocka_unit_test(test_migrates_unseen),
 	};
 

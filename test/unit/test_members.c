@@ -143,6 +143,73 @@ test_watchdog(void **state)
 	members_free(members);
 }
 
+/* What is no such text, or not there, is a host that is not armed; so is one that runs the Go
+ * virtx, which the agent may have a tag of. What a host that has failed was stays known. */
+static void
+test_ha(void **state)
+{
+	static const struct {
+		const char *tag, *virtx;
+		enum cstate cstate;
+		bool armed;
+		uint64_t generation;
+	} rows[] = {
+		{ "7:3:10:60", "c/1", CSTATE_ACTIVE, true, 3 },
+		{ "7:4:10:60", "c/1", CSTATE_ACTIVE, true, 4 },
+		{ "7:4:10:60", "c/1", CSTATE_FAILED, true, 4 },
+		{ "7:4:10", "c/1", CSTATE_FAILED, false, 0 },
+		{ "7:5:10:60", "c/1", CSTATE_ACTIVE, true, 5 },
+		{ "7:5:10:60", "", CSTATE_ACTIVE, false, 0 },
+		{ "7:5:10:60", "c/1", CSTATE_ACTIVE, true, 5 },
+		{ NULL, "c/1", CSTATE_ACTIVE, false, 0 },
+	};
+	struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ OTHER } },
+		{ (char[]){ "virtx" }, NULL }, { (char[]){ "ha" }, NULL } };
+	struct serf_member member = { .name = (char[]){ "b" }, .addr = "10.0.0.2", .tags = tags };
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *virtx = xstrdup(rows[i].virtx);
+		_free_ char *value = rows[i].tag ? xstrdup(rows[i].tag) : NULL;
+
+		tags[1].value = virtx;
+		tags[2].value = value;
+		member.cstate = rows[i].cstate;
+		member.n_tags = value ? 3 : 2;
+		members_set(members, &member);
+		assert_int_equal(seen.n, i + 1);
+		assert_int_equal(seen.last.ha.armed, rows[i].armed);
+		assert_true(seen.last.ha.generation == rows[i].generation);
+	}
+	members_free(members);
+}
+
+/* Nobody knows which of the two the tag is of. */
+static void
+test_ha_of_twins(void **state)
+{
+	struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ OTHER } },
+		{ (char[]){ "virtx" }, (char[]){ "c/1" } },
+		{ (char[]){ "ha" }, (char[]){ "7:3:10:60" } } };
+	struct serf_member member = { .name = (char[]){ "b" },
+		.addr = "10.0.0.2",
+		.cstate = CSTATE_ACTIVE,
+		.tags = tags,
+		.n_tags = ARRAY_SIZE(tags) };
+	struct seen seen = { 0 };
+	struct members *members = members_new(SELF, on_changed, &seen);
+
+	members_set(members, &member);
+	assert_true(members_find(members, OTHER)->ha.armed);
+	set(members, "c", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
+	assert_string_equal(members_find(members, OTHER)->twin, "c");
+	assert_false(members_find(members, OTHER)->ha.armed);
+	set(members, "c", "10.0.0.3", CSTATE_LEFT, OTHER, NULL, "c/1");
+	assert_true(members_find(members, OTHER)->ha.armed);
+	members_free(members);
+}
+
 static void
 test_no_hosts(void **state)
 {
@@ -451,6 +518,8 @@ main(void)
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_maintenance),
 		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_ha),
+		cmocka_unit_test(test_ha_of_twins),
 		cmocka_unit_test(test_no_hosts),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_addresses),

@@ -57,6 +57,7 @@ struct cluster {
 	bool known;		     /* enough was, once */
 	int64_t began, connected_at; /* monotonic ms; the first time, 0 for not yet */
 	enum watchdog watchdog;	     /* as the others were told */
+	struct host_ha ha;	     /* likewise */
 	struct peer_call *knock;
 	char lost_addr[46];
 	uint16_t lost_port;
@@ -308,21 +309,44 @@ on_host(void *arg, const struct member_host *host)
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
 	inventory_set_maintenance(cluster->inventory, host->uuid, host->maintenance);
 	inventory_set_watchdog(cluster->inventory, host->uuid, host->watchdog);
+	inventory_set_ha(cluster->inventory, host->uuid, &host->ha);
 	inventory_set_twin(cluster->inventory, host->uuid, host->twin);
 	gossip_set_member(cluster->gossip, host);
 }
 
-/* The others learn of this host's watchdog by a tag. */
+static void
+tell_watchdog(struct cluster *cluster, enum watchdog watchdog)
+{
+	if (cluster->watchdog == watchdog)
+		return;
+	cluster->watchdog = watchdog;
+	serf_set_tag(cluster->serf, MEMBERS_WATCHDOG, enum_word(&watchdog_enum, watchdog));
+}
+
+static void
+tell_ha(struct cluster *cluster, const struct host_ha *ha)
+{
+	char text[HOST_HA_SIZE];
+
+	if (host_ha_equal(&cluster->ha, ha))
+		return;
+	cluster->ha = *ha;
+	host_ha_text(ha, text);
+	serf_set_tag(cluster->serf, MEMBERS_HA, ha->armed ? text : NULL);
+}
+
+/* The others learn of this host's watchdog, and whether it is armed, by tags. */
 static void
 on_own_host(void *arg, const struct host *host)
 {
 	struct cluster *cluster = arg;
+	struct host_ha ha;
 
-	if (host->watchdog == cluster->watchdog ||
-	    !str_equal(host->uuid, inventory_self(cluster->inventory)))
+	if (!str_equal(host->uuid, inventory_self(cluster->inventory)))
 		return;
-	cluster->watchdog = host->watchdog;
-	serf_set_tag(cluster->serf, MEMBERS_WATCHDOG, enum_word(&watchdog_enum, cluster->watchdog));
+	inventory_get_ha(cluster->inventory, host->uuid, &ha);
+	tell_watchdog(cluster, host->watchdog);
+	tell_ha(cluster, &ha);
 }
 
 static const struct inventory_observer observer = { .host = on_own_host };
@@ -476,6 +500,8 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	cluster->rejoin = timer_new(base, on_rejoin, cluster);
 	timer_every(cluster->rejoin, REJOIN_MS);
 	inventory_observe(inventory, &observer, cluster);
+	/* The agent may have what another virtxd has told. */
+	serf_set_tag(cluster->serf, MEMBERS_HA, NULL);
 	if (self)
 		on_own_host(cluster, self);
 	return cluster;
@@ -527,7 +553,8 @@ cluster_on_tokens(struct cluster *cluster, void (*told)(void *arg), void *arg)
 void
 cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg)
 {
-	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE, MEMBERS_WATCHDOG };
+	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE, MEMBERS_WATCHDOG,
+		MEMBERS_HA };
 
 	serf_leave_tags(cluster->serf, keys, ARRAY_SIZE(keys), done, arg);
 }

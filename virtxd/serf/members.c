@@ -25,6 +25,7 @@ struct record {
 	bool go;
 	bool maintenance;
 	enum watchdog watchdog;
+	struct host_ha ha;
 	enum cstate cstate;
 };
 
@@ -279,6 +280,8 @@ rebind(struct members *members, const char *uuid)
 		fresh.go = bound->record->go || bound->no_trailer;
 		fresh.maintenance = bound->record->maintenance;
 		fresh.watchdog = bound->record->watchdog;
+		if (!fresh.go && !twin)
+			fresh.ha = bound->record->ha;
 		fresh.cstate = bound->record->cstate;
 	} else {
 		/* Its member lost the tag, as its agent was started anew. A host that was active
@@ -302,8 +305,8 @@ rebind(struct members *members, const char *uuid)
 	    fresh.port == bound->host.port && fresh.tls == bound->host.tls &&
 	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
 	    fresh.maintenance == bound->host.maintenance &&
-	    fresh.watchdog == bound->host.watchdog && fresh.cstate == bound->host.cstate &&
-	    strcmp(fresh.twin, bound->host.twin) == 0)
+	    fresh.watchdog == bound->host.watchdog && host_ha_equal(&fresh.ha, &bound->host.ha) &&
+	    fresh.cstate == bound->host.cstate && strcmp(fresh.twin, bound->host.twin) == 0)
 		return;
 	bound->host = fresh;
 	bound->forgotten &= fresh.cstate != CSTATE_ACTIVE;
@@ -363,6 +366,7 @@ members_set(struct members *members, const struct serf_member *member)
 	record->go = str_empty(virtx);
 	record->maintenance = serf_member_tag(member, MEMBERS_MAINTENANCE) != NULL;
 	record->watchdog = read_watchdog(serf_member_tag(member, MEMBERS_WATCHDOG));
+	(void)host_ha_parse(serf_member_tag(member, MEMBERS_HA), &record->ha);
 	record->serf_port = member->port;
 	record->cstate = member->cstate;
 	if (strcmp(before, record->uuid) != 0)

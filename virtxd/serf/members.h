@@ -5,6 +5,7 @@
 
 #include "proto/uuid.h"
 #include "serf/serf.h"
+#include "state/host_ha.h"
 #include "state/tokens.h"
 
 struct members;
@@ -12,6 +13,7 @@ struct members;
 #define MEMBERS_NAME_MAX    128		  /* serf's own limit */
 #define MEMBERS_MAINTENANCE "maintenance" /* the tag of a host that takes no VMs: since when */
 #define MEMBERS_WATCHDOG    "watchdog"	  /* whether one protects the host: a word of the enum */
+#define MEMBERS_HA	    "ha"	  /* of a host that is armed: see state/host_ha.h */
 
 /* A host by its member: the one that is active, where several had the uuid in turn. */
 struct member_host {
@@ -24,6 +26,8 @@ struct member_host {
 	bool go;	  /* runs the Go virtx */
 	bool maintenance; /* it takes no VMs */
 	enum watchdog watchdog;
+	struct host_ha
+	    ha; /* not armed where it runs the Go virtx, or has a twin, whatever its tag */
 	enum cstate cstate;
 	/* Another active member has the uuid, too: a host that was cloned, say. The one that was
 	 * there first is believed; where that is not known, none is, and addr is "". */

@@ -49,6 +49,21 @@ host_ha_text(const struct host_ha *ha, char ret[HOST_HA_SIZE])
 		    ha->io_timeout, ha->fire_timeout);
 }
 
+bool
+host_ha_is_valid(const struct host_ha *ha)
+{
+	return ha->armed && ha->host_id > 0 && ha->host_id <= HOST_HA_IDS && ha->generation > 0 &&
+	       ha->io_timeout > 0 && ha->io_timeout <= HOST_HA_IO_MAX && ha->fire_timeout > 0 &&
+	       ha->fire_timeout <= HOST_HA_FIRE_MAX;
+}
+
+bool
+host_ha_equal(const struct host_ha *a, const struct host_ha *b)
+{
+	return a->armed == b->armed && a->host_id == b->host_id && a->generation == b->generation &&
+	       a->io_timeout == b->io_timeout && a->fire_timeout == b->fire_timeout;
+}
+
 int
 host_ha_wait(const struct host_ha *ha)
 {

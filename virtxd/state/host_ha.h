@@ -29,6 +29,9 @@ struct host_ha {
 int host_ha_parse(const char *text, struct host_ha *ret);
 /* The same text of a host that is armed, "" of one that is not. */
 void host_ha_text(const struct host_ha *ha, char ret[HOST_HA_SIZE]);
+/* Whether it is one that the others take. */
+bool host_ha_is_valid(const struct host_ha *ha);
+bool host_ha_equal(const struct host_ha *a, const struct host_ha *b);
 /* The seconds after a host's last renewal until its leases may be taken. */
 int host_ha_wait(const struct host_ha *ha);
 

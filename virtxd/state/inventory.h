@@ -12,6 +12,7 @@
 #include "proto/model.h"
 #include "proto/uuid.h"
 #include "state/filter.h"
+#include "state/host_ha.h"
 #include "state/report.h"
 
 struct inventory;
@@ -83,6 +84,10 @@ void inventory_set_storage(struct inventory *inventory, const char *why);
 void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
 /* Whether a watchdog protects a host (this one, too). */
 void inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog);
+/* Whether a host (this one, too) is armed, and what it tells then; of one that has failed, what it
+ * was. One that is not known is not armed. */
+void inventory_set_ha(struct inventory *inventory, const char *uuid, const struct host_ha *ha);
+void inventory_get_ha(const struct inventory *inventory, const char *uuid, struct host_ha *ret);
 /* Two members of serf have the host's uuid (this one's, too): the name of the other, "" for not. */
 void inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin);
 /* 0 where no two active hosts have one uuid; else -1 with a 409 that says which do. */

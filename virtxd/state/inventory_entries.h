@@ -126,12 +126,13 @@ struct host_entry {
 	bool told_digest;    /* what it said of its VMs */
 	uint64_t its_digest;
 	int32_t its_vms;
-	int64_t away_since;	     /* monotonic ms, while it is */
-	bool over;		     /* not all VMs that it tells of were taken */
-	char *twin;		     /* a member that has its uuid, too; NULL or "" */
-	int64_t newest;		     /* see inventory_note_certificate, 0 for none */
-	bool skew_known;	     /* what its clock is ahead of ours: */
-	int64_t skew;		     /* ms */
+	int64_t away_since; /* monotonic ms, while it is */
+	bool over;	    /* not all VMs that it tells of were taken */
+	char *twin;	    /* a member that has its uuid, too; NULL or "" */
+	int64_t newest;	    /* see inventory_note_certificate, 0 for none */
+	bool skew_known;    /* what its clock is ahead of ours: */
+	int64_t skew;	    /* ms */
+	struct host_ha ha;
 	struct host_figures figures; /* as it answered a placement */
 	int64_t figures_at;	     /* monotonic ms, 0 for never */
 	uint64_t figures_clock;	     /* later reservations are not among them */

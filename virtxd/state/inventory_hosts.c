@@ -217,6 +217,25 @@ inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watch
 }
 
 void
+inventory_set_ha(struct inventory *inventory, const char *uuid, const struct host_ha *ha)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (!entry || host_ha_equal(&entry->ha, ha))
+		return;
+	entry->ha = *ha;
+	index_tell_host(inventory, entry);
+}
+
+void
+inventory_get_ha(const struct inventory *inventory, const char *uuid, struct host_ha *ret)
+{
+	const struct host_entry *entry = index_find_host(inventory, uuid);
+
+	*ret = entry ? entry->ha : (struct host_ha){ 0 };
+}
+
+void
 inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin)
 {
 	struct host_entry *entry = index_find_host(inventory, uuid);
