@@ -320,7 +320,7 @@ static void
 end_watchdog(const char *why)
 {
 	char text[64];
-	const struct watchdog_result res = { text };
+	const struct watchdog_result res = { .why = text };
 
 	snprintf(text, sizeof(text), "%s", why);
 	ops_end_job(WORK_WATCHDOG, &res);

@@ -20,6 +20,7 @@ static struct {
 	const char *status; /* sanlock's, NULL: it does not */
 	int con;	    /* to wdmd: 0 or -errno */
 	int fire;	    /* 0: its connection ends instead */
+	int late;	    /* since its last keepalive, s */
 	bool asked;	    /* sanlock was */
 } world;
 
@@ -46,7 +47,9 @@ __wrap_wdmd_connect(void)
 int
 __wrap_wdmd_status(int con, int *interval, int *fire, uint64_t *last)
 {
+	*interval = 10;
 	*fire = world.fire;
+	*last = (uint64_t)(monotonic_ms() / 1000 - world.late);
 	return 0;
 }
 
@@ -56,6 +59,7 @@ setup(void **state)
 	world.status = USED;
 	world.con = 0;
 	world.fire = 60;
+	world.late = 0;
 	world.asked = false;
 	return scratch_setup(state);
 }
@@ -83,7 +87,7 @@ expect(const char *dir, bool sanlock, const char *what)
 	if (watchdog_look(dir, sanlock, &use, &why, &err) < 0)
 		fail_msg("not told: %s", err.detail);
 	assert_string_equal(why, what);
-	free(use.why);
+	watchdog_forget(&use);
 }
 
 static void
@@ -95,7 +99,7 @@ expect_untold(const char *dir, bool sanlock, const char *what)
 
 	assert_int_equal(watchdog_look(dir, sanlock, &use, &why, &err), -1);
 	assert_null(why);
-	free(use.why);
+	watchdog_forget(&use);
 	assert_int_equal(err.status, 503);
 	assert_string_equal(err.detail, what);
 }
@@ -182,13 +186,13 @@ test_sanlock_has_said_it(void **state)
 		world.asked = false;
 		free(why);
 	}
-	use.known = false;
+	watchdog_forget(&use);
 	world.status = USED;
 	assert_int_equal(watchdog_look(*state, true, &use, &why, &err), 0);
 	assert_true(world.asked);
 	assert_string_equal(why, "");
 	free(why);
-	free(use.why);
+	watchdog_forget(&use);
 }
 
 static void
@@ -199,26 +203,53 @@ test_untold(void **state)
 	world.status = NULL;
 	expect_untold(*state, true,
 	    "sanlock does not say whether it uses a watchdog: sanlock took more than 5 seconds");
-	world.status = "daemon 4f-b1.h1\n    renew_watchdog=1\n";
+	world.status = "daemon 4f-b1.h1\n    our_host_name=h1\n    renew_watchdog=1\n";
 	expect_untold(*state, true,
-	    "sanlock does not say whether it uses a watchdog: its status has no use_watchdog");
+	    "sanlock does not say whether it uses a watchdog: sanlock's status has no "
+	    "use_watchdog");
 	world.status = USED;
 	world.fire = 0;
 	expect_untold(*state, true, "wdmd does not answer");
 }
 
 static void
-test_use(void **state)
+expect_wdmd(int interval, int fire, int64_t age, int sanlock, const char *what)
 {
+	const struct watchdog_wdmd wdmd = { interval, fire, 1000 - age };
 	_buffer_ struct buffer why = { 0 };
 
-	assert_int_equal(watchdog_check_use("", &why), -1);
-	assert_int_equal(watchdog_check_use("use_watchdog=", &why), -1);
-	assert_int_equal(watchdog_check_use("use_watchdog=yes", &why), -1);
-	assert_int_equal(watchdog_check_use("use_watchdog=1", &why), 0);
-	assert_int_equal(why.len, 0);
-	assert_int_equal(watchdog_check_use("x use_watchdog=0", &why), 0);
-	assert_true(why.len > 0);
+	watchdog_check_wdmd(&wdmd, sanlock, 1000, &why);
+	assert_string_equal(why.len ? why.data : "", what);
+}
+
+static void
+test_wdmd_tells(void **state)
+{
+	expect_wdmd(10, 60, 0, 60, "");
+	expect_wdmd(10, 60, 30, 60, "");
+	expect_wdmd(10, 60, 31, 60, "wdmd has not renewed its watchdog device for 31 s");
+	expect_wdmd(2, 60, 7, 60, "wdmd has not renewed its watchdog device for 7 s");
+	expect_wdmd(0, 60, 30, 60, "");
+	expect_wdmd(10, 30, 0, 60, "wdmd's fire timeout is 30 s, and sanlock's 60 s");
+	expect_wdmd(10, 30, 0, 30, "");
+	/* Where sanlock has not told. */
+	expect_wdmd(10, 30, 0, 0, "");
+	expect_wdmd(10, 30, 1000, 60,
+	    "wdmd's fire timeout is 30 s, and sanlock's 60 s; wdmd has not renewed its watchdog "
+	    "device for 1000 s");
+}
+
+/* What it tells is asked of the daemon. */
+static void
+test_wdmd_is_late(void **state)
+{
+	make_device(*state, "watchdog0", "active\n", "Software Watchdog\n");
+	world.fire = 10;
+	expect(*state, true, "wdmd's fire timeout is 10 s, and sanlock's 60 s");
+	world.status = USED "    watchdog_fire_timeout=10\n";
+	expect(*state, true, "");
+	world.late = 100;
+	expect(*state, true, "wdmd has not renewed its watchdog device for 100 s");
 }
 
 int
@@ -233,7 +264,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_all, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_sanlock_has_said_it, setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_untold, setup, scratch_teardown),
-		cmocka_unit_test(test_use),
+		cmocka_unit_test(test_wdmd_tells),
+		cmocka_unit_test_setup_teardown(test_wdmd_is_late, setup, scratch_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

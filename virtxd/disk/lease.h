@@ -4,6 +4,7 @@
 #ifndef DISK_LEASE_H
 #define DISK_LEASE_H
 
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -114,6 +115,9 @@ enum lockspace_state {
 	LOCKSPACE_LOST,	  /* our host_id was not renewed in time: sanlock is about to leave */
 	LOCKSPACE_ABSENT, /* this host is not in it, or is leaving it */
 };
+/* By what this host is known in the lockspace, from the daemon's memory: 1 where it is not joined,
+ * or was just now, so that its first renewal is not known yet. 503 as above. */
+int lockspace_self(const char *root, int *host_id, uint64_t *generation, struct error *err);
 /* Makes the lockspace where there is none: only a complete one is ever visible under ROOT/lock. */
 int lockspace_create(const char *root, int io_timeout, struct error *err);
 /* Whether a host has ever joined the lockspace; none there is no error. */

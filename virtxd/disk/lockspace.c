@@ -180,6 +180,27 @@ lockspace_state(const char *root, enum lockspace_state *state, int *host_id, str
 	return 0;
 }
 
+int
+lockspace_self(const char *root, int *host_id, uint64_t *generation, struct error *err)
+{
+	_free_ struct sanlk_host *hosts = NULL;
+	enum lockspace_state state;
+	int n = 0, rv;
+
+	if (lockspace_state(root, &state, host_id, err) < 0)
+		return -1;
+	if (state != LOCKSPACE_JOINED)
+		return 1;
+	rv = sanlock_get_hosts(LEASE_LOCKSPACE, (uint64_t)*host_id, &hosts, &n, 0);
+	if (rv < 0 && rv != -ENOENT)
+		return lockfile_error(
+		    err, 503, rv, "cannot ask the sanlock daemon for host_id %d", *host_id);
+	if (rv < 0 || n < 1 || hosts[0].generation == 0)
+		return 1;
+	*generation = hosts[0].generation;
+	return 0;
+}
+
 /* Waits while another process of this host joins. */
 static int
 await_joining(const char *root, enum lockspace_state *state, int *host_id, struct error *err)

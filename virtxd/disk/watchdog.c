@@ -4,18 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <wdmd.h>
 
-#include "disk/command.h"
-
-#define ANSWER_S      5			/* for a daemon to answer */
-#define STATUS_MAX    ((size_t)4 << 20) /* bytes: some lines for each of its clients and leases */
+#define ANSWER_S      5 /* for a daemon to answer */
 #define ATTRIBUTE_MAX 128
+#define TEST_INTERVAL 10 /* s between wdmd's keepalives, where it does not tell */
+#define KEEPALIVES    3	 /* of them that may be missing: the next one may be late on a busy host */
 
 static void
 add(struct buffer *why, const char *text)
@@ -65,60 +64,70 @@ watchdog_check_devices(const char *devices, struct buffer *why)
 		add(why, "the host has no watchdog device");
 }
 
-int
-watchdog_check_use(const char *status, struct buffer *why)
+void
+watchdog_check_wdmd(
+    const struct watchdog_wdmd *wdmd, int fire_timeout, int64_t now, struct buffer *why)
 {
-	static const char key[] = "use_watchdog=";
-	const char *value = strstr(status, key);
+	int64_t age = now - wdmd->last_keepalive;
+	int interval = wdmd->test_interval > 0 ? wdmd->test_interval : TEST_INTERVAL;
 
-	if (!value || (value > status && !strchr(" \t\n", value[-1])))
-		return -1;
-	value += strlen(key);
-	if (*value != '0' && *value != '1')
-		return -1;
-	if (*value == '0')
-		add(why, "sanlock does not use a watchdog: it runs with -w 0");
-	return 0;
-}
+	if (fire_timeout > 0 && wdmd->fire_timeout != fire_timeout) {
+		_free_ char *text = xasprintf("wdmd's fire timeout is %d s, and sanlock's %d s",
+		    wdmd->fire_timeout, fire_timeout);
 
-static int
-ask_sanlock(struct watchdog_use *use, struct error *err)
-{
-	static const char *const argv[] = { "sanlock", "client", "status", "-D", NULL };
-	const struct command command = {
-		.argv = argv,
-		.timeout = ANSWER_S,
-		.output_max = STATUS_MAX,
-	};
-	_buffer_ struct buffer out = { 0 }, why = { 0 };
+		add(why, text);
+	}
+	if (age > (int64_t)KEEPALIVES * interval) {
+		_free_ char *text =
+		    xasprintf("wdmd has not renewed its watchdog device for %" PRId64 " s", age);
 
-	if (command_run(&command, &out, err) < 0)
-		return -1;
-	if (watchdog_check_use(out.len ? out.data : "", &why) < 0)
-		return error_set(err, 503, "its status has no use_watchdog");
-	str_set(&use->why, why.len ? why.data : "");
-	use->known = true;
-	return 0;
+		add(why, text);
+	}
 }
 
 /* -1 when it is there and does not answer. */
 static int
-check_wdmd(struct buffer *why)
+check_wdmd(struct watchdog_use *use, struct buffer *why)
 {
 	const struct timeval patience = { .tv_sec = ANSWER_S };
-	int interval = 0, fire = 0, rv, con = wdmd_connect();
+	struct watchdog_wdmd wdmd = { 0 };
+	int rv, con = wdmd_connect();
 	_close_ int fd = con;
 	uint64_t last = 0;
 
+	use->fire_timeout = 0;
 	if (con < 0) {
 		buffer_printf(why, "%swdmd does not run: %s", why->len ? "; " : "", strerror(-con));
 		return 0;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	rv = wdmd_status(fd, &interval, &fire, &last);
+	rv = wdmd_status(fd, &wdmd.test_interval, &wdmd.fire_timeout, &last);
 	/* An end of the connection is no error to libwdmd. */
-	return rv < 0 || fire <= 0 ? -1 : 0;
+	if (rv < 0 || wdmd.fire_timeout <= 0)
+		return -1;
+	use->fire_timeout = wdmd.fire_timeout;
+	wdmd.last_keepalive = last > INT64_MAX ? INT64_MAX : (int64_t)last;
+	watchdog_check_wdmd(
+	    &wdmd, use->known ? use->sanlock.fire_timeout : 0, monotonic_ms() / 1000, why);
+	return 0;
+}
+
+void
+watchdog_forget(struct watchdog_use *use)
+{
+	sanlock_status_clear(&use->sanlock);
+	use->known = false;
+}
+
+static int
+ask_sanlock(struct watchdog_use *use, struct error *err)
+{
+	watchdog_forget(use);
+	if (sanlock_status_read(&use->sanlock, err) < 0)
+		return -1;
+	use->known = true;
+	return 0;
 }
 
 int
@@ -131,9 +140,9 @@ watchdog_look(
 	if (!use->known && (!sanlock || ask_sanlock(use, &cause) < 0))
 		buffer_printf(&untold, "sanlock does not say whether it uses a watchdog%s%s",
 		    cause.status ? ": " : "", cause.detail);
-	else if (!str_empty(use->why))
-		add(&found, use->why);
-	if (check_wdmd(&found) < 0)
+	else if (!use->sanlock.use_watchdog)
+		add(&found, "sanlock does not use a watchdog: it runs with -w 0");
+	if (check_wdmd(use, &found) < 0)
 		add(&untold, "wdmd does not answer");
 	watchdog_check_devices(devices, &found);
 	/* One part that is missing is enough, whatever the others would say. */

@@ -201,6 +201,7 @@ const struct model lockspace_watch_request_model = { "LockspaceWatchRequest",
 	ARRAY_SIZE(lockspace_watch_request_fields) };
 
 static const struct field watchdog_request_fields[] = {
+	FIELD_STRUCT("env", struct watchdog_request, env, work_env),
 	FIELD("sanlock", struct watchdog_request, sanlock),
 };
 const struct model watchdog_request_model = { "WatchdogRequest", sizeof(struct watchdog_request),
@@ -208,6 +209,12 @@ const struct model watchdog_request_model = { "WatchdogRequest", sizeof(struct w
 
 static const struct field watchdog_result_fields[] = {
 	FIELD("why", struct watchdog_result, why),
+	FIELD("name_why", struct watchdog_result, name_why),
+	FIELD("host_id", struct watchdog_result, host_id),
+	FIELD("generation", struct watchdog_result, generation),
+	FIELD("io_timeout", struct watchdog_result, io_timeout),
+	FIELD("fire_timeout", struct watchdog_result, fire_timeout),
+	FIELD("joined", struct watchdog_result, joined),
 };
 const struct model watchdog_result_model = { "WatchdogResult", sizeof(struct watchdog_result),
 	watchdog_result_fields, ARRAY_SIZE(watchdog_result_fields) };

@@ -155,11 +155,19 @@ extern const struct model lockspace_watch_request_model;
 
 /* Whether a watchdog protects this host; what is not answered is an error. */
 struct watchdog_request {
+	struct work_env env;
 	int32_t sanlock; /* the number of the daemon that answers, another after each start; 0: none
 			    does */
 };
 struct watchdog_result {
-	char *why; /* not, "" where one does */
+	char *why;	/* not, "" where one does */
+	char *name_why; /* why sanlock's name does not let this host be armed, "" for nothing */
+	/* By what it is known in the lockspace; 0 where it is not joined, or not known to be. */
+	int32_t host_id;      /* number of it */
+	int64_t generation;   /* number of it */
+	int32_t io_timeout;   /* sanlock's, s */
+	int32_t fire_timeout; /* that others count on, s */
+	int64_t joined;	      /* for how long, s */
 };
 extern const struct model watchdog_request_model, watchdog_result_model;
 extern const struct model lockspace_request_model, lockspace_result_model;
