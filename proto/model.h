@@ -436,8 +436,26 @@ struct ready {
 	char *tokens;
 	char *version;		 /* of virtxd */
 	int64_t certificate_end; /* ms since the epoch, when others take it no more; 0: none */
+	char *ha;		 /* this does not keep it from being ready either */
 };
 extern const struct model ready_model;
+
+struct ha_reason {
+	char *detail;
+};
+extern const struct model ha_reason_model;
+
+/* Whether others may take over what a host runs when it fails. */
+struct ha_status {
+	bool armed;	      /* as the host has told the others */
+	int16_t host_id;      /* number of it in sanlock's lockspace, 0 where it is not armed */
+	int64_t generation;   /* number of times that the host_id was taken, 0 likewise */
+	int32_t io_timeout;   /* sanlock's, s; 0 likewise */
+	int32_t fire_timeout; /* the watchdog's, s; 0 likewise */
+	struct ha_reason *reasons; /* why it is not, or not any more, where it answers itself */
+	size_t n_reasons;
+};
+extern const struct model ha_status_model;
 
 struct host {
 	char *uuid;
@@ -451,6 +469,7 @@ struct host {
 	bool maintenance; /* no VMs are placed on it */
 	enum watchdog watchdog;
 	struct ready health; /* where it answers itself; else nothing is in it */
+	struct ha_status ha;
 };
 extern const struct model host_model;
 

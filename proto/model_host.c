@@ -105,9 +105,27 @@ static const struct field ready_fields[] = {
 	FIELD("tokens", struct ready, tokens),
 	FIELD("version", struct ready, version),
 	FIELD("certificate_end", struct ready, certificate_end),
+	FIELD("ha", struct ready, ha),
 };
 const struct model ready_model = { "Ready", sizeof(struct ready), ready_fields,
 	ARRAY_SIZE(ready_fields) };
+
+static const struct field ha_reason_fields[] = {
+	FIELD("detail", struct ha_reason, detail),
+};
+const struct model ha_reason_model = { "HaReason", sizeof(struct ha_reason), ha_reason_fields,
+	ARRAY_SIZE(ha_reason_fields) };
+
+static const struct field ha_status_fields[] = {
+	FIELD("armed", struct ha_status, armed),
+	FIELD("host_id", struct ha_status, host_id),
+	FIELD("generation", struct ha_status, generation),
+	FIELD("io_timeout", struct ha_status, io_timeout),
+	FIELD("fire_timeout", struct ha_status, fire_timeout),
+	FIELD_ARRAY("reasons", struct ha_status, reasons, ha_reason),
+};
+const struct model ha_status_model = { "HaStatus", sizeof(struct ha_status), ha_status_fields,
+	ARRAY_SIZE(ha_status_fields) };
 
 static const struct field host_fields[] = {
 	FIELD("uuid", struct host, uuid),
@@ -120,6 +138,7 @@ static const struct field host_fields[] = {
 	FIELD("maintenance", struct host, maintenance),
 	FIELD_ENUM("watchdog", struct host, watchdog, watchdog),
 	FIELD_STRUCT("health", struct host, health, ready),
+	FIELD_STRUCT("ha", struct host, ha, ha_status),
 };
 const struct model host_model = { "Host", sizeof(struct host), host_fields,
 	ARRAY_SIZE(host_fields) };

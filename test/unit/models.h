@@ -75,6 +75,8 @@ static const struct model *const api_models[] = {
 	&cluster_renewal_model,
 	&cluster_certificates_model,
 	&ready_model,
+	&ha_reason_model,
+	&ha_status_model,
 	&vm_listed_model,
 	&vm_info_list_model,
 };

@@ -122,6 +122,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->io_timeout, 10);
 	assert_int_equal(c->answer_timeout, 10);
 	assert_false(c->kill_unprotected);
+	assert_false(c->ha_unsafe);
 	assert_int_equal(c->jobs_max, 16);
 	assert_int_equal(c->jobs_queue_max, 64);
 	assert_int_equal(c->jobs_stuck_max, 32);
@@ -197,7 +198,8 @@ test_every_key(void **state)
 				 "stuck_max = 9\n"
 				 "collect_period = 11\r\n"
 				 "evacuations = 12\r\n"
-				 "[ha]\npolicy = restart\nboot_delay = 0\n"),
+				 "[ha]\npolicy = restart\nboot_delay = 0\n"
+				 "unsafe_without_watchdog = yes\n"),
 	    0);
 	assert_string_equal(c->storage_root, "/srv/vms");
 	assert_string_equal(c->run_dir, "/run/other");
@@ -236,6 +238,7 @@ test_every_key(void **state)
 	assert_int_equal(c->evacuations, 12);
 	assert_true(c->ha_restart);
 	assert_int_equal(c->ha_boot_delay, 0);
+	assert_true(c->ha_unsafe);
 }
 
 static void
@@ -607,7 +610,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 39);
+	assert_int_equal(keys, 40);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

@@ -71,6 +71,7 @@ struct config {
 	int evacuations;    /* VMs that move at once from or back to a host in maintenance */
 	/* [ha] */
 	bool ha_restart;   /* VMs that say nothing of it are brought back */
+	bool ha_unsafe;	   /* a host may be armed without a watchdog */
 	int ha_boot_delay; /* seconds between two that are booted after the host was */
 };
 

@@ -327,6 +327,7 @@ const struct config_key config_keys[] = {
 	{ "jobs", "evacuations", set_int, AT(evacuations), 1, 64, "2" },
 	{ "ha", "policy", set_policy, AT(ha_restart), 0, 0, "none" },
 	{ "ha", "boot_delay", set_int, AT(ha_boot_delay), 0, 3600, "5" },
+	{ "ha", "unsafe_without_watchdog", set_yesno, AT(ha_unsafe), 0, 0, "no" },
 };
 #undef AT
 _Static_assert(
