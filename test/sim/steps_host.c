@@ -252,7 +252,8 @@ watchdog(struct child *child)
 {
 	struct watchdog_result *res = child->result;
 
-	res->why = xstrdup("");
+	/* As a sanlock that has joined long ago; who it is matters to nobody here. */
+	*res = (struct watchdog_result){ xstrdup(""), xstrdup(""), 1, 1, 10, 60, 3600 };
 	return STEP_NEXT;
 }
 

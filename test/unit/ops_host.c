@@ -176,12 +176,14 @@ attend(void)
 	struct storage_room room = { root, INT64_C(8) << 30, INT64_C(3) << 30 };
 	const struct storage_check_result storage = { uuid, &room, 1 };
 	const struct lockspace_result lockspace = { 1 };
+	const struct watchdog_result watchdog = { NULL, NULL, 1, 1, 10, 60, 3600 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(background) && !here.unattended; i++) {
-		if (ops_find_job(background[i]))
+		if (background[i] != here.answers && ops_find_job(background[i]))
 			ops_end_job(background[i],
 			    background[i] == WORK_STORAGE_CHECK ? (const void *)&storage
 			    : background[i] == WORK_LOCKSPACE	? (const void *)&lockspace
+			    : background[i] == WORK_WATCHDOG	? (const void *)&watchdog
 								: NULL);
 	}
 }

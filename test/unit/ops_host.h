@@ -54,10 +54,11 @@ extern struct ops_host {
 	int64_t now; /* ms, monotonic */
 	/* Under way, in the order of their start. */
 	struct ops_job *jobs;
-	char jobs_host[37]; /* that they are told, "" for none yet */
-	bool no_jobs;	    /* none can be started */
-	bool stuck;	    /* one of each kind was written off, and is still there */
-	bool unattended;    /* the test answers for storage, lockspace and watchdog, too */
+	char jobs_host[37];   /* that they are told, "" for none yet */
+	bool no_jobs;	      /* none can be started */
+	bool stuck;	      /* one of each kind was written off, and is still there */
+	bool unattended;      /* the test answers for storage, lockspace and watchdog, too */
+	enum work_id answers; /* it answers for this one of them alone; 0 for none */
 	/* Of the last reply. */
 	unsigned int replies;
 	int status;

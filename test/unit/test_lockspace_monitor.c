@@ -355,6 +355,45 @@ test_watchdog_at_first(void **state)
 	assert_non_null(ops_find_job(WORK_WATCHDOG));
 }
 
+static void
+end_look(int64_t generation, int64_t joined)
+{
+	const struct watchdog_result res = { NULL, NULL, 7, generation, 10, 60, joined };
+
+	ops_end_job(WORK_WATCHDOG, &res);
+}
+
+/* It is looked at soon after each join, and then with the watchdog; once a minute at least. */
+static void
+test_arming(void **state)
+{
+	const struct arming *arming = keeper_arming(here.ctx.keeper);
+
+	here.unattended = false;
+	ops_advance(20000);
+	here.answers = WORK_WATCHDOG;
+	here.config.collect_period = 3600;
+	assert_true(arming_is_armed(arming));
+	ops_advance(61000);
+	end_look(1, 4000);
+	assert_true(arming_is_armed(arming));
+	here.sanlock_ended(here.sanlock_arg);
+	assert_false(arming_is_armed(arming));
+	assert_true(arming_fences(arming));
+	assert_string_equal(arming_why(arming), "the lockspace is not joined: sanlock has ended");
+	ops_advance(2 * LOOKS_MS);
+	end_look(2, 10);
+	assert_false(arming_fences(arming));
+	assert_non_null(strstr(arming_why(arming), "has to be joined for 140 s"));
+	for (int s = 10; s < 140 - 60; s += 60) {
+		ops_advance(60000 + LOOKS_MS);
+		end_look(2, s + 60);
+		assert_false(arming_is_armed(arming));
+	}
+	ops_advance(60000 + LOOKS_MS);
+	assert_true(arming_is_armed(arming));
+}
+
 /* No job can be started: what was known stays, and it is tried again. */
 static void
 test_no_jobs(void **state)
@@ -385,6 +424,7 @@ main(void)
 		JOINED(test_storage_is_lost),
 		JOINED(test_watchdog),
 		FRESH(test_watchdog_at_first),
+		JOINED(test_arming),
 		JOINED(test_no_jobs),
 	};
 

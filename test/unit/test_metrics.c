@@ -139,6 +139,7 @@ test_text(void **state)
 	assert_line(text, "virtx_up{part=\"lockspace\"} 0");
 	assert_line(text, "virtx_up{part=\"storage\"} 0");
 	assert_line(text, "virtx_watchdog 0");
+	assert_line(text, "virtx_ha_armed 0");
 	assert_line(text, "virtx_tokens_known 0");
 	assert_line(text, "virtx_hosts{cstate=\"active\"} 1");
 	assert_line(text, "virtx_hosts{cstate=\"failed\"} 1");

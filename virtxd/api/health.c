@@ -30,6 +30,7 @@ health_find(struct context *ctx, struct ready *ret)
 		str_set(&ret->vms, str_or_empty(missing));
 	str_set(&ret->lockspace, keeper_lockspace_why(ctx->keeper));
 	str_set(&ret->watchdog, keeper_watchdog_why(ctx->keeper));
+	str_set(&ret->ha, arming_unsafe(keeper_arming(ctx->keeper)));
 	if (!str_empty(keeper_storage_why(ctx->keeper)))
 		str_set(&ret->storage, keeper_storage_why(ctx->keeper));
 	if (ctx->tokens)

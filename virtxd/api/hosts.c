@@ -56,6 +56,24 @@ keep_problems(const struct context *ctx, const struct request *req, struct host 
 	shown->n_problems = n;
 }
 
+/* The caller clears it. */
+static void
+find_ha(struct context *ctx, const char *uuid, struct ha_status *ret)
+{
+	struct host_ha ha;
+
+	inventory_get_ha(ctx->inventory, uuid, &ha);
+	*ret = (struct ha_status){
+		.armed = ha.armed,
+		.host_id = (int16_t)ha.host_id,
+		.generation = ha.generation > INT64_MAX ? INT64_MAX : (int64_t)ha.generation,
+		.io_timeout = ha.io_timeout,
+		.fire_timeout = ha.fire_timeout,
+	};
+	if (strcmp(uuid, inventory_self(ctx->inventory)) == 0)
+		arming_add_reasons(keeper_arming(ctx->keeper), ret);
+}
+
 void
 api_host_get(struct context *ctx, struct request *req)
 {
@@ -68,8 +86,10 @@ api_host_get(struct context *ctx, struct request *req)
 		keep_problems(ctx, req, &shown);
 		if (strcmp(req->param, inventory_self(ctx->inventory)) == 0)
 			health_find(ctx, &shown.health);
+		find_ha(ctx, req->param, &shown.ha);
 		request_reply_model(req, 200, &host_model, &shown);
 		model_clear(&ready_model, &shown.health);
+		model_clear(&ha_status_model, &shown.ha);
 		free(shown.problems);
 		return;
 	}

@@ -12,6 +12,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_UP] = { "virtx_up", "gauge", "Whether a part is joined: 1, or 0." },
 	[METRIC_WATCHDOG] = { "virtx_watchdog", "gauge",
 	    "Whether a watchdog protects this host: 1, or 0." },
+	[METRIC_HA_ARMED] = { "virtx_ha_armed", "gauge",
+	    "Whether others may take over from this host, and it from them: 1, or 0." },
 	[METRIC_TOKENS_KNOWN] = { "virtx_tokens_known", "gauge",
 	    "Whether this host knows all tokens as they are on the storage: 1, or 0." },
 	[METRIC_HOSTS] = { "virtx_hosts", "gauge",

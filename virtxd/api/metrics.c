@@ -27,6 +27,7 @@ add_up(struct context *ctx, struct buffer *out)
 	metric_labelled(
 	    out, METRIC_UP, "part", "storage", str_empty(keeper_storage_why(ctx->keeper)));
 	metric_single(out, METRIC_WATCHDOG, str_empty(keeper_watchdog_why(ctx->keeper)));
+	metric_single(out, METRIC_HA_ARMED, arming_is_armed(keeper_arming(ctx->keeper)));
 	if (ctx->tokens)
 		metric_single(out, METRIC_TOKENS_KNOWN, str_empty(token_keeper_wrong(ctx->tokens)));
 	model_clear(&ready_model, &ready);

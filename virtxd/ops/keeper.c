@@ -27,6 +27,7 @@ struct keeper {
 	keeper_probed probed;
 	void *arg;
 	bool connected;
+	struct arming *arming;
 	struct lockspace_monitor *monitor;
 	struct collector *collector;
 	struct recovery *recovery;
@@ -45,6 +46,12 @@ const char *
 keeper_watchdog_why(const struct keeper *keeper)
 {
 	return lockspace_monitor_watchdog_why(keeper->monitor);
+}
+
+const struct arming *
+keeper_arming(const struct keeper *keeper)
+{
+	return keeper->arming;
 }
 
 const char *
@@ -293,8 +300,9 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	};
 	STAILQ_INIT(&keeper->missing);
 	keeper->missing_due = timer_new(base, on_missing_due, keeper);
-	keeper->monitor =
-	    lockspace_monitor_new(base, config, jobs, inventory, monitor_has_changed, keeper);
+	keeper->arming = arming_new(config, inventory);
+	keeper->monitor = lockspace_monitor_new(
+	    base, config, jobs, inventory, keeper->arming, monitor_has_changed, keeper);
 	keeper->recovery = recovery_new(base, jobs, inventory, is_able, keeper);
 	keeper->reconciler = reconciler_new(
 	    config, jobs, inventory, keeper->monitor, keeper->recovery, is_able, keeper);
@@ -320,5 +328,6 @@ keeper_free(struct keeper *keeper)
 	reconciler_free(keeper->reconciler);
 	recovery_free(keeper->recovery);
 	lockspace_monitor_free(keeper->monitor);
+	arming_free(keeper->arming);
 	free(keeper);
 }

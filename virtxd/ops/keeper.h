@@ -7,6 +7,7 @@
 #define OPS_KEEPER_H
 
 #include "job/job.h"
+#include "ops/arming.h"
 #include "ops/inquiry.h"
 #include "state/config.h"
 #include "state/inventory.h"
@@ -47,6 +48,8 @@ void keeper_reconcile(struct keeper *keeper);
 const char *keeper_lockspace_why(const struct keeper *keeper);
 /* "" while a watchdog protects this host, else what is missing. */
 const char *keeper_watchdog_why(const struct keeper *keeper);
+/* Whether others may take over from this host; borrowed. */
+const struct arming *keeper_arming(const struct keeper *keeper);
 /* Whether all VMs that libvirt has here have been told to the inventory once. */
 bool keeper_knows_vms(struct keeper *keeper);
 /* VMs that are off, and of which it is open whether they are this host's: see newcomers.h. */

@@ -5,12 +5,13 @@
 #include "ops/sanlock_link.h"
 #include "proto/log.h"
 
-#define RENEWAL_FAILS 8	   /* io_timeouts after which sanlock calls its host_id lost */
-#define WATCH_MS      1000 /* between looks at sanlock's process and the jobs */
-#define RESTING_MS    2000 /* the same while nothing is wrong */
-#define AGAIN_MS      2000 /* between jobs while something is wrong */
-#define WATCH_SECONDS 20   /* that one child watches the lockspace */
-#define LOOK_MAX_MS   2500 /* between its looks */
+#define RENEWAL_FAILS 8	    /* io_timeouts after which sanlock calls its host_id lost */
+#define WATCH_MS      1000  /* between looks at sanlock's process and the jobs */
+#define RESTING_MS    2000  /* the same while nothing is wrong */
+#define AGAIN_MS      2000  /* between jobs while something is wrong */
+#define WATCH_SECONDS 20    /* that one child watches the lockspace */
+#define LOOK_MAX_MS   2500  /* between its looks */
+#define ARMING_MS     60000 /* between looks at what this host is armed by, at most */
 
 #define UNSEEN "it has not been looked at yet"
 
@@ -30,6 +31,7 @@ struct lockspace_monitor {
 	const struct config *config;
 	struct jobs *jobs;
 	struct inventory *inventory;
+	struct arming *arming;
 	lockspace_monitor_changed changed;
 	void *arg;
 	struct timer *timer;
@@ -54,6 +56,7 @@ set_why(struct lockspace_monitor *monitor, char **what, const char *subsystem, c
 	if (!str_empty(why) && !str_equal(*what, why))
 		log_warning(subsystem, "%s", why);
 	str_set(what, why);
+	arming_set_lockspace(monitor->arming, lockspace_monitor_lockspace_why(monitor));
 	if (changes)
 		monitor->changed(monitor->arg);
 }
@@ -284,6 +287,7 @@ watchdog_done(void *arg, void *result, const struct error *err)
 	char **why = &monitor->watchdog.why;
 
 	monitor->watchdog.running = false;
+	arming_set_look(monitor->arming, res, err);
 	if (!res) {
 		if (!monitor->watchdog_known)
 			str_set(why, err->detail);
@@ -311,10 +315,14 @@ ask_watchdog(struct lockspace_monitor *monitor)
 	int64_t period = (int64_t)monitor->config->collect_period * 1000;
 
 	tell_watchdog(monitor);
-	if (!monitor->watchdog_known && sanlock)
+	if (period > ARMING_MS)
+		period = ARMING_MS;
+	if ((!monitor->watchdog_known && sanlock) || !arming_is_looked_at(monitor->arming))
 		period = AGAIN_MS;
-	if (monotonic_ms() - monitor->watchdog.since >= period)
-		ask(monitor, &monitor->watchdog, WORK_WATCHDOG, &req, NULL, watchdog_done);
+	if (monitor->watchdog.running || monotonic_ms() - monitor->watchdog.since < period)
+		return;
+	arming_begin_look(monitor->arming);
+	ask(monitor, &monitor->watchdog, WORK_WATCHDOG, &req, NULL, watchdog_done);
 }
 
 static bool
@@ -359,6 +367,8 @@ timer_due(void *arg)
 	watch_lockspace(monitor);
 	ask_watchdog(monitor);
 	check_loss(monitor);
+	arming_set_lockspace(monitor->arming, lockspace_monitor_lockspace_why(monitor));
+	arming_check(monitor->arming);
 	arm(monitor);
 }
 
@@ -401,7 +411,8 @@ lockspace_monitor_lockspace_why(const struct lockspace_monitor *monitor)
 
 struct lockspace_monitor *
 lockspace_monitor_new(struct event_base *base, const struct config *config, struct jobs *jobs,
-    struct inventory *inventory, lockspace_monitor_changed changed, void *arg)
+    struct inventory *inventory, struct arming *arming, lockspace_monitor_changed changed,
+    void *arg)
 {
 	struct lockspace_monitor *monitor = xcalloc(1, sizeof(*monitor));
 
@@ -409,6 +420,7 @@ lockspace_monitor_new(struct event_base *base, const struct config *config, stru
 		.config = config,
 		.jobs = jobs,
 		.inventory = inventory,
+		.arming = arming,
 		.changed = changed,
 		.arg = arg,
 		.storage.why = xstrdup(UNSEEN),

@@ -8,6 +8,7 @@
 #define OPS_LOCKSPACE_MONITOR_H
 
 #include "job/job.h"
+#include "ops/arming.h"
 #include "state/config.h"
 #include "state/inventory.h"
 #include "work/requests.h"
@@ -17,10 +18,11 @@ struct lockspace_monitor;
 /* Something is wrong that was not, or is well again. */
 typedef void (*lockspace_monitor_changed)(void *arg);
 
-/* All are borrowed and outlive the monitor; nothing is joined before env names the host. */
+/* All are borrowed and outlive the monitor; arming is told what is found. Nothing is joined before
+ * env names the host. */
 struct lockspace_monitor *lockspace_monitor_new(struct event_base *base,
     const struct config *config, struct jobs *jobs, struct inventory *inventory,
-    lockspace_monitor_changed changed, void *arg);
+    struct arming *arming, lockspace_monitor_changed changed, void *arg);
 void lockspace_monitor_free(struct lockspace_monitor *monitor);
 /* Looks at all of it now. */
 void lockspace_monitor_check(struct lockspace_monitor *monitor);
