@@ -38,6 +38,7 @@
 	V(cluster_status)    \
 	V(cluster_renew)     \
 	V(cluster_leave)     \
+	V(ha)                \
 	V(login)             \
 	V(logout)            \
 	V(context_list)      \

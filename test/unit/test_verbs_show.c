@@ -84,6 +84,67 @@ test_cluster_status(void **state)
 }
 
 static void
+test_ha(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    "{\"uuid\":\"" HOST_UUID "\",\"health\":{\"ha\":\"\"},\"ha\":{\"armed\":true,"
+	    "\"host_id\":7,\"generation\":3,\"io_timeout\":10,\"fire_timeout\":60,"
+	    "\"reasons\":[]}}");
+	verb_ok(f, "ha");
+	assert_says(f->out, "NAME  STATE   ARMED  HOST ID  GENERATION  FREE AFTER  WHY\n" HOST_UUID
+			    "  h1    active  yes          7           3       140 s  -\n");
+	verb_asked(f, 0, "GET /hosts", "");
+	verb_asked(f, 1, "GET /hosts/" HOST_UUID, "");
+	/* Its leases expire. */
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    "{\"uuid\":\"" HOST_UUID "\",\"ha\":{\"armed\":true,\"host_id\":7,"
+	    "\"generation\":3,\"io_timeout\":1,\"fire_timeout\":60,"
+	    "\"reasons\":[{\"detail\":\"sanlock has ended\"}]}}");
+	verb_ok(f, "ha");
+	assert_says(
+	    f->out, "  active  lost         7           3        68 s  sanlock has ended\n");
+	/* It is not, and says what endangers it. */
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    "{\"uuid\":\"" HOST_UUID "\",\"health\":{\"ha\":\"unsafe\"},\"ha\":{"
+	    "\"reasons\":[{\"detail\":\"a\"},{\"detail\":\"b\"}]}}");
+	verb_ok(f, "ha");
+	assert_says(f->out, "  active  no           -           -           -  a; b; unsafe\n");
+	/* One of an older version, one that is away, and one that does not answer. */
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n", "{\"uuid\":\"" HOST_UUID "\"}");
+	verb_ok(f, "ha");
+	assert_says(f->out, "  its virtxd does not tell\n");
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":3}}]}");
+	verb_answer(f, 200, "Content-Type: application/json\r\n", "{\"uuid\":\"" HOST_UUID "\"}");
+	verb_ok(f, "ha");
+	assert_says(f->out,
+	    "  failed  no           -           -           -  it was not when it was here last\n");
+	verb_forget(f);
+	verb_answer_json(f,
+	    "{\"items\":[{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"name\":\"h1\",\"cstate\":1}}]}");
+	verb_answer(f, 502, "Content-Type: text/plain\r\n", "it is away\n");
+	verb_ok(f, "ha");
+	assert_says(f->out, "it is away\n");
+	verb_forget(f);
+	verb_answer(f, 500, "Content-Type: text/plain\r\n", "out of order\n");
+	verb_fails(f, "ha", COMMAND_FAILED, "cannot show which hosts are armed: 500: out of order");
+}
+
+static void
 test_list_vm_refusals(void **state)
 {
 	struct verb_fixture *f = *state;
@@ -461,6 +522,7 @@ main(void)
 		TEST(test_list_vm),
 		TEST(test_list_vm_refusals),
 		TEST(test_cluster_status),
+		TEST(test_ha),
 		TEST(test_list_host),
 		TEST(test_operations),
 		TEST(test_operations_of_all),

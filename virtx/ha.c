@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtx ha. */
+#include "proto/model.h"
+#include "virtx/verbs.h"
+
+static void
+add(struct buffer *why, const char *text)
+{
+	if (!str_empty(text))
+		buffer_printf(why, "%s%s", why->len ? "; " : "", text);
+}
+
+static const char *
+state_of(const struct ha_status *ha)
+{
+	if (!ha->armed)
+		return "no";
+	return ha->n_reasons > 0 ? "lost" : "yes";
+}
+
+/* Only an active one can be asked for what is missing. */
+static void
+show_host(const struct command_call *call, const struct host_list_item *item)
+{
+	bool active = item->fields.cstate == CSTATE_ACTIVE;
+	struct writer *w = call->writer;
+	struct host host = { 0 };
+	const struct ha_status *ha = &host.ha;
+	struct error err = { 0 };
+	_buffer_ struct buffer why = { 0 };
+
+	if (client_get(call->client, ROUTE_HOST_GET, item->uuid, NULL, &host, &err) < 0)
+		add(&why, err.detail);
+	for (size_t i = 0; i < ha->n_reasons; i++)
+		add(&why, ha->reasons[i].detail);
+	if (!ha->armed && !why.len)
+		add(&why, active ? "its virtxd does not tell" : "it was not when it was here last");
+	add(&why, host.health.ha);
+	writer_cell(w, "%s", str_or_empty(item->uuid));
+	writer_cell(w, "%s", str_or_empty(item->fields.name));
+	writer_cell(w, "%s", enum_word(&cstate_enum, item->fields.cstate));
+	writer_cell(w, "%s", state_of(ha));
+	if (ha->armed) {
+		writer_cell(w, "%d", ha->host_id);
+		writer_cell(w, "%lld", (long long)ha->generation);
+		writer_cell(w, "%d s", 8 * ha->io_timeout + ha->fire_timeout);
+	} else {
+		for (int i = 0; i < 3; i++)
+			writer_cell(w, "-");
+	}
+	writer_cell(w, "%s", why.len ? why.data : "-");
+	model_clear(&host_model, &host);
+}
+
+static enum command_result
+ha(struct command_call *call, struct error *err)
+{
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARMED", ">HOST ID",
+		">GENERATION", ">FREE AFTER", "WHY" };
+	struct host_list_options options = { 0 };
+	struct host_list list = { 0 };
+	struct writer *w = call->writer;
+
+	if (client_get(call->client, ROUTE_HOST_LIST, NULL, &options, &list, err) < 0) {
+		error_wrap(err, "cannot show which hosts are armed");
+		return COMMAND_FAILED;
+	}
+	writer_document(w, &host_list_model, &list);
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < list.n_items; i++)
+		show_host(call, &list.items[i]);
+	writer_end(w);
+	model_clear(&host_list_model, &list);
+	return COMMAND_OK;
+}
+
+const struct command ha_command = {
+	.words = "ha",
+	.summary = "Show which hosts are armed: may take over, and be taken over from",
+	.help =
+	    "Of each host: how sanlock knows it, after how many seconds without a renewal others\n"
+	    "may take its leases, and why it is not armed. One that is lost was armed, and its\n"
+	    "leases expire.",
+	.run = ha,
+};
