@@ -26,6 +26,7 @@ const step_fn *const steps_of[WORK_N] = {
 	[WORK_LOCKSPACE] = steps_lockspace,
 	[WORK_LOCKSPACE_WATCH] = steps_lockspace_watch,
 	[WORK_WATCHDOG] = steps_watchdog,
+	[WORK_SELF_FENCE] = steps_self_fence,
 	[WORK_VM_CREATE] = steps_create,
 	[WORK_VM_DELETE] = steps_delete,
 	[WORK_VM_BOOT] = steps_boot,

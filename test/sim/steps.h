@@ -62,8 +62,8 @@ extern const step_fn *const steps_of[WORK_N];
 /* Of virtxd's own and host-wide works. */
 extern const step_fn steps_probe[], steps_collect[], steps_refresh[], steps_whose[],
     steps_inspect[], steps_reconcile[], steps_storage_check[], steps_storage_look[],
-    steps_lockspace[], steps_lockspace_watch[], steps_watchdog[], steps_stays[], steps_autostart[],
-    steps_maintenance_load[], steps_maintenance_save[], steps_migration_info[];
+    steps_lockspace[], steps_lockspace_watch[], steps_watchdog[], steps_self_fence[], steps_stays[],
+    steps_autostart[], steps_maintenance_load[], steps_maintenance_save[], steps_migration_info[];
 /* Of a VM's. */
 extern const step_fn steps_create[], steps_delete[], steps_boot[], steps_shutdown[], steps_pause[],
     steps_resume[], steps_migrate[], steps_abort[], steps_heal[];

@@ -258,6 +258,15 @@ watchdog(struct child *child)
 }
 
 const step_fn steps_watchdog[] = { watchdog, NULL };
+
+/* sanlock, which is never started anew here, keeps the leases of all that runs. */
+static enum step
+self_fence(struct child *child)
+{
+	return STEP_NEXT;
+}
+
+const step_fn steps_self_fence[] = { step_open_libvirt, self_fence, NULL };
 const step_fn steps_stays[] = { step_open_libvirt, is_there, NULL };
 
 static enum step

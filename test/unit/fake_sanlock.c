@@ -39,7 +39,7 @@ static size_t n_clients;
 static struct sanlk_resource *of_process[8];
 static size_t n_of_process;
 static int process;
-static bool stopped;
+static bool stopped, hangs;
 static char occupied[SANLK_NAME_LEN + 1];
 static uint64_t busy_id;
 static struct sanlk_lockspace joined; /* none without a name */
@@ -49,7 +49,7 @@ fake_sanlock_start(void)
 {
 	fake_sanlock_stop();
 	n_clients = 0;
-	stopped = false;
+	stopped = hangs = false;
 	occupied[0] = '\0';
 	busy_id = 0;
 }
@@ -64,6 +64,12 @@ fake_sanlock_stop(void)
 	fake_sanlock_know(0);
 	joined.name[0] = '\0';
 	stopped = true;
+}
+
+void
+fake_sanlock_hang(bool it_hangs)
+{
+	hangs = it_hangs;
 }
 
 void
@@ -310,6 +316,8 @@ sanlock_inquire(int sock, int pid, uint32_t flags, int *res_count, char **res_st
 {
 	if (stopped)
 		return -ENOENT;
+	if (hangs)
+		return -ETIMEDOUT;
 	if (pid != process || pid == 0)
 		return -ESRCH;
 	*res_count = (int)n_of_process;

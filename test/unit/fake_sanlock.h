@@ -13,6 +13,8 @@
 void fake_sanlock_start(void);
 /* It ends: what it held is lost, and each call fails from now on. */
 void fake_sanlock_stop(void);
+/* What it does not answer from its memory it does not answer in time; or it does again. */
+void fake_sanlock_hang(bool hangs);
 /* Another host takes the lease of this name, or gives it back. */
 void fake_sanlock_occupy(const char *name, bool taken);
 /* Another host is in the lockspace with this host_id; 0 for none. */

@@ -85,6 +85,8 @@ struct lease_set {
 /* What another process of this host holds, by the local daemon's memory; 1 when the daemon does not
  * know the process, and err says so. */
 int lease_held_by(pid_t pid, struct lease_set *ret, struct error *err);
+/* Whether there is no daemon: one that hangs is there. */
+bool lease_daemon_is_gone(void);
 /* Takes these leases for a process that the daemon knows: all or none. 409 when one is not free. */
 int lease_acquire_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err);
 int lease_release_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err);

@@ -71,6 +71,15 @@ lease_held_by(pid_t pid, struct lease_set *ret, struct error *err)
 	return 0;
 }
 
+bool
+lease_daemon_is_gone(void)
+{
+	_free_ struct sanlk_lockspace *spaces = NULL;
+	int n = 0, rv = sanlock_get_lockspaces(&spaces, &n, 0);
+
+	return rv == -ECONNREFUSED || rv == -ENOENT;
+}
+
 /* The library's description of all leases of the set. */
 static int
 describe(

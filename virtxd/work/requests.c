@@ -200,6 +200,30 @@ const struct model lockspace_watch_request_model = { "LockspaceWatchRequest",
 	sizeof(struct lockspace_watch_request), lockspace_watch_request_fields,
 	ARRAY_SIZE(lockspace_watch_request_fields) };
 
+static const struct field fence_process_fields[] = {
+	FIELD("uuid", struct fence_process, uuid),
+	FIELD("pid", struct fence_process, pid),
+	FIELD("start", struct fence_process, start),
+	FIELD("why", struct fence_process, why),
+};
+const struct model fence_process_model = { "FenceProcess", sizeof(struct fence_process),
+	fence_process_fields, ARRAY_SIZE(fence_process_fields) };
+
+static const struct field self_fence_request_fields[] = {
+	FIELD_STRUCT("env", struct self_fence_request, env, work_env),
+	FIELD_ARRAY("victims", struct self_fence_request, victims, fence_process),
+};
+const struct model self_fence_request_model = { "SelfFenceRequest",
+	sizeof(struct self_fence_request), self_fence_request_fields,
+	ARRAY_SIZE(self_fence_request_fields) };
+
+static const struct field self_fence_result_fields[] = {
+	FIELD_ARRAY("loose", struct self_fence_result, loose, fence_process),
+	FIELD_ARRAY("ended", struct self_fence_result, ended, fence_process),
+};
+const struct model self_fence_result_model = { "SelfFenceResult", sizeof(struct self_fence_result),
+	self_fence_result_fields, ARRAY_SIZE(self_fence_result_fields) };
+
 static const struct field watchdog_request_fields[] = {
 	FIELD_STRUCT("env", struct watchdog_request, env, work_env),
 	FIELD("sanlock", struct watchdog_request, sanlock),

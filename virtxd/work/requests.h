@@ -169,6 +169,27 @@ struct watchdog_result {
 	int32_t fire_timeout; /* that others count on, s */
 	int64_t joined;	      /* for how long, s */
 };
+/* A VM that runs here without its leases, by its process. */
+struct fence_process {
+	char *uuid;
+	int64_t pid;   /* number of it */
+	int64_t start; /* ticks, number of them since the host was booted */
+	char *why;     /* what is missing */
+};
+/* Looks for them; those of victims that still are such are killed. */
+struct self_fence_request {
+	struct work_env env;
+	struct fence_process *victims;
+	size_t n_victims;
+};
+struct self_fence_result {
+	struct fence_process *loose; /* that run on */
+	size_t n_loose;
+	struct fence_process *ended;
+	size_t n_ended;
+};
+extern const struct model fence_process_model, self_fence_request_model, self_fence_result_model;
+
 extern const struct model watchdog_request_model, watchdog_result_model;
 extern const struct model lockspace_request_model, lockspace_result_model;
 

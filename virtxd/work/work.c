@@ -16,6 +16,8 @@
 #define MAY_LOOKS CAPABILITY(CAP_DAC_READ_SEARCH)
 /* Talks to sanlock, whose socket is its user's and its group's, and reads leases. */
 #define MAY_SANLOCK (MAY_LOOKS | CAPABILITY(CAP_DAC_OVERRIDE))
+/* And ends the QEMU of a VM whose leases sanlock does not keep, which is another user's. */
+#define MAY_KILL (MAY_SANLOCK | CAPABILITY(CAP_KILL))
 /* Makes files, mends and removes those of others, and gives them to QEMU's and sanlock's group, in
  * folders that are set-group-ID. */
 #define MAY_FILES \
@@ -58,6 +60,9 @@ const struct work works[WORK_N] = {
 	[WORK_WATCHDOG] = { "watchdog", "look whether a watchdog protects the host",
 	    &watchdog_request_model, &watchdog_result_model, 30, true, work_watchdog, true,
 	    MAY_SANLOCK },
+	[WORK_SELF_FENCE] = { "self-fence", "end VMs that run without their leases",
+	    &self_fence_request_model, &self_fence_result_model, 15, true, work_self_fence, true,
+	    MAY_KILL },
 	[WORK_VM_CHECK] = { "vm-check", "look whether the host has what a VM needs",
 	    &vm_check_request_model, NULL, 30, false, work_vm_check, false, MAY_NONE },
 	[WORK_VM_CREATE] = { "vm-create", "create a VM with its disks", &vm_create_request_model,

@@ -17,6 +17,7 @@
 	W(WORK_LOCKSPACE, work_lockspace)                 \
 	W(WORK_LOCKSPACE_WATCH, work_lockspace_watch)     \
 	W(WORK_WATCHDOG, work_watchdog)                   \
+	W(WORK_SELF_FENCE, work_self_fence)               \
 	W(WORK_VM_CHECK, work_vm_check)                   \
 	W(WORK_VM_CREATE, work_vm_create)                 \
 	W(WORK_VM_UPDATE, work_vm_update)                 \
