@@ -171,7 +171,7 @@ static void
 attend(void)
 {
 	static const enum work_id background[] = { WORK_STORAGE_CHECK, WORK_LOCKSPACE,
-		WORK_LOCKSPACE_WATCH, WORK_WATCHDOG, WORK_RECONCILE };
+		WORK_LOCKSPACE_WATCH, WORK_WATCHDOG, WORK_SELF_FENCE, WORK_RECONCILE };
 	char uuid[] = "50000000-0000-4000-8000-000000000000", root[] = "/vms";
 	struct storage_room room = { root, INT64_C(8) << 30, INT64_C(3) << 30 };
 	const struct storage_check_result storage = { uuid, &room, 1 };

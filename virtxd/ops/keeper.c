@@ -9,6 +9,7 @@
 #include "ops/lockspace_monitor.h"
 #include "ops/reconciler.h"
 #include "ops/recovery.h"
+#include "ops/self_fence.h"
 
 /* A VM that no host tells of may be one whose next host has not told of it yet. */
 #define GONE_MS 60000
@@ -32,6 +33,7 @@ struct keeper {
 	struct collector *collector;
 	struct recovery *recovery;
 	struct reconciler *reconciler;
+	struct self_fence *self_fence;
 	STAILQ_HEAD(, missing) missing; /* the one that is due first is the first */
 	struct timer *missing_due;
 };
@@ -191,7 +193,26 @@ keeper_vm_changed(struct keeper *keeper, const char *uuid, enum vmrunstate runst
 static void
 monitor_has_changed(void *arg)
 {
+	struct keeper *keeper = arg;
+
+	if (keeper->self_fence)
+		self_fence_hurry(keeper->self_fence);
+	keeper_reconcile(keeper);
+}
+
+/* A problem of the host, which the reconciliation tells. */
+static void
+loose_was_found(void *arg)
+{
 	keeper_reconcile(arg);
+}
+
+static bool
+is_connected(void *arg)
+{
+	const struct keeper *keeper = arg;
+
+	return keeper->connected;
 }
 
 static void
@@ -307,6 +328,8 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->reconciler = reconciler_new(
 	    config, jobs, inventory, keeper->monitor, keeper->recovery, is_able, keeper);
 	keeper->collector = collector_new(base, config, jobs, inventory, &collector_ops, keeper);
+	keeper->self_fence =
+	    self_fence_new(base, jobs, keeper->arming, is_connected, loose_was_found, keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;
 }
@@ -324,6 +347,7 @@ keeper_free(struct keeper *keeper)
 		free(missing);
 	}
 	timer_free(keeper->missing_due);
+	self_fence_free(keeper->self_fence);
 	collector_free(keeper->collector);
 	reconciler_free(keeper->reconciler);
 	recovery_free(keeper->recovery);
