@@ -144,7 +144,7 @@ def command(host, daemon):
         "virtlogd": ["virtlogd"],
         "libvirtd": ["libvirtd", "--listen"],
         "sanlock": ["sanlock", "daemon", "-D", "-L", "-1", "-w", "0", "-U", "root", "-G", "root",
-                    "-l", "0", "-h", "0", "-e", host.uuid],
+                    "-l", "0", "-h", "0", *(["-e", host.sanlock_name] if host.sanlock_name else [])],
         "serf": ["serf", "agent", "-config-file=/etc/virtx/serf.json"],
     }[daemon]
 

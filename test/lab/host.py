@@ -53,6 +53,8 @@ class Host:
         self.name = f"h{n}"
         self.addr = net.address(n)
         self.uuid = str(uuid.uuid5(NAMESPACE, f"{lab.name}/{self.name}"))
+        # None: another one each time that sanlock starts. By its own a host is back in seconds.
+        self.sanlock_name = self.uuid
         self.netns = f"virtx-{lab.name}-{self.name}"
         self.state = f"{lab.state}/{self.name}"
         self._children = []
