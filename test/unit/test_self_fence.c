@@ -169,6 +169,22 @@ test_sanlock_ends(void **state)
 	look(1, QEMU, START);
 }
 
+/* Where nothing runs, as far as that is known, it looks all the same, but seldom. */
+static void
+test_nothing_runs(void **state)
+{
+	await_look(10000 + BEAT);
+	end_look(0, 0, false);
+	inventory_set_runstate(here.ctx.inventory, VM1, VMRUNSTATE_POWEROFF);
+	expect_no_look(55000);
+	await_look(5000 + BEAT);
+	end_look(0, 0, false);
+	expect_no_look(15000);
+	inventory_set_runstate(here.ctx.inventory, VM1, VMRUNSTATE_RUNNING);
+	await_look(10000 + BEAT);
+	end_look(0, 0, false);
+}
+
 /* Without libvirt's word nothing is looked at, and what was seen before does not count. */
 static void
 test_not_known(void **state)
@@ -196,6 +212,7 @@ main(void)
 		ARMED(test_something_is_under_way),
 		ARMED(test_tells_of_it),
 		ARMED(test_sanlock_ends),
+		ARMED(test_nothing_runs),
 		ARMED(test_not_known),
 	};
 

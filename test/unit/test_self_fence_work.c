@@ -23,6 +23,20 @@ vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err)
 	return 1;
 }
 
+static bool pauses; /* what libvirt lists as running stands still a moment later */
+
+int
+virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
+{
+	int (*next)(virDomainPtr, int *, int *, unsigned int) = (int (*)(
+	    virDomainPtr, int *, int *, unsigned int))dlsym(RTLD_NEXT, "virDomainGetState");
+	int r = next(domain, state, reason, flags);
+
+	if (pauses && r == 0)
+		*state = VIR_DOMAIN_PAUSED;
+	return r;
+}
+
 static struct lease_set
 small_set(void)
 {
@@ -52,6 +66,7 @@ teardown(void **state)
 		waitpid(qemu, NULL, 0);
 	}
 	qemu = 0;
+	pauses = false;
 	return work_host_teardown(state);
 }
 
@@ -168,6 +183,18 @@ test_stands_still(void **state)
 	expect(0, 0, 1, 0, "sanlock does not know its process ");
 }
 
+static void
+test_stands_still_by_now(void **state)
+{
+	run_vm();
+	fake_sanlock_know(0);
+	pauses = true;
+	expect(qemu, began, 0, 0, "");
+	assert_true(lives());
+	pauses = false;
+	expect(0, 0, 1, 0, "sanlock does not know its process ");
+}
+
 /* Which process it is is not known, or it has no leases. */
 static void
 test_no_process(void **state)
@@ -218,6 +245,7 @@ main(void)
 		CASE(test_unknown_process),
 		CASE(test_lease_is_missing),
 		CASE(test_stands_still),
+		CASE(test_stands_still_by_now),
 		CASE(test_no_process),
 		CASE(test_no_daemon),
 		CASE(test_daemon_hangs),

@@ -328,8 +328,8 @@ keeper_new(struct event_base *base, const struct config *config, struct jobs *jo
 	keeper->reconciler = reconciler_new(
 	    config, jobs, inventory, keeper->monitor, keeper->recovery, is_able, keeper);
 	keeper->collector = collector_new(base, config, jobs, inventory, &collector_ops, keeper);
-	keeper->self_fence =
-	    self_fence_new(base, jobs, keeper->arming, is_connected, loose_was_found, keeper);
+	keeper->self_fence = self_fence_new(
+	    base, jobs, inventory, keeper->arming, is_connected, loose_was_found, keeper);
 	inventory_observe(inventory, &observer, keeper);
 	return keeper;
 }

@@ -7,6 +7,7 @@
 
 #define BEAT_MS	 2000
 #define LOOK_MS	 10000 /* between looks while nothing is wrong */
+#define REST_MS	 60000 /* where no VM is known to run */
 #define HURRY_MS 20000 /* that it looks at each beat after something has changed */
 #define LOOKS	 2     /* after which one that was loose in each is ended */
 
@@ -18,13 +19,15 @@ struct suspect {
 
 struct self_fence {
 	struct jobs *jobs;
+	struct inventory *inventory;
 	const struct arming *arming;
 	bool (*able)(void *arg);
 	self_fence_found found;
 	void *arg;
 	struct timer *timer;
 	bool running;
-	int64_t looked_at;   /* monotonic ms, 0 for never */
+	int64_t looked_at;   /* monotonic ms */
+	int64_t asked_at;    /* whether VMs run, monotonic ms */
 	int64_t hurry_until; /* monotonic ms */
 	struct suspect *suspects;
 	size_t n_suspects;
@@ -137,15 +140,35 @@ look(struct self_fence *fence)
 }
 
 static void
+note_running(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
+{
+	bool *runs = arg;
+
+	*runs |= vm->vm.runinfo.runstate == VMRUNSTATE_RUNNING;
+}
+
+static bool
+is_due(struct self_fence *fence)
+{
+	int64_t now = monotonic_ms();
+	bool runs = false;
+
+	if (fence->n_suspects > 0 || now < fence->hurry_until || now - fence->looked_at >= REST_MS)
+		return true;
+	if (now - fence->looked_at < LOOK_MS || now - fence->asked_at < LOOK_MS)
+		return false;
+	fence->asked_at = now;
+	inventory_each_local(fence->inventory, note_running, &runs);
+	return runs;
+}
+
+static void
 timer_due(void *arg)
 {
 	struct self_fence *fence = arg;
-	int64_t now = monotonic_ms();
-	bool due =
-	    fence->n_suspects > 0 || now < fence->hurry_until || now - fence->looked_at >= LOOK_MS;
 
 	timer_start(fence->timer, timer_to_beat(BEAT_MS));
-	if (due && !fence->running && fence->able(fence->arg))
+	if (!fence->running && fence->able(fence->arg) && is_due(fence))
 		look(fence);
 }
 
@@ -156,18 +179,20 @@ self_fence_hurry(struct self_fence *fence)
 }
 
 struct self_fence *
-self_fence_new(struct event_base *base, struct jobs *jobs, const struct arming *arming,
-    bool (*able)(void *arg), self_fence_found found, void *arg)
+self_fence_new(struct event_base *base, struct jobs *jobs, struct inventory *inventory,
+    const struct arming *arming, bool (*able)(void *arg), self_fence_found found, void *arg)
 {
 	struct self_fence *fence = xcalloc(1, sizeof(*fence));
 
 	*fence = (struct self_fence){
 		.jobs = jobs,
+		.inventory = inventory,
 		.arming = arming,
 		.able = able,
 		.found = found,
 		.arg = arg,
 		.looked_at = INT64_MIN / 2,
+		.asked_at = INT64_MIN / 2,
 	};
 	fence->timer = timer_new(base, timer_due, fence);
 	timer_start(fence->timer, timer_to_beat(BEAT_MS));
