@@ -462,3 +462,26 @@ static const struct field vm_result_fields[] = {
 };
 const struct model vm_result_model = { "VmResult", sizeof(struct vm_result), vm_result_fields,
 	ARRAY_SIZE(vm_result_fields) };
+
+static const struct field vm_claim_request_fields[] = {
+	FIELD_STRUCT("env", struct vm_claim_request, env, work_env),
+	FIELD("uuid", struct vm_claim_request, uuid),
+	FIELD("from", struct vm_claim_request, from),
+	FIELD("or_fail", struct vm_claim_request, or_fail),
+};
+const struct model vm_claim_request_model = { "VmClaimRequest", sizeof(struct vm_claim_request),
+	vm_claim_request_fields, ARRAY_SIZE(vm_claim_request_fields) };
+
+static const char *const claim_outcome_words[] = { "claimed", "lost", "held", "unsettled",
+	"refused" };
+const struct enumdef claim_outcome_enum = { "ClaimOutcome", claim_outcome_words,
+	ARRAY_SIZE(claim_outcome_words) };
+
+static const struct field vm_claim_result_fields[] = {
+	FIELD_STRUCT("result", struct vm_claim_result, result, vm_result),
+	FIELD_ENUM("outcome", struct vm_claim_result, outcome, claim_outcome),
+	FIELD("why", struct vm_claim_result, why),
+	FIELD("want_on", struct vm_claim_result, want_on),
+};
+const struct model vm_claim_result_model = { "VmClaimResult", sizeof(struct vm_claim_result),
+	vm_claim_result_fields, ARRAY_SIZE(vm_claim_result_fields) };

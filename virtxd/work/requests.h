@@ -361,6 +361,28 @@ struct vm_result {
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */
 };
+/* Makes another host's VM this one's, by its leases: for a host that is dead. */
+struct vm_claim_request {
+	struct work_env env;
+	char *uuid;
+	char *from;   /* uuid of the host whose registry has it */
+	bool or_fail; /* what is not claimed is an error (409): for an operation */
+};
+enum claim_outcome {
+	CLAIM_CLAIMED,	 /* the VM is this host's, defined and off */
+	CLAIM_LOST,	 /* the registry has it under another host by now, or under none */
+	CLAIM_HELD,	 /* a host that lives, or is not known to be dead yet, holds a lease */
+	CLAIM_UNSETTLED, /* an operation that is not over, and cannot be ended from here */
+	CLAIM_REFUSED,	 /* nothing keeps it from running twice, or it cannot be here */
+};
+extern const struct enumdef claim_outcome_enum;
+struct vm_claim_result {
+	struct vm_result result; /* as of every vm- job; of a VM that is claimed. The first */
+	enum claim_outcome outcome;
+	char *why; /* it is not claimed: for people, in sanlock's words where these are; else "" */
+	bool want_on; /* the VM was wanted on, and is to be booted */
+};
+extern const struct model vm_claim_request_model, vm_claim_result_model;
 /* A VM that the cluster has, and its host. */
 struct repair_vm {
 	char *uuid;
