@@ -14,7 +14,7 @@
 
 #define SUFFIX ".journal"
 
-static const char *const ops[] = { "VmCreate", "VmUpdate", "VmDelete", "VmMigrate" };
+static const char *const ops[] = { "VmCreate", "VmUpdate", "VmDelete", "VmMigrate", "VmFailover" };
 
 static const struct field journal_fields[] = {
 	FIELD("op", struct journal, op),

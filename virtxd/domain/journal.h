@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The intent of a create, update, delete or migration, written beside the registry
+ * The intent of a create, update, delete, migration or failover, written beside the registry
  * (ROOT/xml/HOST/VM.journal) before its first step and removed after its last, so that whoever
  * comes after a crash knows what to undo or to finish.
  */
@@ -11,7 +11,7 @@
 #include "proto/model.h"
 
 struct journal {
-	char *op; /* "VmCreate", "VmUpdate", "VmDelete" or "VmMigrate" */
+	char *op; /* "VmCreate", "VmUpdate", "VmDelete", "VmMigrate" or "VmFailover" */
 	char *uuid;
 	struct disk *made; /* disks that the operation makes */
 	size_t n_made;
@@ -21,8 +21,8 @@ struct journal {
 	struct disk *dropped; /* disks that it lets go of */
 	size_t n_dropped;
 	bool deletestorage;
-	char *target;	  /* uuid of the host that a VM migrates to */
-	char *target_uri; /* of its libvirt */
+	char *target;	  /* uuid of the host that a VM migrates to, or that it is claimed from */
+	char *target_uri; /* of its libvirt, for a migration */
 	bool foreign;	  /* it runs no virtxd of this kind */
 	bool live;	  /* the VM runs meanwhile, so that QEMU sends what it has */
 	int64_t ts;	  /* ms since the epoch */

@@ -4,6 +4,7 @@
 #include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
+#include "work/claim_steps.h"
 #include "work/hypervisor.h"
 #include "work/migration_steps.h"
 #include "work/orphans.h"
@@ -119,6 +120,8 @@ vm_recover(const struct work_env *env, virConnectPtr conn, const char *uuid, cha
 		return 0;
 	if (str_equal(journal.op, "VmMigrate"))
 		return migration_recover(env, conn, &journal, &moved, err);
+	if (str_equal(journal.op, "VmFailover"))
+		return claim_recover(env, conn, &journal, warning, err);
 	/* What is deleted where it is not mounted stays, with nobody to know whose it is. */
 	if (storage_look(env, err) < 0 || is_taken(env, uuid, &taken, err) < 0)
 		return -1;

@@ -86,6 +86,7 @@ static const struct row {
 	{ "VmMigrate", has_moved, true },
 	{ "VmMigrateAbort", NULL, false },
 	{ "VmRegister", NULL, false },
+	{ "VmFailover", is_here, false },
 };
 
 static const struct row *

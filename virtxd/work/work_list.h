@@ -32,6 +32,7 @@
 	W(WORK_MIGRATION_CONTROL, work_migration_control) \
 	W(WORK_VM_HEAL, work_vm_heal)                     \
 	W(WORK_VM_REGISTER, work_vm_register)             \
+	W(WORK_VM_CLAIM, work_vm_claim)                   \
 	W(WORK_REPAIR, work_repair)                       \
 	W(WORK_MAINTENANCE_LOAD, work_maintenance_load)   \
 	W(WORK_MAINTENANCE_SAVE, work_maintenance_save)   \
