@@ -145,15 +145,19 @@ getgrnam_r(const char *name, struct group *grp, char *buf, size_t buflen, struct
 int
 sanlock_register(void)
 {
-	struct client *client = &clients[n_clients];
+	struct client *client = clients;
 	int ends[2];
 
 	if (stopped)
 		return -ENOENT;
-	if (n_clients == ARRAY_SIZE(clients) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+	while (client < clients + n_clients && client->peer >= 0)
+		client++;
+	if (client == clients + ARRAY_SIZE(clients) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
 		return -EMFILE;
+	if (client == clients + n_clients)
+		n_clients++;
 	*client = (struct client){ .sock = ends[0], .peer = ends[1] };
-	n_clients++;
 	return client->sock;
 }
 
