@@ -317,6 +317,13 @@ const struct model vm_register_options_model = { "VmRegisterOptions",
 	sizeof(struct vm_register_options), vm_register_options_fields,
 	ARRAY_SIZE(vm_register_options_fields) };
 
+static const struct field vm_failover_options_fields[] = {
+	FIELD("host", struct vm_failover_options, host),
+};
+const struct model vm_failover_options_model = { "VmFailoverOptions",
+	sizeof(struct vm_failover_options), vm_failover_options_fields,
+	ARRAY_SIZE(vm_failover_options_fields) };
+
 static const struct field vm_reservation_fields[] = {
 	FIELD("host", struct vm_reservation, host),
 	FIELD("operation", struct vm_reservation, operation),

@@ -313,6 +313,12 @@ struct vm_register_options {
 };
 extern const struct model vm_register_options_model;
 
+/* A VM whose host is dead. */
+struct vm_failover_options {
+	char *host; /* uuid of the one that is to have it, "" for the one that answers */
+};
+extern const struct model vm_failover_options_model;
+
 /* What a VM that comes from another host needs of this one. */
 struct vm_reservation {
 	char *host;	 /* that is asked */

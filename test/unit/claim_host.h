@@ -236,9 +236,9 @@ must_claim(void)
 	model_clear(&vm_claim_result_model, &result);
 }
 
-/* It is not claimed, and these words are among those why. */
+/* It is not claimed, and these words are among those why; as an operation it fails so. */
 static inline void
-must_not_claim(enum claim_outcome expected, const char *words)
+must_not_claim(enum claim_outcome expected, int status, const char *words)
 {
 	struct vm_claim_request request = claim_request();
 	struct vm_claim_result result = { 0 };
@@ -249,7 +249,7 @@ must_not_claim(enum claim_outcome expected, const char *words)
 		    enum_word(&claim_outcome_enum, expected), words, str_or_empty(result.why));
 	model_clear(&vm_claim_result_model, &result);
 	request.or_fail = true;
-	must_fail(WORK_VM_CLAIM, &request, 409, words);
+	must_fail(WORK_VM_CLAIM, &request, status, words);
 }
 
 #endif

@@ -43,6 +43,8 @@ static bool stopped, hangs;
 static char occupied[SANLK_NAME_LEN + 1];
 static uint64_t busy_id;
 static struct sanlk_lockspace joined; /* none without a name */
+static struct sanlk_host seen[8];
+static int n_seen;
 
 void
 fake_sanlock_start(void)
@@ -52,6 +54,7 @@ fake_sanlock_start(void)
 	stopped = hangs = false;
 	occupied[0] = '\0';
 	busy_id = 0;
+	n_seen = 0;
 }
 
 void
@@ -363,13 +366,33 @@ sanlock_rem_lockspace(struct sanlk_lockspace *ls, uint32_t flags)
 	return 0;
 }
 
-/* Each host_id is renewed in time. */
+void
+fake_sanlock_see(unsigned int host_id, unsigned int generation, unsigned int flags)
+{
+	int i = 0;
+
+	while (i < n_seen && seen[i].host_id != host_id)
+		i++;
+	if (i == n_seen)
+		n_seen++;
+	seen[i] = (struct sanlk_host){
+		.host_id = host_id, .generation = generation, .io_timeout = 10, .flags = flags
+	};
+}
+
+/* Each host_id is renewed in time; all are those that are seen. */
 int
 sanlock_get_hosts(
     const char *ls_name, uint64_t host_id, struct sanlk_host **hss, int *hss_count, uint32_t flags)
 {
 	if (stopped)
 		return -ENOENT;
+	if (host_id == 0) {
+		*hss = calloc((size_t)n_seen + 1, sizeof(**hss));
+		memcpy(*hss, seen, sizeof(seen[0]) * (size_t)n_seen);
+		*hss_count = n_seen;
+		return 0;
+	}
 	*hss = calloc(1, sizeof(**hss));
 	(*hss)->host_id = host_id;
 	(*hss)->flags = SANLK_HOST_LIVE;

@@ -15,6 +15,8 @@ void fake_sanlock_start(void);
 void fake_sanlock_stop(void);
 /* What it does not answer from its memory it does not answer in time; or it does again. */
 void fake_sanlock_hang(bool hangs);
+/* What get_hosts tells of a host_id from now on: its generation, and one of SANLK_HOST_*. */
+void fake_sanlock_see(unsigned int host_id, unsigned int generation, unsigned int flags);
 /* Another host takes the lease of this name, or gives it back. */
 void fake_sanlock_occupy(const char *name, bool taken);
 /* Another host is in the lockspace with this host_id; 0 for none. */

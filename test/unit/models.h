@@ -34,6 +34,7 @@ static const struct model *const api_models[] = {
 	&vm_shutdown_options_model,
 	&vm_migrate_options_model,
 	&vm_register_options_model,
+	&vm_failover_options_model,
 	&vm_reservation_model,
 	&vm_reservation_end_model,
 	&transfer_progress_model,

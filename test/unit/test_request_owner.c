@@ -293,7 +293,8 @@ test_scopes(void **state)
 			continue;
 		if (route->id == ROUTE_VM_RUNSTATE_GET)
 			assert_int_equal(route->scope, SCOPE_HERE);
-		else if (strstr(route->path, "/register") || strstr(route->path, "/reservation"))
+		else if (strstr(route->path, "/register") || strstr(route->path, "/failover") ||
+			 strstr(route->path, "/reservation"))
 			assert_int_equal(route->scope, SCOPE_BODY);
 		else
 			assert_int_equal(route->scope, SCOPE_VM);

@@ -2,6 +2,8 @@
 /* A dead host's VM becomes this one's, whole or not at all. */
 #include "claim_host.h"
 
+#include <sanlock_admin.h>
+
 static void
 test_a_vm_of_a_dead_host(void **state)
 {
@@ -74,14 +76,14 @@ test_lost(void **state)
 
 	lose_host();
 	faster = HOST3;
-	must_not_claim(CLAIM_LOST, "is registered under host '" HOST3 "' by now");
+	must_not_claim(CLAIM_LOST, 409, "is registered under host '" HOST3 "' by now");
 	expect_untouched(HOST3);
 	faster = NULL;
-	must_not_claim(CLAIM_LOST, "is registered under host '" HOST3 "' by now");
+	must_not_claim(CLAIM_LOST, 409, "is registered under host '" HOST3 "' by now");
 	expect_untouched(HOST3);
 	assert_int_equal(registry_move(disk_root, HOST3, HOST2, TEST_VM, &failure), 0);
 	assert_int_equal(unlink(at(below)), 0);
-	must_not_claim(CLAIM_LOST, "is registered under no host");
+	must_not_claim(CLAIM_LOST, 404, "is registered under no host");
 }
 
 /* Of what is off nobody holds a lease, so that they tell nothing of a host that lives. */
@@ -90,8 +92,42 @@ test_one_that_is_just_being_changed(void **state)
 {
 	lose_host();
 	works_on = true;
-	must_not_claim(CLAIM_HELD, "host '" HOST2 "' has just changed VM");
+	must_not_claim(CLAIM_HELD, 409, "host '" HOST2 "' has just changed VM");
 	expect_untouched(HOST2);
+}
+
+/* One that serf sees alive is dead if sanlock says so; and it is for the registry to tell which. */
+static void
+test_a_host_in_doubt(void **state)
+{
+	struct vm_claim_request request = claim_request();
+	struct vm_claim_result result = { 0 };
+	struct work_uuid away[] = { { (char *)HOST3 }, { (char *)HOST2 } };
+
+	lose_host();
+	request.from = (char *)"";
+	request.doubt = true;
+	request.away = away;
+	request.n_away = 1;
+	fake_sanlock_see(7, 1, SANLK_HOST_LIVE);
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_HELD);
+	assert_non_null(strstr(result.why, "does not say that it (host_id 7) is dead"));
+	expect_untouched(HOST2);
+	model_clear(&vm_claim_result_model, &result);
+	request.n_away = 2;
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_CLAIMED);
+	expect_claimed();
+	model_clear(&vm_claim_result_model, &result);
+
+	give_away();
+	request.n_away = 0;
+	fake_sanlock_see(7, 1, SANLK_HOST_DEAD);
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_CLAIMED);
+	expect_claimed();
+	model_clear(&vm_claim_result_model, &result);
 }
 
 /* By a host that lives, whichever lease it is, and by what libvirt has here. */
@@ -106,17 +142,17 @@ test_held(void **state)
 	lose_host();
 	assert_int_equal(disk_resource_name(&disk, disk_root, name, &failure), 0);
 	fake_sanlock_occupy("vm-" TEST_VM, true);
-	must_not_claim(CLAIM_HELD, "resource 'vm-" TEST_VM "' is held by host_id 7");
+	must_not_claim(CLAIM_HELD, 409, "resource 'vm-" TEST_VM "' is held by host_id 7");
 	expect_untouched(HOST2);
 	fake_sanlock_occupy(name, true);
-	must_not_claim(CLAIM_HELD, "is held by host_id 7");
+	must_not_claim(CLAIM_HELD, 409, "is held by host_id 7");
 	expect_untouched(HOST2);
 	fake_sanlock_occupy("", false);
 
 	assert_int_equal(registry_load(disk_root, HOST2, TEST_VM, &xml, &failure), 0);
 	here = virDomainDefineXML(libvirt, xml);
 	assert_int_equal(virDomainCreate(here), 0);
-	must_not_claim(CLAIM_HELD, "has VM '" TEST_VM "' on");
+	must_not_claim(CLAIM_HELD, 409, "has VM '" TEST_VM "' on");
 	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_RUNNING);
 	assert_true(is_registered(HOST2, TEST_VM));
 	assert_false(has_journal_at(HOST1));
@@ -136,23 +172,24 @@ test_refused(void **state)
 	assert_int_equal(result.outcome, CLAIM_REFUSED);
 	model_clear(&vm_claim_result_model, &result);
 	assert_int_equal(rename(at("ds/os.qcow2"), at("ds/away")), 0);
-	must_not_claim(CLAIM_REFUSED, "there is no such file");
+	must_not_claim(CLAIM_REFUSED, 422, "there is no such file");
 	expect_untouched(HOST2);
 	assert_int_equal(rename(at("ds/away"), at("ds/os.qcow2")), 0);
 	assert_int_equal(lease_discard(disk_root, "vm-" TEST_VM, TEST_VM, &failure), 0);
-	must_not_claim(CLAIM_REFUSED, "is missing, or has no owner");
+	must_not_claim(CLAIM_REFUSED, 409, "is missing, or has no owner");
 	assert_int_equal(lease_create(disk_root, "vm-" TEST_VM, TEST_OTHER, &failure), 0);
-	must_not_claim(CLAIM_REFUSED, "belongs to VM '" TEST_OTHER "'");
+	must_not_claim(CLAIM_REFUSED, 409, "belongs to VM '" TEST_OTHER "'");
 	expect_untouched(HOST2);
 
 	assert_int_equal(registry_load(disk_root, HOST2, TEST_VM, &xml, &failure), 0);
 	assert_int_equal(registry_save(disk_root, HOST3, TEST_VM, xml, &failure), 0);
 	assert_int_equal(registry_save(disk_root, HOST1, TEST_VM, xml, &failure), 0);
-	must_not_claim(CLAIM_REFUSED, "registered under two hosts");
+	must_not_claim(CLAIM_REFUSED, 409, "registered under two hosts");
 	assert_int_equal(registry_remove(disk_root, HOST1, TEST_VM, &failure), 0);
 	assert_int_equal(registry_remove(disk_root, HOST3, TEST_VM, &failure), 0);
 	assert_int_equal(registry_save(disk_root, HOST2, TEST_VM, "<domain", &failure), 0);
-	must_not_claim(CLAIM_REFUSED, "the registry's file of VM '" TEST_VM "' cannot be used");
+	must_not_claim(
+	    CLAIM_REFUSED, 409, "the registry's file of VM '" TEST_VM "' cannot be used");
 	expect_untouched(HOST2);
 }
 
@@ -163,7 +200,7 @@ test_without_any_lease(void **state)
 	create_unmanaged_vm();
 	take_vm_lease();
 	give_away();
-	must_not_claim(CLAIM_REFUSED, "has no lease");
+	must_not_claim(CLAIM_REFUSED, 409, "has no lease");
 	expect_untouched(HOST2);
 }
 
@@ -214,17 +251,17 @@ test_an_operation_that_cannot_be_ended(void **state)
 
 	lose_host();
 	put_foreign_journal(HOST2, "VmDelete", NULL, &here, "");
-	must_not_claim(CLAIM_UNSETTLED, "was deleting VM");
+	must_not_claim(CLAIM_UNSETTLED, 409, "was deleting VM");
 	/* What was to be dropped is there, and so is what was to be made. */
 	put_foreign_journal(HOST2, "VmUpdate", &here, &here, "");
-	must_not_claim(CLAIM_UNSETTLED, "VmUpdate of VM '" TEST_VM "' is not over");
+	must_not_claim(CLAIM_UNSETTLED, 409, "VmUpdate of VM '" TEST_VM "' is not over");
 	put_foreign_journal(HOST2, "VmFailover", NULL, NULL, HOST2);
-	must_not_claim(CLAIM_UNSETTLED, "hosts have journals");
+	must_not_claim(CLAIM_UNSETTLED, 409, "hosts have journals");
 	put_foreign_journal(HOST2, "VmFailover", NULL, NULL, HOST3);
 	put_foreign_journal(HOST3, "VmDelete", NULL, &here, "");
-	must_not_claim(CLAIM_UNSETTLED, "host '" HOST3 "' was deleting VM");
+	must_not_claim(CLAIM_UNSETTLED, 409, "host '" HOST3 "' was deleting VM");
 	write_file(at(path), "x", 1);
-	must_not_claim(CLAIM_UNSETTLED, "is malformed");
+	must_not_claim(CLAIM_UNSETTLED, 409, "is malformed");
 	assert_true(has_journal_at(HOST2));
 	expect_untouched(HOST2);
 	assert_true(exists("ds/os.qcow2"));
@@ -303,6 +340,7 @@ main(void)
 		TEST(test_one_that_was_wanted_off),
 		TEST(test_an_old_definition_here),
 		TEST(test_lost),
+		TEST(test_a_host_in_doubt),
 		TEST(test_held),
 		TEST(test_one_that_is_just_being_changed),
 		TEST(test_refused),

@@ -6,6 +6,7 @@
 #include "api/limits.h"
 #include "api/parameters.h"
 #include "api/request_owner.h"
+#include "ops/claim.h"
 #include "ops/context.h"
 #include "ops/dry_run.h"
 #include "ops/migration.h"
@@ -47,4 +48,5 @@ api_stop(struct context *ctx)
 	signings_free(ctx);
 	dry_runs_free(ctx);
 	tasks_free(ctx);
+	claims_free(ctx);
 }

@@ -130,6 +130,25 @@ int lockspace_state(const char *root, enum lockspace_state *state, int *host_id,
 /* Joins: first_id is tried first (1..2000), then upward with wrap-around past ids that are busy.
  * Blocks about 2 x io_timeout. */
 int lockspace_join(const char *root, int first_id, int io_timeout, int *host_id, struct error *err);
+/* How the local daemon sees a host_id of the lockspace. */
+enum lockspace_sight {
+	LOCKSPACE_SIGHT_UNKNOWN, /* it was not looked at for long enough */
+	LOCKSPACE_SIGHT_FREE,	 /* its host has left */
+	LOCKSPACE_SIGHT_LIVE,
+	LOCKSPACE_SIGHT_FAIL, /* not renewed for 8 io_timeouts */
+	LOCKSPACE_SIGHT_DEAD, /* nor for the time of its watchdog after these */
+};
+struct lockspace_host {
+	int host_id;
+	int64_t generation; /* it grows each time that somebody joins with this host_id */
+	int io_timeout;	    /* s, as that host has it */
+	enum lockspace_sight sight;
+};
+/* All hosts of the lockspace, this one among them, from the daemon's memory; *ret is the caller's.
+ * One that is not among them has never been seen by this daemon. What is told proves nothing: a
+ * daemon that stood still for a while takes hosts for dead that are not. 503 when it does not
+ * answer. */
+int lockspace_hosts(struct lockspace_host **ret, size_t *n, struct error *err);
 /* Leaves it: 1 when this host is not in it any more, 0 while a process holds a lease in it or
  * somebody else's joining is under way. 503 when the daemon does not answer. Blocks until the
  * storage has it. */

@@ -282,6 +282,49 @@ lockspace_leave(const char *root, struct error *err)
 	    err, 503, rv, "cannot leave lockspace '%s' with host_id %d", path, id);
 }
 
+static enum lockspace_sight
+read_sight(uint32_t flags)
+{
+	switch (flags & SANLK_HOST_MASK) {
+	case SANLK_HOST_FREE:
+		return LOCKSPACE_SIGHT_FREE;
+	case SANLK_HOST_LIVE:
+		return LOCKSPACE_SIGHT_LIVE;
+	case SANLK_HOST_FAIL:
+		return LOCKSPACE_SIGHT_FAIL;
+	case SANLK_HOST_DEAD:
+		return LOCKSPACE_SIGHT_DEAD;
+	default:
+		return LOCKSPACE_SIGHT_UNKNOWN;
+	}
+}
+
+int
+lockspace_hosts(struct lockspace_host **ret, size_t *n, struct error *err)
+{
+	_free_ struct sanlk_host *hosts = NULL;
+	int count = 0, rv;
+
+	*ret = NULL;
+	*n = 0;
+	rv = sanlock_get_hosts(LEASE_LOCKSPACE, 0, &hosts, &count, 0);
+	if (rv < 0)
+		return lockfile_error(
+		    err, 503, rv, "cannot ask the sanlock daemon for the hosts of the lockspace");
+	if (count > HOSTS_MAX)
+		count = HOSTS_MAX;
+	for (int i = 0; i < count; i++) {
+		const struct sanlk_host *host = &hosts[i];
+
+		if (host->host_id < 1 || host->host_id > HOSTS_MAX)
+			continue;
+		*ret = xrealloc(*ret, *n + 1, sizeof(**ret));
+		(*ret)[(*n)++] = (struct lockspace_host){ (int)host->host_id,
+			(int64_t)host->generation, (int)host->io_timeout, read_sight(host->flags) };
+	}
+	return 0;
+}
+
 int
 lockspace_default_id(const char *host_uuid)
 {

@@ -98,8 +98,9 @@ struct context {
 	reservation_clients; /* on other hosts; reservation_clients_free ends them */
 	/* Hosts that others are asked to forget, too; forgettings_free ends them. */
 	LIST_HEAD(, forgetting) forgettings;
-	LIST_HEAD(, signing) signings;	 /* of certificates; signings_free ends them */
-	LIST_HEAD(, renewing) renewings; /* that ask others; renewings_free ends them */
+	LIST_HEAD(, claim_order) claim_orders; /* VMs of dead hosts; claims_free ends them */
+	LIST_HEAD(, signing) signings;	       /* of certificates; signings_free ends them */
+	LIST_HEAD(, renewing) renewings;       /* that ask others; renewings_free ends them */
 	char renewed_by[37]; /* the host that has signed certificates for this one last, "" for none
 			      */
 	int64_t renewed_at;  /* when it did, monotonic ms */

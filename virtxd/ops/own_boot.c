@@ -7,7 +7,7 @@
 #include "proto/ha.h"
 #include "work/requests.h"
 
-#define USER "virtxd" /* who begins these operations */
+#define USER "virtxd" /* who begins these operations where nobody asks */
 
 bool
 own_boot_is_due(const struct context *ctx, const struct inventory_vm *view)
@@ -29,13 +29,20 @@ own_boot_is_ready(struct context *ctx)
 void
 own_boot_start(struct context *ctx, const char *vm, const struct task_owner *owner, void *arg)
 {
+	own_boot_start_for(ctx, vm, USER, owner, arg);
+}
+
+void
+own_boot_start_for(struct context *ctx, const char *vm, const char *user,
+    const struct task_owner *owner, void *arg)
+{
 	static const struct task_place here = { .why = "" };
 	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, vm);
 	struct vm_boot_request request = { 0 };
 	struct error err = { 0 };
 	struct task *task;
 
-	task = task_open(ctx, ROUTE_VM_BOOT, NULL, USER, vm, owner, arg, &err);
+	task = task_open(ctx, ROUTE_VM_BOOT, NULL, user, vm, owner, arg, &err);
 	if (!task) {
 		owner->ended(arg, &err);
 		return;

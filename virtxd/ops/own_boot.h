@@ -14,6 +14,9 @@ bool own_boot_is_ready(struct context *ctx);
 /* Boots it. The owner (borrowed) is told of the end in any case, which may be before this returns.
  */
 void own_boot_start(struct context *ctx, const char *vm, const struct task_owner *owner, void *arg);
+/* The same as an operation of this user's. */
+void own_boot_start_for(struct context *ctx, const char *vm, const char *user,
+    const struct task_owner *owner, void *arg);
 /* Whether it runs: it was booted, or somebody else was faster. err is what the owner was told. */
 bool own_boot_is_done(const struct error *err);
 /* Whether the host could not, for the moment: what it needs was lost, or there are too many jobs.

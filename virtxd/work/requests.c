@@ -468,6 +468,8 @@ static const struct field vm_claim_request_fields[] = {
 	FIELD("uuid", struct vm_claim_request, uuid),
 	FIELD("from", struct vm_claim_request, from),
 	FIELD("or_fail", struct vm_claim_request, or_fail),
+	FIELD("doubt", struct vm_claim_request, doubt),
+	FIELD_ARRAY("away", struct vm_claim_request, away, work_uuid),
 };
 const struct model vm_claim_request_model = { "VmClaimRequest", sizeof(struct vm_claim_request),
 	vm_claim_request_fields, ARRAY_SIZE(vm_claim_request_fields) };

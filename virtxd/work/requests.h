@@ -365,8 +365,13 @@ struct vm_result {
 struct vm_claim_request {
 	struct work_env env;
 	char *uuid;
-	char *from;   /* uuid of the host whose registry has it */
-	bool or_fail; /* what is not claimed is an error (409): for an operation */
+	char *from;   /* uuid of the host whose registry has it, "" for whichever has */
+	bool or_fail; /* what is not claimed is an error: for an operation */
+	/* Whether that host is dead is for sanlock to say, unless it is one of those that serf says
+	 * are away. Who does not ask for this knows that it is. */
+	bool doubt;
+	struct work_uuid *away;
+	size_t n_away;
 };
 enum claim_outcome {
 	CLAIM_CLAIMED,	 /* the VM is this host's, defined and off */

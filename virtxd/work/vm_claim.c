@@ -3,6 +3,9 @@
  * this host's, and the VM with it. It is not started. */
 #include "work/works.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "disk/lease.h"
 #include "domain/registry.h"
 #include "proto/vmdef.h"
@@ -20,6 +23,7 @@ struct claim {
 	const struct vm_claim_request *req;
 	struct vm_claim_result *res;
 	struct vm_session session;
+	char from[37];		 /* the host that has it */
 	struct domain_info info; /* by the registry's file */
 	struct lease *leases;
 	size_t n_leases;
@@ -56,11 +60,48 @@ static int
 lose(struct claim *claim, const struct vm_owner *owner, struct error *err)
 {
 	if (owner->place == VM_PLACE_NOWHERE)
-		error_set(err, 409, "VM '%s' is registered under no host", claim->req->uuid);
+		error_set_type(
+		    err, ERROR_NOT_FOUND, "VM '%s' is registered under no host", claim->req->uuid);
 	else
 		error_set(err, 409, "VM '%s' is registered under host '%s' by now, not '%s'",
-		    claim->req->uuid, owner->host, claim->req->from);
+		    claim->req->uuid, owner->host, claim->from);
 	return decide(claim, CLAIM_LOST);
+}
+
+static bool
+is_away(const struct claim *claim)
+{
+	for (size_t i = 0; i < claim->req->n_away; i++) {
+		if (str_equal(claim->req->away[i].uuid, claim->from))
+			return true;
+	}
+	return false;
+}
+
+/* sanlock sees what it may be wrong about: that is no reason to claim a VM, but not to. */
+static int
+check_dead(struct claim *claim, struct error *err)
+{
+	const struct work_env *env = &claim->req->env;
+	_free_ struct lockspace_host *hosts = NULL;
+	int id = 0;
+	size_t n = 0;
+
+	if (!claim->req->doubt || is_away(claim))
+		return 0;
+	if (registry_load_lockid(env->root, claim->from, &id, err) < 0 ||
+	    lockspace_hosts(&hosts, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (hosts[i].host_id == id && hosts[i].sight == LOCKSPACE_SIGHT_DEAD)
+			return 0;
+	}
+	error_set(err, 409,
+	    "serf sees host '%s', which has VM '%s', alive, and sanlock does not say that it "
+	    "(host_id "
+	    "%d) is dead",
+	    claim->from, claim->req->uuid, id);
+	return decide(claim, CLAIM_HELD);
 }
 
 /* *here: it is this host's already. */
@@ -71,20 +112,25 @@ find(struct claim *claim, bool *here, struct error *err)
 	struct vm_owner owner;
 
 	*here = false;
-	if (str_equal(req->from, req->env.host)) {
-		error_set(err, 409, "host '%s' cannot claim a VM from itself", req->from);
+	snprintf(claim->from, sizeof(claim->from), "%.36s", str_or_empty(req->from));
+	if (str_equal(claim->from, req->env.host)) {
+		error_set(err, 409, "host '%s' cannot claim a VM from itself", claim->from);
 		return decide(claim, CLAIM_REFUSED);
 	}
 	if (vm_owner_find(&req->env, req->uuid, &owner, err) < 0)
-		return journal_is_damaged(req->env.root, req->from, req->uuid, err)
+		return journal_is_damaged(req->env.root, claim->from, req->uuid, err)
 			   ? decide(claim, CLAIM_UNSETTLED)
 			   : -1;
 	if (vm_owner_check_one(&req->env, &owner, req->uuid, err) < 0)
 		return decide(claim, CLAIM_REFUSED);
 	*here = owner.place == VM_PLACE_HERE;
-	if (!*here && !str_equal(owner.host, req->from))
+	if (*here)
+		return 0;
+	if (owner.place == VM_PLACE_NOWHERE ||
+	    (claim->from[0] && !str_equal(owner.host, claim->from)))
 		return lose(claim, &owner, err);
-	return 0;
+	memcpy(claim->from, owner.host, sizeof(claim->from));
+	return check_dead(claim, err);
 }
 
 /* The registry's file of the other host; the caller's. */
@@ -94,7 +140,7 @@ load(struct claim *claim, char **ret, struct error *err)
 	const struct vm_claim_request *req = claim->req;
 	struct vm_owner owner;
 
-	if (registry_load(req->env.root, req->from, req->uuid, ret, err) < 0)
+	if (registry_load(req->env.root, claim->from, req->uuid, ret, err) < 0)
 		return -1;
 	if (*ret)
 		return 0;
@@ -120,7 +166,7 @@ check_vm(struct claim *claim, const char *xml, struct error *err)
 		return error_set(err, 409,
 		    "VM '%s' has no lease, neither of its own nor of a disk, so that nothing tells "
 		    "whether it runs on host '%s'",
-		    req->uuid, req->from);
+		    req->uuid, claim->from);
 	if (vm_owner_check_leases(&req->env, &claim->info, VM_WANT_RUN, err) < 0)
 		return -1;
 	return storage_check_boot(&req->env, &claim->info, err);
@@ -182,10 +228,10 @@ confirm(struct claim *claim, const char *xml, struct error *err)
 	if (load(claim, &now, err) < 0)
 		return -1;
 	if (!str_equal(xml, now)) {
-		error_set(err, 409, "host '%s' has just changed VM '%s'", req->from, req->uuid);
+		error_set(err, 409, "host '%s' has just changed VM '%s'", claim->from, req->uuid);
 		return decide(claim, CLAIM_HELD);
 	}
-	if (claim_check_journal(&req->env, req->from, &claim->info, err) < 0)
+	if (claim_check_journal(&req->env, claim->from, &claim->info, err) < 0)
 		return decide(claim, CLAIM_UNSETTLED);
 	for (size_t i = 0; i < claim->n_leases; i++) {
 		if (lease_check(&claim->leases[i], err) < 0)
@@ -231,7 +277,7 @@ take(struct claim *claim, struct error *err)
 	const struct vm_claim_request *req = claim->req;
 	struct error left = { 0 };
 	struct vm_owner owner;
-	int r = registry_move(req->env.root, req->from, req->env.host, req->uuid, err);
+	int r = registry_move(req->env.root, claim->from, req->env.host, req->uuid, err);
 
 	if (vm_owner_find(&req->env, req->uuid, &owner, r < 0 ? &left : err) < 0)
 		return -1;
@@ -250,7 +296,7 @@ make(struct claim *claim, struct error *err)
 	const struct work_env *env = &req->env;
 	char op[] = "VmFailover";
 	const struct journal journal = {
-		.op = op, .uuid = req->uuid, .target = req->from, .ts = now_ms()
+		.op = op, .uuid = req->uuid, .target = claim->from, .ts = now_ms()
 	};
 	virConnectPtr conn = claim->session.conn;
 
@@ -264,7 +310,7 @@ make(struct claim *claim, struct error *err)
 		vm_add_warning(&claim->res->result.warning,
 		    "the UEFI variables of VM '%s' were in a file of host '%s', and it starts with "
 		    "new ones",
-		    req->uuid, req->from);
+		    req->uuid, claim->from);
 	claim_settle(env, conn, &journal, &claim->res->result.warning);
 	release(claim);
 	return journal_remove(env->root, env->host, req->uuid, err);
@@ -323,8 +369,12 @@ work_vm_claim(const void *request, void *result, struct error *err)
 		*err = why;
 		return -1;
 	}
-	if (claim.req->or_fail)
-		return error_set(err, 409, "%s", why.detail);
+	if (claim.req->or_fail) {
+		/* Another host may be able to have it. */
+		bool passes = why.status == 404 || why.status == 422 || why.status == 424;
+
+		return error_set(err, passes ? why.status : 409, "%s", why.detail);
+	}
 	res->why = xstrdup(why.detail);
 	return 0;
 }

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A dead host's VM that somebody wants to be this host's: what the job is asked, and the boot. */
+#include "own_boot_host.h"
+
+#include "ops/claim.h"
+
+static int
+setup_hosts(void **state)
+{
+	setup_up(state);
+	ops_add_host(H2, "two", 4096);
+	ops_add_host(H3, "three", 4096);
+	ops_add_remote(VM1, H2, VMRUNSTATE_RUNNING);
+	inventory_set_host(here.ctx.inventory, H2, "two", CSTATE_FAILED);
+	return 0;
+}
+
+#define ORDER(function) cmocka_unit_test_setup_teardown(function, setup_hosts, ops_teardown)
+
+static void
+ask(const char *vm)
+{
+	claim_start(&here.ctx, ops_request(ROUTE_VM_FAILOVER, vm, "{}"));
+}
+
+/* The job is done, and the VM is off here, and wanted so. */
+static void
+claimed(const char *vm, enum want want)
+{
+	struct vm_claim_result res = { .result = ops_result(vm, VMRUNSTATE_POWEROFF) };
+
+	res.result.vm.want = want;
+	res.result.vm.recorded = true;
+	res.want_on = want == WANT_ON;
+	ops_end_job(WORK_VM_CLAIM, &res);
+	model_clear(&vm_claim_result_model, &res);
+}
+
+static void
+test_what_the_job_is_asked(void **state)
+{
+	const struct vm_claim_request *request;
+
+	ask(VM1);
+	request = ops_request_of(WORK_VM_CLAIM);
+	assert_string_equal(request->uuid, VM1);
+	assert_string_equal(request->from, H2);
+	assert_true(request->or_fail);
+	assert_true(request->doubt);
+	assert_int_equal(request->n_away, 1);
+	assert_string_equal(request->away[0].uuid, H2);
+	assert_int_equal(here.replies, 0);
+	claimed(VM1, WANT_OFF);
+	assert_int_equal(here.status, 204);
+	assert_string_equal(ops_latest()->op, "VmFailover");
+	assert_string_equal(ops_latest()->state, "completed");
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
+	assert_string_equal(booting(), "");
+
+	/* One that nobody here knows is for the registry to tell. */
+	ask(VM2);
+	request = ops_request_of(WORK_VM_CLAIM);
+	assert_string_equal(str_or_empty(request->from), "");
+	ops_fail_job(WORK_VM_CLAIM, 404, "VM is registered under no host");
+	assert_int_equal(here.status, 404);
+}
+
+/* It is booted where it was wanted on, which has begun when the answer comes. */
+static void
+test_the_boot(void **state)
+{
+	struct vm_claim_result res = { 0 };
+
+	ask(VM1);
+	claimed(VM1, WANT_ON);
+	assert_int_equal(here.status, 204);
+	assert_true(is_booting(VM1));
+	assert_string_equal(ops_latest()->op, "VmBoot");
+	assert_string_equal(ops_latest()->user, "me");
+	end_boot(VM1);
+	assert_null(problem_of(VM1));
+
+	/* It was claimed before, and runs. */
+	inventory_end_vm(here.ctx.inventory, VM1);
+	ask(VM1);
+	res.result = ops_result(VM1, VMRUNSTATE_RUNNING);
+	res.result.vm.want = WANT_ON;
+	res.result.vm.recorded = true;
+	ops_end_job(WORK_VM_CLAIM, &res);
+	assert_string_equal(booting(), "");
+	model_clear(&vm_claim_result_model, &res);
+}
+
+static void
+test_a_boot_that_fails(void **state)
+{
+	ask(VM1);
+	claimed(VM1, WANT_ON);
+	ops_fail_job(WORK_VM_BOOT, 424, "no such bridge");
+	assert_non_null(strstr(problem_of(VM1), "no such bridge"));
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
+}
+
+static void
+test_one_that_is_held(void **state)
+{
+	ask(VM1);
+	ops_fail_job(WORK_VM_CLAIM, 409, "resource 'vm' is held by host_id 7");
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "is held by host_id 7"));
+	assert_string_equal(booting(), "");
+	assert_string_equal(inventory_find_vm(here.ctx.inventory, VM1)->vm.runinfo.host, H2);
+}
+
+/* What was half done when the job died is found out, and the VM is booted all the same. */
+static void
+test_a_job_that_dies(void **state)
+{
+	struct vm_result res;
+
+	ask(VM1);
+	ops_progress(WORK_VM_CLAIM, -1, WORK_STAGE_BEGUN);
+	ops_fail_job(WORK_VM_CLAIM, 500, "killed");
+	assert_int_equal(here.replies, 0);
+	ops_advance(1000);
+	res = ops_result(VM1, VMRUNSTATE_POWEROFF);
+	res.done = true;
+	res.vm.want = WANT_ON;
+	res.vm.recorded = true;
+	assert_string_equal(
+	    ((const struct vm_heal_request *)ops_request_of(WORK_VM_HEAL))->op, "VmFailover");
+	ops_end_job(WORK_VM_HEAL, &res);
+	model_clear(&vm_result_model, &res);
+	assert_int_equal(here.status, 204);
+	assert_true(is_booting(VM1));
+}
+
+static void
+test_refused(void **state)
+{
+	ops_add_vm(VM3, VMRUNSTATE_POWEROFF);
+	ask(VM3);
+	assert_int_equal(here.status, 409);
+	assert_non_null(strstr(here.body, "on this host already"));
+	inventory_set_maintenance(here.ctx.inventory, SELF, true);
+	ask(VM1);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "is in maintenance"));
+	assert_null(ops_find_job(WORK_VM_CLAIM));
+}
+
+/* While it cannot be asked who is away, sanlock is asked of all. */
+static void
+test_without_serf(void **state)
+{
+	here.serf = "it does not answer";
+	ask(VM1);
+	assert_int_equal(
+	    ((const struct vm_claim_request *)ops_request_of(WORK_VM_CLAIM))->n_away, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ORDER(test_what_the_job_is_asked),
+		ORDER(test_the_boot),
+		ORDER(test_a_boot_that_fails),
+		ORDER(test_one_that_is_held),
+		ORDER(test_a_job_that_dies),
+		ORDER(test_refused),
+		ORDER(test_without_serf),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/claim.h"
+
+#include <stdio.h>
+
+#include "ops/context.h"
+#include "ops/host_maintenance.h"
+#include "ops/known.h"
+#include "ops/own_boot.h"
+#include "ops/recovery.h"
+#include "ops/task.h"
+#include "proto/log.h"
+
+/* From the request to the end of the boot. */
+struct claim_order {
+	LIST_ENTRY(claim_order) link;
+	struct context *ctx;
+	char vm[UUID_TEXT_SIZE];
+	char *user;
+};
+
+static void
+order_free(struct claim_order *order)
+{
+	LIST_REMOVE(order, link);
+	free(order->user);
+	free(order);
+}
+
+static void
+on_booted(void *arg, const struct error *err)
+{
+	struct claim_order *order = arg;
+
+	if (!own_boot_is_done(err)) {
+		log_warning(
+		    "ops", "VM '%s', which is this host's now, is off: %s", order->vm, err->detail);
+		inventory_set_unstarted(order->ctx->inventory, order->vm, err->detail);
+	}
+	order_free(order);
+}
+
+static const struct task_owner boot_owner = { .ended = on_booted };
+
+static bool
+is_to_be_booted(const struct claim_order *order)
+{
+	const struct inventory_vm *view = inventory_find_vm(order->ctx->inventory, order->vm);
+
+	return view && view->local && view->recorded && view->vm.want == WANT_ON &&
+	       recovery_is_off(view->vm.runinfo.runstate);
+}
+
+static void
+on_claimed(void *arg, const struct error *err)
+{
+	struct claim_order *order = arg;
+
+	if (!err && is_to_be_booted(order))
+		own_boot_start_for(order->ctx, order->vm, order->user, &boot_owner, order);
+	else
+		order_free(order);
+}
+
+static const struct task_owner claim_owner = { .ended = on_claimed };
+
+/* The host that has the VM, by what is known of it; "" where that is for the registry to tell. */
+static int
+find_owner(struct context *ctx, const char *vm, const char **ret, struct error *err)
+{
+	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, vm);
+	const char *host = view && !view->local ? str_or_empty(view->vm.runinfo.host) : "";
+
+	*ret = host;
+	if (view && view->local)
+		return error_set(err, 409, "VM '%s' is on this host already", vm);
+	/* It ends itself where another host has one of its VMs. */
+	if (*host && inventory_has_told(ctx->inventory, host) &&
+	    !inventory_tells_digest(ctx->inventory, host))
+		return error_set(err, 409,
+		    "host '%s' runs another virtxd, which does not let others have its VMs", host);
+	return 0;
+}
+
+/* The hosts that are not alive by serf; none where it is not asked. */
+static void
+list_away(struct context *ctx, struct vm_claim_request *request)
+{
+	static const struct host_list_fields all;
+	struct host_list hosts = { 0 };
+	struct ready ready = { 0 };
+
+	ctx->host_ops->ready(ctx->host_arg, &ready);
+	if (str_empty(ready.serf))
+		inventory_list_hosts(ctx->inventory, &all, NULL, &hosts);
+	for (size_t i = 0; i < hosts.n_items; i++) {
+		enum cstate cstate = hosts.items[i].fields.cstate;
+
+		if (cstate == CSTATE_LEFT || cstate == CSTATE_FAILED)
+			model_append(&request->away, &request->n_away)->uuid =
+			    xstrdup(hosts.items[i].uuid);
+	}
+	model_clear(&host_list_model, &hosts);
+	model_clear(&ready_model, &ready);
+}
+
+static int
+check(struct context *ctx, struct error *err)
+{
+	_free_ char *missing = NULL;
+
+	/* Who is away is known by then, too. */
+	if (known_check(ctx, &missing, err) < 0 || task_ready(ctx, TASK_NEEDS_LOCKSPACE, err) < 0)
+		return -1;
+	return host_maintenance_check_open(ctx, err);
+}
+
+static void
+start(struct context *ctx, struct request *req, const struct vm_claim_request *request)
+{
+	static const struct task_place here = { .why = "" };
+	struct claim_order *order = xcalloc(1, sizeof(*order));
+	struct error err = { 0 };
+	struct task *task;
+
+	order->ctx = ctx;
+	order->user = xstrdup(req->user);
+	snprintf(order->vm, sizeof(order->vm), "%.36s", req->param);
+	LIST_INSERT_HEAD(&ctx->claim_orders, order, link);
+	task =
+	    task_open(ctx, ROUTE_VM_FAILOVER, req, req->user, order->vm, &claim_owner, order, &err);
+	if (!task)
+		order_free(order);
+	else if (task_work(task, WORK_VM_CLAIM, request, &here, &err) < 0)
+		task_fail(task, &err);
+}
+
+void
+claim_start(struct context *ctx, struct request *req)
+{
+	struct vm_claim_request request = { .or_fail = true, .doubt = true };
+	const char *from;
+	struct error err = { 0 };
+
+	if (check(ctx, &err) < 0 || find_owner(ctx, req->param, &from, &err) < 0) {
+		request_reply_error(req, &err);
+		return;
+	}
+	request.uuid = xstrdup(req->param);
+	request.from = xstrdup(from);
+	list_away(ctx, &request);
+	start(ctx, req, &request);
+	model_clear(&vm_claim_request_model, &request);
+}
+
+void
+claims_free(struct context *ctx)
+{
+	while (!LIST_EMPTY(&ctx->claim_orders))
+		order_free(LIST_FIRST(&ctx->claim_orders));
+}
