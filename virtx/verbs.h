@@ -27,6 +27,8 @@
 	V(maintain_host)     \
 	V(get_maintain_host) \
 	V(forget_host)       \
+	V(failover_vm)       \
+	V(failover_host)     \
 	V(storage_init)      \
 	V(token_create)      \
 	V(token_list)        \
