@@ -324,6 +324,13 @@ const struct model vm_failover_options_model = { "VmFailoverOptions",
 	sizeof(struct vm_failover_options), vm_failover_options_fields,
 	ARRAY_SIZE(vm_failover_options_fields) };
 
+static const struct field vm_recall_options_fields[] = {
+	FIELD("host", struct vm_recall_options, host),
+	FIELD("force", struct vm_recall_options, force),
+};
+const struct model vm_recall_options_model = { "VmRecallOptions", sizeof(struct vm_recall_options),
+	vm_recall_options_fields, ARRAY_SIZE(vm_recall_options_fields) };
+
 static const struct field vm_reservation_fields[] = {
 	FIELD("host", struct vm_reservation, host),
 	FIELD("operation", struct vm_reservation, operation),

@@ -319,6 +319,13 @@ struct vm_failover_options {
 };
 extern const struct model vm_failover_options_model;
 
+/* A VM whose host lives, and cannot be asked to end it. */
+struct vm_recall_options {
+	char *host; /* as above */
+	bool force; /* its process gets a SIGKILL, not a SIGTERM */
+};
+extern const struct model vm_recall_options_model;
+
 /* What a VM that comes from another host needs of this one. */
 struct vm_reservation {
 	char *host;	 /* that is asked */

@@ -38,6 +38,7 @@ enum method {
 	R(ROUTE_MIGRATION_ABORT, api_migration_abort)     \
 	R(ROUTE_VM_REGISTER, api_vm_register)             \
 	R(ROUTE_VM_FAILOVER, api_vm_failover)             \
+	R(ROUTE_VM_RECALL, api_vm_recall)                 \
 	R(ROUTE_VM_RESERVE, api_vm_reserve)               \
 	R(ROUTE_VM_RESERVE_END, api_vm_reserve_end)       \
 	R(ROUTE_HOST_REPAIR, api_host_repair)             \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* virtx failover vm and virtx failover host: the VMs of a host that is dead. */
+/* virtx failover vm, virtx failover host and virtx recall vm: VMs of a host that is dead, or cannot
+ * be asked. */
 #include <stdio.h>
 #include <time.h>
 
@@ -108,11 +109,12 @@ find_host(const struct client *client, const char *vm, const char *to, struct er
 /* The boot is an operation of its own, which has begun when the VM has come to its host, or never
  * does where it was wanted off. */
 static int
-follow_boot(const struct client *client, const char *vm, const char *to, struct error *err)
+follow_boot(
+    const struct client *client, const char *vm, const char *to, const char *op, struct error *err)
 {
 	_free_ char *host = find_host(client, vm, to, err);
 	struct operation claim = { 0 };
-	int r = host ? find_operation(client, vm, host, "VmFailover", 0, &claim, err) : -1;
+	int r = host ? find_operation(client, vm, host, op, 0, &claim, err) : -1;
 
 	if (r == 0 && claim.id)
 		r = wait_boot(client, vm, host, claim.ts, err);
@@ -154,7 +156,7 @@ failover_vm(struct command_call *call, struct error *err)
 	if (ask_for_vm(call, uuid, to, err) == 0 &&
 	    operation_call(
 		call->client, ROUTE_VM_FAILOVER, uuid, &options, true, NULL, NULL, err) == 0 &&
-	    follow_boot(call->client, uuid, to, err) == 0)
+	    follow_boot(call->client, uuid, to, "VmFailover", err) == 0)
 		return COMMAND_OK;
 	error_wrap(err, "cannot fail vm '%s' over", uuid);
 	return COMMAND_FAILED;
@@ -171,6 +173,62 @@ const struct command failover_vm_command = {
 	.examples = "virtx failover vm -t UUID UUID\n"
 		    "virtx failover vm -y UUID\n",
 	.run = failover_vm,
+};
+
+static const struct option_row recall_options[] = {
+	{ 't', "to", ARG_HOST, "to this host (default: the one that answers)" },
+	{ 'f', "force", NULL, "end its process by SIGKILL, not by SIGTERM" },
+	{ 'y', "yes", NULL, "do not ask whether it is to be done" },
+	{ 0 },
+};
+
+static int
+ask_to_recall(struct command_call *call, const char *uuid, struct error *err)
+{
+	_free_ char *question = NULL;
+	struct vmruninfo info = { 0 };
+	struct error ignored;
+
+	(void)client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &info, &ignored);
+	question =
+	    xasprintf("VM '%s' is ended on host '%s', where it was last seen %s: to its guest "
+		      "that is as if it lost its power. Then it is booted on another host where "
+		      "it was wanted on. Where its host answers, 'virtx migrate vm' or 'virtx "
+		      "shutdown vm' loses nothing. Do it?",
+		uuid, str_empty(info.host) ? "(not known)" : info.host,
+		enum_word(&vmrunstate_enum, info.runstate));
+	model_clear(&vmruninfo_model, &info);
+	return ask(call, question, err);
+}
+
+static enum command_result
+recall_vm(struct command_call *call, struct error *err)
+{
+	char uuid[37], to[37];
+	const struct vm_recall_options options = { .host = to, .force = call->counts['f'] > 0 };
+
+	if (command_uuid("VM", call->operands[0], uuid, err) < 0 || read_target(call, to, err) < 0)
+		return COMMAND_USAGE;
+	if (ask_to_recall(call, uuid, err) == 0 &&
+	    operation_call(call->client, ROUTE_VM_RECALL, uuid, &options, true, NULL, NULL, err) ==
+		0 &&
+	    follow_boot(call->client, uuid, to, "VmRecall", err) == 0)
+		return COMMAND_OK;
+	error_wrap(err, "cannot recall vm '%s'", uuid);
+	return COMMAND_FAILED;
+}
+
+const struct command recall_vm_command = {
+	.words = "recall vm",
+	.operands = { ARG_VM },
+	.options = recall_options,
+	.summary = "End a VM on a host that cannot be asked, and bring it back on another one",
+	.help = "Its host keeps its leases, and is asked for them over the storage: sanlock there "
+		"ends the VM.\n"
+		"One whose sanlock does not run, either, is waited for: see 'virtx failover vm'.",
+	.examples = "virtx recall vm UUID\n"
+		    "virtx recall vm -f -t UUID UUID\n",
+	.run = recall_vm,
 };
 
 /* A host that VMs may go to. */
@@ -287,7 +345,8 @@ take_all(const struct command_call *call, const struct vm_list *vms, struct cand
 		struct placement *item = &ret->items[i];
 		struct error err = { 0 };
 
-		if (*item->host && follow_boot(call->client, item->vm, item->host, &err) < 0)
+		if (*item->host &&
+		    follow_boot(call->client, item->vm, item->host, "VmFailover", &err) < 0)
 			str_set(&item->reason, err.detail);
 		n_failed += *item->reason != '\0';
 	}

@@ -29,6 +29,7 @@
 	V(forget_host)       \
 	V(failover_vm)       \
 	V(failover_host)     \
+	V(recall_vm)         \
 	V(storage_init)      \
 	V(token_create)      \
 	V(token_list)        \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A dead host's VMs are brought back on another one by hand; while it lives that is refused."""
+"""A dead host's VMs are brought back on another one by hand; while it lives that is refused, and what it does not end
+itself is recalled."""
 
 import os
 import signal
@@ -166,3 +167,28 @@ def test_one_that_nobody_knows_any_more(lab3, three):
     assert registered(lab3, uuid) == ([h2.uuid], [])
     assert h2.api("POST", f"/vms/{uuid}/failover").status == 409
     assert h2.api("POST", "/vms/9d7d0f1c-95a4-4a55-8b6e-3f3a53f7a001/failover").status == 404
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_recall(lab3, three, force):
+    """virtxd of its host is stopped, and QEMU as well where that takes force: sanlock ends it all the same."""
+    h1, h2, h3 = three
+    uuid = boot(h1, f"recalled{int(force)}")
+    wait_for("h2 to know it", lambda: seen(h2, uuid), 30)
+    h1.signal("virtxd", signal.SIGSTOP)
+    try:
+        if force:
+            os.kill(h1.qemu_pid(uuid), signal.SIGSTOP)
+            late = h2.virtx("recall", "vm", "--yes", uuid, timeout=60)
+            assert late.returncode == 1 and "it was asked back 18 s ago" in late.stderr, late.stderr
+        done = h2.virtx("recall", "vm", "--yes", *(["--force"] if force else []), "--to", h3.uuid, uuid, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert qemus(h1) == []
+        assert h3.virsh("domstate", uuid).stdout.strip() == "running"
+        assert registered(lab3, uuid) == ([h3.uuid], [])
+    finally:
+        h1.signal("virtxd", signal.SIGCONT)
+    wait_for("h1 to let go of it", lambda: not defined(h1, uuid), 60)
+    assert qemus(h1) == [] and len(qemus(h3)) == 1
+    for host in three:
+        wait_for(f"{host.name} to know it", lambda host=host: seen(host, uuid) == [(h3.uuid, RUNSTATES.index("running"))], 60)

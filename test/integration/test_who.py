@@ -154,7 +154,7 @@ def make_requests(host, vm):
             if (method, path) == ("delete", "/hosts/{uuid}"):
                 uuid = "9d7d0f1c-95a4-4a55-8b6e-3f3a53f7a001"
             key = (method.upper(), concrete.replace("{uuid}", uuid))
-            names_host = key[1] == "/vms" or path.endswith(("/register", "/failover", "/reservation"))
+            names_host = key[1] == "/vms" or path.endswith(("/register", "/failover", "/recall", "/reservation"))
             requests[key] = json.dumps({"host": host.uuid}) if names_host else "{"
             roles[key] = operation["x-role"]
     assert len(requests) >= 36 and "host" in roles.values()

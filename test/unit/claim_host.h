@@ -17,6 +17,7 @@
 static bool libvirt_refuses;	/* the next definition */
 static const char *faster;	/* a host that has the file before the rename; NULL for none */
 static bool works_on;		/* HOST2 lives, and changes the VM as its leases are taken */
+static int64_t passed;		/* ms, while something was waited for */
 static int cut_at, steps;	/* in a process of its own: it ends after that many steps */
 static bool writes_definitions; /* likewise: ROOT/defined.xml is what libvirt has */
 
@@ -50,6 +51,22 @@ change_there(void)
 	assert_int_equal(registry_load(disk_root, HOST2, TEST_VM, &xml, &failure), 0);
 	changed = xasprintf("%s\n", xml);
 	assert_int_equal(registry_save(disk_root, HOST2, TEST_VM, changed, &failure), 0);
+}
+
+/* Who waits does not. */
+int
+usleep(useconds_t us)
+{
+	passed += us / 1000;
+	return 0;
+}
+
+int64_t __wrap_monotonic_ms(void);
+
+int64_t
+__wrap_monotonic_ms(void)
+{
+	return passed;
 }
 
 int __real_journal_save(

@@ -41,6 +41,7 @@ static size_t n_of_process;
 static int process;
 static bool stopped, hangs;
 static char occupied[SANLK_NAME_LEN + 1];
+static enum fake_holder holder;
 static uint64_t busy_id;
 static struct sanlk_lockspace joined; /* none without a name */
 static struct sanlk_host seen[8];
@@ -53,6 +54,7 @@ fake_sanlock_start(void)
 	n_clients = 0;
 	stopped = hangs = false;
 	occupied[0] = '\0';
+	holder = FAKE_HOLDER_OBEYS;
 	busy_id = 0;
 	n_seen = 0;
 }
@@ -93,6 +95,12 @@ void
 fake_sanlock_occupy(const char *name, bool taken)
 {
 	snprintf(occupied, sizeof(occupied), "%s", taken ? name : "");
+}
+
+void
+fake_sanlock_hold(enum fake_holder how)
+{
+	holder = how;
 }
 
 unsigned int
@@ -185,6 +193,22 @@ write_leader(const char *path, uint64_t version)
 	if (fd < 0)
 		return -errno;
 	return pwrite(fd, &leader, sizeof(leader), 0) == sizeof(leader) ? 0 : -EIO;
+}
+
+/* What is asked for is free at once. */
+int
+sanlock_request(uint32_t flags, uint32_t force_mode, struct sanlk_resource *res)
+{
+	struct leader leader;
+
+	if (stopped)
+		return -ENOENT;
+	if (read_leader(res->disks[0].path, &leader) < 0 || res->lver != leader.version + 1)
+		return SANLK_REQUEST_LVER;
+	if (holder == FAKE_HOLDER_OBEYS ||
+	    (holder == FAKE_HOLDER_OBEYS_FORCE && force_mode == SANLK_REQ_FORCE))
+		fake_sanlock_occupy("", false);
+	return 0;
 }
 
 void

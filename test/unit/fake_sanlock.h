@@ -19,6 +19,14 @@ void fake_sanlock_hang(bool hangs);
 void fake_sanlock_see(unsigned int host_id, unsigned int generation, unsigned int flags);
 /* Another host takes the lease of this name, or gives it back. */
 void fake_sanlock_occupy(const char *name, bool taken);
+/* What that host does who is asked for it: its process ends by whatever signal, by SIGKILL alone,
+ * or not at all. */
+enum fake_holder {
+	FAKE_HOLDER_OBEYS,
+	FAKE_HOLDER_OBEYS_FORCE,
+	FAKE_HOLDER_DEAF,
+};
+void fake_sanlock_hold(enum fake_holder holder);
 /* Another host is in the lockspace with this host_id; 0 for none. */
 void fake_sanlock_use_id(unsigned int host_id);
 /* Another host takes the lease of that file, and gives it back. */

@@ -35,6 +35,7 @@ static const struct model *const api_models[] = {
 	&vm_migrate_options_model,
 	&vm_register_options_model,
 	&vm_failover_options_model,
+	&vm_recall_options_model,
 	&vm_reservation_model,
 	&vm_reservation_end_model,
 	&transfer_progress_model,

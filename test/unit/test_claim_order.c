@@ -20,7 +20,7 @@ setup_hosts(void **state)
 static void
 ask(const char *vm)
 {
-	claim_start(&here.ctx, ops_request(ROUTE_VM_FAILOVER, vm, "{}"));
+	claim_start(&here.ctx, ops_request(ROUTE_VM_FAILOVER, vm, "{}"), CLAIM_RECALL_NONE);
 }
 
 /* The job is done, and the VM is off here, and wanted so. */
@@ -135,6 +135,29 @@ test_a_job_that_dies(void **state)
 	assert_true(is_booting(VM1));
 }
 
+/* serf's word for its host is no matter then; and it is booted as any. */
+static void
+test_a_recall(void **state)
+{
+	static const enum claim_recall ways[] = { CLAIM_RECALL_TERM, CLAIM_RECALL_KILL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		const struct vm_claim_request *request;
+
+		claim_start(&here.ctx, ops_request(ROUTE_VM_RECALL, VM1, "{}"), ways[i]);
+		request = ops_request_of(WORK_VM_CLAIM);
+		assert_false(request->doubt);
+		assert_int_equal(request->recall, ways[i]);
+		assert_string_equal(ops_latest()->op, "VmRecall");
+		if (i == 0)
+			ops_fail_job(WORK_VM_CLAIM, 409, "it was asked back 54 s ago");
+	}
+	assert_int_equal(here.status, 409);
+	claimed(VM1, WANT_ON);
+	assert_int_equal(here.status, 204);
+	assert_true(is_booting(VM1));
+}
+
 static void
 test_refused(void **state)
 {
@@ -168,6 +191,7 @@ main(void)
 		ORDER(test_a_boot_that_fails),
 		ORDER(test_one_that_is_held),
 		ORDER(test_a_job_that_dies),
+		ORDER(test_a_recall),
 		ORDER(test_refused),
 		ORDER(test_without_serf),
 	};

@@ -294,7 +294,7 @@ test_scopes(void **state)
 		if (route->id == ROUTE_VM_RUNSTATE_GET)
 			assert_int_equal(route->scope, SCOPE_HERE);
 		else if (strstr(route->path, "/register") || strstr(route->path, "/failover") ||
-			 strstr(route->path, "/reservation"))
+			 strstr(route->path, "/recall") || strstr(route->path, "/reservation"))
 			assert_int_equal(route->scope, SCOPE_BODY);
 		else
 			assert_int_equal(route->scope, SCOPE_VM);

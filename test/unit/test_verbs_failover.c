@@ -63,6 +63,33 @@ test_one_that_is_off(void **state)
 }
 
 static void
+test_a_recall(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_forget(f);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", RUNS_ON(HOST_UUID));
+	verb_fails(f, "recall vm " VM_UUID, COMMAND_FAILED, "--yes does it");
+	verb_forget(f);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", RUNS_ON(HOST_UUID));
+	verb_answer(f, 204, "", "");
+	verb_answer(f, 200, "Content-Type: application/json\r\n",
+	    OPERATIONS("VmRecall", "70", "completed"));
+	verb_answer(
+	    f, 200, "Content-Type: application/json\r\n", OPERATIONS("VmBoot", "71", "completed"));
+	verb_ok(f, "recall vm -fy -t " TWO " " VM_UUID);
+	verb_asked(f, 2, "POST /vms/" VM_UUID "/recall", "{\"host\":\"" TWO "\",\"force\":true}");
+	verb_asked(f, 3, "GET /operations?host=" TWO "&vm=" VM_UUID "&op=VmRecall&since=0", "");
+	verb_asked(f, 4, "GET /operations?host=" TWO "&vm=" VM_UUID "&op=VmBoot&since=70", "");
+	verb_forget(f);
+	verb_answer(f, 200, "Content-Type: application/json\r\n", RUNS_ON(HOST_UUID));
+	verb_answer(f, 409, "Content-Type: application/problem+json\r\n",
+	    "{\"status\":409,\"detail\":\"it was asked back 54 s ago\"}");
+	verb_fails(f, "recall vm -y " VM_UUID, COMMAND_FAILED, "it was asked back 54 s ago");
+	verb_asked(f, 6, "POST /vms/" VM_UUID "/recall", "{\"host\":\"\",\"force\":false}");
+}
+
+static void
 test_nobody_is_asked(void **state)
 {
 	struct verb_fixture *f = *state;
@@ -161,6 +188,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_vm),
 		TEST(test_one_that_is_off),
+		TEST(test_a_recall),
 		TEST(test_nobody_is_asked),
 		TEST(test_one_that_is_held),
 		TEST(test_a_host),

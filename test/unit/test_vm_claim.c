@@ -84,6 +84,7 @@ test_lost(void **state)
 	assert_int_equal(registry_move(disk_root, HOST3, HOST2, TEST_VM, &failure), 0);
 	assert_int_equal(unlink(at(below)), 0);
 	must_not_claim(CLAIM_LOST, 404, "is registered under no host");
+	assert_int_equal(failure.type, ERROR_NOT_FOUND);
 }
 
 /* Of what is off nobody holds a lease, so that they tell nothing of a host that lives. */
@@ -157,6 +158,47 @@ test_held(void **state)
 	assert_true(is_registered(HOST2, TEST_VM));
 	assert_false(has_journal_at(HOST1));
 	assert_int_equal(fake_sanlock_held(), 0);
+}
+
+/* Its holder gives it up, or does not. */
+static void
+test_recalled(void **state)
+{
+	static const struct {
+		enum fake_holder holder;
+		enum claim_recall recall;
+		bool claimed;
+	} rows[] = {
+		{ FAKE_HOLDER_OBEYS, CLAIM_RECALL_TERM, true },
+		{ FAKE_HOLDER_OBEYS_FORCE, CLAIM_RECALL_TERM, false },
+		{ FAKE_HOLDER_OBEYS_FORCE, CLAIM_RECALL_KILL, true },
+		{ FAKE_HOLDER_DEAF, CLAIM_RECALL_KILL, false },
+	};
+	struct vm_claim_request request = claim_request();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm_claim_result result = { 0 };
+
+		if (i == 0)
+			lose_host();
+		else if (rows[i - 1].claimed)
+			give_away();
+		fake_sanlock_occupy("vm-" TEST_VM, true);
+		fake_sanlock_hold(rows[i].holder);
+		request.recall = rows[i].recall;
+		passed = 0;
+		must_run(WORK_VM_CLAIM, &request, &result);
+		if (rows[i].claimed) {
+			assert_int_equal(result.outcome, CLAIM_CLAIMED);
+			expect_claimed();
+		} else {
+			assert_int_equal(result.outcome, CLAIM_HELD);
+			assert_non_null(strstr(result.why, "it was asked back 54 s ago"));
+			assert_true(passed >= 54000);
+			expect_untouched(HOST2);
+		}
+		model_clear(&vm_claim_result_model, &result);
+	}
 }
 
 static void
@@ -343,6 +385,7 @@ main(void)
 		TEST(test_a_host_in_doubt),
 		TEST(test_held),
 		TEST(test_one_that_is_just_being_changed),
+		TEST(test_recalled),
 		TEST(test_refused),
 		TEST(test_without_any_lease),
 		TEST(test_without_a_lease_of_its_own),

@@ -30,6 +30,21 @@ api_vm_failover(struct context *ctx, struct request *req)
 	if (check_host(ctx, options.host, &err) < 0)
 		request_reply_error(req, &err);
 	else
-		claim_start(ctx, req);
+		claim_start(ctx, req, CLAIM_RECALL_NONE);
 	model_clear(&vm_failover_options_model, &options);
+}
+
+void
+api_vm_recall(struct context *ctx, struct request *req)
+{
+	struct vm_recall_options options = { 0 };
+	struct error err = { 0 };
+
+	if (task_read(req, &options) < 0)
+		return;
+	if (check_host(ctx, options.host, &err) < 0)
+		request_reply_error(req, &err);
+	else
+		claim_start(ctx, req, options.force ? CLAIM_RECALL_KILL : CLAIM_RECALL_TERM);
+	model_clear(&vm_recall_options_model, &options);
 }

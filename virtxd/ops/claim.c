@@ -127,8 +127,7 @@ start(struct context *ctx, struct request *req, const struct vm_claim_request *r
 	order->user = xstrdup(req->user);
 	snprintf(order->vm, sizeof(order->vm), "%.36s", req->param);
 	LIST_INSERT_HEAD(&ctx->claim_orders, order, link);
-	task =
-	    task_open(ctx, ROUTE_VM_FAILOVER, req, req->user, order->vm, &claim_owner, order, &err);
+	task = task_open(ctx, req->route->id, req, req->user, order->vm, &claim_owner, order, &err);
 	if (!task)
 		order_free(order);
 	else if (task_work(task, WORK_VM_CLAIM, request, &here, &err) < 0)
@@ -136,9 +135,11 @@ start(struct context *ctx, struct request *req, const struct vm_claim_request *r
 }
 
 void
-claim_start(struct context *ctx, struct request *req)
+claim_start(struct context *ctx, struct request *req, enum claim_recall recall)
 {
-	struct vm_claim_request request = { .or_fail = true, .doubt = true };
+	struct vm_claim_request request = {
+		.or_fail = true, .doubt = recall == CLAIM_RECALL_NONE, .recall = recall
+	};
 	const char *from;
 	struct error err = { 0 };
 

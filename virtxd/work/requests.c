@@ -463,12 +463,17 @@ static const struct field vm_result_fields[] = {
 const struct model vm_result_model = { "VmResult", sizeof(struct vm_result), vm_result_fields,
 	ARRAY_SIZE(vm_result_fields) };
 
+static const char *const claim_recall_words[] = { "none", "term", "kill" };
+const struct enumdef claim_recall_enum = { "ClaimRecall", claim_recall_words,
+	ARRAY_SIZE(claim_recall_words) };
+
 static const struct field vm_claim_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_claim_request, env, work_env),
 	FIELD("uuid", struct vm_claim_request, uuid),
 	FIELD("from", struct vm_claim_request, from),
 	FIELD("or_fail", struct vm_claim_request, or_fail),
 	FIELD("doubt", struct vm_claim_request, doubt),
+	FIELD_ENUM("recall", struct vm_claim_request, recall, claim_recall),
 	FIELD_ARRAY("away", struct vm_claim_request, away, work_uuid),
 };
 const struct model vm_claim_request_model = { "VmClaimRequest", sizeof(struct vm_claim_request),

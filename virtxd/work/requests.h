@@ -361,6 +361,13 @@ struct vm_result {
 	struct vm_report vm;
 	char *warning; /* what was left undone, "" for nothing */
 };
+/* Whether a host that holds a VM's leases is made to end it there. */
+enum claim_recall {
+	CLAIM_RECALL_NONE,
+	CLAIM_RECALL_TERM, /* its process gets a SIGTERM */
+	CLAIM_RECALL_KILL, /* or a SIGKILL */
+};
+extern const struct enumdef claim_recall_enum;
 /* Makes another host's VM this one's, by its leases: for a host that is dead. */
 struct vm_claim_request {
 	struct work_env env;
@@ -370,6 +377,7 @@ struct vm_claim_request {
 	/* Whether that host is dead is for sanlock to say, unless it is one of those that serf says
 	 * are away. Who does not ask for this knows that it is. */
 	bool doubt;
+	enum claim_recall recall;
 	struct work_uuid *away;
 	size_t n_away;
 };

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "disk/lease.h"
 #include "domain/registry.h"
@@ -18,6 +19,10 @@
 #include "work/vm_steps.h"
 #include "work/vm_variables.h"
 #include "work/work.h"
+
+/* A VM is ended on another host within four of its io_timeouts and some seconds. */
+#define RECALL_MS(io_timeout) (4 * (int64_t)(io_timeout)*1000 + 14000)
+#define RECALL_LOOK_MS	      200
 
 struct claim {
 	const struct vm_claim_request *req;
@@ -187,17 +192,42 @@ check_libvirt(struct claim *claim, struct error *err)
 	return decide(claim, CLAIM_HELD);
 }
 
+/* Its holder is made to give it up; sanlock there needs a renewal or two to see that. */
+static int
+recall(const struct vm_claim_request *req, const char *name, struct lease *lease, struct error *err)
+{
+	int64_t due = monotonic_ms() + RECALL_MS(req->env.io_timeout);
+	struct error held = *err;
+
+	work_progress(0);
+	if (lease_recall(req->env.root, name, req->recall == CLAIM_RECALL_KILL, err) < 0)
+		return error_wrap(err, "%s", held.detail);
+	while (lease_acquire(req->env.root, name, req->uuid, lease, err) < 0) {
+		if (err->status != 409)
+			return -1;
+		if (monotonic_ms() >= due)
+			return error_wrap(err, "it was asked back %lld s ago",
+			    (long long)RECALL_MS(req->env.io_timeout) / 1000);
+		usleep(RECALL_LOOK_MS * 1000);
+	}
+	return 0;
+}
+
 static int
 acquire(struct claim *claim, const struct disk *disk, struct error *err)
 {
 	const struct vm_claim_request *req = claim->req;
 	struct lease *lease;
 	char name[LEASE_NAME_SIZE];
+	int r;
 
 	if (disk_resource_name(disk, req->env.root, name, err) < 0)
 		return decide(claim, CLAIM_REFUSED);
 	lease = model_append(&claim->leases, &claim->n_leases);
-	if (lease_acquire(req->env.root, name, req->uuid, lease, err) == 0)
+	r = lease_acquire(req->env.root, name, req->uuid, lease, err);
+	if (r < 0 && err->status == 409 && req->recall)
+		r = recall(req, name, lease, err);
+	if (r == 0)
 		return 0;
 	if (err->status != 409)
 		return -1;
@@ -365,15 +395,14 @@ work_vm_claim(const void *request, void *result, struct error *err)
 
 	if (run(&claim, &why) == 0)
 		return 0;
-	if (res->outcome == CLAIM_CLAIMED) {
+	/* By these others see that there is no such VM, or that another host may be able to have
+	 * it. */
+	if (claim.req->or_fail && res->outcome != CLAIM_CLAIMED && why.status != 404 &&
+	    why.status != 422 && why.status != 424)
+		return error_set(err, 409, "%s", why.detail);
+	if (claim.req->or_fail || res->outcome == CLAIM_CLAIMED) {
 		*err = why;
 		return -1;
-	}
-	if (claim.req->or_fail) {
-		/* Another host may be able to have it. */
-		bool passes = why.status == 404 || why.status == 422 || why.status == 424;
-
-		return error_set(err, passes ? why.status : 409, "%s", why.detail);
 	}
 	res->why = xstrdup(why.detail);
 	return 0;

@@ -87,6 +87,7 @@ static const struct row {
 	{ "VmMigrateAbort", NULL, false },
 	{ "VmRegister", NULL, false },
 	{ "VmFailover", is_here, false },
+	{ "VmRecall", is_here, false },
 };
 
 static const struct row *
