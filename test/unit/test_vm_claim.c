@@ -201,6 +201,25 @@ test_recalled(void **state)
 	}
 }
 
+/* Whoever holds it here is not ended by that. */
+static void
+test_not_recalled_from_itself(void **state)
+{
+	struct vm_claim_request request = claim_request();
+	struct vm_claim_result result = { 0 };
+	int id = 0;
+
+	lose_host();
+	assert_int_equal(lockspace_join(disk_root, 7, 10, &id, &failure), 0);
+	fake_sanlock_occupy("vm-" TEST_VM, true);
+	request.recall = CLAIM_RECALL_KILL;
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_HELD);
+	assert_non_null(strstr(result.why, "by this host itself (host_id 7)"));
+	expect_untouched(HOST2);
+	model_clear(&vm_claim_result_model, &result);
+}
+
 static void
 test_refused(void **state)
 {
@@ -386,6 +405,7 @@ main(void)
 		TEST(test_held),
 		TEST(test_one_that_is_just_being_changed),
 		TEST(test_recalled),
+		TEST(test_not_recalled_from_itself),
 		TEST(test_refused),
 		TEST(test_without_any_lease),
 		TEST(test_without_a_lease_of_its_own),

@@ -48,7 +48,7 @@ void lease_release(struct lease *lease);
 int lease_check(const struct lease *lease, struct error *err);
 /* Asks the host that holds it, over the storage, to end the process for which it does: by SIGTERM,
  * or with force by SIGKILL. Its sanlock does so when it looks next, seconds later; one that is
- * dead never does. 503 where it cannot be asked. */
+ * dead never does. 503 where it cannot be asked, 409 where that is this host. */
 int lease_recall(const char *root, const char *name, bool force, struct error *err);
 /* Deletes the resource whose lease is held: renamed away, released, unlinked. Once it is renamed
  * the lease is not held any more, whatever is returned. */

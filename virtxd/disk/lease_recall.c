@@ -13,6 +13,25 @@
 #include "disk/lease_file.h"
 #include "disk/lockfile.h"
 
+/* Nobody's process here is to be ended by what is meant for another host. */
+static int
+check_holder(const char *root, const char *name, struct sanlk_resource *resource, struct error *err)
+{
+	_free_ struct sanlk_host *hosts = NULL;
+	enum lockspace_state state;
+	int n = 0, own = 0, rv;
+
+	if (lockspace_state(root, &state, &own, err) < 0)
+		return -1;
+	rv = sanlock_read_resource_owners(resource, 0, &hosts, &n);
+	if (rv < 0)
+		return lockfile_error(err, 507, rv, "cannot read who holds resource '%s'", name);
+	if (n > 0 && hosts[0].host_id == (uint64_t)own)
+		return error_set(
+		    err, 409, "resource '%s' is held by this host itself (host_id %d)", name, own);
+	return 0;
+}
+
 int
 lease_recall(const char *root, const char *name, bool force, struct error *err)
 {
@@ -21,7 +40,7 @@ lease_recall(const char *root, const char *name, bool force, struct error *err)
 	int rv;
 
 	resource = lease_resource_new(name, path, err);
-	if (!resource)
+	if (!resource || check_holder(root, name, resource, err) < 0)
 		return -1;
 	/* What is asked for is the version after the one that is held now: who takes the lease
 	 * after that is not meant. */
