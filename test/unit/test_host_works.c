@@ -2,8 +2,11 @@
 /* The works about a host and its storage: lockspace, making, maintenance, what a VM needs. */
 #include "work_host.h"
 
+#include <sanlock.h>
+#include <sanlock_admin.h>
 #include <sys/statvfs.h>
 
+#include "proto/ha.h"
 #include "work/host_down.h"
 #include "work/identity.h"
 
@@ -127,7 +130,7 @@ test_what_is_to_be_booted(void **state)
 
 	must_run(WORK_AUTOSTART, &request, &result);
 	assert_false(result.kept);
-	request = (struct autostart_request){ env, true, vms, 2 };
+	request = (struct autostart_request){ env, true, vms, 2, false };
 	must_run(WORK_AUTOSTART, &request, &result);
 	request = (struct autostart_request){ .env = env };
 	must_run(WORK_AUTOSTART, &request, &result);
@@ -156,6 +159,123 @@ test_what_is_to_be_booted(void **state)
 	must_fail(WORK_AUTOSTART, &request, 503, "cannot read");
 	request.keep = true;
 	must_fail(WORK_AUTOSTART, &request, 507, "cannot write");
+}
+
+/* What failovers keep is apart from it. */
+static void
+test_what_is_taken_over(void **state)
+{
+	struct vm_stay vms[] = { { (char *)TEST_OTHER, NULL }, { (char *)TEST_VM, NULL } };
+	struct autostart_request request = { env, true, vms, 1, false };
+	struct autostart_result result = { 0 };
+
+	must_run(WORK_AUTOSTART, &request, &result);
+	request = (struct autostart_request){ env, true, vms, 2, true };
+	must_run(WORK_AUTOSTART, &request, &result);
+	request = (struct autostart_request){ .env = env, .failover = true };
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_int_equal(result.n_vms, 2);
+	model_clear(&autostart_result_model, &result);
+	request.failover = false;
+	must_run(WORK_AUTOSTART, &request, &result);
+	assert_int_equal(result.n_vms, 1);
+	model_clear(&autostart_result_model, &result);
+}
+
+static void
+test_hosts_of_the_lockspace(void **state)
+{
+	static const struct {
+		unsigned int flags;
+		enum lockspace_sight sight;
+	} rows[] = {
+		{ SANLK_HOST_FREE, LOCKSPACE_SIGHT_FREE },
+		{ SANLK_HOST_LIVE, LOCKSPACE_SIGHT_LIVE },
+		{ SANLK_HOST_FAIL, LOCKSPACE_SIGHT_FAIL },
+		{ SANLK_HOST_DEAD, LOCKSPACE_SIGHT_DEAD },
+		{ SANLK_HOST_UNKNOWN, LOCKSPACE_SIGHT_UNKNOWN },
+	};
+	struct lockspace_hosts_request request = { .env = env };
+	struct lockspace_hosts_result result = { 0 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
+		fake_sanlock_see(i + 1, i + 7, rows[i].flags);
+	/* No host_id that a host of ours can have. */
+	fake_sanlock_see(2001, 1, SANLK_HOST_DEAD);
+	must_run(WORK_LOCKSPACE_HOSTS, &request, &result);
+	assert_int_equal(result.n_hosts, ARRAY_SIZE(rows));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(result.hosts[i].host_id, i + 1);
+		assert_int_equal(result.hosts[i].generation, i + 7);
+		assert_int_equal(result.hosts[i].io_timeout, 10);
+		assert_int_equal(result.hosts[i].sight, rows[i].sight);
+	}
+	model_clear(&lockspace_hosts_result_model, &result);
+	fake_sanlock_stop();
+	must_fail(WORK_LOCKSPACE_HOSTS, &request, 503, "sanlock daemon");
+}
+
+/* A VM in the registry of HOST2. */
+static void
+register_there(const char *uuid, int32_t memory, const char *order, enum want want)
+{
+	struct domain_env domains = { disk_root, "x86_64", true };
+	struct vmdef def = { 0 };
+	_free_ char *xml = NULL, *recorded = NULL;
+	char *end;
+
+	small_vm(&def);
+	def.memory.total = memory;
+	if (order) {
+		ha_set(&def, HA_POLICY, "restart");
+		ha_set(&def, HA_ORDER, order);
+	}
+	assert_int_equal(domain_xml_build(&def, uuid, &domains, &xml, &failure), 0);
+	end = strstr(xml, "</metadata>");
+	assert_non_null(end);
+	*end = '\0';
+	recorded = xasprintf("%s<virtx-want:want xmlns:virtx-want=\"virtx-want\">%s"
+			     "</virtx-want:want></metadata>%s",
+	    xml, enum_word(&want_enum, want), end + strlen("</metadata>"));
+	assert_int_equal(registry_save(disk_root, HOST2, uuid, recorded, &failure), 0);
+	model_clear(&vmdef_model, &def);
+}
+
+#define REGISTRY_VM(n) "30000000-0000-4000-8000-00000000000" n
+
+static void
+test_vms_of_a_dead_host(void **state)
+{
+	struct host_vms_request request = { .env = env, .host = (char *)HOST2 };
+	struct host_vms_result result = { 0 };
+
+	register_there(REGISTRY_VM("1"), 16, "5", WANT_ON);
+	register_there(REGISTRY_VM("2"), 64, "5", WANT_ON);
+	register_there(REGISTRY_VM("3"), 16, "1", WANT_ON);
+	register_there(REGISTRY_VM("4"), 16, "1", WANT_OFF);
+	register_there(REGISTRY_VM("5"), 16, NULL, WANT_ON);
+	assert_int_equal(registry_save(disk_root, HOST2, REGISTRY_VM("6"), "<domain", &failure), 0);
+	must_run(WORK_HOST_VMS, &request, &result);
+	assert_int_equal(result.n_vms, 3);
+	assert_string_equal(result.vms[0].uuid, REGISTRY_VM("3"));
+	assert_string_equal(result.vms[1].uuid, REGISTRY_VM("2"));
+	assert_int_equal(result.vms[1].def.memory.total, 64);
+	assert_int_equal(result.vms[1].order, 5);
+	assert_string_equal(result.vms[2].uuid, REGISTRY_VM("1"));
+	assert_int_equal(result.others, 2);
+	assert_non_null(strstr(result.warning, REGISTRY_VM("6")));
+	model_clear(&host_vms_result_model, &result);
+	request.otherwise = true;
+	must_run(WORK_HOST_VMS, &request, &result);
+	assert_int_equal(result.n_vms, 4);
+	model_clear(&host_vms_result_model, &result);
+	/* A host without a folder has none. */
+	request.host = (char *)"33333333-3333-4333-8333-333333333333";
+	must_run(WORK_HOST_VMS, &request, &result);
+	assert_int_equal(result.n_vms, 0);
+	model_clear(&host_vms_result_model, &result);
+	request.host = (char *)"../x";
+	must_fail(WORK_HOST_VMS, &request, 400, "../x");
 }
 
 static void
@@ -243,6 +363,9 @@ main(void)
 		WORK_TEST(test_a_host_that_goes_down),
 		WORK_TEST(test_guests_that_go_with_the_host),
 		WORK_TEST(test_what_is_to_be_booted),
+		WORK_TEST(test_what_is_taken_over),
+		WORK_TEST(test_hosts_of_the_lockspace),
+		WORK_TEST(test_vms_of_a_dead_host),
 		WORK_TEST(test_init),
 		WORK_TEST(test_maintenance),
 		WORK_TEST(test_vm_check),

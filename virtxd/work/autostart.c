@@ -97,7 +97,8 @@ work_autostart(const void *request, void *result, struct error *err)
 {
 	const struct autostart_request *req = request;
 	struct autostart_result *res = result;
-	_free_ char *path = xasprintf("%s/autostart", req->env.run_dir);
+	_free_ char *path =
+	    xasprintf("%s/%s", req->env.run_dir, req->failover ? "failover" : "autostart");
 	char boot[UUID_TEXT_SIZE];
 	const struct record record = { boot, req->vms, req->n_vms };
 

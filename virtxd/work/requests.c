@@ -111,6 +111,7 @@ const struct model vm_stays_result_model = { "VmStaysResult", sizeof(struct vm_s
 static const struct field autostart_request_fields[] = {
 	FIELD_STRUCT("env", struct autostart_request, env, work_env),
 	FIELD("keep", struct autostart_request, keep),
+	FIELD("failover", struct autostart_request, failover),
 	FIELD_ARRAY("vms", struct autostart_request, vms, vm_stay),
 };
 const struct model autostart_request_model = { "AutostartRequest", sizeof(struct autostart_request),
@@ -223,6 +224,52 @@ static const struct field self_fence_result_fields[] = {
 };
 const struct model self_fence_result_model = { "SelfFenceResult", sizeof(struct self_fence_result),
 	self_fence_result_fields, ARRAY_SIZE(self_fence_result_fields) };
+static const struct field lockspace_hosts_request_fields[] = {
+	FIELD_STRUCT("env", struct lockspace_hosts_request, env, work_env),
+};
+const struct model lockspace_hosts_request_model = { "LockspaceHostsRequest",
+	sizeof(struct lockspace_hosts_request), lockspace_hosts_request_fields,
+	ARRAY_SIZE(lockspace_hosts_request_fields) };
+
+static const struct field seen_host_fields[] = {
+	FIELD("host_id", struct seen_host, host_id),
+	FIELD("generation", struct seen_host, generation),
+	FIELD("io_timeout", struct seen_host, io_timeout),
+	FIELD("sight", struct seen_host, sight),
+};
+const struct model seen_host_model = { "SeenHost", sizeof(struct seen_host), seen_host_fields,
+	ARRAY_SIZE(seen_host_fields) };
+
+static const struct field lockspace_hosts_result_fields[] = {
+	FIELD_ARRAY("hosts", struct lockspace_hosts_result, hosts, seen_host),
+};
+const struct model lockspace_hosts_result_model = { "LockspaceHostsResult",
+	sizeof(struct lockspace_hosts_result), lockspace_hosts_result_fields,
+	ARRAY_SIZE(lockspace_hosts_result_fields) };
+
+static const struct field host_vms_request_fields[] = {
+	FIELD_STRUCT("env", struct host_vms_request, env, work_env),
+	FIELD("host", struct host_vms_request, host),
+	FIELD("otherwise", struct host_vms_request, otherwise),
+};
+const struct model host_vms_request_model = { "HostVmsRequest", sizeof(struct host_vms_request),
+	host_vms_request_fields, ARRAY_SIZE(host_vms_request_fields) };
+
+static const struct field host_vm_fields[] = {
+	FIELD("uuid", struct host_vm, uuid),
+	FIELD_STRUCT("def", struct host_vm, def, vmdef),
+	FIELD("order", struct host_vm, order),
+};
+const struct model host_vm_model = { "HostVm", sizeof(struct host_vm), host_vm_fields,
+	ARRAY_SIZE(host_vm_fields) };
+
+static const struct field host_vms_result_fields[] = {
+	FIELD_ARRAY("vms", struct host_vms_result, vms, host_vm),
+	FIELD("others", struct host_vms_result, others),
+	FIELD("warning", struct host_vms_result, warning),
+};
+const struct model host_vms_result_model = { "HostVmsResult", sizeof(struct host_vms_result),
+	host_vms_result_fields, ARRAY_SIZE(host_vms_result_fields) };
 
 static const struct field watchdog_request_fields[] = {
 	FIELD_STRUCT("env", struct watchdog_request, env, work_env),

@@ -153,6 +153,43 @@ struct lockspace_watch_request {
 };
 extern const struct model lockspace_watch_request_model;
 
+/* How sanlock sees the hosts of the lockspace. */
+struct lockspace_hosts_request {
+	struct work_env env;
+};
+struct seen_host {
+	int32_t host_id;
+	int64_t generation;
+	int32_t io_timeout; /* s */
+	int16_t sight;	    /* enum lockspace_sight */
+};
+struct lockspace_hosts_result {
+	struct seen_host *hosts;
+	size_t n_hosts;
+};
+extern const struct model lockspace_hosts_request_model, seen_host_model,
+    lockspace_hosts_result_model;
+
+/* The VMs of another host that are to be brought back where it dies, by its folder of the
+ * registry. */
+struct host_vms_request {
+	struct work_env env;
+	char *host;	/* its uuid */
+	bool otherwise; /* VMs that say nothing of it are brought back */
+};
+struct host_vm {
+	char *uuid;
+	struct vmdef def; /* name, cpudef, memory and custom alone */
+	int16_t order;	  /* 1 to 9 */
+};
+struct host_vms_result {
+	struct host_vm *vms; /* by order, then the largest first */
+	size_t n_vms;
+	int32_t others; /* that are wanted off, or not to be brought back */
+	char *warning;	/* files that cannot be read, in words; "" for none */
+};
+extern const struct model host_vms_request_model, host_vm_model, host_vms_result_model;
+
 /* Whether a watchdog protects this host; what is not answered is an error. */
 struct watchdog_request {
 	struct work_env env;
@@ -325,6 +362,7 @@ struct autostart_request {
 	bool keep; /* these; else what was kept is told */
 	struct vm_stay *vms;
 	size_t n_vms;
+	bool failover; /* those that are claimed from a dead host, which are kept apart */
 };
 struct autostart_result {
 	bool kept; /* something was, since the host was booted */

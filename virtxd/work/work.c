@@ -124,4 +124,10 @@ const struct work works[WORK_N] = {
 	[WORK_AUTOSTART] = { "autostart", "keep which VMs are still to be booted after the host",
 	    &autostart_request_model, &autostart_result_model, 30, true, work_autostart, false,
 	    MAY_NONE },
+	[WORK_LOCKSPACE_HOSTS] = { "lockspace-hosts", "tell how sanlock sees the other hosts",
+	    &lockspace_hosts_request_model, &lockspace_hosts_result_model, 30, true,
+	    work_lockspace_hosts, true, MAY_SANLOCK },
+	[WORK_HOST_VMS] = { "host-vms", "read which VMs of a dead host are to be brought back",
+	    &host_vms_request_model, &host_vms_result_model, 60, true, work_host_vms, false,
+	    MAY_LOOKS },
 };

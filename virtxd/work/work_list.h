@@ -41,7 +41,9 @@
 	W(WORK_TOKEN_REVOKE, work_token_revoke)           \
 	W(WORK_HOST_OUT, work_host_out)                   \
 	W(WORK_CLUSTER_SIGN, work_cluster_sign)           \
-	W(WORK_AUTOSTART, work_autostart)
+	W(WORK_AUTOSTART, work_autostart)                 \
+	W(WORK_LOCKSPACE_HOSTS, work_lockspace_hosts)     \
+	W(WORK_HOST_VMS, work_host_vms)
 
 #define WORK_ID(id, run) id,
 enum work_id {
