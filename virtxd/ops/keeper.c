@@ -44,6 +44,12 @@ keeper_lockspace_why(const struct keeper *keeper)
 	return lockspace_monitor_lockspace_why(keeper->monitor);
 }
 
+int64_t
+keeper_lockspace_since(const struct keeper *keeper)
+{
+	return lockspace_monitor_since(keeper->monitor);
+}
+
 const char *
 keeper_watchdog_why(const struct keeper *keeper)
 {

@@ -46,6 +46,9 @@ void keeper_reconcile(struct keeper *keeper);
 
 /* "" once the lockspace is joined, else why it is not. */
 const char *keeper_lockspace_why(const struct keeper *keeper);
+/* Since when it is joined without a break, as far as this process has seen, monotonic ms; -1 while
+ * it is not. */
+int64_t keeper_lockspace_since(const struct keeper *keeper);
 /* "" while a watchdog protects this host, else what is missing. */
 const char *keeper_watchdog_why(const struct keeper *keeper);
 /* Whether others may take over from this host; borrowed. */

@@ -36,6 +36,7 @@ struct lockspace_monitor {
 	void *arg;
 	struct timer *timer;
 	struct question storage, lockspace, watchdog;
+	int64_t joined;			   /* when the lockspace was last, monotonic ms */
 	struct storage_check_result found; /* when the storage was there last */
 	bool watchdog_known;		   /* it was answered once */
 	struct sanlock_link *link;
@@ -141,6 +142,8 @@ lockspace_done(void *arg, void *result, const struct error *err)
 	if (!str_empty(lockspace->why))
 		log_info("lockspace", "joined with host_id %d", res->lockid);
 	joins = !str_empty(lockspace->why);
+	if (joins)
+		monitor->joined = monotonic_ms();
 	set_why(monitor, &lockspace->why, "lockspace", "");
 	inventory_set_lockid(monitor->inventory, res->lockid);
 	/* A host that is in it looks closer. */
@@ -407,6 +410,12 @@ const char *
 lockspace_monitor_lockspace_why(const struct lockspace_monitor *monitor)
 {
 	return str_empty(monitor->link_why) ? monitor->lockspace.why : monitor->link_why;
+}
+
+int64_t
+lockspace_monitor_since(const struct lockspace_monitor *monitor)
+{
+	return str_empty(lockspace_monitor_lockspace_why(monitor)) ? monitor->joined : -1;
 }
 
 struct lockspace_monitor *

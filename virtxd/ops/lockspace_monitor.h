@@ -35,6 +35,9 @@ const struct storage_check_result *lockspace_monitor_storage(
     const struct lockspace_monitor *monitor);
 /* "" once the lockspace is joined, else why it is not. */
 const char *lockspace_monitor_lockspace_why(const struct lockspace_monitor *monitor);
+/* Since when it is joined without a break, as far as this process has seen, monotonic ms; -1 while
+ * it is not. */
+int64_t lockspace_monitor_since(const struct lockspace_monitor *monitor);
 /* "" while a watchdog protects this host, else what is missing, as far as that was answered. */
 const char *lockspace_monitor_watchdog_why(const struct lockspace_monitor *monitor);
 
