@@ -128,6 +128,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->jobs_stuck_max, 32);
 	assert_int_equal(c->collect_period, 15);
 	assert_int_equal(c->evacuations, 2);
+	assert_false(c->ha_enabled);
 	assert_false(c->ha_restart);
 	assert_int_equal(c->ha_boot_delay, 5);
 }
@@ -198,7 +199,7 @@ test_every_key(void **state)
 				 "stuck_max = 9\n"
 				 "collect_period = 11\r\n"
 				 "evacuations = 12\r\n"
-				 "[ha]\npolicy = restart\nboot_delay = 0\n"
+				 "[ha]\nenabled = yes\npolicy = restart\nboot_delay = 0\n"
 				 "unsafe_without_watchdog = yes\n"),
 	    0);
 	assert_string_equal(c->storage_root, "/srv/vms");
@@ -236,6 +237,7 @@ test_every_key(void **state)
 	assert_int_equal(c->jobs_stuck_max, 9);
 	assert_int_equal(c->collect_period, 11);
 	assert_int_equal(c->evacuations, 12);
+	assert_true(c->ha_enabled);
 	assert_true(c->ha_restart);
 	assert_int_equal(c->ha_boot_delay, 0);
 	assert_true(c->ha_unsafe);
@@ -610,7 +612,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 40);
+	assert_int_equal(keys, 41);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

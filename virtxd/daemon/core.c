@@ -12,6 +12,7 @@
 #include "http/tls.h"
 #include "ops/autostart.h"
 #include "ops/crash_restart.h"
+#include "ops/failover.h"
 #include "ops/host_maintenance.h"
 #include "state/address.h"
 
@@ -261,6 +262,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 	core->ctx.host_maintenance = host_maintenance_new(&core->ctx);
 	core->autostart = autostart_new(&core->ctx);
 	core->crash_restart = crash_restart_new(&core->ctx);
+	core->ctx.failover = failover_new(&core->ctx);
 }
 
 void
@@ -282,6 +284,7 @@ core_free(struct core *core)
 	keeper_free(core->keeper);
 	jobs_free(core->jobs);
 	api_stop(&core->ctx);
+	failover_free(core->ctx.failover);
 	crash_restart_free(core->crash_restart);
 	autostart_free(core->autostart);
 	host_maintenance_free(core->ctx.host_maintenance);

@@ -17,6 +17,7 @@
 struct task;
 struct migration;
 struct event_base;
+struct failover;
 struct host_maintenance;
 struct joins;
 struct event_streams;
@@ -86,6 +87,7 @@ struct context {
 	const struct host_ops *host_ops;
 	void *host_arg; /* of these */
 	struct host_maintenance *host_maintenance;
+	struct failover *failover; /* NULL: there is none */
 	/* What is under way. */
 	struct task *tasks; /* under way; tasks_free ends them */
 	LIST_HEAD(, migration_follower)

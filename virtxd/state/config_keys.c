@@ -325,6 +325,7 @@ const struct config_key config_keys[] = {
 	{ "jobs", "stuck_max", set_int, AT(jobs_stuck_max), 1, 1024, "32" },
 	{ "jobs", "collect_period", set_int, AT(collect_period), 1, 3600, "15" },
 	{ "jobs", "evacuations", set_int, AT(evacuations), 1, 64, "2" },
+	{ "ha", "enabled", set_yesno, AT(ha_enabled), 0, 0, "no" },
 	{ "ha", "policy", set_policy, AT(ha_restart), 0, 0, "none" },
 	{ "ha", "boot_delay", set_int, AT(ha_boot_delay), 0, 3600, "5" },
 	{ "ha", "unsafe_without_watchdog", set_yesno, AT(ha_unsafe), 0, 0, "no" },
