@@ -88,6 +88,13 @@ attend_failover(void)
 	}
 	if (ops_find_job(WORK_HOST_VMS))
 		answer_list();
+	/* This host has no watchdog. */
+	if (here.answers == WORK_WATCHDOG && ops_find_job(WORK_WATCHDOG)) {
+		struct watchdog_result res = { xstrdup("none"), NULL, 1, 1, 10, 60, 3600 };
+
+		ops_end_job(WORK_WATCHDOG, &res);
+		model_clear(&watchdog_result_model, &res);
+	}
 	if (ops_find_job(WORK_AUTOSTART)) {
 		kept += ((const struct autostart_request *)ops_request_of(WORK_AUTOSTART))->keep;
 		ops_end_job(WORK_AUTOSTART, NULL);
@@ -323,11 +330,14 @@ test_who_is_not_armed(void **state)
 	let_h2_die();
 	pass(600000);
 	assert_string_equal(claiming(), "");
+	here.answers = WORK_WATCHDOG;
+	inventory_set_ha(here.ctx.inventory, H2, &slow);
+	pass(130000);
 	inventory_set_ha(here.ctx.inventory, H2, &other);
-	inventory_set_ha(here.ctx.inventory, SELF, &off);
 	pass(600000);
 	assert_string_equal(claiming(), "");
 	inventory_set_ha(here.ctx.inventory, H2, &off);
+	here.answers = WORK_PROBE;
 	pass(600000);
 	assert_string_equal(claiming(), "");
 }
