@@ -6,6 +6,7 @@
 #include "api/limits.h"
 #include "api/query.h"
 #include "ops/context.h"
+#include "ops/failover.h"
 #include "ops/known.h"
 
 /* Who looks at the hosts is told what the one that answers lets everybody do. */
@@ -60,6 +61,7 @@ keep_problems(const struct context *ctx, const struct request *req, struct host 
 static void
 find_ha(struct context *ctx, const char *uuid, struct ha_status *ret)
 {
+	_free_ char *text = NULL;
 	struct host_ha ha;
 
 	inventory_get_ha(ctx->inventory, uuid, &ha);
@@ -70,8 +72,13 @@ find_ha(struct context *ctx, const char *uuid, struct ha_status *ret)
 		.io_timeout = ha.io_timeout,
 		.fire_timeout = ha.fire_timeout,
 	};
-	if (strcmp(uuid, inventory_self(ctx->inventory)) == 0)
+	if (strcmp(uuid, inventory_self(ctx->inventory)) == 0) {
 		arming_add_reasons(keeper_arming(ctx->keeper), ret);
+		return;
+	}
+	text = failover_text(ctx->failover, uuid);
+	if (*text)
+		model_append(&ret->reasons, &ret->n_reasons)->detail = steal_ptr(text);
 }
 
 void

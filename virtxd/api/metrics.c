@@ -8,10 +8,21 @@
 #include "api/metric.h"
 #include "api/metrics_host.h"
 #include "ops/context.h"
+#include "ops/failover.h"
 #include "ops/token_keeper.h"
 #include "state/operation_counts.h"
 
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+static void
+add_failovers(const struct failover_count *count, struct buffer *out)
+{
+	metric_family(out, METRIC_FAILOVERS);
+	for (unsigned int i = FAILOVER_WAITS + 1; i < FAILOVER_RESULT_N; i++)
+		metric_labelled(out, METRIC_FAILOVERS, "result",
+		    enum_word(&failover_result_enum, i), (double)count->results[i]);
+	metric_single(out, METRIC_FAILOVER_SECONDS, (double)count->booted_ms / 1000);
+}
 
 static void
 add_up(struct context *ctx, struct buffer *out)
@@ -28,6 +39,8 @@ add_up(struct context *ctx, struct buffer *out)
 	    out, METRIC_UP, "part", "storage", str_empty(keeper_storage_why(ctx->keeper)));
 	metric_single(out, METRIC_WATCHDOG, str_empty(keeper_watchdog_why(ctx->keeper)));
 	metric_single(out, METRIC_HA_ARMED, arming_is_armed(keeper_arming(ctx->keeper)));
+	if (ctx->failover)
+		add_failovers(failover_count(ctx->failover), out);
 	if (ctx->tokens)
 		metric_single(out, METRIC_TOKENS_KNOWN, str_empty(token_keeper_wrong(ctx->tokens)));
 	model_clear(&ready_model, &ready);

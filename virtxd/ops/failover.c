@@ -7,7 +7,7 @@
 
 #include "loop/timer.h"
 #include "ops/background.h"
-#include "ops/failover_proof.h"
+#include "ops/failover_view.h"
 #include "proto/log.h"
 
 #define LOOK_MS	 1000
@@ -328,6 +328,9 @@ prove(struct victim *victim, int64_t now)
 
 	inventory_get_ha(inventory, inventory_self(inventory), &evidence.self);
 	proved = failover_prove(&evidence, &err) == 0;
+	if (!str_equal(victim->why, proved ? "" : err.detail))
+		log_debug("failover", "host '%s' is %s%s", victim->uuid,
+		    proved ? "proved dead" : "not proved dead: ", err.detail);
 	str_set(&victim->why, proved ? "" : err.detail);
 	return proved;
 }
@@ -600,6 +603,30 @@ failover_free(struct failover *failover)
 	failover_vms_free(failover->restored);
 	model_clear(&lockspace_hosts_result_model, &failover->hosts);
 	free(failover);
+}
+
+bool
+failover_get(const struct failover *failover, const char *host, struct failover_view *ret)
+{
+	const struct victim *victim;
+
+	LIST_FOREACH (victim, &failover->victims, link) {
+		if (!str_equal(victim->uuid, host) || victim->state == STATE_WATCHING)
+			continue;
+		*ret = (struct failover_view){
+			.inventory = failover->ctx->inventory,
+			.host = victim->uuid,
+			.since = now_ms() - (monotonic_ms() - victim->suspected),
+			.cstate = victim->cstate,
+			.sight = victim->sight,
+			.why = victim->why,
+			.wait_ms = host_ha_wait(&victim->ha) * INT64_C(1000),
+			.found = victim->listed ? &victim->found : NULL,
+			.vms = victim->vms,
+		};
+		return true;
+	}
+	return false;
 }
 
 const struct failover_count *

@@ -29,5 +29,8 @@ struct failover *failover_new(struct context *ctx);
 void failover_free(struct failover *failover);
 /* What became of VMs since virtxd was started. */
 const struct failover_count *failover_count(const struct failover *failover);
+/* What is told of another host that may be dead, and of its VMs; "" for nothing, as where there is
+ * no failover (NULL). The caller frees. */
+char *failover_text(const struct failover *failover, const char *host);
 
 #endif
