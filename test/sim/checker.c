@@ -43,6 +43,9 @@ struct told {
 
 static struct told told[WORLD_VMS][WORLD_HOSTS];
 
+static int died; /* the host that did last; WORLD_NOBODY for none that was armed */
+static bool ran_there[WORLD_VMS];
+
 void
 checker_reset(void)
 {
@@ -163,7 +166,8 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 		       vm->journal[note->host].there;
 	if (str_equal(operation->op, "VmDelete"))
 		return note->was_registered && !world_is_somewhere(vm) &&
-		       !says(operation, "not here");
+		       /* An earlier one was carried to its end. */
+		       !note->was_begun && !says(operation, "not here");
 	if (str_equal(operation->op, "VmBoot"))
 		return !note->was_on && world_runs(vm, note->host) && !says(operation, "the VM is");
 	if (str_equal(operation->op, "VmMigrate"))
@@ -443,4 +447,63 @@ checker_is_at_rest(char *why, size_t len)
 			return false;
 	}
 	return server_count() == 0 || no(why, len, "%zu requests wait", server_count());
+}
+
+/* With failovers */
+
+static bool
+is_armed(int by, int of)
+{
+	struct host_ha ha;
+
+	if (!host_serves(by))
+		return false;
+	inventory_get_ha(host_context(by)->inventory, world.hosts[of], &ha);
+	return ha.armed;
+}
+
+/* In no maintenance. */
+static bool
+is_open(int host)
+{
+	const struct context *ctx = host_context(host);
+	const struct host *self =
+	    ctx ? inventory_find_host(ctx->inventory, world.hosts[host]) : NULL;
+
+	return self && !self->maintenance;
+}
+
+/* Every other host has to know that it was, and one to be able to take its VMs. */
+void
+checker_on_last_death(int host)
+{
+	bool armed = true, open = false;
+
+	for (int i = 0; i < world.n_hosts; i++) {
+		armed &= is_armed(i, host) && is_armed(i, i);
+		open |= i != host && is_open(i);
+	}
+	died = armed && open ? host : WORLD_NOBODY;
+	for (size_t i = 0; i < world.n_vms; i++) {
+		const struct world_vm *vm = &world.vms[i];
+
+		ran_there[i] = vm->registry[host] && vm->domain[host].on && vm->wanted &&
+			       !vm->journal[host].there && !vm->domain[host].off_at;
+	}
+	history_add(
+	    host, "dies, %s", died == WORLD_NOBODY ? "and is not to be taken over" : "armed");
+}
+
+bool
+checker_is_brought_back(void)
+{
+	for (size_t i = 0; i < world.n_vms && died != WORLD_NOBODY; i++) {
+		const struct world_vm *vm = &world.vms[i];
+
+		if (ran_there[i] && vm->wanted && !is_on(vm))
+			history_violation("VM %.8s was wanted on h%d, which is dead, and does not "
+					  "run on another host",
+			    vm->uuid, died + 1);
+	}
+	return !history_first_violation();
 }

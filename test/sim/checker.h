@@ -25,4 +25,9 @@ void checker_on_result(int host);
 /* Whether all has come to rest as it should; else why not (text, len bytes). */
 bool checker_is_at_rest(char *why, size_t len);
 
+/* With failovers: all is well, and this host dies. */
+void checker_on_last_death(int host);
+/* Whether all that was wanted on it, and ran, runs elsewhere; else that is a violation. */
+bool checker_is_brought_back(void);
+
 #endif

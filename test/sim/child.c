@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Takes the place of job/child.c: a process is a list of steps, which nobody waits for. */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "checker.h"
 #include "clock.h"
 #include "dice.h"
+#include "fault.h"
 #include "history.h"
 #include "host.h"
 #include "proto/json.h"
@@ -41,13 +43,17 @@ const step_fn *const steps_of[WORK_N] = {
 	[WORK_MAINTENANCE_LOAD] = steps_maintenance_load,
 	[WORK_MAINTENANCE_SAVE] = steps_maintenance_save,
 	[WORK_AUTOSTART] = steps_autostart,
+	[WORK_LOCKSPACE_HOSTS] = steps_lockspace_hosts,
+	[WORK_HOST_VMS] = steps_host_vms,
+	[WORK_VM_CLAIM] = steps_claim,
 };
 
 static bool
 is_of_vm(const struct child *child)
 {
-	return child->id >= WORK_VM_CREATE && child->id <= WORK_VM_HEAL &&
-	       child->id != WORK_VM_STAYS;
+	return (child->id >= WORK_VM_CREATE && child->id <= WORK_VM_HEAL &&
+		   child->id != WORK_VM_STAYS) ||
+	       child->id == WORK_VM_CLAIM;
 }
 
 static void
@@ -75,6 +81,9 @@ leave_world(struct child *child)
 	*link = child->next;
 	if (child->vm && child->vm->lock[child->host] == child)
 		child->vm->lock[child->host] = NULL;
+	if (child->holds)
+		world_free_lease(child->vm, child->host);
+	child->holds = false;
 	if (child->migration)
 		libvirt_leave(child->migration);
 	child->migration = NULL;
@@ -134,6 +143,15 @@ on_step(void *arg)
 	enum step step;
 
 	child->wait = 0;
+	if (child->id == WORK_VM_CLAIM && dice_permille(60)) {
+		history_add(child->host, "job %s of VM %.8s is killed", child->work->name,
+		    child->vm ? child->vm->uuid : "");
+		if (dice_permille(300))
+			clock_after(0, fault_kill_virtxd, (void *)(intptr_t)child->host);
+		end(child);
+		clock_enter(before);
+		return;
+	}
 	step = (*child->at)(child);
 
 	if (step == STEP_NEXT && !*++child->at)

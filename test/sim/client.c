@@ -483,3 +483,14 @@ clients_stop(void)
 	for (int i = 0; i < world.n_hosts; i++)
 		ask(i, ROUTE_MAINTENANCE_END, world.hosts[i], "{}");
 }
+
+void
+clients_boot_all(void)
+{
+	for (size_t i = 0; i < world.n_vms; i++) {
+		int at = world_registered(&world.vms[i], WORLD_NOBODY);
+
+		if (at != WORLD_NOBODY && host_serves(at) && !is_on(&world.vms[i]))
+			ask(at, ROUTE_VM_BOOT, world.vms[i].uuid, "");
+	}
+}

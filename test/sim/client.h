@@ -7,4 +7,7 @@
 void clients_start(void);
 void clients_stop(void);
 
+/* All VMs that are off, and registered, are booted. */
+void clients_boot_all(void);
+
 #endif

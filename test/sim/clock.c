@@ -26,6 +26,7 @@ static struct {
 	int64_t now;
 	bool ending;
 	int host;
+	int64_t frozen[CLOCK_HOSTS]; /* until then, ms */
 	int64_t wrong[CLOCK_HOSTS];
 	int ppm[CLOCK_HOSTS];
 } timeline;
@@ -155,8 +156,25 @@ clock_reset(void)
 	timeline.ending = false;
 	timeline.order = 0;
 	timeline.host = CLOCK_NOBODY;
+	memset(timeline.frozen, 0, sizeof(timeline.frozen));
 	memset(timeline.wrong, 0, sizeof(timeline.wrong));
 	memset(timeline.ppm, 0, sizeof(timeline.ppm));
+}
+
+/* What is due first is not of a host that stands still: that comes later. */
+static void
+thaw(void)
+{
+	while (timeline.n > 0 && !timeline.ending) {
+		struct timer *timer = timeline.heap[1];
+		int64_t until = timer->host == CLOCK_NOBODY ? 0 : timeline.frozen[timer->host];
+
+		if (timer->due >= until)
+			return;
+		timer_stop(timer);
+		timer->due = until;
+		sift(timer, ++timeline.n);
+	}
 }
 
 bool
@@ -166,6 +184,7 @@ clock_run_next(int64_t until)
 	void (*fn)(void *arg);
 	void *arg;
 
+	thaw();
 	if (timeline.n == 0 || timeline.heap[1]->due > until) {
 		timeline.now = until;
 		return false;
@@ -219,6 +238,18 @@ clock_enter(int host)
 
 	timeline.host = host;
 	return before;
+}
+
+void
+clock_freeze(int host, int64_t ms)
+{
+	timeline.frozen[host] = timeline.now + ms;
+}
+
+bool
+clock_is_frozen(int host)
+{
+	return timeline.now < timeline.frozen[host];
 }
 
 void

@@ -25,6 +25,9 @@ int64_t clock_now(void);
 /* Whose code runs. clock_enter returns who it was before. */
 int clock_host(void);
 int clock_enter(int host);
+/* Nothing of the host runs for so long; what is due meanwhile runs then. */
+void clock_freeze(int host, int64_t ms);
+bool clock_is_frozen(int host);
 /* How wrong the host's wall clock is: ms, and parts in a million that it goes faster. */
 void clock_set_error(int host, int64_t ms, int ppm);
 /* The wall clock of a host, ms since the epoch. */

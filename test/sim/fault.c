@@ -4,10 +4,12 @@
 #include <inttypes.h>
 #include <stdint.h>
 
+#include "checker.h"
 #include "clock.h"
 #include "dice.h"
 #include "history.h"
 #include "host.h"
+#include "lockspace.h"
 #include "net.h"
 #include "steps.h"
 
@@ -22,6 +24,16 @@ on_run(void *arg)
 	host_run((int)(intptr_t)arg);
 }
 
+static int
+n_dead(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < world.n_hosts; i++)
+		n += !host_is_powered(i);
+	return n;
+}
+
 static void
 kill_virtxd(int host)
 {
@@ -29,6 +41,12 @@ kill_virtxd(int host)
 		return;
 	host_kill(host);
 	clock_after(dice_between(100, 10000), on_run, (void *)(intptr_t)host);
+}
+
+void
+fault_kill_virtxd(void *arg)
+{
+	kill_virtxd((int)(intptr_t)arg);
 }
 
 static void
@@ -119,10 +137,87 @@ define(int host)
 	libvirt_define(vm, host);
 }
 
-static const struct {
+/* With failovers */
+
+/* For good, as far as anybody can wait for it. */
+static void
+die(int host)
+{
+	if (!host_is_powered(host) || n_dead() > 0)
+		return;
+	host_power_off(host);
+	clock_after(dice_between(30000, 120000), on_power, (void *)(intptr_t)host);
+}
+
+static int64_t
+for_so_long(void)
+{
+	return dice_permille(500) ? dice_between(1000, 8000) : dice_between(8000, 45000);
+}
+
+static void
+stop_sanlock(int host)
+{
+	int64_t ms = for_so_long();
+
+	if (!world.ha || !lockspace_answers(host))
+		return;
+	history_add(host, "sanlock stands still for %" PRId64 " ms", ms);
+	lockspace_stop(host, ms);
+}
+
+static void
+hang_storage(int host)
+{
+	int64_t ms = for_so_long();
+
+	if (!world.ha || !lockspace_answers(host))
+		return;
+	history_add(host, "sanlock does not reach the storage for %" PRId64 " ms", ms);
+	lockspace_hang(host, ms);
+}
+
+static void
+freeze(int host)
+{
+	int64_t ms = for_so_long();
+
+	if (!world.ha || !host_is_powered(host) || clock_is_frozen(host))
+		return;
+	history_add(host, "all of it stands still for %" PRId64 " ms", ms);
+	clock_freeze(host, ms);
+}
+
+/* Long enough for a host to be taken for dead, were it not for sanlock. */
+static void
+split_for_long(int host)
+{
+	if (!world.ha)
+		return;
+	net_split();
+	clock_after(dice_between(20000, 90000), on_joined, NULL);
+}
+
+static const struct act {
 	void (*act)(int host);
 	int weight;
-} acts[] = {
+} acts_ha[] = {
+	{ kill_job, 20 },
+	{ kill_virtxd, 8 },
+	{ cut_power, 4 },
+	{ die, 12 },
+	{ restart_libvirt, 4 },
+	{ split, 3 },
+	{ split_for_long, 4 },
+	{ stop_sanlock, 6 },
+	{ hang_storage, 6 },
+	{ freeze, 6 },
+	{ lose, 4 },
+	{ slow_down, 4 },
+	{ set_clock, 3 },
+};
+
+static const struct act acts[] = {
 	{ kill_job, 40 },
 	{ kill_virtxd, 15 },
 	{ cut_power, 4 },
@@ -137,17 +232,19 @@ static const struct {
 static void
 on_turn(void *arg)
 {
+	const struct act *list = world.ha ? acts_ha : acts;
+	size_t i,
+	    n = world.ha ? sizeof(acts_ha) / sizeof(acts_ha[0]) : sizeof(acts) / sizeof(acts[0]);
 	int64_t at, sum = 0;
-	size_t i;
 
 	if (ended || clock_is_ending())
 		return;
-	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
-		sum += acts[i].weight;
+	for (i = 0; i < n; i++)
+		sum += list[i].weight;
 	at = dice_below(sum);
-	for (i = 0; at >= acts[i].weight; i++)
-		at -= acts[i].weight;
-	acts[i].act((int)dice_below(world.n_hosts));
+	for (i = 0; at >= list[i].weight; i++)
+		at -= list[i].weight;
+	list[i].act((int)dice_below(world.n_hosts));
 	clock_after(dice_between(1, pace), on_turn, NULL);
 }
 
@@ -174,9 +271,21 @@ faults_end(void)
 	net_join();
 	net_set_loss(0);
 	hosts_set_slow(0);
+	lockspace_mend();
 	for (int i = 0; i < world.n_hosts; i++) {
 		clock_set_error(i, dice_between(-500, 500), ppm[i]);
+		if (world.ha)
+			clock_freeze(i, 0);
 		host_power_on(i);
 		host_run(i);
 	}
+}
+
+void
+faults_last_death(void)
+{
+	int host = (int)dice_below(world.n_hosts);
+
+	checker_on_last_death(host);
+	host_power_off(host);
 }

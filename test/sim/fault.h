@@ -7,4 +7,9 @@
 void faults_start(void);
 void faults_end(void);
 
+/* virtxd of the host, an int in a pointer, is killed, and started a moment later. */
+void fault_kill_virtxd(void *arg);
+/* One host more has no power, until the faults have ended once more. */
+void faults_last_death(void);
+
 #endif

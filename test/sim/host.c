@@ -11,6 +11,7 @@
 #include "daemon/core.h"
 #include "history.h"
 #include "libvirt.h"
+#include "lockspace.h"
 #include "ops/sanlock_link.h"
 #include "server.h"
 #include "steps.h"
@@ -142,6 +143,11 @@ configure(struct config *config)
 	free(config->listen[0].addr);
 	config->listen[0].addr = xstrdup("0.0.0.0");
 	config->listen[0].access = ACCESS_OPEN;
+	if (world.ha) {
+		config->ha_enabled = config->ha_restart = true;
+		config->io_timeout = LOCKSPACE_T;
+		config->ha_boot_delay = 1;
+	}
 }
 
 static void
@@ -207,6 +213,8 @@ host_power_off(int host)
 	host_kill(host);
 	hosts[host].powered = false;
 	child_drop(host);
+	clock_freeze(host, 0);
+	lockspace_power_off(host);
 	libvirt_power_off(host);
 }
 
@@ -217,6 +225,8 @@ host_power_on(int host)
 		return;
 	history_add(host, "the power is back");
 	hosts[host].powered = true;
+	world.boots[host]++;
+	lockspace_power_on(host);
 	libvirt_power_on(host);
 	host_run(host);
 }

@@ -449,7 +449,7 @@ libvirt_power_off(int host)
 		struct world_vm *vm = &world.vms[i];
 		struct world_domain *domain = &vm->domain[host];
 
-		if (vm->holder == host && !vm->free_at)
+		if (!world.ha && vm->holder == host && !vm->free_at)
 			vm->free_at = clock_now() + LEASE_MS;
 		domain->on = domain->stands = domain->is_leaving = domain->coming = false;
 		domain->off_at = 0;

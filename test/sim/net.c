@@ -48,7 +48,8 @@ net_set_loss(int permille)
 bool
 net_is_open(int a, int b)
 {
-	return host_is_powered(a) && host_is_powered(b) && net.group[a] == net.group[b];
+	return host_is_powered(a) && host_is_powered(b) && !clock_is_frozen(a) &&
+	       !clock_is_frozen(b) && net.group[a] == net.group[b];
 }
 
 bool

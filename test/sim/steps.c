@@ -175,6 +175,10 @@ step_report_vm(const struct world_vm *vm, int host, struct vm_report *ret)
 	ret->reason = xstrdup("");
 	ret->has_def = true;
 	model_copy(&vmdef_model, &ret->def, &vm->def);
+	if (world.ha) {
+		ret->recorded = domain->defined;
+		ret->want = vm->wanted ? WANT_ON : WANT_OFF;
+	}
 	for (int op = 0; op < WORLD_OPS_LOGGED; op++) {
 		const struct world_log *log = &domain->log[op];
 		struct oplog_item *item;
@@ -294,6 +298,10 @@ step_recover(struct child *child)
 		journal->there = false;
 		world_changed(vm);
 		return STEP_NEXT;
+	}
+	if (journal->op == WORLD_OP_FAILOVER && place == PLACE_HERE && !domain->defined) {
+		libvirt_define(vm, child->host);
+		return STEP_AGAIN;
 	}
 	if (journal->op == WORLD_OP_CREATE &&
 	    !(domain->on || (domain->defined && vm->registry[child->host])))

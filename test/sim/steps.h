@@ -51,6 +51,7 @@ struct child {
 	bool moved;
 	struct world_journal earlier; /* of a deletion, before it began */
 	bool adrift;		      /* libvirt has refused */
+	bool holds;		      /* the VM's lease, and no process of the VM does */
 	int target;
 	int64_t ts;	 /* of the entry in its log */
 	int64_t ends_at; /* of one that goes on for a while, ms */
@@ -63,10 +64,11 @@ extern const step_fn *const steps_of[WORK_N];
 extern const step_fn steps_probe[], steps_collect[], steps_refresh[], steps_whose[],
     steps_inspect[], steps_reconcile[], steps_storage_check[], steps_storage_look[],
     steps_lockspace[], steps_lockspace_watch[], steps_watchdog[], steps_self_fence[], steps_stays[],
-    steps_autostart[], steps_maintenance_load[], steps_maintenance_save[], steps_migration_info[];
+    steps_autostart[], steps_lockspace_hosts[], steps_host_vms[], steps_maintenance_load[],
+    steps_maintenance_save[], steps_migration_info[];
 /* Of a VM's. */
 extern const step_fn steps_create[], steps_delete[], steps_boot[], steps_shutdown[], steps_pause[],
-    steps_resume[], steps_migrate[], steps_abort[], steps_heal[];
+    steps_resume[], steps_migrate[], steps_abort[], steps_heal[], steps_claim[];
 
 /* Where the registry has a VM, as vm_owner.h has it. */
 enum step_place { PLACE_HERE, PLACE_NOWHERE, PLACE_COMING, PLACE_ELSEWHERE };

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "lockspace.h"
 #include "proto/json.h"
 #include "steps.h"
 
@@ -26,7 +27,8 @@ const step_fn steps_probe[] = { step_open_libvirt, probe, NULL };
 static void
 report_host(int host, struct host_report *ret)
 {
-	int64_t used = 0;
+	/* With failovers one host alone can have all VMs. */
+	int64_t used = 0, total = world.ha ? WORLD_VMS * MEMORY_KIB : MEMORY_KIB;
 
 	for (size_t i = 0; i < world.n_vms; i++) {
 		if (world.vms[i].domain[host].on)
@@ -42,8 +44,8 @@ report_host(int host, struct host_report *ret)
 	};
 	ret->mhz = 1000;
 	ret->load_factor = 10;
-	ret->memory_total = MEMORY_KIB;
-	ret->memory_free = MEMORY_KIB - used;
+	ret->memory_total = total;
+	ret->memory_free = total - used;
 }
 
 static bool
@@ -225,6 +227,10 @@ join(struct child *child)
 {
 	struct lockspace_result *res = child->result;
 
+	if (world.ha && !lockspace_try_join(child->host)) {
+		child->wait = 500;
+		return STEP_AGAIN;
+	}
 	res->lockid = child->host + 1;
 	return STEP_NEXT;
 }
@@ -238,6 +244,12 @@ watch(struct child *child)
 
 	if (!child->ends_at)
 		child->ends_at = clock_now() + req->seconds * INT64_C(1000);
+	if (world.ha && !lockspace_answers(child->host)) {
+		child->wait = 500;
+		return STEP_AGAIN;
+	}
+	if (world.ha && !lockspace_is_joined(child->host))
+		return step_fail(child, 503, "this host is not in the lockspace any more");
 	if (clock_now() >= child->ends_at || !child->ops)
 		return join(child);
 	child->wait = req->look_ms;
@@ -252,12 +264,65 @@ watchdog(struct child *child)
 {
 	struct watchdog_result *res = child->result;
 
+	if (world.ha && !lockspace_is_joined(child->host)) {
+		*res = (struct watchdog_result){ .why = xstrdup(""), .name_why = xstrdup("") };
+		return STEP_NEXT;
+	}
+	if (world.ha) {
+		*res = (struct watchdog_result){ xstrdup(""), xstrdup(""), child->host + 1,
+			lockspace_generation(child->host), LOCKSPACE_T, LOCKSPACE_F,
+			lockspace_joined_ms(child->host) / 1000 };
+		return STEP_NEXT;
+	}
 	/* As a sanlock that has joined long ago; who it is matters to nobody here. */
 	*res = (struct watchdog_result){ xstrdup(""), xstrdup(""), 1, 1, 10, 60, 3600 };
 	return STEP_NEXT;
 }
 
 const step_fn steps_watchdog[] = { watchdog, NULL };
+
+static enum step
+see_hosts(struct child *child)
+{
+	struct lockspace_hosts_result *res = child->result;
+
+	if (!lockspace_answers(child->host)) {
+		child->wait = 500;
+		return STEP_AGAIN;
+	}
+	for (int i = 0; i < world.n_hosts; i++) {
+		if (lockspace_generation(i) > 0)
+			*model_append(&res->hosts, &res->n_hosts) =
+			    (struct seen_host){ i + 1, lockspace_generation(i), LOCKSPACE_T,
+				    (int16_t)lockspace_sees(child->host, i) };
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_lockspace_hosts[] = { see_hosts, step_has_looked, NULL };
+
+static enum step
+host_vms(struct child *child)
+{
+	const struct host_vms_request *req = child->request;
+	struct host_vms_result *res = child->result;
+	int from = world_host(req->host);
+
+	for (size_t i = 0; i < world.n_vms && from != WORLD_NOBODY; i++) {
+		const struct world_vm *vm = &world.vms[i];
+		struct host_vm *found;
+
+		if (!vm->registry[from] || !vm->wanted)
+			continue;
+		found = model_append(&res->vms, &res->n_vms);
+		found->uuid = xstrdup(vm->uuid);
+		found->order = 5;
+		model_copy(&vmdef_model, &found->def, &vm->def);
+	}
+	return STEP_NEXT;
+}
+
+const step_fn steps_host_vms[] = { host_vms, step_has_looked, NULL };
 
 /* sanlock, which is never started anew here, keeps the leases of all that runs. */
 static enum step
@@ -306,13 +371,26 @@ maintenance_save(struct child *child)
 	return STEP_NEXT;
 }
 
-/* No host is booted here. */
+/* Without failovers no host is booted. */
 static enum step
 autostart(struct child *child)
 {
+	const struct autostart_request *req = child->request;
 	struct autostart_result *res = child->result;
+	struct world_kept *kept = &world.kept[child->host][req->failover];
+	unsigned int boot = world.boots[child->host] + 1;
+	struct autostart_result record = { .kept = true, .vms = req->vms, .n_vms = req->n_vms };
 
-	res->kept = true;
+	if (req->keep) {
+		free(kept->json);
+		kept->json = json_encode(child->work->result, &record, NULL);
+		kept->boot = boot;
+	} else if (!world.ha) {
+		res->kept = true;
+	} else if (kept->boot == boot && json_decode(child->work->result, kept->json,
+					     strlen(kept->json), res, &child->err) < 0) {
+		return STEP_FAIL;
+	}
 	return STEP_NEXT;
 }
 

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "history.h"
+#include "lockspace.h"
 #include "proto/util.h"
 
 struct world world;
@@ -18,17 +19,21 @@ const char *const world_op_names[WORLD_OP_N] = {
 	[WORLD_OP_MIGRATE] = "VmMigrate",
 	[WORLD_OP_CREATE] = "VmCreate",
 	[WORLD_OP_DELETE] = "VmDelete",
+	[WORLD_OP_FAILOVER] = "VmFailover",
 };
 
 void
-world_reset(int n_hosts)
+world_reset(int n_hosts, bool ha)
 {
 	for (size_t i = 0; i < world.n_vms; i++)
 		model_clear(&vmdef_model, &world.vms[i].def);
 	for (int i = 0; i < WORLD_HOSTS; i++)
 		free(world.maintenance[i].json);
+	for (int i = 0; i < 2 * WORLD_HOSTS; i++)
+		free(world.kept[i / 2][i % 2].json);
 	memset(&world, 0, sizeof(world));
 	world.n_hosts = n_hosts;
+	world.ha = ha;
 	for (int i = 0; i < n_hosts; i++)
 		snprintf(world.hosts[i], sizeof(world.hosts[i]),
 		    "a000000%d-0000-4000-8000-000000000000", (i + 1) % 10);
@@ -106,11 +111,29 @@ world_is_stray(const struct world_vm *vm)
 	return true;
 }
 
+static bool
+take_by_lockspace(struct world_vm *vm, int host)
+{
+	int64_t generation = lockspace_generation(host);
+
+	if (!lockspace_is_joined(host) || !lockspace_writes(host))
+		return false;
+	if (vm->holder != WORLD_NOBODY &&
+	    !(vm->holder == host && vm->holder_generation == generation) &&
+	    !lockspace_is_free(host, vm->holder, vm->holder_generation))
+		return false;
+	vm->holder = host;
+	vm->holder_generation = generation;
+	return true;
+}
+
 bool
 world_take_lease(struct world_vm *vm, int host)
 {
 	if (!vm->lease)
 		return false;
+	if (world.ha)
+		return take_by_lockspace(vm, host);
 	if (vm->holder != WORLD_NOBODY && vm->free_at && clock_now() >= vm->free_at)
 		vm->holder = WORLD_NOBODY;
 	if (vm->holder != WORLD_NOBODY && (vm->holder != host || vm->free_at))
@@ -123,6 +146,8 @@ world_take_lease(struct world_vm *vm, int host)
 void
 world_free_lease(struct world_vm *vm, int host)
 {
+	if (world.ha && !lockspace_writes(host))
+		return;
 	if (vm->holder == host && !vm->free_at)
 		vm->holder = WORLD_NOBODY;
 }

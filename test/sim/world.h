@@ -25,6 +25,7 @@ enum world_op {
 	WORLD_OP_MIGRATE,
 	WORLD_OP_CREATE,
 	WORLD_OP_DELETE,
+	WORLD_OP_FAILOVER,
 	WORLD_OP_N,
 	WORLD_OPS_LOGGED = WORLD_OP_CREATE, /* in a VM's own log */
 };
@@ -67,8 +68,10 @@ struct world_vm {
 	char uuid[UUID_TEXT_SIZE];
 	struct vmdef def;
 	bool lease, image;
-	int holder;	 /* of the lease, a host; WORLD_NOBODY for none */
+	int holder;		   /* of the lease, a host; WORLD_NOBODY for none */
+	int64_t holder_generation; /* with failovers: of its host id in the lockspace */
 	int64_t free_at; /* ms: the holder is dead, and the lease counts until then; 0: it lives */
+	bool wanted;	 /* on, as the registry has it */
 	bool registry[WORLD_HOSTS];
 	struct world_journal journal[WORLD_HOSTS];
 	struct world_domain domain[WORLD_HOSTS];
@@ -90,8 +93,17 @@ struct world_maintenance {
 	char *json;
 };
 
+/* What a host keeps of VMs that are to be booted, of one boot of the host. */
+struct world_kept {
+	char *json;
+	unsigned int boot;
+};
+
 struct world {
+	bool ha; /* with failovers, and a lockspace that they need */
 	int n_hosts;
+	struct world_kept kept[WORLD_HOSTS][2]; /* after a boot of the host, and of failovers */
+	unsigned int boots[WORLD_HOSTS];
 	struct world_vm vms[WORLD_VMS];
 	size_t n_vms;
 	char hosts[WORLD_HOSTS][UUID_TEXT_SIZE];
@@ -99,7 +111,7 @@ struct world {
 };
 extern struct world world;
 
-void world_reset(int n_hosts);
+void world_reset(int n_hosts, bool ha);
 struct world_vm *world_find(const char *uuid);
 /* Where a create begins; NULL where there are too many. def is copied. */
 struct world_vm *world_add(const char *uuid, const struct vmdef *def);
