@@ -50,7 +50,7 @@ def make(host, name, on, custom=()):
 
 
 def runs_on(hosts, uuid):
-    return [host for host in hosts if host.virsh("domstate", uuid).stdout.strip() == "running"]
+    return [host for host in hosts if host.virsh("domstate", uuid, check=False).stdout.strip() == "running"]
 
 
 def wanted(lab, host, uuid):

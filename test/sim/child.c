@@ -146,7 +146,7 @@ on_step(void *arg)
 	if (child->id == WORK_VM_CLAIM && dice_permille(60)) {
 		history_add(child->host, "job %s of VM %.8s is killed", child->work->name,
 		    child->vm ? child->vm->uuid : "");
-		if (dice_permille(300))
+		if (dice_permille(150))
 			clock_after(0, fault_kill_virtxd, (void *)(intptr_t)child->host);
 		end(child);
 		clock_enter(before);

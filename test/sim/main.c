@@ -23,7 +23,7 @@
 #define REST_MS	 1000000 /* after the last fault, until all must have come to rest */
 #define LOOK_MS	 5000
 #define CALM_MS	 150000 /* with failovers: from the last fault to the death of one host more */
-#define DEATH_MS 250000 /* and from there until its VMs must run again */
+#define DEATH_MS 400000 /* and from there until its VMs must run again */
 
 static void
 on_start(void *arg)

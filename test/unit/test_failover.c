@@ -495,6 +495,45 @@ test_no_room(void **state)
 	assert_int_equal(results(FAILOVER_LOST), 2);
 }
 
+static void
+told(const char *words)
+{
+	_free_ char *text = failover_text(failover, H2);
+
+	if (*words ? !strstr(text, words) : *text != '\0')
+		fail_msg("no '%s' in '%s'", words, text);
+}
+
+/* Since when, what is missing, how many, and what became of them; no names. */
+static void
+test_what_is_told(void **state)
+{
+	_free_ char *none = failover_text(NULL, H2);
+
+	assert_string_equal(none, "");
+	memory_of[1] = 1 << 30;
+	vms_of_h2[1] = VM2;
+	pass(WAIT_MS + 5000);
+	told("");
+	set_serf(H2, CSTATE_FAILED);
+	sight = LOCKSPACE_SIGHT_FAIL;
+	pass(5000);
+	told("(serf says failed, sanlock FAIL); its 2 VMs restart from 20");
+	told("; 1 cannot: no host has room; not yet: sanlock says FAIL, and not DEAD yet");
+	sight = LOCKSPACE_SIGHT_DEAD;
+	pass(10000);
+	told("; its VMs: 1 waits, 1 no room");
+	end_claim(VM1, true);
+	pass(2000);
+	end_boot(VM1);
+	pass(2000);
+	told("; its VMs: 1 booted, 1 no room");
+	set_serf(H2, CSTATE_ACTIVE);
+	sight = LOCKSPACE_SIGHT_LIVE;
+	pass(5000);
+	told("");
+}
+
 /* virtxd was started anew between a claim and its boot. */
 static void
 test_what_was_left(void **state)
@@ -535,6 +574,7 @@ main(void)
 		FAILOVER(test_a_boot_that_fails),
 		FAILOVER(test_the_second_of_two),
 		FAILOVER(test_no_room),
+		FAILOVER(test_what_is_told),
 		FAILOVER(test_what_was_left),
 	};
 

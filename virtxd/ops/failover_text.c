@@ -53,10 +53,10 @@ add_suspected(
 	} else if (view->found->n_vms == 0) {
 		buffer_printf(out, "; none of its VMs is to be brought back");
 	} else {
-		buffer_printf(out, "; its %zu VM%s restart from ", view->found->n_vms,
-		    view->found->n_vms == 1 ? "" : "s");
+		buffer_printf(out, "; its %zu VM%s from ", view->found->n_vms,
+		    view->found->n_vms == 1 ? " restarts" : "s restart");
 		add_time(out, view->since + view->wait_ms);
-		buffer_printf(out, " on, where it is dead");
+		buffer_printf(out, " on, if it is dead");
 		homeless = count_homeless(inventory, view);
 		if (homeless > 0)
 			buffer_printf(out, "; %zu cannot: no host has room", homeless);
