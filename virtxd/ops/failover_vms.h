@@ -64,16 +64,16 @@ struct failover_vms *failover_vms_new(struct context *ctx, struct failover_count
 struct failover_vms *failover_vms_restored(
     struct context *ctx, struct failover_count *count, const struct vm_stay *vms, size_t n);
 /* NULL is fine. None may be under way, unless virtxd stops, after jobs_free and tasks_free. */
-void failover_vms_free(struct failover_vms *vms);
+void failover_vms_free(struct failover_vms *list);
 /* Goes on with all; proved: the host is dead, so that VMs may be claimed. Called each second. True
  * where a VM has come to its end. */
-bool failover_vms_step(struct failover_vms *vms, bool proved);
+bool failover_vms_step(struct failover_vms *list, bool proved);
 /* The host is back: those that wait are over. */
-void failover_vms_give_up(struct failover_vms *vms, const char *why);
+void failover_vms_give_up(struct failover_vms *list, const char *why);
 /* Whether any is being claimed or booted, and whether any is not over. */
-bool failover_vms_are_busy(const struct failover_vms *vms);
-bool failover_vms_are_left(const struct failover_vms *vms);
-void failover_vms_each(const struct failover_vms *vms,
+bool failover_vms_are_busy(const struct failover_vms *list);
+bool failover_vms_are_left(const struct failover_vms *list);
+void failover_vms_each(const struct failover_vms *list,
     void (*each)(void *arg, const struct failover_vm_view *vm), void *arg);
 
 /* Whether host a comes before host b for this VM. */
