@@ -158,10 +158,10 @@ struct lockspace_hosts_request {
 	struct work_env env;
 };
 struct seen_host {
-	int32_t host_id;
-	int64_t generation;
+	int32_t host_id;    /* number in the lockspace */
+	int64_t generation; /* number of times that it was joined with this host_id */
 	int32_t io_timeout; /* s */
-	int16_t sight;	    /* enum lockspace_sight */
+	int16_t sight;	    /* number of the enum lockspace_sight */
 };
 struct lockspace_hosts_result {
 	struct seen_host *hosts;
@@ -180,12 +180,12 @@ struct host_vms_request {
 struct host_vm {
 	char *uuid;
 	struct vmdef def; /* name, cpudef, memory and custom alone */
-	int16_t order;	  /* 1 to 9 */
+	int16_t order;	  /* number: 1 to 9, the first is brought back first */
 };
 struct host_vms_result {
 	struct host_vm *vms; /* by order, then the largest first */
 	size_t n_vms;
-	int32_t others; /* that are wanted off, or not to be brought back */
+	int32_t others; /* number of those that are wanted off, or not to be brought back */
 	char *warning;	/* files that cannot be read, in words; "" for none */
 };
 extern const struct model host_vms_request_model, host_vm_model, host_vms_result_model;
