@@ -446,6 +446,7 @@ def test_put_out_of_libvirt(lab):
         use_pki(host)
         use_migration(host, "yes")
         take_over(host)
+    wait_joined(lab)
     uuid = create(h1, vmdef("moves"))
     assert h1.api("POST", f"/vms/{uuid}/runstate/boot", {}, timeout=60).status == 204
     check_move(h1, h2, uuid)
