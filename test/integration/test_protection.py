@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from conftest import BUILD, PREFIX, create, delete, runstate, vmdef, wait_ready, wait_runstate
-from lab import Lab, wait_for
+from lab import Lab, LabError, wait_for
 from test_migrate import LIVE, detach_agent, ended
 
 SPACE = "__VIRTX__DISKS__"
@@ -133,22 +133,23 @@ def test_kill_unprotected(lab):
     host = lab.hosts[0]
     uuid = create(host, vmdef("killed"))
     host.configure({"sanlock": {"kill_unprotected": "yes"}})
-    host.restart("virtxd")
-    wait_ready(host)
-    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
-    host.kill("sanlock")
-    wait_unready(host, "sanlock")
-    assert runstate(host, uuid) == "running"
-    host.start("sanlock")
-    wait_ready(host)
-    wait_runstate(host, uuid, "poweroff")
-    assert f"VM '{uuid}' was ended by kill_unprotected" in host.log("virtxd")
-    why = "it was ended by force by kill_unprotected: sanlock does not keep the leases of its process "
-    wait_for("the reason", lambda: reason(host, uuid).startswith(why), 10)
-    delete(host, uuid)
-    host.configure({})
-    host.restart("virtxd")
-    wait_ready(host)
+    try:
+        host.restart("virtxd")
+        wait_ready(host)
+        assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+        host.kill("sanlock")
+        wait_unready(host, "sanlock")
+        assert runstate(host, uuid) == "running"
+        host.start("sanlock")
+        wait_ready(host)
+        wait_runstate(host, uuid, "poweroff")
+        assert f"VM '{uuid}' was ended by kill_unprotected" in host.log("virtxd")
+        wait_reason(host, uuid, "it was ended by force by kill_unprotected: sanlock does not keep the leases of its process ")
+        delete(host, uuid)
+    finally:
+        host.configure({})
+        host.restart("virtxd")
+        wait_ready(host)
 
 
 def test_ended_by_sanlock(lab):
@@ -158,7 +159,7 @@ def test_ended_by_sanlock(lab):
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     leave(host)
     wait_for("the VM to be off", lambda: runstate(host, uuid) in ("poweroff", "crashed"), 60)
-    wait_for("the reason", lambda: reason(host, uuid).startswith("its leases were lost: "), 10)
+    wait_reason(host, uuid, "its leases were lost: ")
     wait_ready(host)
     assert reason(host, uuid).startswith("its leases were lost: ")
     assert "its leases were lost: " in host.virtx("get", "vm", uuid).stdout
@@ -170,6 +171,20 @@ def reason(host, uuid):
     told = host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"]
     wait_for("the same reason", lambda: host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == told, 1)
     return told
+
+
+def wait_reason(host, uuid, why):
+    """Wait until its reason begins so; what it is instead is shown where it does not."""
+    told = [""]
+
+    def is_told():
+        told[0] = reason(host, uuid)
+        return told[0].startswith(why)
+
+    try:
+        wait_for("the reason", is_told)
+    except LabError as error:
+        raise AssertionError(f"the reason is '{told[0]}'") from error
 
 
 HOOK = """#!/bin/sh
