@@ -20,7 +20,7 @@ char *crl_sign(const char *ca, const char *ca_key, const char *const *hosts, siz
  * caller frees. */
 char *crl_take(const char *text, const char *ca);
 /* Its number, by which a later one is told from an earlier one; 0 for NULL, and for none. */
-int64_t crl_number(const char *crl);
+int64_t crl_number(const char *text);
 /* Whether it is for these hosts, and for no others. */
 bool crl_is_for(const char *crl, const char *const *hosts, size_t n_hosts);
 /* Whether it is for the host, among others. */

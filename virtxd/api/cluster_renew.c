@@ -244,6 +244,7 @@ void
 api_cluster_renew(struct context *ctx, struct request *req)
 {
 	bool root = is_root_here(req);
+	bool asks = root && str_empty(ctx->config->tls_ca_key);
 	const char *host = root ? inventory_self(ctx->inventory) : req->shown;
 	struct cluster_renewal renewal = { 0 };
 	struct signing_order order = { .uuid = host };
@@ -256,12 +257,11 @@ api_cluster_renew(struct context *ctx, struct request *req)
 		    "a host renews its certificates by showing the present one, and none was "
 		    "shown");
 		request_reply_error(req, &err);
-	} else if (check_alone(&renewal, &err) < 0) {
+	} else if (check_alone(&renewal, &err) < 0 ||
+		   (!asks && check_requests(ctx, req, &renewal, &err) < 0)) {
 		request_reply_error(req, &err);
-	} else if (root && str_empty(ctx->config->tls_ca_key)) {
+	} else if (asks) {
 		ask_others(ctx, req);
-	} else if (check_requests(ctx, req, &renewal, &err) < 0) {
-		request_reply_error(req, &err);
 	} else {
 		/* "" would be a question for the CA alone. */
 		order.request = str_empty(renewal.request) ? "none" : renewal.request;
