@@ -22,7 +22,7 @@ def seen(host, other):
 
 def warnings(host):
     """What it has logged of what is missing since it was started, each time."""
-    return re.findall(r"no watchdog protects this host: (.*)", re.split(r"virtxd \S+ serves", host.log("virtxd"))[-1])
+    return re.findall(r"lockspace: no watchdog protects this host: (.*)", re.split(r"virtxd \S+ serves", host.log("virtxd"))[-1])
 
 
 def test_off(hosts):
