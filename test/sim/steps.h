@@ -92,6 +92,8 @@ void step_report_vm(const struct world_vm *vm, int host, struct vm_report *ret);
 /* Settles a migration by its journal: one act at a time. */
 enum step step_settle(struct child *child);
 enum step step_roll_forward(struct child *child);
+/* Begins it on the host of the job, with its target. */
+void step_save_journal(struct child *child, enum world_op op);
 void step_set_stage(struct child *child, enum work_stage stage);
 enum step step_fail(struct child *child, int status, const char *fmt, ...) PRINTF(3, 4);
 
