@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/model.h"
+#include "virtx/host_table.h"
 #include "virtx/verbs.h"
 
 /* Each text of it says what is wrong, but for the version. */
@@ -79,21 +80,8 @@ cluster_status(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "VERSION", "CERTIFICATE",
 		">LOCKSPACE", "STORAGE", ">CLOCK", "WATCHDOG", "PROBLEMS" };
-	struct host_list_options options = { 0 };
-	struct host_list list = { 0 };
-	struct writer *w = call->writer;
 
-	if (client_get(call->client, ROUTE_HOST_LIST, NULL, &options, &list, err) < 0) {
-		error_wrap(err, "cannot show the cluster");
-		return COMMAND_FAILED;
-	}
-	writer_document(w, &host_list_model, &list);
-	writer_begin(w, titles, ARRAY_SIZE(titles));
-	for (size_t i = 0; i < list.n_items; i++)
-		show_host(call, &list.items[i]);
-	writer_end(w);
-	model_clear(&host_list_model, &list);
-	return COMMAND_OK;
+	return host_table(call, titles, ARRAY_SIZE(titles), show_host, "show the cluster", err);
 }
 
 const struct command cluster_status_command = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtx ha. */
 #include "proto/model.h"
+#include "virtx/host_table.h"
 #include "virtx/verbs.h"
 
 static void
@@ -57,21 +58,9 @@ ha(struct command_call *call, struct error *err)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARMED", ">HOST ID",
 		">GENERATION", ">FREE AFTER", "WHY" };
-	struct host_list_options options = { 0 };
-	struct host_list list = { 0 };
-	struct writer *w = call->writer;
 
-	if (client_get(call->client, ROUTE_HOST_LIST, NULL, &options, &list, err) < 0) {
-		error_wrap(err, "cannot show which hosts are armed");
-		return COMMAND_FAILED;
-	}
-	writer_document(w, &host_list_model, &list);
-	writer_begin(w, titles, ARRAY_SIZE(titles));
-	for (size_t i = 0; i < list.n_items; i++)
-		show_host(call, &list.items[i]);
-	writer_end(w);
-	model_clear(&host_list_model, &list);
-	return COMMAND_OK;
+	return host_table(
+	    call, titles, ARRAY_SIZE(titles), show_host, "show which hosts are armed", err);
 }
 
 const struct command ha_command = {
