@@ -74,6 +74,6 @@ def test_ended(lab1, host, booted):
     for vm in (third, third):
         pid = host.qemu_pid(vm)
         os.kill(pid, signal.SIGKILL)
-        wait_for("the VM to be booted again", lambda: is_up(host, vm) and host.qemu_pid(vm) != pid, 90)
+        wait_for("the VM to be booted again", lambda: host.qemu_pid(vm) not in (None, pid) and is_up(host, vm), 90)
     assert runstate(host, crashed) in ("crashed", "poweroff")
     assert boots(host, crashed).count(("virtxd", "completed")) == 1

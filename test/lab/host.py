@@ -244,9 +244,12 @@ class Host:
         return found
 
     def qemu_pid(self, vm):
-        """The process id of the running QEMU of a VM, by the VM's libvirt name."""
-        with open(self.path(f"/run/libvirt/qemu/{vm}.pid")) as file:
-            return int(file.read())
+        """The process id of the running QEMU of a VM, by the VM's libvirt name; None while libvirt runs none."""
+        try:
+            with open(self.path(f"/run/libvirt/qemu/{vm}.pid")) as file:
+                return int(file.read() or 0) or None
+        except FileNotFoundError:
+            return None
 
     def signal(self, daemon, number):
         """Send a signal to a daemon."""
