@@ -73,11 +73,18 @@ const struct model vm_listed_model = { "VmInfo", sizeof(struct vm_info), vm_list
 		.count_offset = offsetof(T, n_##m), .sub = &vm_listed_model      \
 	}
 
+static const struct field undecided_vm_fields[] = {
+	FIELD("uuid", struct undecided_vm, uuid),
+};
+const struct model undecided_vm_model = { "UndecidedVm", sizeof(struct undecided_vm),
+	undecided_vm_fields, ARRAY_SIZE(undecided_vm_fields) };
+
 static const struct field vm_info_list_fields[] = {
 	FIELD("host", struct vm_info_list, host),
 	FIELD_STRUCT("fields", struct vm_info_list, fields, host_list_fields),
 	FIELD("digest", struct vm_info_list, digest),
 	FIELD_LISTED("items", struct vm_info_list, items),
+	FIELD_ARRAY("undecided", struct vm_info_list, undecided, undecided_vm),
 	FIELD("next", struct vm_info_list, next),
 };
 const struct model vm_info_list_model = { "VmInfoList", sizeof(struct vm_info_list),

@@ -59,9 +59,15 @@ extern const struct model host_info_model;
 struct host_digest {
 	int16_t version; /* number of the format */
 	int32_t vms;	 /* number */
-	int64_t digest;	 /* 64 bits: the sum of vm_info_digest() */
+	int64_t digest;	 /* 64 bits: the sum of vm_info_digest(), also of the undecided ones */
 };
 extern const struct model host_digest_model;
+
+/* A VM of which a host still finds out whether it is its own. */
+struct undecided_vm {
+	char *uuid;
+};
+extern const struct model undecided_vm_model;
 
 /* A host with all its VMs, as it tells them itself when asked. */
 struct vm_info_list {
@@ -70,6 +76,8 @@ struct vm_info_list {
 	int64_t digest;			/* 64 bits: the sum of vm_info_digest() */
 	struct vm_info *items;		/* in pages: by uuid */
 	size_t n_items;
+	struct undecided_vm *undecided; /* in each page all of them */
+	size_t n_undecided;
 	char *next; /* the uuid after which more come, "" for the end */
 };
 extern const struct model vm_info_list_model;
@@ -95,7 +103,8 @@ void vm_info_trim(struct vm_info *info);
 /*
  * A VM's part in the digest of its host's set: FNV-1a (64 bit) of the bytes of uuid, name,
  * runstate, vlanid, custom (what is kept of it) and vcpus as the gossip has them, stirred by
- * MurmurHash3's finalizer. The set's digest is the sum of its VMs' parts.
+ * MurmurHash3's finalizer. The set's digest is the sum of its VMs' parts. An undecided VM has the
+ * part of one that has a uuid alone.
  */
 uint64_t vm_info_digest(const struct vm_info *info);
 

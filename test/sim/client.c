@@ -288,17 +288,18 @@ follow(int host, const struct peer_answer *answer)
 	model_clear(&operation_model, &operation);
 }
 
-/* A host that has been started, and answers, knows what it had before. What another one has is not
- * asked for where its vm-heal was killed: that one does not tell of it before it is healed. */
+/* A VM that there is, and that has been at rest since before the host that is asked was started, is
+ * known through any host, or is not known yet. */
 static void
 check_known(const struct asked *asked, const struct peer_answer *answer)
 {
 	const struct world_vm *vm = world_find(asked->vm);
 	int at = vm ? world_registered(vm, WORLD_NOBODY) : WORLD_NOBODY;
 
-	if (answer->status == 404 && at == asked->host && vm->rests_since[at] > 0 &&
+	if (answer->status == 404 && at != WORLD_NOBODY && vm->rests_since[at] > 0 &&
 	    vm->rests_since[at] < host_started(asked->host))
-		history_violation("VM %.8s is on h%d, which does not know it", asked->vm, at + 1);
+		history_violation("VM %.8s is on h%d, and h%d does not know it", asked->vm, at + 1,
+		    asked->host + 1);
 }
 
 static void

@@ -85,12 +85,106 @@ test_pages(void **state)
 	inventory_free(inventory);
 }
 
+static void
+set_undecided(struct inventory *inventory, const char *uuid)
+{
+	const struct undecided_vm vm = { .uuid = (char *)uuid };
+
+	inventory_set_undecided(inventory, &vm, uuid ? 1 : 0);
+}
+
+/* The list of this host, taken as if it were that of another one. */
+static void
+pass_on(struct inventory *from, struct inventory *to)
+{
+	struct vm_info_list list = { 0 };
+
+	inventory_get_list(from, SELF, "", 0, &list);
+	str_set(&list.host, OTHER);
+	assert_int_equal(inventory_take_list(to, inventory_mark(to), &list), INVENTORY_TAKEN);
+	model_clear(&vm_info_list_model, &list);
+}
+
+/* How the digest of this host compares with what was passed on. */
+static enum inventory_match
+match(struct inventory *here, struct inventory *there)
+{
+	static int64_t later; /* than the list, and than the last one, ms */
+	struct host_digest digest;
+	struct host_info info;
+
+	assert_true(inventory_get_self(here, &info, &digest));
+	info.uuid = (char[]){ OTHER };
+	info.fields.ts += later += 1000;
+	assert_int_equal(inventory_take_host(there, &info, &digest), INVENTORY_TAKEN);
+	return inventory_match(there, OTHER, NULL);
+}
+
+/* A VM of which a host finds out whether it is its own is told as that, and what is told anew
+ * changes the digest. */
+static void
+test_undecided(void **state)
+{
+	struct inventory *here = make(), *there = make();
+
+	pass_on(here, there);
+	assert_int_equal(match(here, there), INVENTORY_MATCH_EQUAL);
+	set_undecided(here, VM);
+	assert_string_equal(inventory_find_undecided(here, VM), SELF);
+	assert_null(inventory_find_undecided(here, VM2));
+	assert_int_equal(match(here, there), INVENTORY_MATCH_DIFFERS);
+	/* It may have been known as that host's before. */
+	tell(there, VM, OTHER, VMRUNSTATE_POWEROFF, 1, "one");
+	pass_on(here, there);
+	assert_null(inventory_find_vm(there, VM));
+	assert_string_equal(inventory_find_undecided(there, VM), OTHER);
+	assert_int_equal(match(here, there), INVENTORY_MATCH_EQUAL);
+	/* It is none of its: nothing of that is left in the digest. */
+	set_undecided(here, NULL);
+	assert_null(inventory_find_undecided(here, VM));
+	assert_int_equal(match(here, there), INVENTORY_MATCH_DIFFERS);
+	pass_on(here, there);
+	assert_null(inventory_find_undecided(there, VM));
+	assert_int_equal(match(here, there), INVENTORY_MATCH_EQUAL);
+	inventory_free(here);
+	inventory_free(there);
+}
+
+/* A VM that is told as the host's is decided, on either side. */
+static void
+test_decided(void **state)
+{
+	struct inventory *here = make(), *there = make();
+	struct vm_report report = { .runstate = VMRUNSTATE_POWEROFF };
+
+	set_undecided(here, VM);
+	pass_on(here, there);
+	tell(there, VM, OTHER, VMRUNSTATE_POWEROFF, 10, "one");
+	assert_null(inventory_find_undecided(there, VM));
+	report.uuid = (char[]){ VM };
+	inventory_report_vm(here, inventory_mark(here), true, &report);
+	assert_null(inventory_find_undecided(here, VM));
+	/* Whoever did not hear of that yet says what was before. */
+	set_undecided(here, VM);
+	assert_null(inventory_find_undecided(here, VM));
+	/* That of another host goes with it. */
+	set_undecided(here, VM2);
+	pass_on(here, there);
+	assert_string_equal(inventory_find_undecided(there, VM2), OTHER);
+	inventory_set_host(there, OTHER, "other", CSTATE_INVALID);
+	assert_null(inventory_find_undecided(there, VM2));
+	inventory_free(here);
+	inventory_free(there);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_undecided),
+		cmocka_unit_test(test_decided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,24 @@ test_registry_is_away(void **state)
 	assert_false(find(VM2)->local);
 }
 
+/* What another host finds out whether it is its own is not said to be nowhere. */
+static void
+test_undecided_elsewhere(void **state)
+{
+	struct undecided_vm vm = { .uuid = (char[]){ VM3 } };
+	struct vm_info_list list = { .host = (char[]){ H2 }, .undecided = &vm, .n_undecided = 1 };
+
+	ops_add_host(H2, "h2", 4096);
+	inventory_take_list(here.ctx.inventory, inventory_mark(here.ctx.inventory), &list);
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM3, ""));
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "host '" H2 "' finds out whether it is its own"));
+	list.n_undecided = 0;
+	inventory_take_list(here.ctx.inventory, inventory_mark(here.ctx.inventory), &list);
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM3, ""));
+	assert_int_equal(here.status, 404);
+}
+
 static void
 assert_unknown(void)
 {
@@ -505,6 +523,7 @@ main(void)
 		KEEPER(test_newcomers),
 		KEEPER(test_unregistered),
 		KEEPER(test_registry_is_away),
+		KEEPER(test_undecided_elsewhere),
 		KEEPER(test_deleted_meanwhile),
 		KEEPER(test_registry_hangs),
 		cmocka_unit_test_setup_teardown(

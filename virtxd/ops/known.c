@@ -20,10 +20,23 @@ known_refuse(struct request *req, const struct error *err)
 	request_reply_error_full(req, err, &later, 1);
 }
 
+/* Where it is open whether a host has the VM, in words; the caller frees. NULL for nowhere. */
+static char *
+undecided_text(const struct context *ctx, const char *vm)
+{
+	const char *host = inventory_find_undecided(ctx->inventory, vm);
+
+	if (!host)
+		return NULL;
+	if (str_equal(host, inventory_self(ctx->inventory)))
+		return xstrdup("it is off here, and whether it is another host's is found out");
+	return xasprintf("host '%s' finds out whether it is its own", host);
+}
+
 void
 known_reply_no_vm(const struct context *ctx, struct request *req)
 {
-	_free_ char *missing = NULL;
+	_free_ char *missing = NULL, *undecided = NULL;
 	struct error err = { 0 };
 
 	if (known_check(ctx, &missing, &err) < 0) {
@@ -31,11 +44,11 @@ known_reply_no_vm(const struct context *ctx, struct request *req)
 		return;
 	}
 	/* Who sees some VMs alone is not told that there is another one. */
-	if (!(req->caller && caller_is_limited(req->caller)) &&
-	    keeper_is_undecided(ctx->keeper, req->param))
-		str_set(&missing, "it is off here, and whether it is another host's is found out");
-	if (!str_empty(missing)) {
-		error_set(&err, 503, "VM '%s' is not known; %s", req->param, missing);
+	if (!(req->caller && caller_is_limited(req->caller)))
+		undecided = undecided_text(ctx, req->param);
+	if (!str_empty(missing) || undecided) {
+		error_set(&err, 503, "VM '%s' is not known; %s", req->param,
+		    undecided ? undecided : missing);
 		snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
 		known_refuse(req, &err);
 		return;

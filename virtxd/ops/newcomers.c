@@ -43,6 +43,30 @@ take(struct newcomers *newcomers, const struct vm_report *report)
 	inventory_report_vm(newcomers->inventory, newcomers->mark, false, report);
 }
 
+struct undecided_list {
+	struct undecided_vm *vms;
+	size_t n_vms;
+};
+
+static void
+add_undecided(void *arg, const char *uuid)
+{
+	struct undecided_list *list = arg;
+
+	model_append(&list->vms, &list->n_vms)->uuid = (char *)uuid;
+}
+
+/* Other hosts are told which they are: to be called after each change. */
+static void
+tell_undecided(const struct newcomers *newcomers)
+{
+	struct undecided_list list = { 0 };
+
+	newcomers_each_undecided(newcomers, add_undecided, &list);
+	inventory_set_undecided(newcomers->inventory, list.vms, list.n_vms);
+	free(list.vms);
+}
+
 /* As somebody has seen it who began to look at the mark. */
 static void
 note_undecided(struct newcomers *newcomers, uint64_t mark, const char *uuid)
@@ -63,6 +87,7 @@ note_answer(struct newcomers *newcomers, const struct whose_result *res)
 	}
 	for (size_t i = 0; res && i < res->n_leaving; i++)
 		note_undecided(newcomers, newcomers->mark, res->leaving[i].uuid);
+	tell_undecided(newcomers);
 }
 
 static void
@@ -179,6 +204,7 @@ newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, s
 	}
 	uuid_set_clear(&newcomers->undecided);
 	newcomers->undecided = rest;
+	tell_undecided(newcomers);
 }
 
 void
@@ -186,6 +212,7 @@ newcomers_forget(struct newcomers *newcomers, const char *uuid)
 {
 	uuid_set_remove(&newcomers->waiting, uuid);
 	uuid_set_remove(&newcomers->undecided, uuid);
+	tell_undecided(newcomers);
 }
 
 void
@@ -209,6 +236,7 @@ newcomers_sift(
 			reports[kept++] = reports[i];
 	}
 	*n = kept;
+	tell_undecided(newcomers);
 	ask(newcomers);
 }
 

@@ -243,6 +243,13 @@ enum inventory_news inventory_take_news(
 void inventory_get_stamp(
     const struct inventory *inventory, const char *vm, char ret[INVENTORY_STAMP_SIZE]);
 
+/* VMs that libvirt has here, and of which this host still finds out whether they are its own, in
+ * place of those before: the others are told of INVENTORY_HOST_VMS of them at most. */
+void inventory_set_undecided(struct inventory *inventory, const struct undecided_vm *vms, size_t n);
+/* The host, this one or another, that still finds out whether the VM is its own: its uuid,
+ * borrowed; NULL for none. */
+const char *inventory_find_undecided(const struct inventory *inventory, const char *uuid);
+
 /* The hosts of which each says that it has a VM: each has to be asked for its list until that is
  * settled. A host may come several times. */
 void inventory_each_dispute(

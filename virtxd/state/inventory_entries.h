@@ -111,13 +111,21 @@ struct reservation {
 	int64_t expires;		/* monotonic ms */
 };
 
+/* A VM of which a host still finds out whether it is its own. */
+struct undecided {
+	UT_hash_handle hh;
+	char uuid[UUID_TEXT_SIZE];
+};
+
 struct host_entry {
 	UT_hash_handle hh;
 	char uuid[UUID_TEXT_SIZE];
 	struct host host;
 	LIST_HEAD(, vm_entry) vms;
 	size_t n_vms;
-	uint64_t digest;     /* of vms */
+	/* INVENTORY_HOST_VMS at most, none of them among vms */
+	struct undecided *undecided;
+	uint64_t digest;     /* of both */
 	int64_t news_ts;     /* of its VMs' latest change */
 	int64_t ahead_since; /* that it is later than told_ts, monotonic ms */
 	bool told;	     /* of itself, by an HI or a list */

@@ -23,6 +23,7 @@ index_clear_host(struct host_entry *entry)
 {
 	model_clear(&host_model, &entry->host);
 	model_clear(&host_list_item_model, &entry->item);
+	index_clear_undecided(entry);
 	free(entry->text.data);
 	free(entry->twin);
 }
@@ -201,6 +202,7 @@ index_place_vm(struct vm_entry *entry, struct host_entry *host)
 
 		if (str_equal(entry->claim.host, host->uuid))
 			index_drop_claim(entry);
+		index_decide(host, entry->uuid);
 		index_note_news(host, info.ts);
 		entry->part = vm_info_digest(&info);
 		host->digest += entry->part;

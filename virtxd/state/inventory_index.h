@@ -18,6 +18,15 @@ void index_note_news(struct host_entry *host, int64_t ts);
 /* Makes it one of this host's (NULL: of none that is known), counts it anew in the digest, and
  * drops its text: to be called after each change of more than its ts. */
 void index_place_vm(struct vm_entry *entry, struct host_entry *host);
+/* VMs of which a host still finds out whether they are its own; inventory_undecided.c has these.
+ * Sets them in place of those before. */
+void index_set_undecided(
+    struct inventory *inventory, struct host_entry *host, const struct undecided_vm *vms, size_t n);
+/* It is known. */
+void index_decide(struct host_entry *host, const char *uuid);
+void index_clear_undecided(struct host_entry *host);
+/* The list gets them, in memory of its own. */
+void index_get_undecided(const struct host_entry *host, struct vm_info_list *ret);
 /* Frees what a host has. */
 void index_clear_host(struct host_entry *entry);
 /* Drops what is not known of other hosts' VMs. */

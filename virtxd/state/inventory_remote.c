@@ -537,6 +537,7 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 		take_item(inventory, mark, host, info, one->uuid);
 	}
 	drop_unlisted(inventory, mark, host, seen);
+	index_set_undecided(inventory, host, list->undecided, list->n_undecided);
 	HASH_ITER (hh, seen, one, next)
 		HASH_DEL(seen, one);
 	take_fields(inventory, host, &list->fields, &digest, true);

@@ -64,6 +64,7 @@ inventory_get_list(const struct inventory *inventory, const char *host, const ch
 	model_copy(&host_list_fields_model, &ret->fields, &fields);
 	ret->fields.ts = latest(now_ms(), latest(entry->told_ts, entry->news_ts));
 	ret->digest = (int64_t)entry->digest;
+	index_get_undecided(entry, ret);
 	found = xcalloc(entry->n_vms + 1, sizeof(*found));
 	LIST_FOREACH (vm, &entry->vms, link) {
 		if (strcmp(vm->uuid, after) > 0)
