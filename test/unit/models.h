@@ -80,6 +80,7 @@ static const struct model *const api_models[] = {
 	&ha_reason_model,
 	&ha_status_model,
 	&vm_listed_model,
+	&undecided_vm_model,
 	&vm_info_list_model,
 };
 
