@@ -177,6 +177,28 @@ test_decided(void **state)
 	inventory_free(there);
 }
 
+/* A job may have healed a VM before the first collection tells which host this is, and that one may
+ * have looked before the VM was here. */
+static void
+test_vm_before_host(void **state)
+{
+	struct inventory *inventory = inventory_new();
+	struct host_report host = { .uuid = (char[]){ SELF }, .has_def = true };
+	struct vm_report vm = { .uuid = (char[]){ VM }, .runstate = VMRUNSTATE_POWEROFF };
+	struct vm_info_list list = { 0 };
+	uint64_t mark = inventory_mark(inventory);
+
+	host.def.name = (char[]){ "self" };
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &vm);
+	inventory_report_host(inventory, &host);
+	inventory_report_vms(inventory, mark, NULL, 0);
+	inventory_get_list(inventory, SELF, "", 0, &list);
+	assert_int_equal(list.n_items, 1);
+	assert_string_equal(list.items[0].host, SELF);
+	model_clear(&vm_info_list_model, &list);
+	inventory_free(inventory);
+}
+
 int
 main(void)
 {
@@ -185,6 +207,7 @@ main(void)
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_undecided),
 		cmocka_unit_test(test_decided),
+		cmocka_unit_test(test_vm_before_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -559,6 +559,21 @@ inventory_each_local(struct inventory *inventory, inventory_each each, void *arg
 	}
 }
 
+/* Jobs may have told of VMs before it was known which host this is. */
+static void
+adopt(struct inventory *inventory, struct host_entry *self)
+{
+	struct vm_entry *entry, *next;
+
+	HASH_ITER (hh, inventory->vms, entry, next) {
+		if (!entry->view.local || entry->host)
+			continue;
+		str_set(&entry->view.vm.runinfo.host, self->uuid);
+		index_place_vm(entry, self);
+		index_tell_vm(inventory, entry);
+	}
+}
+
 void
 inventory_report_host(struct inventory *inventory, const struct host_report *report)
 {
@@ -567,6 +582,7 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 	struct host_list_fields before, after;
 	struct host *host;
 	char uuid[UUID_TEXT_SIZE];
+	bool is_first = str_empty(inventory->self);
 
 	if (uuid_normalize(report->uuid, uuid) < 0)
 		return;
@@ -588,6 +604,8 @@ inventory_report_host(struct inventory *inventory, const struct host_report *rep
 		index_tell_host(inventory, entry);
 	host->ts = now_ms();
 	model_clear(&host_list_fields_model, &before);
+	if (is_first)
+		adopt(inventory, entry);
 }
 
 void
