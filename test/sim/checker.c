@@ -412,6 +412,10 @@ is_host_at_rest(int host, char *why, size_t len)
 
 	if (!has_no_operation(ctx, host, why, len))
 		return false;
+	if (!str_empty(keeper_storage_why(ctx->keeper)) ||
+	    !str_empty(keeper_lockspace_why(ctx->keeper)))
+		return no(why, len, "h%d says of the storage '%s', of the lockspace '%s'", host + 1,
+		    keeper_storage_why(ctx->keeper), keeper_lockspace_why(ctx->keeper));
 	for (int i = 0; i < world.n_hosts; i++) {
 		self = inventory_find_host(ctx->inventory, world.hosts[i]);
 		if (!self || self->cstate != CSTATE_ACTIVE)

@@ -13,6 +13,10 @@
 #include "proto/json.h"
 #include "proto/problem.h"
 #include "steps.h"
+#include "storage.h"
+
+#define HELD_MS 100   /* between looks whether the storage is back */
+#define OFF_MS	10000 /* until one that cannot be killed is written off */
 
 static struct child *children; /* that run */
 
@@ -135,6 +139,62 @@ wait_of(const struct child *child)
 	return dice_permille(host_slow_permille()) ? dice_between(500, 9000) : dice_between(1, 40);
 }
 
+static bool
+is_among(const step_fn *steps, step_fn step)
+{
+	while (*steps && *steps != step)
+		steps++;
+	return *steps;
+}
+
+/* What the step of a job finds, which is there where it does not touch the storage. */
+static enum storage_state
+storage_of(const struct child *child)
+{
+	step_fn step = *child->at;
+
+	return is_among(steps_on_storage, step) || is_among(vm_steps_on_storage, step) ||
+		       is_among(host_steps_on_storage, step) ||
+		       is_among(vm_steps_asking_storage, step)
+		   ? storage_state(child->host)
+		   : STORAGE_THERE;
+}
+
+/* It waits for the storage, and whoever waits for it does not for ever. */
+static void
+hold(struct child *child)
+{
+	timer_start(child->timer, HELD_MS);
+	if (!child->ops || child->written_off || clock_now() < child->late_at + OFF_MS)
+		return;
+	history_add(child->host, "job %s is written off", child->work->name);
+	child->written_off = true;
+	child->ops->stuck(child->arg);
+}
+
+static enum step
+take_step(struct child *child)
+{
+	if (storage_of(child) == STORAGE_FAILS && !is_among(vm_steps_asking_storage, *child->at))
+		return step_fail_storage(child);
+	return (*child->at)(child);
+}
+
+/* It is over, or goes on later. */
+static bool
+is_stopped(struct child *child)
+{
+	if (child->ops && clock_now() >= child->late_at)
+		child->late = child->killed = true;
+	if (storage_of(child) == STORAGE_HANGS && !clock_is_ending())
+		hold(child);
+	else if (child->killed)
+		end(child);
+	else
+		return false;
+	return true;
+}
+
 static void
 on_step(void *arg)
 {
@@ -142,6 +202,10 @@ on_step(void *arg)
 	int before = clock_enter(child->host);
 	enum step step;
 
+	if (is_stopped(child)) {
+		clock_enter(before);
+		return;
+	}
 	child->wait = 0;
 	if (child->id == WORK_VM_CLAIM && dice_permille(60)) {
 		history_add(child->host, "job %s of VM %.8s is killed", child->work->name,
@@ -152,7 +216,7 @@ on_step(void *arg)
 		clock_enter(before);
 		return;
 	}
-	step = (*child->at)(child);
+	step = take_step(child);
 
 	if (step == STEP_NEXT && !*++child->at)
 		step = STEP_DONE;
@@ -183,6 +247,7 @@ child_spawn(struct event_base *base, const struct work *work, int grace_ms,
 	child->ops = call->ops;
 	child->arg = call->arg;
 	child->target = WORLD_NOBODY;
+	child->late_at = clock_now() + work->deadline * INT64_C(1000);
 	child->at = steps_of[child->id];
 	child->request = xcalloc(1, child->work->request->size);
 	if (child->work->result)
@@ -264,6 +329,13 @@ child_result(const struct child *child, size_t *len, struct error *err)
 		return child->text;
 	if (child->failed)
 		*err = child->err;
+	else if (child->written_off)
+		error_set(err, 504,
+		    "job '%s' does not end: its process was killed and is still there",
+		    child->work->name);
+	else if (child->late)
+		error_set(err, 504, "job '%s' was ended because it took longer than %d seconds",
+		    child->work->name, child->work->deadline);
 	else
 		error_set(err, 500, "job '%s' was killed by signal 9 (Killed)", child->work->name);
 	return NULL;
@@ -296,7 +368,9 @@ child_kill_any(void)
 		child = child->next;
 	history_add(child->host, "job %s of VM %.8s is killed", child->work->name,
 	    child->vm ? child->vm->uuid : "");
-	end(child);
+	child->killed = true;
+	if (storage_of(child) != STORAGE_HANGS)
+		end(child);
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include "lockspace.h"
 #include "net.h"
 #include "steps.h"
+#include "storage.h"
 
 static bool ended;
 static int64_t pace;		   /* ms between faults, at most */
@@ -137,6 +138,28 @@ define(int host)
 	libvirt_define(vm, host);
 }
 
+static void
+on_storage(void *arg)
+{
+	storage_bring_back((int)(intptr_t)arg);
+}
+
+/* For one host or for all, for less or for more than sanlock goes on. */
+static void
+take_storage(int host)
+{
+	bool all = dice_permille(400);
+	enum storage_state how = dice_permille(600) ? STORAGE_HANGS : STORAGE_FAILS;
+	int64_t ms = dice_permille(700) ? dice_between(500, 20000) : dice_between(20000, 240000);
+
+	for (int i = 0; i < world.n_hosts; i++) {
+		if ((i != host && !all) || storage_state(i) != STORAGE_THERE)
+			continue;
+		storage_take_away(i, how);
+		clock_after(ms, on_storage, (void *)(intptr_t)i);
+	}
+}
+
 /* With failovers */
 
 /* For good, as far as anybody can wait for it. */
@@ -227,6 +250,7 @@ static const struct act acts[] = {
 	{ slow_down, 8 },
 	{ set_clock, 3 },
 	{ define, 5 },
+	{ take_storage, 5 },
 };
 
 static void
@@ -276,6 +300,7 @@ faults_end(void)
 		clock_set_error(i, dice_between(-500, 500), ppm[i]);
 		if (world.ha)
 			clock_freeze(i, 0);
+		storage_bring_back(i);
 		host_power_on(i);
 		host_run(i);
 	}

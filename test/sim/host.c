@@ -136,8 +136,9 @@ host_on_libvirt_lost(int host)
 
 /* Its life */
 
+/* Some hosts are stopped by fewer jobs that cannot be killed than others. */
 static void
-configure(struct config *config)
+configure(struct config *config, int host)
 {
 	config_init(config);
 	free(config->listen[0].addr);
@@ -148,6 +149,7 @@ configure(struct config *config)
 		config->io_timeout = LOCKSPACE_T;
 		config->ha_boot_delay = 1;
 	}
+	config->jobs_stuck_max = 1 + host;
 }
 
 static void
@@ -174,7 +176,7 @@ host_run(int host)
 	hosts[host].started = clock_now();
 	hosts[host].virtxd = virtxd;
 	virtxd->host = host;
-	configure(&virtxd->config);
+	configure(&virtxd->config, host);
 	core_init(&virtxd->core, NULL, &virtxd->config, &core_ops, virtxd);
 	operations_observe(virtxd->core.operations, on_operation, virtxd);
 	virtxd->probe = timer_new(NULL, on_probe, virtxd);

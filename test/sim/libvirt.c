@@ -12,8 +12,7 @@
 #include "net.h"
 #include "proto/util.h"
 
-#define LEASE_MS  80000 /* that the leases of a dead host count */
-#define BROKEN_MS 5000	/* until libvirt notices that it hears nothing of the other one */
+#define BROKEN_MS 5000 /* until libvirt notices that it hears nothing of the other one */
 
 enum phase { PHASE_COPY, PHASE_HANDED, PHASE_CONFIRM, PHASE_OVER };
 
@@ -450,7 +449,7 @@ libvirt_power_off(int host)
 		struct world_domain *domain = &vm->domain[host];
 
 		if (!world.ha && vm->holder == host && !vm->free_at)
-			vm->free_at = clock_now() + LEASE_MS;
+			vm->free_at = clock_now() + WORLD_LEASE_MS;
 		domain->on = domain->stands = domain->is_leaving = domain->coming = false;
 		domain->off_at = 0;
 		if (!domain->defined)

@@ -18,6 +18,7 @@
 #include "net.h"
 #include "proto/log.h"
 #include "server.h"
+#include "storage.h"
 #include "steps.h"
 
 #define REST_MS	 1000000 /* after the last fault, until all must have come to rest */
@@ -42,6 +43,7 @@ begin(uint64_t seed, bool loud, bool ha)
 	hosts_reset();
 	libvirt_reset();
 	lockspace_reset();
+	storage_reset();
 	checker_reset();
 	agents_reset();
 	for (int i = 0; i < world.n_hosts; i++)

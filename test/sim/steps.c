@@ -27,6 +27,12 @@ step_fail(struct child *child, int status, const char *fmt, ...)
 	return STEP_FAIL;
 }
 
+enum step
+step_fail_storage(struct child *child)
+{
+	return step_fail(child, 507, "the storage fails: Input/output error");
+}
+
 /* Each request of a VM's job begins with the environment and its uuid. */
 static const char *
 uuid_of(const struct child *child)
@@ -460,3 +466,5 @@ step_settle(struct child *child)
 	child->decided = moved ? DECIDED_LEAVE : DECIDED_STAY;
 	return moved ? leave(child) : stay(child);
 }
+
+const step_fn steps_on_storage[] = { step_check_owner, step_recover, step_roll_forward, NULL };

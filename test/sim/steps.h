@@ -35,6 +35,9 @@ struct child {
 	size_t len;
 	enum work_stage stage;
 	struct timer *timer;
+	int64_t late_at;  /* its deadline, ms */
+	bool killed;	  /* it ends when the storage lets it */
+	bool written_off; /* it outlived that */
 	const step_fn *at;
 	struct child *next;
 
@@ -95,7 +98,13 @@ enum step step_roll_forward(struct child *child);
 /* Begins it on the host of the job, with its target. */
 void step_save_journal(struct child *child, enum world_op op);
 void step_set_stage(struct child *child, enum work_stage stage);
+enum step step_fail_storage(struct child *child);
 enum step step_fail(struct child *child, int status, const char *fmt, ...) PRINTF(3, 4);
+
+/* Those that touch the storage, NULL-terminated. */
+extern const step_fn steps_on_storage[], host_steps_on_storage[], vm_steps_on_storage[];
+/* The same, where what follows of an error is their own matter. */
+extern const step_fn vm_steps_asking_storage[];
 
 /* Ends a job that runs, as a kill does; false where none does. */
 bool child_kill_any(void);

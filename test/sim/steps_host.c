@@ -8,6 +8,7 @@
 #include "lockspace.h"
 #include "proto/json.h"
 #include "steps.h"
+#include "storage.h"
 
 #define MEMORY_KIB (INT64_C(64) << 20)
 #define MEMORY_MIB (MEMORY_KIB >> 10)
@@ -231,6 +232,7 @@ join(struct child *child)
 		child->wait = 500;
 		return STEP_AGAIN;
 	}
+	storage_join(child->host);
 	res->lockid = child->host + 1;
 	return STEP_NEXT;
 }
@@ -250,6 +252,10 @@ watch(struct child *child)
 	}
 	if (world.ha && !lockspace_is_joined(child->host))
 		return step_fail(child, 503, "this host is not in the lockspace any more");
+	if (!storage_is_joined(child->host)) {
+		error_set_type(&child->err, ERROR_UNAVAILABLE, "the lockspace is lost");
+		return STEP_FAIL;
+	}
 	if (clock_now() >= child->ends_at || !child->ops)
 		return join(child);
 	child->wait = req->look_ms;
@@ -394,6 +400,8 @@ autostart(struct child *child)
 	return STEP_NEXT;
 }
 
+const step_fn host_steps_on_storage[] = { whose, inspect, reconcile, storage_check, is_there, join,
+	maintenance_load, maintenance_save, NULL };
 const step_fn steps_autostart[] = { autostart, NULL };
 const step_fn steps_maintenance_load[] = { maintenance_load, NULL };
 const step_fn steps_maintenance_save[] = { maintenance_save, NULL };

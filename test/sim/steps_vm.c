@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "net.h"
 #include "steps.h"
+#include "storage.h"
 
 static struct world_domain *
 domain_of(struct child *child)
@@ -459,7 +460,8 @@ static enum step
 migrate_settle(struct child *child)
 {
 	struct vm_result *res = child->result;
-	enum step step = step_settle(child);
+	enum step step = storage_state(child->host) == STORAGE_FAILS ? step_fail_storage(child)
+								     : step_settle(child);
 
 	if (step == STEP_AGAIN)
 		return step;
@@ -599,3 +601,9 @@ heal_verdict(struct child *child)
 
 const step_fn steps_heal[] = { step_lock, step_open_libvirt, step_recover, heal_vm, heal_verdict,
 	NULL };
+
+/* Libvirt opens images and takes leases. */
+const step_fn vm_steps_on_storage[] = { create_journal, create_lease, create_image, create_register,
+	delete_look, delete_find, delete_journal, boot_start, resume_act, migrate_check,
+	migrate_journal, heal_vm, heal_verdict, NULL };
+const step_fn vm_steps_asking_storage[] = { migrate_settle, NULL };

@@ -8,6 +8,7 @@
 #include "history.h"
 #include "lockspace.h"
 #include "proto/util.h"
+#include "storage.h"
 
 struct world world;
 
@@ -130,7 +131,7 @@ take_by_lockspace(struct world_vm *vm, int host)
 bool
 world_take_lease(struct world_vm *vm, int host)
 {
-	if (!vm->lease)
+	if (!vm->lease || storage_state(host) != STORAGE_THERE || !storage_is_joined(host))
 		return false;
 	if (world.ha)
 		return take_by_lockspace(vm, host);
@@ -146,9 +147,12 @@ world_take_lease(struct world_vm *vm, int host)
 void
 world_free_lease(struct world_vm *vm, int host)
 {
-	if (world.ha && !lockspace_writes(host))
+	if (vm->holder != host || vm->free_at || (world.ha && !lockspace_writes(host)))
 		return;
-	if (vm->holder == host && !vm->free_at)
+	/* What cannot be written there counts on. */
+	if (storage_state(host) != STORAGE_THERE)
+		vm->free_at = clock_now() + WORLD_LEASE_MS;
+	else
 		vm->holder = WORLD_NOBODY;
 }
 

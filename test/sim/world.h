@@ -13,6 +13,7 @@
 #define WORLD_HOSTS	5
 #define WORLD_VMS	32
 #define WORLD_NOBODY	(-1)
+#define WORLD_LEASE_MS	80000 /* that the leases of a dead host count */
 #define WORLD_NOTE_SIZE (2 * WORLD_HOSTS + 2)
 
 struct child;
