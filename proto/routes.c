@@ -295,17 +295,40 @@ take_param(const char *text, bool is_uuid, char *param, size_t param_size)
 	return ROUTE_FOUND;
 }
 
+struct found {
+	const struct route *route; /* NULL: none */
+	const char *param;
+	bool is_uuid;
+};
+
+/* Looks at the routes of these methods alone. Returns the methods that the path has of them. */
+static unsigned int
+find_among(const struct segments *s, unsigned int wanted, struct found *ret)
+{
+	const unsigned char *depths = pattern_depths();
+	unsigned int allowed = 0;
+
+	for (unsigned int i = 0; i < ROUTE_N; i++) {
+		const char *param;
+		bool is_uuid;
+
+		if (depths[i] != s->n || !(routes[i].method & wanted) ||
+		    !pattern_match(routes[i].path, s, &param, &is_uuid))
+			continue;
+		allowed |= routes[i].method;
+		*ret = (struct found){ &routes[i], param, is_uuid };
+	}
+	return allowed;
+}
+
 enum route_match
 route_find(enum method method, const char *raw_path, const struct route **ret, char *param,
     size_t param_size, unsigned int *allow)
 {
 	__attribute__((cleanup(segments_clear))) struct segments s = { 0 };
 	enum route_match match = segments_split(raw_path, &s);
-	const unsigned char *depths = pattern_depths();
-	const struct route *found = NULL;
-	const char *found_param = NULL;
-	bool found_uuid = false;
-	unsigned int allowed = 0;
+	struct found found = { 0 }, other;
+	unsigned int allowed;
 
 	if (param && param_size > 0)
 		param[0] = '\0';
@@ -314,32 +337,22 @@ route_find(enum method method, const char *raw_path, const struct route **ret, c
 	if (method == METHOD_HEAD)
 		method = METHOD_GET;
 
-	for (unsigned int i = 0; i < ROUTE_N; i++) {
-		const char *text;
-		bool is_uuid;
-
-		if (depths[i] != s.n || !pattern_match(routes[i].path, &s, &text, &is_uuid))
-			continue;
-		allowed |= routes[i].method;
-		if (routes[i].method == method) {
-			found = &routes[i];
-			found_param = text;
-			found_uuid = is_uuid;
-		}
-	}
+	allowed = find_among(&s, method, &found);
+	if (!found.route)
+		allowed = find_among(&s, ~0U, &other);
 	if (allowed & METHOD_GET)
 		allowed |= METHOD_HEAD;
 	if (allow)
 		*allow = allowed;
-	if (!found)
+	if (!found.route)
 		return allowed ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 
-	if (found_param) {
-		match = take_param(found_param, found_uuid, param, param_size);
+	if (found.param) {
+		match = take_param(found.param, found.is_uuid, param, param_size);
 		if (match != ROUTE_FOUND)
 			return match;
 	}
-	*ret = found;
+	*ret = found.route;
 	return ROUTE_FOUND;
 }
 

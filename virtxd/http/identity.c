@@ -260,6 +260,10 @@ is_for_known_hosts(const char *path)
 {
 	const struct route *route;
 
+	/* Without it a path has one spelling. */
+	if (!strchr(path, '%'))
+		return str_equal(path, routes[ROUTE_CLUSTER_JOIN].path) ||
+		       str_equal(path, routes[ROUTE_CLUSTER_RENEW].path);
 	return route_find(METHOD_POST, path, &route, NULL, 0, NULL) == ROUTE_FOUND &&
 	       (route->id == ROUTE_CLUSTER_JOIN || route->id == ROUTE_CLUSTER_RENEW);
 }
