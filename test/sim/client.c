@@ -288,8 +288,20 @@ follow(int host, const struct peer_answer *answer)
 	model_clear(&operation_model, &operation);
 }
 
+/* Whether a host has taken notice of a VM that libvirt has there: that may take a slow job. */
+static bool
+has_noticed(int host, const char *uuid)
+{
+	const struct context *ctx = host_context(host);
+	const char *undecided = ctx ? inventory_find_undecided(ctx->inventory, uuid) : NULL;
+	const struct inventory_vm *view = ctx ? inventory_find_vm(ctx->inventory, uuid) : NULL;
+
+	return (view && view->local) || str_equal(undecided, world.hosts[host]);
+}
+
 /* A VM that there is, and that has been at rest since before the host that is asked was started, is
- * known through any host, or is not known yet. */
+ * known through any host, or is not known yet. Of one that its own host has not noticed nobody else
+ * can know. */
 static void
 check_known(const struct asked *asked, const struct peer_answer *answer)
 {
@@ -297,7 +309,8 @@ check_known(const struct asked *asked, const struct peer_answer *answer)
 	int at = vm ? world_registered(vm, WORLD_NOBODY) : WORLD_NOBODY;
 
 	if (answer->status == 404 && at != WORLD_NOBODY && vm->rests_since[at] > 0 &&
-	    vm->rests_since[at] < host_started(asked->host))
+	    vm->rests_since[at] < host_started(asked->host) &&
+	    (at == asked->host || has_noticed(at, asked->vm)))
 		history_violation("VM %.8s is on h%d, and h%d does not know it", asked->vm, at + 1,
 		    asked->host + 1);
 }
