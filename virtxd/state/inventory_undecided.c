@@ -8,9 +8,9 @@
 /* Its part of the host's digest, as if there were nothing of it but its uuid: another set of them
  * is another digest, which the others ask about. */
 static uint64_t
-part_of(char *uuid)
+part_of(const char *uuid)
 {
-	const struct vm_info info = { .uuid = uuid };
+	const struct vm_info info = { .uuid = (char *)uuid };
 
 	return vm_info_digest(&info);
 }
@@ -56,9 +56,9 @@ index_decide(struct host_entry *host, const char *uuid)
 void
 index_clear_undecided(struct host_entry *host)
 {
-	struct undecided *one, *next;
+	struct undecided *one;
 
-	HASH_ITER (hh, host->undecided, one, next)
+	while ((one = host->undecided))
 		drop(host, one);
 }
 
