@@ -174,8 +174,11 @@ is_hidden_success(const struct note *note, const struct operation *operation)
 		return note->was_registered && !vm->registry[note->host] &&
 		       world_registered(vm, WORLD_NOBODY) != WORLD_NOBODY &&
 		       !says(operation, "not here") &&
+		       /* Another host took it over. */
+		       !says(operation, "is registered under") &&
 		       /* An earlier one took it away: that was carried to its end first. */
-		       !(note->was_begun && says(operation, "no VM '"));
+		       !(note->was_begun &&
+			   (says(operation, "no VM '") || says(operation, "was killed by signal")));
 	return false;
 }
 

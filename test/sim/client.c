@@ -36,8 +36,9 @@ struct journey {
 	int64_t began, ended; /* the operation, ms */
 	char operation[UUID_TEXT_SIZE], vm[UUID_TEXT_SIZE];
 	/* Once it has arrived */
-	unsigned int starts[WORLD_HOSTS]; /* of the virtxds, */
-	bool seen[WORLD_HOSTS];		  /* and which of them see it where it is */
+	unsigned int starts[WORLD_HOSTS];	 /* of the virtxds, */
+	bool seen[WORLD_HOSTS];			 /* and which of them see it where it is */
+	unsigned int starts_before[WORLD_HOSTS]; /* those of when it was first asked for */
 };
 
 static void ask(int host, enum route_id id, const char *param, const char *body);
@@ -150,7 +151,11 @@ on_found(void *arg, const struct peer_answer *answer)
 {
 	struct journey *journey = arg;
 
-	if (answer && (answer->status == 404 || answer->status == 508) &&
+	/* A host that was started meanwhile has heard of its old host first. */
+	if (answer &&
+	    (answer->status == 404 ||
+		(answer->status == 508 &&
+		    journey->starts_before[journey->to] == host_start(journey->to))) &&
 	    rests(world_find(journey->vm), journey))
 		history_violation("VM %.8s has migrated to h%d, and h%d answers %d", journey->vm,
 		    journey->to + 1, journey->host + 1, answer->status);
@@ -197,6 +202,15 @@ sees(int host, const struct journey *journey)
 	return view && str_equal(view->vm.runinfo.host, world.hosts[journey->to]);
 }
 
+/* Its host was started anew, and finds out whether it is its own. */
+static bool
+is_undecided(int host, const struct journey *journey)
+{
+	const char *at = inventory_find_undecided(host_context(host)->inventory, journey->vm);
+
+	return str_equal(at, world.hosts[journey->to]);
+}
+
 /* Its old host does not take it back by what was seen before it left, and whoever has heard where
  * it is does not forget that. */
 static void
@@ -208,7 +222,7 @@ look_left(void *arg)
 
 	for (int i = 0; looks && i < world.n_hosts; i++) {
 		if (host_serves(i) && host_start(i) == journey->starts[i] && journey->seen[i] &&
-		    !sees(i, journey))
+		    !sees(i, journey) && !is_undecided(i, journey))
 			history_violation("VM %.8s has migrated to h%d, and h%d has it elsewhere a "
 					  "moment later",
 			    journey->vm, journey->to + 1, i + 1);
@@ -279,6 +293,8 @@ follow(int host, const struct peer_answer *answer)
 		journey->host = host;
 		journey->began = clock_now();
 		journey->from = world_host(operation.host);
+		for (int i = 0; i < world.n_hosts; i++)
+			journey->starts_before[i] = host_start(i);
 		snprintf(journey->operation, sizeof(journey->operation), "%s", operation.id);
 		snprintf(journey->vm, sizeof(journey->vm), "%s", operation.vm);
 		look_again(journey);

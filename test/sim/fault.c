@@ -14,6 +14,10 @@
 #include "steps.h"
 #include "storage.h"
 
+/* ms: a host does not tell an earlier time than it has told, and all is to be well again at the
+ * end. */
+#define WRONG_MAX 900000
+
 static bool ended;
 static int64_t pace;		   /* ms between faults, at most */
 static int64_t wrong[WORLD_HOSTS]; /* ms that the clock of a host is ahead, and how fast it goes */
@@ -116,6 +120,8 @@ set_clock(int host)
 	int64_t most = dice_permille(200) ? 600000 : 5000;
 
 	wrong[host] = dice_permille(200) ? 0 : wrong[host] + dice_between(-most, most);
+	if (wrong[host] > WRONG_MAX || wrong[host] < -WRONG_MAX)
+		wrong[host] = 0;
 	clock_set_error(host, wrong[host], ppm[host]);
 	history_add(host, "the clock is set: %" PRId64 " ms off", wrong[host]);
 }

@@ -100,16 +100,27 @@ world_is_somewhere(const struct world_vm *vm)
 	return false;
 }
 
-bool
-world_is_stray(const struct world_vm *vm)
+/* What is defined of it is nobody's. */
+static bool
+is_nobodys(const struct world_vm *vm)
 {
 	if (!vm->by_hand || world_registered(vm, WORLD_NOBODY) != WORLD_NOBODY)
 		return false;
 	for (int i = 0; i < world.n_hosts; i++) {
-		if (vm->domain[i].on || vm->journal[i].there)
+		if (vm->domain[i].on)
 			return false;
 	}
 	return true;
+}
+
+bool
+world_is_stray(const struct world_vm *vm)
+{
+	for (int i = 0; i < world.n_hosts; i++) {
+		if (vm->journal[i].there)
+			return false;
+	}
+	return is_nobodys(vm);
 }
 
 static bool
@@ -228,6 +239,7 @@ world_changed(struct world_vm *vm)
 		if (vm->registry[i])
 			vm->was_here[i] = now;
 	}
-	if (!world_is_somewhere(vm) || world_is_stray(vm))
+	/* The journal of a host that it has left may be there for longer. */
+	if (!world_is_somewhere(vm) || is_nobodys(vm))
 		vm->was_gone = now;
 }
