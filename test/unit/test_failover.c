@@ -504,6 +504,24 @@ told(const char *words)
 		fail_msg("no '%s' in '%s'", words, text);
 }
 
+/* It is nobody's any more, and what sanlock said of it last suspects nobody. */
+static void
+test_a_host_that_is_forgotten(void **state)
+{
+	unsigned int before;
+
+	pass(WAIT_MS + 5000);
+	sight = LOCKSPACE_SIGHT_DEAD;
+	pass(10000);
+	told("serf says active, sanlock DEAD");
+	set_serf(H2, CSTATE_INVALID);
+	pass(5000);
+	told("");
+	before = hosts_asked;
+	pass(60000);
+	assert_true(hosts_asked - before <= 7);
+}
+
 /* Since when, what is missing, how many, and what became of them; no names. */
 static void
 test_what_is_told(void **state)
@@ -574,6 +592,7 @@ main(void)
 		FAILOVER(test_a_boot_that_fails),
 		FAILOVER(test_the_second_of_two),
 		FAILOVER(test_no_room),
+		FAILOVER(test_a_host_that_is_forgotten),
 		FAILOVER(test_what_is_told),
 		FAILOVER(test_what_was_left),
 	};

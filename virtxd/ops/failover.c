@@ -511,9 +511,11 @@ take_hosts(struct failover *failover)
 	struct host_list hosts = { 0 };
 	struct victim *victim;
 
-	/* One that was forgotten is nobody's business any more. */
-	LIST_FOREACH (victim, &failover->victims, link)
+	/* One that was forgotten is nobody's business any more, whatever sanlock says. */
+	LIST_FOREACH (victim, &failover->victims, link) {
 		victim->cstate = CSTATE_INVALID;
+		victim->sight = FAILOVER_SIGHT_UNKNOWN;
+	}
 	inventory_list_hosts(inventory, &all, NULL, &hosts);
 	for (size_t i = 0; i < hosts.n_items; i++) {
 		const struct host_list_item *item = &hosts.items[i];
