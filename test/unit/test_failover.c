@@ -135,6 +135,29 @@ claiming(void)
 }
 
 static void
+told(const char *words)
+{
+	_free_ char *text = failover_text(failover, H2);
+
+	if (*words ? !strstr(text, words) : *text != '\0')
+		fail_msg("no '%s' in '%s'", words, text);
+}
+
+/* The registry has it under another host by now. */
+static void
+unlist(const char *vm)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(vms_of_h2); i++) {
+		if (!str_equal(vms_of_h2[i], vm))
+			vms_of_h2[n++] = vms_of_h2[i];
+	}
+	while (n < ARRAY_SIZE(vms_of_h2))
+		vms_of_h2[n++] = NULL;
+}
+
+static void
 end_claim(const char *vm, bool want_on)
 {
 	struct vm_claim_result res = claimed(vm, want_on);
@@ -142,6 +165,7 @@ end_claim(const char *vm, bool want_on)
 	assert_string_equal(claiming(), vm);
 	assert_string_equal(
 	    ((const struct vm_claim_request *)ops_request_of(WORK_VM_CLAIM))->from, H2);
+	unlist(vm);
 	ops_end_job(WORK_VM_CLAIM, &res);
 	model_clear(&vm_claim_result_model, &res);
 }
@@ -151,6 +175,8 @@ end_claim_as(enum claim_outcome outcome)
 {
 	struct vm_claim_result res = { .outcome = outcome, .why = xstrdup("so it is") };
 
+	if (outcome == CLAIM_LOST)
+		unlist(claiming());
 	ops_end_job(WORK_VM_CLAIM, &res);
 	model_clear(&vm_claim_result_model, &res);
 }
@@ -381,6 +407,7 @@ test_outcomes(void **state)
 
 		set_serf(H2, CSTATE_ACTIVE);
 		sight = LOCKSPACE_SIGHT_LIVE;
+		vms_of_h2[0] = VM1;
 		pass(10000);
 		let_h2_die();
 		for (; *claiming() && asked < 100; asked++) {
@@ -390,6 +417,45 @@ test_outcomes(void **state)
 		assert_true(rows[i].again ? asked >= 10 && asked <= 13 : asked == 1);
 		assert_int_equal(results(rows[i].result), 1);
 	}
+}
+
+/* What a host held that has died since, or what this host was refused, is not given up for good as
+ * long as the dead host has it. */
+static void
+test_what_is_left(void **state)
+{
+	vms_of_h2[1] = VM2;
+	let_h2_die();
+	end_claim(VM1, true);
+	pass(2000);
+	end_boot(VM1);
+	end_claim_as(CLAIM_REFUSED);
+	pass(600000);
+	assert_string_equal(claiming(), VM2);
+	end_claim_as(CLAIM_REFUSED);
+	assert_int_equal(results(FAILOVER_REFUSED), 1);
+	told("; its VMs: 1 booted, 1 refused");
+	pass(600000);
+	end_claim(VM2, true);
+	pass(2000);
+	end_boot(VM2);
+	pass(5000);
+	assert_int_equal(results(FAILOVER_BOOTED), 2);
+	told("; its VMs: 2 booted");
+	pass(600000);
+	assert_string_equal(claiming(), "");
+	/* One that nobody knew of: another host gave it back. */
+	vms_of_h2[0] = VM3;
+	pass(130000);
+	end_claim(VM3, false);
+	/* It is looked at no more when the host is back. */
+	pass(5000);
+	set_serf(H2, CSTATE_ACTIVE);
+	sight = LOCKSPACE_SIGHT_LIVE;
+	vms_of_h2[0] = VM2;
+	pass(600000);
+	assert_string_equal(claiming(), "");
+	assert_int_equal(failover_count(failover)->at_once, 0);
 }
 
 /* A job that dies may have claimed it. */
@@ -495,15 +561,6 @@ test_no_room(void **state)
 	assert_int_equal(results(FAILOVER_LOST), 2);
 }
 
-static void
-told(const char *words)
-{
-	_free_ char *text = failover_text(failover, H2);
-
-	if (*words ? !strstr(text, words) : *text != '\0')
-		fail_msg("no '%s' in '%s'", words, text);
-}
-
 /* It is nobody's any more, and what sanlock said of it last suspects nobody. */
 static void
 test_a_host_that_is_forgotten(void **state)
@@ -587,6 +644,7 @@ main(void)
 		FAILOVER(test_who_is_not_armed),
 		FAILOVER(test_the_order),
 		FAILOVER(test_outcomes),
+		FAILOVER(test_what_is_left),
 		FAILOVER(test_a_claim_that_dies),
 		FAILOVER(test_a_boot_in_vain),
 		FAILOVER(test_a_boot_that_fails),

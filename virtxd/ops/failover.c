@@ -11,9 +11,10 @@
 #include "proto/log.h"
 
 #define LOOK_MS	 1000
-#define ASK_MS	 2000  /* between looks at sanlock's hosts while one is suspected */
-#define REST_MS	 10000 /* the same while none is, at most */
-#define AGAIN_MS 5000  /* until a job that failed is started again */
+#define ASK_MS	 2000	/* between looks at sanlock's hosts while one is suspected */
+#define REST_MS	 10000	/* the same while none is, at most */
+#define AGAIN_MS 5000	/* until a job that failed is started again */
+#define LEFT_MS	 120000 /* until it is looked whether a host whose VMs are over has some left */
 
 enum state {
 	STATE_WATCHING,
@@ -35,7 +36,7 @@ static const unsigned int transitions[STATE_N] = {
 	[STATE_LISTING] = 1 << STATE_SUSPECTED | 1 << STATE_WATCHING | 1 << STATE_KEEPING,
 	[STATE_KEEPING] = 1 << STATE_RESTARTING,
 	[STATE_RESTARTING] = 1 << STATE_OVER | 1 << STATE_WATCHING,
-	[STATE_OVER] = 1 << STATE_WATCHING,
+	[STATE_OVER] = 1 << STATE_WATCHING | 1 << STATE_KEEPING,
 };
 
 /* Another host that was seen once. */
@@ -366,6 +367,21 @@ come_back(struct victim *victim)
 	set_state(victim, STATE_WATCHING);
 }
 
+/* What was held by a host that has died as well, say, or has gone back. */
+static void
+take_left(struct victim *victim)
+{
+	if (victim->found.n_vms == 0) {
+		victim->next = monotonic_ms() + LEFT_MS;
+		return;
+	}
+	log_notice("failover", "host '%s' ('%s') is dead, and has %zu VMs that are brought back",
+	    victim->uuid, victim->name, victim->found.n_vms);
+	failover_vms_add(victim->vms, &victim->found);
+	victim->kept_at = ++victim->owner->changed;
+	set_state(victim, STATE_KEEPING);
+}
+
 static void
 on_listed(void *arg, void *result, const struct error *err)
 {
@@ -373,7 +389,8 @@ on_listed(void *arg, void *result, const struct error *err)
 	struct host_vms_result *res = result;
 
 	victim->reading = false;
-	if (victim->state != STATE_SUSPECTED && victim->state != STATE_LISTING)
+	if (victim->state != STATE_SUSPECTED && victim->state != STATE_LISTING &&
+	    victim->state != STATE_OVER)
 		return;
 	if (!res) {
 		background_failed(WORK_HOST_VMS, err);
@@ -388,6 +405,10 @@ on_listed(void *arg, void *result, const struct error *err)
 	model_clear(&host_vms_result_model, &victim->found);
 	victim->found = *res;
 	*res = (struct host_vms_result){ 0 };
+	if (victim->state == STATE_OVER) {
+		take_left(victim);
+		return;
+	}
 	if (victim->state == STATE_SUSPECTED) {
 		victim->listed = true;
 		return;
@@ -447,6 +468,7 @@ look_restarting(struct victim *victim, int64_t now)
 	} else if (!failover_vms_are_left(victim->vms)) {
 		log_notice("failover", "all VMs of host '%s' ('%s') are seen to", victim->uuid,
 		    victim->name);
+		victim->next = now + LEFT_MS;
 		set_state(victim, STATE_OVER);
 	}
 }
@@ -478,6 +500,8 @@ look_at(struct victim *victim, int64_t now)
 	case STATE_OVER:
 		if (!is_away(victim))
 			come_back(victim);
+		else if (now >= victim->next && prove(victim, now))
+			read_vms(victim, now);
 		break;
 	default:
 		break;

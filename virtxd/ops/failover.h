@@ -14,6 +14,7 @@
  *   restarting -> over         none is left
  *   restarting -> watching     it is back, and none is being claimed or booted any more
  *   over       -> watching     it is back
+ *   over       -> keeping      it has VMs still, or again: what nobody got is tried anew
  */
 #ifndef OPS_FAILOVER_H
 #define OPS_FAILOVER_H

@@ -34,6 +34,7 @@ static const unsigned int transitions[STATE_N] = {
 	[STATE_CLAIMING] = 1 << STATE_WAITING | 1 << STATE_CLAIMED | 1 << STATE_OVER,
 	[STATE_CLAIMED] = 1 << STATE_BOOTING | 1 << STATE_OVER,
 	[STATE_BOOTING] = 1 << STATE_CLAIMED | 1 << STATE_OVER,
+	[STATE_OVER] = 1 << STATE_WAITING,
 };
 
 static const char *const result_words[FAILOVER_RESULT_N] = {
@@ -55,7 +56,8 @@ struct failover_vm {
 	struct vmdef def; /* name, cpudef, memory and custom alone; of one that is restored nothing
 			   */
 	enum state state;
-	enum failover_result result; /* while it waits: why, or how it went the last time */
+	enum failover_result result;  /* while it waits: why, or how it went the last time */
+	enum failover_result counted; /* how it went when it was over last */
 	char *why;
 	bool ended;	 /* since the last step */
 	int64_t due;	 /* monotonic ms, nothing is done before */
@@ -119,8 +121,10 @@ settle(struct failover_vm *vm, enum failover_result result, const char *why)
 	struct failover_count *count = vm->list->count;
 
 	set_result(vm, result, why);
-	if (!is_restored(vm) || result != FAILOVER_LOST)
+	/* What goes the same way each time is one. */
+	if (vm->counted != result && (!is_restored(vm) || result != FAILOVER_LOST))
 		count->results[result]++;
+	vm->counted = result;
 	if (result == FAILOVER_BOOTED && !is_restored(vm))
 		count->booted_ms += monotonic_ms() - vm->list->since;
 	vm->ended = true;
@@ -421,6 +425,16 @@ list_new(struct context *ctx, struct failover_count *count, const char *host, si
 	return list;
 }
 
+/* Its definition is taken out of found. */
+static void
+take_found(struct failover_vm *vm, struct host_vm *found)
+{
+	snprintf(vm->uuid, sizeof(vm->uuid), "%s", str_or_empty(found->uuid));
+	model_clear(&vmdef_model, &vm->def);
+	vm->def = found->def;
+	found->def = (struct vmdef){ 0 };
+}
+
 struct failover_vms *
 failover_vms_new(struct context *ctx, struct failover_count *count, const char *host,
     struct host_vms_result *found, int64_t since)
@@ -428,14 +442,39 @@ failover_vms_new(struct context *ctx, struct failover_count *count, const char *
 	struct failover_vms *list = list_new(ctx, count, host, found->n_vms);
 
 	list->since = since;
-	for (size_t i = 0; i < found->n_vms; i++) {
-		struct failover_vm *vm = &list->vms[i];
-
-		snprintf(vm->uuid, sizeof(vm->uuid), "%s", str_or_empty(found->vms[i].uuid));
-		vm->def = found->vms[i].def;
-		found->vms[i].def = (struct vmdef){ 0 };
-	}
+	for (size_t i = 0; i < found->n_vms; i++)
+		take_found(&list->vms[i], &found->vms[i]);
 	return list;
+}
+
+static struct failover_vm *
+need(struct failover_vms *list, const char *uuid)
+{
+	struct failover_vm *vm;
+
+	for (size_t i = 0; i < list->n_vms; i++) {
+		if (str_equal(list->vms[i].uuid, uuid))
+			return &list->vms[i];
+	}
+	vm = model_append(&list->vms, &list->n_vms);
+	vm->list = list;
+	vm->why = xstrdup("");
+	return vm;
+}
+
+void
+failover_vms_add(struct failover_vms *list, struct host_vms_result *found)
+{
+	list->began = 0;
+	for (size_t i = 0; i < found->n_vms; i++) {
+		struct failover_vm *vm = need(list, str_or_empty(found->vms[i].uuid));
+
+		take_found(vm, &found->vms[i]);
+		vm->due = vm->give_up = 0;
+		if (vm->state == STATE_OVER)
+			set_state(vm, STATE_WAITING);
+		set_result(vm, FAILOVER_WAITS, "");
+	}
 }
 
 struct failover_vms *

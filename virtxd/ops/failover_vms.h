@@ -13,6 +13,7 @@
  *   claimed  -> over       it runs, or is not to be booted any more, or never was claimed
  *   booting  -> claimed    its images are still locked, or the host could not: it is tried again
  *   booting  -> over       it runs, or does not
+ *   over     -> waiting    the dead host has it still, or again
  */
 #ifndef OPS_FAILOVER_VMS_H
 #define OPS_FAILOVER_VMS_H
@@ -63,6 +64,8 @@ struct failover_vms *failover_vms_new(struct context *ctx, struct failover_count
 /* The same for VMs that a virtxd before this one may have claimed: those that it has are booted. */
 struct failover_vms *failover_vms_restored(
     struct context *ctx, struct failover_count *count, const struct vm_stay *vms, size_t n);
+/* Those that the host has still, or again, after all were over; as failover_vms_new. */
+void failover_vms_add(struct failover_vms *list, struct host_vms_result *found);
 /* NULL is fine. None may be under way, unless virtxd stops, after jobs_free and tasks_free. */
 void failover_vms_free(struct failover_vms *list);
 /* Goes on with all; proved: the host is dead, so that VMs may be claimed. Called each second. True
