@@ -561,6 +561,35 @@ test_no_room(void **state)
 	assert_int_equal(results(FAILOVER_LOST), 2);
 }
 
+/* So many are looked at in a second, and those behind get their turn. */
+static void
+test_many(void **state)
+{
+	struct failover_count counts = { 0 };
+	struct host_vms_result found = { 0 };
+	struct failover_vms *list;
+
+	pass(WAIT_MS + 5000);
+	for (unsigned int i = 0; i < 10 * FAILOVER_LOOKS; i++) {
+		struct host_vm *vm = model_append(&found.vms, &found.n_vms);
+
+		vm->uuid = xasprintf("5a1f3c7e-9b52-4d0a-8f3e-%012x", i);
+		vm->def.memory.total = i == 10 * FAILOVER_LOOKS - 1 ? 16 : 1 << 30;
+	}
+	list = failover_vms_new(&here.ctx, &counts, H2, &found, here.now);
+	failover_vms_step(list, true);
+	assert_int_equal(counts.results[FAILOVER_NO_ROOM], FAILOVER_LOOKS);
+	for (unsigned int i = 0; i < 11; i++) {
+		pass(1000);
+		failover_vms_step(list, true);
+	}
+	assert_int_equal(counts.results[FAILOVER_NO_ROOM], 10 * FAILOVER_LOOKS - 1);
+	assert_string_equal(claiming(), found.vms[found.n_vms - 1].uuid);
+	end_claim_as(CLAIM_LOST);
+	failover_vms_free(list);
+	model_clear(&host_vms_result_model, &found);
+}
+
 /* It is nobody's any more, and what sanlock said of it last suspects nobody. */
 static void
 test_a_host_that_is_forgotten(void **state)
@@ -650,6 +679,7 @@ main(void)
 		FAILOVER(test_a_boot_that_fails),
 		FAILOVER(test_the_second_of_two),
 		FAILOVER(test_no_room),
+		FAILOVER(test_many),
 		FAILOVER(test_a_host_that_is_forgotten),
 		FAILOVER(test_what_is_told),
 		FAILOVER(test_what_was_left),

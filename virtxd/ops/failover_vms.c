@@ -74,6 +74,8 @@ struct failover_vms {
 	int64_t began;		   /* when it was first proved, monotonic ms; 0: not yet */
 	struct failover_vm *vms;   /* in their order */
 	size_t n_vms;
+	size_t next;		 /* the first that the last step has not come to */
+	struct planner *planner; /* of this step, until one is claimed */
 };
 
 static bool
@@ -169,8 +171,8 @@ find_rank(const struct failover_vm *vm, bool *any, char **ret_why)
 		.from = vm->list->host,
 		.target = "",
 		.def = &vm->def,
+		.look = true,
 	};
-	struct planner *planner = planner_new(ctx->inventory);
 	struct placement placement = { 0 };
 	struct error ignored = { 0 };
 	struct host_ha ha;
@@ -178,7 +180,9 @@ find_rank(const struct failover_vm *vm, bool *any, char **ret_why)
 	int rank = 0;
 
 	*any = false;
-	planner_place(planner, &need, &placement, &ignored);
+	if (!vm->list->planner)
+		vm->list->planner = planner_new(ctx->inventory);
+	planner_place(vm->list->planner, &need, &placement, &ignored);
 	for (size_t i = 0; i < placement.n_candidates; i++) {
 		const struct placement_candidate *candidate = &placement.candidates[i];
 
@@ -195,8 +199,15 @@ find_rank(const struct failover_vm *vm, bool *any, char **ret_why)
 		   : str_empty(placement.host) ? xstrdup(placement.reason)
 					       : xstrdup("no host that has room for it is armed");
 	model_clear(&placement_model, &placement);
-	planner_free(planner);
 	return here ? rank : -1;
+}
+
+/* What was looked at is old. */
+static void
+forget_planner(struct failover_vms *list)
+{
+	planner_free(list->planner);
+	list->planner = NULL;
 }
 
 /* Claiming */
@@ -283,6 +294,7 @@ claim(struct failover_vm *vm)
 	vm->mark = inventory_mark(ctx->inventory);
 	vm->reservation =
 	    reservation_add(ctx->inventory, inventory_self(ctx->inventory), vm->uuid, &vm->def);
+	forget_planner(vm->list);
 	set_state(vm, STATE_CLAIMING);
 	if (!job_start(ctx->jobs, WORK_VM_CLAIM, &req, vm->uuid, "", NULL, on_claimed, vm, &err))
 		on_claimed(vm, NULL, &err);
@@ -507,6 +519,28 @@ failover_vms_free(struct failover_vms *list)
 	free(list);
 }
 
+/* Those that may be claimed, from where the step before has ended. */
+static void
+step_waiting(struct failover_vms *list, int64_t now)
+{
+	size_t from = list->next, looks = 0;
+
+	list->next = 0;
+	for (size_t k = 0; k < list->n_vms && list->count->at_once < FAILOVER_AT_ONCE; k++) {
+		size_t i = (from + k) % list->n_vms;
+
+		if (now < list->vms[i].due || list->vms[i].state != STATE_WAITING)
+			continue;
+		if (looks == FAILOVER_LOOKS) {
+			list->next = i;
+			break;
+		}
+		looks++;
+		look_waiting(&list->vms[i], now);
+	}
+	forget_planner(list);
+}
+
 bool
 failover_vms_step(struct failover_vms *list, bool proved)
 {
@@ -516,15 +550,14 @@ failover_vms_step(struct failover_vms *list, bool proved)
 	if (proved && !list->began)
 		list->began = now;
 	for (size_t i = 0; i < list->n_vms; i++) {
-		struct failover_vm *vm = &list->vms[i];
-
-		if (now >= vm->due && vm->state == STATE_CLAIMED)
-			look_claimed(vm, now);
-		else if (now >= vm->due && vm->state == STATE_WAITING && proved &&
-			 list->count->at_once < FAILOVER_AT_ONCE && own_boot_is_ready(list->ctx))
-			look_waiting(vm, now);
-		ended |= vm->ended;
-		vm->ended = false;
+		if (now >= list->vms[i].due && list->vms[i].state == STATE_CLAIMED)
+			look_claimed(&list->vms[i], now);
+	}
+	if (proved && own_boot_is_ready(list->ctx))
+		step_waiting(list, now);
+	for (size_t i = 0; i < list->n_vms; i++) {
+		ended |= list->vms[i].ended;
+		list->vms[i].ended = false;
 	}
 	return ended;
 }

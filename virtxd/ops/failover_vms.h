@@ -23,6 +23,7 @@
 #define FAILOVER_RANK_MS  10000	 /* from the turn of one host to that of the next */
 #define FAILOVER_TRIES_MS 120000 /* for how long it is tried again */
 #define FAILOVER_AT_ONCE  2	 /* VMs that this host claims or boots */
+#define FAILOVER_LOOKS	  32	 /* VMs whose turn is looked for in a second */
 
 enum failover_result {
 	FAILOVER_WAITS, /* it is not over */

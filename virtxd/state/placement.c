@@ -317,7 +317,8 @@ planner_place(struct planner *planner, const struct placement_need *need, struct
 		reason = explain(planner, need, &verdicts[0]);
 		ret->host = xstrdup(verdicts[0].host->uuid);
 		ret->reason = xasprintf("%s: %s", verdicts[0].host->name, reason);
-		move(planner, need, verdicts[0].host);
+		if (!need->look)
+			move(planner, need, verdicts[0].host);
 	} else {
 		ret->host = xstrdup("");
 		r = refuse(planner, need, verdicts, n, ret, err);

@@ -29,6 +29,7 @@ struct placement_need {
 	const struct placement_excluded *excluded;
 	size_t n_excluded;
 	bool brief; /* no candidates are wanted: saves the time to explain them */
+	bool look;  /* nothing is reserved: another VM is placed as if this one were not */
 };
 
 /* Chooses, and reserves on the host that it chose (and frees on the one that the VM leaves). ret
