@@ -476,6 +476,37 @@ test_a_claim_that_dies(void **state)
 	assert_int_equal(results(FAILOVER_BOOTED), 1);
 }
 
+/* Its room is not given away before it is known how it ended. */
+static void
+test_the_room_of_one_that_dies(void **state)
+{
+	struct vm_claim_result res = claimed(VM1, true);
+	const struct host *self = inventory_find_host(here.ctx.inventory, SELF);
+	int32_t memory = self->resources.memory.availablevms / 3 * 2;
+
+	assert_true(memory > 0);
+	vms_of_h2[1] = VM2;
+	memory_of[0] = memory_of[1] = res.result.vm.def.memory.total = memory;
+	let_h2_die();
+	assert_int_equal(results(FAILOVER_NO_ROOM), 1);
+	ops_fail_job(WORK_VM_CLAIM, 500, "killed by signal 9");
+	pass(20000);
+	assert_string_equal(claiming(), "");
+	unlist(VM1);
+	ops_end_job(WORK_VM_HEAL, &res.result);
+	model_clear(&vm_claim_result_model, &res);
+	pass(12000);
+	assert_string_equal(claiming(), "");
+	end_boot(VM1);
+	pass(5000);
+	assert_int_equal(results(FAILOVER_BOOTED), 1);
+	/* It has gone: there is room again. */
+	inventory_end_vm(here.ctx.inventory, VM1);
+	pass(10000);
+	assert_string_equal(claiming(), VM2);
+	end_claim_as(CLAIM_LOST);
+}
+
 /* QEMU's lock of an image may be there for a while; what does not start is a problem. */
 static void
 test_a_boot_in_vain(void **state)
@@ -675,6 +706,7 @@ main(void)
 		FAILOVER(test_outcomes),
 		FAILOVER(test_what_is_left),
 		FAILOVER(test_a_claim_that_dies),
+		FAILOVER(test_the_room_of_one_that_dies),
 		FAILOVER(test_a_boot_in_vain),
 		FAILOVER(test_a_boot_that_fails),
 		FAILOVER(test_the_second_of_two),

@@ -63,7 +63,7 @@ struct failover_vm {
 	int64_t due;	 /* monotonic ms, nothing is done before */
 	int64_t give_up; /* monotonic ms, it is not tried again after; 0: it was not tried yet */
 	uint64_t mark;	 /* of the inventory, when the claim began */
-	uint64_t reservation;
+	uint64_t reservation; /* of a claim that is under way, or of which the end is not known */
 };
 
 struct failover_vms {
@@ -127,6 +127,7 @@ settle(struct failover_vm *vm, enum failover_result result, const char *why)
 	if (vm->counted != result && (!is_restored(vm) || result != FAILOVER_LOST))
 		count->results[result]++;
 	vm->counted = result;
+	reservation_cancel(vm->list->ctx->inventory, vm->reservation);
 	if (result == FAILOVER_BOOTED && !is_restored(vm))
 		count->booted_ms += monotonic_ms() - vm->list->since;
 	vm->ended = true;
@@ -259,13 +260,13 @@ on_claimed(void *arg, void *result, const struct error *err)
 		on_taken(vm, res);
 		return;
 	}
-	reservation_cancel(ctx->inventory, vm->reservation);
-	/* One that died may have done all of it but to tell, or half of it. */
+	/* One that died may have done all of it but to tell, or half of it: its room is kept. */
 	if (!res) {
 		keeper_heal(ctx->keeper, vm->uuid);
 		try_again(vm, FAILOVER_UNSETTLED, err->detail);
 		return;
 	}
+	reservation_cancel(ctx->inventory, vm->reservation);
 	switch (res->outcome) {
 	case CLAIM_LOST:
 		settle(vm, FAILOVER_LOST, res->why);
@@ -328,6 +329,7 @@ look_waiting(struct failover_vm *vm, int64_t now)
 	int rank;
 
 	if (is_claimed_already(vm)) {
+		reservation_settle(ctx->inventory, vm->reservation, vm->uuid);
 		vm->give_up = now + FAILOVER_TRIES_MS;
 		set_state(vm, STATE_CLAIMING);
 		set_state(vm, STATE_CLAIMED);
@@ -338,6 +340,12 @@ look_waiting(struct failover_vm *vm, int64_t now)
 		settle(vm, FAILOVER_LOST, why);
 		return;
 	}
+	/* How the last claim ended is being found out. */
+	if (jobs_busy(ctx->jobs, vm->uuid)) {
+		vm->due = now + LOOK_MS;
+		return;
+	}
+	reservation_cancel(ctx->inventory, vm->reservation);
 	rank = find_rank(vm, &any, &why);
 	if (!any && vm->result != FAILOVER_NO_ROOM)
 		vm->list->count->results[FAILOVER_NO_ROOM]++;
@@ -345,8 +353,7 @@ look_waiting(struct failover_vm *vm, int64_t now)
 		set_result(vm, FAILOVER_NO_ROOM, why);
 	else if (vm->result == FAILOVER_NO_ROOM)
 		set_result(vm, FAILOVER_WAITS, "");
-	if (rank < 0 || now < vm->list->began + rank * (int64_t)FAILOVER_RANK_MS ||
-	    jobs_busy(ctx->jobs, vm->uuid)) {
+	if (rank < 0 || now < vm->list->began + rank * (int64_t)FAILOVER_RANK_MS) {
 		vm->due = now + LOOK_MS;
 		return;
 	}
