@@ -101,6 +101,42 @@ test_a_boot_that_fails(void **state)
 	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_POWEROFF);
 }
 
+/* The storage tells the locks of a host that has just died for a while. */
+static void
+test_a_boot_that_is_tried_again(void **state)
+{
+	unsigned int boots = 0;
+
+	ask(VM1);
+	claimed(VM1, WANT_ON);
+	for (; is_booting(VM1) && boots < 100; boots++) {
+		assert_null(problem_of(VM1));
+		ops_fail_job(WORK_VM_BOOT, 424, "Failed to get \"write\" lock");
+		ops_advance(10000);
+	}
+	assert_true(boots >= 10 && boots <= 25);
+	assert_non_null(strstr(problem_of(VM1), "\"write\" lock"));
+	/* One that somebody wants off meanwhile is left so. */
+	inventory_end_vm(here.ctx.inventory, VM1);
+	ask(VM1);
+	claimed(VM1, WANT_ON);
+	ops_fail_job(WORK_VM_BOOT, 424, "Failed to get \"write\" lock");
+	wanted_vm(VM1, VMRUNSTATE_POWEROFF, WANT_OFF, NULL, NULL, "vm");
+	ops_advance(10000);
+	assert_string_equal(booting(), "");
+	/* And one that starts at last. */
+	wanted_vm(VM1, VMRUNSTATE_POWEROFF, WANT_ON, NULL, NULL, "vm");
+	inventory_end_vm(here.ctx.inventory, VM1);
+	ask(VM1);
+	claimed(VM1, WANT_ON);
+	ops_fail_job(WORK_VM_BOOT, 424, "Failed to get \"write\" lock");
+	ops_advance(10000);
+	end_boot(VM1);
+	assert_int_equal(ops_runstate(VM1), VMRUNSTATE_RUNNING);
+	ops_advance(10000);
+	assert_string_equal(booting(), "");
+}
+
 static void
 test_one_that_is_held(void **state)
 {
@@ -189,6 +225,7 @@ main(void)
 		ORDER(test_what_the_job_is_asked),
 		ORDER(test_the_boot),
 		ORDER(test_a_boot_that_fails),
+		ORDER(test_a_boot_that_is_tried_again),
 		ORDER(test_one_that_is_held),
 		ORDER(test_a_job_that_dies),
 		ORDER(test_a_recall),

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/host_maintenance.h"
 #include "ops/known.h"
@@ -11,18 +12,24 @@
 #include "ops/task.h"
 #include "proto/log.h"
 
+#define TRIES_MS 120000 /* for how long a boot is tried again */
+#define RETRY_MS 5000
+
 /* From the request to the end of the boot. */
 struct claim_order {
 	LIST_ENTRY(claim_order) link;
 	struct context *ctx;
 	char vm[UUID_TEXT_SIZE];
 	char *user;
+	struct timer *retry;
+	int64_t give_up; /* monotonic ms, the boot is not tried again after */
 };
 
 static void
 order_free(struct claim_order *order)
 {
 	LIST_REMOVE(order, link);
+	timer_free(order->retry);
 	free(order->user);
 	free(order);
 }
@@ -32,6 +39,10 @@ on_booted(void *arg, const struct error *err)
 {
 	struct claim_order *order = arg;
 
+	if (own_boot_may_succeed(err) && monotonic_ms() < order->give_up) {
+		timer_start(order->retry, RETRY_MS);
+		return;
+	}
 	if (!own_boot_is_done(err)) {
 		log_warning(
 		    "ops", "VM '%s', which is this host's now, is off: %s", order->vm, err->detail);
@@ -51,13 +62,26 @@ is_to_be_booted(const struct claim_order *order)
 	       recovery_is_off(view->vm.runinfo.runstate);
 }
 
+/* Somebody may have booted it meanwhile, or want it off. */
+static void
+boot(void *arg)
+{
+	struct claim_order *order = arg;
+
+	if (is_to_be_booted(order))
+		own_boot_start_for(order->ctx, order->vm, order->user, &boot_owner, order);
+	else
+		order_free(order);
+}
+
 static void
 on_claimed(void *arg, const struct error *err)
 {
 	struct claim_order *order = arg;
 
-	if (!err && is_to_be_booted(order))
-		own_boot_start_for(order->ctx, order->vm, order->user, &boot_owner, order);
+	order->give_up = monotonic_ms() + TRIES_MS;
+	if (!err)
+		boot(order);
 	else
 		order_free(order);
 }
@@ -125,6 +149,7 @@ start(struct context *ctx, struct request *req, const struct vm_claim_request *r
 
 	order->ctx = ctx;
 	order->user = xstrdup(req->user);
+	order->retry = timer_new(ctx->base, boot, order);
 	snprintf(order->vm, sizeof(order->vm), "%.36s", req->param);
 	LIST_INSERT_HEAD(&ctx->claim_orders, order, link);
 	task = task_open(ctx, req->route->id, req, req->user, order->vm, &claim_owner, order, &err);

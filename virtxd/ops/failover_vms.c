@@ -362,14 +362,6 @@ look_waiting(struct failover_vm *vm, int64_t now)
 
 /* Booting */
 
-/* QEMU locks its images, and so does libvirt by sanlock; a storage may tell that of a dead host's
- * for a while. */
-static bool
-is_locked(const struct error *err)
-{
-	return strstr(err->detail, "lock") != NULL;
-}
-
 static void
 on_booted(void *arg, const struct error *err)
 {
@@ -378,8 +370,7 @@ on_booted(void *arg, const struct error *err)
 
 	if (own_boot_is_done(err)) {
 		settle(vm, FAILOVER_BOOTED, "");
-	} else if (now < vm->give_up &&
-		   (own_boot_was_unable(err) || is_locked(err) || err->status == 409)) {
+	} else if (now < vm->give_up && own_boot_may_succeed(err)) {
 		set_result(vm, FAILOVER_WAITS, err->detail);
 		vm->due = now + RETRY_MS;
 		set_state(vm, STATE_CLAIMED);

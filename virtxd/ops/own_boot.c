@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/own_boot.h"
 
+#include <string.h>
+
 #include "ops/admission.h"
 #include "ops/host_maintenance.h"
 #include "ops/recovery.h"
@@ -63,4 +65,12 @@ bool
 own_boot_was_unable(const struct error *err)
 {
 	return err && (error_is(err, ERROR_UNAVAILABLE) || error_is(err, ERROR_BUSY));
+}
+
+/* QEMU locks its images, and so does libvirt by sanlock. */
+bool
+own_boot_may_succeed(const struct error *err)
+{
+	return own_boot_was_unable(err) ||
+	       (err && (err->status == 409 || strstr(err->detail, "lock")));
 }

@@ -22,4 +22,8 @@ bool own_boot_is_done(const struct error *err);
 /* Whether the host could not, for the moment: what it needs was lost, or there are too many jobs.
  */
 bool own_boot_was_unable(const struct error *err);
+/* The same, or somebody holds a lock or a lease of it for now, as a storage tells of a host that
+ * has just died, or an operation on it is under way: of one that was another host's. */
+bool own_boot_may_succeed(const struct error *err);
+
 #endif
