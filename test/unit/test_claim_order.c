@@ -49,6 +49,10 @@ test_what_the_job_is_asked(void **state)
 	assert_true(request->doubt);
 	assert_int_equal(request->n_away, 1);
 	assert_string_equal(request->away[0].uuid, H2);
+	assert_true(request->bounded);
+	assert_int_equal(request->memory,
+	    inventory_find_host(here.ctx.inventory, SELF)->resources.memory.availablevms);
+	assert_true(request->memory > 0);
 	assert_int_equal(here.replies, 0);
 	claimed(VM1, WANT_OFF);
 	assert_int_equal(here.status, 204);

@@ -254,6 +254,38 @@ test_refused(void **state)
 	expect_untouched(HOST2);
 }
 
+/* Another host may have it. */
+static void
+test_without_room(void **state)
+{
+	struct vm_claim_request request = claim_request();
+	struct vm_claim_result result = { 0 };
+
+	lose_host();
+	request.or_fail = request.bounded = true;
+	must_fail(WORK_VM_CLAIM, &request, 422, "has 0 MiB of memory for VMs");
+	expect_untouched(HOST2);
+	request.memory = 1 << 20;
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_CLAIMED);
+	model_clear(&vm_claim_result_model, &result);
+}
+
+/* One that is wanted off needs none. */
+static void
+test_one_that_is_off_without_room(void **state)
+{
+	struct vm_claim_request request = claim_request();
+	struct vm_claim_result result = { 0 };
+
+	create_small_vm();
+	give_away();
+	request.bounded = true;
+	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_int_equal(result.outcome, CLAIM_CLAIMED);
+	model_clear(&vm_claim_result_model, &result);
+}
+
 /* Nothing tells whether it runs. */
 static void
 test_without_any_lease(void **state)
@@ -407,6 +439,8 @@ main(void)
 		TEST(test_recalled),
 		TEST(test_not_recalled_from_itself),
 		TEST(test_refused),
+		TEST(test_without_room),
+		TEST(test_one_that_is_off_without_room),
 		TEST(test_without_any_lease),
 		TEST(test_without_a_lease_of_its_own),
 		TEST(test_libvirt_refuses),

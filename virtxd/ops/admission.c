@@ -85,8 +85,8 @@ admission_accept(struct context *ctx, struct request *req, const struct vmdef *d
 	return r;
 }
 
-static bool
-find_figures(struct context *ctx, const char *host, struct host_figures *ret)
+bool
+admission_find_figures(struct context *ctx, const char *host, struct host_figures *ret)
 {
 	struct planner *planner = planner_new(ctx->inventory);
 	bool told = planner_figures(planner, host, ret);
@@ -100,7 +100,7 @@ admission_refuse(struct context *ctx, struct request *req, const struct error *e
 {
 	struct host_figures figures;
 
-	if (find_figures(ctx, inventory_self(ctx->inventory), &figures))
+	if (admission_find_figures(ctx, inventory_self(ctx->inventory), &figures))
 		refuse(req, &figures, err);
 	else
 		request_reply_error(req, err);
@@ -114,7 +114,7 @@ admission_check_memory(struct context *ctx, const char *host, const char *vm,
 	struct host_figures figures;
 	int64_t left;
 
-	if (!find_figures(ctx, host, &figures))
+	if (!admission_find_figures(ctx, host, &figures))
 		return 0;
 	left = def->memory.hp ? figures.hp : figures.memory;
 	if (def->memory.total <= left)

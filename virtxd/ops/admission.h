@@ -12,6 +12,8 @@ struct context;
  * was refused and req is gone. */
 int admission_accept(struct context *ctx, struct request *req, const struct vmdef *def);
 
+/* What the host has for VMs, without what is reserved; false for one that has told nothing yet. */
+bool admission_find_figures(struct context *ctx, const char *host, struct host_figures *ret);
 /* Whether the host has the memory that the VM needs, which is all that counts where the user has
  * named it; -1 with a 422. One that has told nothing yet is not judged. */
 int admission_check_memory(struct context *ctx, const char *host, const char *vm,

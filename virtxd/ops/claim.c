@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "loop/timer.h"
+#include "ops/admission.h"
 #include "ops/context.h"
 #include "ops/host_maintenance.h"
 #include "ops/known.h"
@@ -128,6 +129,23 @@ list_away(struct context *ctx, struct vm_claim_request *request)
 	model_clear(&ready_model, &ready);
 }
 
+/* Another host may have it where this one has no room. */
+static void
+add_room(struct context *ctx, struct vm_claim_request *request)
+{
+	const struct host *self =
+	    inventory_find_host(ctx->inventory, inventory_self(ctx->inventory));
+	struct host_figures figures;
+
+	/* Nothing is known of it yet. */
+	if (!self || self->resources.memory.total <= 0 ||
+	    !admission_find_figures(ctx, inventory_self(ctx->inventory), &figures))
+		return;
+	request->bounded = true;
+	request->memory = figures.memory;
+	request->hugepages = figures.hp;
+}
+
 static int
 check(struct context *ctx, struct error *err)
 {
@@ -175,6 +193,7 @@ claim_start(struct context *ctx, struct request *req, enum claim_recall recall)
 	request.uuid = xstrdup(req->param);
 	request.from = xstrdup(from);
 	list_away(ctx, &request);
+	add_room(ctx, &request);
 	start(ctx, req, &request);
 	model_clear(&vm_claim_request_model, &request);
 }

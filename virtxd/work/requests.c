@@ -521,6 +521,9 @@ static const struct field vm_claim_request_fields[] = {
 	FIELD("or_fail", struct vm_claim_request, or_fail),
 	FIELD("doubt", struct vm_claim_request, doubt),
 	FIELD_ENUM("recall", struct vm_claim_request, recall, claim_recall),
+	FIELD("bounded", struct vm_claim_request, bounded),
+	FIELD("memory", struct vm_claim_request, memory),
+	FIELD("hugepages", struct vm_claim_request, hugepages),
 	FIELD_ARRAY("away", struct vm_claim_request, away, work_uuid),
 };
 const struct model vm_claim_request_model = { "VmClaimRequest", sizeof(struct vm_claim_request),

@@ -154,6 +154,23 @@ load(struct claim *claim, char **ret, struct error *err)
 	return lose(claim, &owner, err);
 }
 
+/* One that is off takes nothing. */
+static int
+check_room(const struct claim *claim, struct error *err)
+{
+	const struct vm_claim_request *req = claim->req;
+	const struct vmdef_memory *memory = &claim->info.def.memory;
+	int64_t left = memory->hp ? req->hugepages : req->memory;
+
+	if (!req->bounded || !claim->info.recorded || claim->info.want != WANT_ON ||
+	    memory->total <= left)
+		return 0;
+	return error_set(err, 422,
+	    "host '%s' has %lld MiB of %s for VMs, and VM '%s', which is wanted on, needs %d MiB",
+	    req->env.host, (long long)left, memory->hp ? "hugepages" : "memory", req->uuid,
+	    memory->total);
+}
+
 /* Whether it can be this host's, and has what keeps it from running on another one meanwhile. */
 static int
 check_vm(struct claim *claim, const char *xml, struct error *err)
@@ -172,7 +189,8 @@ check_vm(struct claim *claim, const char *xml, struct error *err)
 		    "VM '%s' has no lease, neither of its own nor of a disk, so that nothing tells "
 		    "whether it runs on host '%s'",
 		    req->uuid, claim->from);
-	if (vm_owner_check_leases(&req->env, &claim->info, VM_WANT_RUN, err) < 0)
+	if (check_room(claim, err) < 0 ||
+	    vm_owner_check_leases(&req->env, &claim->info, VM_WANT_RUN, err) < 0)
 		return -1;
 	return storage_check_boot(&req->env, &claim->info, err);
 }
