@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "proto/model.h"
 
@@ -138,6 +139,44 @@ test_pipelining(void **state)
 	client_close(&c);
 }
 
+/* Each reply says when it was made, once, as its last header; to HTTP/1.0 none does. */
+static void
+test_date(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before, after, told;
+	struct tm tm = { 0 };
+	struct client c;
+	struct reply r;
+	const char *date;
+
+	client_open(&c, f);
+	for (int i = 0; i < 3; i++) {
+		before = now_ms() / 1000;
+		client_send(&c, "GET /hosts HTTP/1.1\r\n\r\n");
+		read_reply(&c, false, &r);
+		after = now_ms() / 1000;
+		date = strstr(r.head, "\r\nDate: ");
+		assert_non_null(date);
+		date = strptime(date, "\r\nDate: %a, %d %b %Y %H:%M:%S GMT", &tm);
+		assert_non_null(date);
+		assert_null(strstr(date, ": "));
+		told = timegm(&tm);
+		assert_in_range(told, before, after);
+		reply_clear(&r);
+		/* The last is of another second. */
+		while (i == 1 && now_ms() / 1000 == after)
+			run_for(f, 10);
+	}
+	client_close(&c);
+	client_open(&c, f);
+	client_send(&c, "GET /hosts HTTP/1.0\r\n\r\n");
+	read_reply(&c, false, &r);
+	assert_null(strstr(r.head, "Date"));
+	reply_clear(&r);
+	client_close(&c);
+}
+
 static void
 test_free_with_pending(void **state)
 {
@@ -223,6 +262,7 @@ main(void)
 		TEST(test_hang_up),
 		TEST(test_hang_up_unnoticed),
 		TEST(test_pipelining),
+		TEST(test_date),
 		TEST(test_free_with_pending),
 		TEST(test_two_listeners),
 		TEST(test_bind_failure),

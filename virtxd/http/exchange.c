@@ -4,10 +4,13 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/util.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "http/audit.h"
 #include "http/connection.h"
@@ -197,6 +200,26 @@ add_headers(struct exchange *ex, const char *content_type, int64_t length,
 	}
 }
 
+/* What evhttp would add itself, but it formats the time for each reply. */
+static void
+add_date(struct evhttp_request *http)
+{
+	static char text[sizeof("Wed, 02 Dec 2026 23:59:59 GMT")];
+	static time_t second = -1;
+	time_t now = (time_t)(now_ms() / 1000);
+	struct tm tm;
+
+	/* evhttp adds none to a reply to HTTP/1.0, nor do we. */
+	if (http->major != 1 || http->minor < 1)
+		return;
+	if (now != second) {
+		gmtime_r(&now, &tm);
+		evutil_date_rfc1123(text, sizeof(text), &tm);
+		second = now;
+	}
+	evhttp_add_header(evhttp_request_get_output_headers(http), "Date", text);
+}
+
 /* struct request's send: the one place where replies in one piece go out. */
 static void
 exchange_send(struct request *req, int status, const char *content_type, char *body, size_t len,
@@ -215,6 +238,7 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 	}
 
 	add_headers(ex, content_type, status == 204 ? -1 : (int64_t)len, headers, n_headers);
+	add_date(ex->http);
 	if (ex->head || len == 0 || status == 204)
 		free(body);
 	else
