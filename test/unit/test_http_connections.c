@@ -10,6 +10,9 @@
 
 #include "proto/model.h"
 
+#define AHEAD_REQUESTS 2000
+#define AHEAD_EACH     8000 /* bytes of each */
+
 static void
 test_http_1_0(void **state)
 {
@@ -139,6 +142,55 @@ test_pipelining(void **state)
 	client_close(&c);
 }
 
+/* What the server takes of it within a while. */
+static size_t
+send_for_a_while(struct client *c, const struct buffer *data)
+{
+	size_t sent = 0;
+
+	for (int idle = 0; idle < 20 && sent < data->len; idle++) {
+		ssize_t n =
+		    send(c->fd, data->data + sent, data->len - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		assert_true(n > 0 || errno == EAGAIN);
+		if (n > 0) {
+			sent += (size_t)n;
+			idle = 0;
+		}
+		run_for(c->f, 5);
+	}
+	return sent;
+}
+
+/* What comes while a reply is waited for is left to the kernel beyond a bound, and all of it is
+ * answered. */
+static void
+test_read_ahead(void **state)
+{
+	_buffer_ struct buffer data = { 0 };
+	int64_t end = monotonic_ms() + 20000;
+	struct fixture *f = *state;
+	struct client c;
+	size_t sent;
+
+	for (unsigned int i = 0; i < AHEAD_REQUESTS; i++)
+		buffer_printf(&data, "GET /healthz HTTP/1.1\r\nA: %0*u\r\n\r\n", AHEAD_EACH, i);
+	client_open(&c, f);
+	client_send(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+	wait_held(f, 1);
+	sent = send_for_a_while(&c, &data);
+	assert_in_range(sent, 1, data.len / 2);
+	assert_int_equal(f->handled, 1);
+	request_reply(f->held[0], 204);
+	client_send_bytes(&c, data.data + sent, data.len - sent);
+	while (f->handled <= AHEAD_REQUESTS && monotonic_ms() < end)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(f->handled, AHEAD_REQUESTS + 1);
+	expect(&c, 204);
+	expect(&c, 202);
+	client_close(&c);
+}
+
 /* Each reply says when it was made, once, as its last header; to HTTP/1.0 none does. */
 static void
 test_date(void **state)
@@ -262,6 +314,7 @@ main(void)
 		TEST(test_hang_up),
 		TEST(test_hang_up_unnoticed),
 		TEST(test_pipelining),
+		TEST(test_read_ahead),
 		TEST(test_date),
 		TEST(test_free_with_pending),
 		TEST(test_two_listeners),

@@ -74,8 +74,9 @@ on_hold(evutil_socket_t fd, short what, void *arg)
 {
 }
 
-/* A mark at which reading stops has it stop for good under TLS: libevent looks for no more of what
- * OpenSSL has by then. evhttp, which takes from the input, switches reading on again. */
+/* Not by a mark at which libevent stops to read: under TLS it would stop for good, as libevent
+ * looks for no more of what OpenSSL has by then, and it is looked at for each line that evhttp
+ * takes. evhttp, which takes from the input, switches reading on again. */
 static void
 limit_input(struct connection *c, size_t len)
 {
@@ -90,8 +91,7 @@ on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg
 
 	if (info->n_added == 0)
 		return;
-	if (c->ssl)
-		limit_input(c, info->orig_size + info->n_added);
+	limit_input(c, info->orig_size + info->n_added);
 	if (c->state != STATE_WAITING)
 		return;
 	/* The clock of the request starts at its first byte, and no later byte sets it back. */
@@ -147,8 +147,6 @@ connection_new(struct connections *owner, enum connection_kind kind, struct buff
 	TAILQ_INSERT_TAIL(&owner->lists[STATE_FRESH], c, entry);
 	bufferevent_incref(bev);
 	c->ssl = connection_kind_is_tls(kind) ? bufferevent_openssl_get_ssl(bev) : NULL;
-	if (!c->ssl)
-		bufferevent_setwatermark(bev, EV_READ, 0, owner->limits.max_input);
 	bufferevent_set_max_single_write(bev, WRITE_MAX);
 	c->input_cb = evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
 	c->output_cb = evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
@@ -456,8 +454,6 @@ on_complete(struct evhttp_request *req, void *arg)
 {
 	struct connection *c = arg;
 
-	if (c->watched && !c->ssl)
-		bufferevent_setwatermark(c->bev, EV_READ, 0, c->owner->limits.max_input);
 	c->watched = false;
 	connection_wait(c);
 }
@@ -468,15 +464,6 @@ connection_busy(struct connection *c, void (*gone)(void *arg), void *arg)
 	set_state(c, STATE_BUSY);
 	c->gone = gone;
 	c->gone_arg = arg;
-}
-
-/* Until the reply is complete. */
-static void
-limit_pipeline(struct connection *c)
-{
-	c->watched = true;
-	if (!c->ssl)
-		bufferevent_setwatermark(c->bev, EV_READ, 0, PIPELINE_MAX);
 }
 
 void
@@ -492,7 +479,7 @@ connection_watch(struct connection *c)
 	 * out until it sets it again after the reply. */
 	bufferevent_getcb(c->bev, NULL, &write_cb, &event_cb, &arg);
 	bufferevent_setcb(c->bev, NULL, write_cb, event_cb, arg);
-	limit_pipeline(c);
+	c->watched = true;
 	bufferevent_enable(c->bev, EV_READ);
 }
 
@@ -533,7 +520,7 @@ connection_streaming(struct connection *c, struct evhttp_request *req)
 	c->progress = c->since;
 	c->unsent = 0;
 	event_del(c->hold);
-	limit_pipeline(c);
+	c->watched = true;
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 }
 
