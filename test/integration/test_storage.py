@@ -199,8 +199,15 @@ def test_lun(lab1, host, table, lun, combination):
     make_signature(device)
     os_disk = disk("/vms/ds/table/os.raw", size=1)
     definition = vmdef("lun", osdisk=os_disk, disks=[combination.json()])
+    if combination.made:
+        # What is on it, nobody has asked to be lost.
+        answer = host.api("POST", "/vms", {"host": "", "vmdef": definition})
+        assert answer.status == 422, answer.text
+        assert f"lun '{link}' is not empty: this host finds on it: ext4. Nothing was changed" in answer.json()["detail"]
+        assert signature(device)
+        nothing_left(lab1, host)
+        subprocess.run(["wipefs", "-q", "-a", device], check=True)
     uuid = create(host, definition)
-    # A lun that is provisioned is emptied, one that is claimed is not.
     assert bool(signature(device)) == (not combination.made)
     check_disk(lab1, host, combination, definition_of(host, uuid)["disks"][0])
     # QEMU passes SCSI commands through, which a loop device does not know; and where the machine withholds
@@ -228,7 +235,7 @@ def test_lun(lab1, host, table, lun, combination):
 
 
 def test_lun_in_use(lab1, host, table, lun, tmp_path):
-    """What the host itself uses is not wiped."""
+    """What the host itself uses no VM gets."""
     link, device = lun
     make_signature(device)
     (tmp_path / "at").mkdir()
@@ -238,7 +245,7 @@ def test_lun_in_use(lab1, host, table, lun, tmp_path):
         answer = host.api("POST", "/vms", {"host": "", "vmdef": vmdef("lun", disks=[lun_disk])})
     finally:
         subprocess.run(["umount", tmp_path / "at"], check=True)
-    assert answer.status == 507 and "busy" in answer.json()["detail"], answer.text
+    assert answer.status == 422 and f"lun '{link}' is in use by this host itself" in answer.json()["detail"], answer.text
     assert signature(device)
     nothing_left(lab1, host)
 

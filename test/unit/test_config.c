@@ -111,6 +111,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->request_timeout, 30);
 	assert_int_equal(c->idle_timeout, 60);
 	assert_int_equal(c->reply_timeout, 300);
+	assert_string_equal(c->luns, "");
 	assert_string_equal(c->libvirt_uri, "qemu:///system");
 	assert_int_equal(c->libvirt_retry, 5);
 	assert_int_equal(c->qemu_group, 0);
@@ -181,6 +182,8 @@ test_every_key(void **state)
 				 "request_timeout = 1\n"
 				 "idle_timeout = 2\n"
 				 "reply_timeout = 3\n"
+				 "[storage]\n"
+				 "luns = /dev/disk/by-id/dm-uuid-mpath-*  /dev/mapper/x?\n"
 				 "[libvirt]\n"
 				 "uri = test:///default\n"
 				 "qemu_group = daemon\n"
@@ -222,6 +225,7 @@ test_every_key(void **state)
 	assert_int_equal(c->request_timeout, 1);
 	assert_int_equal(c->idle_timeout, 2);
 	assert_int_equal(c->reply_timeout, 3);
+	assert_string_equal(c->luns, "/dev/disk/by-id/dm-uuid-mpath-*  /dev/mapper/x?");
 	assert_string_equal(c->libvirt_uri, "test:///default");
 	assert_int_equal(c->libvirt_retry, 4);
 	assert_int_equal(c->qemu_group, 1);
@@ -293,6 +297,9 @@ test_bad_values(void **state)
 		{ "[virtxd]\nstorage_root = /a/.", "absolute" },
 		{ "[virtxd]\nstorage_root = /", "absolute" },
 		{ "[virtxd]\nstorage_root =", "absolute" },
+		{ "[storage]\nluns = sda", "below /dev/" },
+		{ "[storage]\nluns = /dev/sda /dev/", "below /dev/" },
+		{ "[storage]\nluns = /dev/ /dev/sda", "below /dev/" },
 		{ "[libvirt]\nuri = qemu", "URI" },
 		{ "[libvirt]\nuri =", "URI" },
 		{ "[libvirt]\nqemu_group = no such group", "name or the number" },

@@ -11,7 +11,9 @@
 static int64_t lun_mib;
 static int lun_status; /* of who asks whose it is; 0: it is what its path says */
 static int wiped;
-static bool named; /* this host knows both names */
+static bool named;	    /* this host knows both names */
+static bool used;	    /* by the host */
+static const char *content; /* of the LUN, NULL for nothing */
 
 int __wrap_lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
 int __wrap_lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,
@@ -45,6 +47,32 @@ __wrap_lun_check_path(
 	return disk_resource_name(disk, disk_root, lease, err);
 }
 
+int __wrap_lun_check_unused(const struct disk *disk, struct error *err);
+int __wrap_lun_content(const struct disk *disk, char **ret, struct error *err);
+int __wrap_lun_identify(
+    const char *host, const struct disk *disk, char **by_id, char lease[49], struct error *err);
+
+int
+__wrap_lun_check_unused(const struct disk *disk, struct error *err)
+{
+	return used ? error_set(err, 422, "it is in use") : 0;
+}
+
+int
+__wrap_lun_content(const struct disk *disk, char **ret, struct error *err)
+{
+	*ret = content ? xstrdup(content) : NULL;
+	return 0;
+}
+
+int
+__wrap_lun_identify(
+    const char *host, const struct disk *disk, char **by_id, char lease[49], struct error *err)
+{
+	*by_id = xstrdup(LUN);
+	return 0;
+}
+
 int __wrap_lun_leases(const char *host, const struct disk *disk, char (**ret)[LEASE_NAME_SIZE],
     size_t *n, struct error *err);
 
@@ -68,7 +96,8 @@ __wrap_lun_leases(const char *host, const struct disk *disk, char (**ret)[LEASE_
 static int
 setup(void **state)
 {
-	named = false;
+	named = used = false;
+	content = NULL;
 	lun_mib = 16;
 	lun_status = 0;
 	wiped = 0;
@@ -206,6 +235,78 @@ test_what_is_refused(void **state)
 	model_clear(&vmdef_model, &request.def);
 }
 
+/* What others have on a LUN is never emptied for a disk, and only with a VM by who may say so. */
+static void
+test_one_that_is_not_empty(void **state)
+{
+	static const struct {
+		enum disk_man_mode man;
+		enum disk_prov_mode prov;
+		bool admin;
+		const char *luns;
+		int status; /* 0: the VM gets it */
+	} rows[] = {
+		{ DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_THIN, true, "", 422 },
+		{ DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_THIN, true, LUN, 422 },
+		{ DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_NONE, false, "", 403 },
+		{ DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_NONE, true, "", 0 },
+		{ DISK_MAN_MODE_MANAGED, DISK_PROV_MODE_NONE, false, "/dev/x /dev/disk/by-id/*",
+		    0 },
+		{ DISK_MAN_MODE_UNMANAGED, DISK_PROV_MODE_NONE, false, "", 0 },
+	};
+
+	content = "gpt, LVM2_member";
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm_create_request request = {
+			.env = env, .uuid = (char *)TEST_VM, .admin = rows[i].admin
+		};
+		struct vm_delete_request delete = { env, (char *)TEST_VM, false };
+		struct vm_result result = { 0 };
+
+		vm_with_lun(&request.def);
+		request.env.luns = (char *)rows[i].luns;
+		request.def.disks[0].man = rows[i].man;
+		request.def.disks[0].prov = rows[i].prov;
+		if (rows[i].status) {
+			must_fail(WORK_VM_CREATE, &request, rows[i].status,
+			    "lun '" LUN "' is not empty: this host finds on it: gpt, LVM2_member. "
+			    "Nothing was changed");
+			assert_null(lun_owner());
+			assert_false(exists("ds/os.qcow2"));
+		} else {
+			must_run(WORK_VM_CREATE, &request, &result);
+			model_clear(&vm_result_model, &result);
+			must_run(WORK_VM_DELETE, &delete, &result);
+			model_clear(&vm_result_model, &result);
+			assert_int_equal(unlink(at("ds/os.qcow2")), 0);
+		}
+		assert_int_equal(wiped, 0);
+		model_clear(&vmdef_model, &request.def);
+	}
+}
+
+/* To anybody, in any mode. */
+static void
+test_one_that_is_not_for_vms(void **state)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)TEST_VM, .admin = true };
+
+	vm_with_lun(&request.def);
+	for (int man = DISK_MAN_MODE_UNMANAGED; man <= DISK_MAN_MODE_MANAGED; man++) {
+		request.def.disks[0].man = (enum disk_man_mode)man;
+		request.def.disks[0].prov = DISK_PROV_MODE_NONE;
+		used = false;
+		request.env.luns = (char *)"/dev/disk/by-id/dm-* /dev/*";
+		must_fail(
+		    WORK_VM_CREATE, &request, 422, "is none of those that this host leaves to VMs");
+		used = true;
+		request.env.luns = (char *)"/dev/disk/by-id/scsi-*1";
+		must_fail(WORK_VM_CREATE, &request, 422, "it is in use");
+	}
+	assert_null(lun_owner());
+	model_clear(&vmdef_model, &request.def);
+}
+
 /* Another VM has it by another name: by its lease, and by its definition where that is lost. */
 static void
 test_one_of_another_by_another_name(void **state)
@@ -273,6 +374,8 @@ main(void)
 		TEST(test_one_of_another_is_left),
 		TEST(test_one_that_does_not_answer),
 		TEST(test_one_without_a_lease_is_left),
+		TEST(test_one_that_is_not_empty),
+		TEST(test_one_that_is_not_for_vms),
 		TEST(test_what_is_refused),
 		TEST(test_one_of_another_by_another_name),
 		TEST(test_a_create_that_fails_lets_go_of_it),

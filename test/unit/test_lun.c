@@ -121,6 +121,40 @@ test_wipe(void **state)
 	close(loop);
 }
 
+/* What others have on it is told, and one that the host uses is nobody else's. */
+static void
+test_content(void **state)
+{
+	char file[PATH_MAX * 2], device[64];
+	struct disk disk = { .path = device, .device = DISK_DEVICE_LUN };
+	_free_ char *content = NULL;
+	struct error err = { 0 };
+	int loop, user;
+
+	snprintf(file, sizeof(file), "%s", at("ds/content"));
+	make_file(file);
+	loop = attach(file, false, device);
+	if (loop < 0)
+		skip();
+	if (lun_content(&disk, &content, &err) < 0 || lun_check_unused(&disk, &err) < 0)
+		fail_msg("%s", err.detail);
+	assert_null(content);
+	assert_int_equal(run_program("mkswap", "-q", device), 0);
+	if (lun_content(&disk, &content, &err) < 0)
+		fail_msg("%s", err.detail);
+	assert_string_equal(content, "swap");
+	user = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(user >= 0);
+	assert_int_equal(lun_check_unused(&disk, &err), -1);
+	assert_int_equal(err.status, 422);
+	assert_non_null(strstr(err.detail, "is in use by this host itself"));
+	assert_non_null(strstr(err.detail, device));
+	close(user);
+	if (lun_check_unused(&disk, &err) < 0)
+		fail_msg("%s", err.detail);
+	close(loop);
+}
+
 /* A partition discards by its parent's queue, and leaves its neighbours alone. */
 static void
 test_partition(void **state)
@@ -155,6 +189,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_wipe),
+		cmocka_unit_test(test_content),
 		cmocka_unit_test(test_partition),
 	};
 

@@ -228,7 +228,9 @@ add_disk(struct vmdef *def, const char *name, enum disk_man_mode man, enum disk_
 static inline void
 create_vm(const struct vmdef *def)
 {
-	const struct vm_create_request request = { env, (char *)TEST_VM, *def };
+	const struct vm_create_request request = {
+		.env = env, .uuid = (char *)TEST_VM, .def = *def
+	};
 	struct vm_result result = { 0 };
 
 	must_run(WORK_VM_CREATE, &request, &result);

@@ -48,6 +48,7 @@ create_here(struct context *ctx, struct request *req, const struct vm_create_opt
 	uuid_make(uuid);
 	create.uuid = uuid;
 	create.def = options->vmdef;
+	create.admin = req->caller && role_may(req->caller->role, ROLE_ADMIN);
 	place.reservation =
 	    reservation_add(ctx->inventory, inventory_self(ctx->inventory), uuid, &options->vmdef);
 	task_start_placed(ctx, req, WORK_VM_CREATE, &create, uuid, 201, &place);

@@ -51,6 +51,7 @@ api_vm_update(struct context *ctx, struct request *req)
 			forget_shown_sizes(&options.vmdef, &view->vm.def);
 			update.uuid = req->param;
 			update.def = options.vmdef;
+			update.admin = req->caller && role_may(req->caller->role, ROLE_ADMIN);
 			update.deletestorage = options.deletestorage;
 			update.force = options.force;
 			task_start(ctx, req, WORK_VM_UPDATE, &update, req->param, 204);

@@ -234,6 +234,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 		.run_dir = config->run_dir,
 		.io_timeout = config->io_timeout,
 		.qemu_group = config->qemu_group,
+		.luns = config->luns,
 	};
 
 	*core = (struct core){

@@ -70,6 +70,11 @@ int image_drop_staged(const char *root, const char *path, struct error *err);
 
 /* A lun: refuses (422) what is no block device; size in bytes. */
 int lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err);
+/* Refuses (422) a device that this host itself uses: mounted, or part of another one (its holders).
+ */
+int lun_check_unused(const struct disk *disk, struct error *err);
+/* What is on it, as wipefs finds it: "ext4", "gpt, PMBR"; the caller's, NULL for a blank one. */
+int lun_content(const struct disk *disk, char **ret, struct error *err);
 /* wipefs -a, then blkdiscard where the device can, else the first MiB zeroed. Refuses a device in
  * use (mounted, or part of another). */
 int lun_wipe(const struct disk *disk, void (*progress)(int percent, void *arg), void *arg,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Block devices given to VMs: their size, and wiping them. */
+/* Block devices given to VMs: their size, what is on them, and wiping them. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -16,6 +18,8 @@
 
 #define WIPE_TIMEOUT 600 /* seconds for each program that is run */
 #define WIPE_MEMORY  ((size_t)512 << 20)
+#define LOOK_TIMEOUT 60
+#define LOOK_MAX     ((size_t)64 << 10) /* of what wipefs says */
 #define MIB	     (INT64_C(1) << 20)
 #define SLICE_MIN    (INT64_C(1) << 30)
 #define SLICES	     20
@@ -69,6 +73,96 @@ lun_inspect(const struct disk *disk, struct image_info *ret, struct error *err)
 		.physical = size,
 		.prov = DISK_PROV_MODE_THIN,
 	};
+	return 0;
+}
+
+/* The devices that it is part of, as text; "" for none. */
+static void
+find_holders(dev_t device, struct buffer *ret)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders", major(device), minor(device));
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && ret->len < LOOK_MAX)
+			buffer_printf(ret, "%s'%s'", ret->len ? ", " : "", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The kernel lets go of a device for one user alone, with O_EXCL, only where nobody mounts it, nor
+ * a partition of it, and where no volume group, RAID, multipath or swap has it. */
+int
+lun_check_unused(const struct disk *disk, struct error *err)
+{
+	_buffer_ struct buffer holders = { 0 };
+	_close_ int fd = -1, alone = -1;
+	struct stat st;
+	char self[32];
+
+	if (open_device(disk, O_RDONLY, &fd, &st, err) < 0)
+		return -1;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	alone = open(self, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	if (alone < 0 && errno != EBUSY)
+		return error_errno(err, 507, errno, "cannot open lun '%s'", disk->path);
+	find_holders(st.st_rdev, &holders);
+	if (alone >= 0 && holders.len == 0)
+		return 0;
+	return error_set(err, 422,
+	    "lun '%s' is in use by this host itself (%s%s); nothing was changed", disk->path,
+	    holders.len ? "it is part of " : "it, or a partition of it, is mounted or swap",
+	    holders.len ? holders.data : "");
+}
+
+static int
+add_content(const char *line, size_t len, void *arg)
+{
+	struct buffer *found = arg;
+	const char *at = found->data;
+
+	/* A table of partitions has a copy of itself. */
+	for (; at && (at = strstr(at, line)); at += len) {
+		if ((at == found->data || at[-1] == ' ') && (!at[len] || at[len] == ','))
+			return 0;
+	}
+	if (len > 0)
+		buffer_printf(found, "%s%s", found->len ? ", " : "", line);
+	return 0;
+}
+
+int
+lun_content(const struct disk *disk, char **ret, struct error *err)
+{
+	_buffer_ struct buffer found = { 0 };
+	char file[32];
+	const char *const argv[] = { "wipefs", "-i", "-O", "TYPE", file, NULL };
+	_close_ int fd = -1;
+	struct stat st;
+	int fds[] = { -1, -1 };
+	struct command command = {
+		.argv = argv,
+		.fds = fds,
+		.may = COMMAND_READ,
+		.timeout = LOOK_TIMEOUT,
+		.memory = WIPE_MEMORY,
+		.output_max = LOOK_MAX,
+		.line = add_content,
+		.arg = &found,
+	};
+
+	if (open_device(disk, O_RDONLY, &fd, &st, err) < 0 ||
+	    lun_confirm(LUN_HOST, disk, st.st_rdev, err) < 0)
+		return -1;
+	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
+	fds[0] = fd;
+	if (command_run(&command, NULL, err) < 0)
+		return error_wrap(err, "cannot find out what is on lun '%s'", disk->path);
+	*ret = found.len ? buffer_steal(&found, NULL) : NULL;
 	return 0;
 }
 

@@ -25,6 +25,7 @@ config_clear(struct config *config)
 	free(config->allowed_origins);
 	free(config->trusted_proxies);
 	free(config->storage_root);
+	free(config->luns);
 	free(config->run_dir);
 	free(config->tls_certificate);
 	free(config->tls_key);

@@ -27,6 +27,8 @@ struct config {
 	char *storage_root; /* absolute, clean, without a slash at the end */
 	char *run_dir;	    /* local, for locks: /run/virtx */
 	int log_level;
+	/* [storage] */
+	char *luns; /* patterns of the devices that VMs may get, with spaces between; "" for all */
 	/* [http] */
 	struct config_listen *listen;
 	size_t n_listen;

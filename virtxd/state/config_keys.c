@@ -233,6 +233,22 @@ set_words(struct config_target *target, const struct config_key *key, const char
 }
 
 static const char *
+set_patterns(struct config_target *target, const struct config_key *key, const char *value)
+{
+	static const char dev[] = "/dev/";
+
+	for (const char *word = value; *word; word += strspn(word, " ")) {
+		if (strncmp(word, dev, strlen(dev)) != 0 || word[strlen(dev)] == ' ' ||
+		    !word[strlen(dev)])
+			return "paths below /dev/, with * and ? for what differs, and with spaces "
+			       "between";
+		word += strcspn(word, " ");
+	}
+	str_set(member(target, key), value);
+	return NULL;
+}
+
+static const char *
 set_origins(struct config_target *target, const struct config_key *key, const char *value)
 {
 	const char *word = value + strspn(value, " ");
@@ -290,6 +306,7 @@ const struct config_key config_keys[] = {
 	{ "virtxd", "storage_root", set_path, AT(storage_root), 0, 0, "/vms" },
 	{ "virtxd", "run_dir", set_path, AT(run_dir), 0, 0, "/run/virtx" },
 	{ "virtxd", "log_level", set_level, AT(log_level), 0, 0, "info" },
+	{ "storage", "luns", set_patterns, AT(luns), 0, 0, "" },
 	{ "http", "listen", set_listen, CONFIG_KEYS_NOWHERE, 0, 0, "127.0.0.1:8080" },
 	{ "http", "allow_plain", set_yesno, AT(allow_plain), 0, 0, "no" },
 	{ "http", "host_names", set_words, AT(host_names), 0, 0, "" },

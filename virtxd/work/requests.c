@@ -8,6 +8,7 @@ static const struct field work_env_fields[] = {
 	FIELD("host", struct work_env, host),
 	FIELD("io_timeout", struct work_env, io_timeout),
 	FIELD("qemu_group", struct work_env, qemu_group),
+	FIELD("luns", struct work_env, luns),
 };
 const struct model work_env_model = { "WorkEnv", sizeof(struct work_env), work_env_fields,
 	ARRAY_SIZE(work_env_fields) };
@@ -405,6 +406,7 @@ static const struct field vm_create_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_create_request, env, work_env),
 	FIELD("uuid", struct vm_create_request, uuid),
 	FIELD_STRUCT("def", struct vm_create_request, def, vmdef),
+	FIELD("admin", struct vm_create_request, admin),
 };
 const struct model vm_create_request_model = { "VmCreateRequest", sizeof(struct vm_create_request),
 	vm_create_request_fields, ARRAY_SIZE(vm_create_request_fields) };
@@ -420,6 +422,7 @@ static const struct field vm_update_request_fields[] = {
 	FIELD_STRUCT("env", struct vm_update_request, env, work_env),
 	FIELD("uuid", struct vm_update_request, uuid),
 	FIELD_STRUCT("def", struct vm_update_request, def, vmdef),
+	FIELD("admin", struct vm_update_request, admin),
 	FIELD("deletestorage", struct vm_update_request, deletestorage),
 	FIELD("force", struct vm_update_request, force),
 };

@@ -14,6 +14,7 @@ struct work_env {
 	char *host;	    /* this host's uuid */
 	int32_t io_timeout; /* sanlock's, s */
 	int64_t qemu_group; /* gid that files get for QEMU, 0: that which libvirt gives it */
+	char *luns;	    /* patterns of those that VMs may get, "" for all */
 };
 extern const struct model work_env_model;
 
@@ -293,6 +294,7 @@ struct vm_create_request {
 	struct work_env env;
 	char *uuid;
 	struct vmdef def; /* checked */
+	bool admin;	  /* asks for it */
 };
 /* Whether the host can have a VM, by what its memory does not tell. */
 struct vm_check_request {
@@ -305,6 +307,7 @@ struct vm_update_request {
 	struct vmdef def; /* checked */
 	bool deletestorage;
 	bool force;
+	bool admin; /* asks for it */
 };
 struct vm_delete_request {
 	struct work_env env;

@@ -13,6 +13,7 @@
 #include "proto/vmdef.h"
 #include "work/disk_claims.h"
 #include "work/disk_kind.h"
+#include "work/lun_rules.h"
 #include "work/work.h"
 
 #define FULL_BYTES (1 << 20)
@@ -88,12 +89,13 @@ measure(const struct work_env *env, const struct disk *disk, struct disk_report 
 }
 
 int
-storage_check(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err)
+storage_check(const struct work_env *env, const char *uuid, const struct disk *disk, bool admin,
+    struct error *err)
 {
-	if (disk_kind_of(disk)->check(disk, err) < 0)
+	if (disk_kind_of(disk)->check(disk, err) < 0 ||
+	    disk_claims_check_new(env, uuid, disk, err) < 0)
 		return -1;
-	return disk_claims_check_new(env, uuid, disk, err);
+	return disk->device == DISK_DEVICE_LUN ? lun_rules_check(env, disk, admin, err) : 0;
 }
 
 static int

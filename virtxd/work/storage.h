@@ -11,9 +11,9 @@
 
 /* Whether a VM may get the disk, before any is made: a LUN by a path that means it on every host
  * (422) and that is no smaller than what is asked for (422), and a disk that no other VM manages,
- * nor has at all where this one is to manage it (422). */
-int storage_check(
-    const struct work_env *env, const char *uuid, const struct disk *disk, struct error *err);
+ * nor has at all where this one is to manage it (422). Of a LUN also what lun_rules_check says. */
+int storage_check(const struct work_env *env, const char *uuid, const struct disk *disk, bool admin,
+    struct error *err);
 /* Whether the VM may start with its disks: they are there (422), the leases of those that it
  * manages and its own are sound (507), and what it writes to is managed for no other VM, by
  * whatever name of a LUN or of a file (422). */

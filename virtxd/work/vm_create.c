@@ -37,7 +37,7 @@ make(const struct vm_create_request *req, virConnectPtr conn, const struct journ
 	int r;
 
 	model_copy(&vmdef_model, &def, &req->def);
-	r = vm_make_disks(&req->env, journal, &def, report, err);
+	r = vm_make_disks(&req->env, journal, req->admin, &def, report, err);
 	if (r == 0)
 		r = vm_define(&req->env, conn, req->uuid, &def, err);
 	model_clear(&vmdef_model, &def);

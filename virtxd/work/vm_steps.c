@@ -107,14 +107,15 @@ make_lease(const struct work_env *env, const struct journal *journal, struct err
 }
 
 int
-vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
-    struct vm_report *report, struct error *err)
+vm_make_disks(const struct work_env *env, const struct journal *journal, bool admin,
+    struct vmdef *def, struct vm_report *report, struct error *err)
 {
 	size_t n = def->n_disks + 1;
 	const struct disk *wanted;
 
 	for (size_t i = 0; (wanted = vmdef_disk(def, i)); i++) {
-		if (is_made(journal, wanted) && storage_check(env, journal->uuid, wanted, err) < 0)
+		if (is_made(journal, wanted) &&
+		    storage_check(env, journal->uuid, wanted, admin, err) < 0)
 			return -1;
 	}
 	if (make_lease(env, journal, err) < 0)

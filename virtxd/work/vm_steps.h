@@ -23,10 +23,10 @@ int vm_plan_disk(const struct work_env *env, struct journal *journal, const stru
     struct error *err);
 /*
  * Makes the VM's own lease and all disks of def that the journal plans, telling the report; fills
- * def's sizes. A failure leaves what was made to vm_roll_back.
+ * def's sizes. admin: one asks for them. A failure leaves what was made to vm_roll_back.
  */
-int vm_make_disks(const struct work_env *env, const struct journal *journal, struct vmdef *def,
-    struct vm_report *report, struct error *err);
+int vm_make_disks(const struct work_env *env, const struct journal *journal, bool admin,
+    struct vmdef *def, struct vm_report *report, struct error *err);
 /* Saves libvirt's definition to the registry of this host. */
 int vm_register(
     const struct work_env *env, virDomainPtr domain, const char *uuid, struct error *err);

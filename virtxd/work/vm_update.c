@@ -194,7 +194,7 @@ change(const struct vm_update_request *req, virConnectPtr conn, struct vmdef *de
 {
 	struct error left = { 0 };
 
-	if (vm_make_disks(&req->env, journal, def, &res->vm, err) == 0) {
+	if (vm_make_disks(&req->env, journal, req->admin, def, &res->vm, err) == 0) {
 		if (redefine(req, conn, def, old_xml, err) == 0) {
 			work_stage(WORK_STAGE_DONE);
 			return vm_roll_forward(&req->env, conn, journal, &res->warning, err);
