@@ -305,6 +305,7 @@ def away(lab):
 def test_put_out(lab):
     """One that was forgotten is no host any more, though serf has it, until it joins by a token for it alone."""
     h1, h2 = lab.hosts
+    before = make_token(h1)
     away(lab)
     done = h1.virtx("-A", SOCKET, "forget", "host", h2.uuid)
     assert done.returncode == 0, done.stderr
@@ -337,6 +338,8 @@ def test_put_out(lab):
     done = join(h2, make_token(h1))
     assert done.returncode == 1 and "has this UUID and is away" in done.stderr, done.stderr
     assert h1.virtx("-A", SOCKET, "forget", "host", h2.uuid).returncode == 0
+    done = join(h2, before)
+    assert done.returncode == 1 and "is from before a host was put out of the cluster" in done.stderr, done.stderr
     done = join(h2, make_token(h1))
     assert done.returncode == 1 and "'virtx cluster token --host' makes a token" in done.stderr, done.stderr
     let_in(lab)

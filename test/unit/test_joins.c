@@ -49,6 +49,35 @@ add(struct joins *joins, const char *secret, const char *host, int64_t expires, 
 	return joins_add(joins, secret, &terms, err);
 }
 
+/* A host that was put out may know what was made before, used or not. */
+static void
+test_ended(void **state)
+{
+	struct joins *joins = *state;
+	char id[JOIN_ID_SIZE], used[JOIN_ID_SIZE];
+	struct error err = { 0 };
+
+	assert_int_equal(add(joins, "used", "", 2000, &err), 0);
+	assert_int_equal(joins_find(joins, "used", used), JOIN_GOOD);
+	assert_int_equal(joins_take(joins, used, HOST, "one", &err), 0);
+	assert_int_equal(add(joins, "a", "", 2000, &err), 0);
+	joins_end_all(joins);
+	assert_int_equal(joins_find(joins, "a", id), JOIN_ENDED);
+	assert_int_equal(joins_take(joins, id, OTHER, "two", &err), -1);
+	assert_int_equal(err.status, 401);
+	assert_int_equal(joins_find(joins, "used", used), JOIN_USED);
+	joins_give_back(joins, used);
+	assert_int_equal(joins_find(joins, "used", used), JOIN_ENDED);
+	/* What is made from then on is good, and there is room for it. */
+	for (int i = 0; i < JOINS_MAX; i++) {
+		char secret[16];
+
+		snprintf(secret, sizeof(secret), "new %d", i);
+		assert_int_equal(add(joins, secret, "", 2000, &err), 0);
+		assert_int_equal(joins_find(joins, secret, id), JOIN_GOOD);
+	}
+}
+
 static void
 test_once(void **state)
 {
@@ -238,6 +267,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_once),
+		TEST(test_ended),
 		TEST(test_ca_key),
 		TEST(test_late),
 		TEST(test_for_one),

@@ -254,6 +254,40 @@ test_changed_meanwhile(void **state)
 }
 
 static void
+count(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+/* Whoever did it; what was so before this host began to look is no news. */
+static void
+test_put_out_is_told(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct token_set set = { 0 };
+	int told = 0;
+
+	tokens_watch_out(tokens, count, &told);
+	for (int i = 0; i < 2; i++) {
+		tokens_begin(tokens);
+		model_append(&set.out, &set.n_out)->name = xstrdup("one");
+		assert_true(tokens_replace(tokens, &set));
+		assert_int_equal(told, 0);
+	}
+	tokens_begin(tokens);
+	model_append(&set.out, &set.n_out)->name = xstrdup("one");
+	model_append(&set.out, &set.n_out)->name = xstrdup("two");
+	assert_true(tokens_replace(tokens, &set));
+	assert_int_equal(told, 1);
+	tokens_put_out(tokens, "three", true);
+	assert_int_equal(told, 2);
+	tokens_put_out(tokens, "three", false);
+	assert_int_equal(told, 2);
+	model_clear(&token_set_model, &set);
+	tokens_free(tokens);
+}
+
+static void
 test_hosts_put_out(void **state)
 {
 	struct tokens *tokens = tokens_new();
@@ -297,6 +331,7 @@ main(void)
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_changed_meanwhile),
 		cmocka_unit_test(test_hosts_put_out),
+		cmocka_unit_test(test_put_out_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,16 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 	config_clear(&fresh);
 }
 
+/* It may have seen them: whoever has one is a new host. */
+static void
+on_host_out(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	joins_end_all(daemon->joins);
+	log_notice("main", "a host was put out: tokens to join by that are from before are over");
+}
+
 static void
 on_virt_probe(void *arg)
 {
@@ -348,6 +358,7 @@ start(struct daemon *daemon, struct error *err)
 		tls_set_tokens(daemon->tls, daemon->tokens);
 	daemon->joins = joins_new();
 	http_server_set_joins(daemon->server, daemon->joins);
+	tokens_watch_out(daemon->tokens, on_host_out, daemon);
 	path = xasprintf("%s/" API_SOCKET_NAME, config->run_dir);
 	if (http_server_open_socket(daemon->server, path, err) < 0)
 		return -1;

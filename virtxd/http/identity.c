@@ -107,6 +107,10 @@ find_join(const struct joins *joins, const char *secret, struct caller *ret, str
 		    "a host has joined by this token already: each needs one of its own");
 	case JOIN_EXPIRED:
 		return error_set_type(err, ERROR_WHO, "the token to join by has expired");
+	case JOIN_ENDED:
+		return error_set_type(err, ERROR_WHO,
+		    "the token to join by is from before a host was put out of the cluster, which "
+		    "ends all of them: have another one made");
 	case JOIN_WRONG:
 	default:
 		return 0;

@@ -18,6 +18,7 @@ struct join {
 	int64_t expires;	      /* ms since the epoch */
 	bool gives_ca;
 	bool used;
+	bool ended; /* before its time */
 };
 
 struct joins {
@@ -54,7 +55,9 @@ make_room(struct joins *joins)
 			drop(joins, i);
 	}
 	for (size_t i = 0; i < joins->n && joins->n == JOINS_MAX; i++) {
-		if (joins->items[i].used || joins->items[i].expires <= now)
+		const struct join *join = &joins->items[i];
+
+		if (join->used || join->ended || join->expires <= now)
 			drop(joins, i);
 	}
 }
@@ -93,6 +96,8 @@ joins_find(const struct joins *joins, const char *secret, char ret[JOIN_ID_SIZE]
 	snprintf(ret, JOIN_ID_SIZE, "%.*s", JOIN_ID_SIZE - 1, found->hash);
 	if (found->used)
 		return JOIN_USED;
+	if (found->ended)
+		return JOIN_ENDED;
 	return found->expires <= now_ms() ? JOIN_EXPIRED : JOIN_GOOD;
 }
 
@@ -155,7 +160,7 @@ joins_take(
 {
 	struct join *join = by_id(joins, id);
 
-	if (!join || join->used || join->expires <= now_ms())
+	if (!join || join->used || join->ended || join->expires <= now_ms())
 		return error_set_type(err, ERROR_WHO, "the token was used just now, or is over");
 	if (join->host[0] && strcmp(join->host, host) != 0)
 		return error_set_type(
@@ -166,6 +171,13 @@ joins_take(
 	snprintf(join->user, sizeof(join->user), "%s", host);
 	snprintf(join->name, sizeof(join->name), "%s", name);
 	return 0;
+}
+
+void
+joins_end_all(struct joins *joins)
+{
+	for (size_t i = 0; i < joins->n; i++)
+		joins->items[i].ended = true;
 }
 
 void

@@ -29,6 +29,7 @@ int joins_add(
 enum join_match {
 	JOIN_WRONG,
 	JOIN_EXPIRED,
+	JOIN_ENDED, /* by joins_end_all() */
 	JOIN_USED,
 	JOIN_GOOD,
 };
@@ -40,9 +41,11 @@ bool joins_is_for(struct joins *joins, const char *id, const char *host);
 bool joins_gives_ca(struct joins *joins, const char *id);
 /* The host of this uuid and name uses one up: 0, or -1 where somebody else has (401), where it has
  * expired, is for another host (403), or where one of this uuid or name has used another one that
- * is not over yet (409). */
+ * is not over yet (409). One that was ended is over. */
 int joins_take(
     struct joins *joins, const char *id, const char *host, const char *name, struct error *err);
+/* None that there is now is good any more, as a host was put out that may know them. */
+void joins_end_all(struct joins *joins);
 /* It was of no use to who took it, and may be tried again. */
 void joins_give_back(struct joins *joins, const char *id);
 

@@ -19,6 +19,8 @@ struct tokens {
 	size_t n_recent;
 	bool too_many;	  /* for that */
 	bool out_changed; /* since they began to be read */
+	void (*on_out)(void *arg);
+	void *arg;
 };
 
 struct tokens *
@@ -168,6 +170,31 @@ take(struct token_set *set, struct token_record *record)
 	*record = (struct token_record){ 0 };
 }
 
+void
+tokens_watch_out(struct tokens *tokens, void (*on_out)(void *arg), void *arg)
+{
+	tokens->on_out = on_out;
+	tokens->arg = arg;
+}
+
+static void
+tell_out(struct tokens *tokens)
+{
+	if (tokens->on_out)
+		tokens->on_out(tokens->arg);
+}
+
+/* Whether a host is out by the set that was not until now. */
+static bool
+has_more_out(const struct tokens *tokens, const struct token_set *set)
+{
+	for (size_t i = 0; i < set->n_out; i++) {
+		if (!tokens_is_out(tokens, set->out[i].name))
+			return true;
+	}
+	return false;
+}
+
 /* What was changed here since may not have been read. */
 static void
 take_out(struct tokens *tokens, struct token_set *old, struct token_set *set)
@@ -191,9 +218,11 @@ bool
 tokens_replace(struct tokens *tokens, struct token_set *set)
 {
 	struct token_set old = tokens->set, fresh = { 0 };
+	bool more;
 
 	if (tokens->too_many)
 		return false;
+	more = tokens->known && !tokens->out_changed && has_more_out(tokens, set);
 	for (size_t i = 0; i < set->n_items; i++) {
 		if (!is_recent(tokens, set->items[i].token.name))
 			take(&fresh, &set->items[i]);
@@ -210,6 +239,8 @@ tokens_replace(struct tokens *tokens, struct token_set *set)
 	take_out(tokens, &old, set);
 	tokens->known = true;
 	sort(tokens);
+	if (more)
+		tell_out(tokens);
 	return true;
 }
 
@@ -289,4 +320,6 @@ tokens_put_out(struct tokens *tokens, const char *host, bool out)
 		model_clear(&token_model, &set->out[i]);
 		set->out[i] = set->out[--set->n_out];
 	}
+	if (out)
+		tell_out(tokens);
 }

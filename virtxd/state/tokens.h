@@ -43,6 +43,9 @@ bool tokens_is_out(const struct tokens *tokens, const char *host);
 int tokens_again(const struct tokens *tokens, const char *host);
 /* It was, or is not any more. */
 void tokens_put_out(struct tokens *tokens, const char *host, bool out);
+/* Has it called whenever a host was put out, here or by another host; not for those that were out
+ * when they were read first. One at most. */
+void tokens_watch_out(struct tokens *tokens, void (*on_out)(void *arg), void *arg);
 /* All of that was read once. */
 bool tokens_known(const struct tokens *tokens);
 /* A copy of them, by name; false while they are not known. */
