@@ -39,6 +39,7 @@ fixture_handle(void *arg, struct request *req)
 	str_set(&f->query, req->query);
 	snprintf(f->user, sizeof(f->user), "%s", req->user);
 	caller_write(req->caller, f->caller);
+	f->token_created = req->caller->token_created;
 	snprintf(f->shown_names, sizeof(f->shown_names), "%s", req->shown_names);
 	f->looped = req->looped;
 	f->respond_async = req->respond_async;

@@ -36,6 +36,7 @@ struct fixture {
 	char *query;
 	char user[128];
 	char caller[CALLER_TEXT_SIZE];
+	int64_t token_created;
 	char shown_names[128];
 	bool looped;
 	bool respond_async;

@@ -273,20 +273,32 @@ test_host_states(void **state)
 		{ "h2", run, viewer, viewer, 400, "several X-VirtX-Caller" },
 		{ "nobody", run, viewer, NULL, 401, "who asks is not known" },
 	};
+	struct token_record record = { .token = { .name = (char *)"v", .created = 77 },
+		.hash = (char *)"" };
+	struct tokens *tokens = tokens_new();
+	struct token_set none = { 0 };
 	struct tls_fixture t;
 	struct got got;
 
+	assert_true(tokens_replace(tokens, &none));
+	tokens_add(tokens, &record);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		tls_start_guarded(&t, *state, "h1", cases[i].client, "ca");
+		http_server_set_tokens(t.f->server, tokens);
 		ask_stating(&t, cases[i].path, cases[i].caller, cases[i].again, &got);
 		if (got.status != cases[i].status ||
 		    !strstr(
 			got.status < 300 ? t.f->caller : str_or_empty(got.body), cases[i].words))
 			fail_msg("%zu: %d '%s' '%s' '%s'", i, got.status, got.body, t.f->caller,
 			    got.err.detail);
+		/* Which of those that have had the name, this host knows by itself. */
+		if (got.status < 300)
+			assert_int_equal(t.f->token_created, cases[i].caller == viewer ? 77 : 0);
 		free(got.body);
+		http_server_set_tokens(t.f->server, NULL);
 		tls_stop(&t);
 	}
+	tokens_free(tokens);
 }
 
 /* A client that has several certificates has to know which is asked for. */

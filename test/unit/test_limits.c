@@ -24,6 +24,7 @@
 static const struct caller alice = { .by = CALLER_TOKEN,
 	.role = ROLE_OPERATOR,
 	.user = "token:alice",
+	.token_created = 1000,
 	.only_name = "owner",
 	.only_value = "alice" };
 static const struct caller admin = {
@@ -175,25 +176,35 @@ test_operations(void **state)
 {
 	static const struct {
 		const char *vm, *user;
+		int64_t ts;
 		bool shown;
 	} rows[] = {
-		{ OF_ME, "uid:0", true },
-		{ OF_BOB, "uid:0", false },
-		{ "", "uid:0", false },
+		{ OF_ME, "uid:0", 1, true },
+		{ OF_BOB, "uid:0", 2000, false },
+		{ "", "uid:0", 2000, false },
 		/* The VM that they have deleted. */
-		{ NO_VM, "token:alice", true },
-		{ NO_VM, "token:alice2", false },
+		{ NO_VM, "token:alice", 1000, true },
+		{ NO_VM, "token:alice2", 2000, false },
+		/* By a token of this name that was before theirs. */
+		{ NO_VM, "token:alice", 999, false },
 	};
+	struct caller unknown = alice;
 	struct request req = make(ROUTE_OPERATION_LIST, "", &alice);
 	struct request other = make(ROUTE_OPERATION_LIST, "", &admin);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct operation operation = { .vm = (char *)rows[i].vm,
-			.user = (char *)rows[i].user };
+		const struct operation operation = {
+			.vm = (char *)rows[i].vm, .user = (char *)rows[i].user, .ts = rows[i].ts
+		};
 
 		assert_int_equal(limits_sees_operation(*state, &req, &operation), rows[i].shown);
 		assert_true(limits_sees_operation(*state, &other, &operation));
 	}
+	/* Which of them it is, this host does not know. */
+	unknown.token_created = 0;
+	req.caller = &unknown;
+	assert_false(limits_sees_operation(*state, &req,
+	    &(struct operation){ .vm = (char *)NO_VM, .user = (char *)"token:alice", .ts = 2000 }));
 }
 
 static void

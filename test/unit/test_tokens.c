@@ -110,6 +110,8 @@ test_has(void **state)
 	record.token.created = 7;
 	assert_false(tokens_has(tokens, "a", 7));
 	tokens_add(tokens, &record);
+	assert_int_equal(tokens_created(tokens, "a"), 7);
+	assert_int_equal(tokens_created(tokens, "b"), 0);
 	assert_true(tokens_has(tokens, "a", 7));
 	assert_false(tokens_has(tokens, "a", 8) || tokens_has(tokens, "b", 7));
 	record.token.expires = 1;

@@ -28,8 +28,13 @@ bool
 limits_sees_operation(
     const struct context *ctx, const struct request *req, const struct operation *operation)
 {
-	/* The VM of one may be gone. */
-	return limits_sees_vm(ctx, req, operation->vm) || str_equal(operation->user, req->user);
+	const struct caller *caller = req->caller;
+
+	if (limits_sees_vm(ctx, req, operation->vm))
+		return true;
+	/* The VM of one may be gone. Another token may have had the name before. */
+	return str_equal(operation->user, req->user) && caller->token_created > 0 &&
+	       operation->ts >= caller->token_created;
 }
 
 int

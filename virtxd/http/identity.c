@@ -219,14 +219,26 @@ find_asked_for(const struct headers *h, struct caller *caller)
 	copy_entry(caller->user, list + begin, end - begin);
 }
 
+/* Which of those that have had the name in their time it is. A host does not state it, and each has
+ * all tokens. */
+static void
+find_created(const struct guard *guard, struct caller *caller)
+{
+	bool token = caller->by == CALLER_TOKEN || caller->by == CALLER_CERTIFICATE;
+	const char *colon = strchr(caller->user, ':');
+
+	if (token && colon && guard->tokens)
+		caller->token_created = tokens_created(guard->tokens, colon + 1);
+}
+
 /*
  * What a host states counts: whoever it asks for is judged here once more. From anybody else it is
  * refused where it is known who that is. Where a listener is open it is passed over: what everybody
  * may do there, nobody gains by it.
  */
 static int
-take_stated(const struct headers *h, bool open, struct identity *identity,
-    enum identity_refusal *ret_why, struct error *err)
+take_stated(const struct guard *guard, const struct headers *h, bool open,
+    struct identity *identity, enum identity_refusal *ret_why, struct error *err)
 {
 	struct caller stated;
 
@@ -245,6 +257,7 @@ take_stated(const struct headers *h, bool open, struct identity *identity,
 		return error_set(err, 400, "there are several " IDENTITY_CALLER " headers");
 	if (caller_read(h->caller, &stated, err) < 0)
 		return error_wrap(err, IDENTITY_CALLER);
+	find_created(guard, &stated);
 	identity->caller = stated;
 	identity->judged = true;
 	return 0;
@@ -303,7 +316,7 @@ identity_find(const struct connection *connection, const struct guard *guard,
 			return -1;
 		if (ret->host)
 			find_asked_for(h, caller);
-		return take_stated(h, open, ret, ret_why, err);
+		return take_stated(guard, h, open, ret, ret_why, err);
 	}
 	caller->role = ROLE_ADMIN;
 	if (local) {
@@ -313,7 +326,7 @@ identity_find(const struct connection *connection, const struct guard *guard,
 		ret->host = connection_host(connection, host) ||
 			    (h->looped && guard_is_member(guard, client));
 	}
-	return take_stated(h, open, ret, ret_why, err);
+	return take_stated(guard, h, open, ret, ret_why, err);
 }
 
 int

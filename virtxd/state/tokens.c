@@ -57,6 +57,16 @@ tokens_has(const struct tokens *tokens, const char *name, int64_t created)
 	return false;
 }
 
+int64_t
+tokens_created(const struct tokens *tokens, const char *name)
+{
+	for (size_t i = 0; i < tokens->set.n_items; i++) {
+		if (str_equal(tokens->set.items[i].token.name, name))
+			return tokens->set.items[i].token.created;
+	}
+	return 0;
+}
+
 /* A certificate is no secret: who sends what it is made of has not shown its key. */
 static enum token_match
 find(const struct tokens *tokens, bool certificate, const char *hash, const struct token **ret)

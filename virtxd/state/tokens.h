@@ -28,6 +28,9 @@ enum token_match tokens_find_certificate(
 /* Whether there is still one of this name that was made then, and its time is not over. */
 bool tokens_has(const struct tokens *tokens, const char *name, int64_t created);
 
+/* When the one of this name was made, ms since the epoch; 0 for none. */
+int64_t tokens_created(const struct tokens *tokens, const char *name);
+
 /* All of them begin to be read. */
 void tokens_begin(struct tokens *tokens);
 /* All there are, as they were read since; takes the set's items. Those that were changed here since
