@@ -216,6 +216,7 @@ test_definitions(void **state)
 	struct error err = { 0 };
 
 	def.osdisk.man = DISK_MAN_MODE_MANAGED;
+	def.osdisk.prov = DISK_PROV_MODE_THIN;
 	assert_int_equal(limits_check_def(&req, &def, NULL, &err), 0);
 	custom.value = (char *)"bob";
 	assert_int_equal(limits_check_def(&req, &def, NULL, &err), -1);
@@ -235,7 +236,16 @@ test_disks(void **state)
 		struct disk disk;
 		bool allowed;
 	} rows[] = {
-		{ { .path = (char *)"/vms/ds/a.qcow2", .man = DISK_MAN_MODE_MANAGED }, true },
+		{ { .path = (char *)"/vms/ds/a.qcow2",
+		      .man = DISK_MAN_MODE_MANAGED,
+		      .prov = DISK_PROV_MODE_THICK },
+		    true },
+		/* One that is there already nothing says to be theirs. */
+		{ { .path = (char *)"/vms/ds/a.qcow2", .man = DISK_MAN_MODE_MANAGED }, false },
+		{ { .path = (char *)"/vms/ds/a.iso",
+		      .device = DISK_DEVICE_CDROM,
+		      .man = DISK_MAN_MODE_MANAGED },
+		    false },
 		{ { .path = (char *)"/vms/ds/a.iso", .device = DISK_DEVICE_CDROM }, true },
 		{ { .path = (char *)"/vms/ds/a.qcow2" }, false },
 		{ { .path = (char *)"/vms/ds/a.iso" }, false },
@@ -258,6 +268,7 @@ test_disks(void **state)
 	is.n_disks = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int result = rows[i].allowed ? 0 : -1;
+		bool same;
 
 		def.osdisk = rows[i].disk;
 		assert_int_equal(limits_check_def(&req, &def, NULL, &err), result);
@@ -270,7 +281,8 @@ test_disks(void **state)
 		disk.device = DISK_DEVICE_CDROM;
 		disk.man = DISK_MAN_MODE_MANAGED;
 		is.osdisk.path = (char *)"/vms/ds/other.qcow2";
-		assert_int_equal(limits_check_def(&req, &def, &is, &err), result);
+		same = disk.device == rows[i].disk.device && disk.man == rows[i].disk.man;
+		assert_int_equal(limits_check_def(&req, &def, &is, &err), same ? 0 : result);
 	}
 }
 

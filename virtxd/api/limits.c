@@ -60,6 +60,20 @@ is_own_disk(const struct disk *disk)
 	return disk->device == DISK_DEVICE_DISK && disk->man == DISK_MAN_MODE_MANAGED;
 }
 
+/* What is there already may be anybody's: a VM that was deleted has left it, or somebody has put it
+ * there, and nothing says for whom. */
+static int
+refuse_adopted(const struct request *req, const struct disk *disk, struct error *err)
+{
+	if (disk->man != DISK_MAN_MODE_MANAGED || disk->prov != DISK_PROV_MODE_NONE)
+		return 0;
+	return error_set_type(err, ERROR_ROLE,
+	    "disk '%s': '%s' is limited to some VMs, and nothing says that an image which is there "
+	    "already ('prov' 0) is theirs: with 'prov' 1 or 2 one is made, and who is not limited "
+	    "can give the VM the one that is there",
+	    str_or_empty(disk->path), req->user);
+}
+
 static int
 check_disks(
     const struct request *req, const struct vmdef *def, const struct vmdef *is, struct error *err)
@@ -68,13 +82,15 @@ check_disks(
 
 	for (size_t i = 0; (disk = vmdef_disk(def, i)); i++) {
 		before = is ? vmdef_find_disk(is, str_or_empty(disk->path)) : NULL;
-		if (is_own_disk(disk) ||
-		    (before && before->device == disk->device && before->man == disk->man))
+		if (before && before->device == disk->device && before->man == disk->man)
 			continue;
-		return error_set_type(err, ERROR_ROLE,
-		    "disk '%s': '%s' is limited to some VMs, and may give them managed disks, "
-		    "which are theirs alone, and CDs of .iso images",
-		    str_or_empty(disk->path), req->user);
+		if (!is_own_disk(disk))
+			return error_set_type(err, ERROR_ROLE,
+			    "disk '%s': '%s' is limited to some VMs, and may give them managed "
+			    "disks, which are theirs alone, and CDs of .iso images",
+			    str_or_empty(disk->path), req->user);
+		if (refuse_adopted(req, disk, err) < 0)
+			return -1;
 	}
 	return 0;
 }
