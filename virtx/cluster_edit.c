@@ -91,6 +91,11 @@ is_so(const struct line *line, bool (*says)(const char *, const char *, const ch
 static bool
 is_dropped(const struct line *line, const struct cluster_edit_rule *rule)
 {
+	const char *never = rule ? rule->never : NULL;
+
+	if (never && line->key_len > 0 && line->section_len == 0 &&
+	    same(line->key, line->key_len, never, strlen(never)))
+		return true;
 	return rule && is_so(line, rule->drops);
 }
 
@@ -241,7 +246,8 @@ cluster_edit_set(const char *text, const char *settings, const struct cluster_ed
 		goes_on = replaced && (goes_on || (line.word_len > 0 && line.word[0] == '[')) &&
 			  !ends_list(&line);
 	}
-	buffer_printf(&out, "%s\n%s%s\n", CLUSTER_EDIT_BEGIN, settings, CLUSTER_EDIT_END);
+	if (*settings)
+		buffer_printf(&out, "%s\n%s%s\n", CLUSTER_EDIT_BEGIN, settings, CLUSTER_EDIT_END);
 	return buffer_steal(&out, NULL);
 }
 

@@ -26,11 +26,13 @@ struct cluster_edit_rule {
 	bool (*drops)(const char *section, const char *key, const char *value);
 	/* What nobody is to have again by the way, where the settings go: it stays a comment. */
 	bool (*stays)(const char *section, const char *key, const char *value);
+	/* A key that is in no section, and is not to be set at all; NULL for none. */
+	const char *never;
 };
 
 /*
- * The text with these settings: lines KEY = VALUE, KEY=VALUE, KEY: VALUE, or [SECTION]. The rule
- * may be NULL. The same again changes nothing. The caller frees; NULL where the text has a block
+ * The text with these settings: lines KEY = VALUE, KEY=VALUE, KEY: VALUE, or [SECTION]. Where there
+ * are none, "", there is no block either. The rule may be NULL. The same again changes nothing. The caller frees; NULL where the text has a block
  * without an end, of which nobody knows what else is in it.
  */
 char *cluster_edit_set(

@@ -206,11 +206,15 @@ text_sanlock_options(const struct cluster_site *site)
 	return xstrdup("sanlock_opts=\"\"\n");
 }
 
+/* With a name that stays the same a sanlock that was started again has its host id back at once,
+ * and others could have the leases of VMs that run on: no such host is ever armed. */
 static char *
 text_sanlock(const struct cluster_site *site)
 {
-	return xasprintf("our_host_name = %s\n", site->name);
+	return xstrdup("");
 }
+
+static const struct cluster_edit_rule sanlock_rule = { NULL, NULL, NULL, "our_host_name" };
 
 static char *
 text_virtxd(const struct cluster_site *site)
@@ -293,7 +297,7 @@ stays_virtxd(const char *section, const char *key, const char *value)
 	return strcmp(section, "http") == 0 && is_open(key, value);
 }
 
-static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd, stays_virtxd };
+static const struct cluster_edit_rule virtxd_rule = { "listen", drops_virtxd, stays_virtxd, NULL };
 
 #define MODULES "/etc/modules-load.d/virtx.conf"
 #define DEBIAN	(ON_ALL & ~ON_SUSE)
@@ -356,7 +360,7 @@ const struct cluster_file cluster_files[] = {
 	{ "/etc/default/sanlock", DEBIAN, 0644, OWNER_ROOT, KIND_SETTINGS, PART_WDMD | PART_SANLOCK,
 	    NULL, text_sanlock_options },
 	{ "/etc/sanlock/sanlock.conf", ON_ALL, 0644, OWNER_ROOT, KIND_SETTINGS,
-	    PART_WDMD | PART_SANLOCK, NULL, text_sanlock },
+	    PART_WDMD | PART_SANLOCK, &sanlock_rule, text_sanlock },
 	{ CLUSTER_SERF_CONF, ON_ALL, 0600, OWNER_ROOT, KIND_OURS, PART_SERF, NULL, text_serf },
 	{ CLUSTER_VIRTXD_CONF, ON_ALL, 0640, OWNER_VIRTX, KIND_SETTINGS, PART_VIRTXD, &virtxd_rule,
 	    text_virtxd },

@@ -40,7 +40,8 @@ struct cluster_file {
 	enum cluster_kind kind;
 	unsigned int parts;		      /* what has to be done when it has changed */
 	const struct cluster_edit_rule *rule; /* of settings; NULL for none */
-	/* The text; NULL where the host is not to have it. The caller wipes it. */
+	/* The text, "" where a file of others is only not to say what the rule has; NULL where the
+	 * host is not to have it. The caller wipes it. */
 	char *(*text)(const struct cluster_site *site);
 };
 

@@ -47,6 +47,11 @@ wanted_text(const struct cluster_site *site, const struct cluster_file *file, co
 	if (!*ret || file->kind != KIND_SETTINGS)
 		return 0;
 	settings = *ret;
+	/* What is not to be said is not said by a file that is not there. */
+	if (!*settings && !is) {
+		free(steal_ptr(*ret));
+		return 0;
+	}
 	*ret = cluster_edit_set(str_or_empty(is), settings, file->rule);
 	*ret_same = cluster_edit_says(str_or_empty(is), settings, file->rule);
 	pki_wipe(settings);
@@ -223,6 +228,8 @@ show_change(const struct cluster_site *shown, const struct cluster_change *chang
 	else if (file->kind != KIND_SETTINGS)
 		fprintf(out, "%s (mode %04o%s):\n", file->path, file->mode,
 		    change->there ? ", instead of what is there" : "");
+	else if (!*text)
+		fprintf(out, "%s (without %s):\n", file->path, file->rule->never);
 	else
 		fprintf(out, "%s (%s):\n", file->path,
 		    change->there ? "at its end, and what says something else becomes a comment"

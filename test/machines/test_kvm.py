@@ -32,7 +32,7 @@ def hosts_unlike(machines):
         machines.restore("ready")
         with machines.timed("make the hosts unlike"):
             each(lambda pair: pair[0].equip(**pair[1]), list(zip(machines.hosts, UNLIKE, strict=True)))
-            each(lambda host: host.wait_ready(180), machines.hosts)
+            each(lambda host: host.wait_ready(300), machines.hosts)
         machines.snapshot(name)
     return SimpleNamespace(snapshot=name, fit=False)
 

@@ -46,8 +46,9 @@ def test_life(machines):
     assert h2.readyz()[0] == 200
     with lab.timed("switch it on"):
         h1.power("on")
+    # As a host that has died it waits until its number in the lockspace is free.
     with lab.timed("have it ready again"):
-        h1.wait_ready()
+        h1.wait_ready(300)
     wait_for("h2 to see h1 again", lambda: host_state(lab, h1, h2) == "active", 60, 0.2)
     for host in lab.hosts:
         wait_runstate(host, uuid, "poweroff")

@@ -29,7 +29,7 @@ check_rule(const char *before, const char *settings, const struct cluster_edit_r
 static void
 check(const char *before, const char *settings, const char *several, const char *after)
 {
-	const struct cluster_edit_rule rule = { several, NULL, NULL };
+	const struct cluster_edit_rule rule = { several, NULL, NULL, NULL };
 
 	check_rule(before, settings, &rule, after);
 }
@@ -96,10 +96,30 @@ drops(const char *section, const char *key, const char *value)
 static void
 test_drops(void **state)
 {
-	static const struct cluster_edit_rule rule = { NULL, drops, NULL };
+	static const struct cluster_edit_rule rule = { NULL, drops, NULL, NULL };
 
 	check_rule("out = 1\n[s]\nout=1 \nout = 2\n[t]\nout = 1\n", "[s]\na = 1\n", &rule,
 	    "out = 1\n[s]\n" WAS "out=1 \nout = 2\n[t]\nout = 1\n" BEGIN "[s]\na = 1\n" END);
+}
+
+/* A key that is not to be set, and nothing that is: all else is left alone. */
+static void
+test_never(void **state)
+{
+	static const struct cluster_edit_rule rule = { NULL, NULL, NULL, "n" };
+	_free_ char *gone =
+	    cluster_edit_set("a = 1\n" WAS "n = 2\n" BEGIN "n = 1\n" END, "", &rule);
+	_free_ char *none = cluster_edit_set(BEGIN "n = 1\n" END, "", &rule);
+
+	check_rule("# n = 1\n n=1\nnn = 1\n[s]\nn = 1\n", "", &rule,
+	    "# n = 1\n" WAS " n=1\nnn = 1\n[s]\nn = 1\n");
+	check_rule("a = 1\n", "", &rule, "a = 1\n");
+	check_rule("", "", &rule, "");
+	/* One that a block had said before. */
+	assert_string_equal(gone, "a = 1\n" WAS "n = 2\n");
+	assert_string_equal(none, "");
+	assert_false(cluster_edit_says(BEGIN "n = 1\n" END, "", &rule));
+	assert_true(cluster_edit_says("a = 1\n", "", &rule));
 }
 
 static bool
@@ -112,7 +132,7 @@ stays(const char *section, const char *key, const char *value)
 static void
 test_stays(void **state)
 {
-	static const struct cluster_edit_rule rule = { NULL, drops, stays };
+	static const struct cluster_edit_rule rule = { NULL, drops, stays, NULL };
 	_free_ char *set = cluster_edit_set("[s]\na = 0\nout=1 \nout = 2\n", "[t]\na = 1\n", &rule);
 	_free_ char *undone = cluster_edit_undo(set, &rule), *twice = NULL, *again = NULL;
 	_free_ char *all = cluster_edit_undo(set, NULL);
@@ -129,7 +149,7 @@ test_stays(void **state)
 static void
 test_stays_section(void **state)
 {
-	static const struct cluster_edit_rule rule = { NULL, drops, stays };
+	static const struct cluster_edit_rule rule = { NULL, drops, stays, NULL };
 	_free_ char *undone =
 	    cluster_edit_undo("[s]\n" BEGIN "[t]\na = 1\n" END WAS "out = 1\n", &rule);
 
@@ -147,7 +167,7 @@ test_has(void **state)
 static void
 test_show(void **state)
 {
-	static const struct cluster_edit_rule rule = { "l", NULL, NULL };
+	static const struct cluster_edit_rule rule = { "l", NULL, NULL, NULL };
 	_free_ char *shown = NULL;
 	size_t len;
 	FILE *out = open_memstream(&shown, &len);
@@ -206,7 +226,7 @@ test_get(void **state)
 static void
 test_says(void **state)
 {
-	const struct cluster_edit_rule rule = { NULL, drops, NULL };
+	const struct cluster_edit_rule rule = { NULL, drops, NULL, NULL };
 
 	assert_true(cluster_edit_says("b = 2\n a=1 \n", "a = 1\n", NULL));
 	assert_true(cluster_edit_says("[s]\na = 0\n[t]\na = 1\n", "[t]\na = 1\n", NULL));
@@ -232,6 +252,7 @@ main(void)
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_colon),
 		cmocka_unit_test(test_drops),
+		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_stays),
 		cmocka_unit_test(test_stays_section),
 		cmocka_unit_test(test_show),

@@ -7,6 +7,7 @@
 
 #include "cluster_verb.h"
 #include "proto/pki.h"
+#include "virtx/cluster_edit.h"
 #include "virtx/cluster_files.h"
 
 #define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
@@ -294,6 +295,48 @@ test_again(void **state)
 	assert_null(strstr(f->out, "restart virtxd"));
 }
 
+#define SANLOCK_CONF "/etc/sanlock/sanlock.conf"
+
+/* A name that is the same after each start of sanlock goes, whoever has set it, and nothing else.
+ */
+static void
+test_sanlock_name(void **state)
+{
+	static const char before[] = "our_host_name = mine\nmax_worker_threads = 9\n";
+	static const char earlier[] = "max_worker_threads = 9\n" CLUSTER_EDIT_BEGIN
+				      "\nour_host_name = h1\n" CLUSTER_EDIT_END "\n";
+	static const char after[] =
+	    CLUSTER_EDIT_WAS "our_host_name = mine\nmax_worker_threads = 9\n";
+	struct verb_fixture *f = *state;
+	_free_ char *now = NULL, *then = NULL, *kept = NULL;
+
+	root_make(root, true);
+	run(f, "--yes");
+	assert_false(root_has(SANLOCK_CONF));
+
+	root_put(root, SANLOCK_CONF, earlier);
+	run(f, "--dry-run");
+	assert_says(f->out, SANLOCK_CONF " (without our_host_name):\n");
+	run(f, "--yes");
+	now = root_get(root, SANLOCK_CONF);
+	assert_string_equal(now, "max_worker_threads = 9\n");
+	assert_says(f->out, "systemctl restart sanlock.service");
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+
+	root_put(root, SANLOCK_CONF, before);
+	run(f, "--dry-run");
+	assert_says(
+	    f->out, SANLOCK_CONF " (without our_host_name):\n    a comment: our_host_name\n");
+	run(f, "--yes");
+	then = root_get(root, SANLOCK_CONF);
+	assert_string_equal(then, after);
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+	kept = root_get(root, SANLOCK_CONF);
+	assert_string_equal(kept, after);
+}
+
 /* What was to be restarted when it was interrupted, is so by the next. */
 static void
 test_interrupted(void **state)
@@ -539,6 +582,7 @@ main(void)
 		INIT_TEST(test_suse),
 		INIT_TEST(test_softdog),
 		INIT_TEST(test_again),
+		INIT_TEST(test_sanlock_name),
 		INIT_TEST(test_interrupted),
 		INIT_TEST(test_modes),
 		INIT_TEST(test_kept_mode),

@@ -56,7 +56,6 @@ cp {etc}/qemu-sanlock.conf /etc/libvirt/qemu-sanlock.conf
 echo 'auth_tcp = "none"' >> /etc/libvirt/libvirtd.conf
 echo softdog > /etc/modules-load.d/softdog.conf
 sed -i 's/^sanlock_opts=.*/sanlock_opts=""/' /etc/default/sanlock
-mkdir -p /etc/sanlock && echo "our_host_name = $(hostname)" >> /etc/sanlock/sanlock.conf
 cat {etc}/libvirt-guests >> /etc/default/libvirt-guests
 install -m 600 {etc}/virtx.json /etc/serf/virtx.json
 systemd-sysusers
