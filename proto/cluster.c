@@ -42,6 +42,7 @@ static const struct field cluster_member_fields[] = {
 	FIELD("sanlock_group", struct cluster_member, sanlock_group),
 	FIELD("io_timeout", struct cluster_member, io_timeout),
 	FIELD("storage_root", struct cluster_member, storage_root),
+	FIELD("ha", struct cluster_member, ha),
 	FIELD("ca_key", struct cluster_member, ca_key),
 };
 const struct model cluster_member_model = { "ClusterMember", sizeof(struct cluster_member),

@@ -48,6 +48,7 @@ struct cluster_member {
 	int32_t sanlock_group;
 	int32_t io_timeout; /* s */
 	char *storage_root;
+	bool ha;      /* VMs of hosts that die are brought back by the host that answers */
 	char *ca_key; /* of the CA, as ca_key_seal has it, "" for who is not given it */
 };
 extern const struct model cluster_member_model;

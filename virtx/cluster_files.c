@@ -236,6 +236,9 @@ text_virtxd(const struct cluster_site *site)
 		buffer_printf(&b, "encrypt_key_file = " CLUSTER_SERF_ENCRYPT "\n");
 	if (site->io_timeout && site->io_timeout != DEFAULT_IO_TIMEOUT)
 		buffer_printf(&b, "[sanlock]\nio_timeout = %d\n", site->io_timeout);
+	if (site->ha != CLUSTER_HA_UNSAID)
+		buffer_printf(
+		    &b, "[ha]\nenabled = %s\n", site->ha == CLUSTER_HA_YES ? "yes" : "no");
 	return buffer_steal(&b, NULL);
 }
 

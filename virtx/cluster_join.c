@@ -189,6 +189,8 @@ take_member(const struct command_call *call, struct cluster_site *site,
 	site->number = member->number;
 	site->sanlock_gid = (gid_t)member->sanlock_group;
 	site->io_timeout = member->io_timeout;
+	if (!site->ha_known && member->ha)
+		site->ha = CLUSTER_HA_YES;
 	if (strcmp(member->storage_root, "/vms") != 0)
 		str_set(&site->storage_root, member->storage_root);
 	return 0;

@@ -54,6 +54,8 @@ cluster_setup_run(
 	if (rc == 0)
 		rc = cluster_material_load(&site, err);
 	if (rc == 0)
+		rc = cluster_site_load_ha(&site, err);
+	if (rc == 0)
 		rc = work(call, &site, arg, err);
 	cluster_site_clear(&site);
 	return rc;

@@ -242,6 +242,25 @@ cluster_site_names(const struct cluster_site *site, const char *ret[CLUSTER_NAME
 	return n;
 }
 
+int
+cluster_site_load_ha(struct cluster_site *site, struct error *err)
+{
+	char *text = NULL;
+	_free_ char *said = NULL, *ours = NULL;
+	const char *block;
+
+	if (cluster_fs_read(site->root, CLUSTER_VIRTXD_CONF, &text, NULL, err) < 0)
+		return -1;
+	block = strstr(str_or_empty(text), CLUSTER_EDIT_BEGIN);
+	said = cluster_edit_get(str_or_empty(text), "ha", "enabled");
+	ours = block ? cluster_edit_get(block, "ha", "enabled") : NULL;
+	pki_wipe(text);
+	site->ha_known = said != NULL;
+	if (ours)
+		site->ha = strcmp(ours, "yes") == 0 ? CLUSTER_HA_YES : CLUSTER_HA_NO;
+	return 0;
+}
+
 /* Keys and certificates */
 
 /* What is read of a host. */

@@ -33,6 +33,13 @@
 #define ON_MODULAR    8u /* virtqemud and virtproxyd */
 #define ON_ALL	      (ON_DEBIAN | ON_SUSE | ON_MONOLITHIC | ON_MODULAR)
 
+/* What virtxd's configuration is to say of [ha] enabled. */
+enum cluster_ha {
+	CLUSTER_HA_UNSAID, /* nothing but what it says already */
+	CLUSTER_HA_NO,
+	CLUSTER_HA_YES,
+};
+
 /* Keys and certificates, as PEM, and serf's keys in base64; NULL while there is none. */
 struct cluster_material {
 	char *ca;
@@ -58,6 +65,8 @@ struct cluster_site {
 	gid_t sanlock_gid, sanlock_has; /* wanted, and what it is; 0 where there is no such group */
 	bool watchdog;			/* there is one already */
 	bool softdog;			/* and it is that of the kernel alone */
+	enum cluster_ha ha;
+	bool ha_known; /* the configuration says so already, or somebody did */
 	/* What the cluster says. */
 	int number; /* of the host */
 	int io_timeout;
@@ -77,6 +86,8 @@ void cluster_site_clear(struct cluster_site *site);
 bool cluster_site_other_group(const struct cluster_site *site);
 /* The names that its certificate is for, borrowed; how many. */
 size_t cluster_site_names(const struct cluster_site *site, const char *ret[CLUSTER_NAMES_MAX]);
+/* What the host's configuration says of [ha] enabled; what is in the block of ours stays so. */
+int cluster_site_load_ha(struct cluster_site *site, struct error *err);
 /* Reads the keys and certificates that the host has. */
 int cluster_material_load(struct cluster_site *site, struct error *err);
 /* Makes what the first host of a cluster lacks of them. */

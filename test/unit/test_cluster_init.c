@@ -10,12 +10,39 @@
 #include "virtx/cluster_edit.h"
 #include "virtx/cluster_files.h"
 
-#define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, root_setup, root_teardown)
+#define INIT_TEST(function) cmocka_unit_test_setup_teardown(function, setup, root_teardown)
 
 static void
 run(struct verb_fixture *f, const char *more)
 {
 	root_init(f, more);
+}
+
+static bool at_terminal;
+static unsigned int asked; /* of high availability */
+
+bool __wrap_terminal_is_there(void);
+bool __wrap_terminal_ask(const char *question);
+
+bool
+__wrap_terminal_is_there(void)
+{
+	return at_terminal;
+}
+
+bool
+__wrap_terminal_ask(const char *question)
+{
+	asked += strstr(question, "host that dies") != NULL;
+	return true;
+}
+
+static int
+setup(void **state)
+{
+	at_terminal = false;
+	asked = 0;
+	return root_setup(state);
 }
 
 static unsigned int files;
@@ -337,6 +364,84 @@ test_sanlock_name(void **state)
 	assert_string_equal(kept, after);
 }
 
+#define YES "[ha]\nenabled = yes\n"
+#define NO  "[ha]\nenabled = no\n"
+
+static void
+assert_ha(const char *words)
+{
+	_free_ char *text = root_get(root, CLUSTER_VIRTXD_CONF);
+
+	if (*words)
+		assert_says(text, words);
+	else
+		assert_null(strstr(text, "enabled"));
+}
+
+/* Whether VMs of dead hosts are brought back: as an option says, or who is asked, and so it stays.
+ */
+static void
+test_ha(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s", root);
+	_free_ char *both = xasprintf(INIT "%s --yes --ha --no-ha", root);
+
+	root_make(root, true);
+	verb_fails(f, both, COMMAND_USAGE, "exclude each other");
+	run(f, "--yes");
+	assert_ha("");
+	run(f, "--yes --ha");
+	assert_ha(YES);
+	assert_says(f->out, "systemctl restart virtxd.service");
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+	run(f, "--yes --no-ha");
+	assert_ha(NO);
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+	/* Nobody is asked what was said once. */
+	at_terminal = true;
+	verb_ok(f, line);
+	assert_int_equal(asked, 0);
+}
+
+static void
+test_ha_asked(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s", root);
+
+	root_make(root, true);
+	at_terminal = true;
+	run(f, "--dry-run");
+	assert_int_equal(asked, 0);
+	verb_ok(f, line);
+	assert_int_equal(asked, 1);
+	assert_ha(YES);
+	verb_ok(f, line);
+	assert_int_equal(asked, 1);
+}
+
+/* What the host says outside of the block stays there, until an option says something else. */
+static void
+test_ha_of_others(void **state)
+{
+	struct verb_fixture *f = *state;
+	_free_ char *line = xasprintf(INIT "%s", root);
+
+	root_make(root, true);
+	root_put(root, CLUSTER_VIRTXD_CONF, YES);
+	at_terminal = true;
+	verb_ok(f, line);
+	assert_int_equal(asked, 0);
+	run(f, "--yes");
+	assert_says(f->out, "nothing is written");
+	run(f, "--yes --no-ha");
+	assert_ha("[ha]\n" CLUSTER_EDIT_WAS "enabled = yes\n");
+	assert_ha(NO);
+}
+
 /* What was to be restarted when it was interrupted, is so by the next. */
 static void
 test_interrupted(void **state)
@@ -583,6 +688,9 @@ main(void)
 		INIT_TEST(test_softdog),
 		INIT_TEST(test_again),
 		INIT_TEST(test_sanlock_name),
+		INIT_TEST(test_ha),
+		INIT_TEST(test_ha_asked),
+		INIT_TEST(test_ha_of_others),
 		INIT_TEST(test_interrupted),
 		INIT_TEST(test_modes),
 		INIT_TEST(test_kept_mode),

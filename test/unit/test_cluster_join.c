@@ -156,6 +156,7 @@ test_join(void **state)
 	const struct cluster_sign_request *request;
 	struct cluster_member member = { 0 };
 
+	here.config.ha_enabled = true;
 	ask_to_join(SECRET, NEW, "h4");
 	request = ops_request_of(WORK_CLUSTER_SIGN);
 	assert_false(request->again);
@@ -165,6 +166,7 @@ test_join(void **state)
 	assert_string_equal(member.addresses, "192.0.2.1");
 	/* Whoever else joins at the same time has another one. */
 	assert_int_equal(member.number, lockspace_default_id(NEW));
+	assert_true(member.ha);
 	model_clear(&cluster_member_model, &member);
 	/* The token was for once. */
 	ask_to_join(SECRET, NEW, "h4");

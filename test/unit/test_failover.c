@@ -225,6 +225,40 @@ test_disabled(void **state)
 	assert_string_equal(claiming(), "");
 }
 
+/* The configuration is read again: what is not claimed yet stays then, and goes on later. */
+static void
+test_switched(void **state)
+{
+	pass(WAIT_MS + 5000);
+	here.config.ha_enabled = false;
+	set_serf(H2, CSTATE_FAILED);
+	sight = LOCKSPACE_SIGHT_FAIL;
+	pass(60000);
+	assert_int_equal(listed, 0);
+	here.config.ha_enabled = true;
+	pass(10000);
+	assert_int_equal(listed, 1);
+	here.config.ha_enabled = false;
+	sight = LOCKSPACE_SIGHT_DEAD;
+	pass(60000);
+	assert_int_equal(listed, 1);
+	assert_string_equal(claiming(), "");
+	/* This host was there all the while: nothing is waited for. */
+	here.config.ha_enabled = true;
+	pass(10000);
+	assert_string_equal(claiming(), VM1);
+	/* One that is being claimed is booted. */
+	here.config.ha_enabled = false;
+	pass(2000);
+	end_claim(VM1, true);
+	pass(2000);
+	assert_true(is_booting(VM1));
+	end_boot(VM1);
+	pass(5000);
+	assert_int_equal(failover_count(failover)->results[FAILOVER_BOOTED], 1);
+	assert_string_equal(claiming(), "");
+}
+
 /* sanlock says LIVE: nothing is done, however long serf does not reach it. */
 static void
 test_a_partition(void **state)
@@ -695,6 +729,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		FAILOVER(test_a_host_dies),
 		FAILOVER(test_disabled),
+		FAILOVER(test_switched),
 		FAILOVER(test_a_partition),
 		FAILOVER(test_sanlock_alone),
 		FAILOVER(test_back_before_it_is_proved),

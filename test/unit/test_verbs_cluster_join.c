@@ -182,6 +182,7 @@ answer_member(struct verb_fixture *f, const char *sealed)
 		.sanlock_group = 179,
 		.io_timeout = 10,
 		.storage_root = xstrdup("/vms"),
+		.ha = true,
 		.ca_key = xstrdup(sealed),
 	};
 
@@ -256,6 +257,8 @@ test_takes_ca_key(void **state)
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0600);
 	assert_file_says(CLUSTER_VIRTXD_CONF, "ca_key = " CLUSTER_CA_KEY "\n");
+	/* As the host has it that has answered. */
+	assert_file_says(CLUSTER_VIRTXD_CONF, "[ha]\nenabled = yes\n");
 	serf_now = root_get(root, CLUSTER_SERF_CONF);
 	assert_string_equal(serf_now, serf);
 	assert_file_says("/etc/libvirt/qemu-sanlock.conf", "host_id = 1\n");

@@ -166,6 +166,7 @@ fill_member(const struct context *ctx, const struct joining *joining,
 	ret->sanlock_group = result->sanlock_group;
 	ret->io_timeout = ctx->config->io_timeout;
 	ret->storage_root = xstrdup(ctx->config->storage_root);
+	ret->ha = ctx->config->ha_enabled;
 	ret->ca_key = xstrdup(str_or_empty(result->sealed));
 }
 

@@ -133,6 +133,7 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		daemon->config.log_level = fresh.log_level;
 		daemon->config.collect_period = fresh.collect_period;
 		daemon->config.reply_timeout = fresh.reply_timeout;
+		daemon->config.ha_enabled = fresh.ha_enabled;
 		if (!daemon->options->debug)
 			log_set_level((enum log_level)fresh.log_level);
 		keeper_reload(daemon->core.keeper);

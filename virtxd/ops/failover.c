@@ -87,15 +87,25 @@ set_state(struct victim *victim, enum state state)
 	victim->state = state;
 }
 
+/* SIGHUP may change it: what is not claimed yet stays where it is then. */
+static bool
+is_enabled(const struct failover *failover)
+{
+	return failover->ctx->config->ha_enabled;
+}
+
 static bool
 is_away(const struct victim *victim)
 {
-	return victim->cstate == CSTATE_FAILED || victim->cstate == CSTATE_LEFT;
+	return is_enabled(victim->owner) &&
+	       (victim->cstate == CSTATE_FAILED || victim->cstate == CSTATE_LEFT);
 }
 
 static bool
 is_failing(const struct victim *victim)
 {
+	if (!is_enabled(victim->owner))
+		return false;
 	return victim->sight == FAILOVER_SIGHT_FAIL || victim->sight == FAILOVER_SIGHT_DEAD;
 }
 
@@ -247,6 +257,8 @@ ask_sanlock(struct failover *failover, int64_t now)
 
 	if (rest > REST_MS)
 		rest = REST_MS;
+	if (!is_enabled(failover))
+		return;
 	if (rest < ASK_MS || is_any_suspected(failover))
 		rest = ASK_MS;
 	if (failover->hosts_job.running || now - failover->asked < rest ||
@@ -360,8 +372,11 @@ forget_vms(struct victim *victim)
 static void
 come_back(struct victim *victim)
 {
-	log_notice("failover", "host '%s' ('%s') is %s", victim->uuid, victim->name,
-	    victim->cstate == CSTATE_ACTIVE ? "back" : "known no more");
+	const char *how = !is_enabled(victim->owner)	    ? "left alone: [ha] enabled says no"
+			  : victim->cstate == CSTATE_ACTIVE ? "back"
+							    : "known no more";
+
+	log_notice("failover", "host '%s' ('%s') is %s", victim->uuid, victim->name, how);
 	forget_vms(victim);
 	str_set(&victim->why, "");
 	set_state(victim, STATE_WATCHING);
@@ -459,8 +474,10 @@ static void
 look_restarting(struct victim *victim, int64_t now)
 {
 	if (!is_away(victim))
-		failover_vms_give_up(victim->vms, "its host is back, or was forgotten");
-	if (failover_vms_step(victim->vms, prove(victim, now)))
+		failover_vms_give_up(victim->vms, is_enabled(victim->owner)
+						      ? "its host is back, or was forgotten"
+						      : "[ha] enabled says no");
+	if (failover_vms_step(victim->vms, is_away(victim) && prove(victim, now)))
 		victim->owner->changed++;
 	if (!is_away(victim) && !failover_vms_are_left(victim->vms)) {
 		come_back(victim);
@@ -588,7 +605,8 @@ on_look(void *arg)
 	struct victim *victim, *next;
 
 	look_at_self(failover, now);
-	if (str_empty(inventory_self(failover->ctx->inventory)))
+	if (str_empty(inventory_self(failover->ctx->inventory)) ||
+	    (!is_enabled(failover) && !failover->loaded))
 		return;
 	take_hosts(failover);
 	ask_sanlock(failover, now);
@@ -611,8 +629,7 @@ failover_new(struct context *ctx)
 	failover->ctx = ctx;
 	LIST_INIT(&failover->victims);
 	failover->timer = timer_new(ctx->base, on_look, failover);
-	if (ctx->config->ha_enabled)
-		timer_every(failover->timer, LOOK_MS);
+	timer_every(failover->timer, LOOK_MS);
 	return failover;
 }
 
