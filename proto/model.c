@@ -180,6 +180,7 @@ static const struct field vmruninfo_fields[] = {
 	FIELD_ENUM("runstate", struct vmruninfo, runstate, vmrunstate),
 	FIELD("host", struct vmruninfo, host),
 	FIELD("reason", struct vmruninfo, reason),
+	FIELD_ENUM("last", struct vmruninfo, last, vmrunstate),
 };
 const struct model vmruninfo_model = { "Vmruninfo", sizeof(struct vmruninfo), vmruninfo_fields,
 	ARRAY_SIZE(vmruninfo_fields) };
@@ -240,6 +241,7 @@ static const struct field vm_list_item_fields[] = {
 	FIELD("uuid", struct vm_list_item, uuid),
 	FIELD_STRUCT("fields", struct vm_list_item, fields, vm_list_fields),
 	FIELD("reason", struct vm_list_item, reason),
+	FIELD_ENUM("last", struct vm_list_item, last, vmrunstate),
 };
 const struct model vm_list_item_model = { "VmListItem", sizeof(struct vm_list_item),
 	vm_list_item_fields, ARRAY_SIZE(vm_list_item_fields) };

@@ -183,7 +183,9 @@ extern const struct model vmdef_model;
 struct vmruninfo {
 	enum vmrunstate runstate;
 	char *host;
-	char *reason; /* why it is so, for people; "" where there is nothing to say */
+	char *reason;	      /* why it is so, for people; "" where there is nothing to say */
+	enum vmrunstate last; /* of one that is not known, as its host has failed: what was told
+				 last; else none */
 };
 extern const struct model vmruninfo_model;
 
@@ -239,7 +241,8 @@ extern const struct model vm_list_fields_model;
 struct vm_list_item {
 	char *uuid;
 	struct vm_list_fields fields;
-	char *reason; /* in events of its own host: of its run state, as in vmruninfo */
+	char *reason;	      /* in events of its own host: of its run state, as in vmruninfo */
+	enum vmrunstate last; /* as in vmruninfo */
 };
 extern const struct model vm_list_item_model;
 

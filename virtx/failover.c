@@ -139,7 +139,7 @@ ask_for_vm(struct command_call *call, const char *uuid, const char *to, struct e
 		      "on %s%s%s where it was wanted on. That is refused unless its leases are "
 		      "free, as some time after the death of its host. Do it?",
 		uuid, str_empty(info.host) ? "(not known)" : info.host,
-		enum_word(&vmrunstate_enum, info.runstate),
+		writer_runstate(info.last ? info.last : info.runstate),
 		*to ? "host '" : "the host that answers", to, *to ? "'" : "");
 	model_clear(&vmruninfo_model, &info);
 	return ask(call, question, err);
@@ -196,7 +196,7 @@ ask_to_recall(struct command_call *call, const char *uuid, struct error *err)
 		      "it was wanted on. Where its host answers, 'virtx migrate vm' or 'virtx "
 		      "shutdown vm' loses nothing. Do it?",
 		uuid, str_empty(info.host) ? "(not known)" : info.host,
-		enum_word(&vmrunstate_enum, info.runstate));
+		writer_runstate(info.last ? info.last : info.runstate));
 	model_clear(&vmruninfo_model, &info);
 	return ask(call, question, err);
 }

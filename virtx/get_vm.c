@@ -27,7 +27,7 @@ show_overview(struct writer *w, const struct vm *vm)
 		    str_or_empty(def->custom[i].value));
 	writer_field(w, "uuid", "%s", str_or_empty(vm->uuid));
 	writer_field(w, "name", "%s", str_or_empty(def->name));
-	writer_field(w, "state", "%s", enum_word(&vmrunstate_enum, vm->runinfo.runstate));
+	writer_field(w, "state", "%s", writer_runstate(vm->runinfo.runstate));
 	if (!str_empty(vm->runinfo.reason))
 		writer_field(w, "reason", "%s", vm->runinfo.reason);
 	if (vm->want != WANT_UNKNOWN)
@@ -180,7 +180,9 @@ get_runstate_vm(struct command_call *call, struct error *err)
 		return COMMAND_FAILED;
 	}
 	writer_document(call->writer, &vmruninfo_model, &runinfo);
-	writer_field(call->writer, "state", "%s", enum_word(&vmrunstate_enum, runinfo.runstate));
+	writer_field(call->writer, "state", "%s", writer_runstate(runinfo.runstate));
+	if (runinfo.last != VMRUNSTATE_NONE)
+		writer_field(call->writer, "last", "%s", writer_runstate(runinfo.last));
 	if (!str_empty(runinfo.reason))
 		writer_field(call->writer, "reason", "%s", runinfo.reason);
 	writer_field(call->writer, "host", "%s", str_or_empty(runinfo.host));

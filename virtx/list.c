@@ -152,7 +152,7 @@ list_vm(struct command_call *call, struct error *err)
 
 		writer_cell(w, "%s", str_or_empty(list.items[i].uuid));
 		writer_cell(w, "%s", str_or_empty(vm->name));
-		writer_cell(w, "%s", enum_word(&vmrunstate_enum, vm->runstate));
+		writer_cell(w, "%s", writer_runstate(vm->runstate));
 		writer_cell(w, "%s", str_or_empty(vm->host));
 		writer_cell(w, "%d", vm->vlanid);
 		writer_cell(w, "%s", writer_time(vm->ts, time));

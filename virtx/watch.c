@@ -27,7 +27,7 @@ add_vm(struct buffer *out, const struct sse_event *event)
 	if (json_decode(&vm_list_item_model, event->data, strlen(event->data), &vm, NULL) == 0)
 		buffer_printf(out, "%s vm %s '%s' is %s on host %s%s%s",
 		    writer_time(vm.fields.ts, time), str_or_empty(vm.uuid),
-		    str_or_empty(vm.fields.name), enum_word(&vmrunstate_enum, vm.fields.runstate),
+		    str_or_empty(vm.fields.name), writer_runstate(vm.fields.runstate),
 		    str_or_empty(vm.fields.host), str_empty(vm.reason) ? "" : ": ",
 		    str_or_empty(vm.reason));
 	model_clear(&vm_list_item_model, &vm);

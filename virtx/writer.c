@@ -117,6 +117,12 @@ writer_time(int64_t ms, char out[WRITER_TIME_SIZE])
 	return out;
 }
 
+const char *
+writer_runstate(enum vmrunstate runstate)
+{
+	return runstate == VMRUNSTATE_NONE ? "unknown" : enum_word(&vmrunstate_enum, runstate);
+}
+
 void
 writer_document(struct writer *w, const struct model *m, const void *obj)
 {

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "proto/table.h"
+#include "proto/model.h"
 
 #define WRITER_COLUMNS_MAX 16
 
@@ -54,6 +54,8 @@ int writer_finish(struct writer *w);
  * 0. Returns out. */
 #define WRITER_TIME_SIZE 32
 const char *writer_time(int64_t ms, char out[WRITER_TIME_SIZE]);
+/* Its word; of one that nobody knows, as its host has failed, "unknown". */
+const char *writer_runstate(enum vmrunstate runstate);
 /* A copy of text that is safe on a terminal: control characters, those that nobody sees and bytes
  * that are no UTF-8 become '?'; the caller frees. */
 char *writer_safe(const char *text);

@@ -77,6 +77,9 @@ def test_a_partition(lab):
         for host in (h2, h3):
             wait_for("serf to give h1 up", lambda host=host: state(host, h1) == 3, 60)
             wait_for("that to be told", lambda host=host: "sanlock says LIVE" in told(host, h1), 30)
+            for uuid in (on, off):
+                assert host.api("GET", f"/vms/{uuid}/runstate").json()["runstate"] == 0
+            assert {item["last"] for item in host.api("GET", "/vms?name=far").json()["items"]} == {4}
         end = time.monotonic() + WAIT + 20
         while time.monotonic() < end:
             for uuid in (on, off):

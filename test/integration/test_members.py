@@ -76,7 +76,12 @@ def test_failed_host_is_no_empty_truth(lab):
     assert answer.status == 200 and f"'{name}' (failed)" in answer.headers["Warning"], answer.headers
     assert f"'{name}' (failed)" in h1.api("GET", "/readyz").json()["vms"]
     # Who has heard of it before still knows.
-    assert mine in vms(h2) and "'h3'" not in h2.api("GET", "/vms").headers.get("Warning", "")
+    assert vms(h2)[mine]["runstate"] == 0
+    told = h2.api("GET", f"/vms/{mine}/runstate").json()
+    assert (told["runstate"], told["last"], told["host"]) == (0, 2, h3.uuid)
+    assert "unknown" in h2.virtx("list", "vm", "-n", "unheard").stdout
+    assert h2.api("GET", "/vms?runstate=poweroff&name=unheard").json()["items"] == []
+    assert "'h3'" not in h2.api("GET", "/vms").headers.get("Warning", "")
     assert h1.virtx("forget", "host", h3.uuid).returncode == 0
     # Members of other tests may still be unheard.
     answer = h1.api("GET", f"/vms/{mine}")

@@ -22,7 +22,7 @@ test_get(void **state)
 		read_reply(&c, false, &r);
 		assert_int_equal(r.status, 200);
 		assert_string_equal(
-		    r.body, "{\"runstate\":4,\"host\":\"" UUID "\",\"reason\":\"\"}");
+		    r.body, "{\"runstate\":4,\"host\":\"" UUID "\",\"reason\":\"\",\"last\":0}");
 		assert_header(&r, "Content-Type", "application/json");
 		chunked = reply_header(&r, "Transfer-Encoding");
 		assert_null(chunked);

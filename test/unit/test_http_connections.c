@@ -24,7 +24,8 @@ test_http_1_0(void **state)
 	client_send(&c, "GET /vms/" UUID "/runstate HTTP/1.0\r\n\r\n");
 	read_reply(&c, false, &r);
 	assert_int_equal(r.status, 200);
-	assert_int_equal(r.len, strlen("{\"runstate\":4,\"host\":\"" UUID "\",\"reason\":\"\"}"));
+	assert_int_equal(
+	    r.len, strlen("{\"runstate\":4,\"host\":\"" UUID "\",\"reason\":\"\",\"last\":0}"));
 	reply_clear(&r);
 	assert_true(client_wait_closed(&c, 2000));
 	client_close(&c);

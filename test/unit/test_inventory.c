@@ -559,10 +559,60 @@ test_ha(void **state)
 	inventory_free(inventory);
 }
 
+static unsigned int
+n_listed(struct inventory *inventory, enum vmrunstate runstate)
+{
+	const struct vm_list_fields filter = { .runstate = runstate };
+	struct vm_list list = { 0 };
+	unsigned int n;
+
+	inventory_list_vms(inventory, &filter, NULL, &list);
+	n = (unsigned int)list.n_items;
+	model_clear(&vm_list_model, &list);
+	return n;
+}
+
+/* What its VMs do is not known then, whatever they did, and is again when it is back. */
+static void
+test_failed_host(void **state)
+{
+	struct inventory *inventory = make();
+	struct inventory_counts counts;
+	struct vmruninfo info;
+
+	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms(), "web");
+	tell(inventory, VM2, THIRD, VMRUNSTATE_RUNNING, now_ms(), "db");
+	inventory_set_host(inventory, OTHER, "other", CSTATE_FAILED);
+	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM));
+	assert_int_equal(info.runstate, VMRUNSTATE_NONE);
+	assert_int_equal(info.last, VMRUNSTATE_RUNNING);
+	assert_string_equal(info.host, OTHER);
+	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM2));
+	assert_int_equal(info.runstate, VMRUNSTATE_RUNNING);
+	assert_int_equal(info.last, VMRUNSTATE_NONE);
+	assert_int_equal(n_listed(inventory, VMRUNSTATE_RUNNING), 1);
+	assert_int_equal(n_listed(inventory, VMRUNSTATE_NONE), 2);
+	inventory_count(inventory, &(struct custom_field){ 0 }, &counts);
+	assert_int_equal(counts.vms[VMRUNSTATE_RUNNING], 1);
+	assert_int_equal(counts.vms[VMRUNSTATE_NONE], 1);
+	/* What it was is what all else reckons with. */
+	assert_int_equal(inventory_find_vm(inventory, VM)->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
+
+	inventory_set_host(inventory, OTHER, "other", CSTATE_ACTIVE);
+	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM));
+	assert_int_equal(info.runstate, VMRUNSTATE_RUNNING);
+	assert_int_equal(n_listed(inventory, VMRUNSTATE_RUNNING), 2);
+	/* One that leaves has ended or moved them before. */
+	inventory_set_host(inventory, OTHER, "other", CSTATE_LEFT);
+	assert_int_equal(n_listed(inventory, VMRUNSTATE_RUNNING), 2);
+	inventory_free(inventory);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_failed_host),
 		cmocka_unit_test(test_newer_wins),
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_custom_fields_are_found),

@@ -259,6 +259,15 @@ compare(const void *a, const void *b)
 	return order ? order : strcmp(x->uuid, y->uuid);
 }
 
+/* Whether nobody knows what it does. */
+static bool
+is_unknown(struct fixture *f, const struct vm *vm)
+{
+	const struct host *host = inventory_find_host(f->inventory, vm->runinfo.host);
+
+	return !str_equal(vm->runinfo.host, SELF) && host && host->cstate == CSTATE_FAILED;
+}
+
 /* The list as it has to be, of what is known of each VM; the caller frees. */
 static char *
 wanted_vms(struct fixture *f, const struct vm_list_fields *filter, const struct list_page *page)
@@ -272,18 +281,24 @@ wanted_vms(struct fixture *f, const struct vm_list_fields *filter, const struct 
 		_free_ char *uuid = vm_uuid(i);
 		const struct inventory_vm *view = inventory_find_vm(f->inventory, uuid);
 
-		if (view && filter_vm(&view->vm, filter, page->exact))
+		if (view &&
+		    filter_vm(&view->vm,
+			is_unknown(f, &view->vm) ? VMRUNSTATE_NONE : view->vm.runinfo.runstate,
+			filter, page->exact))
 			found[n++] = &view->vm;
 	}
 	qsort(found, n, sizeof(*found), compare);
 	for (size_t i = page->offset; i < n && (!page->limit || list.n_items < page->limit); i++) {
 		const struct custom_field *custom = filter_custom(&found[i]->def, &filter->custom);
+		enum vmrunstate runstate = found[i]->runinfo.runstate;
+		bool unknown = is_unknown(f, found[i]);
 
 		*model_append(&list.items, &list.n_items) = (struct vm_list_item){
 			.uuid = found[i]->uuid,
 			.fields = { found[i]->def.name, found[i]->runinfo.host,
-			    found[i]->runinfo.runstate, found[i]->def.vlanid,
+			    unknown ? VMRUNSTATE_NONE : runstate, found[i]->def.vlanid,
 			    custom ? *custom : (struct custom_field){ 0 }, found[i]->ts },
+			.last = unknown ? runstate : VMRUNSTATE_NONE,
 		};
 	}
 	text = json_encode(&vm_list_model, &list, NULL);

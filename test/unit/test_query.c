@@ -67,9 +67,11 @@ test_names(void **state)
 			assert_string_equal(str_or_empty(options.filter.name), rows[i].name);
 			assert_int_equal(page.exact, rows[i].exact);
 			assert_int_equal(
-			    filter_vm(&web, &options.filter, page.exact), rows[i].finds_web);
+			    filter_vm(&web, web.runinfo.runstate, &options.filter, page.exact),
+			    rows[i].finds_web);
 			assert_int_equal(
-			    filter_vm(&web1, &options.filter, page.exact), rows[i].finds_web1);
+			    filter_vm(&web1, web1.runinfo.runstate, &options.filter, page.exact),
+			    rows[i].finds_web1);
 		} else {
 			assert_int_equal(err.status, 400);
 			assert_non_null(strstr(err.detail, "name"));

@@ -105,7 +105,7 @@ test_replies(void **state)
 	k.req.replied = false;
 	request_reply_model(&k.req, 200, &vmruninfo_model, &info);
 	assert_string_equal(k.type, "application/json");
-	assert_string_equal(k.body, "{\"runstate\":5,\"host\":\"\",\"reason\":\"\"}");
+	assert_string_equal(k.body, "{\"runstate\":5,\"host\":\"\",\"reason\":\"\",\"last\":0}");
 	assert_int_equal(k.len, strlen(k.body));
 
 	k.req.replied = false;

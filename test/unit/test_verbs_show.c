@@ -37,6 +37,11 @@ test_list_vm(void **state)
 	    "\"runstate\":5,\"vlanid\":12,\"custom\":{\"name\":\"k\",\"value\":\"v\"},");
 	verb_ok(f, "list vm -o json");
 	assert_says(f->out, "\"name\": \"a\\u001B[2Jb\"");
+	/* Its host has failed. */
+	verb_answer_json(
+	    f, "{\"items\":[{\"uuid\":\"u2\",\"fields\":{\"name\":\"a\"},\"last\":4}]}");
+	verb_ok(f, "list vm");
+	assert_says(f->out, "u2    a     unknown  -");
 }
 
 static void
@@ -417,6 +422,9 @@ test_runstate(void **state)
 	verb_answer_json(f, "{\"runstate\":9,\"host\":\"h\",\"reason\":\"the host lost power\"}");
 	verb_ok(f, "get runstate vm " VM_UUID);
 	assert_string_equal(f->out, "state:  crashed\nreason: the host lost power\nhost:   h\n");
+	verb_answer_json(f, "{\"runstate\":0,\"host\":\"h\",\"last\":4}");
+	verb_ok(f, "get runstate vm " VM_UUID);
+	assert_string_equal(f->out, "state: unknown\nlast:  running\nhost:  h\n");
 	verb_fails(f, "get runstate vm x", COMMAND_USAGE, "'x' is not the UUID of a VM");
 	verb_answer_json(f, "");
 	verb_fails(f, "get runstate vm " VM_UUID, COMMAND_FAILED,

@@ -25,7 +25,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_HOSTS_MAINTENANCE] = { "virtx_hosts_maintenance", "gauge",
 	    "Hosts that are in maintenance." },
 	[METRIC_VMS] = { "virtx_vms", "gauge",
-	    "VMs by run state: those of this host, and all that it knows." },
+	    "VMs by run state, none where their host has failed: those of this host, and all that "
+	    "it knows." },
 	[METRIC_HOST_CPUS] = { "virtx_host_cpus", "gauge", "CPUs of this host." },
 	[METRIC_HOST_CPU_SECONDS] = { "virtx_host_cpu_seconds_total", "counter",
 	    "Time that the CPUs of this host were busy, or waited for disks." },

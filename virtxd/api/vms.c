@@ -153,7 +153,10 @@ void
 api_vm_runstate_get(struct context *ctx, struct request *req)
 {
 	const struct inventory_vm *view = find(ctx, req);
+	struct vmruninfo info;
 
-	if (view)
-		request_reply_model(req, 200, &vmruninfo_model, &view->vm.runinfo);
+	if (!view)
+		return;
+	info = inventory_told_runinfo(ctx->inventory, view);
+	request_reply_model(req, 200, &vmruninfo_model, &info);
 }

@@ -47,10 +47,11 @@ filter_custom(const struct vmdef *def, const struct custom_field *wanted)
 }
 
 bool
-filter_vm(const struct vm *vm, const struct vm_list_fields *filter, bool exact)
+filter_vm(
+    const struct vm *vm, enum vmrunstate runstate, const struct vm_list_fields *filter, bool exact)
 {
 	return names(vm->def.name, filter->name, exact) && equals(vm->runinfo.host, filter->host) &&
-	       (filter->runstate == 0 || vm->runinfo.runstate == filter->runstate) &&
+	       (filter->runstate == 0 || runstate == filter->runstate) &&
 	       (filter->vlanid == 0 || vm->def.vlanid == filter->vlanid) &&
 	       (str_empty(filter->custom.name) || filter_custom(&vm->def, &filter->custom)) &&
 	       not_newer(vm->ts, filter->ts);

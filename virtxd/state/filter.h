@@ -15,7 +15,9 @@ struct list_page {
 	struct custom_field only;
 };
 
-bool filter_vm(const struct vm *vm, const struct vm_list_fields *filter, bool exact);
+/* runstate is that which is told of the VM. */
+bool filter_vm(
+    const struct vm *vm, enum vmrunstate runstate, const struct vm_list_fields *filter, bool exact);
 bool filter_host(
     const struct host_list_fields *host, const struct host_list_fields *filter, bool exact);
 bool filter_operation(

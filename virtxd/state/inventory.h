@@ -166,6 +166,10 @@ int64_t inventory_host_cpu_ns(const struct inventory *inventory);
 
 /* NULL when it is not known. */
 const struct inventory_vm *inventory_find_vm(const struct inventory *inventory, const char *uuid);
+/* What clients are told of its state, borrowed from it: of a VM whose host has failed nobody knows
+ * it. */
+struct vmruninfo inventory_told_runinfo(
+    const struct inventory *inventory, const struct inventory_vm *view);
 const struct host *inventory_find_host(const struct inventory *inventory, const char *uuid);
 
 /*
@@ -281,7 +285,7 @@ char *inventory_full_text(const struct inventory *inventory);
 void inventory_each_short(
     const struct inventory *inventory, void (*each)(void *arg, const char *host), void *arg);
 
-/* How many there are: hosts by cstate, VMs by vmrunstate. */
+/* How many there are: hosts by cstate, VMs by vmrunstate, as clients are told of it. */
 #define INVENTORY_STATES 16
 struct inventory_counts {
 	unsigned int hosts[INVENTORY_STATES];

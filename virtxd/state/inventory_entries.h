@@ -57,6 +57,7 @@ struct vm_entry {
 	bool moved;		   /* its place in the inventory's order is to be looked at */
 	struct index_text text;	   /* of its list item without custom fields */
 	int64_t text_ts;	   /* the time that is in it */
+	bool text_unknown;	   /* its run state is told as not known there */
 	/* Local VMs */
 	bool def_known;
 	struct accounting_vm last;

@@ -164,6 +164,25 @@ index_drop_claim(struct vm_entry *entry)
 	entry->claim = (struct claim){ 0 };
 }
 
+bool
+index_is_unknown(const struct vm_entry *entry)
+{
+	return !entry->view.local && entry->host && entry->host->host.cstate == CSTATE_FAILED;
+}
+
+struct vmruninfo
+inventory_told_runinfo(const struct inventory *inventory, const struct inventory_vm *view)
+{
+	const struct vm_entry *entry = index_find_vm(inventory, view->vm.uuid);
+	struct vmruninfo info = view->vm.runinfo;
+
+	if (entry && index_is_unknown(entry)) {
+		info.last = info.runstate;
+		info.runstate = VMRUNSTATE_NONE;
+	}
+	return info;
+}
+
 struct vm_info
 inventory_vm_info(const struct inventory_vm *view)
 {

@@ -33,6 +33,8 @@ void index_clear_host(struct host_entry *entry);
 void index_trim_vm(struct vm_entry *entry);
 /* Whether it has left this host, and no other one has told of it yet. */
 bool index_has_left(const struct inventory *inventory, const struct vm_entry *entry);
+/* Whether nobody can tell what it does: its host has failed. */
+bool index_is_unknown(const struct vm_entry *entry);
 /* Nobody claims it any more. */
 void index_drop_claim(struct vm_entry *entry);
 /* All entries. */

@@ -111,6 +111,12 @@ is_there(const struct vm *vm, const struct custom_field *only)
 	return str_empty(only->name) || filter_custom(&vm->def, only);
 }
 
+static enum vmrunstate
+told_runstate(const struct vm_entry *entry)
+{
+	return index_is_unknown(entry) ? VMRUNSTATE_NONE : entry->view.vm.runinfo.runstate;
+}
+
 static void
 find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
     const struct list_page *page, struct found_vms *ret)
@@ -123,10 +129,12 @@ find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
 		ret->items = ret->matching = xcalloc(n + 1, sizeof(struct vm_entry *));
 		ret->n = 0;
 		for (size_t i = 0; i < n; i++) {
-			const struct vm *vm = &inventory->order[i]->view.vm;
+			struct vm_entry *entry = inventory->order[i];
+			const struct vm *vm = &entry->view.vm;
 
-			if (filter_vm(vm, filter, page->exact) && is_there(vm, &page->only))
-				ret->items[ret->n++] = inventory->order[i];
+			if (filter_vm(vm, told_runstate(entry), filter, page->exact) &&
+			    is_there(vm, &page->only))
+				ret->items[ret->n++] = entry;
 		}
 	}
 	ret->n = cut_page(ret->n, page, &first);
@@ -135,18 +143,21 @@ find_vms(struct inventory *inventory, const struct vm_list_fields *filter,
 
 /* Borrowed from the VM. */
 static struct vm_list_item
-vm_item(const struct vm *vm, const struct custom_field *wanted)
+vm_item(const struct vm_entry *entry, const struct custom_field *wanted)
 {
+	const struct vm *vm = &entry->view.vm;
 	const struct custom_field *custom = filter_custom(&vm->def, wanted);
 	struct vm_list_item item = { .uuid = vm->uuid };
 
 	item.fields = (struct vm_list_fields){
 		.name = vm->def.name,
 		.host = vm->runinfo.host,
-		.runstate = vm->runinfo.runstate,
+		.runstate = told_runstate(entry),
 		.vlanid = vm->def.vlanid,
 		.ts = vm->ts,
 	};
+	if (index_is_unknown(entry))
+		item.last = vm->runinfo.runstate;
 	if (custom)
 		item.fields.custom = *custom;
 	return item;
@@ -161,7 +172,7 @@ inventory_list_vms(struct inventory *inventory, const struct vm_list_fields *fil
 	find_vms(inventory, filter, page ? page : &all, &found);
 	ret->items = found.n > 0 ? xcalloc(found.n, sizeof(*ret->items)) : NULL;
 	for (size_t i = 0; i < found.n; i++) {
-		struct vm_list_item item = vm_item(&found.items[i]->view.vm, &filter->custom);
+		struct vm_list_item item = vm_item(found.items[i], &filter->custom);
 
 		model_copy(&vm_list_item_model, &ret->items[ret->n_items++], &item);
 	}
@@ -204,13 +215,15 @@ static const struct index_text *
 vm_text(struct vm_entry *entry)
 {
 	static const struct custom_field none;
-	struct vm *vm = &entry->view.vm;
+	bool unknown = index_is_unknown(entry);
 	struct vm_list_item item;
 
-	if (!entry->text.data || entry->text_ts != vm->ts) {
-		item = vm_item(vm, &none);
+	if (!entry->text.data || entry->text_ts != entry->view.vm.ts ||
+	    entry->text_unknown != unknown) {
+		item = vm_item(entry, &none);
 		keep_text(&vm_list_item_model, &item, &entry->text);
-		entry->text_ts = vm->ts;
+		entry->text_ts = entry->view.vm.ts;
+		entry->text_unknown = unknown;
 	}
 	return &entry->text;
 }
@@ -223,7 +236,7 @@ write_vms(const struct found_vms *found, const struct custom_field *wanted, size
 
 	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
 	for (size_t i = 0; i < found->n; i++) {
-		struct vm_list_item item = vm_item(&found->items[i]->view.vm, wanted);
+		struct vm_list_item item = vm_item(found->items[i], wanted);
 
 		if (i > 0)
 			buffer_add(&out, ",", 1);
@@ -350,7 +363,7 @@ inventory_count(const struct inventory *inventory, const struct custom_field *on
 		ret->hosts_maintenance += host->host.maintenance;
 	}
 	HASH_ITER (hh, inventory->vms, vm, next_vm) {
-		unsigned int state = (unsigned int)vm->view.vm.runinfo.runstate % INVENTORY_STATES;
+		unsigned int state = (unsigned int)told_runstate(vm) % INVENTORY_STATES;
 
 		if (!is_there(&vm->view.vm, only))
 			continue;
