@@ -29,6 +29,15 @@ static const struct field vm_info_fields[] = {
 const struct model vm_info_model = { "VmInfo", sizeof(struct vm_info), vm_info_fields,
 	ARRAY_SIZE(vm_info_fields) };
 
+static const struct field vm_needs_fields[] = {
+	FIELD("version", struct vm_needs, version),
+	FIELD("memory", struct vm_needs, memory),
+	FIELD("hp", struct vm_needs, hp),
+	FIELD_ENUM("want", struct vm_needs, want, want),
+};
+const struct model vm_needs_model = { "VmNeeds", sizeof(struct vm_needs), vm_needs_fields,
+	ARRAY_SIZE(vm_needs_fields) };
+
 static const struct field tokens_event_fields[] = {
 	FIELD("host", struct tokens_event, host),
 };
@@ -61,6 +70,9 @@ static const struct field vm_listed_fields[] = {
 	FIELD_ARRAY("custom", struct vm_info, custom, custom_field),
 	FIELD("vcpus", struct vm_info, vcpus),
 	FIELD("left", struct vm_info, left),
+	FIELD("memory", struct vm_info, memory),
+	FIELD("hp", struct vm_info, hp),
+	FIELD_ENUM("want", struct vm_info, want, want),
 };
 const struct model vm_listed_model = { "VmInfo", sizeof(struct vm_info), vm_listed_fields,
 	ARRAY_SIZE(vm_listed_fields) };

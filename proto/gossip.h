@@ -34,9 +34,25 @@ struct vm_info {
 	int16_t vcpus; /* number */
 	bool left; /* in a list or an answer: it goes to another host, which has not told of it yet
 		    */
+	/* Where another host would have to have it; in lists and answers, and behind a VI. */
+	int32_t memory; /* MiB, 0 where nothing of these is told */
+	bool hp;	/* in hugepages */
+	enum want want;
 };
 extern const struct model vm_info_model;
 extern const struct model vm_listed_model; /* as JSON has it */
+
+#define VM_NEEDS_VERSION 1
+
+/* What may follow the VI, unless a host of the cluster runs the Go virtx: readers that know nothing
+ * of it stop before. */
+struct vm_needs {
+	int16_t version; /* number of the format */
+	int32_t memory;	 /* MiB */
+	bool hp;
+	enum want want;
+};
+extern const struct model vm_needs_model;
 
 /* TK: the tokens on the storage have changed. Not where a host runs the Go virtx, which has none.
  */

@@ -19,7 +19,7 @@ struct label {
 
 static const struct label labels[] = {
 	{ "HI", &host_info_model, true },
-	{ "VI", &vm_info_model, false },
+	{ "VI", &vm_info_model, true },
 	{ "VE", &vm_event_model, false },
 	{ "TK", &tokens_event_model, false },
 };

@@ -155,6 +155,123 @@ test_lengths(void **state)
 }
 
 static void
+report_needs(struct side *side, unsigned int n, int32_t mib, enum want want)
+{
+	struct vm_report report = { .runstate = VMRUNSTATE_POWEROFF,
+		.has_def = true,
+		.recorded = want != WANT_UNKNOWN,
+		.want = want };
+	_free_ char *uuid = xstrdup(vm_uuid(n));
+
+	report.uuid = uuid;
+	report.def.name = (char[]){ "one" };
+	report.def.memory = (struct vmdef_memory){ mib, true };
+	inventory_report_vm(side->inventory, UINT64_MAX, true, &report);
+}
+
+static void
+check_needs(const struct side *side, unsigned int n, int32_t mib, enum want want)
+{
+	const struct inventory_vm *view = inventory_find_vm(side->inventory, vm_uuid(n));
+
+	assert_non_null(view);
+	assert_int_equal(view->vm.def.memory.total, mib);
+	assert_int_equal(view->vm.def.memory.hp, mib > 0);
+	assert_int_equal(view->vm.want, want);
+}
+
+/* What a VM needs, and whether it is wanted on, comes with the news of it, of which no digest is;
+ * what tells nothing of it takes nothing away. */
+static void
+test_needs(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	struct vm_info_list list = { 0 };
+	uint64_t pulls;
+
+	report_needs(a, 1, 512, WANT_OFF);
+	pass(cluster, 3000, false);
+	check_needs(b, 1, 512, WANT_OFF);
+	pulls = stats_of(b).pulls;
+	report_needs(a, 1, 512, WANT_ON);
+	pass(cluster, 3000, false);
+	check_needs(b, 1, 512, WANT_ON);
+	report_needs(a, 1, 1024, WANT_ON);
+	pass(cluster, 3000, false);
+	check_needs(b, 1, 1024, WANT_ON);
+	assert_int_equal(stats_of(b).pulls, pulls);
+	assert_int_equal(stats_of(b).malformed, 0);
+	inventory_get_list(a->inventory, a->uuid, "", 0, &list);
+	assert_int_equal(list.n_items, 1);
+	assert_int_equal(list.items[0].memory, 1024);
+	assert_true(list.items[0].hp);
+	assert_int_equal(list.items[0].want, WANT_ON);
+	/* As an older one lists it. */
+	list.items[0].memory = 0;
+	list.items[0].want = WANT_UNKNOWN;
+	inventory_take_list(b->inventory, UINT64_MAX, &list);
+	check_needs(b, 1, 1024, WANT_ON);
+	model_clear(&vm_info_list_model, &list);
+
+	/* A Go virtx, which is told of nothing but what it knows. */
+	set_member(a, b, CSTATE_ACTIVE, true);
+	report_needs(a, 2, 2048, WANT_ON);
+	pass(cluster, 3000, false);
+	check_needs(b, 2, 0, WANT_UNKNOWN);
+	assert_int_equal(stats_of(b).malformed, 0);
+	cluster_free(cluster);
+}
+
+static void
+test_trailer_of_a_vm(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	_free_ char *uuid = xstrdup(vm_uuid(9));
+	struct vm_info info = { .uuid = uuid,
+		.host = a->uuid,
+		.name = (char[]){ "name" },
+		.runstate = VMRUNSTATE_RUNNING,
+		.ts = 5,
+		.vcpus = 1 };
+	struct vm_needs needs = { VM_NEEDS_VERSION, 4096, true, WANT_ON };
+	_buffer_ struct buffer out = { 0 };
+	size_t bare;
+
+	binary_encode(&vm_info_model, &info, &out);
+	bare = out.len;
+	binary_encode(&vm_needs_model, &needs, &out);
+	for (size_t len = bare + 1; len < out.len; len++)
+		gossip_receive(b->gossip, "VI", out.data, len);
+	assert_int_equal(stats_of(b).malformed, out.len - bare - 1);
+	assert_null(inventory_find_vm(b->inventory, uuid));
+	gossip_receive(b->gossip, "VI", out.data, out.len);
+	check_needs(b, 9, 4096, WANT_ON);
+	/* Nobody has that little. */
+	needs.memory = -1;
+	needs.want = WANT_OFF;
+	info.ts++;
+	out.len = 0;
+	binary_encode(&vm_info_model, &info, &out);
+	binary_encode(&vm_needs_model, &needs, &out);
+	gossip_receive(b->gossip, "VI", out.data, out.len);
+	check_needs(b, 9, 4096, WANT_ON);
+	/* A later version is no fault. */
+	needs.version = VM_NEEDS_VERSION + 1;
+	info.ts++;
+	info.name = (char[]){ "later" };
+	out.len = 0;
+	binary_encode(&vm_info_model, &info, &out);
+	binary_encode(&vm_needs_model, &needs, &out);
+	buffer_add(&out, "more", 4);
+	gossip_receive(b->gossip, "VI", out.data, out.len);
+	assert_string_equal(inventory_find_vm(b->inventory, uuid)->vm.def.name, "later");
+	check_needs(b, 9, 4096, WANT_ON);
+	cluster_free(cluster);
+}
+
+static void
 test_trailer(void **state)
 {
 	struct cluster *cluster = cluster_new(2);
@@ -251,6 +368,8 @@ main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_trailer),
+		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_trailer_of_a_vm),
 		cmocka_unit_test(test_trimmed),
 	};
 

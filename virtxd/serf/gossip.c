@@ -210,15 +210,23 @@ send_host(struct gossip *gossip, int64_t now)
 }
 
 static int
-encode_vm(const struct vm_info *info, enum news_kind kind, struct buffer *out)
+encode_vm(const struct gossip *gossip, const struct vm_info *info, enum news_kind kind,
+    struct buffer *out)
 {
 	struct vm_event event = { info->uuid, info->host, info->runstate, info->ts };
+	struct vm_needs needs = { VM_NEEDS_VERSION, info->memory, info->hp, info->want };
+	_buffer_ struct buffer trailer = { 0 };
 
 	if (kind == NEWS_EVENT)
 		return binary_encode(&vm_event_model, &event, out);
 	if (binary_encode(&vm_info_model, info, out) < 0 ||
 	    out->len + strlen(GOSSIP_VM_INFO) > SERF_PAYLOAD_MAX)
 		return -EMSGSIZE;
+	/* Where there is no room for it, it is for lists and answers. */
+	if (info->memory > 0 && !members_any_go(gossip->members) &&
+	    binary_encode(&vm_needs_model, &needs, &trailer) == 0 &&
+	    out->len + trailer.len + strlen(GOSSIP_VM_INFO) <= SERF_PAYLOAD_MAX)
+		buffer_add(out, trailer.data, trailer.len);
 	return 0;
 }
 
@@ -251,7 +259,7 @@ send_first(struct gossip *gossip, int64_t now)
 	kind = outbox_first(gossip->outbox, gossip->inventory, &info);
 	if (kind == NEWS_NONE)
 		return now;
-	if (encode_vm(&info, kind, &out) < 0) {
+	if (encode_vm(gossip, &info, kind, &out) < 0) {
 		/* An event has no room for it; an answer over HTTP has. */
 		outbox_told(gossip->outbox, &info);
 		gossip->crowded_at = now;
@@ -377,7 +385,7 @@ send_round(struct gossip *gossip, int64_t now)
 		_buffer_ struct buffer out = { 0 };
 
 		info = inventory_vm_info(vm);
-		if (encode_vm(&info, NEWS_INFO, &out) == 0 &&
+		if (encode_vm(gossip, &info, NEWS_INFO, &out) == 0 &&
 		    !send_vm(gossip, NEWS_INFO, &out, now) && gossip->retry_at > now)
 			return gossip->retry_at;
 	}

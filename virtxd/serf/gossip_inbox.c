@@ -19,6 +19,13 @@ decode(const struct model *model, const void *payload, size_t len, void *obj, st
 	return error_set(err, 400, "%zu bytes are left over", len - (size_t)used);
 }
 
+/* Whether what follows an event is of a version to come. */
+static bool
+is_to_come(const char *trailer, size_t len, char version)
+{
+	return len >= sizeof(int16_t) && (trailer[0] != version || trailer[1] != 0);
+}
+
 static enum inventory_news
 take_host(struct inventory *inventory, const char *payload, size_t len, struct inbox_event *ret,
     struct error *err)
@@ -32,9 +39,7 @@ take_host(struct inventory *inventory, const char *payload, size_t len, struct i
 		return INVENTORY_OLD;
 	payload += used;
 	len -= (size_t)used;
-	/* No digest, or one of a version to come. */
-	if (len == 0 ||
-	    (len >= sizeof(int16_t) && (payload[0] != HOST_DIGEST_VERSION || payload[1] != 0)))
+	if (len == 0 || is_to_come(payload, len, HOST_DIGEST_VERSION))
 		news = inventory_take_host(inventory, &info, NULL);
 	else if (decode(&host_digest_model, payload, len, &digest, err) == 0)
 		news = inventory_take_host(inventory, &info, &digest);
@@ -62,15 +67,26 @@ take_event(struct inventory *inventory, const void *payload, size_t len, struct 
 }
 
 static enum inventory_news
-take_info(struct inventory *inventory, const void *payload, size_t len, struct inbox_event *ret,
+take_info(struct inventory *inventory, const char *payload, size_t len, struct inbox_event *ret,
     struct error *err)
 {
 	struct vm_info info = { 0 };
-	enum inventory_news news;
+	struct vm_needs needs = { 0 };
+	enum inventory_news news = INVENTORY_OLD;
+	long used = binary_decode(&vm_info_model, payload, len, &info, err);
 
-	if (decode(&vm_info_model, payload, len, &info, err) < 0)
+	if (used < 0)
 		return INVENTORY_OLD;
-	news = inventory_take_info(inventory, &info);
+	payload += used;
+	len -= (size_t)used;
+	if (len == 0 || is_to_come(payload, len, VM_NEEDS_VERSION)) {
+		news = inventory_take_info(inventory, &info);
+	} else if (decode(&vm_needs_model, payload, len, &needs, err) == 0) {
+		info.memory = needs.memory;
+		info.hp = needs.hp;
+		info.want = needs.want;
+		news = inventory_take_info(inventory, &info);
+	}
 	uuid_normalize(str_or_empty(info.host), ret->host);
 	uuid_normalize(str_or_empty(info.uuid), ret->vm);
 	model_clear(&vm_info_model, &info);

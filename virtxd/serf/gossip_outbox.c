@@ -74,7 +74,9 @@ content_of(const struct vm_info *info)
 	struct vm_info content = *info;
 
 	content.runstate = VMRUNSTATE_NONE;
-	return vm_info_digest(&content);
+	/* What the digest leaves out follows the VI. */
+	return vm_info_digest(&content) + (uint64_t)info->memory * 8 + (uint64_t)info->want * 2 +
+	       info->hp;
 }
 
 static enum news_kind

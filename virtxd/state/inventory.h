@@ -28,7 +28,7 @@ enum disk_sizes {
 /* A VM as it is known; borrowed from the inventory until its next change. */
 struct inventory_vm {
 	struct vm vm; /* of a VM on another host only uuid, name, vlanid, custom, runinfo and ts are
-			 set */
+			 set, and memory (0 for not told) and want where that has told of them */
 	bool local;
 	bool whole; /* all of the definition is known, if maybe to be read again */
 	enum disk_sizes sizes;

@@ -187,6 +187,7 @@ struct vm_info
 inventory_vm_info(const struct inventory_vm *view)
 {
 	const struct vm *vm = &view->vm;
+	bool told = !view->local || view->recorded;
 
 	return (struct vm_info){
 		.uuid = vm->uuid,
@@ -198,6 +199,9 @@ inventory_vm_info(const struct inventory_vm *view)
 		.custom = vm->def.custom,
 		.n_custom = vm->def.n_custom,
 		.vcpus = view->local ? (int16_t)vmdef_vcpus(&vm->def) : view->vcpus,
+		.memory = vm->def.memory.total,
+		.hp = vm->def.memory.hp,
+		.want = told ? vm->want : WANT_UNKNOWN,
 	};
 }
 
@@ -241,6 +245,7 @@ index_trim_vm(struct vm_entry *entry)
 
 	def.name = steal_ptr(vm->def.name);
 	def.vlanid = vm->def.vlanid;
+	def.memory = vm->def.memory;
 	def.custom = steal_ptr(vm->def.custom);
 	def.n_custom = vm->def.n_custom;
 	vm->def.n_custom = 0;

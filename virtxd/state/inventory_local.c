@@ -170,6 +170,9 @@ set_def(struct vm_entry *entry, const struct vm_report *report)
 	view->leased = report->leased;
 	str_set(&view->foreign_why, report->foreign_why);
 	str_set(&view->cloud_init, report->cloud_init);
+	/* Others are told of it. */
+	if (vm->want != report->want || view->recorded != report->recorded)
+		stamp(vm);
 	vm->want = report->want;
 	if (vm->want != WANT_ON)
 		str_set(&view->unstarted, "");

@@ -212,6 +212,17 @@ inventory_take_host(
 	return INVENTORY_TAKEN;
 }
 
+/* What another host would have to have for it. A VI may come without, and the digest does not tell
+ * of it: what was told stays then. */
+static void
+set_needs(struct vm *vm, const struct vm_info *info)
+{
+	if (info->memory <= 0)
+		return;
+	vm->def.memory = (struct vmdef_memory){ info->memory, info->hp };
+	vm->want = info->want;
+}
+
 void
 remote_set_info(struct inventory *inventory, struct vm_entry *entry, struct host_entry *host,
     const struct vm_info *info)
@@ -221,6 +232,7 @@ remote_set_info(struct inventory *inventory, struct vm_entry *entry, struct host
 	struct custom_field custom[VMDEF_CUSTOM_MAX];
 	struct vmdef from = { .name = info->name,
 		.vlanid = info->vlanid,
+		.memory = vm->def.memory,
 		.custom = custom,
 		.n_custom = vm_info_custom(info, custom) };
 	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
@@ -229,11 +241,14 @@ remote_set_info(struct inventory *inventory, struct vm_entry *entry, struct host
 	entry->partial = false;
 	/* Of a host whose clock is wrong, which was asked. */
 	vm->ts = remote_believed(info->ts);
-	if (same)
+	if (same) {
+		set_needs(vm, info);
 		return;
+	}
 	index_trim_vm(entry);
 	model_clear(&vmdef_model, &vm->def);
 	model_copy(&vmdef_model, &vm->def, &from);
+	set_needs(vm, info);
 	entry->view.vcpus = info->vcpus;
 	vm->runinfo.runstate = info->runstate;
 	str_set(&vm->runinfo.host, host->uuid);

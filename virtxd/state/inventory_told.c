@@ -80,7 +80,7 @@ inventory_get_list(const struct inventory *inventory, const char *host, const ch
 			str_set(&ret->next, found[i - 1]->uuid);
 			break;
 		}
-		model_copy(&vm_info_model, &ret->items[i], &info);
+		model_copy(&vm_listed_model, &ret->items[i], &info);
 		ret->items[i].left = index_has_left(inventory, found[i]);
 		ret->n_items++;
 	}
