@@ -59,7 +59,7 @@ boot_vm(struct command_call *call, struct error *err)
 			continue;
 		text = read_text(file, err);
 		if (!text) {
-			error_wrap(err, "cannot boot vm '%s'", call->operands[0]);
+			error_wrap(err, "cannot boot vm %s", call->shown[0]);
 			result = COMMAND_FAILED;
 			break;
 		}
@@ -80,7 +80,7 @@ const struct command boot_vm_command = {
 	.options = boot_vm_options,
 	.summary = "Start a VM",
 	.help = "With user-data or network-config the VM gets a cloud-init CD.",
-	.examples = "virtx boot vm UUID\n"
-		    "virtx boot vm -u user-data.yaml UUID\n",
+	.examples = "virtx boot vm web\n"
+		    "virtx boot vm -u user-data.yaml web\n",
 	.run = boot_vm,
 };

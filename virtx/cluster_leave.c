@@ -257,7 +257,7 @@ const struct command cluster_leave_command = {
 	    "has written is\n"
 	    "taken back, keys and certificates are removed, serf leaves, and virtxd stays stopped\n"
 	    "as long as the storage is here.",
-	.examples = "virtx maintain host UUID --wait\n"
+	.examples = "virtx maintain host h1 --wait\n"
 		    "virtx cluster leave --dry-run\n"
 		    "virtx cluster leave --yes\n",
 	.run = cluster_leave,

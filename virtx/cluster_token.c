@@ -59,6 +59,6 @@ const struct command cluster_token_command = {
 	    "until virtxd stops there. With --ca it is for root on that host alone to make.",
 	.examples = "virtx cluster token\n"
 		    "virtx cluster token --expires 30m\n"
-		    "virtx cluster token --ca --host UUID\n",
+		    "virtx cluster token --ca --host h1\n",
 	.run = cluster_token,
 };

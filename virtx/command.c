@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "proto/certificate.h"
-#include "proto/uuid.h"
 
 #define OPTIONS_MAX 24
 
@@ -363,15 +362,6 @@ command_enum(const struct command_call *call, int letter, int *ret, struct error
 		buffer_printf(&words, "%s%s", i ? ", " : "", e->words[i]);
 	return error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'", row->name,
 	    words.data, text);
-}
-
-int
-command_uuid(const char *what, const char *text, char out[37], struct error *err)
-{
-	if (uuid_normalize(text, out) < 0)
-		return error_set(
-		    err, CLIENT_ERROR_STATUS, "'%s' is not the UUID of a %s", text, what);
-	return 0;
 }
 
 int

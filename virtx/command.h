@@ -38,8 +38,8 @@ struct argument {
 #define ARG_TEXT(text)		     (&(const struct argument){ text, ARGUMENT_TEXT, NULL, 0 })
 #define ARG_WORD(text, words, first) (&(const struct argument){ text, ARGUMENT_WORD, words, first })
 #define ARG_FILE		     (&(const struct argument){ "FILE", ARGUMENT_FILE, NULL, 0 })
-#define ARG_VM			     (&(const struct argument){ "UUID", ARGUMENT_VM, NULL, 0 })
-#define ARG_HOST		     (&(const struct argument){ "UUID", ARGUMENT_HOST, NULL, 0 })
+#define ARG_VM			     (&(const struct argument){ "VM", ARGUMENT_VM, NULL, 0 })
+#define ARG_HOST		     (&(const struct argument){ "HOST", ARGUMENT_HOST, NULL, 0 })
 #define ARG_OPERATION		     (&(const struct argument){ "ID", ARGUMENT_OPERATION, NULL, 0 })
 #define ARG_CONTEXT		     (&(const struct argument){ "NAME", ARGUMENT_CONTEXT, NULL, 0 })
 #define ARG_CONTEXT_USED	     (&(const struct argument){ "[NAME]", ARGUMENT_CONTEXT, NULL, 0 })
@@ -56,6 +56,7 @@ struct command_call {
 	const struct client *client;
 	struct writer *writer;
 	const char *operands[COMMAND_OPERANDS_MAX];
+	const char *shown[COMMAND_OPERANDS_MAX]; /* as messages have them: "'web' (UUID)" */
 	const char *values[COMMAND_LETTERS]; /* an option's argument, by its letter; NULL without */
 	int counts[COMMAND_LETTERS];	     /* how often it was given */
 };
@@ -114,8 +115,6 @@ int command_number(
     const struct command_call *call, int letter, long min, long max, long *ret, struct error *err);
 /* The same for an option with an ARG_WORD: one of the words, or its number. */
 int command_enum(const struct command_call *call, int letter, int *ret, struct error *err);
-/* Checks a UUID (what says of what) and writes it in lower case. */
-int command_uuid(const char *what, const char *text, char out[37], struct error *err);
 /* A time as 90d, 12h or 30m, from a minute to max, in seconds. */
 int command_lifetime(const char *text, int64_t max, int64_t *ret, struct error *err);
 /* The contents of a file, "-" for standard input, at most max bytes; NULL with err set. */

@@ -7,6 +7,7 @@
 #include "proto/model.h"
 #include "virtx/choice.h"
 #include "virtx/context.h"
+#include "virtx/known.h"
 #include "virtx/secret_file.h"
 
 /* What stands before the word at the cursor. */
@@ -185,36 +186,6 @@ offer_options(const struct command *command, const struct offers *offers)
 	}
 }
 
-/* One that the server knows. Neither is NULL. */
-struct known {
-	char *id;
-	char *name;
-};
-
-struct known_list {
-	struct known *items;
-	size_t n;
-};
-
-static void
-known_add(struct known_list *known, const char *id, char *name)
-{
-	struct known *item = model_append(&known->items, &known->n);
-
-	item->id = xstrdup(id);
-	item->name = name;
-}
-
-static void
-known_clear(struct known_list *known)
-{
-	for (size_t i = 0; i < known->n; i++) {
-		free(known->items[i].id);
-		free(known->items[i].name);
-	}
-	free(known->items);
-}
-
 /* Whether it can stand on a command line as it is, whatever the server says that it is called. */
 static bool
 is_plain(const char *text)
@@ -255,59 +226,17 @@ offer_known(const struct known_list *known, const struct offers *offers)
 			    known->items[i].id);
 }
 
-static void
-ask_vms(const struct client *client, struct known_list *known)
-{
-	const struct vm_list_options all = { 0 };
-	struct vm_list list = { 0 };
-	struct error ignored;
-
-	(void)client_get(client, ROUTE_VM_LIST, NULL, &all, &list, &ignored);
-	for (size_t i = 0; i < list.n_items; i++)
-		known_add(known, list.items[i].uuid, xstrdup(list.items[i].fields.name));
-	model_clear(&vm_list_model, &list);
-}
-
-static void
-ask_hosts(const struct client *client, struct known_list *known)
-{
-	const struct host_list_options all = { 0 };
-	struct host_list list = { 0 };
-	struct error ignored;
-
-	(void)client_get(client, ROUTE_HOST_LIST, NULL, &all, &list, &ignored);
-	for (size_t i = 0; i < list.n_items; i++)
-		known_add(known, list.items[i].uuid, xstrdup(list.items[i].fields.name));
-	model_clear(&host_list_model, &list);
-}
-
-static void
-ask_operations(const struct client *client, struct known_list *known)
-{
-	struct operation_list list = { 0 };
-	struct error ignored;
-
-	(void)client_get(client, ROUTE_OPERATION_LIST, NULL, NULL, &list, &ignored);
-	for (size_t i = 0; i < list.n_items; i++)
-		known_add(known, list.items[i].id,
-		    xasprintf("%s %s", str_or_empty(list.items[i].op),
-			str_or_empty(list.items[i].state)));
-	model_clear(&operation_list_model, &list);
-}
-
 /* What the server knows of a kind. */
 static void
-offer_asked(const struct line *line, void (*ask)(const struct client *, struct known_list *),
-    const struct offers *offers)
+offer_asked(const struct line *line, known_ask ask, const struct offers *offers)
 {
 	struct client client = { .timeout = line->timeout };
-	struct known_list known = { 0 };
+	_known_ struct known_list known = { 0 };
 	struct error ignored;
 
 	if (choice_make(&line->choice, &client, &ignored) == 0)
-		ask(&client, &known);
+		(void)ask(&client, "", &known, &ignored);
 	offer_known(&known, offers);
-	known_clear(&known);
 	server_clear(&client.server);
 	secret_file_free(client.token);
 }
@@ -341,13 +270,13 @@ offer_argument(
 			    NULL);
 		break;
 	case ARGUMENT_VM:
-		offer_asked(line, ask_vms, offers);
+		offer_asked(line, known_vms, offers);
 		break;
 	case ARGUMENT_HOST:
-		offer_asked(line, ask_hosts, offers);
+		offer_asked(line, known_hosts, offers);
 		break;
 	case ARGUMENT_OPERATION:
-		offer_asked(line, ask_operations, offers);
+		offer_asked(line, known_operations, offers);
 		break;
 	case ARGUMENT_CONTEXT:
 		offer_contexts(offers);

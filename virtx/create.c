@@ -38,13 +38,11 @@ create_vm(struct command_call *call, struct error *err)
 {
 	struct vm_create_options options = { 0 };
 	_answer_ struct answer answer = { 0 };
-	char host[37] = "", vm[37] = "";
+	char vm[37] = "";
 	bool dry_run = call->counts['n'] > 0;
 	int rc;
 
-	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
-		return COMMAND_USAGE;
-	options.host = xstrdup(host);
+	options.host = xstrdup(call->values['h']);
 	rc = definition_read(call, call->operands[0], &options.vmdef, err);
 	if (rc == 0 && dry_run)
 		rc = placement_call(call, ROUTE_VM_CREATE, NULL, &options, err);

@@ -22,6 +22,6 @@ const struct command delete_vm_command = {
 	.operands = { ARG_VM },
 	.options = delete_vm_options,
 	.summary = "Delete a powered-off VM",
-	.examples = "virtx delete vm -s UUID\n",
+	.examples = "virtx delete vm -s web\n",
 	.run = delete_vm,
 };

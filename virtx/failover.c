@@ -29,12 +29,11 @@ ask(const struct command_call *call, const char *question, struct error *err)
 	return terminal_ask(question) ? 0 : error_set(err, CLIENT_ERROR_STATUS, "nothing was done");
 }
 
-/* The host that --to names, "" for none; 0, or -1 for what is no UUID. */
-static int
-read_target(const struct command_call *call, char ret[37], struct error *err)
+/* The host that --to names, "" for none. */
+static const char *
+target(const struct command_call *call)
 {
-	ret[0] = '\0';
-	return call->values['t'] ? command_uuid("host", call->values['t'], ret, err) : 0;
+	return str_or_empty(call->values['t']);
 }
 
 /* The latest operation of this name on the VM that began then or later on that host, for
@@ -135,10 +134,10 @@ ask_for_vm(struct command_call *call, const char *uuid, const char *to, struct e
 	/* One whose host died before the server was started is known to no one. */
 	(void)client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &info, &ignored);
 	question =
-	    xasprintf("VM '%s' is taken from host '%s', where it was last seen %s, and booted "
+	    xasprintf("VM %s is taken from host '%s', where it was last seen %s, and booted "
 		      "on %s%s%s where it was wanted on. That is refused unless its leases are "
 		      "free, as some time after the death of its host. Do it?",
-		uuid, str_empty(info.host) ? "(not known)" : info.host,
+		call->shown[0], str_empty(info.host) ? "(not known)" : info.host,
 		writer_runstate(info.last ? info.last : info.runstate),
 		*to ? "host '" : "the host that answers", to, *to ? "'" : "");
 	model_clear(&vmruninfo_model, &info);
@@ -148,17 +147,15 @@ ask_for_vm(struct command_call *call, const char *uuid, const char *to, struct e
 static enum command_result
 failover_vm(struct command_call *call, struct error *err)
 {
-	char uuid[37], to[37];
-	const struct vm_failover_options options = { .host = to };
+	const char *uuid = call->operands[0], *to = target(call);
+	const struct vm_failover_options options = { .host = (char *)to };
 
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0 || read_target(call, to, err) < 0)
-		return COMMAND_USAGE;
 	if (ask_for_vm(call, uuid, to, err) == 0 &&
 	    operation_call(
 		call->client, ROUTE_VM_FAILOVER, uuid, &options, true, NULL, NULL, err) == 0 &&
 	    follow_boot(call->client, uuid, to, "VmFailover", err) == 0)
 		return COMMAND_OK;
-	error_wrap(err, "cannot fail vm '%s' over", uuid);
+	error_wrap(err, "cannot fail vm %s over", call->shown[0]);
 	return COMMAND_FAILED;
 }
 
@@ -170,8 +167,8 @@ const struct command failover_vm_command = {
 	.help = "Without -t on the host that answers. It is refused, in sanlock's words, while a "
 		"host\n"
 		"that lives, or is not known to be dead yet, holds a lease of the VM.",
-	.examples = "virtx failover vm -t UUID UUID\n"
-		    "virtx failover vm -y UUID\n",
+	.examples = "virtx failover vm -t h2 web\n"
+		    "virtx failover vm -y web\n",
 	.run = failover_vm,
 };
 
@@ -191,11 +188,11 @@ ask_to_recall(struct command_call *call, const char *uuid, struct error *err)
 
 	(void)client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &info, &ignored);
 	question =
-	    xasprintf("VM '%s' is ended on host '%s', where it was last seen %s: to its guest "
+	    xasprintf("VM %s is ended on host '%s', where it was last seen %s: to its guest "
 		      "that is as if it lost its power. Then it is booted on another host where "
 		      "it was wanted on. Where its host answers, 'virtx migrate vm' or 'virtx "
 		      "shutdown vm' loses nothing. Do it?",
-		uuid, str_empty(info.host) ? "(not known)" : info.host,
+		call->shown[0], str_empty(info.host) ? "(not known)" : info.host,
 		writer_runstate(info.last ? info.last : info.runstate));
 	model_clear(&vmruninfo_model, &info);
 	return ask(call, question, err);
@@ -204,17 +201,18 @@ ask_to_recall(struct command_call *call, const char *uuid, struct error *err)
 static enum command_result
 recall_vm(struct command_call *call, struct error *err)
 {
-	char uuid[37], to[37];
-	const struct vm_recall_options options = { .host = to, .force = call->counts['f'] > 0 };
+	const char *uuid = call->operands[0], *to = target(call);
+	const struct vm_recall_options options = {
+		.host = (char *)to,
+		.force = call->counts['f'] > 0,
+	};
 
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0 || read_target(call, to, err) < 0)
-		return COMMAND_USAGE;
 	if (ask_to_recall(call, uuid, err) == 0 &&
 	    operation_call(call->client, ROUTE_VM_RECALL, uuid, &options, true, NULL, NULL, err) ==
 		0 &&
 	    follow_boot(call->client, uuid, to, "VmRecall", err) == 0)
 		return COMMAND_OK;
-	error_wrap(err, "cannot recall vm '%s'", uuid);
+	error_wrap(err, "cannot recall vm %s", call->shown[0]);
 	return COMMAND_FAILED;
 }
 
@@ -226,8 +224,8 @@ const struct command recall_vm_command = {
 	.help = "Its host keeps its leases, and is asked for them over the storage: sanlock there "
 		"ends the VM.\n"
 		"One whose sanlock does not run, either, is waited for: see 'virtx failover vm'.",
-	.examples = "virtx recall vm UUID\n"
-		    "virtx recall vm -f -t UUID UUID\n",
+	.examples = "virtx recall vm web\n"
+		    "virtx recall vm -f -t h2 web\n",
 	.run = recall_vm,
 };
 
@@ -380,10 +378,10 @@ fail_over(struct command_call *call, const char *from, const char *to, const str
 	if (find_candidates(call, from, to, list, err) < 0)
 		return -1;
 	question =
-	    xasprintf("%zu VMs are taken from host '%s', and those that were wanted on are "
+	    xasprintf("%zu VMs are taken from host %s, and those that were wanted on are "
 		      "booted on %s%s. Each is refused unless its leases are free, as some time "
 		      "after the death of its host. Do it?",
-		vms->n_items, from, *to ? "host " : "the hosts that are fit", to);
+		vms->n_items, call->shown[0], *to ? "host " : "the hosts that are fit", to);
 	if (ask(call, question, err) < 0)
 		return -1;
 	n_failed = take_all(call, vms, list, &plan);
@@ -402,23 +400,20 @@ failover_host(struct command_call *call, struct error *err)
 	struct candidates list = { 0 };
 	struct vm_list_options options = { 0 };
 	struct vm_list vms = { 0 };
-	char from[37], to[37];
+	const char *from = call->operands[0], *to = target(call);
 	int r;
 
-	if (command_uuid("host", call->operands[0], from, err) < 0 ||
-	    read_target(call, to, err) < 0)
-		return COMMAND_USAGE;
-	options.filter.host = from;
+	options.filter.host = (char *)from;
 	r = client_get(call->client, ROUTE_VM_LIST, NULL, &options, &vms, err);
 	if (r == 0 && vms.n_items == 0)
-		fprintf(stderr, "virtx: no VM of host '%s' is known\n", from);
+		fprintf(stderr, "virtx: no VM of host %s is known\n", call->shown[0]);
 	else if (r == 0)
 		r = fail_over(call, from, to, &vms, &list, err);
 	candidates_clear(&list);
 	model_clear(&vm_list_model, &vms);
 	if (r == 0)
 		return COMMAND_OK;
-	error_wrap(err, "cannot fail host '%s' over", from);
+	error_wrap(err, "cannot fail host %s over", call->shown[0]);
 	return COMMAND_FAILED;
 }
 
@@ -430,7 +425,7 @@ const struct command failover_host_command = {
 	.help = "Without -t on those that are active and in no maintenance, by the memory that "
 		"they have.\n"
 		"The table tells where each VM went, and why one did not, or does not run.",
-	.examples = "virtx failover host UUID\n"
-		    "virtx failover host -t UUID -y UUID\n",
+	.examples = "virtx failover host h1\n"
+		    "virtx failover host -t h2 -y h1\n",
 	.run = failover_host,
 };

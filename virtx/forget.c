@@ -13,15 +13,14 @@ forget_host(struct command_call *call, struct error *err)
 {
 	struct client client = *call->client;
 	bool puts_out = call->counts['p'] > 0;
-	char uuid[37];
 
-	if (command_uuid("host", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
 	if (puts_out)
 		client.query = "put_out=true";
-	if (operation_call(&client, ROUTE_HOST_FORGET, uuid, NULL, false, NULL, NULL, err) == 0)
+	if (operation_call(
+		&client, ROUTE_HOST_FORGET, call->operands[0], NULL, false, NULL, NULL, err) == 0)
 		return COMMAND_OK;
-	error_wrap(err, puts_out ? "cannot put host '%s' out" : "cannot forget host '%s'", uuid);
+	error_wrap(
+	    err, puts_out ? "cannot put host %s out" : "cannot forget host %s", call->shown[0]);
 	return COMMAND_FAILED;
 }
 
@@ -37,6 +36,6 @@ const struct command forget_host_command = {
 		"With -p that is done to one that is active, as when somebody has broken into it: "
 		"its\n"
 		"VMs run on there, and serf and the storage have to refuse it, too.",
-	.examples = "virtx forget host -p UUID\n",
+	.examples = "virtx forget host -p h1\n",
 	.run = forget_host,
 };

@@ -89,12 +89,9 @@ get_host(struct command_call *call, struct error *err)
 	bool cpu = call->counts['C'], memory = call->counts['M'];
 	bool all = !cpu && !memory;
 	struct host host = { 0 };
-	char uuid[37];
 
-	if (command_uuid("host", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_HOST_GET, uuid, NULL, &host, err) < 0) {
-		error_wrap(err, "cannot get host '%s'", uuid);
+	if (client_get(call->client, ROUTE_HOST_GET, call->operands[0], NULL, &host, err) < 0) {
+		error_wrap(err, "cannot get host %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	writer_document(call->writer, &host_model, &host);
@@ -113,6 +110,6 @@ const struct command get_host_command = {
 	.options = get_host_options,
 	.summary = "Show a host",
 	.help = "Several options may be given; without one everything is shown.",
-	.examples = "virtx get host -M UUID\n",
+	.examples = "virtx get host -M h1\n",
 	.run = get_host,
 };

@@ -130,14 +130,11 @@ get_vm(struct command_call *call, struct error *err)
 	const int *given = call->counts;
 	bool all = true;
 	struct vm vm = { 0 };
-	char uuid[37];
 
 	for (const struct option_row *row = get_vm_options; row->letter; row++)
 		all = all && !given[row->letter];
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_VM_GET, uuid, NULL, &vm, err) < 0) {
-		error_wrap(err, "cannot get vm '%s'", uuid);
+	if (client_get(call->client, ROUTE_VM_GET, call->operands[0], NULL, &vm, err) < 0) {
+		error_wrap(err, "cannot get vm %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	writer_document(call->writer, &vm_model, &vm);
@@ -162,8 +159,8 @@ const struct command get_vm_command = {
 	.help =
 	    "Several options may be given; without one the definition and the latest operations "
 	    "are shown.",
-	.examples = "virtx get vm -kn UUID\n"
-		    "virtx get vm -o json UUID\n",
+	.examples = "virtx get vm -kn web\n"
+		    "virtx get vm -o json web\n",
 	.run = get_vm,
 };
 
@@ -171,12 +168,10 @@ static enum command_result
 get_runstate_vm(struct command_call *call, struct error *err)
 {
 	struct vmruninfo runinfo = { 0 };
-	char uuid[37];
 
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &runinfo, err) < 0) {
-		error_wrap(err, "cannot get runstate vm '%s'", uuid);
+	if (client_get(
+		call->client, ROUTE_VM_RUNSTATE_GET, call->operands[0], NULL, &runinfo, err) < 0) {
+		error_wrap(err, "cannot get runstate vm %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	writer_document(call->writer, &vmruninfo_model, &runinfo);

@@ -121,22 +121,21 @@ list_vm(struct command_call *call, struct error *err)
 	struct vm_list_fields *filter = &options.filter;
 	struct vm_list list = { 0 };
 	struct writer *w = call->writer;
-	char time[WRITER_TIME_SIZE], host[37] = "";
+	char time[WRITER_TIME_SIZE];
 	enum command_result result;
 	bool custom = call->values['N'] || call->values['V'];
 	long vlanid;
 	int runstate;
 
 	if (command_enum(call, 's', &runstate, err) < 0 ||
-	    command_number(call, 'v', 0, 4094, &vlanid, err) < 0 ||
-	    (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0))
+	    command_number(call, 'v', 0, 4094, &vlanid, err) < 0)
 		return COMMAND_USAGE;
 	if (call->values['V'] && !call->values['N']) {
 		error_set(err, CLIENT_ERROR_STATUS, "--custom-value needs --custom-name");
 		return COMMAND_USAGE;
 	}
 	filter->name = xstrdup(call->values['n']);
-	filter->host = xstrdup(host);
+	filter->host = xstrdup(call->values['h']);
 	filter->runstate = runstate;
 	filter->vlanid = (int16_t)vlanid;
 	filter->custom.name = xstrdup(call->values['N']);

@@ -13,6 +13,7 @@
 #include "virtx/client.h"
 #include "virtx/command.h"
 #include "virtx/complete.h"
+#include "virtx/named.h"
 #include "virtx/secret_file.h"
 #include "virtx/verbs.h"
 
@@ -77,7 +78,7 @@ main(int argc, char **argv)
 	if (result == COMMAND_OK && call.command) {
 		result = configure(&call, &client, &writer, &err);
 		if (result == COMMAND_OK)
-			result = call.command->run(&call, &err);
+			result = named_run(&call, &err);
 	}
 	rc = writer_finish(&writer);
 	server_clear(&client.server);

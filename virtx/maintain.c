@@ -78,11 +78,9 @@ maintain_host(struct command_call *call, struct error *err)
 	const struct maintenance_end_options end = { .back = call->counts['b'] > 0 };
 	const struct maintenance_options begin = { 0 };
 	bool ends = call->counts['e'] > 0, wait = call->counts['w'] > 0;
-	char uuid[37];
+	const char *uuid = call->operands[0];
 	int r;
 
-	if (command_uuid("host", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
 	if ((end.back && !ends) || (call->counts['n'] > 0 && (ends || wait))) {
 		error_set(err, CLIENT_ERROR_STATUS,
 		    end.back && !ends ? "--back needs --end"
@@ -99,8 +97,8 @@ maintain_host(struct command_call *call, struct error *err)
 		    call->client, ROUTE_MAINTENANCE_BEGIN, uuid, &begin, wait, NULL, NULL, err);
 	if (r == 0)
 		return COMMAND_OK;
-	error_wrap(err,
-	    ends ? "cannot end the maintenance of host '%s'" : "cannot maintain host '%s'", uuid);
+	error_wrap(err, ends ? "cannot end the maintenance of host %s" : "cannot maintain host %s",
+	    call->shown[0]);
 	return COMMAND_FAILED;
 }
 
@@ -112,9 +110,9 @@ const struct command maintain_host_command = {
 	.help =
 	    "The command ends when that has begun: see -w. The host stays in maintenance until\n"
 	    "that is ended with -e.",
-	.examples = "virtx maintain host -n UUID\n"
-		    "virtx maintain host -w UUID\n"
-		    "virtx maintain host -e -b UUID\n",
+	.examples = "virtx maintain host -n h1\n"
+		    "virtx maintain host -w h1\n"
+		    "virtx maintain host -e -b h1\n",
 	.run = maintain_host,
 };
 
@@ -125,12 +123,11 @@ get_maintain_host(struct command_call *call, struct error *err)
 	struct maintenance maintenance = { 0 };
 	struct writer *w = call->writer;
 	struct vm_list names = { 0 };
-	char uuid[37], time[WRITER_TIME_SIZE];
+	char time[WRITER_TIME_SIZE];
 
-	if (command_uuid("host", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_MAINTENANCE_GET, uuid, NULL, &maintenance, err) < 0) {
-		error_wrap(err, "cannot get the maintenance of host '%s'", uuid);
+	if (client_get(call->client, ROUTE_MAINTENANCE_GET, call->operands[0], NULL, &maintenance,
+		err) < 0) {
+		error_wrap(err, "cannot get the maintenance of host %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	find_names(call, &names);

@@ -49,12 +49,8 @@ read_numbers(const struct command_call *call, struct vm_migrate_options *options
 static enum command_result
 explain(struct command_call *call, const struct vm_migrate_options *options, struct error *err)
 {
-	char uuid[37];
-
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (placement_call(call, ROUTE_VM_MIGRATE, uuid, options, err) < 0) {
-		error_wrap(err, "cannot migrate vm '%s'", uuid);
+	if (placement_call(call, ROUTE_VM_MIGRATE, call->operands[0], options, err) < 0) {
+		error_wrap(err, "cannot migrate vm %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	return COMMAND_OK;
@@ -66,14 +62,11 @@ migrate_vm(struct command_call *call, struct error *err)
 	struct vm_migrate_options options = {
 		.migration_type = call->counts['l'] > 0 ? MIGRATION_TYPE_LIVE : MIGRATION_TYPE_COLD,
 		.post_copy = call->counts['p'] > 0,
+		.host = (char *)call->values['h'],
 	};
-	char host[37] = "";
 
-	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
-		return COMMAND_USAGE;
 	if (read_numbers(call, &options, err) < 0)
 		return COMMAND_USAGE;
-	options.host = host;
 	if (call->counts['n'] > 0)
 		return explain(call, &options, err);
 	return operation_call_vm(
@@ -85,8 +78,8 @@ const struct command migrate_vm_command = {
 	.operands = { ARG_VM },
 	.options = migrate_vm_options,
 	.summary = "Move a VM to another host",
-	.examples = "virtx migrate vm -n -l UUID\n"
-		    "virtx migrate vm -l -w -t 600 -a post-copy -p UUID\n",
+	.examples = "virtx migrate vm -n -l web\n"
+		    "virtx migrate vm -l -w -t 600 -a post-copy -p web\n",
 	.run = migrate_vm,
 };
 
@@ -96,12 +89,9 @@ get_migrate_vm(struct command_call *call, struct error *err)
 	struct migration_info info = { 0 };
 	const struct transfer_progress *progress = &info.progress;
 	struct writer *w = call->writer;
-	char uuid[37];
-
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (client_get(call->client, ROUTE_MIGRATION_GET, uuid, NULL, &info, err) < 0) {
-		error_wrap(err, "cannot get the migration of vm '%s'", uuid);
+	if (client_get(call->client, ROUTE_MIGRATION_GET, call->operands[0], NULL, &info, err) <
+	    0) {
+		error_wrap(err, "cannot get the migration of vm %s", call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	writer_document(w, &migration_info_model, &info);

@@ -109,12 +109,9 @@ enum command_result
 operation_call_vm(struct command_call *call, enum route_id id, const void *request, bool wait,
     const char *verb, struct error *err)
 {
-	char uuid[37];
-
-	if (command_uuid("VM", call->operands[0], uuid, err) < 0)
-		return COMMAND_USAGE;
-	if (operation_call(call->client, id, uuid, request, wait, NULL, NULL, err) < 0) {
-		error_wrap(err, "%s '%s'", verb, uuid);
+	if (operation_call(call->client, id, call->operands[0], request, wait, NULL, NULL, err) <
+	    0) {
+		error_wrap(err, "%s %s", verb, call->shown[0]);
 		return COMMAND_FAILED;
 	}
 	return COMMAND_OK;

@@ -12,11 +12,8 @@ static const struct option_row register_vm_options[] = {
 static enum command_result
 register_vm(struct command_call *call, struct error *err)
 {
-	char host[37] = "";
-	struct vm_register_options options = { .host = host };
+	struct vm_register_options options = { .host = (char *)call->values['h'] };
 
-	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
-		return COMMAND_USAGE;
 	return operation_call_vm(
 	    call, ROUTE_VM_REGISTER, &options, true, "cannot register vm", err);
 }
@@ -28,6 +25,6 @@ const struct command register_vm_command = {
 	.summary = "Make registry and libvirt agree about a VM",
 	.help =
 	    "What libvirt has goes to the registry; what only the registry has goes to libvirt.",
-	.examples = "virtx register vm -h UUID UUID\n",
+	.examples = "virtx register vm -h h2 web\n",
 	.run = register_vm,
 };

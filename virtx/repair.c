@@ -85,13 +85,10 @@ repair(struct command_call *call, struct error *err)
 		.define = call->counts['d'] > 0,
 	};
 	struct repair_list all = { 0 };
-	char host[37];
-	int r;
+	const char *host = call->values['h'];
+	int r = host ? repair_host(call, host, &options, &all, err)
+		     : repair_hosts(call, &options, &all, err);
 
-	if (call->values['h'] && command_uuid("host", call->values['h'], host, err) < 0)
-		return COMMAND_USAGE;
-	r = call->values['h'] ? repair_host(call, host, &options, &all, err)
-			      : repair_hosts(call, &options, &all, err);
 	/* What was done on the hosts before one failed is told, too. */
 	if (r == 0 || all.n_items > 0) {
 		writer_document(call->writer, &repair_list_model, &all);

@@ -33,7 +33,7 @@ const struct command shutdown_vm_command = {
 	.summary = "Shut down a VM",
 	.help =
 	    "Without an option the guest is asked by ACPI, and the command does not wait for it.",
-	.examples = "virtx shutdown vm UUID\n"
-		    "virtx shutdown vm -ff UUID\n",
+	.examples = "virtx shutdown vm web\n"
+		    "virtx shutdown vm -ff web\n",
 	.run = shutdown_vm,
 };

@@ -22,7 +22,7 @@ update_vm(struct command_call *call, struct error *err)
 	enum command_result result = COMMAND_FAILED;
 
 	if (definition_read(call, call->operands[1], &options.vmdef, err) < 0)
-		error_wrap(err, "cannot update vm '%s'", call->operands[0]);
+		error_wrap(err, "cannot update vm %s", call->shown[0]);
 	else
 		result = operation_call_vm(
 		    call, ROUTE_VM_UPDATE, &options, true, "cannot update vm", err);
@@ -36,7 +36,7 @@ const struct command update_vm_command = {
 	.options = update_vm_options,
 	.summary = "Give a powered-off VM a new definition",
 	.help = "FILE is the definition in JSON, '-' for standard input.",
-	.examples = "virtx get vm -o json UUID | jq .def > web.json\n"
-		    "virtx update vm UUID web.json\n",
+	.examples = "virtx get vm -o json web | jq .def > web.json\n"
+		    "virtx update vm web web.json\n",
 	.run = update_vm,
 };

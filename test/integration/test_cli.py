@@ -39,6 +39,16 @@ def test_list_vm(server):
     assert request.json["filter"]["runstate"] == 0
 
 
+def test_a_vm_by_its_name(server):
+    server.answer((200, VM_LIST), (204, b""))
+    ok("pause", "vm", "web", server=server)
+    assert [(r.method, r.path) for r in server.requests] == [
+        ("GET", "/vms"), ("POST", f"/vms/{UUID}/runstate/pause")]
+    server.answer((200, VM_LIST))
+    assert fails(1, "delete", "vm", "we", server=server) == (
+        f"virtx: no VM is called 'we'; with that in the name; 'web' ({UUID})\n")
+
+
 def test_list_vm_filters(server):
     server.answer((200, {"items": [{"uuid": UUID, "fields": {"custom": {"name": "k", "value": "v"}}}]}))
     out = ok("list", "vm", "-n", "web", "-h", HOST.upper(), "-s", "running", "-v", "12", "-N", "k",
@@ -430,12 +440,12 @@ def test_no_server():
 
 @pytest.mark.parametrize("args", [
     [], ["list"], ["get", "runstate"], ["nosuch"], ["list", "nosuch"],
-    ["get", "vm"], ["get", "vm", "x"], ["get", "vm", UUID, "more"], ["boot", "vm", "web"],
+    ["get", "vm"], ["get", "vm", UUID, "more"],
     ["list", "vm", "-s", "nosuch"], ["list", "vm", "-s", "10"], ["list", "vm", "-v", "4095"],
-    ["list", "vm", "-h", "web"], ["list", "vm", "-V", "x"], ["list", "host", "-m", "-1"],
+    ["list", "vm", "-V", "x"], ["list", "host", "-m", "-1"],
     ["list", "vm", "-x"], ["list", "vm", "--nosuch"], ["shutdown", "vm", UUID, "-fff"],
     ["list", "vm", "-o", "xml"], ["list", "vm", "--timeout", "0"], ["list", "vm", "-A", "a b"],
-    ["list", "vm", "-A", "ftp://host"], ["update", "vm", UUID], ["create", "vm", "-", "-h", "x"],
+    ["list", "vm", "-A", "ftp://host"], ["update", "vm", UUID],
 ])
 def test_usage_errors(server, args):
     error = fails(2, *args, server=server)
@@ -450,7 +460,7 @@ def test_help_and_version():
         assert "list vm" in out and "--api-server SERVER" in out
     assert "boot vm" not in ok("list", "--help")
     out = ok("boot", "vm", "--help")
-    assert "Usage: virtx boot vm [OPTION]... UUID" in out
+    assert "Usage: virtx boot vm [OPTION]... VM" in out
     assert "--ci-userdata FILE" in out and "--timeout SECONDS" in out
     assert ok("--version").startswith("virtx ")
     assert ok("list", "vm", "--version") == ok("--version")

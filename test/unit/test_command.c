@@ -123,9 +123,9 @@ test_bad_lines(void **state)
 		{ "get", "a command is missing" },
 		{ "nosuch", "unknown command 'nosuch'" },
 		{ "get host", "unknown command 'get host'" },
-		{ "get vm", "get vm UUID: UUID is missing" },
+		{ "get vm", "get vm VM: VM is missing" },
 		{ "put vm u", "FILE is missing" },
-		{ "drop", "drop UUID [NAME]: UUID is missing" },
+		{ "drop", "drop VM [NAME]: VM is missing" },
 		{ "drop u lab x", "'x' is one argument too many" },
 		{ "get vm u v", "'v' is one argument too many" },
 		{ "get vm u --state=1 -x", "option '-x' is not known here" },
@@ -182,10 +182,10 @@ test_help_of_all(void **state)
 		_free_ char *out = printed(lines[i]);
 
 		assert_non_null(strstr(out, "Commands:\n"
-					    "  get vm UUID                Get\n"
-					    "  get runstate vm UUID       State\n"
-					    "  put vm UUID FILE           Put\n"
-					    "  drop UUID [NAME]           Drop\n"
+					    "  get vm VM                  Get\n"
+					    "  get runstate vm VM         State\n"
+					    "  put vm VM FILE             Put\n"
+					    "  drop VM [NAME]             Drop\n"
 					    "\n"));
 		assert_non_null(strstr(out, "  -o, --output FORMAT            table"));
 		assert_non_null(strstr(out, "      --version                  show the version\n"));
@@ -197,8 +197,8 @@ test_help_of_some(void **state)
 {
 	_free_ char *out = printed("get --help");
 
-	assert_non_null(strstr(out, "  get vm UUID "));
-	assert_non_null(strstr(out, "  get runstate vm UUID "));
+	assert_non_null(strstr(out, "  get vm VM "));
+	assert_non_null(strstr(out, "  get runstate vm VM "));
 	assert_null(strstr(out, "put vm"));
 }
 
@@ -207,7 +207,7 @@ test_help_of_one(void **state)
 {
 	_free_ char *out = printed("get vm --help u"), *bare = printed("get runstate vm -?");
 
-	assert_non_null(strstr(out, "Usage: virtx get vm [OPTION]... UUID\n"
+	assert_non_null(strstr(out, "Usage: virtx get vm [OPTION]... VM\n"
 				    "Get.\n"
 				    "More of it.\n"
 				    "\n"

@@ -155,7 +155,6 @@ test_list_vm_refusals(void **state)
 	struct verb_fixture *f = *state;
 
 	verb_fails(f, "list vm -V v", COMMAND_USAGE, "--custom-value needs --custom-name");
-	verb_fails(f, "list vm -h web", COMMAND_USAGE, "'web' is not the UUID of a host");
 	verb_fails(
 	    f, "list vm -v 4095", COMMAND_USAGE, "--vlanid needs a whole number from 0 to 4094");
 	verb_fails(
@@ -407,7 +406,6 @@ test_parts_of_a_vm(void **state)
 	}
 	verb_ok(f, "get vm -k " VM_UUID);
 	assert_int_equal(strncmp(f->out, "DISK ", 5), 0);
-	verb_fails(f, "get vm web", COMMAND_USAGE, "'web' is not the UUID of a VM");
 }
 
 static void
@@ -425,7 +423,6 @@ test_runstate(void **state)
 	verb_answer_json(f, "{\"runstate\":0,\"host\":\"h\",\"last\":4}");
 	verb_ok(f, "get runstate vm " VM_UUID);
 	assert_string_equal(f->out, "state: unknown\nlast:  running\nhost:  h\n");
-	verb_fails(f, "get runstate vm x", COMMAND_USAGE, "'x' is not the UUID of a VM");
 	verb_answer_json(f, "");
 	verb_fails(f, "get runstate vm " VM_UUID, COMMAND_FAILED,
 	    "cannot get runstate vm '" VM_UUID "': the server's answer is empty (status 200)");
@@ -465,7 +462,6 @@ test_get_host(void **state)
 	verb_answer_json(f, "{\"uuid\":\"" HOST_UUID "\"}");
 	verb_ok(f, "get host " HOST_UUID);
 	assert_says(f->out, "sanlock host id: not joined\n");
-	verb_fails(f, "get host x", COMMAND_USAGE, "'x' is not the UUID of a host");
 	verb_forget(f);
 	verb_answer(f, 503, "", "");
 	verb_fails(

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "proto/error.h"
+#include "virtx/named.h"
 #include "virtx/verbs.h"
 
 #define REQUEST_MAX (1 << 20)
@@ -233,7 +234,7 @@ run_captured(struct verb_fixture *f, struct command_call *call)
 	assert_true(saved >= 0 && fd >= 0);
 	fflush(stderr);
 	dup2(fd, STDERR_FILENO);
-	result = call->command->run(call, &f->err);
+	result = named_run(call, &f->err);
 	fflush(stderr);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
