@@ -78,8 +78,8 @@ show_host(const struct command_call *call, const struct host_list_item *item)
 static enum command_result
 cluster_status(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "UUID", "NAME", "STATE", "VERSION", "CERTIFICATE",
-		">LOCKSPACE", "STORAGE", ">CLOCK", "WATCHDOG", "PROBLEMS" };
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "~VERSION", "~CERTIFICATE",
+		"~>LOCKSPACE", "~STORAGE", "~>CLOCK", "~WATCHDOG", "PROBLEMS" };
 
 	return host_table(call, titles, ARRAY_SIZE(titles), show_host, "show the cluster", err);
 }

@@ -12,7 +12,7 @@
 
 #include "proto/certificate.h"
 
-#define OPTIONS_MAX 24
+#define OPTIONS_MAX 32
 
 const struct option_row command_globals[] = {
 	{ 'A', "api-server", ARG_TEXT("SERVER"),
@@ -21,7 +21,14 @@ const struct option_row command_globals[] = {
 	{ COMMAND_OPTION_CONTEXT, "context", ARG_CONTEXT,
 	    "a server that 'virtx login' keeps (default: VIRTX_CONTEXT, then the one in use)" },
 	{ 'o', "output", ARG_WORD("FORMAT", &writer_format_enum, 0),
-	    "table (the default) or json" },
+	    "table (the default), wide, json, yaml, csv or name" },
+	{ COMMAND_OPTION_COLUMNS, "columns", ARG_TEXT("NAME,..."), "only these columns of tables" },
+	{ COMMAND_OPTION_FILTER, "filter", ARG_TEXT("TERM,..."),
+	    "only lines with COLUMN=VALUE, !=, ~ or !~ (has it in it, or not)" },
+	{ COMMAND_OPTION_SORT, "sort", ARG_TEXT("COLUMN"),
+	    "the order of the lines; backwards with a '-' before it" },
+	{ COMMAND_OPTION_NO_HEADERS, "no-headers", NULL, "tables without their titles" },
+	{ 'q', "quiet", NULL, "only the first column, as the UUIDs" },
 	{ COMMAND_OPTION_CA, "ca-file", ARG_FILE,
 	    "who answers for the server's certificate (default: that of the context, "
 	    "else VIRTX_CA_FILE, " CERTIFICATE_CA ")" },

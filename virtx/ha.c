@@ -56,8 +56,8 @@ show_host(const struct command_call *call, const struct host_list_item *item)
 static enum command_result
 ha(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARMED", ">HOST ID",
-		">GENERATION", ">FREE AFTER", "WHY" };
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARMED", "~>HOST ID",
+		"~>GENERATION", "~>FREE AFTER", "WHY" };
 
 	return host_table(
 	    call, titles, ARRAY_SIZE(titles), show_host, "show which hosts are armed", err);

@@ -48,9 +48,9 @@ fetch(
 static enum command_result
 list_host(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "UUID", "NAME", "STATE", "ARCH", "VENDOR", "CPU",
-		">CPUS", ">MEMORY AVAILABLE", ">HUGEPAGES AVAILABLE", "OS", ">CLOCK", "WATCHDOG",
-		"UPDATED" };
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "~ARCH", "~VENDOR", "~CPU",
+		">CPUS", ">MEMORY AVAILABLE", "~>HUGEPAGES AVAILABLE", "~OS", "~>CLOCK",
+		"~WATCHDOG", "~UPDATED" };
 	struct host_list_options options = { 0 };
 	struct host_list_fields *filter = &options.filter;
 	struct host_list list = { 0 };
@@ -115,8 +115,8 @@ const struct command list_host_command = {
 static enum command_result
 list_vm(struct command_call *call, struct error *err)
 {
-	static const char *const titles[] = { "UUID", "NAME", "STATE", "HOST", ">VLAN", "UPDATED",
-		"CUSTOM" };
+	static const char *const titles[] = { "UUID", "NAME", "STATE", "~HOST", "~>VLAN",
+		"~UPDATED", "CUSTOM" };
 	struct vm_list_options options = { 0 };
 	struct vm_list_fields *filter = &options.filter;
 	struct vm_list list = { 0 };

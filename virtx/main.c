@@ -14,6 +14,7 @@
 #include "virtx/command.h"
 #include "virtx/complete.h"
 #include "virtx/named.h"
+#include "virtx/output.h"
 #include "virtx/secret_file.h"
 #include "virtx/verbs.h"
 
@@ -27,10 +28,9 @@ configure(
 {
 	const struct choice choice = choice_of(call);
 	long timeout;
-	int format;
 
 	if ((!call->command->local && choice_make(&choice, client, err) < 0) ||
-	    command_enum(call, 'o', &format, err) < 0 ||
+	    output_configure(call, writer, err) < 0 ||
 	    command_number(call, COMMAND_OPTION_TIMEOUT, 1, 86400, &timeout, err) < 0)
 		return COMMAND_USAGE;
 	if (client->token && !client->server.tls)
@@ -39,7 +39,7 @@ configure(
 		    client->server.host);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;
 	client->debug = call->counts['D'] > 0;
-	writer->format = (enum writer_format)format;
+	output_set_terminal(writer);
 	return COMMAND_OK;
 }
 
@@ -83,7 +83,12 @@ main(int argc, char **argv)
 	rc = writer_finish(&writer);
 	server_clear(&client.server);
 	secret_file_free(client.token);
-	if (rc < 0 && result == COMMAND_OK) {
+	if (result == COMMAND_OK && writer.wrong.detail[0]) {
+		result = COMMAND_USAGE;
+		err = writer.wrong;
+	}
+	/* Who reads no more, as head(1), has what it wants. */
+	if (rc < 0 && rc != -EPIPE && result == COMMAND_OK) {
 		result = COMMAND_FAILED;
 		error_errno(&err, CLIENT_ERROR_STATUS, -rc, "cannot write the output");
 	}

@@ -29,7 +29,7 @@ find_names(const struct command_call *call, struct vm_list *ret)
 	struct vm_list_options all = { 0 };
 	struct error ignored;
 
-	if (call->writer->format == WRITER_TABLE)
+	if (!writer_is_document(call->writer))
 		(void)client_get(call->client, ROUTE_VM_LIST, NULL, &all, ret, &ignored);
 }
 

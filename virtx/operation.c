@@ -120,8 +120,8 @@ operation_call_vm(struct command_call *call, enum route_id id, const void *reque
 void
 operation_show(struct writer *w, const struct operation_list *list)
 {
-	static const char *const titles[] = { "ID", "OPERATION", "VM", "HOST", "STATE", ">PROGRESS",
-		"START", "END", "USER", "MESSAGE" };
+	static const char *const titles[] = { "ID", "OPERATION", "~VM", "~HOST", "STATE",
+		"~>PROGRESS", "~START", "~END", "~USER", "MESSAGE" };
 	char time[WRITER_TIME_SIZE];
 
 	writer_begin(w, titles, ARRAY_SIZE(titles));

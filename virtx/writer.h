@@ -9,12 +9,16 @@
 #include <stdio.h>
 
 #include "proto/model.h"
-
-#define WRITER_COLUMNS_MAX 16
+#include "proto/table.h"
+#include "virtx/view.h"
 
 enum writer_format {
 	WRITER_TABLE,
+	WRITER_WIDE, /* a table of whatever width */
 	WRITER_JSON,
+	WRITER_YAML,
+	WRITER_CSV,
+	WRITER_NAME, /* the column NAME, or the first one, alone */
 };
 extern const struct enumdef writer_format_enum;
 
@@ -22,16 +26,19 @@ extern const struct enumdef writer_format_enum;
 struct writer {
 	FILE *out;
 	enum writer_format format;
-	bool started; /* a section was printed: the next one needs a blank line before it */
+	bool no_headers;
+	bool quiet;	    /* the first column alone */
+	bool colour;	    /* the terminal shows states in colours */
+	bool started;	    /* a section was printed: the next one needs a blank line before it */
+	struct error wrong; /* of columns, filter or sort, where wrong.detail is not "" */
 	struct writer_field *fields;
 	size_t n_fields;
-	const char *const *titles; /* of the table that is open, NULL for none */
-	size_t n_titles;
-	struct writer_cell *cells; /* row by row */
-	size_t n_cells;
+	struct view_table table; /* that is open */
 };
 
-/* The answer as it came, which is all that JSON prints. */
+/* Whether the answer as it came is printed, and nothing else. */
+bool writer_is_document(const struct writer *w);
+/* The answer as it came, which is all that JSON and YAML print; YAML has the words of enums. */
 void writer_document(struct writer *w, const struct model *m, const void *obj);
 /* The same for an answer that is one text. */
 void writer_text(struct writer *w, const char *text);
@@ -39,12 +46,13 @@ void writer_text(struct writer *w, const char *text);
 /* A "name: value" line; consecutive ones are aligned. An empty value shows as "-". */
 void writer_field(struct writer *w, const char *name, const char *fmt, ...) PRINTF(3, 4);
 /*
- * Opens a table; titles must live until writer_end. A title that starts with '>' has its cells at
- * the right. Then one writer_cell for each column of each row.
+ * Opens a table; titles must live until writer_end, and may have marks in front. Then one
+ * writer_cell for each column of each row.
  */
 void writer_begin(struct writer *w, const char *const *titles, size_t n_titles);
 void writer_cell(struct writer *w, const char *fmt, ...) PRINTF(2, 3);
-/* Prints the table. */
+/* Prints the table. What the user asks of it and it has not is in w->wrong, and it is whole then.
+ */
 void writer_end(struct writer *w);
 
 /* Prints what is left, flushes and frees; 0 or -errno of the output. */

@@ -2,13 +2,16 @@
 """virtx against a stand-in for the server: what it sends, prints, and how it ends."""
 
 import contextlib
+import fcntl
 import gzip
 import json
 import os
 import pty
 import re
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -475,6 +478,38 @@ def test_completion(server):
         result = virtx("__complete", "-A", f"127.0.0.1:{silent.server_port}", "get", "vm", "")
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
         assert time.monotonic() - start < 4 * PATIENCE
+
+
+def test_output_on_a_terminal(server):
+    """It has its width, and colours unless NO_COLOR says otherwise; a closed pipe is quiet."""
+    server.answer((200, VM_LIST))
+    for columns, env, has, has_not in (
+            (200, {}, "\x1b[32mrunning\x1b[0m", None), (80, {"NO_COLOR": "1"}, "running", "\x1b[3"),
+            (80, {"TERM": "dumb"}, "running", "\x1b[3"), (60, {}, "STATE", "UPDATED")):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        process = subprocess.run(
+            [*VIRTX, "-A", f"127.0.0.1:{server.server_port}", "list", "vm"], stdout=slave, timeout=60,
+            env={"PATH": os.environ["PATH"], "TZ": "UTC", "TERM": "xterm", **env}, check=True)
+        os.close(slave)
+        out = os.read(master, 65536).decode()
+        os.close(master)
+        assert process.returncode == 0 and has in out
+        assert has_not is None or has_not not in out
+        lines = [re.sub("\x1b[^m]*m", "", line) for line in out.splitlines()]
+        assert all(len(line) <= columns for line in lines)
+
+
+def test_a_closed_pipe_is_quiet(server):
+    many = {"items": [VM_LIST["items"][0]] * 3000}
+    server.answer((200, many))
+    for options in ([], ["-o", "json"]):
+        process = subprocess.Popen(
+            [*VIRTX, "-A", f"127.0.0.1:{server.server_port}", "list", "vm", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        assert (process.wait(60), process.stderr.read()) == (0, b"")
+        process.stderr.close()
 
 
 def test_output_error(server):

@@ -99,7 +99,7 @@ test_arguments(void **state)
 	/* As getopt_long, which takes what is not ambiguous. */
 	expect(f, "list host --st=a", "--st=active\n");
 	expect(f, "list vm --custom-name=x --nosuch=y -DNx -o j", "json\n");
-	expect(f, "list vm -Do ", "table\njson\n");
+	expect(f, "list vm -Do ", "table\nwide\njson\nyaml\ncsv\nname\n");
 	expect(f, "list vm -n ", "");
 	expect(f, "list vm --name=", "");
 	expect(f, "list vm --nosuch=", "");

@@ -14,6 +14,7 @@
 
 #include "proto/error.h"
 #include "virtx/named.h"
+#include "virtx/output.h"
 #include "virtx/verbs.h"
 
 #define REQUEST_MAX (1 << 20)
@@ -258,7 +259,7 @@ verb_run(struct verb_fixture *f, const char *line)
 	enum command_result result;
 	size_t len;
 	long timeout;
-	int argc = 0, format;
+	int argc = 0;
 
 	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
 		argv[argc++] = strcmp(word, "FILE") == 0 ? file : word;
@@ -269,10 +270,12 @@ verb_run(struct verb_fixture *f, const char *line)
 	if (result != COMMAND_OK)
 		return result;
 	assert_non_null(call.command);
-	assert_int_equal(command_enum(&call, 'o', &format, &f->err), 0);
+	if (output_configure(&call, &writer, &f->err) < 0)
+		return COMMAND_USAGE;
 	assert_int_equal(
 	    command_number(&call, COMMAND_OPTION_TIMEOUT, 1, 10, &timeout, &f->err), 0);
-	writer.format = (enum writer_format)format;
+	writer.table.width = f->width;
+	writer.colour = f->colour;
 	writer.out = open_memstream(&f->out, &len);
 	client.timeout = timeout ? (int)timeout : client.timeout;
 	client.debug = call.counts['D'] > 0;
@@ -280,6 +283,10 @@ verb_run(struct verb_fixture *f, const char *line)
 	result = run_captured(f, &call);
 	assert_int_equal(writer_finish(&writer), 0);
 	fclose(writer.out);
+	if (result == COMMAND_OK && writer.wrong.detail[0]) {
+		f->err = writer.wrong;
+		result = COMMAND_USAGE;
+	}
 	return result;
 }
 

@@ -39,6 +39,8 @@ struct verb_fixture {
 	struct ssl_ctx_st *tls; /* with which it answers, NULL for plain HTTP */
 	char *token;		/* that the client has, NULL for none; borrowed */
 	int file;		/* what FILE stands for, or -1 */
+	int width;		/* of the terminal, 0 for none */
+	bool colour;
 	/* Of the last command. */
 	char *out;
 	char *said; /* on stderr */
