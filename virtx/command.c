@@ -126,21 +126,143 @@ command_starts_with(const struct command *command, const char *const *words, siz
 	return true;
 }
 
+bool
+command_turned(const struct command *command, const char *const *words, size_t n)
+{
+	size_t first, last, len;
+	const char *one = command_word(command, 0, &first),
+		   *other = command_word(command, 1, &last);
+
+	if (n == 0 || n > 2 || !other || command_word(command, 2, &len))
+		return false;
+	return strlen(words[0]) == last && memcmp(words[0], other, last) == 0 &&
+	       (n == 1 || (strlen(words[1]) == first && memcmp(words[1], one, first) == 0));
+}
+
 const struct command *
 command_find(const struct command *const *commands, const char *const *words, size_t n, bool *any)
 {
 	const struct command *found = NULL;
+	bool turned = n > 0;
 	size_t len;
 
+	for (const struct command *const *at = commands; *at; at++)
+		turned = turned && !command_starts_with(*at, words, n);
 	*any = false;
 	for (; *commands; commands++) {
-		if (!command_starts_with(*commands, words, n))
+		if (turned ? !command_turned(*commands, words, n)
+			   : !command_starts_with(*commands, words, n))
 			continue;
 		*any = true;
 		if (!command_word(*commands, n, &len))
 			found = *commands;
 	}
 	return found;
+}
+
+/* What people type for the words of commands. */
+static const struct {
+	const char *alias;
+	const char *words[2];
+} aliases[] = {
+	{ "ls", { "list", NULL } },
+	{ "ps", { "list", "vm" } },
+	{ "rm", { "delete", NULL } },
+	{ "start", { "boot", NULL } },
+	{ "stop", { "shutdown", NULL } },
+};
+
+void
+command_add_word(const char *words[COMMAND_WORDS_MAX], size_t *n, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++) {
+		if (strcmp(word, aliases[i].alias) != 0)
+			continue;
+		for (size_t j = 0; j < ARRAY_SIZE(aliases[i].words) && aliases[i].words[j]; j++)
+			if (*n < COMMAND_WORDS_MAX)
+				words[(*n)++] = aliases[i].words[j];
+		return;
+	}
+	words[(*n)++] = word;
+}
+
+/* Words that may stand at a place; zero-initialise it. */
+struct known_words {
+	char **items;
+	size_t n;
+};
+
+static void
+known_words_add(struct known_words *known, const char *word, size_t len)
+{
+	for (size_t i = 0; i < known->n; i++)
+		if (strlen(known->items[i]) == len && memcmp(known->items[i], word, len) == 0)
+			return;
+	*model_append(&known->items, &known->n) = xstrndup(word, len);
+}
+
+static void
+known_words_clear(struct known_words *known)
+{
+	for (size_t i = 0; i < known->n; i++)
+		free(known->items[i]);
+	free(known->items);
+}
+
+/* Those that may follow n words, of which a command starts so. */
+static void
+find_next_words(const struct command *const *commands, const char *const *words, size_t n,
+    struct known_words *known)
+{
+	for (; *commands; commands++) {
+		bool turned = command_turned(*commands, words, n);
+		size_t len;
+		const char *word = command_word(*commands, turned ? 0 : n, &len);
+
+		if (word && (turned || command_starts_with(*commands, words, n)))
+			known_words_add(known, word, len);
+	}
+}
+
+/* Says that no command has the last of these words there, and which word may be meant. */
+static void
+unknown_command(
+    const struct command *const *commands, const char *const *words, size_t n, struct error *err)
+{
+	struct known_words known = { 0 };
+	_buffer_ struct buffer before = { 0 };
+	const char *last = words[n - 1], *nearest;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		buffer_printf(&before, "%s ", words[i]);
+	find_next_words(commands, words, n - 1, &known);
+	for (size_t i = 0; i < ARRAY_SIZE(aliases) && n == 1; i++)
+		known_words_add(&known, aliases[i].alias, strlen(aliases[i].alias));
+	nearest = name_nearest((const char *const *)known.items, known.n, last);
+	if (!nearest && known.n == 1)
+		nearest = known.items[0];
+	error_set(err, 0, "unknown command '%s%s'", str_or_empty(before.data), last);
+	if (nearest)
+		error_append(err, "did you mean '%s%s'?", str_or_empty(before.data), nearest);
+	known_words_clear(&known);
+}
+
+/* The long option that one that is not known may be meant to be. */
+static void
+suggest_option(const struct command *command, const char *given, struct error *err)
+{
+	const struct option_row *tables[] = { command ? command->options : NULL, command_globals };
+	_free_ char *name = xstrndup(given + 2, strcspn(given + 2, "="));
+	const char *known[2 * OPTIONS_MAX], *nearest;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		for (const struct option_row *row = tables[i]; row && row->letter; row++)
+			if (n < ARRAY_SIZE(known))
+				known[n++] = row->name;
+	nearest = name_nearest(known, n, name);
+	if (nearest)
+		error_append(err, "did you mean '--%s'?", nearest);
 }
 
 /* Help for the commands that start with these words. */
@@ -152,7 +274,8 @@ print_help(const struct command *const *commands, const char *const *words, size
 	for (; *commands; commands++) {
 		_free_ char *line = usage_line(*commands, false);
 
-		if (command_starts_with(*commands, words, n_words))
+		if (command_starts_with(*commands, words, n_words) ||
+		    command_turned(*commands, words, n_words))
 			printf("  %-26s %s\n", line, (*commands)->summary);
 	}
 	printf("\nOptions of every command ('virtx COMMAND --help' shows its own):\n");
@@ -229,6 +352,8 @@ parse_options(const struct command *command, int argc, char **argv, struct comma
 				error_set(err, 0, "option '-%c' %s", (char)optopt, why);
 			else
 				error_set(err, 0, "option '%s' %s", given, why);
+			if (letter == '?' && !optopt && strncmp(given, "--", 2) == 0)
+				suggest_option(command, given, err);
 			return usage_error(err);
 		} else {
 			call->values[letter] = optarg;
@@ -269,7 +394,7 @@ command_parse(const struct command *const *commands, int argc, char **argv,
 	const struct command *found = NULL;
 	enum command_result result;
 	size_t n_words = 0;
-	bool help = false;
+	bool help = false, asked = false; /* by an option, by the word */
 
 	while (!found) {
 		bool any;
@@ -281,7 +406,7 @@ command_parse(const struct command *const *commands, int argc, char **argv,
 			printf("virtx %s\n", VIRTX_VERSION);
 			return COMMAND_OK;
 		}
-		if (help) {
+		if (help || (asked && optind == argc)) {
 			print_help(commands, words, n_words);
 			return COMMAND_OK;
 		}
@@ -291,18 +416,20 @@ command_parse(const struct command *const *commands, int argc, char **argv,
 		}
 		argc -= optind;
 		argv += optind;
-		words[n_words++] = argv[0];
+		if (n_words == 0 && !asked && strcmp(argv[0], "help") == 0) {
+			asked = true;
+			continue;
+		}
+		command_add_word(words, &n_words, argv[0]);
 		found = command_find(commands, words, n_words, &any);
 		if (!any) {
-			error_set(err, 0, "unknown command '%s%s%s%s%s'", words[0],
-			    n_words > 1 ? " " : "", n_words > 1 ? words[1] : "",
-			    n_words > 2 ? " " : "", n_words > 2 ? words[2] : "");
+			unknown_command(commands, words, n_words, err);
 			return usage_error(err);
 		}
 	}
 
 	result = parse_options(found, argc, argv, call, &help, err);
-	if (result == COMMAND_OK && help) {
+	if (result == COMMAND_OK && (help || asked)) {
 		print_command_help(found);
 		return COMMAND_OK;
 	}
@@ -358,6 +485,7 @@ command_enum(const struct command_call *call, int letter, int *ret, struct error
 	const struct enumdef *e = row->arg->words;
 	const char *text = call->values[letter];
 	_buffer_ struct buffer words = { 0 };
+	const char *nearest;
 
 	*ret = 0;
 	if (!text)
@@ -367,8 +495,12 @@ command_enum(const struct command_call *call, int letter, int *ret, struct error
 		return 0;
 	for (unsigned int i = 0; i < e->n_words; i++)
 		buffer_printf(&words, "%s%s", i ? ", " : "", e->words[i]);
-	return error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'", row->name,
-	    words.data, text);
+	error_set(err, CLIENT_ERROR_STATUS, "--%s needs one of %s, not '%s'", row->name, words.data,
+	    text);
+	nearest = name_nearest(e->words, e->n_words, text);
+	if (nearest)
+		error_append(err, "did you mean '%s'?", nearest);
+	return -1;
 }
 
 int

@@ -107,7 +107,13 @@ enum command_result command_parse(const struct command *const *commands, int arg
 const char *command_word(const struct command *command, size_t at, size_t *len);
 /* Whether its first words are these. */
 bool command_starts_with(const struct command *command, const char *const *words, size_t n);
-/* The command that these words name in full; *any tells whether one starts with them. */
+/* Adds a word, or what it stands for as an alias, to the *n that name a command so far and are no
+ * whole one. */
+void command_add_word(const char *words[COMMAND_WORDS_MAX], size_t *n, const char *word);
+/* Whether it has two words, and these are its first in the other order: "vm", "vm list". */
+bool command_turned(const struct command *command, const char *const *words, size_t n);
+/* The command that these words name in full, in either order of two; *any tells whether one starts
+ * with them. */
 const struct command *command_find(
     const struct command *const *commands, const char *const *words, size_t n, bool *any);
 /* The row of an option of the command (NULL for none yet), or of every command; NULL where it has

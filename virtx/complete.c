@@ -137,7 +137,7 @@ take_word(struct line *line, const char *word)
 	} else if (line->command) {
 		line->n_operands++;
 	} else if (!line->unknown) {
-		line->words[line->n_words++] = word;
+		command_add_word(line->words, &line->n_words, word);
 		line->command = command_find(line->commands, line->words, line->n_words, &any);
 		line->unknown = !any;
 	}
@@ -149,22 +149,26 @@ static void
 offer_words(const struct line *line, const struct offers *offers)
 {
 	_buffer_ struct buffer seen = { 0 };
+	bool any = false;
 
 	if (line->unknown)
 		return;
+	for (const struct command *const *at = line->commands; *at; at++)
+		any = any || command_starts_with(*at, line->words, line->n_words);
 	buffer_printf(&seen, "\n");
 	for (const struct command *const *at = line->commands; *at; at++) {
 		_free_ char *key = NULL;
 		size_t len;
-		const char *word = command_word(*at, line->n_words, &len);
+		bool turned = !any && command_turned(*at, line->words, line->n_words);
+		const char *word = command_word(*at, turned ? 0 : line->n_words, &len);
 
-		if (!word || !command_starts_with(*at, line->words, line->n_words))
+		if (!word || (!turned && !command_starts_with(*at, line->words, line->n_words)))
 			continue;
 		key = xasprintf("\n%.*s\n", (int)len, word);
 		if (strstr(seen.data, key))
 			continue;
 		buffer_printf(&seen, "%s", key + 1);
-		offer(offers, word, len, word[len] ? NULL : (*at)->summary);
+		offer(offers, word, len, word[len] && !turned ? NULL : (*at)->summary);
 	}
 }
 

@@ -469,6 +469,26 @@ def test_help_and_version():
     assert ok("list", "vm", "--version") == ok("--version")
 
 
+@pytest.mark.parametrize("args,words", [
+    (["bot", "vm"], "unknown command 'bot'; did you mean 'boot'?"),
+    (["boot", "web"], "unknown command 'boot web'; did you mean 'boot vm'?"),
+    (["vm", "lsit"], "unknown command 'vm lsit'; did you mean 'vm list'?"),
+    (["list", "vm", "--ouput", "json"], "option '--ouput' is not known here; did you mean '--output'?"),
+    (["list", "vm", "-s", "runing"], "not 'runing'; did you mean 'running'?"),
+])
+def test_did_you_mean(server, args, words):
+    assert words in fails(2, *args, server=server)
+    assert server.requests == []
+
+
+def test_words_that_people_type(server):
+    server.answer((200, VM_LIST))
+    outs = {ok(*line.split(), server=server) for line in ("list vm", "vm list", "ls vm", "vm ls", "ps")}
+    assert len(outs) == 1
+    assert ok("help", "boot", "vm") == ok("boot", "vm", "--help") == ok("vm", "boot", "--help")
+    assert ok("help") == ok("--help")
+
+
 def test_completion(server):
     server.answer((200, VM_LIST, {"Warning": '299 VirtX "left"'}))
     result = virtx("__complete", "get", "vm", "we", env={"VIRTX_API_SERVER": f"127.0.0.1:{server.server_port}"})

@@ -39,6 +39,12 @@ static const struct command put_vm_command = {
 	.options = options,
 	.summary = "Put",
 };
+static const struct command list_vm_command = { .words = "list vm", .summary = "List" };
+static const struct command delete_vm_command = {
+	.words = "delete vm",
+	.operands = { ARG_VM },
+	.summary = "Delete",
+};
 static const struct command drop_command = {
 	.words = "drop",
 	.operands = { ARG_VM, ARG_CONTEXT_USED },
@@ -49,6 +55,8 @@ static const struct command *const commands[] = {
 	&get_runstate_vm_command,
 	&put_vm_command,
 	&drop_command,
+	&list_vm_command,
+	&delete_vm_command,
 	NULL,
 };
 
@@ -92,6 +100,33 @@ test_words_and_operands(void **state)
 }
 
 static void
+test_other_words(void **state)
+{
+	static const struct {
+		const char *line;
+		const struct command *command;
+	} cases[] = {
+		{ "vm get u", &get_vm_command },
+		{ "-D vm -A h get u", &get_vm_command },
+		{ "ls vm", &list_vm_command },
+		{ "vm ls", &list_vm_command },
+		{ "ps", &list_vm_command },
+		{ "list vm", &list_vm_command },
+		{ "rm vm u", &delete_vm_command },
+		{ "vm rm u", &delete_vm_command },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct command_call call;
+		struct error err;
+
+		if (parse(cases[i].line, &call, &err) != COMMAND_OK)
+			fail_msg("'%s': %s", cases[i].line, err.detail);
+		assert_ptr_equal(call.command, cases[i].command);
+	}
+}
+
+static void
 test_options_anywhere(void **state)
 {
 	static const char *const lines[] = { "-A h -D get vm -s running -ff u",
@@ -122,6 +157,22 @@ test_bad_lines(void **state)
 		{ "", "a command is missing" },
 		{ "get", "a command is missing" },
 		{ "nosuch", "unknown command 'nosuch'" },
+		{ "lst vm", "unknown command 'lst'; did you mean 'list'?" },
+		{ "get host", "unknown command 'get host'" },
+		{ "put web", "unknown command 'put web'; did you mean 'put vm'?" },
+		{ "vm dlete u", "unknown command 'vm dlete'; did you mean 'vm delete'?" },
+		{ "list vn", "unknown command 'list vn'; did you mean 'list vm'?" },
+		{ "get runstat vm", "unknown command 'get runstat'; did you mean 'get runstate'?" },
+		{ "dorp u", "unknown command 'dorp'; did you mean 'drop'?" },
+		{ "vm nosuch", "unknown command 'vm nosuch'" },
+		{ "vm", "a command is missing" },
+		{ "ls ls ls ls ls", "unknown command 'list list'" },
+		{ "ps ps ps", "'ps' is one argument too many" },
+		{ "get vm u --forse",
+		    "option '--forse' is not known here; did you mean '--force'?" },
+		{ "get vm u --sttae=x",
+		    "option '--sttae=x' is not known here; did you mean '--state'?" },
+		{ "get vm u --outptu json", "did you mean '--output'?" },
 		{ "get host", "unknown command 'get host'" },
 		{ "get vm", "get vm VM: VM is missing" },
 		{ "put vm u", "FILE is missing" },
@@ -176,7 +227,7 @@ printed(const char *line)
 static void
 test_help_of_all(void **state)
 {
-	static const char *const lines[] = { "--help", "-?", "-h", "-D --help" };
+	static const char *const lines[] = { "--help", "-?", "-h", "-D --help", "help" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		_free_ char *out = printed(lines[i]);
@@ -186,6 +237,8 @@ test_help_of_all(void **state)
 					    "  get runstate vm VM         State\n"
 					    "  put vm VM FILE             Put\n"
 					    "  drop VM [NAME]             Drop\n"
+					    "  list vm                    List\n"
+					    "  delete vm VM               Delete\n"
 					    "\n"));
 		assert_non_null(strstr(out, "  -o, --output FORMAT            table"));
 		assert_non_null(strstr(out, "      --version                  show the version\n"));
@@ -195,7 +248,12 @@ test_help_of_all(void **state)
 static void
 test_help_of_some(void **state)
 {
-	_free_ char *out = printed("get --help");
+	_free_ char *out = printed("get --help"), *word = printed("help get"),
+		    *turned = printed("vm --help");
+
+	assert_string_equal(out, word);
+	assert_non_null(strstr(turned, "  get vm VM "));
+	assert_null(strstr(turned, "  drop"));
 
 	assert_non_null(strstr(out, "  get vm VM "));
 	assert_non_null(strstr(out, "  get runstate vm VM "));
@@ -205,6 +263,7 @@ test_help_of_some(void **state)
 static void
 test_help_of_one(void **state)
 {
+	_free_ char *word = printed("help get vm"), *other = printed("help vm get");
 	_free_ char *out = printed("get vm --help u"), *bare = printed("get runstate vm -?");
 
 	assert_non_null(strstr(out, "Usage: virtx get vm [OPTION]... VM\n"
@@ -221,6 +280,8 @@ test_help_of_one(void **state)
 	assert_non_null(strstr(out, "\n\nExamples:\n"
 				    "  virtx get vm u\n"
 				    "  virtx get vm -f u\n"));
+	assert_string_equal(out, word);
+	assert_string_equal(out, other);
 	assert_non_null(strstr(bare, "State.\n\nOptions of every command:\n"));
 	assert_null(strstr(bare, "Examples"));
 }
@@ -276,6 +337,10 @@ test_enum(void **state)
 	assert_int_equal(command_enum(&call, 's', &value, &err), -1);
 	assert_non_null(strstr(err.detail, "--state needs one of none, deleted, poweroff"));
 	assert_non_null(strstr(err.detail, "not '10'"));
+	assert_null(strstr(err.detail, "did you mean"));
+	parse("get vm u -s runing", &call, &err);
+	assert_int_equal(command_enum(&call, 's', &value, &err), -1);
+	assert_non_null(strstr(err.detail, "not 'runing'; did you mean 'running'?"));
 }
 
 static void
@@ -301,6 +366,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words_and_operands),
+		cmocka_unit_test(test_other_words),
 		cmocka_unit_test(test_options_anywhere),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_help_of_all),

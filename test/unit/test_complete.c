@@ -63,6 +63,8 @@ test_words(void **state)
 	expect(f, "get r", "runstate\n");
 	expect(f, "get -D runstate ", "vm\tShow the state of a VM and its host\n");
 	expect(f, "watch", "watch\tPrint the changes of the cluster as they come\n");
+	expect(f, "operation ",
+	    "list\tList what the hosts were asked to do, and by whom\nget\tShow an operation\n");
 	expect(f, "nosuch ", "");
 	expect(f, "nosuch vm ", "");
 	expect(f, "list nosuch ", "");
@@ -123,6 +125,8 @@ test_known_vms(void **state)
 		    "\t2nd\n");
 	verb_asked(f, 0, "GET /vms", "\"filter\":{\"name\":\"\"");
 	expect(f, "get vm 11", VM_UUID "\tweb\n");
+	expect(f, "vm get 11", VM_UUID "\tweb\n");
+	expect(f, "rm vm 11", VM_UUID "\tweb\n");
 	expect(f, "get vm 2", UUID_2 "\tdata\n");
 	expect(f, "get vm 2n", UUID_6 "\t2nd\n");
 	expect(f, "get vm -k we", VM_UUID "\tweb\n");
