@@ -139,6 +139,52 @@ assert_unknown(void)
 	assert_int_equal(here.status, 404);
 }
 
+static void
+assert_open(void)
+{
+	known_reply_no_vm(&here.ctx, ops_request(ROUTE_VM_GET, VM1, ""));
+	assert_int_equal(here.status, 503);
+}
+
+/* Of what libvirt has told of it is open whose it is, from then until somebody who began later has
+ * looked: others are told that, too. */
+static void
+test_heard(void **state)
+{
+	struct refresh_result res = { 0 };
+	struct collect_result all = { .host = { .uuid = (char[]){ SELF } } };
+
+	ops_advance(15000);
+	event(VM1, VMRUNSTATE_NONE);
+	assert_open();
+	assert_string_equal(inventory_find_undecided(here.ctx.inventory, VM1), SELF);
+	/* That one has begun before. */
+	ops_end_job(WORK_COLLECT, &all);
+	assert_open();
+	ops_advance(50);
+	ops_fail_job(WORK_REFRESH, 424, "cannot look up the VMs");
+	assert_open();
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	event(VM1, VMRUNSTATE_NONE);
+	model_append(&res.gone, &res.n_gone)->uuid = xstrdup(VM1);
+	ops_end_job(WORK_REFRESH, &res);
+	assert_open();
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, &res);
+	assert_unknown();
+	assert_null(inventory_find_undecided(here.ctx.inventory, VM1));
+	model_clear(&refresh_result_model, &res);
+
+	event(VM1, VMRUNSTATE_NONE);
+	ops_advance(50);
+	ops_end_job(WORK_REFRESH, &res);
+	assert_open();
+	ops_advance(15000);
+	ops_end_job(WORK_COLLECT, &all);
+	assert_unknown();
+}
+
 /* What was deleted is not there, whatever those say who looked at it before. */
 static void
 test_deleted_meanwhile(void **state)
@@ -524,6 +570,7 @@ main(void)
 		KEEPER(test_unregistered),
 		KEEPER(test_registry_is_away),
 		KEEPER(test_undecided_elsewhere),
+		KEEPER(test_heard),
 		KEEPER(test_deleted_meanwhile),
 		KEEPER(test_registry_hangs),
 		cmocka_unit_test_setup_teardown(

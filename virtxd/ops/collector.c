@@ -21,6 +21,7 @@ struct collector {
 	struct background probe, collect, refresh, inspect;
 	struct uuid_set changed;
 	bool connected;
+	bool heard;	 /* of a VM, since the collection that runs began to look */
 	bool again;	 /* the collection that runs may have looked before libvirt came back */
 	bool host_known; /* what never changes of the host was collected */
 	bool vms_known;
@@ -127,6 +128,15 @@ inspect(void *arg)
 	model_clear(&inspect_request_model, &req);
 }
 
+/* What the job does not tell of it could not look at, and an event since may be of what it has not
+ * seen. */
+static void
+note_looked(struct collector *collector, const char *uuid)
+{
+	if (!uuid_set_has(&collector->changed, uuid))
+		newcomers_look(collector->newcomers, uuid);
+}
+
 static void
 refresh_done(void *arg, void *result, const struct error *err)
 {
@@ -140,6 +150,10 @@ refresh_done(void *arg, void *result, const struct error *err)
 		background_failed(WORK_REFRESH, err);
 		return;
 	}
+	for (size_t i = 0; i < res->n_vms; i++)
+		note_looked(collector, res->vms[i].uuid);
+	for (size_t i = 0; i < res->n_gone; i++)
+		note_looked(collector, res->gone[i].uuid);
 	newcomers_sift(collector->newcomers, collector->refresh.mark, false, res->vms, &res->n_vms);
 	for (size_t i = 0; i < res->n_vms; i++)
 		inventory_report_vm(
@@ -173,6 +187,8 @@ take(struct collector *collector, struct collect_result *res)
 	inventory_report_host(collector->inventory, &res->host);
 	/* Newcomers are asked about by this host's name. */
 	jobs_set_host(collector->jobs, inventory_self(collector->inventory));
+	if (!collector->heard)
+		newcomers_look(collector->newcomers, NULL);
 	newcomers_settle(collector->newcomers, res->vms, res->n_vms);
 	newcomers_sift(collector->newcomers, collector->collect.mark, true, res->vms, &res->n_vms);
 	inventory_report_vms(collector->inventory, collector->collect.mark, res->vms, res->n_vms);
@@ -217,7 +233,8 @@ collect(struct collector *collector)
 	if (!collector->connected)
 		return;
 	inventory_each_local(collector->inventory, add_known, &req);
-	start(collector, &collector->collect, WORK_COLLECT, &req, collect_done);
+	if (start(collector, &collector->collect, WORK_COLLECT, &req, collect_done))
+		collector->heard = false;
 	model_clear(&collect_request_model, &req);
 }
 
@@ -267,6 +284,8 @@ void
 collector_refresh(struct collector *collector, const char *uuid)
 {
 	uuid_set_add(&collector->changed, uuid);
+	collector->heard = true;
+	newcomers_hear(collector->newcomers, uuid);
 	arm(collector);
 }
 

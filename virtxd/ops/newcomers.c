@@ -12,7 +12,8 @@ struct newcomers {
 	void *arg;
 	struct uuid_set waiting;
 	struct uuid_set asked;	   /* about, by the job that runs */
-	struct uuid_set undecided; /* whose they are; some may be here by now */
+	struct uuid_set heard;	   /* of by libvirt's events, and not looked at since */
+	struct uuid_set undecided; /* whose they are; some of both may be here by now */
 	bool running, failed;
 	bool left_out; /* of a report, and nobody can say any more whose they are */
 	int64_t since; /* monotonic ms, of the job that runs */
@@ -166,7 +167,9 @@ newcomers_are_waiting(const struct newcomers *newcomers)
 bool
 newcomers_is_undecided(const struct newcomers *newcomers, const char *uuid)
 {
-	return uuid_set_has(&newcomers->undecided, uuid) && !is_here(newcomers, uuid);
+	return (uuid_set_has(&newcomers->undecided, uuid) ||
+		   uuid_set_has(&newcomers->heard, uuid)) &&
+	       !is_here(newcomers, uuid);
 }
 
 struct walk {
@@ -184,6 +187,15 @@ pass_on(void *arg, const char *uuid)
 		walk->each(walk->arg, uuid);
 }
 
+static void
+pass_on_heard(void *arg, const char *uuid)
+{
+	const struct walk *walk = arg;
+
+	if (!uuid_set_has(&walk->newcomers->undecided, uuid))
+		pass_on(arg, uuid);
+}
+
 void
 newcomers_each_undecided(
     const struct newcomers *newcomers, void (*each)(void *arg, const char *uuid), void *arg)
@@ -191,6 +203,25 @@ newcomers_each_undecided(
 	struct walk walk = { newcomers, each, arg };
 
 	uuid_set_each(&newcomers->undecided, pass_on, &walk);
+	uuid_set_each(&newcomers->heard, pass_on_heard, &walk);
+}
+
+void
+newcomers_hear(struct newcomers *newcomers, const char *uuid)
+{
+	if (is_here(newcomers, uuid) || uuid_set_has(&newcomers->heard, uuid))
+		return;
+	uuid_set_add(&newcomers->heard, uuid);
+	tell_undecided(newcomers);
+}
+
+void
+newcomers_look(struct newcomers *newcomers, const char *uuid)
+{
+	if (uuid)
+		uuid_set_remove(&newcomers->heard, uuid);
+	else
+		uuid_set_clear(&newcomers->heard);
 }
 
 void
@@ -199,7 +230,8 @@ newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, s
 	struct uuid_set rest = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (newcomers_is_undecided(newcomers, reports[i].uuid))
+		if (uuid_set_has(&newcomers->undecided, reports[i].uuid) &&
+		    !is_here(newcomers, reports[i].uuid))
 			uuid_set_add(&rest, reports[i].uuid);
 	}
 	uuid_set_clear(&newcomers->undecided);
@@ -211,6 +243,7 @@ void
 newcomers_forget(struct newcomers *newcomers, const char *uuid)
 {
 	uuid_set_remove(&newcomers->waiting, uuid);
+	uuid_set_remove(&newcomers->heard, uuid);
 	uuid_set_remove(&newcomers->undecided, uuid);
 	tell_undecided(newcomers);
 }
@@ -263,6 +296,7 @@ newcomers_free(struct newcomers *newcomers)
 		return;
 	uuid_set_clear(&newcomers->waiting);
 	uuid_set_clear(&newcomers->asked);
+	uuid_set_clear(&newcomers->heard);
 	uuid_set_clear(&newcomers->undecided);
 	free(newcomers);
 }

@@ -24,12 +24,19 @@ void newcomers_free(struct newcomers *newcomers);
 
 /* Whether any of them are still to be asked about, also once more, as nobody has answered. */
 bool newcomers_are_waiting(const struct newcomers *newcomers);
-/* Whether it is one of those of which it is still open whose they are: also where that was asked in
- * vain, or for vm-heal to find out, as after a migration that was cut off. */
+/* Whether it is one of those of which it is still open whose they are: also one that libvirt alone
+ * has told of, where that was asked in vain, or for vm-heal to find out, as after a migration that
+ * was cut off. */
 bool newcomers_is_undecided(const struct newcomers *newcomers, const char *uuid);
 /* Calls back for each of them. */
 void newcomers_each_undecided(
     const struct newcomers *newcomers, void (*each)(void *arg, const char *uuid), void *arg);
+/* libvirt has told something of it by an event. Where it is not known here it is undecided from now
+ * on, until a job has looked: newcomers_look, before its reports are sifted. */
+void newcomers_hear(struct newcomers *newcomers, const char *uuid);
+/* A job that began after that has found it, or that it is gone; NULL: has found all that there is.
+ */
+void newcomers_look(struct newcomers *newcomers, const char *uuid);
 /* These are all that libvirt has: others are gone. */
 void newcomers_settle(struct newcomers *newcomers, const struct vm_report *reports, size_t n);
 /* This one is gone. */
