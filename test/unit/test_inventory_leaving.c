@@ -220,6 +220,57 @@ test_lost(void **state)
 	expect_gone(cluster);
 }
 
+static void
+wait_a_minute(struct cluster *cluster)
+{
+	clock_ms += 60001;
+	collect_none(cluster->here);
+}
+
+/* The host that it went to lost its power before it told of it, and has not told of its VMs since;
+ * then it still finds out whose the VM is; and then it does not have it. */
+static void
+test_awaited(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vmdef def = { .name = name };
+	struct undecided_vm vm = { .uuid = uuid };
+
+	pull_from(cluster->there, OTHER, cluster->here);
+	reservation_add(cluster->here, OTHER, VM, &def);
+	inventory_release_vm(cluster->here, VM);
+	inventory_set_host(cluster->here, OTHER, "peer", CSTATE_FAILED);
+	wait_a_minute(cluster);
+	expect_left(cluster);
+	inventory_set_undecided(cluster->there, &vm, 1);
+	pull_from(cluster->there, OTHER, cluster->here);
+	wait_a_minute(cluster);
+	expect_left(cluster);
+	inventory_set_undecided(cluster->there, NULL, 0);
+	pull_from(cluster->there, OTHER, cluster->here);
+	wait_a_minute(cluster);
+	expect_gone(cluster);
+}
+
+/* Nobody waits for a host that was forgotten. */
+static void
+test_awaited_in_vain(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vmdef def = { .name = name };
+	struct error err;
+
+	pull_from(cluster->there, OTHER, cluster->here);
+	reservation_add(cluster->here, OTHER, VM, &def);
+	inventory_release_vm(cluster->here, VM);
+	inventory_set_host(cluster->here, OTHER, "peer", CSTATE_FAILED);
+	wait_a_minute(cluster);
+	expect_left(cluster);
+	assert_int_equal(inventory_forget_host(cluster->here, OTHER, &err), 0);
+	wait_a_minute(cluster);
+	expect_gone(cluster);
+}
+
 /* libvirt has it no more, which a collection sees before the migration's job ends. */
 static void
 test_collected(void **state)
@@ -530,6 +581,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_job_tells, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_awaited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_awaited_in_vain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recorded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undefined, setup, teardown),

@@ -137,8 +137,9 @@ bool inventory_deleted_after(const struct inventory *inventory, const char *uuid
 void inventory_remove_vm(struct inventory *inventory, const char *uuid);
 /* A local VM was deleted, whatever others say of it. */
 void inventory_end_vm(struct inventory *inventory, const char *uuid);
-/* A local VM has left for another host, whose gossip tells the rest. Until then, and for a minute
- * at most, it is listed and counted in the digest as before, so that nobody takes it for ended. */
+/* A local VM has left for another host, whose gossip tells the rest. Until then it is listed and
+ * counted in the digest as before, so that nobody takes it for ended: for a minute, and for as long
+ * as that host, where it is known which, has not listed its VMs since, or lists it as undecided. */
 void inventory_release_vm(struct inventory *inventory, const char *uuid);
 /* The definition must be read again; NULL: those of all local VMs. */
 void inventory_forget_def(struct inventory *inventory, const char *uuid);

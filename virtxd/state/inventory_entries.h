@@ -70,9 +70,10 @@ struct vm_entry {
 	char before[UUID_TEXT_SIZE]; /* that one, "" for none */
 	uint64_t before_clock;	     /* the inventory's, then */
 	/* One that has left for another host: among ours, but not local, until that tells of it */
-	uint64_t released_clock; /* 0: it has not */
-	int64_t released;	 /* monotonic ms */
-	bool migrated;		 /* it was a migration that took it away */
+	uint64_t released_clock;       /* 0: it has not */
+	int64_t released;	       /* monotonic ms */
+	bool migrated;		       /* it was a migration that took it away, */
+	char left_for[UUID_TEXT_SIZE]; /* to this host, "" where that is not known */
 };
 
 /* A VM that was removed: what was seen before must not bring it back. */
@@ -132,6 +133,7 @@ struct host_entry {
 	bool told;	     /* of itself, by an HI or a list */
 	int64_t told_ts;     /* when it said the last one was; this host's own: that was sent */
 	int64_t told_at;     /* and when it came, monotonic ms */
+	uint64_t listed;     /* the inventory's clock when it was asked for the last list */
 	bool told_digest;    /* what it said of its VMs */
 	uint64_t its_digest;
 	int32_t its_vms;

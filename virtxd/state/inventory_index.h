@@ -22,6 +22,7 @@ void index_place_vm(struct vm_entry *entry, struct host_entry *host);
  * Sets them in place of those before. */
 void index_set_undecided(
     struct inventory *inventory, struct host_entry *host, const struct undecided_vm *vms, size_t n);
+bool index_is_undecided(const struct host_entry *host, const char *uuid);
 /* It is known. */
 void index_decide(struct host_entry *host, const char *uuid);
 void index_clear_undecided(struct host_entry *host);

@@ -2,6 +2,7 @@
 /* What this host's jobs and events tell of its own VMs and itself. */
 #include "state/inventory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/vmdef.h"
@@ -353,10 +354,11 @@ release(struct inventory *inventory, struct vm_entry *entry)
 {
 	const struct claim *claim = &entry->claim;
 
-	entry->migrated = is_leaving(inventory, entry);
+	snprintf(entry->left_for, sizeof(entry->left_for), "%s", leads_to(inventory, entry));
+	entry->migrated = entry->left_for[0];
 	/* Another host than that has it by old news; so has that one by what it said before. */
 	if (entry->migrated &&
-	    (!str_equal(leads_to(inventory, entry), claim->host) ||
+	    (!str_equal(entry->left_for, claim->host) ||
 		(claim->claimant != TESTIMONY_NONE &&
 		    claim->heard < reservation_leads_since(inventory, entry->uuid))))
 		index_drop_claim(entry);
@@ -392,6 +394,17 @@ forget(struct inventory *inventory, struct vm_entry *entry)
 		end(inventory, entry);
 }
 
+/* Whether the host that it has left for is still to say whether it has it: its virtxd may not run,
+ * or not know yet. */
+static bool
+is_awaited(const struct inventory *inventory, const struct vm_entry *entry)
+{
+	const struct host_entry *host = index_find_host(inventory, entry->left_for);
+
+	return host && host->told_digest &&
+	       (host->listed < entry->released_clock || index_is_undecided(host, entry->uuid));
+}
+
 static bool
 reported(const struct vm_report *reports, size_t n, const char *uuid)
 {
@@ -419,7 +432,8 @@ inventory_report_vms(
 				continue;
 			forget(inventory, entry);
 		} else if ((!entry->host || index_has_left(inventory, entry)) &&
-			   now - entry->released > KEEP_RELEASED_MS) {
+			   now - entry->released > KEEP_RELEASED_MS &&
+			   !is_awaited(inventory, entry)) {
 			index_bury_vm(inventory, entry, entry->view.vm.ts);
 		}
 	}

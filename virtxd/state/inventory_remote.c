@@ -538,6 +538,7 @@ inventory_take_list(struct inventory *inventory, uint64_t mark, const struct vm_
 	if (!host)
 		return remote_no_teller(inventory, list->host);
 	remote_note_skew(host, list->fields.ts, true);
+	host->listed = mark;
 	host->over = false;
 	all = xcalloc(list->n_items + 1, sizeof(*all));
 	for (size_t i = 0; i < list->n_items; i++) {

@@ -53,6 +53,15 @@ index_decide(struct host_entry *host, const char *uuid)
 		drop(host, one);
 }
 
+bool
+index_is_undecided(const struct host_entry *host, const char *uuid)
+{
+	const struct undecided *one;
+
+	HASH_FIND_STR(host->undecided, uuid, one);
+	return one;
+}
+
 void
 index_clear_undecided(struct host_entry *host)
 {
