@@ -225,6 +225,31 @@ test_ended_meanwhile(void **state)
 	inventory_free(back);
 }
 
+/* While the back makes it somebody defines it by hand on a third host, which takes it for its own
+ * until it is told whose it is. */
+static void
+test_ended_elsewhere(void **state)
+{
+	static char name[] = "web";
+	struct inventory *front = make(front_uuid), *back = make(back_uuid);
+	struct vm_info other = { .uuid = vm_uuid,
+		.host = (char[]){ THIRD },
+		.name = name,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = now_ms() - 2000 };
+	struct vm_event end = { vm_uuid, other.host, VMRUNSTATE_DELETED, other.ts + 1 };
+	uint64_t mark = inventory_mark(front);
+
+	assert_int_equal(inventory_take_info(front, &other), INVENTORY_TAKEN);
+	assert_int_equal(inventory_take_event(front, &end), INVENTORY_TAKEN);
+	report(back, VMRUNSTATE_POWEROFF, name);
+	answer(back, ROUTE_VM_CREATE, true);
+	answer_news_take(front, mark, BACK, value);
+	expect(front, BACK, VMRUNSTATE_POWEROFF, name);
+	inventory_free(front);
+	inventory_free(back);
+}
+
 static void
 tell_self(struct inventory *front, struct inventory *other)
 {
@@ -401,6 +426,7 @@ main(void)
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_ended_meanwhile),
+		cmocka_unit_test(test_ended_elsewhere),
 		cmocka_unit_test(test_not_listed),
 		cmocka_unit_test(test_left_both),
 		cmocka_unit_test(test_maintenance),

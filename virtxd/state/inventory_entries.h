@@ -81,9 +81,10 @@ struct tombstone {
 	UT_hash_handle hh;
 	char uuid[UUID_TEXT_SIZE];
 	uint64_t clock;
-	int64_t ts;	/* of its end */
-	int64_t buried; /* monotonic ms */
-	bool deleted;	/* by this host, so that nobody has it */
+	int64_t ts;		   /* of its end */
+	int64_t buried;		   /* monotonic ms */
+	bool deleted;		   /* by this host, so that nobody has it */
+	char host[UUID_TEXT_SIZE]; /* that had it, "" where that is not known */
 };
 
 enum reservation_state {

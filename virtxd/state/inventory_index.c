@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "state/inventory_index.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/vmdef.h"
@@ -263,7 +264,7 @@ index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
 
 /* The table has them in the order in which they were buried. */
 static void
-add_tombstone(struct inventory *inventory, const char *uuid, int64_t ts)
+add_tombstone(struct inventory *inventory, const char *uuid, const char *host, int64_t ts)
 {
 	struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 
@@ -274,6 +275,7 @@ add_tombstone(struct inventory *inventory, const char *uuid, int64_t ts)
 	while (HASH_COUNT(inventory->tombstones) >= INVENTORY_VMS)
 		index_drop_tombstone(inventory, inventory->tombstones);
 	memcpy(tombstone->uuid, uuid, sizeof(tombstone->uuid));
+	snprintf(tombstone->host, sizeof(tombstone->host), "%s", host);
 	tombstone->clock = ++inventory->clock;
 	tombstone->ts = ts;
 	tombstone->buried = monotonic_ms();
@@ -295,7 +297,7 @@ index_drop_vm(struct inventory *inventory, struct vm_entry *entry)
 void
 index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 {
-	add_tombstone(inventory, entry->uuid, ts);
+	add_tombstone(inventory, entry->uuid, entry->host ? entry->host->uuid : "", ts);
 	if (entry->host)
 		index_note_news(entry->host, ts);
 	entry->view.vm.ts = ts;

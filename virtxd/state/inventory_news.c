@@ -49,6 +49,19 @@ is_its(const struct vm_entry *entry, const struct host_entry *host, uint64_t mar
 	       (str_equal(entry->before, host->uuid) && entry->before_clock > mark);
 }
 
+/* Whether the VM has ended since what the host says of it, which was asked at the mark. What came
+ * in meanwhile is later where it ended there; elsewhere it may have been another one's definition,
+ * as somebody made it by hand, and the times tell. */
+static bool
+has_ended(const struct tombstone *tombstone, const struct host_entry *host, uint64_t mark,
+    const struct vm_info *info)
+{
+	bool here =
+	    tombstone->deleted || !tombstone->host[0] || str_equal(tombstone->host, host->uuid);
+
+	return our_time(host, info->ts) <= tombstone->ts || (here && tombstone->clock > mark);
+}
+
 /* One VM of a host's answer. */
 static void
 take_news_item(
@@ -82,8 +95,7 @@ take_news_item(
 		return;
 	if (!entry) {
 		tombstone = index_find_tombstone(inventory, uuid);
-		if (tombstone &&
-		    (our_time(host, info->ts) <= tombstone->ts || tombstone->clock > mark))
+		if (tombstone && has_ended(tombstone, host, mark, info))
 			return;
 		entry = remote_add_vm(inventory, host, uuid);
 	} else if (!is_its(entry, host, mark) && entry->host && entry->host->told_digest &&
