@@ -382,6 +382,63 @@ test_stop(void **state)
 	assert_non_null(strstr(here.body, "virtxd stops"));
 }
 
+/* Its job finds that the VM is not here: by then... */
+static void
+lose_vm(const char *missing)
+{
+	const struct error err = {
+		.status = 404, .type = ERROR_NOT_FOUND, .detail = "no VM '" VM1 "' on this host"
+	};
+
+	here.missing = missing;
+	ops_fail_job_as(WORK_VM_BOOT, &err);
+	assert_non_null(strstr(here.body, "no VM '" VM1 "' on this host"));
+}
+
+/* Who is told that there is no VM where this host had one may rely on it. */
+static void
+test_lost(void **state)
+{
+	const char *operation;
+
+	ops_add_host(H2, "h2", 4096);
+	/* ... libvirt's event has not come; */
+	boot(boot_request());
+	lose_vm("");
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "whether another host has it is not known yet"));
+	assert_non_null(strstr(here.headers, "Retry-After: 1"));
+	/* ... another host is known to have it; */
+	boot(boot_request());
+	inventory_release_vm(here.ctx.inventory, VM1);
+	ops_advance(100);
+	ops_add_remote(VM1, H2, VMRUNSTATE_POWEROFF);
+	lose_vm("");
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "it is with host '" H2 "'"));
+	/* ... it has left; */
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	boot(boot_request());
+	inventory_release_vm(here.ctx.inventory, VM1);
+	lose_vm("");
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "it has left"));
+	/* ... it is gone, and not all hosts' VMs are known; */
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	boot(boot_request());
+	inventory_remove_vm(here.ctx.inventory, VM1);
+	lose_vm("not known are the VMs of 'h3'");
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "h3"));
+	/* ... it is gone. */
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	operation = boot(boot_request());
+	inventory_remove_vm(here.ctx.inventory, VM1);
+	lose_vm("");
+	assert_int_equal(here.status, 404);
+	assert_string_equal(ops_state(operation), "failed");
+}
+
 int
 main(void)
 {
@@ -393,6 +450,7 @@ main(void)
 		TASK(test_deleted),
 		TASK(test_registered),
 		TASK(test_refused),
+		TASK(test_lost),
 		TASK(test_died_at_first),
 		TASK(test_died_and_done),
 		TASK(test_died_and_not_done),

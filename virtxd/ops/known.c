@@ -33,28 +33,58 @@ undecided_text(const struct context *ctx, const char *vm)
 	return xasprintf("host '%s' finds out whether it is its own", host);
 }
 
+/* Sets err: no VM is known, 404, or 503 while that may change. */
+static void
+no_vm(const struct context *ctx, const struct caller *caller, const char *vm, struct error *err)
+{
+	_free_ char *missing = NULL, *undecided = NULL;
+
+	if (known_check(ctx, &missing, err) < 0)
+		return;
+	/* Who sees some VMs alone is not told that there is another one. */
+	if (!(caller && caller_is_limited(caller)))
+		undecided = undecided_text(ctx, vm);
+	if (!str_empty(missing) || undecided)
+		error_set(
+		    err, 503, "VM '%s' is not known; %s", vm, undecided ? undecided : missing);
+	else
+		error_set(err, 404, "no VM '%s' is known", vm);
+	if (err->status == 503)
+		snprintf(err->vm, sizeof(err->vm), "%.36s", vm);
+}
+
 void
 known_reply_no_vm(const struct context *ctx, struct request *req)
 {
-	_free_ char *missing = NULL, *undecided = NULL;
 	struct error err = { 0 };
 
-	if (known_check(ctx, &missing, &err) < 0) {
+	no_vm(ctx, req->caller, req->param, &err);
+	if (err.status == 503)
 		known_refuse(req, &err);
+	else
+		request_reply_error(req, &err);
+}
+
+void
+known_judge_lost(
+    const struct context *ctx, const struct request *req, const char *vm, struct error *err)
+{
+	const struct inventory_vm *view = inventory_find_vm(ctx->inventory, vm);
+	struct error now = { 0 };
+
+	if (!view)
+		no_vm(ctx, req->caller, vm, &now);
+	else if (view->local)
+		error_set(&now, 503, "whether another host has it is not known yet");
+	else if (str_equal(view->vm.runinfo.host, inventory_self(ctx->inventory)))
+		error_set(&now, 503, "it has left, and its new host has not told of it yet");
+	else
+		error_set(&now, 503, "it is with host '%s'", str_or_empty(view->vm.runinfo.host));
+	if (now.status != 503)
 		return;
-	}
-	/* Who sees some VMs alone is not told that there is another one. */
-	if (!(req->caller && caller_is_limited(req->caller)))
-		undecided = undecided_text(ctx, req->param);
-	if (!str_empty(missing) || undecided) {
-		error_set(&err, 503, "VM '%s' is not known; %s", req->param,
-		    undecided ? undecided : missing);
-		snprintf(err.vm, sizeof(err.vm), "%.36s", req->param);
-		known_refuse(req, &err);
-		return;
-	}
-	error_set(&err, 404, "no VM '%s' is known", req->param);
-	request_reply_error(req, &err);
+	error_append(err, "%s", now.detail);
+	err->status = 503;
+	err->type = ERROR_BY_STATUS;
 }
 
 int

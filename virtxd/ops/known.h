@@ -16,6 +16,10 @@ int known_check(const struct context *ctx, char **ret_missing, struct error *err
 void known_refuse(struct request *req, const struct error *err);
 /* Replies that the VM in the path is not known: 404 where all VMs are, else 503. */
 void known_reply_no_vm(const struct context *ctx, struct request *req);
+/* A job has found no VM where this host had it (err: its 404): what is known by now. Where another
+ * host has it, or may have it, err becomes a 503 that says so, too. */
+void known_judge_lost(
+    const struct context *ctx, const struct request *req, const char *vm, struct error *err);
 /* Sets err, and returns -1: the host is not known, 404, or 503 while that may change. */
 int known_no_host(const struct context *ctx, const char *uuid, struct error *err);
 

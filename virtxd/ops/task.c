@@ -8,6 +8,7 @@
 #include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/finding.h"
+#include "ops/known.h"
 #include "proto/json.h"
 #include "proto/log.h"
 #include "proto/uuid.h"
@@ -48,6 +49,7 @@ struct task {
 	const struct task_owner *owner; /* NULL for none */
 	void *owner_arg;
 	task_looked looked; /* NULL: the job's result is the answer */
+	bool was_here;	    /* the VM, as far as was known then */
 	bool looks;	    /* its job does nothing else, and does not queue */
 	struct timer *deadline;
 	enum state state;
@@ -91,11 +93,18 @@ static void
 reply_error(struct task *task, const struct error *cause)
 {
 	struct error err = *cause;
+	bool lost;
 
 	if (!task->req)
 		return;
+	lost = task->was_here && error_is(&err, ERROR_NOT_FOUND);
+	if (lost)
+		known_judge_lost(task->ctx, task->req, task->vm, &err);
 	fill_error(task, &err);
-	request_reply_error(steal_ptr(task->req), &err);
+	if (lost && err.status == 503)
+		known_refuse(steal_ptr(task->req), &err);
+	else
+		request_reply_error(steal_ptr(task->req), &err);
 }
 
 static void
@@ -375,6 +384,7 @@ task_new(struct context *ctx, const struct route *route, struct request *req, co
     int success)
 {
 	struct task *task = xcalloc(1, sizeof(*task));
+	const struct inventory_vm *view;
 
 	task->ctx = ctx;
 	task->next = ctx->tasks;
@@ -384,6 +394,8 @@ task_new(struct context *ctx, const struct route *route, struct request *req, co
 	task->route = route;
 	task->success = success;
 	snprintf(task->vm, sizeof(task->vm), "%.36s", vm);
+	view = inventory_find_vm(ctx->inventory, task->vm);
+	task->was_here = view && view->local;
 	if (req)
 		snprintf(req->vm, sizeof(req->vm), "%.36s", vm);
 	return task;
