@@ -212,6 +212,38 @@ test_one_that_does_not_start(void **state)
 	assert_null(problem_of(VM1));
 }
 
+/* A host that was about to take it over, and sees that this one is back, has its leases still. */
+static void
+test_one_that_is_locked(void **state)
+{
+	static const char held[] = "Failed to acquire lock: Lease is held by another host";
+	unsigned int boots = 0;
+
+	ops_up();
+	here.config.ha_boot_delay = 0;
+	add_due(VM1);
+	add_due(VM2);
+	ops_advance(1250);
+	tell(-1, NULL);
+	keep(2, VM1);
+	ops_advance(1250);
+	assert_string_equal(booting(), VM1);
+	ops_fail_job(WORK_VM_BOOT, 424, held);
+	assert_null(problem_of(VM1));
+	/* The next one does not wait for it. */
+	ops_advance(6250);
+	end_boot(VM2);
+	keep(1, VM1);
+	ops_advance(1250);
+	for (; is_booting(VM1) && boots < 100; boots++) {
+		ops_fail_job(WORK_VM_BOOT, 424, held);
+		ops_advance(10000);
+	}
+	assert_true(boots >= 10 && boots <= 13);
+	assert_non_null(strstr(problem_of(VM1), held));
+	keep(1, VM1);
+}
+
 /* What the host lacks for a moment is waited for. */
 static void
 test_a_host_that_is_not_ready(void **state)
@@ -418,6 +450,7 @@ main(void)
 		AUTOSTART(test_which),
 		AUTOSTART(test_once_for_each_boot_of_the_host),
 		AUTOSTART(test_one_that_does_not_start),
+		AUTOSTART(test_one_that_is_locked),
 		AUTOSTART(test_a_host_that_is_not_ready),
 		AUTOSTART(test_a_host_in_maintenance),
 		AUTOSTART(test_what_cannot_be_kept),

@@ -15,6 +15,7 @@
 #define LOOK_MS	  1000
 #define AGAIN_MS  5000 /* until what the host could not do is tried again */
 #define TRIES_MAX 10
+#define LOCKED_MS 120000 /* for how long one that is locked is tried again */
 
 enum state {
 	STATE_WAITING,
@@ -48,6 +49,7 @@ struct autostart {
 	bool busy;		 /* its job is under way */
 	int64_t next;		 /* monotonic ms, nothing is done before */
 	unsigned int tries;	 /* of the first that is to be booted */
+	int64_t give_up;	 /* monotonic ms, one that is locked is not tried again after */
 };
 
 static void
@@ -177,6 +179,7 @@ on_asked(void *arg, void *result, const struct error *err)
 	struct autostart_result *res = result;
 
 	autostart->busy = false;
+	autostart->give_up = monotonic_ms() + LOCKED_MS;
 	if (res && res->kept) {
 		go_on(autostart, res);
 	} else if (res) {
@@ -250,6 +253,18 @@ drop(struct autostart *autostart, struct vm_stay *vm)
 	autostart->tries = 0;
 }
 
+/* The others do not wait for it. */
+static void
+put_last(struct autostart *autostart, struct vm_stay *vm)
+{
+	size_t at = (size_t)(vm - autostart->vms);
+	struct vm_stay moved = *vm;
+
+	memmove(vm, vm + 1, (autostart->n_vms - at - 1) * sizeof(*vm));
+	autostart->vms[autostart->n_vms - 1] = moved;
+	autostart->tries = 0;
+}
+
 static void
 fail(struct autostart *autostart, struct vm_stay *vm, const char *why)
 {
@@ -270,6 +285,15 @@ on_booted(void *arg, const struct error *err)
 
 	autostart->next = monotonic_ms() + autostart->ctx->config->ha_boot_delay * INT64_C(1000);
 	if (own_boot_was_unable(err) && ++autostart->tries < TRIES_MAX) {
+		autostart->next = monotonic_ms() + AGAIN_MS;
+		set_state(autostart, STATE_NEXT);
+		return;
+	}
+	/* A host that was about to take it over holds its leases for a moment. */
+	if (!own_boot_is_done(err) && !own_boot_was_unable(err) && own_boot_may_succeed(err) &&
+	    monotonic_ms() < autostart->give_up) {
+		log_info("autostart", "VM '%s' is tried again: %s", vm->uuid, err->detail);
+		put_last(autostart, vm);
 		autostart->next = monotonic_ms() + AGAIN_MS;
 		set_state(autostart, STATE_NEXT);
 		return;

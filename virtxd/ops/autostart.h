@@ -13,7 +13,7 @@
  *   next    -> keeping   a VM need not be booted any more
  *   next    -> over      none is left; one of which it is open whose it is is waited for
  *   booting -> keeping   it runs, or does not, which is told, and not tried again
- *   booting -> next      the host could not: it is tried again
+ *   booting -> next      the host could not, or it is locked for now: it is tried again
  */
 #ifndef OPS_AUTOSTART_H
 #define OPS_AUTOSTART_H
