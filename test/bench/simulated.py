@@ -160,6 +160,7 @@ class Host:
 [virtxd]
 storage_root = {self.dir}/vms
 run_dir = {self.dir}/run
+state_dir = {self.dir}
 [http]
 listen = {self.addr}:{API_PORT} plain open
 [libvirt]

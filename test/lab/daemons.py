@@ -77,7 +77,7 @@ def virtxd_settings(host, extra):
     if host.lab.n > 1:
         http["listen"].append(f"{host.addr}:{API_PORT} plain open")
     settings = {
-        "virtxd": {"storage_root": "/vms"},
+        "virtxd": {"storage_root": "/vms", "state_dir": "/run/virtx"},
         "http": http,
         "libvirt": {"uri": "qemu:///system", "migrate_uri": "qemu+tcp://%s/system"},
         "serf": {"rpc": "%s:%d" % SERF_RPC, "rpc_auth": host.lab.serf_key},

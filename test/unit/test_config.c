@@ -112,6 +112,7 @@ assert_defaults(const struct config *c)
 	assert_int_equal(c->idle_timeout, 60);
 	assert_int_equal(c->reply_timeout, 300);
 	assert_string_equal(c->luns, "");
+	assert_string_equal(c->state_dir, "/var/lib/virtx");
 	assert_string_equal(c->libvirt_uri, "qemu:///system");
 	assert_int_equal(c->libvirt_retry, 5);
 	assert_int_equal(c->qemu_group, 0);
@@ -619,7 +620,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 41);
+	assert_int_equal(keys, 43);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

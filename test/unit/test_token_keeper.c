@@ -2,6 +2,12 @@
 /* Tokens: read, made, revoked, and told of. */
 #include "token_host.h"
 
+#include <unistd.h>
+
+#include "domain/out_copy.h"
+
+#define GONE "a0000000-0000-4000-8000-00000000000e"
+
 static enum token_match
 match(const char *secret)
 {
@@ -476,11 +482,37 @@ test_stop(void **state)
 	assert_int_equal(here.status, 503);
 }
 
+/* Started while the storage is away, it takes no host that was put out, as far as it knew. */
+static void
+test_put_out_before_a_start(void **state)
+{
+	_free_ char *dir = xasprintf("%s/virtx-test-XXXXXX", getenv("TMPDIR") ?: "/tmp");
+	_free_ char *file = NULL;
+	struct token_keeper *keeper;
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	file = xasprintf("%s/" OUT_COPY_NAME, dir);
+	model_append(&set.out, &set.n_out)->name = xstrdup(GONE);
+	assert_int_equal(out_copy_save(dir, &set, &err), 0);
+	model_clear(&token_set_model, &set);
+	str_set(&here.config.state_dir, dir);
+	assert_false(tokens_is_out(tokens, GONE));
+	keeper =
+	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
+	assert_true(tokens_is_out(tokens, GONE));
+	token_keeper_free(keeper);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KEEPER_TEST(test_reads),
+		KEEPER_TEST(test_put_out_before_a_start),
 		KEEPER_TEST(test_settled),
 		KEEPER_TEST(test_no_storage),
 		KEEPER_TEST(test_wrong),

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "domain/out_copy.h"
 #include "loop/timer.h"
 #include "proto/json.h"
 #include "proto/log.h"
@@ -207,7 +208,8 @@ look(struct token_keeper *keeper)
 	struct tokens_load_request req = {
 		.stamp = keeper->settled && now < keeper->whole_due ? keeper->stamp : NULL,
 		.ca = has_crl(keeper->config) ? keeper->config->tls_ca : NULL,
-		.ca_key = keeper->config->tls_ca_key
+		.ca_key = keeper->config->tls_ca_key,
+		.state_dir = keeper->config->state_dir
 	};
 	struct error err = { 0 };
 
@@ -545,6 +547,21 @@ token_keeper_reload(struct token_keeper *keeper)
 	timer_every(keeper->timer, (seconds < PERIOD_MAX_S ? seconds : PERIOD_MAX_S) * 1000);
 }
 
+/* A host that was put out stays so though the storage, on which that stands, is away. */
+static void
+assume_out(struct token_keeper *keeper)
+{
+	struct token_set set = { 0 };
+	struct error err = { 0 };
+
+	if (out_copy_load(keeper->config->state_dir, &set, &err) < 0)
+		log_warning(
+		    "ops", "which hosts were put out is not known from before: %s", err.detail);
+	for (size_t i = 0; i < set.n_out; i++)
+		tokens_assume_out(keeper->tokens, set.out[i].name);
+	model_clear(&token_set_model, &set);
+}
+
 struct token_keeper *
 token_keeper_new(struct event_base *base, const struct config *config, struct jobs *jobs,
     struct tokens *tokens, void (*changed)(void *arg), void *arg)
@@ -561,6 +578,7 @@ token_keeper_new(struct event_base *base, const struct config *config, struct jo
 	keeper->timer = timer_new(base, on_period, keeper);
 	keeper->told = timer_new(base, on_told, keeper);
 	LIST_INIT(&keeper->changes);
+	assume_out(keeper);
 	token_keeper_reload(keeper);
 	look(keeper);
 	return keeper;

@@ -27,6 +27,7 @@ config_clear(struct config *config)
 	free(config->storage_root);
 	free(config->luns);
 	free(config->run_dir);
+	free(config->state_dir);
 	free(config->tls_certificate);
 	free(config->tls_key);
 	free(config->tls_ca);

@@ -26,6 +26,7 @@ struct config {
 	/* [virtxd] */
 	char *storage_root; /* absolute, clean, without a slash at the end */
 	char *run_dir;	    /* local, for locks: /run/virtx */
+	char *state_dir;    /* local, for what outlasts a boot of the host: /var/lib/virtx */
 	int log_level;
 	/* [storage] */
 	char *luns; /* patterns of the devices that VMs may get, with spaces between; "" for all */

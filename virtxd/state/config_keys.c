@@ -305,6 +305,7 @@ set_secret_file(struct config_target *target, const struct config_key *key, cons
 const struct config_key config_keys[] = {
 	{ "virtxd", "storage_root", set_path, AT(storage_root), 0, 0, "/vms" },
 	{ "virtxd", "run_dir", set_path, AT(run_dir), 0, 0, "/run/virtx" },
+	{ "virtxd", "state_dir", set_path, AT(state_dir), 0, 0, "/var/lib/virtx" },
 	{ "virtxd", "log_level", set_level, AT(log_level), 0, 0, "info" },
 	{ "storage", "luns", set_patterns, AT(luns), 0, 0, "" },
 	{ "http", "listen", set_listen, CONFIG_KEYS_NOWHERE, 0, 0, "127.0.0.1:8080" },

@@ -181,6 +181,13 @@ take(struct token_set *set, struct token_record *record)
 }
 
 void
+tokens_assume_out(struct tokens *tokens, const char *host)
+{
+	if (!tokens->known && !tokens_is_out(tokens, host))
+		model_append(&tokens->set.out, &tokens->set.n_out)->name = xstrdup(host);
+}
+
+void
 tokens_watch_out(struct tokens *tokens, void (*on_out)(void *arg), void *arg)
 {
 	tokens->on_out = on_out;

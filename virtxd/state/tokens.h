@@ -46,6 +46,8 @@ bool tokens_is_out(const struct tokens *tokens, const char *host);
 int tokens_again(const struct tokens *tokens, const char *host);
 /* It was, or is not any more. */
 void tokens_put_out(struct tokens *tokens, const char *host, bool out);
+/* It was when this host knew last: so it is until they are read. */
+void tokens_assume_out(struct tokens *tokens, const char *host);
 /* Has it called whenever a host was put out, here or by another host; not for those that were out
  * when they were read first. One at most. */
 void tokens_watch_out(struct tokens *tokens, void (*on_out)(void *arg), void *arg);

@@ -317,6 +317,7 @@ static const struct field tokens_load_request_fields[] = {
 	FIELD("stamp", struct tokens_load_request, stamp),
 	FIELD("ca", struct tokens_load_request, ca),
 	FIELD("ca_key", struct tokens_load_request, ca_key),
+	FIELD("state_dir", struct tokens_load_request, state_dir),
 };
 const struct model tokens_load_request_model = { "TokensLoadRequest",
 	sizeof(struct tokens_load_request), tokens_load_request_fields,

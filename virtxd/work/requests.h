@@ -246,6 +246,7 @@ struct tokens_load_request {
 	struct work_env env;
 	char *stamp;
 	char *ca, *ca_key; /* files of this host, "" for none */
+	char *state_dir;   /* where the hosts that are out are kept, too; "" for nowhere */
 };
 /* One that has a secret, or a certificate that is to be signed for the request. */
 struct token_save_request {

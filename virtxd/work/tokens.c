@@ -1,9 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domain/out_copy.h"
 #include "domain/token_file.h"
+#include "proto/log.h"
 #include "proto/pki.h"
 #include "work/cluster_sign.h"
 #include "work/revocation.h"
 #include "work/works.h"
+
+/* What is kept here is for a start without the storage; what is on the storage counts. */
+static void
+keep_copy(const struct tokens_load_request *req, const struct token_set *set)
+{
+	struct error err = { 0 };
+
+	if (!set->same && !str_empty(req->state_dir) &&
+	    out_copy_save(req->state_dir, set, &err) < 0)
+		log_warning("work",
+		    "%s: started without the storage, this host would not know which hosts were "
+		    "put out",
+		    err.detail);
+}
 
 int
 work_tokens_load(const void *request, void *result, struct error *err)
@@ -12,6 +28,7 @@ work_tokens_load(const void *request, void *result, struct error *err)
 
 	if (token_files_load(req->env.root, str_or_empty(req->stamp), result, err) < 0)
 		return -1;
+	keep_copy(req, result);
 	revocation_follow(req, result);
 	return 0;
 }
