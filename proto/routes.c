@@ -171,6 +171,11 @@ method_parse(const char *word)
 static int
 decode_segment(const char *raw, size_t len, char *out)
 {
+	if (!memchr(raw, '%', len)) {
+		memcpy(out, raw, len);
+		out[len] = '\0';
+		return 0;
+	}
 	for (size_t i = 0; i < len; i++) {
 		char c = raw[i];
 

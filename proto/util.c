@@ -205,7 +205,7 @@ buffer_reserve(struct buffer *b, size_t len)
 	need = b->len + len + 1;
 	if (need <= b->size)
 		return;
-	size = b->size ? b->size : 64;
+	size = b->size ? b->size : 256;
 	while (size < need)
 		size *= 2;
 	b->data = xrealloc(b->data, size, 1);

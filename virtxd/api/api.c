@@ -22,7 +22,7 @@ void
 api_handle(struct context *ctx, struct request *req)
 {
 	char host[UUID_TEXT_SIZE];
-	struct error err = { 0 };
+	struct error err;
 
 	if (!str_empty(req->shown))
 		inventory_note_certificate(ctx->inventory, req->shown, req->shown_begin);

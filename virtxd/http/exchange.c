@@ -113,6 +113,22 @@ set_forwarded(struct exchange *ex, const struct headers *h)
 	}
 }
 
+/* The last that has ended, for the next request: mostly there is one at a time, and what is as
+ * large costs malloc a search each time. */
+static struct exchange *spare;
+
+static struct exchange *
+exchange_new(void)
+{
+	struct exchange *ex = spare;
+
+	if (!ex)
+		return xcalloc(1, sizeof(*ex));
+	spare = NULL;
+	memset(ex, 0, sizeof(*ex));
+	return ex;
+}
+
 static void
 exchange_free(struct exchange *ex)
 {
@@ -122,7 +138,10 @@ exchange_free(struct exchange *ex)
 	free(ex->placement);
 	free(ex->placed);
 	free(ex->wrong);
-	free(ex);
+	if (spare)
+		free(ex);
+	else
+		spare = ex;
 }
 
 /* The connection is gone before the reply: whoever has the request learns of it from nobody. */
@@ -473,7 +492,7 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
     enum evhttp_cmd_type type)
 {
 	enum identity_refusal why;
-	struct error err = { 0 }, unknown = { 0 };
+	struct error err, unknown;
 	int busy = busy_s(ex, guard, h);
 	bool known = !busy && identity_find(ex->connection, guard, h, ex->client, &ex->identity,
 				  &why, &unknown) == 0;
@@ -593,7 +612,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	const char *path = str_or_empty(evhttp_uri_get_path(uri));
 	const char *query = evhttp_uri_get_query(uri);
 	const struct local_peer *local = connection_local_peer(connection);
-	struct exchange *ex = xcalloc(1, sizeof(*ex));
+	struct exchange *ex = exchange_new();
 	struct headers h;
 	struct error err;
 
