@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/binary.h"
 #include "proto/gossip.h"
@@ -44,6 +45,37 @@ test_changes_are_told(void **state)
 	assert_int_equal(after.sent_ve - before.sent_ve, 2);
 	assert_int_equal(after.pulls, before.pulls);
 	assert_int_equal(after.malformed + after.refused, 0);
+	cluster_free(cluster);
+}
+
+/* A VM of which a host finds out whether it is its own is told soon, where it is not decided at
+ * once.
+ */
+static void
+test_undecided_is_told(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	char uuid[UUID_TEXT_SIZE];
+	struct undecided_vm vm = { .uuid = uuid };
+	struct gossip_stats before;
+
+	memcpy(uuid, vm_uuid(1), sizeof(uuid));
+	pass(cluster, 20000, false);
+	before = stats_of(a);
+	inventory_set_undecided(a->inventory, &vm, 1);
+	pass(cluster, 200, false);
+	inventory_set_undecided(a->inventory, NULL, 0);
+	pass(cluster, 1000, false);
+	assert_int_equal(stats_of(a).sent_hi, before.sent_hi);
+	inventory_set_undecided(a->inventory, &vm, 1);
+	pass(cluster, 1500, false);
+	assert_int_equal(stats_of(a).sent_hi, before.sent_hi + 1);
+	assert_string_equal(inventory_find_undecided(b->inventory, uuid), a->uuid);
+	/* Once. */
+	inventory_set_undecided(a->inventory, &vm, 1);
+	pass(cluster, 1500, false);
+	assert_int_equal(stats_of(a).sent_hi, before.sent_hi + 1);
 	cluster_free(cluster);
 }
 
@@ -428,6 +460,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changes_are_told),
+		cmocka_unit_test(test_undecided_is_told),
 		cmocka_unit_test(test_latest_wins),
 		cmocka_unit_test(test_many_changes_are_one_digest),
 		cmocka_unit_test(test_lost_digest_is_told_again),

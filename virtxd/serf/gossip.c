@@ -18,6 +18,7 @@
 #define QUIET_MS    300	 /* without a change, after which a digest is worth telling */
 #define HOLD_MAX_MS 2000 /* that it waits for that */
 #define CONFIRM_MS  2000 /* after news, a digest tells those whom it did not reach */
+#define DECIDE_MS   500	 /* that an undecided VM has until the others are told of it */
 #define RETRY_MS    1000 /* after serf refused an event */
 #define TOKENS_MS   200	 /* between two that say that the tokens have changed */
 #define LOG_BURST   5	 /* lines a minute */
@@ -39,8 +40,10 @@ struct gossip {
 	int64_t confirm_at;  /* 0: there is nothing to confirm */
 	bool confirm_digest; /* that, and not an event */
 	int64_t changed_at;
-	bool tokens_changed; /* and that is still to be told */
-	int64_t tokens_at;   /* before which it is not */
+	bool tokens_changed;  /* and that is still to be told */
+	int64_t tokens_at;    /* before which it is not */
+	int64_t undecided_at; /* when VMs that are undecided then are told; 0: there are none */
+	uint64_t undecided;   /* of those that were told */
 	int64_t crowded_at; /* since when there are too many changes for events; 0: there are not */
 	/* While some run the Go virtx: all VMs in turn */
 	char **round;
@@ -105,7 +108,22 @@ vm_observed(void *arg, const struct inventory_vm *vm, bool gone)
 	wake(gossip, COALESCE_MS);
 }
 
-static const struct inventory_observer observer = { .vm = vm_observed };
+/* No event tells of them, and who asks for this host's VMs has them only by chance before the next
+ * digest. */
+static void
+undecided_observed(void *arg)
+{
+	struct gossip *gossip = arg;
+
+	if (!gossip->undecided_at)
+		gossip->undecided_at = now_of(gossip) + DECIDE_MS;
+	wake(gossip, DECIDE_MS);
+}
+
+static const struct inventory_observer observer = {
+	.vm = vm_observed,
+	.undecided = undecided_observed,
+};
 
 static void
 on_ask(void *arg, const struct member_host *host)
@@ -201,6 +219,8 @@ send_host(struct gossip *gossip, int64_t now)
 		return false;
 	}
 	gossip->stats.sent_hi++;
+	gossip->undecided = inventory_undecided_digest(gossip->inventory);
+	gossip->undecided_at = 0;
 	if (gossip->crowded_at)
 		outbox_told_all(gossip->outbox, gossip->inventory);
 	gossip->confirm_digest = gossip->crowded_at != 0;
@@ -346,6 +366,26 @@ send_digest(struct gossip *gossip, int64_t now)
 	return now;
 }
 
+/* The digest, where VMs have become undecided and still are: most are decided at once, and an event
+ * tells of them. */
+static int64_t
+send_undecided(struct gossip *gossip, int64_t now)
+{
+	uint64_t digest;
+	int64_t wait;
+
+	if (!gossip->undecided_at || now < gossip->undecided_at)
+		return gossip->undecided_at ? gossip->undecided_at : INT64_MAX;
+	digest = inventory_undecided_digest(gossip->inventory);
+	wait = digest && digest != gossip->undecided ? pacer_wait(&gossip->pacer, 1, now) : 0;
+	if (wait > 0)
+		return now + wait;
+	gossip->undecided_at = 0;
+	if (!digest || digest == gossip->undecided || send_host(gossip, now))
+		return INT64_MAX;
+	return gossip->undecided_at = now + RETRY_MS;
+}
+
 static void
 add_to_round(void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known)
 {
@@ -414,6 +454,7 @@ send_due(struct gossip *gossip, int64_t now)
 		next = earlier(next, send_tokens(gossip, now));
 		next = earlier(
 		    next, gossip->crowded_at ? send_digest(gossip, now) : send_first(gossip, now));
+		next = earlier(next, send_undecided(gossip, now));
 		next = earlier(next, send_confirmation(gossip, now));
 		next = earlier(next, send_round(gossip, now));
 	} while (next <= now);

@@ -127,7 +127,7 @@ on_host(void *arg, const struct host *host)
 	add_item(arg, &event);
 }
 
-static const struct inventory_observer observer = { on_vm, on_host };
+static const struct inventory_observer observer = { .vm = on_vm, .host = on_host };
 
 static void
 on_operation(void *arg, const struct operation *operation)

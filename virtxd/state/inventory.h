@@ -58,6 +58,8 @@ struct inventory_observer {
 	void (*vm)(void *arg, const struct inventory_vm *vm, bool gone);
 	/* A host is new, or something of it other than ts and resources.*.used has changed. */
 	void (*host)(void *arg, const struct host *host);
+	/* Others than before are this host's undecided VMs. */
+	void (*undecided)(void *arg);
 };
 /* Both are borrowed until inventory_unobserve with the same two. Called in the order of
  * registration. */
@@ -251,6 +253,8 @@ void inventory_get_stamp(
 /* VMs that libvirt has here, and of which this host still finds out whether they are its own, in
  * place of those before: the others are told of INVENTORY_HOST_VMS of them at most. */
 void inventory_set_undecided(struct inventory *inventory, const struct undecided_vm *vms, size_t n);
+/* Of this host's: the same number for the same VMs, 0 for none. */
+uint64_t inventory_undecided_digest(const struct inventory *inventory);
 /* The host, this one or another, that still finds out whether the VM is its own: its uuid,
  * borrowed; NULL for none. */
 const char *inventory_find_undecided(const struct inventory *inventory, const char *uuid);

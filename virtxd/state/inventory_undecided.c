@@ -84,9 +84,31 @@ void
 inventory_set_undecided(struct inventory *inventory, const struct undecided_vm *vms, size_t n)
 {
 	struct host_entry *self = index_find_host(inventory, inventory->self);
+	uint64_t before = self ? self->digest : 0;
 
-	if (self)
-		index_set_undecided(inventory, self, vms, n);
+	if (!self)
+		return;
+	index_set_undecided(inventory, self, vms, n);
+	for (size_t i = 0; self->digest != before && i < inventory->n_observers; i++) {
+		const struct observer *o = &inventory->observers[i];
+
+		if (o->observer->undecided)
+			o->observer->undecided(o->arg);
+	}
+}
+
+uint64_t
+inventory_undecided_digest(const struct inventory *inventory)
+{
+	const struct host_entry *self = index_find_host(inventory, inventory->self);
+	const struct undecided *one, *next;
+	uint64_t sum = 0;
+
+	if (!self)
+		return 0;
+	HASH_ITER (hh, self->undecided, one, next)
+		sum += part_of(one->uuid);
+	return sum;
 }
 
 const char *
