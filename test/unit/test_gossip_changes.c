@@ -79,6 +79,41 @@ test_undecided_is_told(void **state)
 	cluster_free(cluster);
 }
 
+/* A host whose clock is far ahead tells of a VM while it is being asked: it is asked again. */
+static void
+test_ahead_while_asked(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	struct vm_info_list list = { 0 };
+	struct vm_event event = { .uuid = (char *)vm_uuid(1),
+		.host = a->uuid,
+		.runstate = VMRUNSTATE_POWEROFF,
+		.ts = INT64_MAX / 2 };
+	_buffer_ struct buffer out = { 0 };
+
+	pass(cluster, 20000, false);
+	set_member(b, a, CSTATE_FAILED, false);
+	set_member(b, a, CSTATE_ACTIVE, false);
+	for (int i = 0; b->n_pulls == 0; i++) {
+		assert_true(i < 100);
+		cluster->now += 10;
+		gossip_run(b->gossip);
+	}
+	b->n_pulls = 0;
+	inventory_get_list(a->inventory, a->uuid, "", 0, &list);
+	assert_int_equal(binary_encode(&vm_event_model, &event, &out), 0);
+	gossip_receive(b->gossip, "VE", out.data, out.len);
+	report_vm(a, 1, VMRUNSTATE_POWEROFF, "one");
+	a->n_out = 0;
+	gossip_pulled(b->gossip, a->uuid, &list);
+	model_clear(&vm_info_list_model, &list);
+	assert_null(inventory_find_vm(b->inventory, vm_uuid(1)));
+	pass(cluster, 15500, true);
+	assert_non_null(inventory_find_vm(b->inventory, vm_uuid(1)));
+	cluster_free(cluster);
+}
+
 static void
 test_latest_wins(void **state)
 {
@@ -461,6 +496,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changes_are_told),
 		cmocka_unit_test(test_undecided_is_told),
+		cmocka_unit_test(test_ahead_while_asked),
 		cmocka_unit_test(test_latest_wins),
 		cmocka_unit_test(test_many_changes_are_one_digest),
 		cmocka_unit_test(test_lost_digest_is_told_again),

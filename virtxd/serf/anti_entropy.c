@@ -172,7 +172,8 @@ anti_entropy_poll(struct anti_entropy *anti_entropy, const char *host, int64_t n
 	struct target *target = need(anti_entropy, host);
 	int64_t due;
 
-	if (!target || target->running || target->due != NEVER)
+	/* What it is being asked may be older. */
+	if (!target || target->due != NEVER)
 		return;
 	due = target->asked_at + POLL_MS;
 	target->needed = true;
