@@ -121,7 +121,17 @@ forward(void *arg, struct request *req, const char *to)
 	forward_request(other->forwarder, req, to);
 }
 
-static const struct host_ops host_ops = { .known = know_all, .forward = forward };
+static char *
+is_behind(void *arg)
+{
+	return NULL;
+}
+
+static const struct host_ops host_ops = {
+	.known = know_all,
+	.behind = is_behind,
+	.forward = forward,
+};
 
 /* Which listens on any port, by TLS where there are files. */
 static struct tls *

@@ -304,6 +304,23 @@ follow(int host, const struct peer_answer *answer)
 	model_clear(&operation_model, &operation);
 }
 
+/* Whether one host has heard of all that another one has by now, which is the last digest that it
+ * was told: before, it cannot know. */
+static bool
+has_heard(int host, int other)
+{
+	struct vm_info_list list = { 0 };
+	uint64_t told;
+	bool heard;
+
+	inventory_get_list(host_context(other)->inventory, world.hosts[other], "", 1, &list);
+	heard = inventory_match(host_context(host)->inventory, world.hosts[other], &told) !=
+		    INVENTORY_MATCH_UNKNOWN &&
+		told == (uint64_t)list.digest;
+	model_clear(&vm_info_list_model, &list);
+	return heard;
+}
+
 /* Whether a host has taken notice of a VM that libvirt has there: that may take a slow job. */
 static bool
 has_noticed(int host, const char *uuid)
@@ -317,7 +334,7 @@ has_noticed(int host, const char *uuid)
 
 /* A VM that there is, and that has been at rest since before the host that is asked was started, is
  * known through any host, or is not known yet. Of one that its own host has not noticed nobody else
- * can know. */
+ * can know, nor who has not heard from that host since. */
 static void
 check_known(const struct asked *asked, const struct peer_answer *answer)
 {
@@ -326,7 +343,7 @@ check_known(const struct asked *asked, const struct peer_answer *answer)
 
 	if (answer->status == 404 && at != WORLD_NOBODY && vm->rests_since[at] > 0 &&
 	    vm->rests_since[at] < host_started(asked->host) &&
-	    (at == asked->host || has_noticed(at, asked->vm)))
+	    (at == asked->host || (has_noticed(at, asked->vm) && has_heard(asked->host, at))))
 		history_violation("VM %.8s is on h%d, and h%d does not know it", asked->vm, at + 1,
 		    asked->host + 1);
 }

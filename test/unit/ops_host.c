@@ -363,6 +363,12 @@ on_known(void *arg, char **ret_missing, struct error *err)
 	return 0;
 }
 
+static char *
+on_behind(void *arg)
+{
+	return here.behind ? xstrdup(here.behind) : NULL;
+}
+
 static void
 on_forgotten(void *arg, const char *other)
 {
@@ -384,6 +390,7 @@ static const struct host_ops host_ops = {
 	.ask = on_ask,
 	.announce = on_announce,
 	.known = on_known,
+	.behind = on_behind,
 	.check_name = on_check_name,
 	.forgotten = on_forgotten,
 };

@@ -73,7 +73,8 @@ extern struct ops_host {
 	/* What the daemon says. */
 	const char *libvirt, *serf; /* what is missing of them */
 	const char *missing;	    /* whose VMs are not known, NULL while that is open */
-	const char *taken;	    /* a name or an address that another host has, NULL for none */
+	const char *behind; /* who has told of VMs that are not known yet, NULL for nobody */
+	const char *taken;  /* a name or an address that another host has, NULL for none */
 	/* Of keeper_probe. */
 	unsigned int probes;
 	char probed[37];

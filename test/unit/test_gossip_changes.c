@@ -114,6 +114,39 @@ test_ahead_while_asked(void **state)
 	cluster_free(cluster);
 }
 
+/* From the digest that tells of something to the answer of who has told it. */
+static void
+test_behind(void **state)
+{
+	struct cluster *cluster = cluster_new(2);
+	struct side *a = &cluster->sides[0], *b = &cluster->sides[1];
+	_buffer_ struct buffer before = { 0 }, names = { 0 }, away = { 0 }, after = { 0 };
+
+	pass(cluster, 20000, false);
+	gossip_behind(b->gossip, &before);
+	assert_int_equal(before.len, 0);
+	for (unsigned int i = 0; i < 100; i++)
+		report_vm(a, i, VMRUNSTATE_POWEROFF, "vm");
+	for (int i = 0; names.len == 0; i++) {
+		assert_true(i < 500);
+		pass(cluster, 10, false);
+		gossip_behind(b->gossip, &names);
+	}
+	assert_string_equal(names.data, "'h0'");
+	assert_false(equal_views(cluster));
+	/* Who has it is away by now. */
+	set_member(b, a, CSTATE_FAILED, false);
+	pass(cluster, 1000, true);
+	gossip_behind(b->gossip, &away);
+	assert_string_equal(away.data, "'h0'");
+	set_member(b, a, CSTATE_ACTIVE, false);
+	pass(cluster, 1000, false);
+	assert_true(equal_views(cluster));
+	gossip_behind(b->gossip, &after);
+	assert_int_equal(after.len, 0);
+	cluster_free(cluster);
+}
+
 static void
 test_latest_wins(void **state)
 {
@@ -497,6 +530,7 @@ main(void)
 		cmocka_unit_test(test_changes_are_told),
 		cmocka_unit_test(test_undecided_is_told),
 		cmocka_unit_test(test_ahead_while_asked),
+		cmocka_unit_test(test_behind),
 		cmocka_unit_test(test_latest_wins),
 		cmocka_unit_test(test_many_changes_are_one_digest),
 		cmocka_unit_test(test_lost_digest_is_told_again),

@@ -42,7 +42,13 @@ on_known(void *arg, char **ret_missing, struct error *err)
 	return 0;
 }
 
-static const struct host_ops host_ops = { .known = on_known };
+static char *
+on_behind(void *arg)
+{
+	return NULL;
+}
+
+static const struct host_ops host_ops = { .known = on_known, .behind = on_behind };
 
 static void
 report(struct context *ctx, const char *uuid, const char *owner)

@@ -28,6 +28,12 @@ test_find_vm(void **state)
 	here.missing = NULL;
 	assert_int_equal(find_vm(VM2), -1);
 	assert_int_equal(here.status, 503);
+	/* A host has told of a VM that is still to be asked for. */
+	here.missing = "";
+	here.behind = "not known yet is what has changed on 'h8'";
+	assert_int_equal(find_vm(VM2), -1);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "h8"));
 	/* It is on its way. */
 	inventory_release_vm(here.ctx.inventory, VM1);
 	assert_int_equal(find_vm(VM1), -1);

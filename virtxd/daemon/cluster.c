@@ -595,6 +595,15 @@ cluster_check(struct cluster *cluster, char **ret_missing, struct error *err)
 	return 0;
 }
 
+char *
+cluster_behind(const struct cluster *cluster)
+{
+	_buffer_ struct buffer names = { 0 };
+
+	gossip_behind(cluster->gossip, &names);
+	return names.len ? xasprintf("not known yet is what has changed on %s", names.data) : NULL;
+}
+
 const char *
 cluster_why(const struct cluster *cluster)
 {

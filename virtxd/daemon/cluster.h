@@ -30,6 +30,9 @@ void cluster_forget(struct cluster *cluster, const char *host);
 /* Whether the VMs of the others are known, as known_check in ops/known.h has it: what cannot be
  * found out is not waited for, nor is who comes later. */
 int cluster_check(struct cluster *cluster, char **ret_missing, struct error *err);
+/* Which hosts have told of VMs that are not known here yet, in words; the caller frees; NULL for
+ * none. */
+char *cluster_behind(const struct cluster *cluster);
 /* "" while serf is connected, else why it is not. */
 const char *cluster_why(const struct cluster *cluster);
 /* Why the other hosts cannot reach this one; "" where they can, or there are none. */

@@ -71,6 +71,14 @@ on_known(void *arg, char **ret_missing, struct error *err)
 	return cluster_check(core->cluster, ret_missing, err);
 }
 
+static char *
+on_behind(void *arg)
+{
+	const struct core *core = arg;
+
+	return core->cluster ? cluster_behind(core->cluster) : NULL;
+}
+
 static bool
 find_address(void *arg, const char *host, struct forward_address *ret)
 {
@@ -199,6 +207,7 @@ static const struct host_ops host_ops = {
 	.ask = on_ask,
 	.announce = on_announce,
 	.known = on_known,
+	.behind = on_behind,
 	.check_name = on_check_name,
 	.forgotten = on_forgotten,
 };

@@ -61,6 +61,9 @@ struct host_ops {
 	void (*announce)(void *host, int64_t since);
 	/* See known_check. */
 	int (*known)(void *host, char **ret_missing, struct error *err);
+	/* Which hosts have told of VMs that are not known here yet, in words; the caller frees;
+	 * NULL for none. */
+	char *(*behind)(void *host);
 	/* Whether this host name or IP literal is that of another host than the one with this uuid
 	 * and address: 0 where it is not, -1 with a 409 where it is, or a 503 where serf does not
 	 * tell. */

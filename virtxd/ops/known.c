@@ -37,16 +37,18 @@ undecided_text(const struct context *ctx, const char *vm)
 static void
 no_vm(const struct context *ctx, const struct caller *caller, const char *vm, struct error *err)
 {
-	_free_ char *missing = NULL, *undecided = NULL;
+	_free_ char *missing = NULL, *undecided = NULL, *behind = NULL;
+	const char *why;
 
 	if (known_check(ctx, &missing, err) < 0)
 		return;
 	/* Who sees some VMs alone is not told that there is another one. */
 	if (!(caller && caller_is_limited(caller)))
 		undecided = undecided_text(ctx, vm);
-	if (!str_empty(missing) || undecided)
-		error_set(
-		    err, 503, "VM '%s' is not known; %s", vm, undecided ? undecided : missing);
+	behind = ctx->host_ops->behind(ctx->host_arg);
+	why = undecided ? undecided : str_empty(missing) ? behind : missing;
+	if (why)
+		error_set(err, 503, "VM '%s' is not known; %s", vm, why);
 	else
 		error_set(err, 404, "no VM '%s' is known", vm);
 	if (err->status == 503)

@@ -455,6 +455,32 @@ anti_entropy_missing(const struct anti_entropy *anti_entropy, struct buffer *out
 	return missing.open;
 }
 
+static void
+add_behind(void *arg, const struct member_host *host)
+{
+	struct missing *missing = arg;
+	const struct anti_entropy *anti_entropy = missing->anti_entropy;
+	const struct target *target = find(anti_entropy, host->uuid);
+	uint64_t digest;
+
+	if (missing->out->len >= NAMES_MAX ||
+	    inventory_is_out(anti_entropy->inventory, host->uuid) ||
+	    inventory_match(anti_entropy->inventory, host->uuid, &digest) !=
+		INVENTORY_MATCH_DIFFERS ||
+	    (target && target->pulled && target->digest == digest))
+		return;
+	buffer_printf(
+	    missing->out, "%s'%s'", missing->out->len ? ", " : "", str_or_empty(host->name));
+}
+
+void
+anti_entropy_behind(const struct anti_entropy *anti_entropy, struct buffer *out)
+{
+	struct missing missing = { anti_entropy, out, false };
+
+	members_each(anti_entropy->members, add_behind, &missing);
+}
+
 int64_t
 anti_entropy_run(struct anti_entropy *anti_entropy, int64_t now)
 {

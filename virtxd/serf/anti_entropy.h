@@ -45,6 +45,9 @@ void anti_entropy_listed(
  * them with its state: libvirt there may have VMs all the same. True where an active one has not
  * failed to answer either. */
 bool anti_entropy_missing(const struct anti_entropy *anti_entropy, struct buffer *out);
+/* The hosts that have told of other VMs than are known here, and have not answered since, go to
+ * out, by name. */
+void anti_entropy_behind(const struct anti_entropy *anti_entropy, struct buffer *out);
 /* Does what is due; returns when to call again, INT64_MAX for never. */
 int64_t anti_entropy_run(struct anti_entropy *anti_entropy, int64_t now);
 

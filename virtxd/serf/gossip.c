@@ -639,6 +639,12 @@ gossip_missing(const struct gossip *gossip, struct buffer *out)
 }
 
 void
+gossip_behind(const struct gossip *gossip, struct buffer *out)
+{
+	anti_entropy_behind(gossip->anti_entropy, out);
+}
+
+void
 gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret)
 {
 	*ret = gossip->stats;

@@ -61,6 +61,8 @@ void gossip_listed(struct gossip *gossip, const char *host, const struct vm_list
 void gossip_run(struct gossip *gossip);
 /* As pulls_missing. */
 bool gossip_missing(const struct gossip *gossip, struct buffer *out);
+/* As anti_entropy_behind. */
+void gossip_behind(const struct gossip *gossip, struct buffer *out);
 void gossip_get_stats(const struct gossip *gossip, struct gossip_stats *ret);
 
 #endif
