@@ -38,7 +38,8 @@ class Round:
         self.seconds = args.seconds or (FAILOVERS if self.failovers else SECONDS)
         self.plan = plan.make(seed, args.hosts, SLOTS, self.seconds, self.failovers)
         self.image = args.image
-        self.lethal = False
+        self.harm_until = 0.0   # when no guest is ended any more for what a fault did
+        self.to_repair = False  # a fault has left what is for an operator to mend
         self.lab = self.journal = self.faults = None
         self.clients, self.probes, self.baseline, self.spaces = [], [], {}, {}
 

@@ -26,7 +26,9 @@ class Vm:
         self.state = "absent"   # off, running, paused; None: an answer, or a fault, left it open
         self.mark = ""          # the value of its custom field; None as above
         self.last = None        # what was asked for last that changes it
-        self.harmed = False     # a fault may have ended its guest, or started it
+        self.harmed = False     # a fault may have ended its guest, or started it, since that was told
+        self.harmed_at = 0.0    # when
+        self.by_hand = False    # somebody did
 
     def __repr__(self):
         return f"{self.name} {self.uuid} {self.state}"
@@ -78,7 +80,7 @@ class Client(threading.Thread):
 
     def change(self, host, what, method, path, body, after):
         """Ask for a change of the VM, after which it is in that state; the answer if it was done."""
-        vm, before = self.vm, self.vm.state
+        vm, before, asked = self.vm, self.vm.state, self.round.journal.now()
         vm.state, vm.last = None, what
         answer, is_open = self.ask(host, what, method, path, body)
         if is_open:
@@ -86,6 +88,8 @@ class Client(threading.Thread):
                 self.next_vm()  # that one is left alone, so that what became of it is seen in the end
             return None
         vm.state = after if answer.status < 300 else before
+        if answer.status < 300 and asked > max(self.round.harm_until, vm.harmed_at):
+            vm.harmed = vm.by_hand = False
         return answer if answer.status < 300 else None
 
     def create(self, host, other, choice):

@@ -14,6 +14,8 @@ from lab.daemons import ORDER
 from . import look
 
 AT_ONCE = 2
+# s after a fault's end in which a guest may still be ended for it: 8 T and virtxd's next look, or sanlock's way back.
+HARM, HARM_FAILOVERS = 20, 100
 
 
 class Faults(threading.Thread):
@@ -67,7 +69,7 @@ class Faults(threading.Thread):
             if not host.alive(daemon):
                 return "is not there"
             if daemon == "sanlock":
-                self.harm(host)
+                self.harm(lasts)
             host.kill(daemon)
         time.sleep(lasts)
         self.start_daemon(host, daemon)
@@ -82,7 +84,7 @@ class Faults(threading.Thread):
 
     def stop(self, host, daemon, lasts):
         if daemon == "sanlock":
-            self.harm(host)
+            self.harm(lasts)
         pid = host.pid(daemon)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(lasts)
@@ -119,31 +121,40 @@ class Faults(threading.Thread):
     def kill_qemu(self, host, _other, _lasts, chance):
         qemu = self.one_of(host, chance)
         if qemu:
-            self.harm(host)
+            self.harm_one(qemu.uuid)
             os.kill(qemu.pid, signal.SIGKILL)
         return qemu
 
     def stop_qemu(self, host, _other, lasts, chance):
         qemu = self.one_of(host, chance)
         if qemu:
-            self.harm(host)
+            self.harm_one(qemu.uuid)
             os.kill(qemu.pid, signal.SIGSTOP)
             time.sleep(lasts)
+            self.harm_one(qemu.uuid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(qemu.pid, signal.SIGCONT)
         return qemu
 
-    def harm(self, *_hosts):
-        """Guests may have been ended: which ones depends on where they are by then, so it counts for all."""
+    def harm(self, lasts):
+        """Guests may be ended, until a while after the fault's end: which ones depends on where they are, so it counts for
+        all, and for what clients are told until then."""
+        self.round.harm_until = max(self.round.harm_until, self.round.journal.now() + lasts +
+                                    (HARM_FAILOVERS if self.round.failovers else HARM))
         for vm in self.round.vms():
-            vm.harmed = True
-        self.round.lethal = True
+            vm.harmed, vm.harmed_at = True, self.round.journal.now()
+
+    def harm_one(self, uuid, by_hand=False):
+        for vm in self.round.vms():
+            if vm.uuid == uuid:
+                vm.harmed, vm.harmed_at = True, self.round.journal.now()
+                vm.by_hand = vm.by_hand or by_hand
 
     # Hosts and networks
 
     def host_dies(self, host, _other, lasts, _chance):
         """All its processes but the one that holds its namespaces end at once, and what is in /run of libvirt goes."""
-        self.harm(host)
+        self.harm(lasts)
         with self.hosts[host.name]:
             self.dead.add(host.name)
             holder = host.pid("holder")
@@ -185,7 +196,7 @@ class Faults(threading.Thread):
     def storage_hangs(self, _host, _other, lasts, _chance):
         # sanlock ends the guests that it could not renew the leases for in 8 s.
         with self.storage:
-            self.harm()
+            self.harm(lasts)
             self.lab.freeze()
             try:
                 time.sleep(lasts)
@@ -207,6 +218,7 @@ class Faults(threading.Thread):
             return "none is there"
         name = chance.choice(names)
         os.unlink(f"{folder}/{name}")
+        self.round.to_repair = True
         return name
 
     def registry_foreign(self, host, _other, lasts, chance):
@@ -228,9 +240,7 @@ class Faults(threading.Thread):
         if not uuids:
             return "no VM"
         uuid, verb = chance.choice(uuids), chance.choice(["destroy", "start", "suspend", "resume", "reset"])
-        for vm in self.round.vms():
-            if vm.uuid == uuid:
-                vm.harmed = True
+        self.harm_one(uuid, by_hand=True)
         done = host.virsh(verb, uuid, check=False, timeout=20)
         return verb, uuid, (done.stderr or done.stdout).strip()
 
