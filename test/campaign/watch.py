@@ -9,6 +9,7 @@ from lab import LabError
 from . import look
 
 WINDOW = 0.7        # s between two looks
+WINDOWS = 4
 RAN = 200_000       # ns of its vCPUs in a window from which on a guest ran
 SLACK = 15          # s that a guest may have counted more than is known of its start
 
@@ -17,8 +18,9 @@ class Watch(threading.Thread):
     """The processes and counters of a round.
 
     Two processes of one VM are usual for a moment: a live migration has one that came for what comes in, and it keeps that
-    word on its command line. So it is looked at whether the vCPUs run: both of them, in two windows one after the other,
-    as a switch from the one to the other may lie within one window.
+    word on its command line. So it is looked at whether the vCPUs run: both of them, in WINDOWS one after the other. The
+    threads of the one that waits work a little as they are made, and when the state comes in, and the switch from the one to
+    the other lies within a window: those are three. What runs twice for less than that only the counters can show.
     """
 
     def __init__(self, round_):
@@ -57,7 +59,7 @@ class Watch(threading.Thread):
         self.started = {uuid: self.started.get(uuid, 0) + 1 for uuid, found in there.items()
                         if sum(not qemu.incoming for qemu in found) > 1}
         for uuid, often in self.twice.items():
-            if often >= 2:
+            if often >= WINDOWS:
                 self.round.journal.violation("runs twice", vm=uuid, processes=ran[uuid], windows=often)
         for uuid, often in self.started.items():
             if often >= 2:
