@@ -600,6 +600,36 @@ struct maintenance_end_options {
 extern const struct model maintenance_end_options_model;
 
 /* Where each VM of a host would go. */
+/* A VM of a host that is thought to die. */
+struct ha_plan_vm {
+	char *vm;
+	char *name;
+	int16_t order;	/* number: its turn, 1 to 9 */
+	int32_t memory; /* MiB */
+	bool hp;
+	char *host;   /* that would bring it back, "" for none */
+	char *reason; /* why that one, or why none */
+};
+extern const struct model ha_plan_vm_model;
+
+struct ha_plan_host {
+	char *host; /* that is thought to die */
+	char *name;
+	int32_t restarts; /* number of VMs that another host would bring back */
+	int32_t stranded; /* number of those that none would, and is to */
+	struct ha_plan_vm *vms;
+	size_t n_vms;
+};
+extern const struct model ha_plan_host_model;
+
+struct ha_plan {
+	bool enabled;  /* VMs are brought back at all, as the host that answers has it */
+	bool possible; /* nothing is stranded by the loss of any one of the hosts */
+	struct ha_plan_host *items;
+	size_t n_items;
+};
+extern const struct model ha_plan_model;
+
 struct maintenance_plan {
 	struct placement *items;
 	size_t n_items;

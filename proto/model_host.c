@@ -267,6 +267,36 @@ const struct model maintenance_end_options_model = { "MaintenanceEndOptions",
 	sizeof(struct maintenance_end_options), maintenance_end_options_fields,
 	ARRAY_SIZE(maintenance_end_options_fields) };
 
+static const struct field ha_plan_vm_fields[] = {
+	FIELD("vm", struct ha_plan_vm, vm),
+	FIELD("name", struct ha_plan_vm, name),
+	FIELD("order", struct ha_plan_vm, order),
+	FIELD("memory", struct ha_plan_vm, memory),
+	FIELD("hp", struct ha_plan_vm, hp),
+	FIELD("host", struct ha_plan_vm, host),
+	FIELD("reason", struct ha_plan_vm, reason),
+};
+const struct model ha_plan_vm_model = { "HaPlanVm", sizeof(struct ha_plan_vm), ha_plan_vm_fields,
+	ARRAY_SIZE(ha_plan_vm_fields) };
+
+static const struct field ha_plan_host_fields[] = {
+	FIELD("host", struct ha_plan_host, host),
+	FIELD("name", struct ha_plan_host, name),
+	FIELD("restarts", struct ha_plan_host, restarts),
+	FIELD("stranded", struct ha_plan_host, stranded),
+	FIELD_ARRAY("vms", struct ha_plan_host, vms, ha_plan_vm),
+};
+const struct model ha_plan_host_model = { "HaPlanHost", sizeof(struct ha_plan_host),
+	ha_plan_host_fields, ARRAY_SIZE(ha_plan_host_fields) };
+
+static const struct field ha_plan_fields[] = {
+	FIELD("enabled", struct ha_plan, enabled),
+	FIELD("possible", struct ha_plan, possible),
+	FIELD_ARRAY("items", struct ha_plan, items, ha_plan_host),
+};
+const struct model ha_plan_model = { "HaPlan", sizeof(struct ha_plan), ha_plan_fields,
+	ARRAY_SIZE(ha_plan_fields) };
+
 static const struct field maintenance_plan_fields[] = {
 	FIELD_ARRAY("items", struct maintenance_plan, items, placement),
 };

@@ -57,6 +57,7 @@ enum method {
 	R(ROUTE_GOSSIP_VMS, api_gossip_vms)               \
 	R(ROUTE_EVENTS, api_events)                       \
 	R(ROUTE_METRICS, api_metrics)                     \
+	R(ROUTE_HA_PLAN, api_ha_plan)                     \
 	R(ROUTE_PROBLEM_GET, api_problem_get)             \
 	R(ROUTE_OPENAPI, api_openapi)                     \
 	R(ROUTE_HEALTHZ, api_healthz)                     \

@@ -58,6 +58,12 @@ def wanted(lab, host, uuid):
         return ">on</virtx-want:want>" in file.read()
 
 
+def planned(host, lost):
+    """Which VMs would be brought back, in their order, if that host died, as one says."""
+    item, = host.api("GET", f"/ha/plan?host={lost.uuid}").json()["items"]
+    return [vm["vm"] for vm in item["vms"] if vm["host"] and vm["host"] != lost.uuid]
+
+
 def booted(hosts):
     """How many VMs of dead hosts they have booted."""
     return sum(int(line.split()[-1]) for host in hosts for line in host.api("GET", "/metrics").text.splitlines()
@@ -103,6 +109,12 @@ def test_a_host_dies(lab):
     on = [make(h1, f"on{i}", True, [("ha_order", str(i + 1))]) for i in range(3)]
     stays = [make(h1, "off", False), make(h1, "none", True, [("ha", "none")])]
     wait_for("the registry to tell what is wanted", lambda: all(wanted(lab, h1, uuid) for uuid in on), 30)
+    for host in lab.hosts:
+        wait_for("the plan for the loss of h1", lambda host=host: planned(host, h1) == on, 60)
+        assert host.virtx("ha", "plan", h1.uuid).returncode == 0
+        answer = host.api("GET", "/ha/plan").json()
+        assert answer["enabled"] and answer["possible"], answer
+        assert {item["name"]: item["restarts"] for item in answer["items"]} == {"h1": 3, "h2": 0, "h3": 0}
     die(h1)
     died = time.monotonic()
     wait_for("that to be told", lambda: "its 3 VMs restart from" in told(h2, h1), 60)

@@ -9,6 +9,7 @@
 #include "api/metrics_host.h"
 #include "ops/context.h"
 #include "ops/failover.h"
+#include "ops/loss_plan.h"
 #include "ops/token_keeper.h"
 #include "state/operation_counts.h"
 
@@ -22,6 +23,15 @@ add_failovers(const struct failover_count *count, struct buffer *out)
 		metric_labelled(out, METRIC_FAILOVERS, "result",
 		    enum_word(&failover_result_enum, i), (double)count->results[i]);
 	metric_single(out, METRIC_FAILOVER_SECONDS, (double)count->booted_ms / 1000);
+}
+
+static void
+add_outlook(struct loss_outlook outlook, struct buffer *out)
+{
+	if (!outlook.known)
+		return;
+	metric_single(out, METRIC_HA_LOSS_POSSIBLE, outlook.possible);
+	metric_single(out, METRIC_HA_STRANDED, (double)outlook.stranded);
 }
 
 static void
@@ -41,6 +51,8 @@ add_up(struct context *ctx, struct buffer *out)
 	metric_single(out, METRIC_HA_ARMED, arming_is_armed(keeper_arming(ctx->keeper)));
 	if (ctx->failover)
 		add_failovers(failover_count(ctx->failover), out);
+	if (ctx->loss_planner)
+		add_outlook(loss_planner_outlook(ctx->loss_planner), out);
 	if (ctx->tokens)
 		metric_single(out, METRIC_TOKENS_KNOWN, str_empty(token_keeper_wrong(ctx->tokens)));
 	model_clear(&ready_model, &ready);

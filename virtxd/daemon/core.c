@@ -13,6 +13,7 @@
 #include "ops/autostart.h"
 #include "ops/crash_restart.h"
 #include "ops/failover.h"
+#include "ops/loss_plan.h"
 #include "ops/host_maintenance.h"
 #include "state/address.h"
 
@@ -273,6 +274,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 	core->autostart = autostart_new(&core->ctx);
 	core->crash_restart = crash_restart_new(&core->ctx);
 	core->ctx.failover = failover_new(&core->ctx);
+	core->ctx.loss_planner = loss_planner_new(&core->ctx);
 }
 
 void
@@ -288,6 +290,7 @@ void
 core_free(struct core *core)
 {
 	list_replies_free(core->list_replies);
+	loss_planner_free(core->ctx.loss_planner);
 	cluster_free(core->cluster);
 	forwarder_free(core->forwarder);
 	peers_free(core->peers);

@@ -18,6 +18,7 @@ struct task;
 struct migration;
 struct event_base;
 struct failover;
+struct loss_planner;
 struct host_maintenance;
 struct joins;
 struct event_streams;
@@ -91,6 +92,7 @@ struct context {
 	void *host_arg; /* of these */
 	struct host_maintenance *host_maintenance;
 	struct failover *failover; /* NULL: there is none */
+	struct loss_planner *loss_planner;
 	/* What is under way. */
 	struct task *tasks; /* under way; tasks_free ends them */
 	LIST_HEAD(, migration_follower)

@@ -155,6 +155,10 @@ typedef void (*inventory_each)(
     void *arg, const struct inventory_vm *vm, bool def_known, bool disks_known);
 void inventory_each_local(struct inventory *inventory, inventory_each each, void *arg);
 
+/* All VMs that are known of a host, this one or another; nothing may change meanwhile. */
+void inventory_each_of(const struct inventory *inventory, const char *host,
+    void (*each)(void *arg, const struct inventory_vm *vm), void *arg);
+
 /* What the process of a local VM has used since the VM was started, as of the last collection;
  * false where it is off, or was not measured yet. */
 struct inventory_used {

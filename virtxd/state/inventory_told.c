@@ -86,6 +86,21 @@ inventory_get_list(const struct inventory *inventory, const char *host, const ch
 	}
 }
 
+void
+inventory_each_of(const struct inventory *inventory, const char *host,
+    void (*each)(void *arg, const struct inventory_vm *vm), void *arg)
+{
+	const struct host_entry *entry = index_find_host(inventory, host);
+	const struct vm_entry *vm;
+
+	if (!entry)
+		return;
+	LIST_FOREACH (vm, &entry->vms, link) {
+		if (!index_has_left(inventory, vm))
+			each(arg, &vm->view);
+	}
+}
+
 bool
 inventory_get_self(
     struct inventory *inventory, struct host_info *ret_info, struct host_digest *ret_digest)

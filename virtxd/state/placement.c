@@ -294,6 +294,18 @@ move(struct planner *planner, const struct placement_need *need, struct placemen
 		placement_count(planner, from, need->def, -1);
 }
 
+void
+planner_each_feasible(const struct planner *planner, const struct placement_need *need,
+    void (*each)(void *arg, const char *host), void *arg)
+{
+	const char *arch = wanted_arch(planner, need);
+
+	for (size_t i = 0; i < planner->n_hosts; i++) {
+		if (find_obstacle(planner, need, arch, &planner->hosts[i]) == OBSTACLE_NONE)
+			each(arg, planner->hosts[i].uuid);
+	}
+}
+
 int
 planner_place(struct planner *planner, const struct placement_need *need, struct placement *ret,
     struct error *err)

@@ -38,4 +38,8 @@ struct placement_need {
 int planner_place(struct planner *planner, const struct placement_need *need, struct placement *ret,
     struct error *err);
 
+/* The hosts that can take the VM, by name; uuids are borrowed from the planner. */
+void planner_each_feasible(const struct planner *planner, const struct placement_need *need,
+    void (*each)(void *arg, const char *host), void *arg);
+
 #endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ops/loss_plan.h"
+
+#include <string.h>
+
+#include "loop/timer.h"
+#include "ops/failover_vms.h"
+#include "proto/ha.h"
+#include "state/filter.h"
+#include "state/placement.h"
+
+#define LOOK_MS 60000
+
+/* All hosts, one after the other. */
+struct pass {
+	LIST_ENTRY(pass) link;
+	struct loss_planner *planner;
+	struct request *req; /* NULL: it is the look of each minute */
+	struct custom_field only;
+	struct timer *timer;
+	struct host_list hosts;
+	size_t next; /* of hosts */
+	struct ha_plan plan;
+};
+
+struct loss_planner {
+	struct context *ctx;
+	struct timer *timer;
+	struct loss_outlook outlook;
+	LIST_HEAD(, pass) passes;
+	size_t n_passes;
+};
+
+/* One host */
+
+/* A VM that is to be brought back, borrowed from the inventory. */
+struct homeless {
+	const struct vm *vm;
+	struct vmdef def; /* with the vCPUs that are known of it */
+};
+
+struct found {
+	struct homeless *vms;
+	size_t n;
+};
+
+struct search {
+	const struct inventory *inventory;
+	const char *host;
+	bool otherwise;
+	struct found found;
+};
+
+static void
+find_one(void *arg, const struct inventory_vm *view)
+{
+	struct search *search = arg;
+	struct found *found = &search->found;
+	struct homeless *vm;
+	bool wanted = view->vm.want == WANT_ON && (!view->local || view->recorded);
+
+	if (!wanted || !ha_restarts(&view->vm.def, search->otherwise))
+		return;
+	found->vms = xrealloc(found->vms, found->n + 1, sizeof(*found->vms));
+	vm = &found->vms[found->n++];
+	vm->vm = &view->vm;
+	vm->def = view->vm.def;
+	if (!view->local)
+		vm->def.cpudef =
+		    (struct cpudef){ .sockets = 1, .cores = view->vcpus, .threads = 1 };
+}
+
+/* As work/host_vms.c has it. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct homeless *x = a, *y = b;
+	int order = ha_order(&x->def) - ha_order(&y->def);
+	int32_t xm = x->def.memory.total, ym = y->def.memory.total;
+
+	if (order)
+		return order;
+	return xm != ym ? (xm < ym) - (xm > ym) : strcmp(x->vm->uuid, y->vm->uuid);
+}
+
+/* Those that are not armed claim nothing. */
+static struct placement_excluded *
+find_unarmed(const struct inventory *inventory, const char *lost, size_t *n, bool *any)
+{
+	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
+	struct placement_excluded *excluded = NULL;
+	struct host_list hosts = { 0 };
+	struct host_ha ha;
+
+	inventory_list_hosts(inventory, &active, NULL, &hosts);
+	*n = 0;
+	*any = false;
+	for (size_t i = 0; i < hosts.n_items; i++) {
+		inventory_get_ha(inventory, hosts.items[i].uuid, &ha);
+		if (ha.armed) {
+			*any |= !str_equal(hosts.items[i].uuid, lost);
+			continue;
+		}
+		excluded = xrealloc(excluded, *n + 1, sizeof(*excluded));
+		excluded[(*n)++] = (struct placement_excluded){
+			inventory_find_host(inventory, hosts.items[i].uuid)->uuid,
+			"it is not armed",
+		};
+	}
+	model_clear(&host_list_model, &hosts);
+	return excluded;
+}
+
+struct first {
+	const char *vm;
+	const char *host; /* NULL: none yet */
+};
+
+static void
+take_first(void *arg, const char *host)
+{
+	struct first *first = arg;
+
+	if (!first->host || failover_is_before(first->vm, host, first->host))
+		first->host = host;
+}
+
+/* The host that would be the first to claim it, in whose figures it counts then; else why there is
+ * none. */
+static void
+place(struct planner *planner, struct placement_need *need, struct placement *ret)
+{
+	struct first first = { .vm = need->vm };
+	struct error ignored = { 0 };
+
+	planner_each_feasible(planner, need, take_first, &first);
+	need->target = first.host ? first.host : "";
+	planner_place(planner, need, ret, &ignored);
+}
+
+static void
+tell(struct ha_plan_host *ret, const struct homeless *vm, const char *host, const char *reason)
+{
+	struct ha_plan_vm *told = model_append(&ret->vms, &ret->n_vms);
+
+	if (str_empty(host))
+		ret->stranded++;
+	else
+		ret->restarts++;
+	*told = (struct ha_plan_vm){
+		.vm = xstrdup(vm->vm->uuid),
+		.name = xstrdup(vm->def.name),
+		.order = (int16_t)ha_order(&vm->def),
+		.memory = vm->def.memory.total,
+		.hp = vm->def.memory.hp,
+		.host = xstrdup(host),
+		.reason = xstrdup(reason),
+	};
+}
+
+/* Why none of the host's VMs is brought back, NULL where some may be. */
+static const char *
+why_none(const struct inventory *inventory, const char *host, bool any_armed)
+{
+	struct host_ha ha;
+
+	inventory_get_ha(inventory, host, &ha);
+	if (!ha.armed)
+		return "its host is not armed: nobody takes from it";
+	return any_armed ? NULL : "no other host is armed";
+}
+
+void
+loss_plan_host(const struct inventory *inventory, const char *host, bool otherwise,
+    const struct custom_field *only, struct ha_plan_host *ret)
+{
+	const struct host *entry = inventory_find_host(inventory, host);
+	struct search search = { .inventory = inventory, .host = host, .otherwise = otherwise };
+	struct placement_need need = { .from = host, .brief = true };
+	struct planner *planner = planner_new(inventory);
+	_free_ struct placement_excluded *unarmed = NULL;
+	const char *none;
+	bool any;
+
+	unarmed = find_unarmed(inventory, host, &need.n_excluded, &any);
+	need.excluded = unarmed;
+	none = why_none(inventory, host, any);
+	ret->host = xstrdup(host);
+	ret->name = xstrdup(entry ? entry->def.name : "");
+	inventory_each_of(inventory, host, find_one, &search);
+	if (search.found.n > 0)
+		qsort(search.found.vms, search.found.n, sizeof(*search.found.vms), compare);
+	for (size_t i = 0; i < search.found.n; i++) {
+		const struct homeless *vm = &search.found.vms[i];
+		struct placement placement = { 0 };
+		const char *why = vm->def.memory.total <= 0 ? "its memory is not known here" : none;
+
+		need.vm = vm->vm->uuid;
+		need.target = "";
+		need.def = &vm->def;
+		if (!why)
+			place(planner, &need, &placement);
+		if (str_empty(only->name) || filter_custom(&vm->def, only))
+			tell(ret, vm, str_or_empty(placement.host), why ? why : placement.reason);
+		model_clear(&placement_model, &placement);
+	}
+	free(search.found.vms);
+	planner_free(planner);
+}
+
+/* All hosts */
+
+static void
+pass_free(struct pass *pass)
+{
+	LIST_REMOVE(pass, link);
+	pass->planner->n_passes--;
+	timer_free(pass->timer);
+	model_clear(&host_list_model, &pass->hosts);
+	model_clear(&ha_plan_model, &pass->plan);
+	free(pass);
+}
+
+/* Of many hosts those VMs are of interest that would not come back. */
+static void
+drop_placed(struct ha_plan_host *item)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < item->n_vms; i++) {
+		if (str_empty(item->vms[i].host))
+			item->vms[n++] = item->vms[i];
+		else
+			model_clear(&ha_plan_vm_model, &item->vms[i]);
+	}
+	item->n_vms = n;
+}
+
+static void
+end(struct pass *pass)
+{
+	struct request *req = pass->req;
+
+	if (!req) {
+		pass->planner->outlook.known = true;
+		pass->planner->outlook.possible = pass->plan.possible;
+		pass->planner->outlook.stranded = 0;
+		for (size_t i = 0; i < pass->plan.n_items; i++)
+			pass->planner->outlook.stranded += (size_t)pass->plan.items[i].stranded;
+	} else {
+		request_set_watch(req, NULL, NULL);
+		request_reply_model(req, 200, &ha_plan_model, &pass->plan);
+	}
+	pass_free(pass);
+}
+
+static void
+on_slice(void *arg)
+{
+	struct pass *pass = arg;
+	struct context *ctx = pass->planner->ctx;
+	struct ha_plan_host *item;
+
+	if (pass->next == pass->hosts.n_items) {
+		end(pass);
+		return;
+	}
+	item = model_append(&pass->plan.items, &pass->plan.n_items);
+	loss_plan_host(ctx->inventory, pass->hosts.items[pass->next++].uuid,
+	    ctx->config->ha_restart, &pass->only, item);
+	drop_placed(item);
+	pass->plan.possible &= item->stranded == 0;
+	timer_start(pass->timer, 0);
+}
+
+static void
+on_gone(void *arg)
+{
+	static const struct error none = { .status = 499 };
+	struct pass *pass = arg;
+	struct request *req = pass->req;
+
+	pass_free(pass);
+	request_reply_error(req, &none);
+}
+
+static const struct request_watch watch = { .gone = on_gone };
+
+static void
+pass_start(struct loss_planner *planner, struct request *req, const struct custom_field *only)
+{
+	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
+	struct pass *pass = xcalloc(1, sizeof(*pass));
+
+	pass->planner = planner;
+	pass->req = req;
+	pass->only = *only;
+	pass->plan.possible = true;
+	pass->plan.enabled = planner->ctx->config->ha_enabled;
+	inventory_list_hosts(planner->ctx->inventory, &active, NULL, &pass->hosts);
+	pass->timer = timer_new(planner->ctx->base, on_slice, pass);
+	LIST_INSERT_HEAD(&planner->passes, pass, link);
+	planner->n_passes++;
+	if (req)
+		request_set_watch(req, &watch, pass);
+	timer_start(pass->timer, 0);
+}
+
+void
+loss_planner_reply(
+    struct loss_planner *planner, struct request *req, const struct custom_field *only)
+{
+	static const struct request_header later[] = { { "Retry-After", "1" } };
+	struct error err = { 0 };
+
+	if (planner->n_passes < LOSS_PASSES_MAX) {
+		pass_start(planner, req, only);
+		return;
+	}
+	error_set(
+	    &err, 503, "%d plans for the loss of all hosts are worked on already", LOSS_PASSES_MAX);
+	request_reply_error_full(req, &err, later, 1);
+}
+
+static void
+on_look(void *arg)
+{
+	static const struct custom_field all;
+	struct loss_planner *planner = arg;
+	const struct pass *pass;
+
+	LIST_FOREACH (pass, &planner->passes, link) {
+		if (!pass->req)
+			return;
+	}
+	pass_start(planner, NULL, &all);
+}
+
+struct loss_planner *
+loss_planner_new(struct context *ctx)
+{
+	struct loss_planner *planner = xcalloc(1, sizeof(*planner));
+
+	planner->ctx = ctx;
+	LIST_INIT(&planner->passes);
+	planner->timer = timer_new(ctx->base, on_look, planner);
+	if (ctx->config->ha_enabled)
+		timer_every(planner->timer, LOOK_MS);
+	return planner;
+}
+
+void
+loss_planner_free(struct loss_planner *planner)
+{
+	if (!planner)
+		return;
+	while (!LIST_EMPTY(&planner->passes))
+		pass_free(LIST_FIRST(&planner->passes));
+	timer_free(planner->timer);
+	free(planner);
+}
+
+struct loss_outlook
+loss_planner_outlook(const struct loss_planner *planner)
+{
+	return planner->outlook;
+}
