@@ -427,6 +427,20 @@ command_parse(const struct command *const *commands, int argc, char **argv,
 			return usage_error(err);
 		}
 	}
+	/* One command may go on where another one ends. */
+	while (argc > 1 && n_words < COMMAND_WORDS_MAX) {
+		const struct command *longer;
+		bool any;
+
+		words[n_words] = argv[1];
+		longer = command_find(commands, words, n_words + 1, &any);
+		if (!longer)
+			break;
+		found = longer;
+		n_words++;
+		argc--;
+		argv++;
+	}
 
 	result = parse_options(found, argc, argv, call, &help, err);
 	if (result == COMMAND_OK && (help || asked)) {

@@ -40,6 +40,7 @@ struct argument {
 #define ARG_FILE		     (&(const struct argument){ "FILE", ARGUMENT_FILE, NULL, 0 })
 #define ARG_VM			     (&(const struct argument){ "VM", ARGUMENT_VM, NULL, 0 })
 #define ARG_HOST		     (&(const struct argument){ "HOST", ARGUMENT_HOST, NULL, 0 })
+#define ARG_HOST_MAYBE		     (&(const struct argument){ "[HOST]", ARGUMENT_HOST, NULL, 0 })
 #define ARG_OPERATION		     (&(const struct argument){ "ID", ARGUMENT_OPERATION, NULL, 0 })
 #define ARG_CONTEXT		     (&(const struct argument){ "NAME", ARGUMENT_CONTEXT, NULL, 0 })
 #define ARG_CONTEXT_USED	     (&(const struct argument){ "[NAME]", ARGUMENT_CONTEXT, NULL, 0 })

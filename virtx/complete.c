@@ -121,6 +121,24 @@ take_letters(struct line *line, const char *letters)
 	}
 }
 
+/* One command may go on where another one ends. */
+static bool
+take_longer(struct line *line, const char *word)
+{
+	const struct command *longer;
+	bool any;
+
+	if (line->n_operands > 0 || line->n_words == COMMAND_WORDS_MAX)
+		return false;
+	line->words[line->n_words] = word;
+	longer = command_find(line->commands, line->words, line->n_words + 1, &any);
+	if (!longer)
+		return false;
+	line->command = longer;
+	line->n_words++;
+	return true;
+}
+
 static void
 take_word(struct line *line, const char *word)
 {
@@ -135,7 +153,8 @@ take_word(struct line *line, const char *word)
 	} else if (!line->no_options && word[0] == '-' && word[1]) {
 		take_letters(line, word + 1);
 	} else if (line->command) {
-		line->n_operands++;
+		if (!take_longer(line, word))
+			line->n_operands++;
 	} else if (!line->unknown) {
 		command_add_word(line->words, &line->n_words, word);
 		line->command = command_find(line->commands, line->words, line->n_words, &any);
@@ -320,6 +339,8 @@ complete(const struct command *const *commands, int n, char *const *words, int t
 	} else if (!line.command) {
 		offer_words(&line, &offers);
 	} else if (line.n_operands < COMMAND_OPERANDS_MAX) {
+		if (line.n_operands == 0)
+			offer_words(&line, &offers);
 		operand = line.command->operands[line.n_operands];
 		if (operand)
 			offer_argument(&line, operand, &offers);

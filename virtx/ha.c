@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* virtx ha. */
+/* virtx ha, and virtx ha plan. */
+#include <stdio.h>
+
 #include "proto/model.h"
 #include "virtx/host_table.h"
 #include "virtx/verbs.h"
@@ -71,4 +73,81 @@ const struct command ha_command = {
 	    "may take its leases, and why it is not armed. One that is lost was armed, and its\n"
 	    "leases expire.",
 	.run = ha,
+};
+
+static void
+show_plans(struct writer *w, const struct ha_plan *plan)
+{
+	static const char *const titles[] = { "UUID", "NAME", ">RESTART", ">STRANDED", "WHY" };
+
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct ha_plan_host *item = &plan->items[i];
+		const struct ha_plan_vm *first = item->n_vms > 0 ? &item->vms[0] : NULL;
+
+		writer_cell(w, "%s", str_or_empty(item->host));
+		writer_cell(w, "%s", str_or_empty(item->name));
+		writer_cell(w, "%d", item->restarts);
+		writer_cell(w, "%d", item->stranded);
+		writer_cell(w, "%s", first ? str_or_empty(first->reason) : "-");
+	}
+	writer_end(w);
+}
+
+static void
+show_plan(struct writer *w, const struct ha_plan_host *item)
+{
+	static const char *const titles[] = { "VM", "NAME", ">ORDER", ">MEMORY", "HOST", "REASON" };
+
+	writer_begin(w, titles, ARRAY_SIZE(titles));
+	for (size_t i = 0; i < item->n_vms; i++) {
+		const struct ha_plan_vm *vm = &item->vms[i];
+
+		writer_cell(w, "%s", str_or_empty(vm->vm));
+		writer_cell(w, "%s", str_or_empty(vm->name));
+		writer_cell(w, "%d", vm->order);
+		writer_cell(w, "%d MiB%s", vm->memory, vm->hp ? " (hugepages)" : "");
+		writer_cell(w, "%s", str_empty(vm->host) ? "-" : vm->host);
+		writer_cell(w, "%s", str_or_empty(vm->reason));
+	}
+	writer_end(w);
+}
+
+static enum command_result
+ha_plan(struct command_call *call, struct error *err)
+{
+	struct client asking = *call->client;
+	struct ha_plan plan = { 0 };
+	_free_ char *query = NULL;
+
+	if (call->operands[0])
+		asking.query = query = xasprintf("host=%s", call->operands[0]);
+	if (client_get(&asking, ROUTE_HA_PLAN, NULL, NULL, &plan, err) < 0) {
+		error_wrap(err, "cannot show the plan");
+		return COMMAND_FAILED;
+	}
+	writer_document(call->writer, &ha_plan_model, &plan);
+	if (call->operands[0] && plan.n_items > 0)
+		show_plan(call->writer, &plan.items[0]);
+	else
+		show_plans(call->writer, &plan);
+	if (!plan.enabled)
+		fprintf(stderr, "virtx: warning: no VM is brought back by itself: [ha] enabled is "
+				"no on the host that answers\n");
+	model_clear(&ha_plan_model, &plan);
+	return COMMAND_OK;
+}
+
+const struct command ha_plan_command = {
+	.words = "ha plan",
+	.operands = { ARG_HOST_MAYBE },
+	.summary = "Show what would become of VMs if their host died",
+	.help =
+	    "Of one host: where each of its VMs that is wanted on, and is to be brought back, "
+	    "would\n"
+	    "start, or why nowhere. Of all: how many would, how many would not, and why the first\n"
+	    "would not.",
+	.examples = "virtx ha plan\n"
+		    "virtx ha plan h1\n",
+	.run = ha_plan,
 };

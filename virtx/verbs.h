@@ -42,6 +42,7 @@
 	V(cluster_renew)     \
 	V(cluster_leave)     \
 	V(ha)                \
+	V(ha_plan)           \
 	V(login)             \
 	V(logout)            \
 	V(context_list)      \

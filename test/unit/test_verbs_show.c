@@ -89,6 +89,31 @@ test_cluster_status(void **state)
 }
 
 static void
+test_ha_plan(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f,
+	    "{\"enabled\":true,\"possible\":false,\"items\":[{\"host\":\"" HOST_UUID
+	    "\",\"name\":\"h1\",\"restarts\":3,\"stranded\":1,\"vms\":[{\"vm\":\"" VM_UUID
+	    "\",\"name\":\"web\",\"order\":5,\"memory\":512,\"hp\":true,\"host\":\"\","
+	    "\"reason\":\"no room\"}]},{\"host\":\"u2\",\"name\":\"h2\",\"restarts\":2}]}");
+	verb_ok(f, "ha plan");
+	assert_string_equal(f->out,
+	    "UUID                                  NAME  RESTART  STRANDED  WHY\n" HOST_UUID
+	    "  h1          3         1  no room\n"
+	    "u2                                    h2          2         0  -\n");
+	verb_asked(f, 0, "GET /ha/plan", "");
+	verb_ok(f, "ha plan " HOST_UUID);
+	assert_string_equal(f->out,
+	    "VM                                    NAME  ORDER               MEMORY  HOST  "
+	    "REASON\n" VM_UUID "  web       5  512 MiB (hugepages)  -     no room\n");
+	verb_asked(f, 1, "GET /ha/plan?host=" HOST_UUID, "");
+	verb_fails(f, "ha plan h1", COMMAND_USAGE, "'h1' is not the UUID of a host");
+	verb_fails(f, "ha x", COMMAND_USAGE, "");
+}
+
+static void
 test_ha(void **state)
 {
 	struct verb_fixture *f = *state;
@@ -527,6 +552,7 @@ main(void)
 		TEST(test_list_vm_refusals),
 		TEST(test_cluster_status),
 		TEST(test_ha),
+		TEST(test_ha_plan),
 		TEST(test_list_host),
 		TEST(test_operations),
 		TEST(test_operations_of_all),
