@@ -7,7 +7,9 @@
 #include "proto/routes.h"
 #include "virtx/server.h"
 
-#define CLIENT_ERROR_STATUS SERVER_ERROR_STATUS /* no answer, a bad file */
+#define CLIENT_ERROR_STATUS	  SERVER_ERROR_STATUS /* an answer that is none, a bad file */
+#define CLIENT_UNREACHABLE_STATUS SERVER_UNREACHABLE_STATUS
+#define CLIENT_GOES_ON_STATUS	  -3 /* what was asked for has not ended in time */
 
 struct answer {
 	int status;

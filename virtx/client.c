@@ -243,22 +243,23 @@ attempt_error(const struct attempt *attempt, struct error *err)
 	const struct client *client = attempt->client;
 
 	if (attempt->late && attempt->stream && attempt->stream->begun)
-		return error_set(err, CLIENT_ERROR_STATUS, "%s: nothing came for %d s",
+		return error_set(err, CLIENT_UNREACHABLE_STATUS, "%s: nothing came for %d s",
 		    attempt->where, CLIENT_SILENCE);
 	if (attempt->late)
-		return error_set(err, CLIENT_ERROR_STATUS, "%s: no %s within %d s", attempt->where,
-		    attempt->connected ? "answer" : "connection", client->timeout);
+		return error_set(err, CLIENT_UNREACHABLE_STATUS, "%s: no %s within %d s",
+		    attempt->where, attempt->connected ? "answer" : "connection", client->timeout);
 	if (attempt->interim)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "%s: the server sends what is no answer (HTTP 1xx)", attempt->where);
 	if (!attempt->connected && attempt->dial.why[0])
-		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s: %s",
+		return error_set(err, CLIENT_UNREACHABLE_STATUS, "cannot connect to %s: %s",
 		    attempt->where, attempt->dial.why);
 	if (!attempt->connected) {
 		if (attempt->errnum > 0)
-			return error_errno(err, CLIENT_ERROR_STATUS, attempt->errnum,
+			return error_errno(err, CLIENT_UNREACHABLE_STATUS, attempt->errnum,
 			    "cannot connect to %s", attempt->where);
-		return error_set(err, CLIENT_ERROR_STATUS, "cannot connect to %s", attempt->where);
+		return error_set(
+		    err, CLIENT_UNREACHABLE_STATUS, "cannot connect to %s", attempt->where);
 	}
 	return error_set(
 	    err, CLIENT_ERROR_STATUS, "%s: %s", attempt->where, words[attempt->failure]);

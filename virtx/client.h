@@ -26,7 +26,8 @@ struct client {
  * model (NULL for an empty body). On the status and the type that the route promises: 0 with *ret
  * set, which the caller clears; the answer's warnings have gone to stderr. So it is with a 200 with
  * a warning in place of a 204, and with a 202 that names the operation that goes on. Else -1:
- * err->status is the server's and its detail starts with that number, or CLIENT_ERROR_STATUS.
+ * err->status is the server's and its detail starts with that number, CLIENT_UNREACHABLE_STATUS
+ * where there is no answer at all, or CLIENT_ERROR_STATUS.
  */
 int client_call(const struct client *client, enum route_id id, const char *param,
     const void *request, struct answer *ret, struct error *err);

@@ -10,7 +10,7 @@
 #define COMMAND_OPERANDS_MAX 2
 #define COMMAND_LETTERS	     128
 
-/* Exit codes. */
+/* How a command ends; failure.h makes an exit code of it. */
 enum command_result {
 	COMMAND_OK = 0,
 	COMMAND_FAILED = 1,

@@ -13,6 +13,7 @@
 #include "virtx/client.h"
 #include "virtx/command.h"
 #include "virtx/complete.h"
+#include "virtx/failure.h"
 #include "virtx/named.h"
 #include "virtx/output.h"
 #include "virtx/secret_file.h"
@@ -67,6 +68,7 @@ main(int argc, char **argv)
 	struct command_call call = { .client = &client, .writer = &writer };
 	struct error err = { 0 };
 	enum command_result result;
+	enum failure_code code;
 	int rc;
 
 	coredump_forbid();
@@ -92,12 +94,8 @@ main(int argc, char **argv)
 		result = COMMAND_FAILED;
 		error_errno(&err, CLIENT_ERROR_STATUS, -rc, "cannot write the output");
 	}
-	if (result != COMMAND_OK) {
-		_free_ char *text = writer_safe(err.detail);
-
-		fprintf(stderr, "virtx: %s\n", text);
-	}
-	if (result == COMMAND_USAGE)
-		fprintf(stderr, "Try 'virtx --help' or 'virtx COMMAND --help'.\n");
-	return result;
+	code = failure_code(result, &err);
+	if (code != FAILURE_NONE)
+		failure_print(stderr, code, &err, str_equal(call.values['o'], "json"));
+	return (int)code;
 }

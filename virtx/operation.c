@@ -68,8 +68,10 @@ operation_wait(const struct client *client, const char *id, struct progress *pro
 		nanosleep(&pause, NULL);
 		wait = wait * 2 < POLL_MS ? wait * 2 : POLL_MS;
 	}
-	return error_set(err, CLIENT_ERROR_STATUS, "operation '%s' goes on: not ended within %d s",
-	    id, client->timeout);
+	error_set(err, CLIENT_GOES_ON_STATUS, "operation '%s' goes on: not ended within %d s", id,
+	    client->timeout);
+	snprintf(err->operation, sizeof(err->operation), "%s", id);
+	return -1;
 }
 
 int

@@ -280,14 +280,15 @@ server_resolve(const struct server *server, char *addresses[SERVER_ADDRESSES_MAX
 	}
 	rc = evutil_getaddrinfo(server->host, NULL, &hints, &found);
 	if (rc)
-		return error_set(err, SERVER_ERROR_STATUS, "cannot resolve '%s': %s", server->host,
-		    evutil_gai_strerror(rc));
+		return error_set(err, SERVER_UNREACHABLE_STATUS, "cannot resolve '%s': %s",
+		    server->host, evutil_gai_strerror(rc));
 	for (struct evutil_addrinfo *ai = found; ai && *n < SERVER_ADDRESSES_MAX; ai = ai->ai_next)
 		if (!getnameinfo(
 			ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
 			addresses[(*n)++] = xstrdup(text);
 	evutil_freeaddrinfo(found);
 	if (*n == 0)
-		return error_set(err, SERVER_ERROR_STATUS, "'%s' has no address", server->host);
+		return error_set(
+		    err, SERVER_UNREACHABLE_STATUS, "'%s' has no address", server->host);
 	return 0;
 }

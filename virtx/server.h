@@ -5,9 +5,10 @@
 
 #include "proto/error.h"
 
-#define SERVER_PORT	     8080
-#define SERVER_ADDRESSES_MAX 8
-#define SERVER_ERROR_STATUS  -1 /* of an error that is not the server's own */
+#define SERVER_PORT		  8080
+#define SERVER_ADDRESSES_MAX	  8
+#define SERVER_ERROR_STATUS	  -1 /* of an error that is not the server's own */
+#define SERVER_UNREACHABLE_STATUS -2 /* the same where nobody answers there */
 
 /* How the user has said it. */
 enum server_said {

@@ -48,7 +48,7 @@ def test_a_vm_by_its_name(server):
     assert [(r.method, r.path) for r in server.requests] == [
         ("GET", "/vms"), ("POST", f"/vms/{UUID}/runstate/pause")]
     server.answer((200, VM_LIST))
-    assert fails(1, "delete", "vm", "we", server=server) == (
+    assert fails(3, "delete", "vm", "we", server=server) == (
         f"virtx: no VM is called 'we'; with that in the name; 'web' ({UUID})\n")
 
 
@@ -306,7 +306,7 @@ def test_put_off_work_is_waited_for(server, tmp_path):
         f"virtx: cannot boot vm '{UUID}': operation '{OPERATION}' failed: no space\n")
     server.answer(LATER, (200, operation))
     assert "goes on: not ended within 1 s" in fails(
-        1, "boot", "vm", UUID, "--timeout", "1", server=server)
+        8, "boot", "vm", UUID, "--timeout", "1", server=server)
     # A graceful shutdown is up to the guest.
     server.answer(LATER, (500, b"asked"))
     ok("shutdown", "vm", UUID, server=server)
@@ -391,7 +391,7 @@ def test_one_that_gets_on_is_not_given_up(server):
     assert on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)[0] == 0
     server.answer(LATER, *steps[:1])
     code, _, seen = on_terminal("delete", "vm", UUID, "--timeout", "1", server=server)
-    assert code == 1 and "goes on: not ended within 1 s" in shown(seen)[-2]
+    assert code == 8 and "goes on: not ended within 1 s" in shown(seen)[-2]
 
 
 def test_debug_shows_the_heads(server):
@@ -434,11 +434,11 @@ def test_localhost_is_ipv6_as_well():
 def test_no_server():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert fails(1, "list", "vm", "-A", f"127.0.0.1:{port}") == (
+    assert fails(7, "list", "vm", "-A", f"127.0.0.1:{port}") == (
         f"virtx: cannot list vms: cannot connect to 127.0.0.1 port {port}: Connection refused\n")
-    error = fails(1, "list", "vm", "-A", f"localhost:{port}")
+    error = fails(7, "list", "vm", "-A", f"localhost:{port}")
     assert f"127.0.0.1 port {port}: Connection refused; cannot connect to ::1 port" in error
-    assert "cannot resolve 'name.invalid'" in fails(1, "list", "vm", "-A", "name.invalid")
+    assert "cannot resolve 'name.invalid'" in fails(7, "list", "vm", "-A", "name.invalid")
 
 
 @pytest.mark.parametrize("args", [

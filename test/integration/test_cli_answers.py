@@ -11,7 +11,7 @@ from lab import PATIENCE
 
 def test_problem(server):
     server.answer(problem(409, "VM is busy", operation="op-7", vm=UUID))
-    assert fails(1, "boot", "vm", UUID, server=server) == (
+    assert fails(4, "boot", "vm", UUID, server=server) == (
         f"virtx: cannot boot vm '{UUID}': 409: VM is busy; operation 'op-7'\n")
     server.answer(problem(424, "libvirt: \u001b]0;x\u0007bad"))
     assert fails(1, "get", "vm", UUID, server=server) == (
@@ -129,12 +129,21 @@ def test_what_a_terminal_must_not_have(server):
     assert out.isascii()
     assert json.loads(out)["items"][0]["fields"]["name"] == "a\u009b2Jb\u202ec\u200b\U000e0041"
     server.answer(problem(404, "no \u202evm"))
-    assert "404: no ?vm\n" in fails(1, "get", "vm", UUID, server=server)
+    assert "404: no ?vm\n" in fails(3, "get", "vm", UUID, server=server)
+
+
+def test_an_error_as_json(server):
+    server.answer(problem(409, "VM is busy", operation=OPERATION, vm=UUID))
+    error = fails(4, "boot", "vm", UUID, "-o", "json", server=server)
+    assert json.loads(error) == {
+        "code": 4, "status": 409, "vm": UUID, "operation": OPERATION,
+        "detail": f"cannot boot vm '{UUID}': 409: VM is busy; operation '{OPERATION}'"}
+    assert json.loads(fails(2, "list", "vm", "-o", "json", "--nosuch", server=server))["code"] == 2
 
 
 def test_text_error_of_the_go_server(server):
     server.answer((404, b"unknown uuid\n", {"Content-Type": "text/plain"}))
-    assert fails(1, "pause", "vm", UUID, server=server) == (
+    assert fails(3, "pause", "vm", UUID, server=server) == (
         f"virtx: cannot pause vm '{UUID}': 404: unknown uuid\n")
     server.answer((405, b""))
     assert fails(1, "resume", "vm", UUID, server=server) == (
@@ -167,5 +176,5 @@ def test_broken_answers(answer, words):
 def test_deadline():
     with raw_server(b"HTTP/1.1 200 OK\r\n", hold=2) as server:
         start = time.monotonic()
-        assert "no answer within 1 s" in fails(1, "list", "vm", "--timeout", "1", server=server)
+        assert "no answer within 1 s" in fails(7, "list", "vm", "--timeout", "1", server=server)
         assert time.monotonic() - start < 1.8 * PATIENCE

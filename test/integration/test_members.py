@@ -32,7 +32,7 @@ def test_forget_host(lab):
     h1, h2, h3 = lab.hosts
     mine = create(h3, vmdef("forgotten"))
     wait_equal(lab, 30)
-    assert h1.virtx("forget", "host", h3.uuid).returncode == 1
+    assert h1.virtx("forget", "host", h3.uuid).returncode in (1, 3, 4, 5, 6, 7)
     assert h1.api("DELETE", f"/hosts/{h3.uuid}").status == 409
     h3.kill("virtxd")
     h3.kill("serf")

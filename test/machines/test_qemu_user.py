@@ -151,7 +151,7 @@ def test_root_is_nobody(running):
     assert leases(h2) == 3
     shut_down(h2, uuid)
     refused = h2.virtx("boot", "vm", uuid)
-    assert refused.returncode == 1 and "no_root_squash" in refused.stderr, refused.stderr
+    assert refused.returncode in (1, 5, 7) and "no_root_squash" in refused.stderr, refused.stderr
     exports(lab, WELL, WELL)
     each(expect_ready, lab.hosts)
     guest.boot(h2, uuid)
@@ -169,7 +169,7 @@ def test_new_storage_where_root_is_nobody(lab):
     wait_for("virtxd to serve", lambda: h1.readyz()[0], 60, 0.5)
     made = h1.virtx("storage", "init")
     TIMES.append(f"storage init: {made.stderr}readyz: {h1.readyz()}\n")
-    assert made.returncode == 1 and "no_root_squash" in made.stderr, made.stderr
+    assert made.returncode in (1, 5, 7) and "no_root_squash" in made.stderr, made.stderr
     assert lab.storage.run(["ls", "-A", "/srv/vms"]).stdout == ""
     exports(lab, WELL, WELL)
     h1.virtx("storage", "init", check=True)
