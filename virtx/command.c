@@ -390,7 +390,7 @@ enum command_result
 command_parse(const struct command *const *commands, int argc, char **argv,
     struct command_call *call, struct error *err)
 {
-	const char *words[COMMAND_WORDS_MAX];
+	const char *words[COMMAND_WORDS_MAX] = { NULL };
 	const struct command *found = NULL;
 	enum command_result result;
 	size_t n_words = 0;

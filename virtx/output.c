@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtx/output.h"
 
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -41,5 +40,5 @@ output_set_terminal(struct writer *writer)
 		return;
 	if (ioctl(fd, TIOCGWINSZ, &size) == 0)
 		writer->table.width = size.ws_col;
-	writer->colour = str_empty(no_colour) && !str_empty(term) && strcmp(term, "dumb") != 0;
+	writer->colour = str_empty(no_colour) && !str_empty(term) && !str_equal(term, "dumb");
 }
