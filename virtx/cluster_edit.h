@@ -32,8 +32,9 @@ struct cluster_edit_rule {
 
 /*
  * The text with these settings: lines KEY = VALUE, KEY=VALUE, KEY: VALUE, or [SECTION]. Where there
- * are none, "", there is no block either. The rule may be NULL. The same again changes nothing. The caller frees; NULL where the text has a block
- * without an end, of which nobody knows what else is in it.
+ * are none, "", there is no block either. The rule may be NULL. The same again changes nothing. The
+ * caller frees; NULL where the text has a block without an end, of which nobody knows what else is
+ * in it.
  */
 char *cluster_edit_set(
     const char *text, const char *settings, const struct cluster_edit_rule *rule);

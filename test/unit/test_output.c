@@ -72,7 +72,8 @@ test_yaml(void **state)
 				    "      name: \"\"\n"
 				    "      value: \"\"\n"
 				    "    ts: 0\n"
-				    "  reason: \"\"\n");
+				    "  reason: \"\"\n"
+				    "  last: \"none\"\n");
 	verb_answer_json(f, "{\"items\":[]}");
 	verb_ok(f, "list vm -o yaml");
 	assert_string_equal(f->out, "items: []\n");

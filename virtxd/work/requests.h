@@ -420,9 +420,9 @@ struct vm_claim_request {
 	 * are away. Who does not ask for this knows that it is. */
 	bool doubt;
 	enum claim_recall recall;
-	/* What this host has for VMs that are wanted on, MiB, where that is known and matters. */
+	/* What this host has for VMs that are wanted on, where that is known and matters. */
 	bool bounded;
-	int64_t memory, hugepages;
+	int64_t memory, hugepages; /* MiB */
 	struct work_uuid *away;
 	size_t n_away;
 };
