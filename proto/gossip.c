@@ -166,12 +166,16 @@ vm_info_digest(const struct vm_info *info)
 	_buffer_ struct buffer bytes = { 0 };
 	struct custom_field fit[VMDEF_CUSTOM_MAX];
 	struct vm_info content = *info;
+	const struct vm_needs needs = { VM_NEEDS_VERSION, info->memory, info->hp, info->want };
 	uint64_t hash = 0xcbf29ce484222325;
 
 	content.custom = fit;
 	content.n_custom = vm_info_custom(info, fit);
 	/* What is too long for it has no part in the digest. */
 	if (binary_encode(&vm_content_model, &content, &bytes) < 0)
+		return 0;
+	/* Hosts that tell nothing of these compute it without. */
+	if (info->memory > 0 && binary_encode(&vm_needs_model, &needs, &bytes) < 0)
 		return 0;
 	for (size_t i = 0; i < bytes.len; i++)
 		hash = (hash ^ (unsigned char)bytes.data[i]) * 0x100000001b3;

@@ -118,9 +118,9 @@ void vm_info_trim(struct vm_info *info);
 
 /*
  * A VM's part in the digest of its host's set: FNV-1a (64 bit) of the bytes of uuid, name,
- * runstate, vlanid, custom (what is kept of it) and vcpus as the gossip has them, stirred by
- * MurmurHash3's finalizer. The set's digest is the sum of its VMs' parts. An undecided VM has the
- * part of one that has a uuid alone.
+ * runstate, vlanid, custom (what is kept of it) and vcpus as the gossip has them, and of the needs
+ * where they are told, stirred by MurmurHash3's finalizer. The set's digest is the sum of its VMs'
+ * parts. An undecided VM has the part of one that has a uuid alone.
  */
 uint64_t vm_info_digest(const struct vm_info *info);
 

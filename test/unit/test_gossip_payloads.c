@@ -180,7 +180,7 @@ check_needs(const struct side *side, unsigned int n, int32_t mib, enum want want
 	assert_int_equal(view->vm.want, want);
 }
 
-/* What a VM needs, and whether it is wanted on, comes with the news of it, of which no digest is;
+/* What a VM needs, and whether it is wanted on, comes with the news of it and counts in the digest;
  * what tells nothing of it takes nothing away. */
 static void
 test_needs(void **state)
@@ -207,6 +207,14 @@ test_needs(void **state)
 	assert_int_equal(list.items[0].memory, 1024);
 	assert_true(list.items[0].hp);
 	assert_int_equal(list.items[0].want, WANT_ON);
+	/* What is lost is found by the digest. */
+	report_needs(a, 1, 1024, WANT_OFF);
+	pass(cluster, 3000, true);
+	check_needs(b, 1, 1024, WANT_ON);
+	pass(cluster, 60000, false);
+	check_needs(b, 1, 1024, WANT_OFF);
+	report_needs(a, 1, 1024, WANT_ON);
+	pass(cluster, 3000, false);
 	/* As an older one lists it. */
 	list.items[0].memory = 0;
 	list.items[0].want = WANT_UNKNOWN;
@@ -214,11 +222,11 @@ test_needs(void **state)
 	check_needs(b, 1, 1024, WANT_ON);
 	model_clear(&vm_info_list_model, &list);
 
-	/* A Go virtx, which is told of nothing but what it knows. */
+	/* A Go virtx is told of nothing but what it knows: others find the rest by the digest. */
 	set_member(a, b, CSTATE_ACTIVE, true);
 	report_needs(a, 2, 2048, WANT_ON);
 	pass(cluster, 3000, false);
-	check_needs(b, 2, 0, WANT_UNKNOWN);
+	check_needs(b, 2, 2048, WANT_ON);
 	assert_int_equal(stats_of(b).malformed, 0);
 	cluster_free(cluster);
 }

@@ -74,9 +74,7 @@ content_of(const struct vm_info *info)
 	struct vm_info content = *info;
 
 	content.runstate = VMRUNSTATE_NONE;
-	/* What the digest leaves out follows the VI. */
-	return vm_info_digest(&content) + (uint64_t)info->memory * 8 + (uint64_t)info->want * 2 +
-	       info->hp;
+	return vm_info_digest(&content);
 }
 
 static enum news_kind

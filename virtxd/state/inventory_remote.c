@@ -212,15 +212,18 @@ inventory_take_host(
 	return INVENTORY_TAKEN;
 }
 
-/* What another host would have to have for it. A VI may come without, and the digest does not tell
- * of it: what was told stays then. */
-static void
-set_needs(struct vm *vm, const struct vm_info *info)
+/* Of a VI that tells nothing of the needs: what was told before stays. */
+static struct vm_info
+with_needs(const struct vm_info *info, const struct vm_info *before)
 {
-	if (info->memory <= 0)
-		return;
-	vm->def.memory = (struct vmdef_memory){ info->memory, info->hp };
-	vm->want = info->want;
+	struct vm_info whole = *info;
+
+	if (whole.memory <= 0) {
+		whole.memory = before->memory;
+		whole.hp = before->hp;
+		whole.want = before->want;
+	}
+	return whole;
 }
 
 void
@@ -229,26 +232,25 @@ remote_set_info(struct inventory *inventory, struct vm_entry *entry, struct host
 {
 	struct vm *vm = &entry->view.vm;
 	struct vm_info before = inventory_vm_info(&entry->view);
+	const struct vm_info whole = with_needs(info, &before);
 	struct custom_field custom[VMDEF_CUSTOM_MAX];
 	struct vmdef from = { .name = info->name,
 		.vlanid = info->vlanid,
-		.memory = vm->def.memory,
+		.memory = { whole.memory, whole.hp },
 		.custom = custom,
 		.n_custom = vm_info_custom(info, custom) };
-	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(info);
+	bool same = entry->host == host && vm_info_digest(&before) == vm_info_digest(&whole);
 
 	entry->data_clock = ++inventory->clock;
 	entry->partial = false;
 	/* Of a host whose clock is wrong, which was asked. */
 	vm->ts = remote_believed(info->ts);
-	if (same) {
-		set_needs(vm, info);
+	if (same)
 		return;
-	}
 	index_trim_vm(entry);
 	model_clear(&vmdef_model, &vm->def);
 	model_copy(&vmdef_model, &vm->def, &from);
-	set_needs(vm, info);
+	vm->want = whole.want;
 	entry->view.vcpus = info->vcpus;
 	vm->runinfo.runstate = info->runstate;
 	str_set(&vm->runinfo.host, host->uuid);
