@@ -252,6 +252,56 @@ test_awaited(void **state)
 	expect_gone(cluster);
 }
 
+/* It was deleted there at once, which this host has not heard: later digests have what is known. */
+static void
+test_awaited_by_digest(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vmdef def = { .name = name };
+	struct host_digest digest;
+	struct host_info info;
+
+	pull_from(cluster->there, OTHER, cluster->here);
+	reservation_add(cluster->here, OTHER, VM, &def);
+	inventory_release_vm(cluster->here, VM);
+	/* Sent before it came. */
+	clock_ms++;
+	assert_true(inventory_get_self(cluster->there, &info, &digest));
+	assert_int_equal(inventory_take_host(cluster->here, &info, &digest), INVENTORY_TAKEN);
+	wait_a_minute(cluster);
+	expect_left(cluster);
+	assert_true(inventory_get_self(cluster->there, &info, &digest));
+	assert_int_equal(inventory_take_host(cluster->here, &info, &digest), INVENTORY_TAKEN);
+	wait_a_minute(cluster);
+	expect_gone(cluster);
+}
+
+/* What another host has no more may be here, as who looks since before that sees. What has left,
+ * and has ended there since, is not. */
+static void
+test_ended_there(void **state)
+{
+	struct cluster *cluster = *state;
+	struct vm_report seen = { .uuid = uuid, .runstate = VMRUNSTATE_RUNNING };
+	struct vm_event end = { uuid, self, VMRUNSTATE_DELETED, 0 };
+	uint64_t mark = inventory_mark(cluster->there);
+
+	end.ts = ts_of(cluster->there);
+	assert_int_equal(inventory_take_event(cluster->there, &end), INVENTORY_TAKEN);
+	inventory_report_vms(cluster->there, mark, &seen, 1);
+	assert_non_null(inventory_find_vm(cluster->there, VM));
+	assert_true(inventory_find_vm(cluster->there, VM)->local);
+
+	mark = inventory_mark(cluster->here);
+	inventory_release_vm(cluster->here, VM);
+	clock_ms++;
+	assert_int_equal(tell(cluster->there, cluster->here), INVENTORY_TAKEN);
+	end = (struct vm_event){ uuid, other, VMRUNSTATE_DELETED, ts_of(cluster->here) };
+	assert_int_equal(inventory_take_event(cluster->here, &end), INVENTORY_TAKEN);
+	inventory_report_vms(cluster->here, mark, &seen, 1);
+	assert_null(inventory_find_vm(cluster->here, VM));
+}
+
 /* Nobody waits for a host that was forgotten. */
 static void
 test_awaited_in_vain(void **state)
@@ -582,7 +632,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_job_tells, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_awaited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_awaited_by_digest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_awaited_in_vain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ended_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recorded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undefined, setup, teardown),

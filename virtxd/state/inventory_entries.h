@@ -84,6 +84,7 @@ struct tombstone {
 	int64_t ts;		   /* of its end */
 	int64_t buried;		   /* monotonic ms */
 	bool deleted;		   /* by this host, so that nobody has it */
+	uint64_t released;	   /* when it had left this host before, 0 for not */
 	char host[UUID_TEXT_SIZE]; /* that had it, "" where that is not known */
 };
 

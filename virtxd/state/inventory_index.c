@@ -264,9 +264,9 @@ index_has_left(const struct inventory *inventory, const struct vm_entry *entry)
 
 /* The table has them in the order in which they were buried. */
 static void
-add_tombstone(struct inventory *inventory, const char *uuid, const char *host, int64_t ts)
+add_tombstone(struct inventory *inventory, const struct vm_entry *entry, int64_t ts)
 {
-	struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
+	struct tombstone *tombstone = index_find_tombstone(inventory, entry->uuid);
 
 	if (tombstone)
 		HASH_DEL(inventory->tombstones, tombstone);
@@ -274,8 +274,10 @@ add_tombstone(struct inventory *inventory, const char *uuid, const char *host, i
 		tombstone = xcalloc(1, sizeof(*tombstone));
 	while (HASH_COUNT(inventory->tombstones) >= INVENTORY_VMS)
 		index_drop_tombstone(inventory, inventory->tombstones);
-	memcpy(tombstone->uuid, uuid, sizeof(tombstone->uuid));
-	snprintf(tombstone->host, sizeof(tombstone->host), "%s", host);
+	memcpy(tombstone->uuid, entry->uuid, sizeof(tombstone->uuid));
+	snprintf(
+	    tombstone->host, sizeof(tombstone->host), "%s", entry->host ? entry->host->uuid : "");
+	tombstone->released = entry->released_clock;
 	tombstone->clock = ++inventory->clock;
 	tombstone->ts = ts;
 	tombstone->buried = monotonic_ms();
@@ -297,7 +299,7 @@ index_drop_vm(struct inventory *inventory, struct vm_entry *entry)
 void
 index_bury_vm(struct inventory *inventory, struct vm_entry *entry, int64_t ts)
 {
-	add_tombstone(inventory, entry->uuid, entry->host ? entry->host->uuid : "", ts);
+	add_tombstone(inventory, entry, ts);
 	if (entry->host)
 		index_note_news(entry->host, ts);
 	entry->view.vm.ts = ts;

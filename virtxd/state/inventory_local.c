@@ -13,14 +13,19 @@
 
 #define KEEP_TOMBSTONE_MS 3600000 /* as long as old gossip may come back */
 #define KEEP_RELEASED_MS  60000	  /* until a VM that migrated must have been told by its new host */
+#define ON_THE_WAY_MS	  10000	  /* that what a host has told may come late */
 #define LOSS_MS		  5000	  /* from the end of a VM to the news why its leases were lost */
 
+/* Whether it has ended or left here since the mark. That another host has it no more is no reason
+ * not to believe who sees it here. */
 static bool
 buried_after(const struct inventory *inventory, const char *uuid, uint64_t mark)
 {
 	const struct tombstone *tombstone = index_find_tombstone(inventory, uuid);
 
-	return tombstone && tombstone->clock > mark;
+	return tombstone && tombstone->clock > mark &&
+	       (tombstone->released > mark || tombstone->deleted || !tombstone->host[0] ||
+		   str_equal(tombstone->host, inventory->self));
 }
 
 bool
@@ -394,6 +399,16 @@ forget(struct inventory *inventory, struct vm_entry *entry)
 		end(inventory, entry);
 }
 
+/* Whether the host has told since then which VMs it has: by its list, or by a digest that has what
+ * is known here and nothing else. */
+static bool
+has_told(const struct host_entry *host, const struct vm_entry *entry)
+{
+	return host->listed >= entry->released_clock ||
+	       (host->told_at - entry->released > ON_THE_WAY_MS &&
+		   host->digest == host->its_digest);
+}
+
 /* Whether the host that it has left for is still to say whether it has it: its virtxd may not run,
  * or not know yet. */
 static bool
@@ -402,7 +417,7 @@ is_awaited(const struct inventory *inventory, const struct vm_entry *entry)
 	const struct host_entry *host = index_find_host(inventory, entry->left_for);
 
 	return host && host->told_digest &&
-	       (host->listed < entry->released_clock || index_is_undecided(host, entry->uuid));
+	       (!has_told(host, entry) || index_is_undecided(host, entry->uuid));
 }
 
 static bool
