@@ -289,7 +289,7 @@ def test_virtx_watch(lab3, tmp_path):
     text.close()
     # Where there is nobody at all, it ends.
     answer = h1.virtx("-A", "127.0.0.1:1", "watch")
-    assert answer.returncode == 1 and "Connection refused" in answer.stderr
+    assert answer.returncode == 7 and "Connection refused" in answer.stderr
 
 
 def decode(host, label, payload):
