@@ -23,9 +23,9 @@ from lab import PATIENCE
 VM_LIST = {"items": [
     {"uuid": UUID, "fields": {"name": "web", "host": HOST, "runstate": 4, "vlanid": 12,
                               "custom": {"name": "", "value": ""}, "ts": 1700000000000},
-     "reason": ""},
+     "reason": "", "last": 0},
     {"uuid": HOST, "fields": {"name": "a\u001b[2Jb", "host": "", "runstate": 2, "vlanid": 0,
-                              "custom": {"name": "", "value": ""}, "ts": 0}, "reason": ""}]}
+                              "custom": {"name": "", "value": ""}, "ts": 0}, "reason": "", "last": 0}]}
 
 
 def test_list_vm(server):

@@ -28,7 +28,7 @@ def test_life(lab1, host):
 
     vm = host.api("GET", f"/vms/{uuid}").json()
     assert vm["def"]["name"] == "life" and vm["def"]["osdisk"]["size"] == 64
-    assert vm["runinfo"] == {"runstate": 2, "host": host.uuid, "reason": ""}
+    assert vm["runinfo"] == {"runstate": 2, "host": host.uuid, "reason": "", "last": 0}
     listed = host.api("GET", "/vms?name=life").json()["items"]
     assert [item["uuid"] for item in listed] == [uuid]
 

@@ -219,7 +219,7 @@ def test_full_under_a_guest(lab, host, guest_image):
         lab.drain()
     answer = host.api("DELETE", f"/vms/{uuid}/runstate/pause")
     assert answer.status == 204, answer.text
-    assert host.api("GET", f"/vms/{uuid}/runstate").json() == {"runstate": 4, "host": host.uuid, "reason": ""}
+    assert host.api("GET", f"/vms/{uuid}/runstate").json() == {"runstate": 4, "host": host.uuid, "reason": "", "last": 0}
 
 
 def test_frozen_until_sanlock_gives_up(lab, host):
