@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from conftest import BUILD, PREFIX, RUNSTATES, clear, create, delete, disk, oplog, vmdef, wait_joined, wait_ready
-from lab import Lab, net, wait_for
+from lab import Lab, daemons, net, wait_for
 
 PERIOD = 2  # seconds between collections
 EXPIRY = 100  # s, until a lease of a host that is gone is free: 8 io_timeouts of 1 s, and 60 s for its watchdog
@@ -43,18 +43,8 @@ def qemus(host):
     return found
 
 
-def die(host):
-    """All that runs on it ends at once; what its disk has stays."""
-    for daemon in ("virtxd", "serf", "sanlock", "libvirtd"):
-        if host.alive(daemon):
-            host.kill(daemon)
-    for pid in qemus(host):
-        os.kill(pid, signal.SIGKILL)
-    wait_for("QEMU to end", lambda: not qemus(host), 10)
-
-
 def come_back(host):
-    for daemon in ("serf", "sanlock", "libvirtd", "virtxd"):
+    for daemon in daemons.order(host.lab):
         if not host.alive(daemon):
             host.start(daemon, 60)
     wait_ready(host, 120)
@@ -117,7 +107,7 @@ def test_by_hand(lab3, three):
     assert registered(lab3, uuid) == ([h1.uuid], []) and not defined(h2, uuid)
     assert h1.virsh("domstate", uuid).stdout.strip() == "running"
 
-    die(h1)
+    h1.power_off()
     # sanlock gives h1 up in its own time.
     assert "is held by host_id" in refusal(h2, uuid)
     done = []
@@ -158,7 +148,7 @@ def test_one_that_nobody_knows_any_more(lab3, three):
     uuid = boot(h1, "lost")
     wait_for("the registry to tell that it is wanted on", lambda: ">on</virtx-want:want>" in open(
         f"{lab3.vms}/xml/{h1.uuid}/{uuid}.xml").read(), 30)
-    die(h1)
+    h1.power_off()
     for host in (h2, h3):
         host.restart("virtxd")
         wait_ready(host)

@@ -9,7 +9,7 @@ import time
 import pytest
 from conftest import BUILD, PREFIX, create, delete, disk, vmdef, wait_ready
 from lab import Lab, wait_for
-from test_failover import come_back, defined, die, qemus, registered, state
+from test_failover import come_back, defined, qemus, registered, state
 
 WAIT = 8 * 1 + 60  # s, with an io_timeout of 1 s, until the leases of a host that is gone are free
 
@@ -115,7 +115,7 @@ def test_a_host_dies(lab):
         answer = host.api("GET", "/ha/plan").json()
         assert answer["enabled"] and answer["possible"], answer
         assert {item["name"]: item["restarts"] for item in answer["items"]} == {"h1": 3, "h2": 0, "h3": 0}
-    die(h1)
+    h1.power_off()
     died = time.monotonic()
     wait_for("that to be told", lambda: "its 3 VMs restart from" in told(h2, h1), 60)
     wait_for("all to run again", lambda: all(runs_on(survivors, uuid) for uuid in on), WAIT + 60)

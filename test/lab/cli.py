@@ -42,7 +42,7 @@ def status(args):
     lab = Lab.attach()
     for host in lab.hosts:
         print(f"{host.name} {host.addr} {host.uuid}", end="")
-        for daemon in daemons.ORDER:
+        for daemon in daemons.order(host.lab):
             print(f" {daemon}={host.pid(daemon) if host.alive(daemon) else '-'}", end="")
         print()
 

@@ -15,13 +15,14 @@ class Lab:
 
     storage is 'dir' (a directory of this machine) or 'ext4' (a file system of size_mib of its own,
     which can be frozen and filled). config is {section: {key: value}} laid over virtxd's
-    configuration; with virtxd=False it is not started.
+    configuration; with virtxd=False it is not started. With watchdog=True each host has one, of the
+    lab's own, below the real wdmd: what ends it ends all of the host.
     """
 
     STATE = "/var/lib/virtx-lab"
 
     def __init__(self, n=1, build_dir=None, name=None, storage="dir", size_mib=2048, config=None,
-                 virtxd=True):
+                 virtxd=True, watchdog=False):
         self.n = n
         self.name = name or os.environ.get("VIRTX_LAB") or "lab"
         if not self.name.isalnum():
@@ -31,6 +32,7 @@ class Lab:
         self.size_mib = size_mib
         self.config = config or {}
         self.virtxd = virtxd
+        self.watchdog = watchdog
         self.state = f"{self.STATE}/{self.name}"
         self.vms = f"{self.state}/vms"
         self.serf_key = f"serf-{self.name}"
@@ -76,15 +78,17 @@ class Lab:
         with open(f"{self.state}/lab.json", "w") as file:
             json.dump({"n": self.n, "build_dir": self.build_dir, "storage": self.storage,
                        "size_mib": self.size_mib, "config": self.config,
-                       "virtxd": self.virtxd}, file)
+                       "virtxd": self.virtxd, "watchdog": self.watchdog}, file)
         self.preload = daemons.build_preload(self.state)
+        if self.watchdog:
+            daemons.build_watchdog(self.state)
         net.create_bridge(self.name)
         for host in self.hosts:
             host.up()
-        for daemon in daemons.ORDER[:-1]:
+        for daemon in daemons.order(self)[:-1]:
             for host in self.hosts:
                 host.launch(daemon)
-        for daemon in daemons.ORDER[:-1]:
+        for daemon in daemons.order(self)[:-1]:
             for host in self.hosts:
                 host.wait_ready(daemon)
         self.wait_members()

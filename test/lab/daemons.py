@@ -9,10 +9,11 @@ import subprocess
 from .util import PATIENCE, LabError, wrapped, write
 
 API_PORT = 8080
+WATCHDOG = "/run/watchdog"
 SERF_RPC = ("127.0.0.1", 7373)
 
-# The order of starting; stopping is in reverse.
-ORDER = ("virtlogd", "libvirtd", "sanlock", "serf", "virtxd")
+# The order of starting; stopping is in reverse. wdmd runs only where the lab has watchdogs.
+ORDER = ("virtlogd", "libvirtd", "wdmd", "sanlock", "serf", "virtxd")
 
 LIBVIRTD_CONF = """\
 listen_tls = 0
@@ -66,6 +67,22 @@ def build_preload(directory):
     write(source, SETRLIMIT_C)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     return library
+
+
+def build_watchdog(directory):
+    """Compile the library that is wdmd's watchdog device, and say what the kernel would of it."""
+    library, device = f"{directory}/watchdog.so", f"{directory}/class-watchdog/watchdog0"
+    source = os.path.join(os.path.dirname(__file__), "watchdog.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    os.makedirs(device)
+    write(f"{device}/state", "active\n")
+    write(f"{device}/identity", "VirtX lab\n")
+    return library
+
+
+def order(lab):
+    """The daemons of a lab's hosts, in the order of starting."""
+    return [daemon for daemon in ORDER if daemon != "wdmd" or lab.watchdog]
 
 
 def virtxd_settings(host, extra):
@@ -143,7 +160,8 @@ def command(host, daemon):
     return {
         "virtlogd": ["virtlogd"],
         "libvirtd": ["libvirtd", "--listen"],
-        "sanlock": ["sanlock", "daemon", "-D", "-L", "-1", "-w", "0", "-U", "root", "-G", "root",
+        "wdmd": ["wdmd", "-D", "-w", WATCHDOG],
+        "sanlock": ["sanlock", "daemon", "-D", "-L", "-1", "-w", str(int(host.lab.watchdog)), "-U", "root", "-G", "root",
                     "-l", "0", "-h", "0", *(["-e", host.sanlock_name] if host.sanlock_name else [])],
         "serf": ["serf", "agent", "-config-file=/etc/virtx/serf.json"],
     }[daemon]
@@ -151,6 +169,8 @@ def command(host, daemon):
 
 def environment(host, daemon):
     """What a daemon gets in its environment on top of the host's."""
+    if daemon == "wdmd":
+        return {"LD_PRELOAD": f"{host.lab.state}/watchdog.so", "VIRTX_LAB_HOLDER": str(host.pid("holder"))}
     if daemon == "sanlock" and host.lab.preload:
         return {"LD_PRELOAD": host.lab.preload}
     if daemon == "virtxd":
@@ -181,6 +201,7 @@ def ready(host, daemon):
         return host.virsh("list", check=False).returncode == 0
     return listens(host, {
         "virtlogd": "/run/libvirt/virtlogd-sock",
+        "wdmd": "/run/wdmd/wdmd.sock",
         "sanlock": "/run/sanlock/sanlock.sock",
         "serf": SERF_RPC,
         "virtxd": ("127.0.0.1", API_PORT),
