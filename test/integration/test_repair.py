@@ -505,7 +505,7 @@ def test_restored_after_delete(lab1, host):
 def test_repair_refused(host):
     assert host.api("POST", f"/hosts/{uuids.uuid4()}/repair", {}).status == 404
     assert host.api("POST", f"/hosts/{host.uuid}/repair", {"apply": 1}).status == 400
-    assert host.virtx("repair", "--host", "x", check=False).returncode == 2
+    assert host.virtx("repair", "--host", "x", check=False).returncode == 3
 
 
 def test_registry_damaged(lab1, host):

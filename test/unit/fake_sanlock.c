@@ -38,6 +38,7 @@ static size_t n_clients;
 /* What the one process holds that others have made known. */
 static struct sanlk_resource *of_process[8];
 static size_t n_of_process;
+static unsigned int n_refused; /* requests for it, from now on */
 static int process;
 static bool stopped, hangs;
 static char occupied[SANLK_NAME_LEN + 1];
@@ -56,6 +57,7 @@ fake_sanlock_start(void)
 	occupied[0] = '\0';
 	holder = FAKE_HOLDER_OBEYS;
 	busy_id = 0;
+	n_refused = 0;
 	n_seen = 0;
 }
 
@@ -83,6 +85,21 @@ fake_sanlock_know(int pid)
 	while (n_of_process > 0)
 		free(of_process[--n_of_process]);
 	process = pid;
+}
+
+void
+fake_sanlock_serve(unsigned int n)
+{
+	n_refused = n;
+}
+
+static bool
+serves_another(void)
+{
+	if (n_refused == 0)
+		return false;
+	n_refused--;
+	return true;
 }
 
 void
@@ -262,6 +279,8 @@ sanlock_acquire(int sock, int pid, uint32_t flags, int res_count, struct sanlk_r
 		return -ECONNRESET;
 	if (sock < 0 && (pid != process || pid == 0))
 		return -ESRCH;
+	if (sock < 0 && serves_another())
+		return -EBUSY;
 	for (int i = 0; i < res_count && rv == 0; i++)
 		rv = sock < 0 ? take_for(res_args[i]) : take(res_args[i]);
 	if (rv == 0 && client)
@@ -276,6 +295,8 @@ release_for(int pid, int n, struct sanlk_resource *resources[])
 		return -ECONNRESET;
 	if (pid != process)
 		return -ESRCH;
+	if (serves_another())
+		return -EBUSY;
 	for (int i = 0; i < n; i++) {
 		size_t found = find_of_process(resources[i]->name);
 
@@ -351,6 +372,8 @@ sanlock_inquire(int sock, int pid, uint32_t flags, int *res_count, char **res_st
 		return -ETIMEDOUT;
 	if (pid != process || pid == 0)
 		return -ESRCH;
+	if (serves_another())
+		return -EBUSY;
 	*res_count = (int)n_of_process;
 	*res_state = NULL;
 	return n_of_process > 0 ? sanlock_args_to_state((int)n_of_process, of_process, res_state)

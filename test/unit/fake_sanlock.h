@@ -34,6 +34,8 @@ void fake_sanlock_use(const char *path);
 /* libvirt makes a process known, which can hold leases from then on; the one of before is not known
  * any more. 0 for none. */
 void fake_sanlock_know(int pid);
+/* It serves another request for that process while the next n are made for it. */
+void fake_sanlock_serve(unsigned int n);
 /* The number of leases that processes of this host hold. */
 unsigned int fake_sanlock_held(void);
 

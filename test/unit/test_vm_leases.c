@@ -294,6 +294,23 @@ test_they_prove_whose_it_is(void **state)
 	assert_false(is_registered(HOST2, TEST_VM));
 }
 
+/* sanlock refuses what is asked for a process while it serves another request for it. */
+static void
+test_sanlock_is_busy_with_the_process(void **state)
+{
+	const struct lease_set set = small_set();
+
+	run_vm();
+	fake_sanlock_serve(3);
+	assert_true(holds());
+	fake_sanlock_serve(3);
+	assert_int_equal(lease_release_for(disk_root, QEMU, &set, &failure), 0);
+	assert_false(holds());
+	fake_sanlock_serve(3);
+	assert_int_equal(lease_acquire_for(disk_root, QEMU, &set, &failure), 0);
+	assert_true(holds());
+}
+
 /* Whoever has the file of one that stands still may run it. */
 static void
 test_one_of_another_host_does_not_go_on(void **state)
@@ -397,6 +414,7 @@ main(void)
 		WORK_TEST(test_sanlock_does_not_know_the_process),
 		WORK_TEST(test_another_takes_it_when_it_is_paused),
 		WORK_TEST(test_they_prove_whose_it_is),
+		WORK_TEST(test_sanlock_is_busy_with_the_process),
 		WORK_TEST(test_one_of_another_host_does_not_go_on),
 		WORK_TEST(test_one_that_nobody_protects),
 		WORK_TEST(test_the_lockspace_is_not_joined_beside_one),

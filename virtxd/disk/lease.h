@@ -87,7 +87,8 @@ struct lease_set {
 	size_t n;
 };
 /* What another process of this host holds, by the local daemon's memory; 1 when the daemon does not
- * know the process, and err says so. */
+ * know the process, and err says so. This and the next ones wait up to two seconds while the daemon
+ * serves another request for the process. */
 int lease_held_by(pid_t pid, struct lease_set *ret, struct error *err);
 /* Whether there is no daemon: one that hangs is there. */
 bool lease_daemon_is_gone(void);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <sanlock.h>
 #include <sanlock_admin.h>
@@ -21,6 +22,11 @@ struct resources {
 	int n;
 };
 #define _resources_ __attribute__((cleanup(resources_clear)))
+
+/* sanlock serves one request for a process at a time, and refuses others meanwhile: libvirt's, and
+ * those of another job, end soon. */
+#define BUSY_PAUSE_MS 10
+#define BUSY_MS	      2000
 
 static void
 resources_clear(struct resources *resources)
@@ -44,15 +50,28 @@ add_held(struct lease_set *set, const struct sanlk_resource *resource)
 	held->version = (int64_t)resource->lver;
 }
 
+/* Whether the request that was answered rv is to be made again, after a pause, before the end. */
+static bool
+must_ask_again(int rv, int64_t end)
+{
+	if (rv != -EBUSY || monotonic_ms() >= end)
+		return false;
+	usleep(BUSY_PAUSE_MS * 1000);
+	return true;
+}
+
 int
 lease_held_by(pid_t pid, struct lease_set *ret, struct error *err)
 {
 	_resources_ struct resources resources = { 0 };
+	int64_t end = monotonic_ms() + BUSY_MS;
 	_free_ char *state = NULL;
 	int n = 0, rv;
 
 	*ret = (struct lease_set){ 0 };
-	rv = sanlock_inquire(-1, pid, 0, &n, &state);
+	do
+		rv = sanlock_inquire(-1, pid, 0, &n, &state);
+	while (must_ask_again(rv, end));
 	if (rv == -ESRCH) {
 		error_set(err, 404, "sanlock does not know process %d", (int)pid);
 		return 1;
@@ -101,12 +120,15 @@ int
 lease_acquire_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err)
 {
 	_resources_ struct resources resources = { 0 };
+	int64_t end = monotonic_ms() + BUSY_MS;
 	int rv;
 
 	if (describe(root, set, &resources, err) < 0)
 		return -1;
-	rv = sanlock_acquire(
-	    -1, pid, SANLK_ACQUIRE_OWNER_NOWAIT, resources.n, resources.items, NULL);
+	do
+		rv = sanlock_acquire(
+		    -1, pid, SANLK_ACQUIRE_OWNER_NOWAIT, resources.n, resources.items, NULL);
+	while (must_ask_again(rv, end));
 	if (rv >= 0)
 		return 0;
 	return lockfile_error(
@@ -117,11 +139,14 @@ int
 lease_release_for(const char *root, pid_t pid, const struct lease_set *set, struct error *err)
 {
 	_resources_ struct resources resources = { 0 };
+	int64_t end = monotonic_ms() + BUSY_MS;
 	int rv;
 
 	if (describe(root, set, &resources, err) < 0)
 		return -1;
-	rv = sanlock_release(-1, pid, 0, resources.n, resources.items);
+	do
+		rv = sanlock_release(-1, pid, 0, resources.n, resources.items);
+	while (must_ask_again(rv, end));
 	if (rv >= 0)
 		return 0;
 	return lockfile_error(
