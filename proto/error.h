@@ -72,7 +72,7 @@ struct error {
 /* Fills err anew (NULL allowed; vm, host and operation become "") and returns -1, so that `return
  * error_set(...)` is one line. Messages never end in a newline. */
 int error_set(struct error *err, int status, const char *fmt, ...) PRINTF(3, 4);
-/* As error_set with the status of the type, which is a special one. */
+/* As error_set with the status of the type. */
 int error_set_type(struct error *err, enum error_type type, const char *fmt, ...) PRINTF(3, 4);
 /* As error_set, appending ": " and strerror(errnum). errnum is positive. */
 int error_errno(struct error *err, int status, int errnum, const char *fmt, ...) PRINTF(4, 5);

@@ -9,6 +9,7 @@
 #include "ops/claim.h"
 #include "ops/context.h"
 #include "ops/dry_run.h"
+#include "ops/forget.h"
 #include "ops/migration.h"
 #include "ops/migration_follower.h"
 #include "ops/reservation_client.h"

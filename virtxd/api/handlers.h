@@ -14,9 +14,7 @@ extern const api_handler api_handlers[ROUTE_N];
 #define HANDLER(id, handler) void handler(struct context *ctx, struct request *req);
 ROUTES(HANDLER)
 
-/* virtxd stops: what others are asked to forget is not waited for. */
-void forgettings_free(struct context *ctx);
-/* Nor who has the key of the CA. */
+/* virtxd stops: who has the key of the CA is not waited for. */
 void renewings_free(struct context *ctx);
 
 #endif
