@@ -2,6 +2,10 @@
 /* Hosts that are forgotten, and put out. */
 #include "token_host.h"
 
+#include "ops/forget.h"
+
+#define H4 "a0000000-0000-4000-8000-000000000004"
+
 /* A host that is forgotten stays out where hosts are known by certificates. */
 static void
 test_host_forgotten(void **state)
@@ -300,6 +304,103 @@ test_host_forgotten_without_certificates(void **state)
 	assert_int_equal(token_keeper_check_host(here.ctx.tokens, H2, &err), 0);
 }
 
+/* One that has failed, and two others. */
+static void
+add_others(void)
+{
+	LOADED("1");
+	ops_add_host(H2, "h2", 1000);
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	ops_add_host(H3, "h3", 1000);
+	ops_add_host(H4, "h4", 1000);
+}
+
+/* Who does not forget it is named, and why; who does not know it has nothing to forget. */
+static void
+test_others_asked(void **state)
+{
+	add_others();
+	ask(ROUTE_HOST_FORGET, H2, "");
+	assert_null(inventory_find_host(here.ctx.inventory, H2));
+	assert_int_equal(here.n_asked, 2);
+	assert_string_equal(here.asked[0].path, "/hosts/" H2);
+	assert_int_equal(here.asked[0].method, METHOD_DELETE);
+	ops_answer(404, "");
+	assert_int_equal(here.status, 0);
+	ops_answer(0, "it was late");
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "does not forget it: it was late"));
+	assert_null(strstr(here.headers, "; host"));
+	/* Nobody can be asked. */
+	inventory_set_host(here.ctx.inventory, H2, "h2", CSTATE_FAILED);
+	here.unreachable = true;
+	ask(ROUTE_HOST_FORGET, H2, "");
+	assert_int_equal(here.n_asked, 0);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "host 'h3' does not forget it: serf does not say"));
+	assert_non_null(strstr(here.headers, "host 'h4' does not forget it: serf does not say"));
+}
+
+/* What another host asks for is for this one. */
+static void
+test_asked_by_another(void **state)
+{
+	add_others();
+	force(H2, "false", true);
+	assert_int_equal(here.status, 204);
+	assert_int_equal(here.n_asked, 0);
+	assert_null(inventory_find_host(here.ctx.inventory, H2));
+}
+
+/* The others go on without a client, who is answered once. */
+static void
+test_client_gone(void **state)
+{
+	struct request *req = ops_request(ROUTE_HOST_FORGET, H2, "");
+
+	add_others();
+	here.replies = 0;
+	api_handle(&here.ctx, req);
+	assert_int_equal(here.replies, 0);
+	req->watch->gone(req->watch_arg);
+	assert_int_equal(here.replies, 1);
+	assert_int_equal(here.status, 499);
+	ops_answer(204, "");
+	ops_answer(503, "");
+	assert_int_equal(here.replies, 1);
+	assert_true(LIST_EMPTY(&here.ctx.forgettings));
+}
+
+/* It is forgotten here: whoever has not answered when virtxd stops is not waited for. */
+static void
+test_stopped(void **state)
+{
+	add_others();
+	ask(ROUTE_HOST_FORGET, H2, "");
+	ops_answer(0, "it was late");
+	assert_int_equal(here.status, 0);
+	forgettings_free(&here.ctx);
+	assert_int_equal(here.status, 200);
+	assert_non_null(strstr(here.headers, "does not forget it: it was late"));
+}
+
+/* That it is out is not kept when virtxd stops: it is not forgotten. */
+static void
+test_stopped_putting_out(void **state)
+{
+	add_others();
+	str_set(&here.config.tls_certificate, "/etc/virtx/host.pem");
+	ask(ROUTE_HOST_FORGET, H2, "");
+	assert_non_null(ops_find_job(WORK_HOST_OUT));
+	forgettings_free(&here.ctx);
+	assert_int_equal(here.status, 0);
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "virtxd stops"));
+	assert_non_null(inventory_find_host(here.ctx.inventory, H2));
+}
+
 int
 main(void)
 {
@@ -313,6 +414,11 @@ main(void)
 		KEEPER_TEST(test_active_put_out),
 		KEEPER_TEST(test_active_put_out_elsewhere),
 		KEEPER_TEST(test_host_forgotten_without_certificates),
+		KEEPER_TEST(test_others_asked),
+		KEEPER_TEST(test_asked_by_another),
+		KEEPER_TEST(test_client_gone),
+		KEEPER_TEST(test_stopped),
+		KEEPER_TEST(test_stopped_putting_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
