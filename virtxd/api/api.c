@@ -12,6 +12,7 @@
 #include "ops/forget.h"
 #include "ops/migration.h"
 #include "ops/migration_follower.h"
+#include "ops/renewal.h"
 #include "ops/reservation_client.h"
 #include "ops/signing.h"
 #include "ops/task.h"

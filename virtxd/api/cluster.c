@@ -61,7 +61,7 @@ static void
 token_made(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
     const struct error *cause, void *arg)
 {
-	const struct making *making = arg;
+	_free_ struct making *making = arg;
 	struct join_terms terms = { .host = making->host, .gives_ca = making->gives_ca };
 	char secret[TOKEN_SECRET_SIZE];
 	struct cluster_token token = { 0 };
@@ -216,7 +216,7 @@ static void
 joined(struct context *ctx, struct request *req, const struct cluster_sign_result *result,
     const struct error *cause, void *arg)
 {
-	const struct joining *joining = arg;
+	_free_ struct joining *joining = arg;
 	struct cluster_member member = { 0 };
 	struct letting *letting;
 	struct error err = { 0 };

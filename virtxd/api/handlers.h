@@ -14,7 +14,4 @@ extern const api_handler api_handlers[ROUTE_N];
 #define HANDLER(id, handler) void handler(struct context *ctx, struct request *req);
 ROUTES(HANDLER)
 
-/* virtxd stops: who has the key of the CA is not waited for. */
-void renewings_free(struct context *ctx);
-
 #endif

@@ -25,7 +25,6 @@ end(struct signing *signing, const struct cluster_sign_result *result, const str
 {
 	LIST_REMOVE(signing, entry);
 	signing->done(signing->ctx, signing->req, result, err, signing->arg);
-	free(signing->arg);
 	free(signing);
 }
 

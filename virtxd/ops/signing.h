@@ -28,8 +28,8 @@ struct signing_order {
 	bool again;			    /* it was put out, and is let in again */
 };
 /*
- * Has certificates signed. The request is replied to by done, and where nothing can be begun, or
- * virtxd stops, it is told an error. arg is freed afterwards (NULL for none).
+ * Has certificates signed. The request is replied to by done, which runs once, and is told an error
+ * where nothing can be begun (before this has returned), or virtxd stops.
  */
 void signing_start(struct context *ctx, struct request *req, const struct signing_order *order,
     signing_done done, void *arg);
