@@ -7,6 +7,7 @@
 
 #include "api/handlers.h"
 #include "daemon/core.h"
+#include "ops/renewal.h"
 #include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
@@ -321,6 +322,76 @@ test_put_out(void **state)
 	tokens_free(tokens);
 }
 
+/* Who has shown nothing is no host. */
+static void
+test_nothing_shown(void **state)
+{
+	static const char *const own[] = { "h2", ADDRESS };
+
+	ask("", NAMES, own, own);
+	assert_null(ops_find_job(WORK_CLUSTER_SIGN));
+	assert_int_equal(here.status, 403);
+	assert_non_null(strstr(here.body, "none was shown"));
+}
+
+/* Those that cannot be asked are passed over, each with its reason. */
+static void
+test_unreachable(void **state)
+{
+	static const char *const own[] = { "h1", ADDRESS };
+
+	str_set(&here.config.tls_ca_key, "");
+	ask(NULL, "", own, own);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "no active host has the key of the cluster's CA\""));
+	ops_add_host(H2, "h2", 1000);
+	ops_add_host(H3, "h3", 1000);
+	here.unreachable = true;
+	ask(NULL, "", own, own);
+	assert_int_equal(here.n_asked, 0);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "host '" H2 "': serf does not say"));
+	assert_non_null(strstr(here.body, "host '" H3 "': serf does not say"));
+	assert_true(LIST_EMPTY(&here.ctx.renewings));
+}
+
+/* One that was put out signs for nobody. */
+static void
+test_put_out_not_asked(void **state)
+{
+	struct tokens *tokens = tokens_new();
+
+	str_set(&here.config.tls_ca_key, "");
+	ops_add_host(H2, "h2", 1000);
+	ops_add_host(H3, "h3", 1000);
+	inventory_set_tokens(here.ctx.inventory, tokens);
+	tokens_put_out(tokens, H2, true);
+	assert_string_equal(first_asked(), H3);
+	ops_answer(501, "");
+	assert_int_equal(here.n_asked, 0);
+	assert_int_equal(here.status, 503);
+	inventory_set_tokens(here.ctx.inventory, NULL);
+	tokens_free(tokens);
+}
+
+/* What was said until virtxd stops is told. */
+static void
+test_stopped(void **state)
+{
+	str_set(&here.config.tls_ca_key, "");
+	ops_add_host(H2, "h2", 1000);
+	ops_add_host(H3, "h3", 1000);
+	here.status = 0;
+	first_asked();
+	ops_answer(0, "it was late");
+	assert_int_equal(here.n_asked, 1);
+	assert_int_equal(here.status, 0);
+	renewings_free(&here.ctx);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "CA: host '"));
+	assert_non_null(strstr(here.body, "it was late"));
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, ops_teardown)
 
@@ -334,6 +405,10 @@ main(void)
 		TEST(test_put_out),
 		TEST(test_trace),
 		TEST(test_order),
+		TEST(test_nothing_shown),
+		TEST(test_unreachable),
+		TEST(test_put_out_not_asked),
+		TEST(test_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
