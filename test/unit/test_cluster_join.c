@@ -4,6 +4,7 @@
 
 #include "api/handlers.h"
 #include "disk/lease.h"
+#include "ops/signing.h"
 #include "ops/token_keeper.h"
 #include "proto/cluster.h"
 #include "proto/json.h"
@@ -453,6 +454,135 @@ test_ca_token(void **state)
 	model_clear(&cluster_token_model, &token);
 }
 
+/* Nobody joins but by a token, as a host, and what is asked for has to be clear. */
+static void
+test_who(void **state)
+{
+	struct cluster_join join = { .uuid = (char[]){ NEW }, .name = (char[]){ "h4" } };
+	_free_ char *body = NULL;
+	struct request *req = request_by(SECRET, &join, &body);
+
+	caller.role = ROLE_ADMIN;
+	api_cluster_join(&here.ctx, req);
+	assert_refused(403, "a host joins by a token");
+	free(body);
+	req = request_by(SECRET, &join, &body);
+	req->user = "uid:0";
+	api_cluster_join(&here.ctx, req);
+	assert_refused(403, "a host joins by a token");
+	ask_to_join(SECRET, "h4", "h4");
+	assert_refused(400, "uuid: is not the UUID of a host");
+	query = "ca=maybe";
+	ask_to_join(SECRET, NEW, "h4");
+	assert_refused(400, "ca");
+}
+
+/* What others could not ask is of no use to who joins, whose token is as good as before. */
+static void
+test_no_address(void **state)
+{
+	struct cluster_member member = { 0 };
+	const char *const any[] = { "0.0.0.0", "::" };
+
+	ask_to_join(SECRET, NEW, "h4");
+	for (size_t i = 0; i < ARRAY_SIZE(any); i++) {
+		str_set(&here.config.listen[0].addr, any[i]);
+		end_signing();
+		assert_refused(409, "does not listen by 'tls' at an address");
+		ask_to_join(SECRET, NEW, "h4");
+	}
+	str_set(&here.config.listen[0].addr, "2001:db8::1");
+	sign(&member);
+	assert_string_equal(member.addresses, "[2001:db8::1]");
+	model_clear(&cluster_member_model, &member);
+}
+
+/* virtxd stops: nobody has joined by the token. */
+static void
+test_stopped(void **state)
+{
+	char id[JOIN_ID_SIZE];
+
+	ask_to_join(SECRET, NEW, "h4");
+	assert_int_equal(joins_find(here.ctx.joins, SECRET, id), JOIN_USED);
+	signings_free(&here.ctx);
+	assert_int_equal(here.status, 503);
+	assert_non_null(strstr(here.body, "virtxd stops"));
+	assert_int_equal(joins_find(here.ctx.joins, SECRET, id), JOIN_GOOD);
+}
+
+/* The same, while it is kept that the host is in again. */
+static void
+test_stopped_letting_in(void **state)
+{
+	struct tokens *tokens = tokens_new();
+	struct token_set none = { 0 };
+	char id[JOIN_ID_SIZE];
+
+	here.ctx.tokens =
+	    token_keeper_new(here.ctx.base, &here.config, here.ctx.jobs, tokens, on_changed, NULL);
+	ops_end_job(WORK_TOKENS_LOAD, &none);
+	tokens_put_out(tokens, NEW, true);
+	add_token("own", NEW, false);
+	ask_to_join("own", NEW, "h4");
+	end_signing();
+	assert_non_null(ops_find_job(WORK_HOST_OUT));
+	here.status = 0;
+	token_keeper_free(here.ctx.tokens);
+	here.ctx.tokens = NULL;
+	assert_refused(503, "virtxd stops");
+	assert_int_equal(joins_find(here.ctx.joins, "own", id), JOIN_GOOD);
+	tokens_free(tokens);
+}
+
+static void
+ask_for_token(const char *body)
+{
+	here.status = 0;
+	api_cluster_token(&here.ctx, ops_request(ROUTE_CLUSTER_TOKEN, "", body));
+}
+
+/* A token that would be of no use is not made. */
+static void
+test_no_token(void **state)
+{
+	char print[] = "5", ca[] = "c", key[] = "k";
+	const struct cluster_sign_result result = {
+		.fingerprint = print, .ca = ca, .serf_key = key
+	};
+	struct request *req;
+	struct joins *joins = here.ctx.joins;
+
+	ask_for_token("{\"lifetime\":-1}");
+	assert_refused(400, "lifetime: -1 is not from 0");
+	ask_for_token("{\"lifetime\":99999999999}");
+	assert_refused(400, "lifetime: 99999999999 is not from 0");
+	ask_for_token("{\"no\":1}");
+	assert_refused(400, "no");
+	req = ops_request(ROUTE_CLUSTER_TOKEN, "", "");
+	req->query = "ca=maybe";
+	api_cluster_token(&here.ctx, req);
+	assert_refused(400, "ca");
+	here.ctx.joins = NULL;
+	ask_for_token("");
+	assert_refused(501, "no host joins by this one");
+	here.ctx.joins = joins;
+	ask_for_token("");
+	ops_fail_job(WORK_CLUSTER_SIGN, 500, "the CA has ended");
+	assert_refused(500, "the CA has ended");
+	ask_for_token("");
+	here.config.listen[0].transport = TRANSPORT_PLAIN;
+	ops_end_job(WORK_CLUSTER_SIGN, &result);
+	assert_refused(409, "does not listen by 'tls' at an address");
+	str_set(&here.config.tls_ca_key, "");
+	req = ops_request(ROUTE_CLUSTER_TOKEN, "", "");
+	req->query = "ca=true";
+	req->client = CALLER_UNIX;
+	req->user = CALLER_ROOT;
+	api_cluster_token(&here.ctx, req);
+	assert_refused(501, "does not have the key of the CA itself");
+}
+
 #undef TEST
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -471,6 +601,11 @@ main(void)
 		TEST(test_ca_key_later),
 		TEST(test_ca_token),
 		TEST(test_own_ca),
+		TEST(test_who),
+		TEST(test_no_address),
+		TEST(test_stopped),
+		TEST(test_stopped_letting_in),
+		TEST(test_no_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
