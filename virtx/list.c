@@ -8,6 +8,7 @@
 #include "proto/uuid.h"
 #include "virtx/operation.h"
 #include "virtx/verbs.h"
+#include "virtx/vm_table.h"
 
 static const struct option_row list_host_options[] = {
 	{ 'n', "name", ARG_TEXT("NAME"), "only with NAME in the name" },
@@ -112,16 +113,36 @@ const struct command list_host_command = {
 	.run = list_host,
 };
 
-static enum command_result
-list_vm(struct command_call *call, struct error *err)
+void
+vm_table_begin(struct writer *w, const struct vm_list *list, bool custom)
 {
 	static const char *const titles[] = { "UUID", "NAME", "STATE", "~HOST", "~>VLAN",
 		"~UPDATED", "CUSTOM" };
+	char time[WRITER_TIME_SIZE];
+
+	writer_begin(w, titles, ARRAY_SIZE(titles) - !custom);
+	for (size_t i = 0; i < list->n_items; i++) {
+		const struct vm_list_fields *vm = &list->items[i].fields;
+
+		writer_cell(w, "%s", str_or_empty(list->items[i].uuid));
+		writer_cell(w, "%s", str_or_empty(vm->name));
+		writer_cell(w, "%s", writer_runstate(vm->runstate));
+		writer_cell(w, "%s", str_or_empty(vm->host));
+		writer_cell(w, "%d", vm->vlanid);
+		writer_cell(w, "%s", writer_time(vm->ts, time));
+		if (custom)
+			writer_cell(w, "%s=%s", str_or_empty(vm->custom.name),
+			    str_or_empty(vm->custom.value));
+	}
+}
+
+static enum command_result
+list_vm(struct command_call *call, struct error *err)
+{
 	struct vm_list_options options = { 0 };
 	struct vm_list_fields *filter = &options.filter;
 	struct vm_list list = { 0 };
 	struct writer *w = call->writer;
-	char time[WRITER_TIME_SIZE];
 	enum command_result result;
 	bool custom = call->values['N'] || call->values['V'];
 	long vlanid;
@@ -145,20 +166,7 @@ list_vm(struct command_call *call, struct error *err)
 	if (result != COMMAND_OK)
 		return result;
 
-	writer_begin(w, titles, ARRAY_SIZE(titles) - !custom);
-	for (size_t i = 0; i < list.n_items; i++) {
-		const struct vm_list_fields *vm = &list.items[i].fields;
-
-		writer_cell(w, "%s", str_or_empty(list.items[i].uuid));
-		writer_cell(w, "%s", str_or_empty(vm->name));
-		writer_cell(w, "%s", writer_runstate(vm->runstate));
-		writer_cell(w, "%s", str_or_empty(vm->host));
-		writer_cell(w, "%d", vm->vlanid);
-		writer_cell(w, "%s", writer_time(vm->ts, time));
-		if (custom)
-			writer_cell(w, "%s=%s", str_or_empty(vm->custom.name),
-			    str_or_empty(vm->custom.value));
-	}
+	vm_table_begin(w, &list, custom);
 	writer_end(w);
 	model_clear(&vm_list_model, &list);
 	return COMMAND_OK;
