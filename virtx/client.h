@@ -19,6 +19,7 @@ struct client {
 	const char *query; /* of each call, NULL for none */
 	bool debug;	   /* heads of the request and the answer on stderr */
 	int success;	   /* the status that is wanted, 0 for the route's own */
+	const char *vm;	   /* of several: the one that notes are about; NULL for one alone */
 };
 
 /*

@@ -15,7 +15,8 @@
 
 /* What an operation that has ended leaves; a failed one is an error with its message. */
 static int
-operation_result(const struct operation *operation, const char *id, char *vm, struct error *err)
+operation_result(const struct client *client, const struct operation *operation, const char *id,
+    char *vm, struct error *err)
 {
 	const char *msg = str_or_empty(operation->msg);
 
@@ -28,7 +29,8 @@ operation_result(const struct operation *operation, const char *id, char *vm, st
 		_free_ char *text = writer_safe(msg);
 
 		/* Why the host was chosen comes alone or behind a warning. */
-		fprintf(stderr, "virtx: %s%s\n",
+		fprintf(stderr, "virtx: %s%s%s%s\n", str_or_empty(client->vm),
+		    client->vm ? ": " : "",
 		    strncmp(text, "placed on ", strlen("placed on ")) == 0 ? "" : "warning: ",
 		    text);
 	}
@@ -54,7 +56,7 @@ operation_wait(const struct client *client, const char *id, struct progress *pro
 		ended = !str_equal(operation.state, "started");
 		if (ended) {
 			progress_end(progress);
-			rc = operation_result(&operation, id, vm, err);
+			rc = operation_result(client, &operation, id, vm, err);
 		} else {
 			progress_draw(progress, operation.op, operation.progress);
 			if (operation.progress > percent) {
@@ -79,7 +81,7 @@ operation_call(const struct client *client, enum route_id id, const char *param,
     const void *request, bool wait, struct answer *ret, char *vm, struct error *err)
 {
 	/* Only a person at a terminal looks at the progress; a server may know no operations. */
-	bool watched = wait && !client->debug && progress_possible();
+	bool watched = wait && !client->debug && !client->vm && progress_possible();
 	struct client asking = *client, following = *client;
 	_answer_ struct answer answer = { 0 };
 	struct progress progress;
