@@ -5,6 +5,7 @@
 #include "proto/model.h"
 #include "proto/utf8.h"
 #include "virtx/operation.h"
+#include "virtx/several.h"
 #include "virtx/verbs.h"
 
 #define CLOUD_INIT_MAX (256 * 1024) /* more the server would not take */
@@ -14,6 +15,7 @@ static const struct option_row boot_vm_options[] = {
 	{ 'm', "ci-metadata", ARG_FILE,
 	    "cloud-init's meta-data (made by the server if not given)" },
 	{ 'c', "ci-networkconfig", ARG_FILE, "cloud-init's network-config" },
+	SEVERAL_ROWS,
 	{ 0 },
 };
 
@@ -55,7 +57,8 @@ boot_vm(struct command_call *call, struct error *err)
 		struct cloud_init_option *option;
 		char *text;
 
-		if (!file)
+		/* The other options are none of files. */
+		if (!file || row->letter < ' ')
 			continue;
 		text = read_text(file, err);
 		if (!text) {
@@ -74,13 +77,26 @@ boot_vm(struct command_call *call, struct error *err)
 	return result;
 }
 
+static const char *
+boot_vm_done(const struct command_call *call)
+{
+	return "running";
+}
+
+static const struct several boot_vm_several = {
+	.done = boot_vm_done,
+};
+
 const struct command boot_vm_command = {
 	.words = "boot vm",
 	.operands = { ARG_VM },
 	.options = boot_vm_options,
-	.summary = "Start a VM",
+	.summary = "Start a VM, or several",
 	.help = "With user-data or network-config the VM gets a cloud-init CD.",
 	.examples = "virtx boot vm web\n"
-		    "virtx boot vm -u user-data.yaml web\n",
+		    "virtx boot vm -u user-data.yaml web\n"
+		    "virtx boot vm web db mail\n"
+		    "virtx boot vm --filter state=poweroff,name~web,custom.owner=ann\n",
 	.run = boot_vm,
+	.several = &boot_vm_several,
 };

@@ -76,7 +76,8 @@ usage_line(const struct command *command, bool with_options)
 
 	buffer_printf(&line, "%s%s", command->words, with_options ? " [OPTION]..." : "");
 	for (size_t i = 0; command->operands[i]; i++)
-		buffer_printf(&line, " %s", command->operands[i]->name);
+		buffer_printf(
+		    &line, " %s%s", command->operands[i]->name, command->several ? "..." : "");
 	return buffer_steal(&line, NULL);
 }
 
@@ -363,12 +364,60 @@ parse_options(const struct command *command, int argc, char **argv, struct comma
 	return COMMAND_OK;
 }
 
+bool
+command_is_for_several(const struct command_call *call)
+{
+	return call->command->several &&
+	       (call->n_named > 1 || call->counts[SEVERAL_OPTION_ALL] > 0 ||
+		   call->counts[COMMAND_OPTION_FILTER] > 0);
+}
+
+/* An option that goes with one VM alone: by itself, or as what standard input has is read once. */
+static const struct option_row *
+find_alone(const struct command_call *call)
+{
+	for (const struct option_row *row = call->command->options; row && row->letter; row++) {
+		if (call->counts[row->letter] == 0)
+			continue;
+		if (row->letter == call->command->several->alone ||
+		    (row->arg && row->arg->kind == ARGUMENT_FILE &&
+			str_equal(call->values[row->letter], "-")))
+			return row;
+	}
+	return NULL;
+}
+
+/* Whether what is said of several fits together. */
+static int
+check_several(const struct command_call *call, struct error *err)
+{
+	const struct option_row *alone = find_alone(call);
+	long n;
+
+	if (call->n_named > 0 &&
+	    (call->counts[SEVERAL_OPTION_ALL] > 0 || call->counts[COMMAND_OPTION_FILTER] > 0))
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "%s: either VMs are named, or --all or --filter says which",
+		    call->command->words);
+	if (alone)
+		return error_set(err, CLIENT_ERROR_STATUS, "%s: --%s%s is for one VM alone",
+		    call->command->words, alone->name, alone->arg ? " -" : "");
+	return command_number(call, SEVERAL_OPTION_PARALLEL, 1, SEVERAL_PARALLEL_MAX, &n, err);
+}
+
 static enum command_result
 parse_operands(const struct command *command, int argc, char **argv, struct command_call *call,
     struct error *err)
 {
 	int n = 0;
 
+	if (command->several) {
+		call->named = argv;
+		call->n_named = (size_t)argc;
+		call->command = command;
+		if (command_is_for_several(call))
+			return check_several(call, err) < 0 ? COMMAND_USAGE : COMMAND_OK;
+	}
 	for (; command->operands[n]; n++) {
 		if (n == argc && command->operands[n]->name[0] == '[')
 			break;

@@ -60,10 +60,31 @@ struct command_call {
 	const char *shown[COMMAND_OPERANDS_MAX]; /* as messages have them: "'web' (UUID)" */
 	const char *values[COMMAND_LETTERS]; /* an option's argument, by its letter; NULL without */
 	int counts[COMMAND_LETTERS];	     /* how often it was given */
+	char *const
+	    *named; /* of a command that takes several VMs: those that are named, borrowed */
+	size_t n_named;
 };
 
 /* Does the work; on COMMAND_FAILED and COMMAND_USAGE err says why. */
 typedef enum command_result (*command_run)(struct command_call *call, struct error *err);
+
+#define SEVERAL_PARALLEL     8 /* VMs at a time */
+#define SEVERAL_PARALLEL_MAX 32
+
+/* The options of the commands that take several VMs; several.h has their rows. */
+enum {
+	SEVERAL_OPTION_ALL = 20,
+	SEVERAL_OPTION_PARALLEL,
+	SEVERAL_OPTION_YES,
+};
+/* What is particular to a command that takes several VMs. */
+struct several {
+	/* What has become of a VM: "running". */
+	const char *(*done)(const struct command_call *call);
+	/* What is asked first, where it is: "delete". NULL, or returns NULL, for nothing. */
+	const char *(*danger)(const struct command_call *call);
+	int alone; /* an option that goes with one VM alone, 0 for none */
+};
 
 /* All that is known of a command: parser, help and completion read it, and tests hold the man page
  * against it. It stands beside its code; verbs.h has the list. */
@@ -75,7 +96,8 @@ struct command {
 	const char *help;		  /* what else the help says, NULL for nothing */
 	const char *examples;		  /* command lines, each with its newline; NULL for none */
 	command_run run;
-	bool local; /* it asks no server, or says itself which one */
+	bool local;		       /* it asks no server, or says itself which one */
+	const struct several *several; /* operand 0, the only one, may be several VMs; NULL else */
 };
 
 /* The options that every command has; ends with a row of 0. */
@@ -121,6 +143,8 @@ const struct command *command_find(
  * none. */
 const struct option_row *command_option(const struct command *command, int letter);
 
+/* Whether the call is for several VMs: more than one name, --all or --filter. */
+bool command_is_for_several(const struct command_call *call);
 /* For command_run: a whole number in min..max; 0 in *ret when the option was not given. */
 int command_number(
     const struct command_call *call, int letter, long min, long max, long *ret, struct error *err);

@@ -338,10 +338,10 @@ complete(const struct command *const *commands, int n, char *const *words, int t
 			offer_options(line.command, &offers);
 	} else if (!line.command) {
 		offer_words(&line, &offers);
-	} else if (line.n_operands < COMMAND_OPERANDS_MAX) {
+	} else if (line.n_operands < COMMAND_OPERANDS_MAX || line.command->several) {
 		if (line.n_operands == 0)
 			offer_words(&line, &offers);
-		operand = line.command->operands[line.n_operands];
+		operand = line.command->operands[line.command->several ? 0 : line.n_operands];
 		if (operand)
 			offer_argument(&line, operand, &offers);
 	}

@@ -3,6 +3,7 @@
 #include "proto/model.h"
 #include "virtx/operation.h"
 #include "virtx/placement.h"
+#include "virtx/several.h"
 #include "virtx/verbs.h"
 
 enum {
@@ -25,6 +26,7 @@ static const struct option_row migrate_vm_options[] = {
 	    "after so many seconds do what -a says" },
 	{ OPTION_ACTION, "timeout-action", ARG_WORD("ACTION", &migration_timeout_enum, 0),
 	    "abort (default), pause or post-copy" },
+	SEVERAL_ROWS,
 	{ 0 },
 };
 
@@ -73,14 +75,27 @@ migrate_vm(struct command_call *call, struct error *err)
 	    call, ROUTE_VM_MIGRATE, &options, call->counts['w'] > 0, "cannot migrate vm", err);
 }
 
+static const char *
+migrate_vm_done(const struct command_call *call)
+{
+	return call->counts['w'] > 0 ? "moved" : "migration has begun";
+}
+
+static const struct several migrate_vm_several = {
+	.done = migrate_vm_done,
+	.alone = 'n',
+};
+
 const struct command migrate_vm_command = {
 	.words = "migrate vm",
 	.operands = { ARG_VM },
 	.options = migrate_vm_options,
-	.summary = "Move a VM to another host",
+	.summary = "Move a VM, or several, to another host",
 	.examples = "virtx migrate vm -n -l web\n"
-		    "virtx migrate vm -l -w -t 600 -a post-copy -p web\n",
+		    "virtx migrate vm -l -w -t 600 -a post-copy -p web\n"
+		    "virtx migrate vm -l -w --parallel 2 -h h2 web db\n",
 	.run = migrate_vm,
+	.several = &migrate_vm_several,
 };
 
 static enum command_result

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "proto/uuid.h"
-#include "virtx/known.h"
+#include "virtx/several.h"
 
 #define CANDIDATES_MAX 8 /* that an error lists */
 
@@ -220,6 +220,70 @@ find_all(struct command_call *call, struct texts *texts, struct error *err)
 	return result;
 }
 
+/* Adds what a UUID, a name or the start of a UUID means, once. */
+static int
+add_vm(const struct known_list *all, const char *text, struct known_list *ret, struct error *err)
+{
+	const struct known *found = NULL;
+	char uuid[UUID_TEXT_SIZE];
+	struct known *item;
+
+	if (uuid_normalize(text, uuid) == 0) {
+		(void)count(all, starts_so, uuid, &found);
+	} else {
+		found = choose(&vm_inquiry, all, text, err);
+		if (!found)
+			return -1;
+		if (uuid_normalize(found->id, uuid) < 0)
+			return error_set(err, CLIENT_ERROR_STATUS,
+			    "the server's answer: VM '%s' has no UUID", text);
+	}
+	for (size_t i = 0; i < ret->n; i++)
+		if (strcmp(ret->items[i].id, uuid) == 0)
+			return 0;
+	item = model_append(&ret->items, &ret->n);
+	item->id = xstrdup(uuid);
+	item->name = xstrdup(found ? found->name : "");
+	return 0;
+}
+
+/* All that are named, of which each is there before anything is done. The server is asked once, and
+ * not where there are UUIDs alone. */
+static enum command_result
+find_several(const struct command_call *call, struct known_list *ret, struct error *err)
+{
+	_known_ struct known_list all = { 0 };
+	char uuid[UUID_TEXT_SIZE];
+	bool ask = false;
+
+	for (size_t i = 0; i < call->n_named; i++) {
+		if (!*call->named[i]) {
+			error_set(err, CLIENT_ERROR_STATUS, "'' names no VM");
+			return COMMAND_USAGE;
+		}
+		ask = ask || uuid_normalize(call->named[i], uuid) < 0;
+	}
+	if (ask && known_vms(call->client, "", &all, err) < 0) {
+		error_wrap(err, "cannot look for VMs");
+		return COMMAND_FAILED;
+	}
+	for (size_t i = 0; i < call->n_named; i++) {
+		if (add_vm(&all, call->named[i], ret, err) < 0)
+			return COMMAND_FAILED;
+	}
+	return COMMAND_OK;
+}
+
+static enum command_result
+run_several(struct command_call *call, struct error *err)
+{
+	_known_ struct known_list known = { 0 };
+	enum command_result result =
+	    call->n_named > 0 ? find_several(call, &known, err) : several_select(call, &known, err);
+
+	return result == COMMAND_OK ? several_run(call, &known, err) : result;
+}
+
 enum command_result
 named_run(struct command_call *call, struct error *err)
 {
@@ -227,7 +291,8 @@ named_run(struct command_call *call, struct error *err)
 	enum command_result result = find_all(call, &texts, err);
 
 	if (result == COMMAND_OK)
-		result = call->command->run(call, err);
+		result = command_is_for_several(call) ? run_several(call, err)
+						      : call->command->run(call, err);
 	texts_clear(&texts);
 	return result;
 }

@@ -20,7 +20,8 @@ output_configure(const struct command_call *call, struct writer *writer, struct 
 	writer->no_headers = call->counts[COMMAND_OPTION_NO_HEADERS] > 0;
 	writer->quiet = call->counts['q'] > 0;
 	for (size_t i = 0; i < ARRAY_SIZE(of_tables) && writer_is_document(writer); i++)
-		if (call->counts[of_tables[i]] > 0)
+		if (call->counts[of_tables[i]] > 0 &&
+		    !(call->command->several && of_tables[i] == COMMAND_OPTION_FILTER))
 			return error_set(err, CLIENT_ERROR_STATUS,
 			    "--%s is for tables, CSV and names: with --output %s all of the answer "
 			    "is shown",

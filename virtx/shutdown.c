@@ -2,10 +2,13 @@
 /* virtx shutdown vm. */
 #include "proto/model.h"
 #include "virtx/operation.h"
+#include "virtx/several.h"
 #include "virtx/verbs.h"
 
 static const struct option_row shutdown_vm_options[] = {
 	{ 'f', "force", NULL, "end the VM's process by SIGTERM; given twice, by SIGKILL" },
+	SEVERAL_ROWS,
+	SEVERAL_ROW_YES,
 	{ 0 },
 };
 
@@ -26,14 +29,33 @@ shutdown_vm(struct command_call *call, struct error *err)
 	    call, ROUTE_VM_SHUTDOWN, &options, options.force > 0, "cannot shut down vm", err);
 }
 
+static const char *
+shutdown_vm_done(const struct command_call *call)
+{
+	return call->counts['f'] > 0 ? "poweroff" : "asked to shut down";
+}
+
+static const char *
+shutdown_vm_danger(const struct command_call *call)
+{
+	return call->counts['f'] > 0 ? "End by force" : NULL;
+}
+
+static const struct several shutdown_vm_several = {
+	.done = shutdown_vm_done,
+	.danger = shutdown_vm_danger,
+};
+
 const struct command shutdown_vm_command = {
 	.words = "shutdown vm",
 	.operands = { ARG_VM },
 	.options = shutdown_vm_options,
-	.summary = "Shut down a VM",
+	.summary = "Shut down a VM, or several",
 	.help =
 	    "Without an option the guest is asked by ACPI, and the command does not wait for it.",
 	.examples = "virtx shutdown vm web\n"
-		    "virtx shutdown vm -ff web\n",
+		    "virtx shutdown vm -ff web\n"
+		    "virtx shutdown vm --filter state=running,name~test\n",
 	.run = shutdown_vm,
+	.several = &shutdown_vm_several,
 };

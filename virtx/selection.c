@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which VMs a command for several is for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/uuid.h"
+#include "virtx/several.h"
+#include "virtx/vm_table.h"
+
+#define CUSTOM "custom."
+
+/* Takes custom.NAME=VALUE out of the terms of a filter, as the server alone knows custom fields:
+ * *rest has the other ones, NULL for none. */
+static int
+split_custom(const char *filter, struct custom_field *custom, char **rest, struct error *err)
+{
+	_buffer_ struct buffer others = { 0 };
+
+	for (const char *at = filter; at;) {
+		size_t len = strcspn(at, ","), name = strcspn(at, "=~!,");
+		size_t skip = strlen(CUSTOM);
+
+		if (strncmp(at, CUSTOM, skip) != 0) {
+			buffer_printf(&others, "%s%.*s", others.len > 0 ? "," : "", (int)len, at);
+		} else if (at[name] != '=' || name <= skip || name + 1 >= len || custom->name) {
+			return error_set(err, CLIENT_ERROR_STATUS,
+			    "--filter: '%.*s': a custom field is asked for as custom.NAME=VALUE, "
+			    "and only one",
+			    (int)len, at);
+		} else {
+			custom->name = xstrndup(at + skip, name - skip);
+			custom->value = xstrndup(at + name + 1, len - name - 1);
+		}
+		at = at[len] ? at + len + 1 : NULL;
+	}
+	if (others.len > 0)
+		*rest = buffer_steal(&others, NULL);
+	return 0;
+}
+
+/* Those of the list that the filter of tables leaves. */
+static int
+select_rows(
+    const struct vm_list *list, const char *filter, struct known_list *known, struct error *err)
+{
+	char *text = NULL;
+	size_t len = 0;
+	struct writer scratch = { .out = open_memstream(&text, &len) };
+	struct view view = { 0 };
+	int rc;
+
+	scratch.table.filter = filter;
+	vm_table_begin(&scratch, list, false);
+	rc = view_make(&scratch.table, &view, err);
+	for (size_t i = 0; rc == 0 && i < view.n_rows; i++) {
+		const struct vm_list_item *item = &list->items[view.rows[i]];
+		const char *name = str_or_empty(item->fields.name);
+		char uuid[UUID_TEXT_SIZE];
+		struct known *one;
+
+		rc = uuid_normalize(str_or_empty(item->uuid), uuid);
+		if (rc < 0) {
+			error_set(err, CLIENT_ERROR_STATUS,
+			    "the server's answer: VM '%s' has no UUID", name);
+			break;
+		}
+		one = model_append(&known->items, &known->n);
+		one->id = xstrdup(uuid);
+		one->name = xstrdup(name);
+	}
+	view_clear(&view);
+	writer_end(&scratch);
+	fclose(scratch.out);
+	free(text);
+	return rc;
+}
+
+enum command_result
+several_select(const struct command_call *call, struct known_list *known, struct error *err)
+{
+	const char *filter = call->values[COMMAND_OPTION_FILTER];
+	struct vm_list_options options = { 0 };
+	struct vm_list list = { 0 };
+	_free_ char *rest = NULL;
+	enum command_result result = COMMAND_OK;
+
+	if (split_custom(filter, &options.filter.custom, &rest, err) < 0) {
+		result = COMMAND_USAGE;
+	} else if (client_get(call->client, ROUTE_VM_LIST, NULL, &options, &list, err) < 0) {
+		error_wrap(err, "cannot look for VMs");
+		result = COMMAND_FAILED;
+	} else if (select_rows(&list, rest, known, err) < 0) {
+		result = COMMAND_USAGE;
+	} else if (known->n == 0) {
+		error_set(err, 404,
+		    filter ? "no VM fits --filter '%s': nothing is done"
+			   : "there is no VM: nothing is done",
+		    filter);
+		result = COMMAND_FAILED;
+	}
+	model_clear(&vm_list_options_model, &options);
+	model_clear(&vm_list_model, &list);
+	return result;
+}
