@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "proto/json.h"
+#include "proto/shared_text.h"
 #include "random_model.h"
 #include "state/inventory.h"
 
@@ -309,13 +310,13 @@ wanted_vms(struct fixture *f, const struct vm_list_fields *filter, const struct 
 static void
 check_vms(struct fixture *f, const struct vm_list_fields *filter, const struct list_page *page)
 {
-	_free_ char *wanted = wanted_vms(f, filter, page), *text = NULL, *again = NULL;
+	_free_ char *wanted = wanted_vms(f, filter, page), *again = NULL;
+	struct shared_text *text = inventory_vms_json(f->inventory, filter, page);
 	struct vm_list list = { 0 };
-	size_t len;
 
-	text = inventory_vms_json(f->inventory, filter, page, &len);
-	assert_string_equal(text, wanted);
-	assert_int_equal(len, strlen(wanted));
+	assert_string_equal(text->data, wanted);
+	assert_int_equal(text->len, strlen(wanted));
+	shared_text_drop(text);
 	inventory_list_vms(f->inventory, filter, page, &list);
 	again = json_encode(&vm_list_model, &list, NULL);
 	assert_string_equal(again, wanted);
@@ -406,11 +407,11 @@ test_empty(void **state)
 {
 	struct fixture f = { .inventory = inventory_new() };
 	const struct vm_list_fields none = { 0 };
-	size_t len;
-	_free_ char *vms = inventory_vms_json(f.inventory, &none, NULL, &len);
+	struct shared_text *vms = inventory_vms_json(f.inventory, &none, NULL);
 
-	assert_string_equal(vms, "{\"items\":[]}");
-	assert_int_equal(len, strlen(vms));
+	assert_string_equal(vms->data, "{\"items\":[]}");
+	assert_int_equal(vms->len, strlen(vms->data));
+	shared_text_drop(vms);
 	check_hosts(&f, "");
 	inventory_free(f.inventory);
 }

@@ -13,6 +13,7 @@
 #include "api/list_reply.h"
 #include "api/request_owner.h"
 #include "ops/context.h"
+#include "proto/shared_text.h"
 
 #define SELF	"00000000-0000-4000-8000-000000000001"
 #define OTHER	"00000000-0000-4000-8000-000000000002"
@@ -158,23 +159,32 @@ test_list(void **state)
 	struct request req = make(ROUTE_VM_LIST, "", &alice);
 	struct vm_list_fields filter = { 0 };
 	struct list_page page = { .only = limits_field(&req) };
-	_free_ char *some = NULL, *none = NULL, *all = NULL;
-	size_t len;
+	struct shared_text *some, *none, *all;
 
-	some = inventory_vms_json(ctx->inventory, &filter, &page, &len);
-	assert_non_null(strstr(some, OF_ME));
-	assert_null(strstr(some, OF_BOB));
-	assert_null(strstr(some, OF_NONE));
+	some = inventory_vms_json(ctx->inventory, &filter, &page);
+	assert_non_null(strstr(some->data, OF_ME));
+	assert_null(strstr(some->data, OF_BOB));
+	assert_null(strstr(some->data, OF_NONE));
 	/* Nothing that is asked for widens it. */
 	filter.custom = (struct custom_field){ (char *)"owner", (char *)"bob" };
-	none = inventory_vms_json(ctx->inventory, &filter, &page, &len);
-	assert_string_equal(none, "{\"items\":[]}");
+	none = inventory_vms_json(ctx->inventory, &filter, &page);
+	assert_string_equal(none->data, "{\"items\":[]}");
 	req = make(ROUTE_VM_LIST, "", &admin);
 	page.only = limits_field(&req);
 	filter = (struct vm_list_fields){ 0 };
-	all = inventory_vms_json(ctx->inventory, &filter, &page, &len);
-	assert_non_null(strstr(all, OF_BOB));
-	assert_non_null(strstr(all, OF_NONE));
+	all = inventory_vms_json(ctx->inventory, &filter, &page);
+	assert_non_null(strstr(all->data, OF_BOB));
+	assert_non_null(strstr(all->data, OF_NONE));
+	shared_text_drop(some);
+	/* Nor does what was kept for somebody who may see all of them. */
+	req = make(ROUTE_VM_LIST, "", &alice);
+	page.only = limits_field(&req);
+	some = inventory_vms_json(ctx->inventory, &filter, &page);
+	assert_null(strstr(some->data, OF_BOB));
+	assert_null(strstr(some->data, OF_NONE));
+	shared_text_drop(some);
+	shared_text_drop(none);
+	shared_text_drop(all);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "proto/json.h"
 #include "proto/model.h"
 #include "proto/problem.h"
+#include "proto/shared_text.h"
 
 /* A request whose reply is kept. */
 struct kept {
@@ -86,6 +87,29 @@ test_query(void **state)
 	}
 }
 
+/* Who sends may take the text that others hold, and has a copy of it else. */
+static void
+test_shared(void **state)
+{
+	struct shared_text *text = shared_text_new(xstrdup("[1]"), 3);
+	struct kept k = { .req = { .send = keep, .shares = true } };
+
+	request_reply_shared(&k.req, 200, shared_text_hold(text), NULL, 0);
+	assert_ptr_equal(k.req.shared, text);
+	assert_null(k.body);
+	assert_int_equal(k.len, 3);
+	assert_string_equal(k.type, "application/json");
+	shared_text_drop(k.req.shared);
+
+	k.req = (struct request){ .send = keep };
+	request_reply_shared(&k.req, 200, shared_text_hold(text), NULL, 0);
+	assert_null(k.req.shared);
+	assert_memory_equal(k.body, "[1]", 3);
+	assert_int_equal(text->holders, 1);
+	shared_text_drop(text);
+	free(k.body);
+}
+
 static void
 test_replies(void **state)
 {
@@ -138,6 +162,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_replies),
 	};
 

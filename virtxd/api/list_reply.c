@@ -51,13 +51,13 @@ static void
 reply(struct list_replies *list_replies, struct request *req, const struct vm_list_options *options,
     const struct list_page *page, const char *warning)
 {
-	size_t len;
-	char *text = inventory_vms_json(list_replies->inventory, &options->filter, page, &len);
+	struct shared_text *text =
+	    inventory_vms_json(list_replies->inventory, &options->filter, page);
 	_free_ char *value = str_empty(warning) ? NULL : request_warning(warning);
 	struct request_header header = { "Warning", value };
 
 	list_replies->looked_at += inventory_n_vms(list_replies->inventory) + 1;
-	request_reply_json(req, 200, text, len, &header, value ? 1 : 0);
+	request_reply_shared(req, 200, text, &header, value ? 1 : 0);
 }
 
 static bool

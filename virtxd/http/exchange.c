@@ -18,6 +18,7 @@
 #include "http/slowdown.h"
 #include "proto/log.h"
 #include "proto/problem.h"
+#include "proto/shared_text.h"
 #include "proto/text.h"
 #include "proto/token_secret.h"
 #include "state/inventory.h"
@@ -138,6 +139,7 @@ exchange_free(struct exchange *ex)
 	free(ex->placement);
 	free(ex->placed);
 	free(ex->wrong);
+	shared_text_drop(ex->req.shared);
 	if (spare)
 		free(ex);
 	else
@@ -169,6 +171,25 @@ add_body(struct evbuffer *output, char *body, size_t len)
 			abort();
 	}
 	free(body);
+}
+
+static void
+on_sent(const void *data, size_t len, void *arg)
+{
+	shared_text_drop(arg);
+}
+
+/* In pieces, too: TLS takes a whole one at once. What others hold is not copied. */
+static void
+add_shared(struct evbuffer *output, struct shared_text *text)
+{
+	for (size_t at = 0; at < text->len; at += PIECE) {
+		size_t len = text->len - at < PIECE ? text->len - at : PIECE;
+
+		if (evbuffer_add_reference(
+			output, text->data + at, len, on_sent, shared_text_hold(text)) < 0)
+			abort();
+	}
 }
 
 /* The reply is there. */
@@ -260,6 +281,8 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 	add_date(ex->http);
 	if (ex->head || len == 0 || status == 204)
 		free(body);
+	else if (req->shared)
+		add_shared(evhttp_request_get_output_buffer(ex->http), req->shared);
 	else
 		add_body(evhttp_request_get_output_buffer(ex->http), body, len);
 	connection_replied(ex->connection, ex->http);
@@ -630,6 +653,7 @@ exchange_start(struct evhttp_request *http, struct connection *connection,
 	set_client(ex, local);
 	identity_begin(connection, guard, &h, ex->client, path, &ex->identity);
 	ex->req.send = exchange_send;
+	ex->req.shares = true;
 	ex->req.stream = &exchange_stream;
 	ex->req.client = ex->client;
 	ex->req.user = ex->identity.caller.user;

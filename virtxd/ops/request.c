@@ -7,6 +7,7 @@
 
 #include "proto/json.h"
 #include "proto/problem.h"
+#include "proto/shared_text.h"
 
 #define TYPE_JSON    "application/json"
 #define TYPE_PROBLEM "application/problem+json"
@@ -138,6 +139,22 @@ request_reply_json(struct request *req, int status, char *json, size_t len,
     const struct request_header *headers, size_t n_headers)
 {
 	reply(req, status, TYPE_JSON, json, len, headers, n_headers);
+}
+
+void
+request_reply_shared(struct request *req, int status, struct shared_text *text,
+    const struct request_header *headers, size_t n_headers)
+{
+	size_t len = text->len;
+	char *copy = NULL;
+
+	if (req->shares) {
+		req->shared = text;
+	} else {
+		copy = xmemdup(text->data, len);
+		shared_text_drop(text);
+	}
+	reply(req, status, TYPE_JSON, copy, len, headers, n_headers);
 }
 
 void

@@ -8,6 +8,7 @@
 
 struct caller;
 struct request;
+struct shared_text;
 
 #define REQUEST_NEWS  "X-VirtX-News"  /* the header of an answer to a request that was forwarded */
 #define REQUEST_KNOWN "X-VirtX-Known" /* and of the request: without what the news would be new */
@@ -69,6 +70,8 @@ struct request {
 	void *news_arg;
 	bool replied;
 	request_send send;
+	bool shares; /* send takes what is shared in place of a body, which is NULL then */
+	struct shared_text *shared; /* NULL: the body; send drops it */
 	const struct request_stream *stream;
 	const struct request_watch *watch;
 	void *watch_arg;
@@ -109,6 +112,9 @@ void request_reply(struct request *req, int status);
 void request_reply_model(
     struct request *req, int status, const struct model *model, const void *obj);
 void request_reply_json(struct request *req, int status, char *json, size_t len,
+    const struct request_header *headers, size_t n_headers);
+/* JSON that others may hold, too; text is given away. */
+void request_reply_shared(struct request *req, int status, struct shared_text *text,
     const struct request_header *headers, size_t n_headers);
 void request_reply_text(
     struct request *req, int status, const char *content_type, char *text, size_t len);

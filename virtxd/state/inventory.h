@@ -16,6 +16,7 @@
 #include "state/report.h"
 
 struct inventory;
+struct shared_text;
 struct tokens;
 
 /* What is known of the sizes of a local VM's disks, which are their images'. */
@@ -314,10 +315,12 @@ void inventory_list_vms(struct inventory *inventory, const struct vm_list_fields
     const struct list_page *page, struct vm_list *ret);
 void inventory_list_hosts(const struct inventory *inventory, const struct host_list_fields *filter,
     const struct list_page *page, struct host_list *ret);
-/* The same lists as the JSON that tells them, NUL-terminated, len bytes long; the caller frees. It
- * is joined of what was written when a VM or a host was listed before and has not changed since. */
-char *inventory_vms_json(struct inventory *inventory, const struct vm_list_fields *filter,
-    const struct list_page *page, size_t *len);
+/* The same lists as the JSON that tells them. It is joined of what was written when a VM or a host
+ * was listed before and has not changed since. That of VMs is for the caller to drop: all of them
+ * are the same text until one changes. That of hosts is NUL-terminated, len bytes long; the caller
+ * frees. */
+struct shared_text *inventory_vms_json(
+    struct inventory *inventory, const struct vm_list_fields *filter, const struct list_page *page);
 char *inventory_hosts_json(struct inventory *inventory, const struct host_list_fields *filter,
     const struct list_page *page, size_t *len);
 

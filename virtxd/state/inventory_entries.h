@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "proto/gossip.h"
+#include "proto/shared_text.h"
 #include "proto/uuid.h"
 #include "state/accounting.h"
 #include "state/figures.h"
@@ -160,7 +161,9 @@ struct inventory {
 	char *storage;	/* what is wrong with the shared storage, NULL or "" for nothing */
 	const struct tokens *tokens; /* borrowed; NULL: there are none */
 	struct vm_entry *vms;
-	struct vm_entry **order; /* all by name and uuid; NULL where some have come or gone */
+	struct vm_entry **order;    /* all by name and uuid; NULL where some have come or gone */
+	struct shared_text *joined; /* the texts of all in that order; NULL where one has changed,
+				     * come or gone */
 	LIST_HEAD(, vm_entry) claimed;
 	struct tombstone *tombstones;
 	struct host_entry *hosts;

@@ -29,11 +29,19 @@ index_clear_host(struct host_entry *entry)
 	free(entry->twin);
 }
 
+void
+index_forget_joined(struct inventory *inventory)
+{
+	shared_text_drop(inventory->joined);
+	inventory->joined = NULL;
+}
+
 static void
 forget_order(struct inventory *inventory)
 {
 	free(inventory->order);
 	inventory->order = NULL;
+	index_forget_joined(inventory);
 }
 
 void

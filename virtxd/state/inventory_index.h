@@ -11,6 +11,8 @@ struct host_entry *index_find_host(const struct inventory *inventory, const char
 struct tombstone *index_find_tombstone(const struct inventory *inventory, const char *uuid);
 /* Finds or makes it; uuid is normalised. */
 struct host_entry *index_need_host(struct inventory *inventory, const char *uuid);
+/* The list of all VMs is to be joined anew. */
+void index_forget_joined(struct inventory *inventory);
 /* A new VM of no host yet. */
 struct vm_entry *index_add_vm(struct inventory *inventory, const char *uuid);
 /* Something was told of the host's VMs that happened then. */

@@ -211,28 +211,56 @@ join(const struct index_text *const *texts, size_t n, size_t *ret_len)
 	return out;
 }
 
-static const struct index_text *
-vm_text(struct vm_entry *entry)
+/* Writes it anew where it does not tell what is so any more. */
+static void
+renew_text(struct inventory *inventory, struct vm_entry *entry)
 {
 	static const struct custom_field none;
 	bool unknown = index_is_unknown(entry);
 	struct vm_list_item item;
 
-	if (!entry->text.data || entry->text_ts != entry->view.vm.ts ||
-	    entry->text_unknown != unknown) {
-		item = vm_item(entry, &none);
-		keep_text(&vm_list_item_model, &item, &entry->text);
-		entry->text_ts = entry->view.vm.ts;
-		entry->text_unknown = unknown;
-	}
-	return &entry->text;
+	if (entry->text.data && entry->text_ts == entry->view.vm.ts &&
+	    entry->text_unknown == unknown)
+		return;
+	item = vm_item(entry, &none);
+	keep_text(&vm_list_item_model, &item, &entry->text);
+	entry->text_ts = entry->view.vm.ts;
+	entry->text_unknown = unknown;
+	index_forget_joined(inventory);
+}
+
+/* The list of all is kept. It is as right as the texts that it was joined of, each of which is
+ * looked at; that is much less than to copy them. */
+static struct shared_text *
+join_vms(struct inventory *inventory, const struct found_vms *found)
+{
+	bool whole = !found->matching && found->n == HASH_COUNT(inventory->vms);
+	_free_ const struct index_text **texts = NULL;
+	struct shared_text *text;
+	size_t len;
+	char *json;
+
+	for (size_t i = 0; i < found->n; i++)
+		renew_text(inventory, found->items[i]);
+	if (whole && inventory->joined)
+		return shared_text_hold(inventory->joined);
+	texts = xcalloc(found->n + 1, sizeof(struct index_text *));
+	for (size_t i = 0; i < found->n; i++)
+		texts[i] = &found->items[i]->text;
+	json = join(texts, found->n, &len);
+	text = shared_text_new(json, len);
+	if (whole)
+		inventory->joined = shared_text_hold(text);
+	return text;
 }
 
 /* What tells a custom field is written anew: another query wants another one. */
-static char *
-write_vms(const struct found_vms *found, const struct custom_field *wanted, size_t *ret_len)
+static struct shared_text *
+write_vms(const struct found_vms *found, const struct custom_field *wanted)
 {
 	struct buffer out = { 0 };
+	size_t len;
+	char *json;
 
 	buffer_add(&out, LIST_BEGIN, strlen(LIST_BEGIN));
 	for (size_t i = 0; i < found->n; i++) {
@@ -243,28 +271,22 @@ write_vms(const struct found_vms *found, const struct custom_field *wanted, size
 		json_append(&out, &vm_list_item_model, &item);
 	}
 	buffer_add(&out, LIST_END, strlen(LIST_END));
-	return buffer_steal(&out, ret_len);
+	json = buffer_steal(&out, &len);
+	return shared_text_new(json, len);
 }
 
-char *
-inventory_vms_json(struct inventory *inventory, const struct vm_list_fields *filter,
-    const struct list_page *page, size_t *len)
+struct shared_text *
+inventory_vms_json(
+    struct inventory *inventory, const struct vm_list_fields *filter, const struct list_page *page)
 {
-	_free_ const struct index_text **texts = NULL;
+	struct shared_text *text;
 	struct found_vms found;
-	char *json;
 
 	find_vms(inventory, filter, page ? page : &all, &found);
-	if (str_empty(filter->custom.name)) {
-		texts = xcalloc(found.n + 1, sizeof(struct index_text *));
-		for (size_t i = 0; i < found.n; i++)
-			texts[i] = vm_text(found.items[i]);
-		json = join(texts, found.n, len);
-	} else {
-		json = write_vms(&found, &filter->custom, len);
-	}
+	text = str_empty(filter->custom.name) ? join_vms(inventory, &found)
+					      : write_vms(&found, &filter->custom);
 	free(found.matching);
-	return json;
+	return text;
 }
 
 /* Those that match and are on the page, sorted: n from *first on. The caller frees. */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proto/shared_text.h"
+
+#include <stdlib.h>
+
+#include "proto/util.h"
+
+struct shared_text *
+shared_text_new(char *data, size_t len)
+{
+	struct shared_text *text = xcalloc(1, sizeof(*text));
+
+	*text = (struct shared_text){ .holders = 1, .data = data, .len = len };
+	return text;
+}
+
+struct shared_text *
+shared_text_hold(struct shared_text *text)
+{
+	text->holders++;
+	return text;
+}
+
+void
+shared_text_drop(struct shared_text *text)
+{
+	if (!text || --text->holders > 0)
+		return;
+	free(text->data);
+	free(text);
+}
