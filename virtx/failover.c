@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "proto/model.h"
+#include "virtx/claim_risk.h"
 #include "virtx/operation.h"
 #include "virtx/terminal.h"
 #include "virtx/verbs.h"
@@ -27,6 +28,26 @@ ask(const struct command_call *call, const char *question, struct error *err)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "nobody can be asked whether this is to be done: --yes does it");
 	return terminal_ask(question) ? 0 : error_set(err, CLIENT_ERROR_STATUS, "nothing was done");
+}
+
+/* As of claim_risk; the servers are asked only where somebody reads it. */
+static char *
+find_risk(const struct command_call *call, const char *from, const char *to)
+{
+	struct host host = { 0 }, target = { 0 };
+	struct error ignored;
+	bool known, named;
+	char *risk;
+
+	if (call->counts['y'] > 0 || !terminal_is_there())
+		return xstrdup("");
+	known = !str_empty(from) &&
+		client_get(call->client, ROUTE_HOST_GET, from, NULL, &host, &ignored) == 0;
+	named = *to && client_get(call->client, ROUTE_HOST_GET, to, NULL, &target, &ignored) == 0;
+	risk = claim_risk(from, known ? &host : NULL, named ? &target : NULL);
+	model_clear(&host_model, &host);
+	model_clear(&host_model, &target);
+	return risk;
 }
 
 /* The host that --to names, "" for none. */
@@ -127,19 +148,20 @@ follow_boot(
 static int
 ask_for_vm(struct command_call *call, const char *uuid, const char *to, struct error *err)
 {
-	_free_ char *question = NULL;
+	_free_ char *question = NULL, *risk = NULL;
 	struct vmruninfo info = { 0 };
 	struct error ignored;
 
 	/* One whose host died before the server was started is known to no one. */
 	(void)client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &info, &ignored);
+	risk = find_risk(call, info.host, to);
 	question =
 	    xasprintf("VM %s is taken from host '%s', where it was last seen %s, and booted "
 		      "on %s%s%s where it was wanted on. That is refused unless its leases are "
-		      "free, as some time after the death of its host. Do it?",
+		      "free, as some time after the death of its host. %s Do it?",
 		call->shown[0], str_empty(info.host) ? "(not known)" : info.host,
 		writer_runstate(info.last ? info.last : info.runstate),
-		*to ? "host '" : "the host that answers", to, *to ? "'" : "");
+		*to ? "host '" : "the host that answers", to, *to ? "'" : "", risk);
 	model_clear(&vmruninfo_model, &info);
 	return ask(call, question, err);
 }
@@ -180,20 +202,22 @@ static const struct option_row recall_options[] = {
 };
 
 static int
-ask_to_recall(struct command_call *call, const char *uuid, struct error *err)
+ask_to_recall(struct command_call *call, const char *uuid, const char *to, struct error *err)
 {
-	_free_ char *question = NULL;
+	_free_ char *question = NULL, *risk = NULL;
 	struct vmruninfo info = { 0 };
 	struct error ignored;
 
 	(void)client_get(call->client, ROUTE_VM_RUNSTATE_GET, uuid, NULL, &info, &ignored);
+	risk = find_risk(call, info.host, to);
 	question =
 	    xasprintf("VM %s is ended on host '%s', where it was last seen %s: to its guest "
 		      "that is as if it lost its power. Then it is booted on another host where "
 		      "it was wanted on. Where its host answers, 'virtx migrate vm' or 'virtx "
-		      "shutdown vm' loses nothing. Do it?",
+		      "shutdown vm' loses nothing. What sanlock there keeps no leases of is not "
+		      "ended. %s Do it?",
 		call->shown[0], str_empty(info.host) ? "(not known)" : info.host,
-		writer_runstate(info.last ? info.last : info.runstate));
+		writer_runstate(info.last ? info.last : info.runstate), risk);
 	model_clear(&vmruninfo_model, &info);
 	return ask(call, question, err);
 }
@@ -207,7 +231,7 @@ recall_vm(struct command_call *call, struct error *err)
 		.force = call->counts['f'] > 0,
 	};
 
-	if (ask_to_recall(call, uuid, err) == 0 &&
+	if (ask_to_recall(call, uuid, to, err) == 0 &&
 	    operation_call(call->client, ROUTE_VM_RECALL, uuid, &options, true, NULL, NULL, err) ==
 		0 &&
 	    follow_boot(call->client, uuid, to, "VmRecall", err) == 0)
@@ -372,16 +396,17 @@ fail_over(struct command_call *call, const char *from, const char *to, const str
     struct candidates *list, struct error *err)
 {
 	struct maintenance_plan plan = { 0 };
-	_free_ char *question = NULL;
+	_free_ char *question = NULL, *risk = NULL;
 	size_t n_failed;
 
 	if (find_candidates(call, from, to, list, err) < 0)
 		return -1;
+	risk = find_risk(call, from, to);
 	question =
 	    xasprintf("%zu VMs are taken from host %s, and those that were wanted on are "
 		      "booted on %s%s. Each is refused unless its leases are free, as some time "
-		      "after the death of its host. Do it?",
-		vms->n_items, call->shown[0], *to ? "host " : "the hosts that are fit", to);
+		      "after the death of its host. %s Do it?",
+		vms->n_items, call->shown[0], *to ? "host " : "the hosts that are fit", to, risk);
 	if (ask(call, question, err) < 0)
 		return -1;
 	n_failed = take_all(call, vms, list, &plan);

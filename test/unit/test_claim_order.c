@@ -69,6 +69,50 @@ test_what_the_job_is_asked(void **state)
 	assert_int_equal(here.status, 404);
 }
 
+/* The host that had it was reset by its watchdog, or that is for somebody to have made sure of. */
+static void
+test_what_is_not_proved(void **state)
+{
+	static const struct {
+		struct host_ha there, here;
+		enum watchdog watchdog;
+		const char *why; /* NULL: nothing */
+	} cases[] = {
+		{ { true, 1, 1, 10, 60 }, { true, 2, 1, 10, 60 }, WATCHDOG_ON, NULL },
+		{ { true, 1, 1, 10, 60 }, { true, 2, 1, 10, 60 }, WATCHDOG_OFF,
+		    "it had no watchdog" },
+		{ { 0 }, { true, 2, 1, 10, 60 }, WATCHDOG_ON, "it was not armed" },
+		{ { true, 1, 1, 10, 60 }, { 0 }, WATCHDOG_ON, "this host is not armed" },
+		{ { true, 1, 1, 20, 60 }, { true, 2, 1, 10, 60 }, WATCHDOG_ON,
+		    "an io_timeout of 20 s" },
+		{ { true, 1, 1, 10, 90 }, { true, 2, 1, 10, 60 }, WATCHDOG_ON, "fires after 90 s" },
+	};
+
+	const struct vm_claim_request *request;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		inventory_set_ha(here.ctx.inventory, H2, &cases[i].there);
+		inventory_set_ha(here.ctx.inventory, SELF, &cases[i].here);
+		inventory_set_watchdog(here.ctx.inventory, H2, cases[i].watchdog);
+		ask(VM1);
+		request = ops_request_of(WORK_VM_CLAIM);
+		if (cases[i].why) {
+			assert_non_null(strstr(request->unproved, "'" VM1 "'"));
+			assert_non_null(strstr(request->unproved, "'" H2 "' (serf says failed, "));
+			assert_non_null(strstr(request->unproved, cases[i].why));
+			assert_non_null(strstr(request->unproved, "has to be powered off"));
+		} else {
+			assert_string_equal(str_or_empty(request->unproved), "");
+		}
+		ops_fail_job(WORK_VM_CLAIM, 409, "held");
+	}
+	ask(VM2);
+	request = ops_request_of(WORK_VM_CLAIM);
+	assert_non_null(
+	    strstr(request->unproved, "the host that had it: nothing is known of that host here"));
+	ops_fail_job(WORK_VM_CLAIM, 409, "held");
+}
+
 /* It is booted where it was wanted on, which has begun when the answer comes. */
 static void
 test_the_boot(void **state)
@@ -227,6 +271,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ORDER(test_what_the_job_is_asked),
+		ORDER(test_what_is_not_proved),
 		ORDER(test_the_boot),
 		ORDER(test_a_boot_that_fails),
 		ORDER(test_a_boot_that_is_tried_again),

@@ -18,6 +18,25 @@
 	"\"memoryavailable\":" memory "}}"
 #define VM_ITEM(uuid, name) "{\"uuid\":\"" uuid "\",\"fields\":{\"name\":\"" name "\"}}"
 
+static bool at_terminal;
+static char *asked; /* the last question, to which the answer is a no */
+
+bool __wrap_terminal_is_there(void);
+bool __wrap_terminal_ask(const char *question);
+
+bool
+__wrap_terminal_is_there(void)
+{
+	return at_terminal;
+}
+
+bool
+__wrap_terminal_ask(const char *question)
+{
+	str_set(&asked, question);
+	return false;
+}
+
 /* It is asked for, and its boot is followed to the end. */
 static void
 test_a_vm(void **state)
@@ -179,6 +198,73 @@ test_to_one_host(void **state)
 	    "no host is active that may have VMs");
 }
 
+#define HOST(uuid, watchdog, ha)                                                          \
+	"{\"uuid\":\"" uuid "\",\"cstate\":3,\"ts\":1600000000000,\"watchdog\":" watchdog \
+	",\"ha\":" ha "}"
+#define ARMED(io, fire) \
+	"{\"armed\":true,\"host_id\":1,\"io_timeout\":" io ",\"fire_timeout\":" fire "}"
+#define UNARMED "{\"armed\":false}"
+
+/* Who is asked reads whether the host was reset, or has to be looked at. */
+static void
+test_what_is_asked(void **state)
+{
+	static const char json[] = "Content-Type: application/json\r\n";
+	static const struct {
+		const char *from, *to, *words;
+		bool safe;
+	} cases[] = {
+		{ HOST(HOST_UUID, "2", UNARMED), HOST(TWO, "2", ARMED("10", "60")),
+		    "was not armed: nothing has reset it", false },
+		{ HOST(HOST_UUID, "1", ARMED("10", "60")), HOST(TWO, "2", ARMED("10", "60")),
+		    "armed without a watchdog", false },
+		{ HOST(HOST_UUID, "2", ARMED("10", "60")), HOST(TWO, "2", UNARMED),
+		    "and host '" TWO "' is not armed", false },
+		{ HOST(HOST_UUID, "2", ARMED("20", "90")), HOST(TWO, "2", ARMED("10", "60")),
+		    "an io_timeout of 20 s and a watchdog that fires after 90 s, and host '" TWO
+		    "' has an io_timeout of 10 s and a watchdog that fires after 60 s",
+		    false },
+		{ HOST(HOST_UUID, "2", ARMED("10", "60")), HOST(TWO, "2", ARMED("10", "60")),
+		    ": it has been reset by when its leases are free. Do it?", true },
+		{ HOST(HOST_UUID, "2", ARMED("10", "60")), NULL,
+		    "as 'virtx ha' shows. If not: Make", false },
+	};
+	static const char *const commands[] = { "failover vm", "recall vm", "failover host" };
+	struct verb_fixture *f = *state;
+
+	at_terminal = true;
+	for (size_t i = 0; i < ARRAY_SIZE(cases) * ARRAY_SIZE(commands); i++) {
+		const char *from = cases[i / 3].from, *to = cases[i / 3].to;
+		bool host = i % 3 == 2;
+		_free_ char *line = xasprintf(
+		    "%s %s %s", commands[i % 3], to ? "-t " TWO : "", host ? HOST_UUID : VM_UUID);
+
+		verb_forget(f);
+		if (host) {
+			verb_answer(f, 200, json, "{\"items\":[" VM_ITEM(VM_UUID, "one") "]}");
+			verb_answer(f, 200, json, "{\"items\":[" HOST_ITEM(TWO, "900") "]}");
+		} else {
+			verb_answer(f, 200, json, RUNS_ON(HOST_UUID));
+		}
+		verb_answer(f, 200, json, from);
+		if (to)
+			verb_answer(f, 200, json, to);
+		verb_fails(f, line, COMMAND_FAILED, "nothing was done");
+		assert_says(asked, cases[i / 3].words);
+		assert_says(
+		    asked, "Host '" HOST_UUID "' (failed, heard of last 2020-09-13T12:26:40+0000)");
+		assert_int_equal(
+		    strstr(asked, "Make sure that it is powered off") == NULL, cases[i / 3].safe);
+	}
+	/* Its host is known to no one. */
+	verb_forget(f);
+	verb_answer(f, 404, "Content-Type: text/plain\r\n", "not known");
+	verb_fails(f, "failover vm " VM_UUID, COMMAND_FAILED, "nothing was done");
+	assert_says(asked, "Whether host '(not known)' was armed is not known. Make sure");
+	str_set(&asked, NULL);
+	at_terminal = false;
+}
+
 int
 main(void)
 {
@@ -187,6 +273,7 @@ main(void)
 		TEST(test_one_that_is_off),
 		TEST(test_a_recall),
 		TEST(test_nobody_is_asked),
+		TEST(test_what_is_asked),
 		TEST(test_one_that_is_held),
 		TEST(test_a_host),
 		TEST(test_a_host_without_vms),

@@ -7,11 +7,13 @@
 static void
 test_a_vm_of_a_dead_host(void **state)
 {
-	const struct vm_claim_request request = claim_request();
+	struct vm_claim_request request = claim_request();
 	_domain_info_ struct domain_info before = { 0 }, now = { 0 };
 	struct vm_claim_result result = { 0 };
+	char unproved[] = "that is for somebody to know";
 	_free_ char *xml = NULL;
 
+	request.unproved = unproved;
 	lose_host();
 	assert_int_equal(registry_load(disk_root, HOST2, TEST_VM, &xml, &failure), 0);
 	assert_int_equal(domain_xml_read(xml, disk_root, &before, &failure), 0);
@@ -19,6 +21,7 @@ test_a_vm_of_a_dead_host(void **state)
 	assert_int_equal(result.outcome, CLAIM_CLAIMED);
 	assert_true(result.want_on);
 	assert_false(result.result.nothing);
+	assert_non_null(strstr(str_or_empty(result.result.warning), unproved));
 	assert_int_equal(result.result.vm.runstate, VMRUNSTATE_POWEROFF);
 	assert_int_equal(last_stage(), WORK_STAGE_DONE);
 	expect_claimed();
@@ -30,6 +33,7 @@ test_a_vm_of_a_dead_host(void **state)
 
 	/* Once more: it is so already. */
 	must_run(WORK_VM_CLAIM, &request, &result);
+	assert_string_equal(str_or_empty(result.result.warning), "");
 	assert_int_equal(result.outcome, CLAIM_CLAIMED);
 	assert_true(result.result.nothing);
 	assert_true(result.want_on);

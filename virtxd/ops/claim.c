@@ -6,6 +6,7 @@
 #include "loop/timer.h"
 #include "ops/admission.h"
 #include "ops/context.h"
+#include "ops/failover_proof.h"
 #include "ops/host_maintenance.h"
 #include "ops/known.h"
 #include "ops/own_boot.h"
@@ -129,6 +130,48 @@ list_away(struct context *ctx, struct vm_claim_request *request)
 	model_clear(&ready_model, &ready);
 }
 
+/* Whether a watchdog has reset the host by when its leases are free here: 0, or -1 with why not.
+ * Else a QEMU that runs there without leases is known to nobody. */
+static int
+check_reset(const struct context *ctx, const char *uuid, struct error *err)
+{
+	const struct host *host = inventory_find_host(ctx->inventory, uuid);
+	struct host_ha there, here;
+
+	if (!host)
+		return error_set(err, 409, "nothing is known of that host here");
+	inventory_get_ha(ctx->inventory, uuid, &there);
+	inventory_get_ha(ctx->inventory, inventory_self(ctx->inventory), &here);
+	if (failover_check_pair(&there, &here, err) < 0)
+		return -1;
+	return host->watchdog == WATCHDOG_ON ? 0 : error_set(err, 409, "it had no watchdog");
+}
+
+/* What is true only if somebody has made sure of it, "" where it is so without that; the
+ * caller's. */
+static char *
+describe_unproved(const struct context *ctx, const char *vm, const char *uuid)
+{
+	const struct host *host = inventory_find_host(ctx->inventory, uuid);
+	_buffer_ struct buffer out = { 0 };
+	struct error why = { 0 };
+
+	if (check_reset(ctx, uuid, &why) == 0)
+		return xstrdup("");
+	buffer_printf(
+	    &out, "nothing here proves that VM '%s' has ended on the host that had it", vm);
+	if (*uuid)
+		buffer_printf(&out, ", '%s'", uuid);
+	if (host)
+		buffer_printf(&out, " (serf says %s, heard of last %lld s ago)",
+		    enum_word(&cstate_enum, host->cstate), (long long)(now_ms() - host->ts) / 1000);
+	buffer_printf(&out,
+	    ": %s; that host has to be powered off, else the VM may run twice and destroy its "
+	    "disks",
+	    why.detail);
+	return buffer_steal(&out, NULL);
+}
+
 /* Another host may have it where this one has no room. */
 static void
 add_room(struct context *ctx, struct vm_claim_request *request)
@@ -192,6 +235,7 @@ claim_start(struct context *ctx, struct request *req, enum claim_recall recall)
 	}
 	request.uuid = xstrdup(req->param);
 	request.from = xstrdup(from);
+	request.unproved = describe_unproved(ctx, req->param, from);
 	list_away(ctx, &request);
 	add_room(ctx, &request);
 	start(ctx, req, &request);

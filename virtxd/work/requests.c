@@ -529,6 +529,7 @@ static const struct field vm_claim_request_fields[] = {
 	FIELD("memory", struct vm_claim_request, memory),
 	FIELD("hugepages", struct vm_claim_request, hugepages),
 	FIELD_ARRAY("away", struct vm_claim_request, away, work_uuid),
+	FIELD("unproved", struct vm_claim_request, unproved),
 };
 const struct model vm_claim_request_model = { "VmClaimRequest", sizeof(struct vm_claim_request),
 	vm_claim_request_fields, ARRAY_SIZE(vm_claim_request_fields) };

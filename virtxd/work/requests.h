@@ -425,6 +425,8 @@ struct vm_claim_request {
 	int64_t memory, hugepages; /* MiB */
 	struct work_uuid *away;
 	size_t n_away;
+	char *unproved; /* a warning of one that is claimed: why its end there is no fact; "": it is
+			 */
 };
 enum claim_outcome {
 	CLAIM_CLAIMED,	 /* the VM is this host's, defined and off */

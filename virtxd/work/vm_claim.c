@@ -359,6 +359,8 @@ make(struct claim *claim, struct error *err)
 		    "the UEFI variables of VM '%s' were in a file of host '%s', and it starts with "
 		    "new ones",
 		    req->uuid, claim->from);
+	if (!str_empty(req->unproved))
+		vm_add_warning(&claim->res->result.warning, "%s", req->unproved);
 	claim_settle(env, conn, &journal, &claim->res->result.warning);
 	release(claim);
 	return journal_remove(env->root, env->host, req->uuid, err);
