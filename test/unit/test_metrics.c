@@ -139,6 +139,7 @@ test_text(void **state)
 	assert_line(text, "virtx_up{part=\"lockspace\"} 0");
 	assert_line(text, "virtx_up{part=\"storage\"} 0");
 	assert_line(text, "virtx_watchdog 0");
+	assert_line(text, "virtx_ha_enabled 0");
 	assert_line(text, "virtx_ha_armed 0");
 	assert_line(text, "virtx_tokens_known 0");
 	assert_line(text, "virtx_hosts{cstate=\"active\"} 1");
@@ -208,6 +209,31 @@ test_host(void **state)
 	/* The storage was not looked at. */
 	assert_null(strstr(text, "virtx_storage_size_bytes{"));
 	assert_null(strstr(text, "virtx_vm_"));
+}
+
+/* Those of the problems that are of this kind. */
+static void
+test_unprotected(void **state)
+{
+	struct fixture *f = *state;
+	struct metrics_outside outside = { 0 };
+	const struct host_problem problems[] = {
+		{ .kind = (char *)"unprotected", .vm = (char *)"1" },
+		{ .kind = (char *)"left-over", .vm = (char *)"2" },
+		{ .kind = (char *)"unprotected", .vm = (char *)"3" },
+	};
+	size_t len;
+
+	f->config.ha_enabled = true;
+	for (size_t n = 0; n <= ARRAY_SIZE(problems); n++) {
+		_free_ char *text = NULL;
+		_free_ char *line = xasprintf("virtx_vms_unprotected %zu", (n + 1) / 2);
+
+		inventory_set_problems(f->ctx.inventory, problems, n);
+		text = metrics_format(&f->ctx, &outside, &all, false, &len);
+		assert_line(text, line);
+		assert_line(text, "virtx_ha_enabled 1");
+	}
 }
 
 static void
@@ -351,6 +377,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_text, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unprotected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vms, setup, teardown),
 		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_lag),

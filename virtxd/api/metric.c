@@ -12,6 +12,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_UP] = { "virtx_up", "gauge", "Whether a part is joined: 1, or 0." },
 	[METRIC_WATCHDOG] = { "virtx_watchdog", "gauge",
 	    "Whether a watchdog protects this host: 1, or 0." },
+	[METRIC_HA_ENABLED] = { "virtx_ha_enabled", "gauge",
+	    "Whether this host brings VMs of dead hosts back: 1, or 0." },
 	[METRIC_HA_ARMED] = { "virtx_ha_armed", "gauge",
 	    "Whether others may take over from this host, and it from them: 1, or 0." },
 	[METRIC_FAILOVERS] = { "virtx_failovers_total", "counter",
@@ -31,6 +33,8 @@ const struct metric metrics[METRIC_N] = {
 	[METRIC_VMS] = { "virtx_vms", "gauge",
 	    "VMs by run state, none where their host has failed: those of this host, and all that "
 	    "it knows." },
+	[METRIC_VMS_UNPROTECTED] = { "virtx_vms_unprotected", "gauge",
+	    "VMs that run on this host while sanlock does not keep their leases." },
 	[METRIC_HOST_CPUS] = { "virtx_host_cpus", "gauge", "CPUs of this host." },
 	[METRIC_HOST_CPU_SECONDS] = { "virtx_host_cpu_seconds_total", "counter",
 	    "Time that the CPUs of this host were busy, or waited for disks." },

@@ -48,6 +48,7 @@ add_up(struct context *ctx, struct buffer *out)
 	metric_labelled(
 	    out, METRIC_UP, "part", "storage", str_empty(keeper_storage_why(ctx->keeper)));
 	metric_single(out, METRIC_WATCHDOG, str_empty(keeper_watchdog_why(ctx->keeper)));
+	metric_single(out, METRIC_HA_ENABLED, ctx->config->ha_enabled);
 	metric_single(out, METRIC_HA_ARMED, arming_is_armed(keeper_arming(ctx->keeper)));
 	if (ctx->failover)
 		add_failovers(failover_count(ctx->failover), out);

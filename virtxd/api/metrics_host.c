@@ -5,6 +5,7 @@
 #include "ops/context.h"
 #include "proto/vmdef.h"
 #include "state/filter.h"
+#include "work/protection.h"
 
 #define MIB  1048576.0
 #define KIB  1024.0
@@ -39,6 +40,17 @@ count_vcpus(void *arg, const struct inventory_vm *view, bool def_known, bool dis
 	*n += vmdef_vcpus(&view->vm.def);
 }
 
+/* As the last reconciliation has told. */
+static unsigned int
+count_unprotected(const struct host *host)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < host->n_problems; i++)
+		n += str_equal(host->problems[i].kind, PROTECTION_PROBLEM);
+	return n;
+}
+
 static void
 add_storage(const struct storage_check_result *storage, struct buffer *out)
 {
@@ -62,6 +74,7 @@ metrics_add_host(struct context *ctx, struct buffer *out)
 	add_storage(keeper_storage(ctx->keeper), out);
 	if (!host)
 		return;
+	metric_single(out, METRIC_VMS_UNPROTECTED, count_unprotected(host));
 	inventory_each_local(inventory, count_vcpus, &vcpus);
 	metric_single(out, METRIC_HOST_CPUS,
 	    host->def.cpudef.nodes * host->def.cpudef.sockets * host->def.cpudef.cores *
