@@ -723,6 +723,19 @@ test_what_was_left(void **state)
 	assert_int_equal(results(FAILOVER_LOST), 0);
 }
 
+/* A run_dir that cannot be read or written is told, until it can be. */
+static void
+test_no_record(void **state)
+{
+	ops_advance(2000);
+	assert_string_equal(failover_record_why(failover), "");
+	ops_fail_job(WORK_AUTOSTART, 507, "cannot read '/run/virtx/failover'");
+	assert_string_equal(failover_record_why(failover),
+	    "which VMs are taken over cannot be kept: cannot read '/run/virtx/failover'");
+	pass(20000);
+	assert_string_equal(failover_record_why(failover), "");
+}
+
 int
 main(void)
 {
@@ -737,6 +750,7 @@ main(void)
 		FAILOVER(test_this_host_was_away),
 		FAILOVER(test_this_host_stood_still),
 		FAILOVER(test_who_is_not_armed),
+		FAILOVER(test_no_record),
 		FAILOVER(test_the_order),
 		FAILOVER(test_outcomes),
 		FAILOVER(test_what_is_left),

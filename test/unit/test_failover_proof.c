@@ -111,7 +111,7 @@ test_a_host_id_that_is_taken(void **state)
 	struct failover_evidence evidence = dead();
 
 	evidence.sight = FAILOVER_SIGHT_TAKEN;
-	expect(&evidence, "host id 7 again");
+	expect(&evidence, "its host_id 7 is renewed again, and no host tells that it has it");
 	evidence.successor = true;
 	expect(&evidence, NULL);
 }

@@ -278,6 +278,31 @@ test_vms_of_a_dead_host(void **state)
 	must_fail(WORK_HOST_VMS, &request, 400, "../x");
 }
 
+/* As many as are known of a host; that there are more is told. */
+static void
+test_too_many_vms_of_a_dead_host(void **state)
+{
+	struct host_vms_request request = { .env = env, .host = (char *)HOST2 };
+	struct host_vms_result result = { 0 };
+
+	for (unsigned int i = 0; i < 2003; i++) {
+		_free_ char *uuid = xasprintf("30000000-0000-4000-8000-%012u", i);
+
+		register_there(uuid, 16, "5", WANT_ON);
+		if (i != 1999)
+			continue;
+		must_run(WORK_HOST_VMS, &request, &result);
+		assert_int_equal(result.n_vms, 2000);
+		assert_string_equal(str_or_empty(result.warning), "");
+		model_clear(&host_vms_result_model, &result);
+	}
+	must_run(WORK_HOST_VMS, &request, &result);
+	assert_int_equal(result.n_vms, 2000);
+	assert_string_equal(result.warning,
+	    "3 files behind the first 2000 VMs to be brought back were not looked at");
+	model_clear(&host_vms_result_model, &result);
+}
+
 static void
 test_init(void **state)
 {
@@ -366,6 +391,7 @@ main(void)
 		WORK_TEST(test_what_is_taken_over),
 		WORK_TEST(test_hosts_of_the_lockspace),
 		WORK_TEST(test_vms_of_a_dead_host),
+		WORK_TEST(test_too_many_vms_of_a_dead_host),
 		WORK_TEST(test_init),
 		WORK_TEST(test_maintenance),
 		WORK_TEST(test_vm_check),

@@ -5,6 +5,7 @@
 
 #include "api/handlers.h"
 #include "ops/context.h"
+#include "ops/failover.h"
 #include "ops/known.h"
 #include "ops/token_keeper.h"
 #include "schemas/openapi.h"
@@ -16,10 +17,20 @@ api_healthz(struct context *ctx, struct request *req)
 	request_reply_text(req, 200, "text/plain", xstrdup("ok\n"), 3);
 }
 
+/* What is wrong with high availability here, "" for nothing; the caller's. */
+static char *
+describe_ha(const struct context *ctx)
+{
+	const char *unsafe = arming_unsafe(keeper_arming(ctx->keeper));
+	const char *record = failover_record_why(ctx->failover);
+
+	return xasprintf("%s%s%s", unsafe, *unsafe && *record ? "; " : "", record);
+}
+
 void
 health_find(struct context *ctx, struct ready *ret)
 {
-	_free_ char *missing = NULL;
+	_free_ char *missing = NULL, *ha = describe_ha(ctx);
 	struct error err = { 0 };
 
 	*ret = (struct ready){ .version = xstrdup(VIRTX_VERSION) };
@@ -30,7 +41,7 @@ health_find(struct context *ctx, struct ready *ret)
 		str_set(&ret->vms, str_or_empty(missing));
 	str_set(&ret->lockspace, keeper_lockspace_why(ctx->keeper));
 	str_set(&ret->watchdog, keeper_watchdog_why(ctx->keeper));
-	str_set(&ret->ha, arming_unsafe(keeper_arming(ctx->keeper)));
+	str_set(&ret->ha, ha);
 	if (!str_empty(keeper_storage_why(ctx->keeper)))
 		str_set(&ret->storage, keeper_storage_why(ctx->keeper));
 	if (ctx->tokens)

@@ -70,6 +70,7 @@ struct failover {
 	int64_t next;		       /* monotonic ms, it is not started before */
 	uint64_t changed, kept;	       /* numbers of the record: as it is, and as it is kept */
 	uint64_t keeping;	       /* that which the job has */
+	char *record_why;	       /* it cannot be loaded or kept, NULL for not */
 	struct background hosts_job;
 	struct lockspace_hosts_result hosts; /* as sanlock has them */
 	int64_t looked; /* when it was asked for them, monotonic ms; 0: never */
@@ -142,8 +143,10 @@ record_failed(struct failover *failover, const struct error *err)
 {
 	static struct log_limit limit;
 
-	log_limited(
-	    &limit, 5, "failover", "which VMs are taken over cannot be kept: %s", err->detail);
+	free(failover->record_why);
+	failover->record_why =
+	    xasprintf("which VMs are taken over cannot be kept: %s", err->detail);
+	log_limited(&limit, 5, "failover", "%s", failover->record_why);
 	failover->next = monotonic_ms() + AGAIN_MS;
 }
 
@@ -159,6 +162,7 @@ on_loaded(void *arg, void *result, const struct error *err)
 		return;
 	}
 	failover->loaded = true;
+	str_set(&failover->record_why, NULL);
 	if (res->n_vms > 0)
 		failover->restored =
 		    failover_vms_restored(failover->ctx, &failover->count, res->vms, res->n_vms);
@@ -170,10 +174,12 @@ on_kept(void *arg, void *result, const struct error *err)
 	struct failover *failover = arg;
 
 	failover->busy = false;
-	if (result)
-		failover->kept = failover->keeping;
-	else
+	if (!result) {
 		record_failed(failover, err);
+		return;
+	}
+	failover->kept = failover->keeping;
+	str_set(&failover->record_why, NULL);
 }
 
 static void
@@ -645,7 +651,14 @@ failover_free(struct failover *failover)
 		free_victim(victim);
 	failover_vms_free(failover->restored);
 	model_clear(&lockspace_hosts_result_model, &failover->hosts);
+	free(failover->record_why);
 	free(failover);
+}
+
+const char *
+failover_record_why(const struct failover *failover)
+{
+	return failover ? str_or_empty(failover->record_why) : "";
 }
 
 bool

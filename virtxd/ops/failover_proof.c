@@ -4,7 +4,7 @@
 #include "disk/lease.h"
 
 static const char *const sight_words[FAILOVER_SIGHT_N] = { "unknown", "LIVE", "FAIL", "DEAD",
-	"gone", "taken" };
+	"gone", "host_id taken again" };
 const struct enumdef failover_sight_enum = { "FailoverSight", sight_words, FAILOVER_SIGHT_N };
 
 enum failover_sight
@@ -68,7 +68,9 @@ check_sight(const struct failover_evidence *evidence, struct error *err)
 		if (evidence->successor)
 			return 0;
 		return error_set(err, 409,
-		    "somebody is in the lockspace with its host id %d again, maybe itself",
+		    "its host_id %d is renewed again, and no host tells that it has it now: it may "
+		    "be "
+		    "this host itself, back and not reached",
 		    evidence->host.host_id);
 	case FAILOVER_SIGHT_LIVE:
 		return error_set(err, 409, "sanlock says LIVE: it is there, and not reached");

@@ -21,6 +21,17 @@ warn(struct host_vms_result *res, const char *uuid, const char *why)
 		str_set(&res->warning, text);
 }
 
+/* Before the others, which may be many. */
+static void
+warn_of_rest(struct host_vms_result *res, size_t n)
+{
+	_free_ char *text = xasprintf("%zu files behind the first %d VMs to be brought back were "
+				      "not looked at%s%s",
+	    n, VMS_MAX, str_empty(res->warning) ? "" : "; ", str_or_empty(res->warning));
+
+	str_set(&res->warning, text);
+}
+
 /* What is needed to choose a host for it. */
 static void
 add(struct host_vms_result *res, struct domain_info *info)
@@ -79,12 +90,14 @@ work_host_vms(const void *request, void *result, struct error *err)
 	const struct host_vms_request *req = request;
 	struct host_vms_result *res = result;
 	_free_ struct registry_entry *entries = NULL;
-	size_t n = 0;
+	size_t n = 0, next = 0;
 
 	if (registry_list(req->env.root, req->host, &entries, &n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n && res->n_vms < VMS_MAX; i++)
-		look_at(req, entries[i].uuid, res);
+	for (; next < n && res->n_vms < VMS_MAX; next++)
+		look_at(req, entries[next].uuid, res);
+	if (next < n)
+		warn_of_rest(res, n - next);
 	if (res->n_vms > 0)
 		qsort(res->vms, res->n_vms, sizeof(*res->vms), compare);
 	return 0;
