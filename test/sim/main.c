@@ -173,6 +173,7 @@ main(int argc, char **argv)
 			printf("it was another one: something in here is not from the seed\n");
 		printf("seed %" PRIu64 " is wrong: sim %s--seed %" PRIu64 " shows it\n", seed,
 		    ha ? "--ha " : "", seed);
+		fflush(stdout);
 		if (!keep_going)
 			break;
 	}
