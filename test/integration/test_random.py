@@ -135,7 +135,8 @@ class Client(Part):
         vm.history.append((what, host.name, answer.status, answer.text[:300]))
         if answer.status in OPEN or (answer.status >= 400 and GOES_ON.search(answer.text)):
             operation = json.loads(answer.body).get("operation")
-            if operation:
+            # That which is in the way has an end of its own, which tells nothing of what was asked for here.
+            if operation and "another operation on this VM is under way" not in answer.text:
                 self.of.opened.append(Opened(operation, vm, before, after))
             return self.retire(vm)
         vm.state = after if answer.status < 300 else before

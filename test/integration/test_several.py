@@ -78,7 +78,9 @@ def test_interrupted(slow_server):
     """What waits is ended, what has not begun is left, and both are told."""
     process = subprocess.Popen(
         [*VIRTX, "-A", f"127.0.0.1:{slow_server.server_port}", "boot", "vm", "--parallel", "2", "--all"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # Who runs the tests in the background may have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for _ in range(2):
         assert slow_server.come.acquire(timeout=60)
     os.killpg(process.pid, signal.SIGINT)
