@@ -133,6 +133,7 @@ assert_defaults(const struct config *c)
 	assert_false(c->ha_enabled);
 	assert_false(c->ha_restart);
 	assert_int_equal(c->ha_boot_delay, 5);
+	assert_false(c->ha_hands_over);
 }
 
 static void
@@ -204,6 +205,7 @@ test_every_key(void **state)
 				 "collect_period = 11\r\n"
 				 "evacuations = 12\r\n"
 				 "[ha]\nenabled = yes\npolicy = restart\nboot_delay = 0\n"
+				 "on_shutdown = restart\n"
 				 "unsafe_without_watchdog = yes\n"),
 	    0);
 	assert_string_equal(c->storage_root, "/srv/vms");
@@ -245,6 +247,7 @@ test_every_key(void **state)
 	assert_true(c->ha_enabled);
 	assert_true(c->ha_restart);
 	assert_int_equal(c->ha_boot_delay, 0);
+	assert_true(c->ha_hands_over);
 	assert_true(c->ha_unsafe);
 }
 
@@ -620,7 +623,7 @@ test_example(void **state)
 		buffer_printf(&active, "%s", key ? line + 1 : line);
 	}
 	assert_int_equal(fclose(in), 0);
-	assert_int_equal(keys, 43);
+	assert_int_equal(keys, 44);
 	assert_int_equal(load(f, active.data), 0);
 	assert_defaults(&f->config);
 }

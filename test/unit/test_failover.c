@@ -2,8 +2,11 @@
 /* VMs of a dead host: when they are claimed, by whom, in which order, and what becomes of them. */
 #include "own_boot_host.h"
 
+#include <unistd.h>
+
 #include "disk/lease.h"
 #include "ops/failover.h"
+#include "work/host_down.h"
 
 #define WAIT_MS 140000 /* 8 x 10 s, and 60 s */
 
@@ -21,6 +24,7 @@ setup(void **state)
 
 	ops_setup(state);
 	here.config.ha_enabled = true;
+	str_set(&here.config.run_dir, "/nonexistent");
 	ops_up();
 	failover = failover_new(&here.ctx);
 	ops_add_host(H2, "h2", 10000);
@@ -257,6 +261,51 @@ test_switched(void **state)
 	pass(5000);
 	assert_int_equal(failover_count(failover)->results[FAILOVER_BOOTED], 1);
 	assert_string_equal(claiming(), "");
+}
+
+/* A host that is shut down itself claims and boots nothing; one that stays up after all goes on. */
+static void
+test_goes_down_itself(void **state)
+{
+	char folder[] = "/tmp/virtx-XXXXXX";
+	_free_ char *flag = NULL;
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(folder));
+	flag = xasprintf("%s/guests", folder);
+	str_set(&here.config.run_dir, folder);
+	assert_int_equal(host_down_begin_guests(folder, &err), 0);
+	let_h2_die();
+	pass(60000);
+	assert_string_equal(claiming(), "");
+	assert_int_equal(unlink(flag), 0);
+	pass(10000);
+	end_claim(VM1, true);
+	assert_int_equal(host_down_begin_guests(folder, &err), 0);
+	pass(60000);
+	assert_false(is_booting(VM1));
+	assert_int_equal(unlink(flag), 0);
+	pass(5000);
+	assert_true(is_booting(VM1));
+	end_boot(VM1);
+	pass(5000);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+/* It was shut down in order, and leaves its tag: nothing is waited for once its host id is free. */
+static void
+test_hands_over(void **state)
+{
+	pass(WAIT_MS + 5000);
+	set_serf(H2, CSTATE_LEFT);
+	pass(10000);
+	assert_string_equal(claiming(), "");
+	sight = LOCKSPACE_SIGHT_FREE;
+	pass(10000);
+	end_claim(VM1, true);
+	pass(2000);
+	end_boot(VM1);
+	pass(5000);
 }
 
 /* sanlock says LIVE: nothing is done, however long serf does not reach it. */
@@ -743,6 +792,8 @@ main(void)
 		FAILOVER(test_a_host_dies),
 		FAILOVER(test_disabled),
 		FAILOVER(test_switched),
+		FAILOVER(test_goes_down_itself),
+		FAILOVER(test_hands_over),
 		FAILOVER(test_a_partition),
 		FAILOVER(test_sanlock_alone),
 		FAILOVER(test_back_before_it_is_proved),

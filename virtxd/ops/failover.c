@@ -9,6 +9,7 @@
 #include "ops/background.h"
 #include "ops/failover_view.h"
 #include "proto/log.h"
+#include "work/host_down.h"
 
 #define LOOK_MS	 1000
 #define ASK_MS	 2000	/* between looks at sanlock's hosts while one is suspected */
@@ -611,6 +612,10 @@ on_look(void *arg)
 	struct victim *victim, *next;
 
 	look_at_self(failover, now);
+	/* What would be booted now would be on when the storage is to go; it is kept for later. */
+	if ((failover->restored || is_any_suspected(failover)) &&
+	    host_down_takes_guests(failover->ctx->config->run_dir))
+		return;
 	if (str_empty(inventory_self(failover->ctx->inventory)) ||
 	    (!is_enabled(failover) && !failover->loaded))
 		return;

@@ -73,10 +73,11 @@ struct config {
 	int collect_period; /* seconds */
 	int evacuations;    /* VMs that move at once from or back to a host in maintenance */
 	/* [ha] */
-	bool ha_enabled;   /* VMs of a host that is proved dead are brought back here */
-	bool ha_restart;   /* VMs that say nothing of it are brought back */
-	bool ha_unsafe;	   /* a host may be armed without a watchdog */
-	int ha_boot_delay; /* seconds between two that are booted after the host was */
+	bool ha_enabled;    /* VMs of a host that is proved dead are brought back here */
+	bool ha_restart;    /* VMs that say nothing of it are brought back */
+	bool ha_unsafe;	    /* a host may be armed without a watchdog */
+	int ha_boot_delay;  /* seconds between two that are booted after the host was */
+	bool ha_hands_over; /* as this host is shut down, others bring its VMs back at once */
 };
 
 /* All defaults. */

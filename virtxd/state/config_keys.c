@@ -61,6 +61,17 @@ set_policy(struct config_target *target, const struct config_key *key, const cha
 }
 
 static const char *
+set_shutdown(struct config_target *target, const struct config_key *key, const char *value)
+{
+	bool restart = strcmp(value, "restart") == 0;
+
+	if (!restart && strcmp(value, "stop") != 0)
+		return "stop or restart";
+	*(bool *)member(target, key) = restart;
+	return NULL;
+}
+
+static const char *
 set_level(struct config_target *target, const struct config_key *key, const char *value)
 {
 	int level = log_level_from_word(value);
@@ -346,6 +357,7 @@ const struct config_key config_keys[] = {
 	{ "ha", "enabled", set_yesno, AT(ha_enabled), 0, 0, "no" },
 	{ "ha", "policy", set_policy, AT(ha_restart), 0, 0, "none" },
 	{ "ha", "boot_delay", set_int, AT(ha_boot_delay), 0, 3600, "5" },
+	{ "ha", "on_shutdown", set_shutdown, AT(ha_hands_over), 0, 0, "stop" },
 	{ "ha", "unsafe_without_watchdog", set_yesno, AT(ha_unsafe), 0, 0, "no" },
 };
 #undef AT
