@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host that is shut down in order has its VMs brought back by the other one at once.
+"""A host that is shut down in order keeps its VMs for itself, or has them brought back by the other one at once.
 
 What systemd has its units do is done by hand. The hosts are told to do without a watchdog.
 """
@@ -10,7 +10,7 @@ import signal
 import time
 
 import pytest
-from conftest import BUILD, PREFIX, create, delete, disk, vmdef, wait_ready
+from conftest import BUILD, PREFIX, create, delete, disk, vmdef, wait_ready, wait_runstate
 from lab import Lab, wait_for
 from test_failover import come_back, defined, registered, state
 from test_life import wait_for_line
@@ -67,7 +67,8 @@ def guest(lab, guest_image):
     h1.run(["qemu-img", "convert", "-O", "qcow2", guest_image, "/vms/ds/down.qcow2"])
     uuid = create(h1, vmdef("down", osdisk=disk("/vms/ds/down.qcow2", prov=0), memory={"total": 128, "hp": False}))
     assert h1.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
-    wait_for_line(h1.path(h1.virsh("ttyconsole", uuid).stdout.strip()), b"virtx-guest: up")
+    # One of the lines that come each second: who opens the console late does not see the first ones.
+    wait_for_line(h1.path(h1.virsh("ttyconsole", uuid).stdout.strip()), b"virtx-guest: 1")
     yield uuid
     for host in (h1, h2):
         if defined(host, uuid) and registered(lab, uuid)[0] == [host.uuid]:
@@ -142,3 +143,46 @@ def test_brought_back_at_once(lab, guest):
     assert took < died
     assert registered(lab, guest) == ([h1.uuid], [])
     boot_host(h2)
+
+
+def test_stays_with_its_host(lab, guest):
+    """With `stop`, the default, it is nobody else's, and its host boots it when that is up again."""
+    h1, h2 = lab.hosts
+    ready(lab, on_shutdown="stop")
+    shut_down(h1, guest)
+    assert tag(h2, h1) is None
+    wait_for("h2 to see it", lambda: state(h2, h1) == 2 and not ha(h2, h1)["armed"], 30)
+    assert registered(lab, guest) == ([h1.uuid], [])
+    assert want(lab, h1, guest) == "on"
+    boot_host(h1)
+    wait_runstate(h1, guest, "running", 60)
+    assert registered(lab, guest) == ([h1.uuid], [])
+
+
+def test_back_before_it_is_taken(lab, guest):
+    """What nobody has taken meanwhile is its host's still."""
+    h1, h2 = lab.hosts
+    ready(lab, on_shutdown="restart")
+    reload(h2, on_shutdown="restart", enabled="no")
+    shut_down(h1, guest)
+    assert tag(h2, h1)
+    boot_host(h1)
+    reload(h2, on_shutdown="restart")
+    wait_runstate(h1, guest, "running", 60)
+    assert registered(lab, guest) == ([h1.uuid], [])
+    assert not defined(h2, guest)
+
+
+def test_in_maintenance(lab):
+    """A host in maintenance hands nothing over, whatever is still on it."""
+    h1, h2 = lab.hosts
+    ready(lab, on_shutdown="restart")
+    wait_for("the tag", lambda: tag(h2, h1), 30)
+    assert h1.api("POST", f"/hosts/{h1.uuid}/maintenance", timeout=60).status in (202, 204)
+    h1.run([PROGRAM, "--guests", "down"])
+    h1.stop("virtxd")
+    assert tag(h2, h1) is None
+    h1.run(["rm", "-f", "/run/virtx/guests"])
+    h1.start("virtxd")
+    wait_ready(h1)
+    assert h1.api("DELETE", f"/hosts/{h1.uuid}/maintenance", {"back": False}, timeout=60).status in (202, 204)
