@@ -10,7 +10,9 @@ shared_text_new(char *data, size_t len)
 {
 	struct shared_text *text = xcalloc(1, sizeof(*text));
 
-	*text = (struct shared_text){ .holders = 1, .data = data, .len = len };
+	text->holders = 1;
+	text->data = data;
+	text->len = len;
 	return text;
 }
 

@@ -84,14 +84,16 @@ several_select(const struct command_call *call, struct known_list *known, struct
 	_free_ char *rest = NULL;
 	enum command_result result = COMMAND_OK;
 
-	if (split_custom(filter, &options.filter.custom, &rest, err) < 0) {
+	if (split_custom(filter, &options.filter.custom, &rest, err) < 0)
 		result = COMMAND_USAGE;
-	} else if (client_get(call->client, ROUTE_VM_LIST, NULL, &options, &list, err) < 0) {
+	if (result == COMMAND_OK &&
+	    client_get(call->client, ROUTE_VM_LIST, NULL, &options, &list, err) < 0) {
 		error_wrap(err, "cannot look for VMs");
 		result = COMMAND_FAILED;
-	} else if (select_rows(&list, rest, known, err) < 0) {
+	}
+	if (result == COMMAND_OK && select_rows(&list, rest, known, err) < 0)
 		result = COMMAND_USAGE;
-	} else if (known->n == 0) {
+	if (result == COMMAND_OK && known->n == 0) {
 		error_set(err, 404,
 		    filter ? "no VM fits --filter '%s': nothing is done"
 			   : "there is no VM: nothing is done",
