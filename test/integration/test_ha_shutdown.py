@@ -181,7 +181,7 @@ def test_in_maintenance(lab):
     assert h1.api("POST", f"/hosts/{h1.uuid}/maintenance", timeout=60).status in (202, 204)
     h1.run([PROGRAM, "--guests", "down"])
     h1.stop("virtxd")
-    assert tag(h2, h1) is None
+    wait_for("the tag to be gone", lambda: tag(h2, h1) is None, 30)
     h1.run(["rm", "-f", "/run/virtx/guests"])
     h1.start("virtxd")
     wait_ready(h1)
