@@ -99,11 +99,13 @@ def boot_host(host):
 
 
 def ready(lab, **kwargs):
-    """Both may take over, and be taken over from."""
+    """Both may take over, and be taken over from, and serf of both has said so: what they tell each other comes sooner."""
     for host in lab.hosts:
         reload(host, **kwargs)
     for host in lab.hosts:
         wait_armed(lab, host)
+        for other in lab.hosts:
+            wait_for(f"the tag of {host.name} at {other.name}", lambda host=host, other=other: tag(other, host), 60)
 
 
 def wait_running(host, uuid, timeout):
@@ -150,8 +152,8 @@ def test_stays_with_its_host(lab, guest):
     h1, h2 = lab.hosts
     ready(lab, on_shutdown="stop")
     shut_down(h1, guest)
-    assert tag(h2, h1) is None
     wait_for("h2 to see it", lambda: state(h2, h1) == 2 and not ha(h2, h1)["armed"], 30)
+    assert tag(h2, h1) is None
     assert registered(lab, guest) == ([h1.uuid], [])
     assert want(lab, h1, guest) == "on"
     boot_host(h1)
@@ -177,7 +179,6 @@ def test_in_maintenance(lab):
     """A host in maintenance hands nothing over, whatever is still on it."""
     h1, h2 = lab.hosts
     ready(lab, on_shutdown="restart")
-    wait_for("the tag", lambda: tag(h2, h1), 30)
     assert h1.api("POST", f"/hosts/{h1.uuid}/maintenance", timeout=60).status in (202, 204)
     h1.run([PROGRAM, "--guests", "down"])
     h1.stop("virtxd")
