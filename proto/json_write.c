@@ -15,12 +15,10 @@ struct writer {
 	unsigned int depth;
 };
 
-/* What has to be escaped, or may be no UTF-8. */
-static bool
-is_plain(unsigned char c)
-{
-	return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
-}
+/* The others have to be escaped, or may be no UTF-8. */
+static const bool plain[256] = {
+	[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true
+};
 
 static void
 write_escaped(struct buffer *out, char c)
@@ -64,7 +62,7 @@ write_text(struct buffer *out, const char *text)
 	while (len > 0) {
 		size_t n = 0;
 
-		while (n < len && is_plain((unsigned char)text[n]))
+		while (n < len && plain[(unsigned char)text[n]])
 			n++;
 		buffer_add(out, text, n);
 		if (n < len)

@@ -268,17 +268,27 @@ pattern_match(const char *pattern, const struct segments *s, const char **ret_pa
 	return true;
 }
 
-/* How many segments each route's pattern has: most are passed over by that. */
-static const unsigned char *
-pattern_depths(void)
-{
-	static unsigned char depths[ROUTE_N];
+/* The routes of which the pattern has so many segments, as far as n. */
+struct level {
+	unsigned int n;
+	const struct route *routes[ROUTE_N];
+};
 
-	for (unsigned int i = 0; i < ROUTE_N && !depths[ROUTE_N - 1]; i++) {
+static const struct level *
+find_level(size_t segments)
+{
+	static struct level levels[SEGMENTS_MAX + 1];
+	static bool filled;
+
+	for (unsigned int i = 0; i < ROUTE_N && !filled; i++) {
+		struct level *level = levels;
+
 		for (const char *p = routes[i].path; *p; p++)
-			depths[i] += *p == '/';
+			level += *p == '/';
+		level->routes[level->n++] = &routes[i];
 	}
-	return depths;
+	filled = true;
+	return &levels[segments];
 }
 
 /* Hands the parameter out. */
@@ -313,18 +323,18 @@ struct found {
 static unsigned int
 find_among(const struct segments *s, unsigned int wanted, struct found *ret)
 {
-	const unsigned char *depths = pattern_depths();
+	const struct level *level = find_level(s->n);
 	unsigned int allowed = 0;
 
-	for (unsigned int i = 0; i < ROUTE_N; i++) {
+	for (unsigned int i = 0; i < level->n; i++) {
+		const struct route *route = level->routes[i];
 		const char *param;
 		bool is_uuid;
 
-		if (depths[i] != s->n || !(routes[i].method & wanted) ||
-		    !pattern_match(routes[i].path, s, &param, &is_uuid))
+		if (!(route->method & wanted) || !pattern_match(route->path, s, &param, &is_uuid))
 			continue;
-		allowed |= routes[i].method;
-		*ret = (struct found){ &routes[i], param, is_uuid };
+		allowed |= route->method;
+		*ret = (struct found){ route, param, is_uuid };
 	}
 	return allowed;
 }

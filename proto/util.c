@@ -194,8 +194,7 @@ cpu_us(void)
 	return clock_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Makes room for len more bytes and the NUL. */
-static void
+void
 buffer_reserve(struct buffer *b, size_t len)
 {
 	size_t need, size;
@@ -210,16 +209,6 @@ buffer_reserve(struct buffer *b, size_t len)
 		size *= 2;
 	b->data = xrealloc(b->data, size, 1);
 	b->size = size;
-}
-
-void
-buffer_add(struct buffer *b, const void *data, size_t len)
-{
-	buffer_reserve(b, len);
-	if (len)
-		memcpy(b->data + b->len, data, len);
-	b->len += len;
-	b->data[b->len] = '\0';
 }
 
 void

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a)	  (sizeof(a) / sizeof((a)[0]))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -67,7 +68,21 @@ struct buffer {
 	size_t size;
 };
 
-void buffer_add(struct buffer *b, const void *data, size_t len);
+/* Makes room for len more bytes and the NUL. */
+void buffer_reserve(struct buffer *b, size_t len);
+
+/* Inline, as what is written is often a character or two. */
+static inline void
+buffer_add(struct buffer *b, const void *data, size_t len)
+{
+	if (len >= b->size - b->len)
+		buffer_reserve(b, len);
+	if (len)
+		memcpy(b->data + b->len, data, len);
+	b->len += len;
+	b->data[b->len] = '\0';
+}
+
 void buffer_printf(struct buffer *b, const char *fmt, ...) PRINTF(2, 3);
 /* Gives the data away (NUL-terminated, never NULL; the caller frees) and leaves b empty; len may be
  * NULL. */

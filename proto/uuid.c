@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proto/uuid.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <uuid/uuid.h>
 
@@ -18,15 +19,14 @@ uuid_make(char out[UUID_TEXT_SIZE])
 int
 uuid_normalize(const char *text, char out[UUID_TEXT_SIZE])
 {
+	static const char form[UUID_TEXT_SIZE] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	size_t i = 0;
 
 	/* Each request and each message has several: libuuid takes four times as long. */
 	for (; text && i < UUID_TEXT_SIZE - 1; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (dash ? text[i] != '-' : hex_digit(text[i]) < 0)
+		if (form[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
 			break;
-		out[i] = (char)(text[i] | (dash ? 0 : 0x20));
+		out[i] = (char)(text[i] | 0x20); /* small letters; digits and '-' have that bit */
 	}
 	if (i == UUID_TEXT_SIZE - 1 && text[i] == '\0') {
 		out[i] = '\0';

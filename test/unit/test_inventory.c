@@ -583,11 +583,11 @@ test_failed_host(void **state)
 	tell(inventory, VM, OTHER, VMRUNSTATE_RUNNING, now_ms(), "web");
 	tell(inventory, VM2, THIRD, VMRUNSTATE_RUNNING, now_ms(), "db");
 	inventory_set_host(inventory, OTHER, "other", CSTATE_FAILED);
-	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM));
+	info = inventory_told_runinfo(inventory_find_vm(inventory, VM));
 	assert_int_equal(info.runstate, VMRUNSTATE_NONE);
 	assert_int_equal(info.last, VMRUNSTATE_RUNNING);
 	assert_string_equal(info.host, OTHER);
-	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM2));
+	info = inventory_told_runinfo(inventory_find_vm(inventory, VM2));
 	assert_int_equal(info.runstate, VMRUNSTATE_RUNNING);
 	assert_int_equal(info.last, VMRUNSTATE_NONE);
 	assert_int_equal(n_listed(inventory, VMRUNSTATE_RUNNING), 1);
@@ -599,7 +599,7 @@ test_failed_host(void **state)
 	assert_int_equal(inventory_find_vm(inventory, VM)->vm.runinfo.runstate, VMRUNSTATE_RUNNING);
 
 	inventory_set_host(inventory, OTHER, "other", CSTATE_ACTIVE);
-	info = inventory_told_runinfo(inventory, inventory_find_vm(inventory, VM));
+	info = inventory_told_runinfo(inventory_find_vm(inventory, VM));
 	assert_int_equal(info.runstate, VMRUNSTATE_RUNNING);
 	assert_int_equal(n_listed(inventory, VMRUNSTATE_RUNNING), 2);
 	/* One that leaves has ended or moved them before. */

@@ -157,6 +157,6 @@ api_vm_runstate_get(struct context *ctx, struct request *req)
 
 	if (!view)
 		return;
-	info = inventory_told_runinfo(ctx->inventory, view);
+	info = inventory_told_runinfo(view);
 	request_reply_model(req, 200, &vmruninfo_model, &info);
 }

@@ -174,10 +174,9 @@ int64_t inventory_host_cpu_ns(const struct inventory *inventory);
 
 /* NULL when it is not known. */
 const struct inventory_vm *inventory_find_vm(const struct inventory *inventory, const char *uuid);
-/* What clients are told of its state, borrowed from it: of a VM whose host has failed nobody knows
- * it. */
-struct vmruninfo inventory_told_runinfo(
-    const struct inventory *inventory, const struct inventory_vm *view);
+/* What clients are told of the state of one that inventory_find_vm() has given out, borrowed from
+ * it: of a VM whose host has failed nobody knows it. */
+struct vmruninfo inventory_told_runinfo(const struct inventory_vm *view);
 const struct host *inventory_find_host(const struct inventory *inventory, const char *uuid);
 
 /*

@@ -180,12 +180,13 @@ index_is_unknown(const struct vm_entry *entry)
 }
 
 struct vmruninfo
-inventory_told_runinfo(const struct inventory *inventory, const struct inventory_vm *view)
+inventory_told_runinfo(const struct inventory_vm *view)
 {
-	const struct vm_entry *entry = index_find_vm(inventory, view->vm.uuid);
+	const struct vm_entry *entry =
+	    (const void *)((const char *)view - offsetof(struct vm_entry, view));
 	struct vmruninfo info = view->vm.runinfo;
 
-	if (entry && index_is_unknown(entry)) {
+	if (index_is_unknown(entry)) {
 		info.last = info.runstate;
 		info.runstate = VMRUNSTATE_NONE;
 	}
