@@ -593,6 +593,48 @@ test_claimed_by_a_third(void **state)
 	arrive(cluster);
 }
 
+/* A third host lists the VM, and is not heard of again; its own host has told of it since, and is
+ * slow to answer. */
+static void
+test_claimed_before_the_news(void **state)
+{
+	struct cluster *cluster = *state;
+	char third[] = "cccccccc-0000-4000-8000-000000000000";
+	struct vm_info info = { .uuid = uuid,
+		.host = third,
+		.runstate = VMRUNSTATE_RUNNING,
+		.ts = clock_ms + 1000,
+		.name = name };
+	struct vm_info_list list = { .host = third, .items = &info, .n_items = 1 };
+	struct vm_info news = { .uuid = uuid,
+		.host = self,
+		.runstate = VMRUNSTATE_MIGRATING,
+		.ts = clock_ms + 2000,
+		.name = name };
+	struct inventory *there = cluster->there;
+
+	inventory_set_host(there, third, "third", CSTATE_ACTIVE);
+	inventory_take_list(there, inventory_mark(there), &list);
+	expect_host(there, SELF);
+	clock_ms += 5000;
+	assert_int_equal(inventory_take_info(there, &news), INVENTORY_TAKEN);
+	clock_ms += 60000;
+	list.host = (char[]){ "dddddddd-0000-4000-8000-000000000000" };
+	list.n_items = 0;
+	inventory_set_host(there, list.host, "fourth", CSTATE_ACTIVE);
+	inventory_take_list(there, inventory_mark(there), &list);
+	expect_host(there, SELF);
+
+	/* It is where the third says when that says so anew, and its own host does not answer. */
+	list = (struct vm_info_list){ .host = third, .items = &info, .n_items = 1 };
+	info.ts = clock_ms;
+	inventory_take_list(there, inventory_mark(there), &list);
+	expect_host(there, SELF);
+	clock_ms += 60000;
+	inventory_take_list(there, inventory_mark(there), &list);
+	expect_host(there, third);
+}
+
 /* The definition is told until the new host tells of the VM; there it is whole once it was read. */
 static void
 test_definition_stays(void **state)
@@ -631,6 +673,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_job_tells, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claimed_before_the_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_awaited, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_awaited_by_digest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_awaited_in_vain, setup, teardown),

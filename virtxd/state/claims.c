@@ -76,6 +76,13 @@ claim_withdraw(struct vm_entry *entry, const struct host_entry *host, uint64_t m
 }
 
 void
+claim_outdate(struct vm_entry *entry, const struct host_entry *host, int64_t ts)
+{
+	if (entry->host == host && entry->claim.ts < ts)
+		index_drop_claim(entry);
+}
+
+void
 claim_hear_owner(struct vm_entry *entry, uint64_t mark, bool leaves)
 {
 	if (entry->claim.host[0] && entry->claim.clock <= mark)

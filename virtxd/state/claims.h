@@ -18,6 +18,9 @@ bool claim_make(struct inventory *inventory, struct vm_entry *entry, const struc
 /* The host lists it as one that has left: that is no claim, and its earlier one is none any more.
  */
 void claim_withdraw(struct vm_entry *entry, const struct host_entry *host, uint64_t mark);
+/* The host that is believed tells of the VM: an older claim is none any more, and who has the VM
+ * still lists it again. */
+void claim_outdate(struct vm_entry *entry, const struct host_entry *host, int64_t ts);
 /* Those of this host that are not newer than the mark, of VMs that are not among its own. */
 void claims_drop_of(struct inventory *inventory, const struct host_entry *host, uint64_t mark,
     bool (*lists)(void *arg, const char *vm), void *arg);

@@ -330,6 +330,7 @@ inventory_take_event(struct inventory *inventory, const struct vm_event *event)
 		return INVENTORY_OLD;
 	if (claim_make(inventory, entry, host, event->runstate, event->ts, false, inventory->clock))
 		return INVENTORY_CLAIM;
+	claim_outdate(entry, host, event->ts);
 	entry->data_clock = ++inventory->clock;
 	vm->ts = event->ts;
 	if (vm->runinfo.runstate == event->runstate && entry->host == host)
@@ -389,6 +390,7 @@ inventory_take_info(struct inventory *inventory, const struct vm_info *info)
 		       inventory, entry, host, info->runstate, info->ts, false, inventory->clock)) {
 		return INVENTORY_CLAIM;
 	}
+	claim_outdate(entry, host, info->ts);
 	remote_set_info(inventory, entry, host, info);
 	return INVENTORY_TAKEN;
 }
