@@ -39,8 +39,8 @@ struct load {
 
 /* With enough requests for a round of a tenth of a second or more. */
 static const struct load loads[] = {
-	{ RUNSTATE, 60, 10000, 1, 9, 0 },
-	{ RUNSTATE, 60, 20000, 50, 9, 0 },
+	{ RUNSTATE, 60, 10000, 1, 9, 0.9 },
+	{ RUNSTATE, 60, 20000, 50, 9, 0.9 },
 	{ "/vms", 60, 10000, 1, 9, 0.6 },
 	{ "/vms", 60, 10000, 50, 9, 0.6 },
 	{ "/vms", 520, 4000, 1, 9, 0.6 },

@@ -155,12 +155,22 @@ connection_new(struct connections *owner, enum connection_kind kind, struct buff
 	return c;
 }
 
+/* Nothing of it waits for connections_send. */
+static void
+drop_sending(struct connection *c)
+{
+	if (c->sending)
+		TAILQ_REMOVE(&c->owner->sending, c, send_entry);
+	c->sending = false;
+}
+
 void
 connection_free(struct connection *c)
 {
 	struct connections *owner = c->owner;
 
 	TAILQ_REMOVE(&owner->lists[c->state], c, entry);
+	drop_sending(c);
 	if (c->state == STATE_HANDSHAKE) {
 		count_handshake(c, -1);
 		owner->n_handshakes_failed++;
@@ -496,6 +506,17 @@ connection_replied(struct connection *c, struct evhttp_request *req)
 void
 connection_send(struct connection *c)
 {
+	if (c->sending)
+		return;
+	c->sending = true;
+	TAILQ_INSERT_TAIL(&c->owner->sending, c, send_entry);
+	timer_soon(c->owner->sender);
+}
+
+/* What evhttp has put into the output goes out. */
+static void
+send_now(struct connection *c)
+{
 	struct evbuffer *output = bufferevent_get_output(c->bev);
 
 	freeze_output(c, false);
@@ -511,6 +532,18 @@ connection_send(struct connection *c)
 	bufferevent_disable(c->bev, EV_WRITE);
 	/* evhttp goes on to the next request, but not inside the callback for this one. */
 	bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+void
+connections_send(void *arg)
+{
+	struct connections *connections = arg;
+	struct connection *c;
+
+	while ((c = TAILQ_FIRST(&connections->sending))) {
+		drop_sending(c);
+		send_now(c);
+	}
 }
 
 void

@@ -33,8 +33,8 @@ void connection_busy(struct connection *connection, void (*gone)(void *arg), voi
 void connection_watch(struct connection *connection);
 /* The reply is about to be given to evhttp. */
 void connection_replied(struct connection *connection, struct evhttp_request *req);
-/* evhttp has the reply: what the socket takes of it leaves now, not once the loop finds that it
- * does. req and its connection are still there after the call. */
+/* evhttp has the reply: what the socket takes of it leaves at the end of this round of the loop,
+ * not once the next one finds that it does. */
 void connection_send(struct connection *connection);
 /* The reply begins, and comes in pieces. gone(arg) still runs where the connection ends before
  * connection_ended. */

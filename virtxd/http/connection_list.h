@@ -40,6 +40,7 @@ struct share {
 
 struct connection {
 	TAILQ_ENTRY(connection) entry;
+	TAILQ_ENTRY(connection) send_entry; /* where sending */
 	UT_hash_handle hh;
 	struct connections *owner;
 	enum connection_kind kind;
@@ -54,6 +55,7 @@ struct connection {
 	struct evbuffer_cb_entry *input_cb;
 	struct evbuffer_cb_entry *output_cb;
 	struct share *share; /* NULL while fresh, and where there was no room for it */
+	bool sending;	     /* its reply goes out at the end of this round of the loop */
 	bool watched;	     /* connection_watch has lowered how much is read ahead */
 	bool lingering;	     /* its client may still be sending when it is closed */
 	bool error_page;     /* evhttp has put its own error page into the output */
@@ -82,6 +84,8 @@ struct connections {
 	struct connection_list lists[STATE_N];
 	struct connection *by_evcon;
 	struct share *shares;
+	struct connection_list sending; /* by send_entry */
+	struct timer *sender;
 	struct timer *deferred; /* what must not be done inside evhttp's callbacks */
 	struct timer *tick;
 	struct timer *crowd; /* of handshakes: until room is made among them */
@@ -109,6 +113,9 @@ void connection_free(struct connection *c);
 /* evhttp is done with accepting it, and is the argument of the bufferevent's callbacks now; no
  * input was looked at yet. False: evhttp gave it up, and it is freed. */
 bool connection_adopt(struct connection *c);
+/* Writes what is sending, one reply after the other: a client with many connections is woken once.
+ * arg are the connections. */
+void connections_send(void *arg);
 /* For a request. */
 void connection_wait(struct connection *c);
 /* Closes it with a last word, where that fits into the socket. headers end in a line end each. */

@@ -359,6 +359,8 @@ connections_new(struct event_base *base, const struct connections_limits *limits
 	connections->accepting_arg = arg;
 	for (int i = 0; i < STATE_N; i++)
 		TAILQ_INIT(&connections->lists[i]);
+	TAILQ_INIT(&connections->sending);
+	connections->sender = timer_new(base, connections_send, connections);
 	connections->deferred = timer_new(base, on_deferred, connections);
 	connections->tick = timer_new(base, on_tick, connections);
 	connections->crowd = timer_new(base, on_crowd, connections);
@@ -399,6 +401,7 @@ connections_free(struct connections *connections)
 		connection_free(c);
 	assert(connections->n == 0);
 	lingering_closes_free(connections->lingering);
+	timer_free(connections->sender);
 	timer_free(connections->deferred);
 	timer_free(connections->tick);
 	timer_free(connections->crowd);
