@@ -9,6 +9,20 @@
 
 #define CUSTOM "custom."
 
+/* A term that fits every VM is mostly a variable of a script that is not set: nobody means all of
+ * them by it. */
+static int
+check_term(const char *term, size_t len, size_t name, struct error *err)
+{
+	if (len == 0)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "--filter: there is an empty term, and --all is for all VMs");
+	if (term[name] == '~' && name + 1 == len)
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "--filter: '%.*s' fits all VMs, and --all is for that", (int)len, term);
+	return 0;
+}
+
 /* Takes custom.NAME=VALUE out of the terms of a filter, as the server alone knows custom fields:
  * *rest has the other ones, NULL for none. */
 static int
@@ -20,6 +34,8 @@ split_custom(const char *filter, struct custom_field *custom, char **rest, struc
 		size_t len = strcspn(at, ","), name = strcspn(at, "=~!,");
 		size_t skip = strlen(CUSTOM);
 
+		if (check_term(at, len, name, err) < 0)
+			return -1;
 		if (strncmp(at, CUSTOM, skip) != 0) {
 			buffer_printf(&others, "%s%.*s", others.len > 0 ? "," : "", (int)len, at);
 		} else if (at[name] != '=' || name <= skip || name + 1 >= len || custom->name) {

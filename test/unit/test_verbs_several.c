@@ -167,6 +167,11 @@ test_usage(void **state)
 		{ "boot vm -u - web db", "--ci-userdata - is for one VM alone" },
 		{ "migrate vm -n web db", "--dry-run is for one VM alone" },
 		{ "delete vm --all --filter custom.owner~a", "custom.NAME=VALUE" },
+		{ "delete vm --yes --filter=", "an empty term, and --all is for all VMs" },
+		{ "delete vm --yes --filter ,", "an empty term, and --all is for all VMs" },
+		{ "delete vm --yes --filter name~web,", "an empty term" },
+		{ "delete vm --yes --filter custom.owner=ann,", "an empty term" },
+		{ "delete vm --yes --filter name~", "'name~' fits all VMs" },
 		{ "get vm web db", "'db' is one argument too many" },
 	};
 	struct verb_fixture *f = *state;
