@@ -5,6 +5,8 @@
 
 #include "proto/util.h"
 
+static size_t alive; /* bytes of all of them */
+
 struct shared_text *
 shared_text_new(char *data, size_t len)
 {
@@ -13,6 +15,7 @@ shared_text_new(char *data, size_t len)
 	text->holders = 1;
 	text->data = data;
 	text->len = len;
+	alive += len;
 	return text;
 }
 
@@ -28,6 +31,13 @@ shared_text_drop(struct shared_text *text)
 {
 	if (!text || --text->holders > 0)
 		return;
+	alive -= text->len;
 	free(text->data);
 	free(text);
+}
+
+size_t
+shared_text_alive(void)
+{
+	return alive;
 }

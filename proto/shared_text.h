@@ -17,5 +17,7 @@ struct shared_text *shared_text_new(char *data, size_t len);
 struct shared_text *shared_text_hold(struct shared_text *text);
 /* One less; NULL is fine. */
 void shared_text_drop(struct shared_text *text);
+/* The bytes of all that somebody holds. */
+size_t shared_text_alive(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include "loop/base.h"
 #include "proto/json.h"
 #include "proto/model.h"
+#include "proto/shared_text.h"
 
 static void
 on_gone(void *arg)
@@ -63,6 +64,13 @@ fixture_handle(void *arg, struct request *req)
 	case ROUTE_READYZ:
 		assert_true(f->n_held < HELD_MAX);
 		f->held[f->n_held++] = req;
+		break;
+	case ROUTE_VM_LIST:
+		if (f->shared_len > 0)
+			request_reply_shared(req, 200,
+			    shared_text_new(xcalloc(f->shared_len + 1, 1), f->shared_len), NULL, 0);
+		else
+			request_reply(req, 204);
 		break;
 	case ROUTE_HOST_LIST:
 		request_reply_text(

@@ -27,6 +27,7 @@ struct fixture {
 	/* Requests for /readyz are kept here until the test replies. */
 	struct request *held[HELD_MAX];
 	unsigned int n_held;
+	size_t shared_len; /* GET /vms gets a text of so many bytes, each its own; 0: a 204 */
 	/* A request for /events becomes this stream. */
 	struct request *stream;
 	unsigned int gone;

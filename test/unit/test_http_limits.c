@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "proto/shared_text.h"
+
 static void
 test_body_limit(void **state)
 {
@@ -536,6 +538,35 @@ test_sent_is_free(void **state)
 	client_close(&c);
 }
 
+/* Nor are lists that have changed since, of which many clients leave the end unread. */
+static void
+test_shared_is_bounded(void **state)
+{
+	enum { N = 5, LEN = 24 << 20, MOST = 32 << 20 };
+	struct fixture *f = *state;
+	struct client clients[N];
+	size_t got[N];
+
+	fixture_stop(f);
+	f->config.request_timeout = 60;
+	fixture_start(f);
+	f->shared_len = LEN;
+	for (int i = 0; i < N; i++) {
+		client_connect(&clients[i], f);
+		client_send(&clients[i], "GET /vms HTTP/1.1\r\n\r\n");
+		got[i] = read_up_to(&clients[i], LEN / 2);
+	}
+	assert_int_equal(count_connections(f), N);
+	assert_true(shared_text_alive() <= MOST);
+	/* However it is sent, it is whole. */
+	for (int i = 0; i < N; i++) {
+		assert_true(got[i] + read_up_to(&clients[i], LEN - got[i]) >= LEN);
+		client_close(&clients[i]);
+	}
+	run_for(f, 50);
+	assert_int_equal(shared_text_alive(), 0);
+}
+
 int
 main(void)
 {
@@ -556,6 +587,7 @@ main(void)
 		TEST(test_replies_are_bounded),
 		TEST(test_room_for_replies),
 		TEST(test_sent_is_free),
+		TEST(test_shared_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@
 #define PLACEMENT_MAX 500
 #define PLACED_MAX    63
 #define PIECE	      (32 * 1024) /* of a reply, bytes */
+#define SHARED_MAX    (32 << 20)  /* bytes of texts that are sent without a copy */
 
 struct exchange {
 	struct request req;	       /* first: a request is an exchange */
@@ -164,13 +165,12 @@ on_gone(void *arg)
 
 /* In pieces: what was sent of a large one is free then, however long the rest takes. */
 static void
-add_body(struct evbuffer *output, char *body, size_t len)
+add_body(struct evbuffer *output, const char *body, size_t len)
 {
 	for (size_t at = 0; at < len; at += PIECE) {
 		if (evbuffer_add(output, body + at, len - at < PIECE ? len - at : PIECE) < 0)
 			abort();
 	}
-	free(body);
 }
 
 static void
@@ -179,10 +179,15 @@ on_sent(const void *data, size_t len, void *arg)
 	shared_text_drop(arg);
 }
 
-/* In pieces, too: TLS takes a whole one at once. What others hold is not copied. */
+/* In pieces, too: TLS takes a whole one at once. What others hold is not copied, unless there is
+ * much of it: of a list that has changed since, a client that leaves the end unread holds all. */
 static void
 add_shared(struct evbuffer *output, struct shared_text *text)
 {
+	if (shared_text_alive() > SHARED_MAX) {
+		add_body(output, text->data, text->len);
+		return;
+	}
 	for (size_t at = 0; at < text->len; at += PIECE) {
 		size_t len = text->len - at < PIECE ? text->len - at : PIECE;
 
@@ -279,12 +284,13 @@ exchange_send(struct request *req, int status, const char *content_type, char *b
 
 	add_headers(ex, content_type, status == 204 ? -1 : (int64_t)len, headers, n_headers);
 	add_date(ex->http);
-	if (ex->head || len == 0 || status == 204)
-		free(body);
-	else if (req->shared)
-		add_shared(evhttp_request_get_output_buffer(ex->http), req->shared);
-	else
-		add_body(evhttp_request_get_output_buffer(ex->http), body, len);
+	if (!ex->head && len > 0 && status != 204) {
+		if (req->shared)
+			add_shared(evhttp_request_get_output_buffer(ex->http), req->shared);
+		else
+			add_body(evhttp_request_get_output_buffer(ex->http), body, len);
+	}
+	free(body);
 	connection_replied(ex->connection, ex->http);
 	evhttp_send_reply(ex->http, status, error_title(status), NULL);
 	connection_send(ex->connection);
