@@ -2,7 +2,10 @@
 /* VMs that are booted after their host was: which, when, and in which order. */
 #include "own_boot_host.h"
 
+#include <unistd.h>
+
 #include "ops/autostart.h"
+#include "work/host_down.h"
 
 static struct autostart *autostart;
 
@@ -289,6 +292,32 @@ test_a_host_in_maintenance(void **state)
 	keep(1, VM1);
 }
 
+/* What is booted as libvirt-guests shuts the others down would be on when the storage is to go. */
+static void
+test_a_host_that_goes_down(void **state)
+{
+	char folder[] = "/tmp/virtx-XXXXXX";
+	_free_ char *flag = NULL;
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(folder));
+	flag = xasprintf("%s/guests", folder);
+	str_set(&here.config.run_dir, folder);
+	ops_up();
+	add_due(VM1);
+	ops_advance(1250);
+	tell(-1, NULL);
+	keep(1, VM1);
+	assert_int_equal(host_down_begin_guests(folder, &err), 0);
+	ops_advance(60000);
+	assert_string_equal(booting(), "");
+	/* It stays up after all. */
+	assert_int_equal(unlink(flag), 0);
+	ops_advance(1250);
+	assert_string_equal(booting(), VM1);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 /* Nothing is booted of which a killed virtxd would not know. */
 static void
 test_what_cannot_be_kept(void **state)
@@ -453,6 +482,7 @@ main(void)
 		AUTOSTART(test_one_that_is_locked),
 		AUTOSTART(test_a_host_that_is_not_ready),
 		AUTOSTART(test_a_host_in_maintenance),
+		AUTOSTART(test_a_host_that_goes_down),
 		AUTOSTART(test_what_cannot_be_kept),
 		AUTOSTART(test_one_that_is_not_due_any_more),
 		AUTOSTART(test_one_that_is_not_known),

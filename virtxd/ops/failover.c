@@ -663,6 +663,9 @@ failover_free(struct failover *failover)
 const char *
 failover_record_why(const struct failover *failover)
 {
+	if (failover && is_enabled(failover) &&
+	    host_down_takes_guests(failover->ctx->config->run_dir))
+		return "nothing is taken over: libvirt-guests is stopped, or the host goes down";
 	return failover ? str_or_empty(failover->record_why) : "";
 }
 

@@ -31,7 +31,8 @@ void failover_free(struct failover *failover);
 /* What became of VMs since virtxd was started. */
 const struct failover_count *failover_count(const struct failover *failover);
 /* Why this host takes over nothing anew, though [ha] enabled says so: its own record of it cannot
- * be read or written. "" for not, and where there is no failover (NULL); borrowed. */
+ * be read or written, or it goes down, by what libvirt-guests' unit has told. "" for not, and where
+ * there is no failover (NULL); borrowed. */
 const char *failover_record_why(const struct failover *failover);
 /* What is told of another host that may be dead, and of its VMs; "" for nothing, as where there is
  * no failover (NULL). The caller frees. */

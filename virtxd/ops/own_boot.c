@@ -7,6 +7,7 @@
 #include "ops/host_maintenance.h"
 #include "ops/recovery.h"
 #include "proto/ha.h"
+#include "work/host_down.h"
 #include "work/requests.h"
 
 #define USER "virtxd" /* who begins these operations where nobody asks */
@@ -25,7 +26,8 @@ own_boot_is_ready(struct context *ctx)
 	struct error ignored = { 0 };
 
 	return task_ready(ctx, TASK_NEEDS_LOCKSPACE, &ignored) == 0 &&
-	       keeper_knows_vms(ctx->keeper) && host_maintenance_check_open(ctx, &ignored) == 0;
+	       keeper_knows_vms(ctx->keeper) && host_maintenance_check_open(ctx, &ignored) == 0 &&
+	       !host_down_takes_guests(ctx->config->run_dir);
 }
 
 void

@@ -9,7 +9,7 @@
 /* Whether the VM (NULL: none) is this host's and off, is wanted on, and is to be brought back by
  * its policy. */
 bool own_boot_is_due(const struct context *ctx, const struct inventory_vm *view);
-/* Whether the host can boot VMs, and may. */
+/* Whether the host can boot VMs, and may: it is in no maintenance, and does not go down. */
 bool own_boot_is_ready(struct context *ctx);
 /* Boots it. The owner (borrowed) is told of the end in any case, which may be before this returns.
  */
