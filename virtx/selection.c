@@ -54,6 +54,24 @@ split_custom(const char *filter, struct custom_field *custom, char **rest, struc
 	return 0;
 }
 
+/* A server that does not know the filter, or has not got it, answers with all VMs. */
+static int
+check_custom(const struct vm_list *list, const struct custom_field *wanted, struct error *err)
+{
+	for (size_t i = 0; i < list->n_items; i++) {
+		const struct vm_list_item *item = &list->items[i];
+
+		if (!str_empty(wanted->name) &&
+		    (!str_equal(item->fields.custom.name, wanted->name) ||
+			!str_equal(item->fields.custom.value, wanted->value)))
+			return error_set(err, CLIENT_ERROR_STATUS,
+			    "the server's answer: VM '%s' is not known to have %s=%s, which was "
+			    "asked for",
+			    str_or_empty(item->uuid), wanted->name, wanted->value);
+	}
+	return 0;
+}
+
 /* Those of the list that the filter of tables leaves. */
 static int
 select_rows(
@@ -107,6 +125,8 @@ several_select(const struct command_call *call, struct known_list *known, struct
 		error_wrap(err, "cannot look for VMs");
 		result = COMMAND_FAILED;
 	}
+	if (result == COMMAND_OK && check_custom(&list, &options.filter.custom, err) < 0)
+		result = COMMAND_FAILED;
 	if (result == COMMAND_OK && select_rows(&list, rest, known, err) < 0)
 		result = COMMAND_USAGE;
 	if (result == COMMAND_OK && known->n == 0) {

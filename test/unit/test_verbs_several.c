@@ -10,6 +10,11 @@
 	"{\"items\":[{\"uuid\":\"" VM_UUID "\",\"fields\":{\"name\":\"web\",\"runstate\":4}}," \
 	"{\"uuid\":\"" UUID_2 "\",\"fields\":{\"name\":\"db\",\"runstate\":2}},"               \
 	"{\"uuid\":\"" UUID_3 "\",\"fields\":{\"name\":\"web2\",\"runstate\":2}}]}"
+#define OF_ANN                                                                             \
+	"{\"items\":[{\"uuid\":\"" UUID_2 "\",\"fields\":{\"name\":\"db\",\"runstate\":2," \
+	"\"custom\":{\"name\":\"owner\",\"value\":\"ann\"}}},"                             \
+	"{\"uuid\":\"" UUID_3 "\",\"fields\":{\"name\":\"web2\",\"runstate\":2,"           \
+	"\"custom\":{\"name\":\"owner\",\"value\":\"ann\"}}}]}"
 #define JSON_TYPE    "Content-Type: application/json\r\n"
 #define PROBLEM_TYPE "Content-Type: application/problem+json\r\n"
 
@@ -69,13 +74,26 @@ test_filter(void **state)
 {
 	struct verb_fixture *f = *state;
 
-	answer_list(f);
+	verb_forget(f);
+	verb_answer(f, 200, JSON_TYPE, OF_ANN);
 	verb_answer(f, 204, "", "");
 	verb_ok(f, "boot vm --filter state=poweroff,custom.owner=ann,name~web");
 	assert_string_equal(f->out, "web2: running\n");
 	verb_asked(f, 0, "GET /vms", "\"custom\":{\"name\":\"owner\",\"value\":\"ann\"}");
 	verb_asked(f, 1, "POST /vms/" UUID_3 "/runstate/boot", "");
 	assert_int_equal(f->n_requests, 2);
+}
+
+/* One that leaves the custom field out of account has nothing deleted by that. */
+static void
+test_all_for_some(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_answer_json(f, LIST);
+	verb_fails(f, "delete vm --yes --filter custom.owner=ann", COMMAND_FAILED,
+	    "is not known to have owner=ann");
+	assert_int_equal(f->n_requests, 1);
 }
 
 /* Nothing is done where none is meant, or one of them is not there. */
@@ -189,6 +207,7 @@ main(void)
 		TEST(test_by_uuid),
 		TEST(test_parallel),
 		TEST(test_filter),
+		TEST(test_all_for_some),
 		TEST(test_none),
 		TEST(test_failures),
 		TEST(test_formats),
