@@ -8,6 +8,8 @@
 #include "disk/process.h"
 #include "work/vm_process.h"
 
+#define OTHER_VM "33333333-3333-4333-8333-333333333333" /* its process is this one */
+
 /* Takes the place of QEMU, which the test driver has not; 0 for none. */
 static pid_t qemu;
 static int64_t began;
@@ -16,8 +18,11 @@ static int64_t began;
 int
 vm_process_find(virDomainPtr domain, pid_t *ret, struct error *err)
 {
-	*ret = qemu;
-	if (qemu)
+	char uuid[VIR_UUID_STRING_BUFLEN];
+
+	assert_int_equal(virDomainGetUUIDString(domain, uuid), 0);
+	*ret = strcmp(uuid, OTHER_VM) == 0 ? getpid() : qemu;
+	if (*ret)
 		return 0;
 	error_set(err, 404, "there is no process");
 	return 1;
@@ -235,6 +240,41 @@ test_daemon_hangs(void **state)
 	expect(0, 0, 0, 0, "");
 }
 
+static void
+run_other_vm(void)
+{
+	struct vm_create_request request = { .env = env, .uuid = (char *)OTHER_VM };
+	_domain_ virDomainPtr domain = NULL;
+	struct vm_result result = { 0 };
+
+	small_vm(&request.def);
+	str_set(&request.def.name, "other");
+	str_set(&request.def.osdisk.path, at("ds/other.qcow2"));
+	must_run(WORK_VM_CREATE, &request, &result);
+	domain = virDomainLookupByUUIDString(libvirt, OTHER_VM);
+	assert_int_equal(virDomainCreate(domain), 0);
+	model_clear(&vm_result_model, &result);
+	model_clear(&vmdef_model, &request.def);
+}
+
+/* That sanlock is busy with one of them is no reason to let another one run on. */
+static void
+test_busy_with_another(void **state)
+{
+	const struct self_fence_request request = { .env = env };
+	struct self_fence_result res = { 0 };
+
+	run_vm();
+	run_other_vm();
+	fake_sanlock_serve(100000);
+	must_run(WORK_SELF_FENCE, &request, &res);
+	assert_int_equal(res.n_loose, 1);
+	assert_string_equal(res.loose[0].uuid, OTHER_VM);
+	model_clear(&self_fence_result_model, &res);
+	fake_sanlock_serve(0);
+	assert_true(lives());
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, work_host_setup, teardown)
 
 int
@@ -249,6 +289,7 @@ main(void)
 		CASE(test_no_process),
 		CASE(test_no_daemon),
 		CASE(test_daemon_hangs),
+		CASE(test_busy_with_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
