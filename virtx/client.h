@@ -17,6 +17,7 @@ struct client {
 	int timeout;	   /* seconds, for each call */
 	bool async;	   /* the server may put work off and answer at once */
 	const char *query; /* of each call, NULL for none */
+	bool json;	   /* what ends the program before its command does is said as JSON */
 	bool debug;	   /* heads of the request and the answer on stderr */
 	int success;	   /* the status that is wanted, 0 for the route's own */
 	const char *vm;	   /* of several: the one that notes are about; NULL for one alone */

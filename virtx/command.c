@@ -387,6 +387,19 @@ find_alone(const struct command_call *call)
 	return NULL;
 }
 
+/* Whether the words that options have are some that there are. */
+static int
+check_words(const struct command_call *call, struct error *err)
+{
+	int ignored;
+
+	for (const struct option_row *row = call->command->options; row && row->letter; row++)
+		if (row->arg && row->arg->kind == ARGUMENT_WORD &&
+		    command_enum(call, row->letter, &ignored, err) < 0)
+			return -1;
+	return 0;
+}
+
 /* Whether what is said of several fits together. */
 static int
 check_several(const struct command_call *call, struct error *err)
@@ -402,6 +415,8 @@ check_several(const struct command_call *call, struct error *err)
 	if (alone)
 		return error_set(err, CLIENT_ERROR_STATUS, "%s: --%s%s is for one VM alone",
 		    call->command->words, alone->name, alone->arg ? " -" : "");
+	if (check_words(call, err) < 0)
+		return -1;
 	return command_number(call, SEVERAL_OPTION_PARALLEL, 1, SEVERAL_PARALLEL_MAX, &n, err);
 }
 
@@ -411,6 +426,11 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 {
 	int n = 0;
 
+	if (command->needed && call->counts[command->needed] == 0) {
+		error_set(
+		    err, 0, "--%s is missing", command_option(command, command->needed)->name);
+		return usage_error(err);
+	}
 	if (command->several) {
 		call->named = argv;
 		call->n_named = (size_t)argc;

@@ -63,6 +63,7 @@ struct command_call {
 	char *const
 	    *named; /* of a command that takes several VMs: those that are named, borrowed */
 	size_t n_named;
+	int64_t since; /* monotonic_ms() when it was begun */
 };
 
 /* Does the work; on COMMAND_FAILED and COMMAND_USAGE err says why. */
@@ -83,6 +84,8 @@ struct several {
 	const char *(*done)(const struct command_call *call);
 	/* What is asked first, where it is: "delete". NULL, or returns NULL, for nothing. */
 	const char *(*danger)(const struct command_call *call);
+	/* Whether one that the server does not know is done with. NULL for no. */
+	bool (*may_be_gone)(const struct command_call *call);
 	int alone; /* an option that goes with one VM alone, 0 for none */
 };
 
@@ -97,6 +100,7 @@ struct command {
 	const char *examples;		  /* command lines, each with its newline; NULL for none */
 	command_run run;
 	bool local;		       /* it asks no server, or says itself which one */
+	int needed;		       /* an option that must be given, 0 for none */
 	const struct several *several; /* operand 0, the only one, may be several VMs; NULL else */
 };
 

@@ -9,6 +9,7 @@
 struct known {
 	char *id;
 	char *name;
+	const char *already; /* of several: why there is nothing to be done; NULL else */
 };
 
 /* Zero-initialise it. */

@@ -40,6 +40,7 @@ configure(
 		    client->server.host);
 	client->timeout = timeout ? (int)timeout : CLIENT_TIMEOUT;
 	client->debug = call->counts['D'] > 0;
+	client->json = str_equal(call->values['o'], "json");
 	output_set_terminal(writer);
 	return COMMAND_OK;
 }

@@ -32,6 +32,7 @@ inquiry_of(const struct argument *argument)
 struct texts {
 	char **items;
 	size_t n;
+	bool missing; /* the server has told that none is called as one of the call */
 };
 
 static const char *
@@ -181,8 +182,10 @@ find(const struct command_call *call, const struct inquiry *inquiry, const char 
 		return COMMAND_FAILED;
 	}
 	found = choose(inquiry, &known, *text, err);
-	if (!found)
+	if (!found) {
+		texts->missing = err->status == 404;
 		return COMMAND_FAILED;
+	}
 	if (uuid_normalize(found->id, uuid) < 0) {
 		error_set(err, CLIENT_ERROR_STATUS, "the server's answer: %s '%s' has no UUID",
 		    inquiry->kind, *text);
@@ -247,6 +250,21 @@ add_vm(const struct known_list *all, const char *text, struct known_list *ret, s
 	return 0;
 }
 
+/* One that is named is gone, and nothing is to be done. */
+static void
+add_gone(const char *text, struct known_list *ret)
+{
+	struct known *item;
+
+	for (size_t i = 0; i < ret->n; i++)
+		if (ret->items[i].already && strcmp(ret->items[i].name, text) == 0)
+			return;
+	item = model_append(&ret->items, &ret->n);
+	item->id = xstrdup("");
+	item->name = xstrdup(text);
+	item->already = "gone";
+}
+
 /* All that are named, of which each is there before anything is done. The server is asked once, and
  * not where there are UUIDs alone. */
 static enum command_result
@@ -268,8 +286,11 @@ find_several(const struct command_call *call, struct known_list *ret, struct err
 		return COMMAND_FAILED;
 	}
 	for (size_t i = 0; i < call->n_named; i++) {
-		if (add_vm(&all, call->named[i], ret, err) < 0)
+		if (add_vm(&all, call->named[i], ret, err) == 0)
+			continue;
+		if (err->status != 404 || !several_may_be_gone(call))
 			return COMMAND_FAILED;
+		add_gone(call->named[i], ret);
 	}
 	return COMMAND_OK;
 }
@@ -288,11 +309,15 @@ enum command_result
 named_run(struct command_call *call, struct error *err)
 {
 	struct texts texts = { 0 };
-	enum command_result result = find_all(call, &texts, err);
+	enum command_result result;
 
+	call->since = monotonic_ms();
+	result = find_all(call, &texts, err);
 	if (result == COMMAND_OK)
 		result = command_is_for_several(call) ? run_several(call, err)
 						      : call->command->run(call, err);
+	else if (texts.missing && several_may_be_gone(call))
+		result = COMMAND_OK;
 	texts_clear(&texts);
 	return result;
 }

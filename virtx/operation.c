@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "proto/model.h"
+#include "virtx/interrupt.h"
 #include "virtx/progress.h"
 #include "virtx/verbs.h"
 
@@ -37,13 +38,26 @@ operation_result(const struct client *client, const struct operation *operation,
 	return 0;
 }
 
+/* That it goes on, and how to look. */
+static int
+goes_on(const char *id, const char *why, struct error *err)
+{
+	error_set(err, CLIENT_GOES_ON_STATUS,
+	    "operation '%s' goes on: %s; 'virtx wait operation %s' waits for its end, 'virtx get "
+	    "operation %s' shows it",
+	    id, why, id, id);
+	snprintf(err->operation, sizeof(err->operation), "%s", id);
+	return -1;
+}
+
 /* Waits for the end of an operation. One that gets on is not given up. */
 static int
-operation_wait(const struct client *client, const char *id, struct progress *progress, char *vm,
+poll_operation(const struct client *client, const char *id, struct progress *progress, char *vm,
     struct error *err)
 {
 	int64_t since = monotonic_ms();
 	int wait = POLL_FIRST_MS, percent = -1;
+	_free_ char *why = NULL;
 
 	while (monotonic_ms() - since < client->timeout * INT64_C(1000)) {
 		struct timespec pause = { .tv_nsec = wait * 1000000L };
@@ -70,10 +84,35 @@ operation_wait(const struct client *client, const char *id, struct progress *pro
 		nanosleep(&pause, NULL);
 		wait = wait * 2 < POLL_MS ? wait * 2 : POLL_MS;
 	}
-	error_set(err, CLIENT_GOES_ON_STATUS, "operation '%s' goes on: not ended within %d s", id,
-	    client->timeout);
-	snprintf(err->operation, sizeof(err->operation), "%s", id);
-	return -1;
+	why = xasprintf("not ended within %d s", client->timeout);
+	return goes_on(id, why, err);
+}
+
+/* The same where a signal says what goes on. */
+static int
+operation_wait(const struct client *client, const char *id, struct progress *progress, char *vm,
+    struct error *err)
+{
+	struct error interrupted;
+	int rc;
+
+	goes_on(id, "interrupted", &interrupted);
+	interrupt_say(&interrupted, client->json);
+	rc = poll_operation(client, id, progress, vm, err);
+	interrupt_forget();
+	return rc;
+}
+
+int
+operation_follow(const struct client *client, const char *id, struct error *err)
+{
+	struct progress progress;
+	int rc;
+
+	progress_start(&progress, !client->debug && progress_possible());
+	rc = operation_wait(client, id, &progress, NULL, err);
+	progress_end(&progress);
+	return rc;
 }
 
 int

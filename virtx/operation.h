@@ -19,6 +19,9 @@ int operation_call(const struct client *client, enum route_id id, const char *pa
  */
 enum command_result operation_call_vm(struct command_call *call, enum route_id id,
     const void *request, bool wait, const char *verb, struct error *err);
+/* Waits in the same way for the end of an operation that goes on, which need not be of this
+ * program. */
+int operation_follow(const struct client *client, const char *id, struct error *err);
 /* The table of operations. */
 void operation_show(struct writer *w, const struct operation_list *list);
 

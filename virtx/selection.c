@@ -109,6 +109,14 @@ select_rows(
 	return rc;
 }
 
+bool
+several_may_be_gone(const struct command_call *call)
+{
+	const struct several *several = call->command->several;
+
+	return several && several->may_be_gone && several->may_be_gone(call);
+}
+
 enum command_result
 several_select(const struct command_call *call, struct known_list *known, struct error *err)
 {
@@ -129,7 +137,7 @@ several_select(const struct command_call *call, struct known_list *known, struct
 		result = COMMAND_FAILED;
 	if (result == COMMAND_OK && select_rows(&list, rest, known, err) < 0)
 		result = COMMAND_USAGE;
-	if (result == COMMAND_OK && known->n == 0) {
+	if (result == COMMAND_OK && known->n == 0 && !several_may_be_gone(call)) {
 		error_set(err, 404,
 		    filter ? "no VM fits --filter '%s': nothing is done"
 			   : "there is no VM: nothing is done",

@@ -39,6 +39,7 @@ struct turn {
 	pid_t pid;
 	int fd; /* from the process */
 	struct outcome outcome;
+	const char *already; /* why there was nothing to be done, NULL else */
 };
 
 struct turns {
@@ -91,6 +92,8 @@ turns_make(struct turns *turns, const struct known_list *known)
 		turn->label = make_label(known, i);
 		turn->shown = writer_safe(shown);
 		turn->fd = -1;
+		turn->already = vm->already;
+		turn->state = vm->already ? TURN_DONE : TURN_WAITS;
 	}
 }
 
@@ -197,6 +200,8 @@ turn_text(const struct turns *turns, const struct turn *turn)
 {
 	switch (turn->state) {
 	case TURN_DONE:
+		if (turn->already)
+			return turn->already;
 		return turns->call->command->several->done(turns->call);
 	case TURN_FAILED:
 		return reason(turn);
@@ -298,8 +303,9 @@ run_all(struct turns *turns, size_t parallel)
 		while (turns->n_begun < turns->n && count(turns, TURN_RUNS) < parallel) {
 			struct turn *turn = &turns->items[turns->n_begun++];
 
-			begin(turns, turn);
-			if (turn->state == TURN_FAILED)
+			if (turn->state == TURN_WAITS)
+				begin(turns, turn);
+			if (turn->state != TURN_RUNS)
 				print_line(turns, turn);
 		}
 		if (count(turns, TURN_RUNS) == 0)

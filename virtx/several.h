@@ -17,7 +17,10 @@
 		SEVERAL_OPTION_YES, "yes", NULL, "do not ask before it is done to several" \
 	}
 
-/* Adds the VMs that --all and --filter mean, by one GET /vms. None is an error (404). */
+/* Whether VMs that the server does not know are done with. */
+bool several_may_be_gone(const struct command_call *call);
+/* Adds the VMs that --all and --filter mean, by one GET /vms. None is an error (404), unless they
+ * may be gone. */
 enum command_result several_select(
     const struct command_call *call, struct known_list *known, struct error *err);
 /*

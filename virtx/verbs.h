@@ -48,6 +48,8 @@
 	V(context_list)      \
 	V(context_show)      \
 	V(context_use)       \
+	V(wait_vm)           \
+	V(wait_operation)    \
 	V(watch)             \
 	V(decode_event)      \
 	V(register_vm)       \

@@ -64,10 +64,14 @@ test_words(void **state)
 	expect(f, "get -D runstate ", "vm\tShow the state of a VM and its host\n");
 	expect(f, "watch", "watch\tPrint the changes of the cluster as they come\n");
 	expect(f, "operation ",
-	    "list\tList what the hosts were asked to do, and by whom\nget\tShow an operation\n");
+	    "list\tList what the hosts were asked to do, and by whom\nget\tShow an operation\n"
+	    "wait\tWait until an operation has ended\n");
 	expect(f, "nosuch ", "");
 	expect(f, "nosuch vm ", "");
 	expect(f, "list nosuch ", "");
+	expect(f, "wait ",
+	    "vm\tWait until a VM, or several, are in a state\n"
+	    "operation\tWait until an operation has ended\n");
 	expect(f, "watch ", "");
 	assert_int_equal(f->n_requests, 0);
 }
@@ -110,6 +114,7 @@ test_arguments(void **state)
 	expect(f, "create vm -n ", ":files\n");
 	expect(f, "update vm -s x ", ":files\n");
 	expect(f, "update vm x y ", "");
+	expect(f, "wait vm --for=p", "--for=poweroff\n--for=paused\n");
 	assert_int_equal(f->n_requests, 0);
 }
 
@@ -137,6 +142,7 @@ test_known_vms(void **state)
 	expect(f, "get vm ev", "");
 	expect(f, "get vm x", "");
 	expect(f, "get vm " VM_UUID " ", "");
+	expect(f, "wait vm --for gone x we", VM_UUID "\tweb\n");
 }
 
 static void
@@ -153,6 +159,7 @@ test_known_others(void **state)
 	verb_asked(f, 3, "GET /hosts", "\"filter\":{\"name\":\"\"");
 	verb_answer_json(f, "{\"items\":[{\"id\":\"" OPERATION_UUID
 			    "\",\"op\":\"VmBoot\",\"state\":\"started\"}]}");
+	expect(f, "wait operation ", OPERATION_UUID "\tVmBoot started\n");
 	expect(f, "get operation ", OPERATION_UUID "\tVmBoot started\n");
 	verb_asked(f, 4, "GET /operations", "");
 }
