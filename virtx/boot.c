@@ -85,6 +85,8 @@ boot_vm_done(const struct command_call *call)
 
 static const struct several boot_vm_several = {
 	.done = boot_vm_done,
+	.already = ERROR_ALREADY_RUNNING,
+	.is_already = "already running",
 };
 
 const struct command boot_vm_command = {

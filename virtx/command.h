@@ -84,6 +84,10 @@ struct several {
 	const char *(*done)(const struct command_call *call);
 	/* What is asked first, where it is: "delete". NULL, or returns NULL, for nothing. */
 	const char *(*danger)(const struct command_call *call);
+	/* That a VM is so already, of one that --all or --filter chose: the error's type, and what
+	 * is said of it. ERROR_BY_STATUS for none. */
+	enum error_type already;
+	const char *is_already;
 	/* Whether one that the server does not know is done with. NULL for no. */
 	bool (*may_be_gone)(const struct command_call *call);
 	int alone; /* an option that goes with one VM alone, 0 for none */

@@ -23,6 +23,8 @@ pause_vm_done(const struct command_call *call)
 
 static const struct several pause_vm_several = {
 	.done = pause_vm_done,
+	.already = ERROR_ALREADY_PAUSED,
+	.is_already = "already paused",
 };
 
 const struct command pause_vm_command = {
@@ -48,6 +50,8 @@ resume_vm_done(const struct command_call *call)
 
 static const struct several resume_vm_several = {
 	.done = resume_vm_done,
+	.already = ERROR_ALREADY_RUNNING,
+	.is_already = "already running",
 };
 
 const struct command resume_vm_command = {

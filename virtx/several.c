@@ -226,6 +226,19 @@ print_line(const struct turns *turns, const struct turn *turn)
 	fflush(out);
 }
 
+/* One that was not named, and is so already, is done with. */
+static void
+forgive(const struct turns *turns, struct turn *turn)
+{
+	const struct several *several = turns->call->command->several;
+
+	if (several->already == ERROR_BY_STATUS || turns->call->n_named > 0 ||
+	    turn->outcome.result != COMMAND_FAILED || turn->outcome.err.type != several->already)
+		return;
+	turn->outcome = (struct outcome){ .result = COMMAND_OK };
+	turn->already = several->is_already;
+}
+
 /* Takes what the process has told; without that, it has been ended. */
 static void
 end(const struct turns *turns, struct turn *turn)
@@ -241,6 +254,7 @@ end(const struct turns *turns, struct turn *turn)
 	while (waitpid(turn->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (n == (ssize_t)sizeof(turn->outcome)) {
+		forgive(turns, turn);
 		turn->state = turn->outcome.result == COMMAND_OK ? TURN_DONE : TURN_FAILED;
 	} else if (interrupted) {
 		turn->state = TURN_LEFT;

@@ -43,6 +43,8 @@ shutdown_vm_danger(const struct command_call *call)
 
 static const struct several shutdown_vm_several = {
 	.done = shutdown_vm_done,
+	.already = ERROR_ALREADY_OFF,
+	.is_already = "already off",
 	.danger = shutdown_vm_danger,
 };
 

@@ -52,6 +52,18 @@ def test_exit_codes(server):
     assert {r.method for r in server.requests[-2:]} == {"GET"}
 
 
+def test_already(server):
+    """A second "all on" is as good as the first one; a name that is given is refused."""
+    running = problem(424, "it is running already", type="/problems/already-running")
+    server.answer((200, VM_LIST), running)
+    result = virtx("boot", "vm", "--parallel", "1", "--all", server=server)
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0, "".join(f"{name}: already running\n" for name in UUIDS), "virtx: 3 done\n")
+    server.answer((200, VM_LIST), running)
+    result = virtx("boot", "vm", "--parallel", "1", "web", "db", server=server)
+    assert (result.returncode, result.stderr) == (1, "virtx: 0 done, 2 failed\n")
+
+
 @pytest.mark.parametrize("answer,code,done", [("y", 0, 3), ("n", 1, 0)])
 def test_a_terminal_is_asked_once(server, answer, code, done):
     server.answer((200, VM_LIST), (204, b""))

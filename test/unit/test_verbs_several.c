@@ -130,6 +130,51 @@ test_failures(void **state)
 	    f->out, "web: 409: busy\ndb: 403: not yours\nweb2: asked to shut down\n");
 }
 
+/* Whom nobody has named may be so already. */
+static void
+test_already(void **state)
+{
+	static const struct {
+		const char *command, *type, *line;
+	} cases[] = {
+		{ "boot vm", "already-running", "web: already running\n" },
+		{ "resume vm", "already-running", "web: already running\n" },
+		{ "pause vm", "already-paused", "web: already paused\n" },
+		{ "shutdown vm", "already-off", "web: already off\n" },
+		{ "shutdown vm -f --yes", "already-off", "web: already off\n" },
+	};
+	struct verb_fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *problem =
+		    xasprintf("{\"type\":\"/problems/%s\",\"detail\":\"so\"}", cases[i].type);
+		_free_ char *chosen =
+		    xasprintf("%s --parallel 1 --filter name=web", cases[i].command);
+		_free_ char *named = xasprintf("%s --parallel 1 web db", cases[i].command);
+		_free_ char *alone = xasprintf("%s " VM_UUID, cases[i].command);
+
+		answer_list(f);
+		verb_answer(f, 424, PROBLEM_TYPE, problem);
+		verb_ok(f, chosen);
+		assert_string_equal(f->out, cases[i].line);
+		assert_string_equal(f->said, "virtx: 1 done\n");
+		answer_list(f);
+		verb_answer(f, 424, PROBLEM_TYPE, problem);
+		verb_fails(f, named, COMMAND_FAILED, "0 done, 2 failed");
+		assert_string_equal(f->out, "web: 424: so\ndb: 424: so\n");
+		verb_fails(f, alone, COMMAND_FAILED, "424: so");
+	}
+	/* Another state than the one that is wanted is none to be glad of. */
+	answer_list(f);
+	verb_answer(f, 424, PROBLEM_TYPE, "{\"type\":\"/problems/already-on\",\"detail\":\"so\"}");
+	verb_fails(f, "boot vm --filter name=web", COMMAND_FAILED, "0 done, 1 failed");
+	answer_list(f);
+	verb_answer(
+	    f, 424, PROBLEM_TYPE, "{\"type\":\"/problems/already-running\",\"detail\":\"so\"}");
+	verb_ok(f, "boot vm -o json --filter name=web");
+	assert_says(f->out, "\"code\": 0, \"status\": 0, \"detail\": \"already running\"");
+}
+
 static void
 test_formats(void **state)
 {
@@ -210,6 +255,7 @@ main(void)
 		TEST(test_all_for_some),
 		TEST(test_none),
 		TEST(test_failures),
+		TEST(test_already),
 		TEST(test_formats),
 		TEST(test_danger),
 		TEST(test_usage),
