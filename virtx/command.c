@@ -415,7 +415,8 @@ check_several(const struct command_call *call, struct error *err)
 	if (alone)
 		return error_set(err, CLIENT_ERROR_STATUS, "%s: --%s%s is for one VM alone",
 		    call->command->words, alone->name, alone->arg ? " -" : "");
-	if (check_words(call, err) < 0)
+	if (check_words(call, err) < 0 ||
+	    (call->command->several->check && call->command->several->check(call, err) < 0))
 		return -1;
 	return command_number(call, SEVERAL_OPTION_PARALLEL, 1, SEVERAL_PARALLEL_MAX, &n, err);
 }

@@ -90,6 +90,8 @@ struct several {
 	const char *is_already;
 	/* Whether one that the server does not know is done with. NULL for no. */
 	bool (*may_be_gone)(const struct command_call *call);
+	/* Whether its options fit together, before anything is asked; -1 with err. NULL for yes. */
+	int (*check)(const struct command_call *call, struct error *err);
 	int alone; /* an option that goes with one VM alone, 0 for none */
 };
 

@@ -53,6 +53,9 @@ def test_operation(server):
     (["wait", "operation", OPERATION], [STARTED],
      f"operation '{OPERATION}' goes on: interrupted; 'virtx wait operation {OPERATION}' waits for its end, "
      f"'virtx get operation {OPERATION}' shows it"),
+    (["shutdown", "vm", "--wait", UUID], [(202, b""), state(4)],
+     f"waiting for vm '{UUID}': it is running, not off, when that was interrupted; its guest was asked to shut down; "
+     f"'virtx wait vm --for poweroff {UUID}' waits on, 'virtx shutdown vm -ff {UUID}' ends it"),
     (["boot", "vm", UUID], [LATER, STARTED],
      f"operation '{OPERATION}' goes on: interrupted; 'virtx wait operation {OPERATION}' waits for its end, "
      f"'virtx get operation {OPERATION}' shows it"),

@@ -85,6 +85,7 @@ test_options(void **state)
 	    "--custom-name\tonly with this custom field, of any value or ...\n"
 	    "--custom-value\t... of this one\n");
 	expect(f, "list vm -v", "-v\tonly with this VLAN\n");
+	expect(f, "stop vm --th", "--then-kill\twait so long at most, and end it by force then\n");
 	/* Those of a command are behind its words. */
 	expect(f, "list --na", "");
 	expect(f, "--vers", "--version\tshow the version\n");

@@ -220,6 +220,78 @@ test_operation(void **state)
 	assert_code(f, FAILURE_NOT_FOUND);
 }
 
+#define SHUTDOWN "DELETE /vms/" VM_UUID "/runstate/boot"
+
+/* Its guest is asked once; however it goes off then, it is off. */
+static void
+test_shutdown(void **state)
+{
+	static const enum vmrunstate ends[] = { VMRUNSTATE_POWEROFF, VMRUNSTATE_CRASHED };
+	struct verb_fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		verb_forget(f);
+		verb_answer(f, 202, "", "");
+		answer_state(f, VMRUNSTATE_RUNNING);
+		answer_state(f, VMRUNSTATE_TERMINATING);
+		answer_state(f, ends[i]);
+		verb_ok(f, i ? "shutdown vm --then-kill 60 " VM_UUID : "shutdown vm -w " VM_UUID);
+		assert_string_equal(f->said, "");
+		assert_int_equal(f->n_requests, 4 * (i + 1));
+		verb_asked(f, 4 * i, SHUTDOWN, "{\"force\":0}");
+		verb_asked(f, 4 * i + 3, RUNSTATE, "");
+	}
+	/* libvirt forgets one that it has no definition of. */
+	verb_forget(f);
+	verb_answer(f, 202, "", "");
+	answer_problem(f, 404);
+	verb_answer(f, 200, JSON_TYPE, "{\"items\":[]}");
+	verb_ok(f, "shutdown vm -w " VM_UUID);
+	/* What force ends is off when that is answered, and what is refused is not waited for. */
+	verb_forget(f);
+	verb_answer(f, 204, "", "");
+	answer_problem(f, 424);
+	verb_ok(f, "shutdown vm -fw " VM_UUID);
+	verb_fails(f, "shutdown vm -w " VM_UUID, COMMAND_FAILED, "424: no");
+	verb_asked(f, f->n_requests - 1, SHUTDOWN, "");
+	verb_forget(f);
+	verb_answer(f, 202, "", "");
+	answer_state(f, VMRUNSTATE_RUNNING);
+	verb_fails(f, "shutdown vm -w --timeout 1 " VM_UUID, COMMAND_FAILED,
+	    "waiting for vm '" VM_UUID "': it is running, not off, after 1 s; its guest was asked");
+	assert_code(f, FAILURE_GOES_ON);
+}
+
+/* A guest that does not obey is not waited for longer than is said. */
+static void
+test_then_kill(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	/* A state, and with the warning a success of any other request. */
+	verb_forget(f);
+	verb_answer(f, 202, "", "");
+	verb_answer(f, 200, JSON_TYPE "Warning: 299 VirtX \"w\"\r\n", "{\"runstate\":4}");
+	verb_ok(f, "shutdown vm --then-kill 1 " VM_UUID);
+	assert_says(f->said, "vm '" VM_UUID "' is not off after 1 s: it is ended by force");
+	verb_asked(f, f->n_requests - 1, SHUTDOWN "?if_needed=true", "{\"force\":2}");
+	verb_asked(f, f->n_requests - 2, RUNSTATE, "");
+	verb_forget(f);
+	verb_answer(f, 202, "", "");
+	answer_state(f, VMRUNSTATE_RUNNING);
+	verb_fails(f, "shutdown vm --then-kill 1 " VM_UUID, COMMAND_FAILED,
+	    "cannot end vm '" VM_UUID "' by force: ");
+	/* Several are asked for as where force is at once. */
+	verb_answer_json(f, LIST);
+	verb_fails(f, "shutdown vm --then-kill 5 web db", COMMAND_USAGE,
+	    "Shut down, or end by force, 2 VMs: web, db: without a terminal");
+	verb_answer_json(f, LIST);
+	verb_answer(f, 202, "", "");
+	answer_state(f, VMRUNSTATE_POWEROFF);
+	verb_ok(f, "shutdown vm --then-kill 5 --yes --filter name=web");
+	assert_string_equal(f->out, "web: poweroff\n");
+}
+
 static void
 test_usage(void **state)
 {
@@ -232,6 +304,12 @@ test_usage(void **state)
 		{ "wait vm --for running", "VM is missing" },
 		{ "wait operation", "ID is missing" },
 		{ "wait", "a command is missing" },
+		{ "shutdown vm --then-kill 0 --yes web db",
+		    "--then-kill needs a whole number from 1" },
+		{ "shutdown vm -f --then-kill 5 --all", "--force ends it at once" },
+		{ "shutdown vm -f --then-kill 5 " VM_UUID, "--force ends it at once" },
+		{ "shutdown vm --then-kill x " VM_UUID, "--then-kill needs a whole number from 1" },
+		{ "shutdown vm -fff --all", "once or twice" },
 	};
 	struct verb_fixture *f = *state;
 
@@ -251,6 +329,8 @@ main(void)
 		TEST(test_no_answer),
 		TEST(test_several),
 		TEST(test_operation),
+		TEST(test_shutdown),
+		TEST(test_then_kill),
 		TEST(test_usage),
 	};
 
