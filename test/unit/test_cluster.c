@@ -242,6 +242,7 @@ test_tells_that_it_is_armed(void **state)
 	const struct host_ha armed = { true, 7, 3, 10, 60 }, again = { true, 7, 4, 10, 60 };
 	struct fixture *f = *state;
 
+	f->config.ha_enabled = true;
 	start(f);
 	await_tags(f, 1);
 	inventory_set_ha(f->inventory, SELF, &armed);
@@ -255,6 +256,31 @@ test_tells_that_it_is_armed(void **state)
 	await_tags(f, 5);
 }
 
+/* One that takes nothing over says so, while it is armed. */
+static void
+test_tells_that_it_is_off(void **state)
+{
+	const struct host_ha armed = { true, 7, 3, 10, 60 };
+	struct fixture *f = *state;
+
+	f->config.ha_enabled = false;
+	start(f);
+	await_tags(f, 1);
+	assert_false(inventory_is_ha_off(f->inventory, SELF));
+	inventory_set_ha(f->inventory, SELF, &armed);
+	await_tags(f, 3);
+	assert_true(inventory_is_ha_off(f->inventory, SELF));
+	f->config.ha_enabled = true;
+	cluster_reload(f->cluster);
+	await_tags(f, 4);
+	assert_false(inventory_is_ha_off(f->inventory, SELF));
+	cluster_reload(f->cluster);
+	f->config.ha_enabled = false;
+	cluster_reload(f->cluster);
+	await_tags(f, 5);
+	assert_true(inventory_is_ha_off(f->inventory, SELF));
+}
+
 int
 main(void)
 {
@@ -264,6 +290,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_listens_on_loopback_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listens_for_the_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tells_that_it_is_armed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tells_that_it_is_off, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cluster", tests, NULL, NULL);

@@ -208,6 +208,26 @@ test_the_second_of_two(void **state)
 	assert_int_equal(results(FAILOVER_LOST), 2);
 }
 
+/* Nobody waits for the turn of a host that is armed and takes nothing over. */
+static void
+test_one_that_is_off(void **state)
+{
+	static const struct host_ha third = { true, 3, 1, 10, 60 };
+	const char *vms[] = { VM1, VM2, VM3 };
+
+	ops_add_host(H3, "h3", 10000);
+	inventory_set_ha(here.ctx.inventory, H3, &third);
+	inventory_set_ha_off(here.ctx.inventory, H3, true);
+	for (size_t i = 0; i < ARRAY_SIZE(vms); i++) {
+		if (failover_is_before(vms[i], H3, SELF))
+			vms_of_h2[0] = vms[i];
+	}
+	assert_true(failover_is_before(vms_of_h2[0], H3, SELF));
+	let_h2_die();
+	assert_string_equal(claiming(), vms_of_h2[0]);
+	end_claim_as(CLAIM_LOST);
+}
+
 /* It waits until there is room. */
 static void
 test_no_room(void **state)
@@ -330,6 +350,7 @@ main(void)
 		FAILOVER(test_a_boot_in_vain),
 		FAILOVER(test_a_boot_that_fails),
 		FAILOVER(test_the_second_of_two),
+		FAILOVER(test_one_that_is_off),
 		FAILOVER(test_no_room),
 		FAILOVER(test_many),
 		FAILOVER(test_what_is_told),

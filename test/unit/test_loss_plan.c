@@ -138,11 +138,41 @@ test_why_not(void **state)
 	inventory_set_ha(inventory, host_uuid(1, uuid), &(struct host_ha){ 0 });
 	ret = plan(inventory, 0, true);
 	assert_int_equal(ret.stranded, 3);
-	assert_string_equal(ret.vms[0].reason, "no other host is armed");
+	assert_string_equal(ret.vms[0].reason, "no other host is armed and takes VMs over");
 	model_clear(&ha_plan_host_model, &ret);
 	inventory_set_ha(inventory, host_uuid(0, uuid), &(struct host_ha){ 0 });
 	ret = plan(inventory, 0, true);
 	assert_non_null(strstr(ret.vms[0].reason, "its host is not armed"));
+	model_clear(&ha_plan_host_model, &ret);
+	inventory_free(inventory);
+}
+
+/* One that is armed and takes nothing over; where none does, the plan is what would be. */
+static void
+test_who_takes(void **state)
+{
+	struct inventory *inventory = inventory_new();
+	struct ha_plan_host ret;
+	char uuid[UUID_TEXT_SIZE];
+
+	for (int i = 0; i < 3; i++)
+		add_host(inventory, i, 250);
+	for (int i = 1; i <= 2; i++)
+		add_vm(inventory, i, 0, 200, WANT_ON, NULL);
+	inventory_set_ha_off(inventory, host_uuid(2, uuid), true);
+	ret = plan(inventory, 0, true);
+	assert_int_equal(ret.restarts, 1);
+	assert_non_null(strstr(ret.vms[1].reason, "host002: [ha] enabled says no there"));
+	model_clear(&ha_plan_host_model, &ret);
+	/* The one that does is lost. */
+	inventory_set_ha_off(inventory, host_uuid(1, uuid), true);
+	ret = plan(inventory, 0, true);
+	assert_int_equal(ret.stranded, 2);
+	assert_string_equal(ret.vms[0].reason, "no other host is armed and takes VMs over");
+	model_clear(&ha_plan_host_model, &ret);
+	inventory_set_ha_off(inventory, host_uuid(0, uuid), true);
+	ret = plan(inventory, 0, true);
+	assert_int_equal(ret.restarts, 2);
 	model_clear(&ha_plan_host_model, &ret);
 	inventory_free(inventory);
 }
@@ -198,6 +228,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_which),
 		cmocka_unit_test(test_why_not),
+		cmocka_unit_test(test_who_takes),
 		cmocka_unit_test(test_memory_is_not_known),
 		cmocka_unit_test(test_many),
 	};

@@ -191,7 +191,8 @@ test_ha_of_twins(void **state)
 {
 	struct serf_tag tags[] = { { (char[]){ "uuid" }, (char[]){ OTHER } },
 		{ (char[]){ "virtx" }, (char[]){ "c/1" } },
-		{ (char[]){ "ha" }, (char[]){ "7:3:10:60" } } };
+		{ (char[]){ "ha" }, (char[]){ "7:3:10:60" } },
+		{ (char[]){ "ha_off" }, (char[]){ "1" } } };
 	struct serf_member member = { .name = (char[]){ "b" },
 		.addr = "10.0.0.2",
 		.cstate = CSTATE_ACTIVE,
@@ -201,6 +202,11 @@ test_ha_of_twins(void **state)
 	struct members *members = members_new(SELF, on_changed, &seen);
 
 	members_set(members, &member);
+	assert_true(members_find(members, OTHER)->ha_off);
+	member.n_tags--;
+	members_set(members, &member);
+	assert_int_equal(seen.n, 2);
+	assert_false(members_find(members, OTHER)->ha_off);
 	assert_true(members_find(members, OTHER)->ha.armed);
 	set(members, "c", "10.0.0.3", CSTATE_ACTIVE, OTHER, NULL, "c/1");
 	assert_string_equal(members_find(members, OTHER)->twin, "c");

@@ -58,6 +58,8 @@ struct cluster {
 	int64_t began, connected_at; /* monotonic ms; the first time, 0 for not yet */
 	enum watchdog watchdog;	     /* as the others were told */
 	struct host_ha ha;	     /* likewise */
+	bool ha_off;		     /* likewise */
+	const struct config *config;
 	struct peer_call *knock;
 	char lost_addr[46];
 	uint16_t lost_port;
@@ -309,6 +311,7 @@ on_host(void *arg, const struct member_host *host)
 	inventory_set_host(cluster->inventory, host->uuid, host->name, host->cstate);
 	inventory_set_maintenance(cluster->inventory, host->uuid, host->maintenance);
 	inventory_set_watchdog(cluster->inventory, host->uuid, host->watchdog);
+	inventory_set_ha_off(cluster->inventory, host->uuid, host->ha_off);
 	inventory_set_ha(cluster->inventory, host->uuid, &host->ha);
 	inventory_set_twin(cluster->inventory, host->uuid, host->twin);
 	gossip_set_member(cluster->gossip, host);
@@ -321,6 +324,19 @@ tell_watchdog(struct cluster *cluster, enum watchdog watchdog)
 		return;
 	cluster->watchdog = watchdog;
 	serf_set_tag(cluster->serf, MEMBERS_WATCHDOG, enum_word(&watchdog_enum, watchdog));
+}
+
+/* Told before that it is armed, so that nobody takes it for one that takes over. */
+static void
+tell_ha_off(struct cluster *cluster, const struct host_ha *ha)
+{
+	bool off = ha->armed && !cluster->config->ha_enabled;
+
+	if (cluster->ha_off == off)
+		return;
+	cluster->ha_off = off;
+	inventory_set_ha_off(cluster->inventory, inventory_self(cluster->inventory), off);
+	serf_set_tag(cluster->serf, MEMBERS_HA_OFF, off ? "1" : NULL);
 }
 
 static void
@@ -346,6 +362,7 @@ on_own_host(void *arg, const struct host *host)
 		return;
 	inventory_get_ha(cluster->inventory, host->uuid, &ha);
 	tell_watchdog(cluster, host->watchdog);
+	tell_ha_off(cluster, &ha);
 	tell_ha(cluster, &ha);
 }
 
@@ -488,6 +505,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	const struct host *self = inventory_find_host(inventory, host);
 
 	cluster->inventory = inventory;
+	cluster->config = config;
 	cluster->is_hidden = !config_public_listen(config);
 	cluster->peers = peers;
 	cluster->began = monotonic_ms();
@@ -502,6 +520,7 @@ cluster_new(struct event_base *base, const struct config *config, struct invento
 	inventory_observe(inventory, &observer, cluster);
 	/* The agent may have what another virtxd has told. */
 	serf_set_tag(cluster->serf, MEMBERS_HA, NULL);
+	serf_set_tag(cluster->serf, MEMBERS_HA_OFF, NULL);
 	if (self)
 		on_own_host(cluster, self);
 	return cluster;
@@ -554,9 +573,19 @@ void
 cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg)
 {
 	static const char *const keys[] = { "virtx", "api", MEMBERS_MAINTENANCE, MEMBERS_WATCHDOG,
-		MEMBERS_HA };
+		MEMBERS_HA, MEMBERS_HA_OFF };
 
 	serf_leave_tags(cluster->serf, keys, ARRAY_SIZE(keys), done, arg);
+}
+
+void
+cluster_reload(struct cluster *cluster)
+{
+	const struct host *self =
+	    inventory_find_host(cluster->inventory, inventory_self(cluster->inventory));
+
+	if (self)
+		on_own_host(cluster, self);
 }
 
 void

@@ -25,6 +25,8 @@ void cluster_on_tokens(struct cluster *cluster, void (*told)(void *arg), void *a
 /* Takes back what the others know of this virtxd, as the Go one may follow; then calls done, once.
  */
 void cluster_leave(struct cluster *cluster, void (*done)(void *arg), void *arg);
+/* The configuration was read again. */
+void cluster_reload(struct cluster *cluster);
 /* A host that was forgotten stays so until it is active again. */
 void cluster_forget(struct cluster *cluster, const char *host);
 /* Whether the VMs of the others are known, as known_check in ops/known.h has it: what cannot be

@@ -156,6 +156,8 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		if (!daemon->options->debug)
 			log_set_level((enum log_level)fresh.log_level);
 		keeper_reload(daemon->core.keeper);
+		if (daemon->core.cluster)
+			cluster_reload(daemon->core.cluster);
 		token_keeper_reload(daemon->token_keeper);
 		if (daemon->tls)
 			tls_reload(daemon->tls);

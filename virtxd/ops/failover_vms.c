@@ -160,8 +160,9 @@ failover_is_before(const char *vm, const char *a, const char *b)
 	return x != y ? x > y : strcmp(a, b) < 0;
 }
 
-/* The hosts with room for it that are armed: how many come before this one, -1 where this one is
- * not among them. *any: there are some at all; else *ret_why says what keeps each. */
+/* The hosts with room for it that are armed and take VMs over: how many come before this one, -1
+ * where this one is not among them. *any: there are some at all; else *ret_why says what keeps
+ * each. */
 static int
 find_rank(const struct failover_vm *vm, bool *any, char **ret_why)
 {
@@ -186,19 +187,23 @@ find_rank(const struct failover_vm *vm, bool *any, char **ret_why)
 	planner_place(vm->list->planner, &need, &placement, &ignored);
 	for (size_t i = 0; i < placement.n_candidates; i++) {
 		const struct placement_candidate *candidate = &placement.candidates[i];
+		bool own = str_equal(candidate->host, self);
 
 		inventory_get_ha(ctx->inventory, candidate->host, &ha);
-		if (!candidate->feasible || !ha.armed)
+		/* Another one that is off would not come for its turn. */
+		if (!candidate->feasible || !ha.armed ||
+		    (!own && inventory_is_ha_off(ctx->inventory, candidate->host)))
 			continue;
 		*any = true;
-		if (str_equal(candidate->host, self))
+		if (own)
 			here = true;
 		else if (failover_is_before(vm->uuid, candidate->host, self))
 			rank++;
 	}
-	*ret_why = *any			       ? NULL
-		   : str_empty(placement.host) ? xstrdup(placement.reason)
-					       : xstrdup("no host that has room for it is armed");
+	*ret_why = *any ? NULL
+		   : str_empty(placement.host)
+		       ? xstrdup(placement.reason)
+		       : xstrdup("no host that has room for it is armed and takes VMs over");
 	model_clear(&placement_model, &placement);
 	return here ? rank : -1;
 }

@@ -83,28 +83,47 @@ compare(const void *a, const void *b)
 	return xm != ym ? (xm < ym) - (xm > ym) : strcmp(x->vm->uuid, y->vm->uuid);
 }
 
-/* Those that are not armed claim nothing. */
+/* Whether any host takes VMs over by itself. */
+static bool
+any_takes(const struct inventory *inventory, const struct host_list *hosts)
+{
+	struct host_ha ha;
+
+	for (size_t i = 0; i < hosts->n_items; i++) {
+		inventory_get_ha(inventory, hosts->items[i].uuid, &ha);
+		if (ha.armed && !inventory_is_ha_off(inventory, hosts->items[i].uuid))
+			return true;
+	}
+	return false;
+}
+
+/* Those that are not armed claim nothing, nor do those that have [ha] enabled off. Where all have
+ * that, the plan is what would be without it. *any: another host than the lost one claims. */
 static struct placement_excluded *
-find_unarmed(const struct inventory *inventory, const char *lost, size_t *n, bool *any)
+find_idle(const struct inventory *inventory, const char *lost, size_t *n, bool *any)
 {
 	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
 	struct placement_excluded *excluded = NULL;
 	struct host_list hosts = { 0 };
 	struct host_ha ha;
+	bool none_takes;
 
 	inventory_list_hosts(inventory, &active, NULL, &hosts);
+	none_takes = !any_takes(inventory, &hosts);
 	*n = 0;
 	*any = false;
 	for (size_t i = 0; i < hosts.n_items; i++) {
-		inventory_get_ha(inventory, hosts.items[i].uuid, &ha);
-		if (ha.armed) {
-			*any |= !str_equal(hosts.items[i].uuid, lost);
+		const char *uuid = hosts.items[i].uuid;
+
+		inventory_get_ha(inventory, uuid, &ha);
+		if (ha.armed && (none_takes || !inventory_is_ha_off(inventory, uuid))) {
+			*any |= !str_equal(uuid, lost);
 			continue;
 		}
 		excluded = xrealloc(excluded, *n + 1, sizeof(*excluded));
 		excluded[(*n)++] = (struct placement_excluded){
-			inventory_find_host(inventory, hosts.items[i].uuid)->uuid,
-			"it is not armed",
+			inventory_find_host(inventory, uuid)->uuid,
+			ha.armed ? "[ha] enabled says no there" : "it is not armed",
 		};
 	}
 	model_clear(&host_list_model, &hosts);
@@ -160,14 +179,14 @@ tell(struct ha_plan_host *ret, const struct homeless *vm, const char *host, cons
 
 /* Why none of the host's VMs is brought back, NULL where some may be. */
 static const char *
-why_none(const struct inventory *inventory, const char *host, bool any_armed)
+why_none(const struct inventory *inventory, const char *host, bool any)
 {
 	struct host_ha ha;
 
 	inventory_get_ha(inventory, host, &ha);
 	if (!ha.armed)
 		return "its host is not armed: nobody takes from it";
-	return any_armed ? NULL : "no other host is armed";
+	return any ? NULL : "no other host is armed and takes VMs over";
 }
 
 void
@@ -178,12 +197,12 @@ loss_plan_host(const struct inventory *inventory, const char *host, bool otherwi
 	struct search search = { .inventory = inventory, .host = host, .otherwise = otherwise };
 	struct placement_need need = { .from = host, .brief = true };
 	struct planner *planner = planner_new(inventory);
-	_free_ struct placement_excluded *unarmed = NULL;
+	_free_ struct placement_excluded *idle = NULL;
 	const char *none;
 	bool any;
 
-	unarmed = find_unarmed(inventory, host, &need.n_excluded, &any);
-	need.excluded = unarmed;
+	idle = find_idle(inventory, host, &need.n_excluded, &any);
+	need.excluded = idle;
 	none = why_none(inventory, host, any);
 	ret->host = xstrdup(host);
 	ret->name = xstrdup(entry ? entry->def.name : "");

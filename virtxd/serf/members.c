@@ -26,6 +26,7 @@ struct record {
 	bool maintenance;
 	enum watchdog watchdog;
 	struct host_ha ha;
+	bool ha_off;
 	enum cstate cstate;
 };
 
@@ -282,6 +283,7 @@ rebind(struct members *members, const char *uuid)
 		fresh.watchdog = bound->record->watchdog;
 		if (!fresh.go && !twin)
 			fresh.ha = bound->record->ha;
+		fresh.ha_off = bound->record->ha_off;
 		fresh.cstate = bound->record->cstate;
 	} else {
 		/* Its member lost the tag, as its agent was started anew. A host that was active
@@ -306,7 +308,8 @@ rebind(struct members *members, const char *uuid)
 	    fresh.serf_port == bound->host.serf_port && fresh.go == bound->host.go &&
 	    fresh.maintenance == bound->host.maintenance &&
 	    fresh.watchdog == bound->host.watchdog && host_ha_equal(&fresh.ha, &bound->host.ha) &&
-	    fresh.cstate == bound->host.cstate && strcmp(fresh.twin, bound->host.twin) == 0)
+	    fresh.ha_off == bound->host.ha_off && fresh.cstate == bound->host.cstate &&
+	    strcmp(fresh.twin, bound->host.twin) == 0)
 		return;
 	bound->host = fresh;
 	bound->forgotten &= fresh.cstate != CSTATE_ACTIVE;
@@ -367,6 +370,7 @@ members_set(struct members *members, const struct serf_member *member)
 	record->maintenance = serf_member_tag(member, MEMBERS_MAINTENANCE) != NULL;
 	record->watchdog = read_watchdog(serf_member_tag(member, MEMBERS_WATCHDOG));
 	(void)host_ha_parse(serf_member_tag(member, MEMBERS_HA), &record->ha);
+	record->ha_off = serf_member_tag(member, MEMBERS_HA_OFF) != NULL;
 	record->serf_port = member->port;
 	record->cstate = member->cstate;
 	if (strcmp(before, record->uuid) != 0)

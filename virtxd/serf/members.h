@@ -14,6 +14,7 @@ struct members;
 #define MEMBERS_MAINTENANCE "maintenance" /* the tag of a host that takes no VMs: since when */
 #define MEMBERS_WATCHDOG    "watchdog"	  /* whether one protects the host: a word of the enum */
 #define MEMBERS_HA	    "ha"	  /* of a host that is armed: see state/host_ha.h */
+#define MEMBERS_HA_OFF	    "ha_off" /* of one that is armed, and takes nothing over by itself */
 
 /* A host by its member: the one that is active, where several had the uuid in turn. */
 struct member_host {
@@ -27,7 +28,8 @@ struct member_host {
 	bool maintenance; /* it takes no VMs */
 	enum watchdog watchdog;
 	struct host_ha
-	    ha; /* not armed where it runs the Go virtx, or has a twin, whatever its tag */
+	    ha;	     /* not armed where it runs the Go virtx, or has a twin, whatever its tag */
+	bool ha_off; /* it takes nothing over by itself */
 	enum cstate cstate;
 	/* Another active member has the uuid, too: a host that was cloned, say. The one that was
 	 * there first is believed; where that is not known, none is, and addr is "". */

@@ -85,6 +85,10 @@ void inventory_set_loss(struct inventory *inventory, const char *why);
 void inventory_set_storage(struct inventory *inventory, const char *why);
 /* A host (this one, too) takes no VMs, or does again. */
 void inventory_set_maintenance(struct inventory *inventory, const char *uuid, bool maintenance);
+/* Whether a host (this one, too) takes nothing over by itself, though it may be armed: it has told
+ * so. One that is not known, or says nothing, does take over. */
+void inventory_set_ha_off(struct inventory *inventory, const char *uuid, bool off);
+bool inventory_is_ha_off(const struct inventory *inventory, const char *uuid);
 /* Whether a watchdog protects a host (this one, too). */
 void inventory_set_watchdog(struct inventory *inventory, const char *uuid, enum watchdog watchdog);
 /* Whether a host (this one, too) is armed, and what it tells then; of one that has failed, what it

@@ -147,6 +147,7 @@ struct host_entry {
 	bool skew_known;    /* what its clock is ahead of ours: */
 	int64_t skew;	    /* ms */
 	struct host_ha ha;
+	bool ha_off;
 	struct host_figures figures; /* as it answered a placement */
 	int64_t figures_at;	     /* monotonic ms, 0 for never */
 	uint64_t figures_clock;	     /* later reservations are not among them */

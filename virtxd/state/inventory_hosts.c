@@ -236,6 +236,23 @@ inventory_get_ha(const struct inventory *inventory, const char *uuid, struct hos
 }
 
 void
+inventory_set_ha_off(struct inventory *inventory, const char *uuid, bool off)
+{
+	struct host_entry *entry = index_find_host(inventory, uuid);
+
+	if (entry)
+		entry->ha_off = off;
+}
+
+bool
+inventory_is_ha_off(const struct inventory *inventory, const char *uuid)
+{
+	const struct host_entry *entry = index_find_host(inventory, uuid);
+
+	return entry && entry->ha_off;
+}
+
+void
 inventory_set_twin(struct inventory *inventory, const char *uuid, const char *twin)
 {
 	struct host_entry *entry = index_find_host(inventory, uuid);
