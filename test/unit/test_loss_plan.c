@@ -222,6 +222,35 @@ test_many(void **state)
 	inventory_free(inventory);
 }
 
+/* A look has been made by then, if any is made. */
+static void
+look(struct loss_planner *planner, bool known)
+{
+	ops_advance(120000);
+	assert_int_equal(loss_planner_outlook(planner).known, known);
+}
+
+/* [ha] enabled, which SIGHUP may change. */
+static void
+test_reload(void **state)
+{
+	struct loss_planner *planner;
+
+	ops_up();
+	planner = loss_planner_new(&here.ctx);
+	look(planner, false);
+	here.config.ha_enabled = true;
+	loss_planner_reload(planner);
+	look(planner, true);
+	loss_planner_reload(planner);
+	look(planner, true);
+	here.config.ha_enabled = false;
+	loss_planner_reload(planner);
+	assert_false(loss_planner_outlook(planner).known);
+	look(planner, false);
+	loss_planner_free(planner);
+}
+
 int
 main(void)
 {
@@ -231,6 +260,7 @@ main(void)
 		cmocka_unit_test(test_who_takes),
 		cmocka_unit_test(test_memory_is_not_known),
 		cmocka_unit_test(test_many),
+		TEST(test_reload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include "http/tls.h"
 #include "loop/base.h"
 #include "ops/host_maintenance.h"
+#include "ops/loss_plan.h"
 #include "ops/token_keeper.h"
 #include "proto/log.h"
 #include "state/joins.h"
@@ -156,6 +157,7 @@ on_hangup(evutil_socket_t signum, short what, void *arg)
 		if (!daemon->options->debug)
 			log_set_level((enum log_level)fresh.log_level);
 		keeper_reload(daemon->core.keeper);
+		loss_planner_reload(daemon->core.ctx.loss_planner);
 		if (daemon->core.cluster)
 			cluster_reload(daemon->core.cluster);
 		token_keeper_reload(daemon->token_keeper);

@@ -341,18 +341,45 @@ loss_planner_reply(
 	request_reply_error_full(req, &err, later, 1);
 }
 
+/* The look of each minute that is under way, NULL for none. */
+static struct pass *
+find_look(const struct loss_planner *planner)
+{
+	struct pass *pass;
+
+	LIST_FOREACH (pass, &planner->passes, link) {
+		if (!pass->req)
+			return pass;
+	}
+	return NULL;
+}
+
 static void
 on_look(void *arg)
 {
 	static const struct custom_field all;
 	struct loss_planner *planner = arg;
-	const struct pass *pass;
 
-	LIST_FOREACH (pass, &planner->passes, link) {
-		if (!pass->req)
-			return;
+	if (!find_look(planner))
+		pass_start(planner, NULL, &all);
+}
+
+void
+loss_planner_reload(struct loss_planner *planner)
+{
+	bool enabled = planner->ctx->config->ha_enabled;
+	struct pass *look = find_look(planner);
+
+	if (enabled == timer_is_started(planner->timer))
+		return;
+	if (enabled) {
+		timer_every(planner->timer, LOOK_MS);
+		return;
 	}
-	pass_start(planner, NULL, &all);
+	timer_stop(planner->timer);
+	if (look)
+		pass_free(look);
+	planner->outlook = (struct loss_outlook){ 0 };
 }
 
 struct loss_planner *
@@ -363,8 +390,7 @@ loss_planner_new(struct context *ctx)
 	planner->ctx = ctx;
 	LIST_INIT(&planner->passes);
 	planner->timer = timer_new(ctx->base, on_look, planner);
-	if (ctx->config->ha_enabled)
-		timer_every(planner->timer, LOOK_MS);
+	loss_planner_reload(planner);
 	return planner;
 }
 

@@ -22,6 +22,9 @@ struct loss_outlook {
 
 /* ctx is borrowed. Looks each minute where [ha] enabled says so. */
 struct loss_planner *loss_planner_new(struct context *ctx);
+/* The configuration was read again: it looks from now on, or looks no more and what was found is
+ * not known any more. */
+void loss_planner_reload(struct loss_planner *planner);
 /* virtxd stops: no request may be left. NULL is fine. */
 void loss_planner_free(struct loss_planner *planner);
 struct loss_outlook loss_planner_outlook(const struct loss_planner *planner);
