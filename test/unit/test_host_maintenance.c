@@ -3,8 +3,12 @@
  * stay. */
 #include "maintenance_host.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "domain/maintenance_file.h"
 #include "ops/evacuation.h"
+#include "work/host_down.h"
 
 static int
 setup_up(void **state)
@@ -514,6 +518,47 @@ test_plan(void **state)
 	model_clear(&maintenance_plan_model, &plan);
 }
 
+static bool
+hands_over(void)
+{
+	return host_maintenance_hands_over(here.ctx.host_maintenance);
+}
+
+/* Only a host that is shut down, is told to, and is known not to be in maintenance. */
+static void
+test_hands_over(void **state)
+{
+	char folder[] = "/tmp/virtx-XXXXXX";
+	_free_ char *flag = NULL;
+	struct error err = { 0 };
+
+	assert_non_null(mkdtemp(folder));
+	flag = xasprintf("%s/guests", folder);
+	str_set(&here.config.run_dir, folder);
+	here.config.ha_hands_over = true;
+	ops_start();
+	assert_int_equal(host_down_begin_guests(folder, &err), 0);
+	/* Whether it is in maintenance is not known yet. */
+	assert_false(hands_over());
+	ops_end_job(WORK_MAINTENANCE_LOAD, NULL);
+	assert_true(hands_over());
+	here.config.ha_hands_over = false;
+	assert_false(hands_over());
+	here.config.ha_hands_over = true;
+	assert_int_equal(unlink(flag), 0);
+	assert_false(hands_over());
+	assert_int_equal(host_down_begin_guests(folder, &err), 0);
+	begin();
+	keep();
+	assert_false(hands_over());
+	run(1000);
+	end(false);
+	keep();
+	assert_true(hands_over());
+	assert_int_equal(unlink(flag), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int
 main(void)
 {
@@ -539,6 +584,7 @@ main(void)
 		TEST(test_storage_is_away),
 		HOST(test_stop),
 		HOST(test_plan),
+		TEST(test_hands_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,6 @@
 #include "state/joins.h"
 #include "virt/bridge.h"
 #include "virt/virt.h"
-#include "work/host_down.h"
 
 #define LEAVE_S 1 /* for serf to take our tags back */
 
@@ -96,18 +95,6 @@ on_left(void *arg)
 	event_base_loopbreak(daemon->base);
 }
 
-/* Whether this host is shut down, and the others are to bring its VMs back then; what is still on a
- * host in maintenance is to wait for it. */
-static bool
-hands_over(const struct daemon *daemon)
-{
-	const struct host_maintenance *hm = daemon->core.ctx.host_maintenance;
-
-	return daemon->config.ha_hands_over && str_empty(host_maintenance_why(hm)) &&
-	       host_maintenance_get(hm)->since == 0 &&
-	       host_down_takes_guests(daemon->config.run_dir);
-}
-
 /* The others are told; they, and who stops this host, do not wait for long. */
 static void
 on_stop(evutil_socket_t signum, short what, void *arg)
@@ -123,7 +110,7 @@ on_stop(evutil_socket_t signum, short what, void *arg)
 	daemon->stopping = true;
 	event_base_loopexit(daemon->base, &leave);
 	/* All tags stay then: without that of its kind a host counts as none that is armed. */
-	if (hands_over(daemon))
+	if (host_maintenance_hands_over(daemon->core.ctx.host_maintenance))
 		on_left(daemon);
 	else
 		cluster_leave(daemon->core.cluster, on_left, daemon);

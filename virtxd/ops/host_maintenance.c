@@ -10,6 +10,7 @@
 #include "ops/maintenance_moves.h"
 #include "ops/task.h"
 #include "proto/log.h"
+#include "work/host_down.h"
 
 #define TICK_MS	 100
 #define OWN_USER "virtxd"
@@ -88,6 +89,15 @@ const struct maintenance *
 host_maintenance_get(const struct host_maintenance *hm)
 {
 	return &hm->record.now;
+}
+
+bool
+host_maintenance_hands_over(const struct host_maintenance *hm)
+{
+	const struct config *config = hm->ctx->config;
+
+	return config->ha_hands_over && str_empty(host_maintenance_why(hm)) &&
+	       hm->record.now.since == 0 && host_down_takes_guests(config->run_dir);
 }
 
 int

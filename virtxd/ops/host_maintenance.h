@@ -34,6 +34,9 @@ void host_maintenance_free(struct host_maintenance *hm);
 const char *host_maintenance_why(const struct host_maintenance *hm);
 /* 0 when this host takes VMs, or -1 with a 503. */
 int host_maintenance_check_open(const struct context *ctx, struct error *err);
+/* Whether this host is shut down, and the others are to bring its VMs back then; what is still on a
+ * host in maintenance, or on one of which that is not known, is to wait for it. */
+bool host_maintenance_hands_over(const struct host_maintenance *hm);
 /* Borrowed. */
 const struct maintenance *host_maintenance_get(const struct host_maintenance *hm);
 
