@@ -214,9 +214,12 @@ start(struct context *ctx, struct request *req, const struct vm_claim_request *r
 	snprintf(order->vm, sizeof(order->vm), "%.36s", req->param);
 	LIST_INSERT_HEAD(&ctx->claim_orders, order, link);
 	task = task_open(ctx, req->route->id, req, req->user, order->vm, &claim_owner, order, &err);
-	if (!task)
+	if (!task) {
 		order_free(order);
-	else if (task_work(task, WORK_VM_CLAIM, request, &here, &err) < 0)
+		return;
+	}
+	task_set_caution(task, request->unproved);
+	if (task_work(task, WORK_VM_CLAIM, request, &here, &err) < 0)
 		task_fail(task, &err);
 }
 

@@ -61,6 +61,7 @@ struct task {
 	bool in_background;   /* answered when the work begins */
 	int64_t told_due;     /* monotonic ms */
 	char *warning;	      /* of a VM that has moved */
+	char *caution;	      /* see task_set_caution(); NULL for none */
 	bool acted;	      /* its job does something by now */
 	enum work_stage stage;
 	struct error *cause; /* its job has failed, and how that ended is being found out */
@@ -145,6 +146,7 @@ task_free(struct task *task)
 	timer_free(task->deadline);
 	free(task->cause);
 	free(task->warning);
+	free(task->caution);
 	free(task->why);
 	free(task);
 }
@@ -279,6 +281,23 @@ succeed(struct task *task, const struct vm_result *res)
 	task_end(task, NULL);
 }
 
+void
+task_set_caution(struct task *task, const char *text)
+{
+	str_set(&task->caution, text);
+}
+
+/* vm-heal knows nothing of it. */
+static void
+add_caution(const struct task *task, struct vm_result *res)
+{
+	_free_ char *told = steal_ptr(res->warning);
+	bool both = !str_empty(told) && !str_empty(task->caution);
+
+	res->warning = xasprintf(
+	    "%s%s%s", str_or_empty(told), both ? "; " : "", str_or_empty(task->caution));
+}
+
 static void
 found(void *arg, struct vm_result *res, const struct error *why)
 {
@@ -286,6 +305,7 @@ found(void *arg, struct vm_result *res, const struct error *why)
 	struct error err = *task->cause;
 
 	if (finding_judge(task->stage, res, why, &err)) {
+		add_caution(task, res);
 		succeed(task, res);
 		return;
 	}

@@ -64,6 +64,9 @@ const char *task_operation(const struct task *task);
  * reservation is none any more. */
 int task_work(struct task *task, enum work_id work, const void *request,
     const struct task_place *place, struct error *err);
+/* A warning (copied) that the job has with its success, and that is told, too, where the job dies
+ * and it is found out that its work was done. */
+void task_set_caution(struct task *task, const char *text);
 /* Ends one that is open. */
 void task_fail(struct task *task, const struct error *err);
 /* Whether an operation of this route is under way. */
