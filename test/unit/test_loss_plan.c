@@ -251,6 +251,63 @@ test_reload(void **state)
 	loss_planner_free(planner);
 }
 
+static void
+on_planned(struct context *ctx, struct request *req)
+{
+	request_reply(req, 204);
+}
+
+/* What is told of a host that is to take no VMs; "" for nothing. */
+static const char *
+ask_without_self(void)
+{
+	unsigned int before = here.replies;
+
+	loss_planner_ask(
+	    &here.ctx, ops_request(ROUTE_MAINTENANCE_BEGIN, SELF, "{}"), SELF, on_planned);
+	ops_advance(100);
+	assert_int_equal(here.replies, before + 1);
+	assert_int_equal(here.status, strstr(here.headers, "Warning: ") ? 200 : 204);
+	return here.headers;
+}
+
+/* The VMs that come back now, and would not then: those that move away count where they go. */
+static void
+test_without_a_host(void **state)
+{
+	struct inventory *inventory;
+	struct request *req;
+	char uuid[UUID_TEXT_SIZE];
+
+	ops_up();
+	inventory = here.ctx.inventory;
+	here.config.ha_restart = true;
+	here.ctx.loss_planner = loss_planner_new(&here.ctx);
+	add_host(inventory, 1, 100);
+	add_vm(inventory, 1, 1, 50, WANT_ON, NULL);
+	/* Nobody takes from it, with or without. */
+	inventory_set_ha(inventory, host_uuid(1, uuid), &(struct host_ha){ 0 });
+	assert_null(strstr(ask_without_self(), "Warning: "));
+	inventory_set_ha(inventory, uuid, &armed);
+	inventory_set_ha(inventory, SELF, &armed);
+	assert_non_null(strstr(ask_without_self(),
+	    "while host 'h1' takes no VMs, 1 VM more cannot be brought back if the host dies that "
+	    "has it: 'vm' of host 'host001'"));
+	add_host(inventory, 2, 60);
+	assert_null(strstr(ask_without_self(), "Warning: "));
+	/* This one comes to one of them, and is in the way there. */
+	ops_add_vm(VM1, VMRUNSTATE_RUNNING);
+	assert_non_null(strstr(ask_without_self(), "1 VM more cannot be brought back"));
+	/* Of one who hangs up nothing comes. */
+	req = ops_request(ROUTE_MAINTENANCE_BEGIN, SELF, "{}");
+	loss_planner_ask(&here.ctx, req, SELF, on_planned);
+	req->watch->gone(req->watch_arg);
+	assert_int_equal(here.status, 499);
+	ops_advance(100);
+	loss_planner_free(here.ctx.loss_planner);
+	here.ctx.loss_planner = NULL;
+}
+
 int
 main(void)
 {
@@ -261,6 +318,7 @@ main(void)
 		cmocka_unit_test(test_memory_is_not_known),
 		cmocka_unit_test(test_many),
 		TEST(test_reload),
+		TEST(test_without_a_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -22,6 +23,7 @@ struct kept {
 	char *body;
 	size_t len;
 	size_t n_headers;
+	char last[128]; /* header, "" for none */
 };
 
 static void
@@ -37,6 +39,10 @@ keep(struct request *req, int status, const char *content_type, char *body, size
 	k->body = body;
 	k->len = len;
 	k->n_headers = n_headers;
+	k->last[0] = '\0';
+	if (n_headers > 0)
+		snprintf(k->last, sizeof(k->last), "%s: %s", headers[n_headers - 1].name,
+		    headers[n_headers - 1].value);
 }
 
 static void
@@ -157,6 +163,29 @@ test_replies(void **state)
 	free(k.body);
 }
 
+/* What is told with whatever goes well, behind the other headers. */
+static void
+test_warning(void **state)
+{
+	static const struct request_header more[] = { { "Location", "/operations/7" } };
+	static const struct {
+		int status, told;
+		bool warns;
+	} rows[] = { { 204, 200, true }, { 202, 202, true }, { 409, 409, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct kept k = { .req = { .send = keep, .warning = xstrdup("it is \"so\"") } };
+
+		request_reply_json(&k.req, rows[i].status, NULL, 0, more, 1);
+		assert_int_equal(k.status, rows[i].told);
+		assert_int_equal(k.n_headers, rows[i].warns ? 2 : 1);
+		assert_string_equal(k.last, rows[i].warns
+						? "Warning: 299 VirtX \"it is \\\"so\\\"\""
+						: "Location: /operations/7");
+		assert_null(k.req.warning);
+	}
+}
+
 int
 main(void)
 {
@@ -164,6 +193,7 @@ main(void)
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_warning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

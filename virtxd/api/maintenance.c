@@ -7,6 +7,7 @@
 #include "ops/context.h"
 #include "ops/evacuation.h"
 #include "ops/host_maintenance.h"
+#include "ops/loss_plan.h"
 #include "ops/task.h"
 
 /* Those of the VMs that who asks may know of, in the place of all; the caller frees them. */
@@ -75,6 +76,13 @@ plan(struct context *ctx, struct request *req)
 	free(stays.vms);
 }
 
+static void
+begin(struct context *ctx, struct request *req)
+{
+	if (task_check_ready(ctx, req, TASK_NEEDS_LOCKSPACE) == 0)
+		host_maintenance_begin(ctx->host_maintenance, req);
+}
+
 void
 api_maintenance_begin(struct context *ctx, struct request *req)
 {
@@ -87,10 +95,9 @@ api_maintenance_begin(struct context *ctx, struct request *req)
 	if (request_flag(req, "dry_run", &dry_run, &err) < 0 ||
 	    request_owner_check_self(ctx, req->param, &err) < 0)
 		request_reply_error(req, &err);
-	else if (dry_run || options.dry_run)
-		plan(ctx, req);
-	else if (task_check_ready(ctx, req, TASK_NEEDS_LOCKSPACE) == 0)
-		host_maintenance_begin(ctx->host_maintenance, req);
+	else
+		loss_planner_ask(ctx, req, inventory_self(ctx->inventory),
+		    dry_run || options.dry_run ? plan : begin);
 }
 
 void

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ops/loss_plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "loop/timer.h"
 #include "ops/failover_vms.h"
 #include "proto/ha.h"
+#include "proto/uuid.h"
 #include "state/filter.h"
 #include "state/placement.h"
 
-#define LOOK_MS 60000
+#define LOOK_MS	  60000
+#define NAMES_MAX 5 /* of VMs in a warning */
 
 /* All hosts, one after the other. */
 struct pass {
@@ -21,6 +24,11 @@ struct pass {
 	struct host_list hosts;
 	size_t next; /* of hosts */
 	struct ha_plan plan;
+	/* Of what would be worse: */
+	loss_planned planned;	      /* NULL: the plan itself is the answer */
+	char without[UUID_TEXT_SIZE]; /* the host that takes no VMs */
+	size_t more;		      /* VMs that would not come back */
+	struct buffer names;	      /* the first of them, in words */
 };
 
 struct loss_planner {
@@ -37,6 +45,7 @@ struct loss_planner {
 struct homeless {
 	const struct vm *vm;
 	struct vmdef def; /* with the vCPUs that are known of it */
+	bool restarts;
 };
 
 struct found {
@@ -48,6 +57,7 @@ struct search {
 	const struct inventory *inventory;
 	const char *host;
 	bool otherwise;
+	bool all; /* those that stay off, too */
 	struct found found;
 };
 
@@ -59,15 +69,28 @@ find_one(void *arg, const struct inventory_vm *view)
 	struct homeless *vm;
 	bool wanted = view->vm.want == WANT_ON && (!view->local || view->recorded);
 
-	if (!wanted || !ha_restarts(&view->vm.def, search->otherwise))
+	bool restarts = wanted && ha_restarts(&view->vm.def, search->otherwise);
+
+	if (!restarts && !search->all)
 		return;
 	found->vms = xrealloc(found->vms, found->n + 1, sizeof(*found->vms));
 	vm = &found->vms[found->n++];
 	vm->vm = &view->vm;
+	vm->restarts = restarts;
 	vm->def = view->vm.def;
 	if (!view->local)
 		vm->def.cpudef =
 		    (struct cpudef){ .sockets = 1, .cores = view->vcpus, .threads = 1 };
+}
+
+/* The order in which VMs leave a host, see ops/evacuation.c. */
+static int
+compare_size(const void *a, const void *b)
+{
+	const struct homeless *x = a, *y = b;
+	int32_t xm = x->def.memory.total, ym = y->def.memory.total;
+
+	return xm != ym ? (xm < ym) - (xm > ym) : strcmp(x->vm->uuid, y->vm->uuid);
 }
 
 /* As work/host_vms.c has it. */
@@ -76,11 +99,50 @@ compare(const void *a, const void *b)
 {
 	const struct homeless *x = a, *y = b;
 	int order = ha_order(&x->def) - ha_order(&y->def);
-	int32_t xm = x->def.memory.total, ym = y->def.memory.total;
 
-	if (order)
-		return order;
-	return xm != ym ? (xm < ym) - (xm > ym) : strcmp(x->vm->uuid, y->vm->uuid);
+	return order ? order : compare_size(a, b);
+}
+
+static void
+find(struct search *search, int (*order)(const void *, const void *))
+{
+	struct found *found = &search->found;
+
+	inventory_each_of(search->inventory, search->host, find_one, search);
+	if (found->n > 0)
+		qsort(found->vms, found->n, sizeof(*found->vms), order);
+}
+
+/* The VMs of that host go where there is room; those that come to the lost one are its own. */
+static void
+empty(struct planner *planner, const char *without, struct search *lost)
+{
+	struct search leaving = {
+		.inventory = lost->inventory,
+		.host = without,
+		.otherwise = lost->otherwise,
+		.all = true,
+	};
+
+	find(&leaving, compare_size);
+	for (size_t i = 0; i < leaving.found.n; i++) {
+		const struct homeless *vm = &leaving.found.vms[i];
+		const struct placement_need need = {
+			.vm = vm->vm->uuid,
+			.from = without,
+			.target = "",
+			.def = &vm->def,
+			.brief = true,
+		};
+		struct placement placement = { 0 };
+		struct error ignored;
+
+		(void)planner_place(planner, &need, &placement, &ignored);
+		if (vm->restarts && str_equal(str_or_empty(placement.host), lost->host))
+			*model_append(&lost->found.vms, &lost->found.n) = *vm;
+		model_clear(&placement_model, &placement);
+	}
+	free(leaving.found.vms);
 }
 
 /* Whether any host takes VMs over by itself. */
@@ -97,15 +159,29 @@ any_takes(const struct inventory *inventory, const struct host_list *hosts)
 	return false;
 }
 
+/* Why the host claims nothing, NULL where it does. */
+static const char *
+why_idle(const struct inventory *inventory, const char *uuid, const char *without, bool none_takes)
+{
+	struct host_ha ha;
+
+	inventory_get_ha(inventory, uuid, &ha);
+	if (!ha.armed)
+		return "it is not armed";
+	if (!none_takes && inventory_is_ha_off(inventory, uuid))
+		return "[ha] enabled says no there";
+	return str_equal(uuid, without) ? "it takes no VMs" : NULL;
+}
+
 /* Those that are not armed claim nothing, nor do those that have [ha] enabled off. Where all have
  * that, the plan is what would be without it. *any: another host than the lost one claims. */
 static struct placement_excluded *
-find_idle(const struct inventory *inventory, const char *lost, size_t *n, bool *any)
+find_idle(
+    const struct inventory *inventory, const char *lost, const char *without, size_t *n, bool *any)
 {
 	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
 	struct placement_excluded *excluded = NULL;
 	struct host_list hosts = { 0 };
-	struct host_ha ha;
 	bool none_takes;
 
 	inventory_list_hosts(inventory, &active, NULL, &hosts);
@@ -114,16 +190,16 @@ find_idle(const struct inventory *inventory, const char *lost, size_t *n, bool *
 	*any = false;
 	for (size_t i = 0; i < hosts.n_items; i++) {
 		const char *uuid = hosts.items[i].uuid;
+		const char *why = why_idle(inventory, uuid, without, none_takes);
 
-		inventory_get_ha(inventory, uuid, &ha);
-		if (ha.armed && (none_takes || !inventory_is_ha_off(inventory, uuid))) {
+		if (!why) {
 			*any |= !str_equal(uuid, lost);
 			continue;
 		}
 		excluded = xrealloc(excluded, *n + 1, sizeof(*excluded));
 		excluded[(*n)++] = (struct placement_excluded){
 			inventory_find_host(inventory, uuid)->uuid,
-			ha.armed ? "[ha] enabled says no there" : "it is not armed",
+			why,
 		};
 	}
 	model_clear(&host_list_model, &hosts);
@@ -189,8 +265,9 @@ why_none(const struct inventory *inventory, const char *host, bool any)
 	return any ? NULL : "no other host is armed and takes VMs over";
 }
 
-void
-loss_plan_host(const struct inventory *inventory, const char *host, bool otherwise,
+/* without: a host that takes no VMs, and whose own are on others by then; "" for none. */
+static void
+plan_host(const struct inventory *inventory, const char *host, const char *without, bool otherwise,
     const struct custom_field *only, struct ha_plan_host *ret)
 {
 	const struct host *entry = inventory_find_host(inventory, host);
@@ -201,14 +278,14 @@ loss_plan_host(const struct inventory *inventory, const char *host, bool otherwi
 	const char *none;
 	bool any;
 
-	idle = find_idle(inventory, host, &need.n_excluded, &any);
+	idle = find_idle(inventory, host, without, &need.n_excluded, &any);
 	need.excluded = idle;
 	none = why_none(inventory, host, any);
 	ret->host = xstrdup(host);
 	ret->name = xstrdup(entry ? entry->def.name : "");
-	inventory_each_of(inventory, host, find_one, &search);
-	if (search.found.n > 0)
-		qsort(search.found.vms, search.found.n, sizeof(*search.found.vms), compare);
+	if (!str_empty(without))
+		empty(planner, without, &search);
+	find(&search, compare);
 	for (size_t i = 0; i < search.found.n; i++) {
 		const struct homeless *vm = &search.found.vms[i];
 		struct placement placement = { 0 };
@@ -227,6 +304,13 @@ loss_plan_host(const struct inventory *inventory, const char *host, bool otherwi
 	planner_free(planner);
 }
 
+void
+loss_plan_host(const struct inventory *inventory, const char *host, bool otherwise,
+    const struct custom_field *only, struct ha_plan_host *ret)
+{
+	plan_host(inventory, host, "", otherwise, only, ret);
+}
+
 /* All hosts */
 
 static void
@@ -237,6 +321,7 @@ pass_free(struct pass *pass)
 	timer_free(pass->timer);
 	model_clear(&host_list_model, &pass->hosts);
 	model_clear(&ha_plan_model, &pass->plan);
+	buffer_clear(&pass->names);
 	free(pass);
 }
 
@@ -255,11 +340,79 @@ drop_placed(struct ha_plan_host *item)
 	item->n_vms = n;
 }
 
+static bool
+is_stranded(const struct ha_plan_host *item, const char *vm)
+{
+	for (size_t i = 0; i < item->n_vms; i++) {
+		if (str_equal(item->vms[i].vm, vm))
+			return str_empty(item->vms[i].host);
+	}
+	return false;
+}
+
+/* Which VMs of the host come back now, and would not then. */
+static void
+compare_plans(struct pass *pass, const char *host)
+{
+	static const struct custom_field all;
+	const struct context *ctx = pass->planner->ctx;
+	struct ha_plan_host now = { 0 }, then = { 0 };
+
+	if (str_equal(host, pass->without))
+		return;
+	loss_plan_host(ctx->inventory, host, ctx->config->ha_restart, &all, &now);
+	plan_host(ctx->inventory, host, pass->without, ctx->config->ha_restart, &all, &then);
+	for (size_t i = 0; i < then.n_vms; i++) {
+		const struct ha_plan_vm *vm = &then.vms[i];
+
+		if (!str_empty(vm->host) || is_stranded(&now, vm->vm))
+			continue;
+		if (pass->more++ < NAMES_MAX)
+			buffer_printf(&pass->names, "%s'%s' of host '%s'",
+			    pass->names.len ? ", " : "", vm->name, then.name);
+	}
+	model_clear(&ha_plan_host_model, &now);
+	model_clear(&ha_plan_host_model, &then);
+}
+
+/* The caller's; NULL where nothing would be worse. */
+static char *
+worse_text(const struct pass *pass)
+{
+	const struct host *host = inventory_find_host(pass->planner->ctx->inventory, pass->without);
+
+	if (pass->more == 0)
+		return NULL;
+	return xasprintf("while host '%s' takes no VMs, %zu VM%s more cannot be brought back if "
+			 "the host dies that has %s: %s%s",
+	    host ? str_or_empty(host->def.name) : pass->without, pass->more,
+	    pass->more == 1 ? "" : "s", pass->more == 1 ? "it" : "them", pass->names.data,
+	    pass->more > NAMES_MAX ? ", ..." : "");
+}
+
+static void
+end_comparing(struct pass *pass)
+{
+	struct context *ctx = pass->planner->ctx;
+	struct request *req = pass->req;
+	loss_planned planned = pass->planned;
+
+	request_set_watch(req, NULL, NULL);
+	free(req->warning);
+	req->warning = worse_text(pass);
+	pass_free(pass);
+	planned(ctx, req);
+}
+
 static void
 end(struct pass *pass)
 {
 	struct request *req = pass->req;
 
+	if (pass->planned) {
+		end_comparing(pass);
+		return;
+	}
 	if (!req) {
 		pass->planner->outlook.known = true;
 		pass->planner->outlook.possible = pass->plan.possible;
@@ -284,6 +437,11 @@ on_slice(void *arg)
 		end(pass);
 		return;
 	}
+	if (pass->planned) {
+		compare_plans(pass, pass->hosts.items[pass->next++].uuid);
+		timer_start(pass->timer, 0);
+		return;
+	}
 	item = model_append(&pass->plan.items, &pass->plan.n_items);
 	loss_plan_host(ctx->inventory, pass->hosts.items[pass->next++].uuid,
 	    ctx->config->ha_restart, &pass->only, item);
@@ -305,7 +463,7 @@ on_gone(void *arg)
 
 static const struct request_watch watch = { .gone = on_gone };
 
-static void
+static struct pass *
 pass_start(struct loss_planner *planner, struct request *req, const struct custom_field *only)
 {
 	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
@@ -323,6 +481,7 @@ pass_start(struct loss_planner *planner, struct request *req, const struct custo
 	if (req)
 		request_set_watch(req, &watch, pass);
 	timer_start(pass->timer, 0);
+	return pass;
 }
 
 void
@@ -339,6 +498,34 @@ loss_planner_reply(
 	error_set(
 	    &err, 503, "%d plans for the loss of all hosts are worked on already", LOSS_PASSES_MAX);
 	request_reply_error_full(req, &err, later, 1);
+}
+
+void
+loss_planner_ask(
+    struct context *ctx, struct request *req, const char *without, loss_planned planned)
+{
+	static const struct custom_field all;
+	const struct host_list_fields active = { .cstate = CSTATE_ACTIVE };
+	struct loss_planner *planner = ctx->loss_planner;
+	struct host_list hosts = { 0 };
+	struct pass *pass;
+	bool takes;
+
+	inventory_list_hosts(ctx->inventory, &active, NULL, &hosts);
+	takes = any_takes(ctx->inventory, &hosts);
+	model_clear(&host_list_model, &hosts);
+	if (!takes) {
+		planned(ctx, req);
+	} else if (planner->n_passes == LOSS_PASSES_MAX) {
+		req->warning = xasprintf("which VMs could not be brought back meanwhile is not "
+					 "known: %d plans are worked on already",
+		    LOSS_PASSES_MAX);
+		planned(ctx, req);
+	} else {
+		pass = pass_start(planner, req, &all);
+		pass->planned = planned;
+		snprintf(pass->without, sizeof(pass->without), "%s", without);
+	}
 }
 
 /* The look of each minute that is under way, NULL for none. */

@@ -38,5 +38,11 @@ void loss_plan_host(const struct inventory *inventory, const char *host, bool ot
  * not come back. only is borrowed until then; req in every case is the planner's. */
 void loss_planner_reply(
     struct loss_planner *planner, struct request *req, const struct custom_field *only);
+/* Finds out which VMs come back now where their host dies, and would not if this host (a uuid) took
+ * no VMs, and its own were on the others: the request's warning says so. Calls planned then, maybe
+ * at once; where the client hangs up before, nothing comes of the request. */
+typedef void (*loss_planned)(struct context *ctx, struct request *req);
+void loss_planner_ask(
+    struct context *ctx, struct request *req, const char *without, loss_planned planned);
 
 #endif

@@ -105,17 +105,24 @@ reply(struct request *req, int status, const char *content_type, char *body, siz
     const struct request_header *headers, size_t n_headers)
 {
 	_free_ char *news = req->news ? req->news(req->news_arg, req) : NULL;
+	_free_ char *text = steal_ptr(req->warning);
+	_free_ char *warning = text && status / 100 == 2 ? request_warning(text) : NULL;
 	_free_ struct request_header *all = NULL;
 
 	assert(!req->replied);
 	req->replied = true;
-	if (news) {
-		all = xcalloc(n_headers + 1, sizeof(*all));
+	if (news || warning) {
+		all = xcalloc(n_headers + 2, sizeof(*all));
 		if (n_headers > 0)
 			memcpy(all, headers, n_headers * sizeof(*all));
-		all[n_headers++] = (struct request_header){ REQUEST_NEWS, news };
 		headers = all;
 	}
+	if (news)
+		all[n_headers++] = (struct request_header){ REQUEST_NEWS, news };
+	if (warning)
+		all[n_headers++] = (struct request_header){ "Warning", warning };
+	if (warning && status == 204)
+		status = 200;
 	req->send(req, status, content_type, body, len, headers, n_headers);
 }
 

@@ -68,6 +68,9 @@ struct request {
 	 * nothing. Not there: nobody wants to know. */
 	char *(*news)(void *arg, const struct request *req);
 	void *news_arg;
+	/* What an answer of 2xx that is not in pieces tells in a Warning header, with 200 in place
+	 * of 204; NULL for nothing. The request's own. */
+	char *warning;
 	bool replied;
 	request_send send;
 	bool shares; /* send takes what is shared in place of a body, which is NULL then */
