@@ -21,6 +21,7 @@
 	V(shutdown_vm)       \
 	V(pause_vm)          \
 	V(resume_vm)         \
+	V(reset_vm)          \
 	V(migrate_vm)        \
 	V(get_migrate_vm)    \
 	V(abort_migrate_vm)  \

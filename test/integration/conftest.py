@@ -166,12 +166,23 @@ def host(lab1):
         assert not left
 
 
+def guest_images(word):
+    """Path of the raw image of the guests that has this word in its name."""
+    paths = subprocess.run([os.path.join(ROOT, "test", "guest", "build")], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout.split()
+    return next(path for path in paths if word in path)
+
+
 @pytest.fixture(scope="session")
 def guest_image():
     """Path of a raw image that boots by BIOS."""
-    paths = subprocess.run([os.path.join(ROOT, "test", "guest", "build")], check=True, text=True,
-                           stdout=subprocess.PIPE).stdout.split()
-    return next(path for path in paths if "bios" in path)
+    return guest_images("bios")
+
+
+@pytest.fixture(scope="session")
+def counter_image():
+    """The same of one that counts as soon as it is on, and obeys the power button."""
+    return guest_images("counter")
 
 
 def memory_left(hosts):

@@ -247,6 +247,7 @@ def test_mutations(server):
     ok("shutdown", "vm", "-ff", UUID, server=server)
     ok("pause", "vm", UUID, server=server)
     ok("resume", "vm", UUID, server=server)
+    ok("reset", "vm", UUID, server=server)
     ok("delete", "vm", UUID, server=server)
     ok("delete", "vm", UUID, "--storage", server=server)
     ok("boot", "vm", UUID, server=server)
@@ -256,6 +257,7 @@ def test_mutations(server):
         ("DELETE", "/runstate/boot", {"force": 2}),
         ("POST", "/runstate/pause", None),
         ("DELETE", "/runstate/pause", None),
+        ("POST", "/runstate/reset", None),
         ("DELETE", "", {"deletestorage": False}),
         ("DELETE", "", {"deletestorage": True}),
         ("POST", "/runstate/boot", {"cloud_init": []}),

@@ -76,6 +76,50 @@ def test_acpi_shutdown(lab1, host, guest_image):
     delete(host, uuid)
 
 
+def make_counting(lab, host, image):
+    """A VM that is on, and whose guest counts the seconds on its second disk; its uuid, and what tells how far it is."""
+    os.makedirs(f"{lab.vms}/ds", exist_ok=True)
+    host.run(["qemu-img", "convert", "-O", "qcow2", image, "/vms/ds/guest.qcow2"])
+    uuid = create(host, vmdef("guest", osdisk=disk("/vms/ds/guest.qcow2", prov=0),
+                              disks=[disk("/vms/ds/counter.raw", size=1)], memory={"total": 32, "hp": False}))
+    assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+
+    def count():
+        with open(f"{lab.vms}/ds/counter.raw", "rb") as file:
+            return int(re.match(rb"\d*", file.read(16)).group(0) or b"0")
+
+    return uuid, count
+
+
+def test_reset(lab1, host, counter_image):
+    """The guest starts anew in the same process, which keeps its leases; the VM stays wanted on."""
+    uuid, count = make_counting(lab1, host, counter_image)
+    wait_for("the guest to count", lambda: count() > 8, 120)
+    pid, held = host.qemu_pid(uuid), leases(host)
+    assert len(held) == 3
+    answer = host.api("POST", f"/vms/{uuid}/runstate/reset")
+    assert answer.status == 204, answer.text
+    wait_for("the guest to count anew", lambda: 0 < count() <= 8, 120)
+    wait_for("the guest to count on", lambda: count() > 8, 120)
+    assert (host.qemu_pid(uuid), leases(host)) == (pid, held)
+    assert runstate(host, uuid) == "running" and host.api("GET", f"/vms/{uuid}").json()["want"] == 2
+    log = oplog(host, uuid)
+    assert {op: item["status"] for op, item in log.items()} == {"VmBoot": "completed", "VmReset": "completed"}
+    done = host.virtx("reset", "vm", uuid)
+    assert done.returncode == 0, done.stderr
+    wait_for("the guest to count anew", lambda: 0 < count() <= 8, 120)
+
+    assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
+    answer = host.api("POST", f"/vms/{uuid}/runstate/reset")
+    assert answer.status == 424 and "it is paused, not running" in answer.text, answer.text
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    answer = host.api("POST", f"/vms/{uuid}/runstate/reset")
+    assert answer.status == 424 and "it is poweroff, not running" in answer.text, answer.text
+    operations = host.api("GET", f"/operations?vm={uuid}").json()["items"]
+    assert [o["state"] for o in operations if o["op"] == "VmReset"] == ["failed", "failed", "completed", "completed"]
+    delete(host, uuid)
+
+
 def wait_for_line(console, line, timeout=90):
     """Read a serial console until it has printed this."""
     seen = b""

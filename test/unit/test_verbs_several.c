@@ -201,7 +201,7 @@ static void
 test_danger(void **state)
 {
 	static const char *const lines[] = { "delete vm web db", "delete vm -s --filter name~b",
-		"shutdown vm -f --all" };
+		"reset vm web db", "shutdown vm -f --all" };
 	struct verb_fixture *f = *state;
 
 	verb_answer_json(f, LIST);

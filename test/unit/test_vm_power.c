@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pause, resume and shutdown: what is done to a VM that is on. */
+/* Pause, resume, reset and shutdown: what is done to a VM that is on. */
 #include "work_host.h"
 
 /* A VM that runs: one from before VMs had a lease of their own with a disk that is nobody's, and so
@@ -92,6 +92,82 @@ test_one_that_is_off_is_not_paused(void **state)
 	assert_int_equal(last_stage(), -1);
 }
 
+static bool reset_fails;
+static unsigned int n_resets;
+
+int
+virDomainReset(virDomainPtr domain, unsigned int flags)
+{
+	int (*next)(virDomainPtr, unsigned int) =
+	    (int (*)(virDomainPtr, unsigned int))dlsym(RTLD_NEXT, "virDomainReset");
+
+	n_resets++;
+	assert_int_equal(flags, 0);
+	return next(domain, reset_fails ? ~0U : 0);
+}
+
+static enum want
+want_of(void)
+{
+	_domain_info_ struct domain_info info = { 0 };
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+
+	assert_int_equal(hypervisor_info(domain, disk_root, &info, &failure), 0);
+	return info.want;
+}
+
+/* Whatever it comes to, it is done once, and what the VM is wanted to be stays. */
+static void
+test_reset(void **state)
+{
+	struct vm_request request = request_of();
+
+	run_vm(true);
+	reset_fails = false;
+	n_resets = 0;
+	expect(WORK_VM_RESET, &request, VMRUNSTATE_RUNNING, "");
+	assert_int_equal(last_stage(), WORK_STAGE_DONE);
+	expect_logged("VmReset", "completed");
+	assert_int_equal(n_resets, 1);
+	reset_fails = true;
+	must_fail(WORK_VM_RESET, &request, 424, "cannot reset VM '" TEST_VM "': ");
+	assert_int_equal(last_stage(), -1);
+	expect_logged("VmReset", "failed");
+	assert_int_equal(n_resets, 2);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_RUNNING);
+}
+
+/* One that is off or paused, or whose guest is about to go down. */
+static void
+test_what_is_not_reset(void **state)
+{
+	struct vm_shutdown_request shutdown = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_boot_request boot = { .env = env, .uuid = (char *)TEST_VM, .if_needed = true };
+	struct vm_request request = request_of();
+	_domain_ virDomainPtr domain = NULL;
+
+	n_resets = 0;
+	reset_fails = false;
+	create_small_vm();
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	must_fail(WORK_VM_RESET, &request, 424, "it is poweroff, not running");
+	assert_int_equal(error_get_type(&failure), ERROR_NOT_RUNNING);
+	expect(WORK_VM_BOOT, &boot, VMRUNSTATE_RUNNING, "");
+	expect(WORK_VM_PAUSE, &request, VMRUNSTATE_PAUSED, "does not hold its leases");
+	must_fail(WORK_VM_RESET, &request, 424, "it is paused, not running");
+	assert_int_equal(virDomainResume(domain), 0);
+	deaf_guests = true;
+	expect(WORK_VM_SHUTDOWN, &shutdown, VMRUNSTATE_RUNNING, "");
+	must_fail(
+	    WORK_VM_RESET, &request, 409, "its guest was asked to shut down, and has not yet");
+	assert_int_equal(want_of(), WANT_OFF);
+	assert_int_equal(n_resets, 0);
+	expect(WORK_VM_BOOT, &boot, VMRUNSTATE_RUNNING, "");
+	expect(WORK_VM_RESET, &request, VMRUNSTATE_RUNNING, "");
+	assert_int_equal(want_of(), WANT_ON);
+	assert_int_equal(n_resets, 1);
+}
+
 static void
 test_shutdown(void **state)
 {
@@ -147,6 +223,8 @@ main(void)
 		WORK_TEST(test_pause_and_resume),
 		WORK_TEST(test_a_paused_vm_without_its_leases_stays_paused),
 		WORK_TEST(test_one_that_is_off_is_not_paused),
+		WORK_TEST(test_reset),
+		WORK_TEST(test_what_is_not_reset),
 		WORK_TEST(test_shutdown),
 		WORK_TEST(test_a_guest_that_is_asked),
 		WORK_TEST(test_a_transient_one_is_gone),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Boot, shutdown, pause and resume. */
+/* Boot, shutdown, pause, resume and reset. */
 #include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
@@ -125,4 +125,15 @@ void
 api_vm_resume(struct context *ctx, struct request *req)
 {
 	power(ctx, req, WORK_VM_RESUME);
+}
+
+void
+api_vm_reset(struct context *ctx, struct request *req)
+{
+	struct vm_request request = { 0 };
+
+	if (task_find_vm(ctx, req) < 0 || task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) < 0)
+		return;
+	request.uuid = req->param;
+	task_start(ctx, req, WORK_VM_RESET, &request, req->param, 204);
 }

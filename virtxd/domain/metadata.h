@@ -27,8 +27,8 @@ char *metadata_want_build(enum want want, bool excused);
  * which are equal. The caller frees. */
 char *metadata_op_build(const struct oplog_item *item);
 char *metadata_op_key(const char *op);
-/* The operations that are recorded: "VmBoot", "VmPause", "VmResume", "VmShutdown", "VmMigrate",
- * "VmFailover". */
+/* The operations that are recorded: "VmBoot", "VmPause", "VmResume", "VmReset",
+ * "VmShutdown", "VmMigrate", "VmFailover". */
 bool metadata_op_known(const char *op);
 
 /* Namespace URI and prefix of what is recorded of a running VM's leases: a text in an element of

@@ -83,6 +83,7 @@ static const struct row {
 	{ "VmShutdown", is_off_or_asked, false },
 	{ "VmPause", is_paused, false },
 	{ "VmResume", is_running, false },
+	{ "VmReset", NULL, false },
 	{ "VmMigrate", has_moved, true },
 	{ "VmMigrateAbort", NULL, false },
 	{ "VmRegister", NULL, false },

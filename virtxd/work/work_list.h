@@ -26,6 +26,7 @@
 	W(WORK_VM_SHUTDOWN, work_vm_shutdown)             \
 	W(WORK_VM_PAUSE, work_vm_pause)                   \
 	W(WORK_VM_RESUME, work_vm_resume)                 \
+	W(WORK_VM_RESET, work_vm_reset)                   \
 	W(WORK_VM_MIGRATE, work_vm_migrate)               \
 	W(WORK_VM_STAYS, work_vm_stays)                   \
 	W(WORK_MIGRATION_INFO, work_migration_info)       \
