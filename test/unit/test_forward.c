@@ -45,6 +45,9 @@ struct fixture {
 	bool secrets; /* of the client, among the headers */
 	struct request *held;
 	unsigned int gone;
+	/* What the back says of a route. */
+	int none_status;
+	const char *none_type, *none;
 	/* Who chose the host. */
 	bool chosen, again;
 	struct request_forward more;
@@ -156,6 +159,10 @@ on_back(void *arg, struct request *req)
 	case ROUTE_MIGRATION_ABORT:
 		error_set_type(&err, ERROR_WHO, "who asks is not known");
 		request_reply_error(req, &err);
+		break;
+	case ROUTE_VM_RESET:
+		request_reply_text(
+		    req, f->none_status, f->none_type, xstrdup(f->none), strlen(f->none));
 		break;
 	case ROUTE_HOST_GET:
 		request_reply_text(req, 200, "application/json", xstrdup("{}"), 2);
@@ -470,6 +477,47 @@ test_cut(void **state)
 	assert_true(f->in.len < BIG);
 }
 
+/* A host whose virtxd is an earlier one, or the Go virtx: that is not taken for a VM that is not
+ * there, which is passed on. */
+static void
+test_no_such_route(void **state)
+{
+	static const struct {
+		int status;
+		const char *type, *body, *wanted;
+	} rows[] = {
+		{ 404, "application/problem+json",
+		    "{\"type\":\"/problems/not-found\",\"status\":404,"
+		    "\"detail\":\"there is no '/vms/" UUID "/runstate/reset'\"}",
+		    "HTTP/1.1 501 " },
+		{ 404, "text/plain", "404 page not found\n", "HTTP/1.1 501 " },
+		{ 405, "text/plain", "Method Not Allowed\n", "HTTP/1.1 501 " },
+		{ 404, "application/problem+json",
+		    "{\"type\":\"/problems/not-found\",\"status\":404,"
+		    "\"detail\":\"no VM '" UUID "' is known\"}",
+		    "HTTP/1.1 404 " },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		f->none_status = rows[i].status;
+		f->none_type = rows[i].type;
+		f->none = rows[i].body;
+		send_text(f, "POST /vms/" UUID "/runstate/reset HTTP/1.1\r\nHost: localhost\r\n"
+			     "Content-Length: 0\r\n\r\n");
+		await(f, 30);
+		assert_has(f->in.data, rows[i].wanted);
+		if (strstr(rows[i].wanted, "501")) {
+			assert_has(f->in.data,
+			    "host '" HOST "' cannot do this (POST /vms/{uuid}/runstate/reset): its "
+			    "virtxd is another version, which does not know of it; nothing was "
+			    "done\"");
+			assert_has(f->in.data, "/problems/not-supported");
+			assert_null(strstr(f->in.data, "may be done there"));
+		}
+	}
+}
+
 static void
 test_gone(void **state)
 {
@@ -578,6 +626,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_chosen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_such_route, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),

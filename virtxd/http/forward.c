@@ -14,6 +14,7 @@
 #include "http/identity.h"
 #include "http/peer.h"
 #include "proto/log.h"
+#include "proto/problem.h"
 #include "state/operations.h"
 
 #define HEADERS_MAX 64 /* of a request */
@@ -25,6 +26,7 @@
 #define ANSWER_MAX  (16 << 20)
 #define LOG_BURST   20
 #define UNSENT_MAX  (256 << 10) /* then the other host has to wait for the client */
+#define GO_NO_ROUTE "404 page not found"
 
 struct forwarder {
 	struct peers *peers;
@@ -192,6 +194,47 @@ reply_answer(struct forwarding *fw, const struct peer_answer *answer)
 	    answer->len ? xmemdup(answer->body, answer->len) : NULL, len, headers, n);
 }
 
+/* Whether its virtxd has no such route: one of virtxd says so of the path, and the Go virtx has its
+ * own words. That there is no such VM is another 404. */
+static bool
+lacks_route(const struct forwarding *fw, const struct peer_answer *answer)
+{
+	_free_ char *none = NULL;
+	struct exchange_source source;
+	struct error told = { 0 };
+
+	if (answer->status == 405)
+		return true;
+	if (answer->status != 404 || !exchange_get_source(fw->req, &source))
+		return false;
+	none = xasprintf("there is no '%s'", source.path);
+	problem_decode(&told, answer->status, answer->body, answer->len);
+	return str_equal(told.detail, none) ||
+	       strncmp(told.detail, GO_NO_ROUTE, strlen(GO_NO_ROUTE)) == 0;
+}
+
+/* Whether the answer is about this host or the route, and so none to the client: nothing was done.
+ */
+static bool
+is_misplaced(const struct forwarding *fw, const struct peer_answer *answer, struct error *err)
+{
+	/* Who it does not know is this host, not the client. */
+	if (answer->status == 401) {
+		error_set(err, 502,
+		    "host '%s' does not know this one, which needs a certificate of the cluster's "
+		    "CA in section [tls]",
+		    fw->host);
+		return true;
+	}
+	if (fw->streams || !lacks_route(fw, answer))
+		return false;
+	error_set_type(err, ERROR_NOT_SUPPORTED,
+	    "host '%s' cannot do this (%s %s): its virtxd is another version, which does not know "
+	    "of it; nothing was done",
+	    fw->host, method_word(fw->req->route->method), fw->req->route->path);
+	return true;
+}
+
 static void
 on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 {
@@ -199,13 +242,8 @@ on_done(void *arg, const struct peer_answer *answer, const struct error *err)
 	struct error unknown = { 0 };
 
 	fw->call = NULL;
-	/* Who it does not know is this host, not the client. */
-	if (answer && answer->status == 401) {
+	if (answer && is_misplaced(fw, answer, &unknown)) {
 		fw->unsent = true;
-		error_set(&unknown, 502,
-		    "host '%s' does not know this one, which needs a certificate of the cluster's "
-		    "CA in section [tls]",
-		    fw->host);
 		answer = NULL;
 		err = &unknown;
 	}
