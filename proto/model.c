@@ -122,7 +122,7 @@ const struct model cpudef_model = { "Cpudef", sizeof(struct cpudef), cpudef_fiel
 	ARRAY_SIZE(cpudef_fields) };
 
 static const struct field vmdef_memory_fields[] = {
-	FIELD("total", struct vmdef_memory, total),
+	FIELD_SIZE("total", struct vmdef_memory, total),
 	FIELD("hp", struct vmdef_memory, hp),
 };
 const struct model vmdef_memory_model = { "VmdefMemory", sizeof(struct vmdef_memory),
@@ -140,7 +140,7 @@ static const struct field disk_fields[] = {
 	FIELD_ENUM("bus", struct disk, bus, disk_bus),
 	FIELD_ENUM("man", struct disk, man, disk_man_mode),
 	FIELD_ENUM("prov", struct disk, prov, disk_prov_mode),
-	FIELD("size", struct disk, size),
+	FIELD_SIZE("size", struct disk, size),
 };
 const struct model disk_model = { "Disk", sizeof(struct disk), disk_fields,
 	ARRAY_SIZE(disk_fields) };

@@ -42,6 +42,7 @@ struct field {
 	size_t count_offset;	     /* KIND_ARRAY: of the size_t count */
 	const struct model *sub;     /* KIND_STRUCT, KIND_ARRAY: the element */
 	const struct enumdef *words; /* KIND_ENUM */
+	int64_t unit;		     /* of a size: the bytes that 1 stands for; 0 for others */
 };
 
 /* A member whose C type does not fit the kind has no association here, and does not compile. */
@@ -53,6 +54,13 @@ struct field {
 #define FIELD(json, T, m)                                                         \
 	{                                                                         \
 		.name = json, .kind = TABLE_KIND_(T, m), .offset = offsetof(T, m) \
+	}
+/* The same for a size in MiB. */
+#define FIELD_MIB (INT64_C(1) << 20)
+#define FIELD_SIZE(json, T, m)                                                     \
+	{                                                                          \
+		.name = json, .kind = TABLE_KIND_(T, m), .offset = offsetof(T, m), \
+		.unit = FIELD_MIB                                                  \
 	}
 #define FIELD_ENUM(json, T, m, E)                                                         \
 	{                                                                                 \
