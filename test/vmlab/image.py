@@ -29,7 +29,7 @@ PACKAGES = [
     "systemd-sysv", "dbus", "udev", "kmod", "linux-image-cloud-amd64", "qemu-guest-agent",
     # The libraries that VirtX was linked with.
     "libevent-core-2.1-7", "libevent-extra-2.1-7", "libevent-openssl-2.1-7", "libssl3", "libyajl2", "libmsgpackc2", "libinih1", "libxml2",
-    "libsanlock-client1",
+    "libsanlock-client1", "libyaml-0-2",
     "ifupdown", "nfs-kernel-server", "open-iscsi", "multipath-tools", "targetcli-fb", "sg3-utils",
     "apparmor", "nftables", "numad",
     "jq",  # for the manual's examples
