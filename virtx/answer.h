@@ -10,6 +10,7 @@
 #define CLIENT_ERROR_STATUS	  SERVER_ERROR_STATUS /* an answer that is none, a bad file */
 #define CLIENT_UNREACHABLE_STATUS SERVER_UNREACHABLE_STATUS
 #define CLIENT_GOES_ON_STATUS	  -3 /* what was asked for has not ended in time */
+#define CLIENT_FILE_STATUS	  -4 /* what the user has written in a file is wrong */
 
 struct answer {
 	int status;

@@ -62,9 +62,9 @@ const struct command create_vm_command = {
 	.operands = { ARG_FILE },
 	.options = create_vm_options,
 	.summary = "Create a VM and print its UUID",
-	.help = "FILE is its definition in JSON, '-' for standard input.",
-	.examples = "virtx create vm web.json\n"
-		    "virtx create vm -n web.json\n"
-		    "virtx create vm --ha restart --ha-order 1 web.json\n",
+	.help = DEFINITION_HELP,
+	.examples = "virtx create vm web.yaml\n"
+		    "virtx create vm -n web.yaml\n"
+		    "virtx create vm --ha restart --ha-order 1 web.yaml\n",
 	.run = create_vm,
 };

@@ -16,8 +16,14 @@
 		'O', "ha-order", ARG_TEXT("N"), "in this place then, 1 to 9 (5)" \
 	}
 
-/* Reads a Vmdef in JSON from a file, "-" for standard input, into def, which is zero before. What
- * the call's DEFINITION_OPTIONS say replaces what the file does. */
+#define DEFINITION_HELP                                                                       \
+	"FILE is the definition in YAML or JSON, '-' for standard input. Enums may be words " \
+	"(bus: virtio-scsi) or numbers, sizes MiB or with a unit (total: 4G). What 'virtx "   \
+	"get vm -o yaml' prints is taken as it is."
+
+/* Reads a Vmdef in YAML or JSON, or all of a VM as 'get vm' prints it, from a file, "-" for
+ * standard input, into def, which is zero before. What the call's DEFINITION_OPTIONS say replaces
+ * what the file does. */
 int definition_read(
     const struct command_call *call, const char *file, struct vmdef *def, struct error *err);
 

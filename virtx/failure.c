@@ -20,6 +20,7 @@ failure_code(enum command_result result, const struct error *err)
 		{ 504, FAILURE_GOES_ON },
 		{ CLIENT_UNREACHABLE_STATUS, FAILURE_UNREACHABLE },
 		{ CLIENT_GOES_ON_STATUS, FAILURE_GOES_ON },
+		{ CLIENT_FILE_STATUS, FAILURE_USAGE },
 	};
 
 	if (result == COMMAND_OK)
@@ -49,7 +50,7 @@ failure_print(FILE *out, enum failure_code code, const struct error *err, bool j
 
 	if (!json) {
 		fprintf(out, "virtx: %s\n", plain);
-		if (code == FAILURE_USAGE)
+		if (code == FAILURE_USAGE && err->status != CLIENT_FILE_STATUS)
 			fprintf(out, "Try 'virtx --help' or 'virtx COMMAND --help'.\n");
 		return;
 	}

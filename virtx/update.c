@@ -35,8 +35,8 @@ const struct command update_vm_command = {
 	.operands = { ARG_VM, ARG_FILE },
 	.options = update_vm_options,
 	.summary = "Give a powered-off VM a new definition",
-	.help = "FILE is the definition in JSON, '-' for standard input.",
-	.examples = "virtx get vm -o json web | jq .def > web.json\n"
-		    "virtx update vm web web.json\n",
+	.help = DEFINITION_HELP,
+	.examples = "virtx get vm -o yaml web > web.yaml\n"
+		    "virtx update vm web web.yaml\n",
 	.run = update_vm,
 };

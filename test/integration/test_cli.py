@@ -189,15 +189,26 @@ def test_create(server, tmp_path):
     assert server.requests[1].json["host"] == HOST
 
 
+def test_create_from_yaml(server, tmp_path):
+    server.answer((201, UUID))
+    file = tmp_path / "vm.yaml"
+    file.write_text("name: web\nmemory: {total: 4G}\nosdisk: {path: /vms/ds/a.qcow2, bus: virtio-scsi, size: 20 GiB}\n"
+                    "nets:\n- {name: br0, nettype: bridge, model: e1000e}\n")
+    assert ok("create", "vm", str(file), server=server) == UUID + "\n"
+    sent = server.requests[0].json["vmdef"]
+    assert (sent["memory"]["total"], sent["osdisk"]["bus"], sent["osdisk"]["size"]) == (4096, 1, 20480)
+    assert sent["nets"] == [{"name": "br0", "nettype": 1, "model": 1, "mac": ""}]
+
+
 def test_create_from_a_bad_file(server, tmp_path):
     assert "cannot open '/nonexistent': No such file" in fails(
         1, "create", "vm", "/nonexistent", server=server)
     file = tmp_path / "vm.json"
     file.write_text('{"memory": {"total": "x"}}')
-    error = fails(1, "create", "vm", str(file), server=server)
-    assert str(file) in error and "memory.total" in error
+    error = fails(2, "create", "vm", str(file), server=server)
+    assert str(file) in error and "line 1: memory.total: 'x' is no size" in error and error.count("\n") == 1
     file.write_text("{")
-    assert str(file) in fails(1, "create", "vm", str(file), server=server)
+    assert str(file) in fails(2, "create", "vm", str(file), server=server)
     file.write_text(" " * (1 << 20 | 1))
     assert "is larger than 1024 KiB" in fails(1, "create", "vm", str(file), server=server)
     assert server.requests == []
@@ -211,14 +222,14 @@ def test_create_from_a_bad_file(server, tmp_path):
     ({**VM["def"], "colour": 1}, "unknown key 'colour'; there are name, cpudef, memory, "),
     ({}, "the definition says nothing"),
     ({"$comment": "to be filled in"}, "the definition says nothing"),
-    (VM, "has one under the key 'def': take that alone (jq .def)"),
+    ({**VM, "def": {**VM["def"], "nmae": 1}}, "line 1: def: unknown key 'nmae', did you mean 'name'?"),
     ({"vmdef": VM["def"], "host": ""}, "has one under the key 'vmdef'"),
 ])
 def test_what_is_no_definition_is_refused(server, tmp_path, definition, words):
     file = tmp_path / "vm.json"
     file.write_text(json.dumps(definition))
     for args in (["create", "vm"], ["create", "vm", "-n"], ["update", "vm", UUID]):
-        error = fails(1, *args, str(file), server=server)
+        error = fails(2, *args, str(file), server=server)
         assert str(file) in error and words in error
     assert server.requests == []
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "virtx/failure.h"
+
 #define LATER "Location: /operations/" OPERATION_UUID "\r\n"
 
 static void
@@ -259,8 +261,8 @@ test_bad_definitions(void **state)
 		{ "{}", "the definition says nothing" },
 		{ "{\"nmae\":\"web\"}", "unknown key 'nmae', did you mean 'name'?" },
 		{ "{\"memory\":{\"total\":\"x\"}}", "memory.total" },
-		{ "{\"def\":{\"name\":\"web\"}}",
-		    "but has one under the key 'def': take that alone" },
+		{ "{\"def\":{\"nmae\":\"web\"}}",
+		    "line 1: def: unknown key 'nmae', did you mean 'name'?" },
 		{ "{\"vmdef\":{\"name\":\"web\"}}", "but has one under the key 'vmdef'" },
 	};
 	struct verb_fixture *f = *state;
@@ -269,6 +271,7 @@ test_bad_definitions(void **state)
 		verb_file(f, cases[i].content);
 		verb_fails(f, "create vm FILE", COMMAND_FAILED, cases[i].words);
 		assert_says(f->err.detail, "cannot create a vm from '");
+		assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_USAGE);
 		verb_fails(f, "update vm " VM_UUID " FILE", COMMAND_FAILED, cases[i].words);
 		assert_says(f->err.detail, "cannot update vm '" VM_UUID "'");
 	}

@@ -7,6 +7,7 @@
 
 #include "proto/json.h"
 #include "proto/model.h"
+#include "random_model.h"
 #include "virtx/answer.h"
 #include "virtx/yaml_read.h"
 
@@ -132,12 +133,59 @@ test_what_is_wrong(void **state)
 	}
 }
 
+/* What is as large as a file may be is refused before it has cost more than its own size. */
+static void
+test_what_is_large(void **state)
+{
+	enum { SIZE = 1 << 20 };
+	static const char *const pieces[] = { "[", "{", "\"", "- ", "? ", "a: ", "[a, " };
+	_free_ char *text = xcalloc(SIZE, 1);
+	struct vmdef def;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		for (size_t at = 0; at < SIZE; at++)
+			text[at] = pieces[i][at % strlen(pieces[i])];
+		memcpy(text, "$a:\n", 4);
+		assert_int_equal(decode(text, SIZE, &def, &err), -1);
+		assert_true(err.detail[0] != '\0');
+	}
+}
+
+/* All that the random model makes goes into a file by 'get vm', and out of it by 'update vm'. */
+static void
+test_what_get_prints(void **state)
+{
+	struct verb_fixture *f = *state;
+	struct random r = { 20261203 };
+
+	for (size_t i = 0; i < REQUESTS_MAX / 2; i++) {
+		_free_ char *answer = NULL, *def = NULL, *line = NULL;
+		struct vm vm = { 0 };
+
+		random_fill(&r, &vm_model, &vm);
+		answer = json_encode(&vm_model, &vm, NULL);
+		def = json_encode(&vmdef_model, &vm.def, NULL);
+		verb_answer_json(f, answer);
+		line = xasprintf("get vm -o %s " VM_UUID, i % 2 ? "yaml" : "json");
+		verb_ok(f, line);
+		verb_file(f, f->out);
+		verb_forget(f);
+		verb_answer(f, 204, "", "");
+		verb_ok(f, "update vm " VM_UUID " FILE");
+		verb_asked(f, f->n_requests - 1, "PUT /vms/" VM_UUID, def);
+		model_clear(&vm_model, &vm);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_written),
 		cmocka_unit_test(test_what_is_wrong),
+		cmocka_unit_test(test_what_is_large),
+		TEST(test_what_get_prints),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
