@@ -22,6 +22,9 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	[ERROR_BUSY] = { "busy", 409, "Another operation is in the way",
 	    "Jobs on a VM run one at a time; operation is the id of the one that is under way. Ask "
 	    "again when that has ended." },
+	[ERROR_CHANGED] = { "changed", 412, "The definition is another one by now",
+	    "It was changed since it was read: its ETag is none of the If-Match header. Nothing "
+	    "was done. Read it again, and ask with what is there now." },
 	[ERROR_TOO_LARGE] = { "too-large", 413, "The body is too large",
 	    "max_body of virtxd.conf is the bound." },
 	[ERROR_MEDIA_TYPE] = { "media-type", 415, "The body is not JSON",

@@ -10,6 +10,7 @@
 #define VMDEF_NETS_MAX	       8
 #define VMDEF_CUSTOM_MAX       32
 #define VMDEF_CUSTOM_BYTES_MAX 256 /* of a name, and of a value */
+#define VMDEF_TAG_SIZE	       35  /* of an ETag with its quotes and its NUL */
 
 /*
  * Checks everything that text alone tells; root is the storage root ("/vms"); err is a 400 that
@@ -25,6 +26,10 @@ int vmdef_check(struct vmdef *def, const char *root, const char *prefix, struct 
  */
 int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
     const char *prefix, struct error *err);
+/* The ETag of a definition, another one for each that differs in anything that GET shows. */
+void vmdef_tag(const struct vmdef *def, char out[VMDEF_TAG_SIZE]);
+/* Whether an If-Match, a list of ETags or "*", is met by this tag. A weak one is by none. */
+bool vmdef_tag_matches(const char *tag, const char *if_match);
 /* vcpus = nodes are not counted: sockets x cores x threads. */
 unsigned int vmdef_vcpus(const struct vmdef *def);
 /* Whether its CPU is of a model by name, and not what the host has. */

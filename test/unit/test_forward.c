@@ -117,7 +117,7 @@ static void
 on_back(void *arg, struct request *req)
 {
 	static const struct request_header headers[] = { { "Warning", "299 VirtX \"left\"" },
-		{ "Location", "/operations/" UUID }, { "Allow", "GET" },
+		{ "Location", "/operations/" UUID }, { "Allow", "GET" }, { "ETag", "\"e\"" },
 		{ REQUEST_NEWS,
 		    "{\"host\":\"" HOST "\",\"maintenance\":true,\"items\":[{\"uuid\":\"" UUID
 		    "\",\"host\":\"" HOST "\",\"name\":\"web\",\"runstate\":4,\"ts\":7}]}" } };
@@ -133,11 +133,14 @@ on_back(void *arg, struct request *req)
 	    req->body);
 	caller_write(req->caller, f->caller);
 	f->secrets = secrets_seen(req);
+	if (req->if_match)
+		buffer_printf(&f->seen, " if-match=%s", req->if_match);
 	if (*req->placement)
 		buffer_printf(&f->seen, " placement=%s placed=%s", req->placement, req->placed);
 	switch (req->route->id) {
 	case ROUTE_VM_BOOT:
-		request_reply_json(req, 202, xstrdup("{\"id\":7}"), 8, headers, 4);
+		request_reply_json(
+		    req, 202, xstrdup("{\"id\":7}"), 8, headers, ARRAY_SIZE(headers));
 		break;
 	case ROUTE_VM_GET:
 		text = xcalloc(BIG + 1, 1);
@@ -302,6 +305,7 @@ test_passes(void **state)
 	assert_null(strstr(f->in.data, REQUEST_NEWS));
 	assert_string_equal(inventory_find_vm(f->inventory, UUID)->vm.def.name, "web");
 	assert_has(f->in.data, "Allow: GET\r\n");
+	assert_has(f->in.data, "ETag: \"e\"\r\n");
 	assert_has(f->in.data, "Content-Type: application/json\r\n");
 	assert_has(f->in.data, "Content-Length: 8\r\n");
 	assert_null(strstr(f->in.data, "chunked"));
@@ -310,9 +314,10 @@ test_passes(void **state)
 	    "/vms/{uuid}/runstate/boot " UUID "?x=a%20b looped=1 user=127.0.0.1 async=1 body={ }");
 
 	/* A problem, and an empty answer. */
-	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\n"
+	send_text(f, "PUT /vms/" UUID " HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"a\", \"b\"\r\n"
 		     "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
 	body = await(f, 20);
+	assert_has(f->seen.data, " if-match=\"a\", \"b\"");
 	assert_has(f->in.data, "HTTP/1.1 422 ");
 	assert_has(f->in.data, "Content-Type: application/problem+json\r\n");
 	assert_has(body, "runs");

@@ -85,6 +85,73 @@ test_sizes_that_are_late(void **state)
 	assert_non_null(strstr(here.body, "\"size\":1024"));
 }
 
+/* The ETag that comes when its sizes have been waited for. */
+static char *
+get_tag(void)
+{
+	static const char name[] = "ETag: ";
+
+	get();
+	ops_advance(3100);
+	assert_int_equal(strncmp(here.headers, name, strlen(name)), 0);
+	return xstrndup(here.headers + strlen(name), strcspn(here.headers, "\n") - strlen(name));
+}
+
+/* With this If-Match, which gets into the job only where it is met. */
+static void
+update(const char *if_match, bool done)
+{
+	struct request *req = ops_request(ROUTE_VM_UPDATE, VM1,
+	    "{\"vmdef\":{\"name\":\"web\",\"cpudef\":{\"model\":\"qemu64\",\"sockets\":1,"
+	    "\"cores\":1,\"threads\":1},\"memory\":{\"total\":16},"
+	    "\"osdisk\":{\"path\":\"/vms/ds/os.iso\",\"device\":1,\"bus\":1}}}");
+	_free_ char *copy = if_match ? xstrdup(if_match) : NULL;
+
+	req->if_match = copy;
+	here.status = 0;
+	api_vm_update(&here.ctx, req);
+	if (done && here.status)
+		fail_msg("%s", here.body);
+	assert_int_equal(ops_find_job(WORK_VM_UPDATE) != NULL, done);
+	assert_int_equal(here.status, done ? 0 : 412);
+	if (done)
+		ops_fail_job(WORK_VM_UPDATE, 424, "it was tried");
+	else
+		assert_non_null(strstr(here.body, "/problems/changed"));
+}
+
+static void
+test_update_of_what_was_read(void **state)
+{
+	struct inventory *inventory = here.ctx.inventory;
+	_free_ char *before = NULL, *after = NULL, *list = NULL, *weak = NULL;
+	struct vm_report report;
+
+	ops_add_vm(VM1, VMRUNSTATE_POWEROFF);
+	before = get_tag();
+	update(NULL, true);
+	update(before, true);
+	update("*", true);
+	/* What runs on it is nothing of the definition. */
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_RUNNING);
+	inventory_set_runstate(inventory, VM1, VMRUNSTATE_POWEROFF);
+	update(before, true);
+
+	ops_report(VM1, VMRUNSTATE_POWEROFF, &report);
+	report.def.vlanid = 7;
+	inventory_report_vm(inventory, inventory_mark(inventory), true, &report);
+	model_clear(&vm_report_model, &report);
+	after = get_tag();
+	assert_string_not_equal(before, after);
+	update(before, false);
+	assert_non_null(strstr(here.body, "has changed since it was read"));
+	update("", false);
+	weak = xasprintf("W/%s", after);
+	update(weak, false);
+	list = xasprintf("%s ,\t%s", before, after);
+	update(list, true);
+}
+
 /* They cannot be told: the rest is, at once. */
 static void
 test_sizes_that_cannot_be_read(void **state)
@@ -120,6 +187,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UP(test_sizes_that_are_late),
+		UP(test_update_of_what_was_read),
 		UP(test_sizes_that_cannot_be_read),
 		UP(test_definition_that_is_late),
 	};

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+
 #include "api/handlers.h"
 #include "api/limits.h"
 #include "ops/admission.h"
@@ -30,6 +32,25 @@ forget_shown_sizes(struct vmdef *def, const struct vmdef *shown)
 	}
 }
 
+/* Who has read a definition that is another one by now would take back what has changed it. */
+static int
+check_tag(const struct request *req, const struct vmdef *def, struct error *err)
+{
+	char tag[VMDEF_TAG_SIZE];
+
+	if (!req->if_match)
+		return 0;
+	vmdef_tag(def, tag);
+	if (vmdef_tag_matches(tag, req->if_match))
+		return 0;
+	error_set_type(err, ERROR_CHANGED,
+	    "the definition of VM '%s' has changed since it was read: its ETag is %s now, and not "
+	    "%.100s",
+	    req->param, tag, req->if_match);
+	snprintf(err->vm, sizeof(err->vm), "%.36s", req->param);
+	return -1;
+}
+
 void
 api_vm_update(struct context *ctx, struct request *req)
 {
@@ -42,7 +63,8 @@ api_vm_update(struct context *ctx, struct request *req)
 		return;
 	if (task_find_vm(ctx, req) == 0) {
 		view = inventory_find_vm(ctx->inventory, req->param);
-		if (vmdef_check_update(&options.vmdef, &view->vm.def, ctx->config->storage_root,
+		if (check_tag(req, &view->vm.def, &err) < 0 ||
+		    vmdef_check_update(&options.vmdef, &view->vm.def, ctx->config->storage_root,
 			"vmdef", &err) < 0 ||
 		    limits_check_def(req, &options.vmdef, &view->vm.def, &err) < 0 ||
 		    check_memory(ctx, &options.vmdef, view, &err) < 0) {

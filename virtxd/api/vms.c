@@ -8,6 +8,8 @@
 #include "loop/timer.h"
 #include "ops/context.h"
 #include "ops/known.h"
+#include "proto/json.h"
+#include "proto/vmdef.h"
 
 /* How long a VM that has just come may have its definition read, and how often that is looked for.
  */
@@ -91,6 +93,19 @@ reply_too_early(struct request *req, const struct inventory_vm *view)
 	request_reply_error_full(req, &err, later, 1);
 }
 
+/* With the tag of its definition, which an update may name. */
+static void
+reply_vm(struct request *req, const struct vm *vm)
+{
+	char tag[VMDEF_TAG_SIZE];
+	const struct request_header header = { "ETag", tag };
+	size_t len;
+	char *json = json_encode(&vm_model, vm, &len);
+
+	vmdef_tag(&vm->def, tag);
+	request_reply_json(req, 200, json, len, &header, 1);
+}
+
 static void
 early_free(struct early *early)
 {
@@ -122,7 +137,7 @@ early_look(void *arg)
 	if (!view)
 		(void)find(early->ctx, req);
 	else if (is_known(view) || has_sizes(view))
-		request_reply_model(req, 200, &vm_model, &view->vm);
+		reply_vm(req, &view->vm);
 	else
 		reply_too_early(req, view);
 	early_free(early);
@@ -137,7 +152,7 @@ api_vm_get(struct context *ctx, struct request *req)
 	if (!view)
 		return;
 	if (is_known(view)) {
-		request_reply_model(req, 200, &vm_model, &view->vm);
+		reply_vm(req, &view->vm);
 		return;
 	}
 	early = xcalloc(1, sizeof(*early));

@@ -21,6 +21,7 @@ static const struct {
 	bool passes; /* on to the client */
 } known[] = {
 	{ "Allow", true },
+	{ "ETag", true },
 	{ "Location", true },
 	{ "Retry-After", true },
 	{ "Warning", true },

@@ -47,6 +47,7 @@ struct exchange {
 	struct slowdown_wait *wait;
 	char client[48];
 	char last_event_id[64];
+	char *if_match;	 /* NULL for none */
 	char *placement; /* of a looped request, else NULL */
 	char *placed;	 /* likewise */
 	char known[INVENTORY_STAMP_SIZE];
@@ -137,6 +138,7 @@ exchange_free(struct exchange *ex)
 	free(ex->body);
 	free(ex->query);
 	free(ex->names);
+	free(ex->if_match);
 	free(ex->placement);
 	free(ex->placed);
 	free(ex->wrong);
@@ -611,6 +613,8 @@ set_request(struct exchange *ex, const struct headers *h)
 {
 	text_copy(ex->last_event_id, sizeof(ex->last_event_id), str_or_empty(h->last_event_id));
 	ex->req.last_event_id = ex->last_event_id;
+	ex->if_match = h->if_match ? xstrdup(h->if_match) : NULL;
+	ex->req.if_match = ex->if_match;
 	ex->req.head = ex->head;
 	/* Who has shown a token is no host. */
 	ex->req.looped =

@@ -54,7 +54,8 @@ struct forwarding {
 static bool
 passes(const char *name)
 {
-	static const char *const names[] = { "Accept", "Content-Type", "Prefer", "User-Agent" };
+	static const char *const names[] = { "Accept", "Content-Type", "If-Match", "Prefer",
+		"User-Agent" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcasecmp(name, names[i]) == 0)

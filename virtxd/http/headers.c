@@ -68,6 +68,8 @@ headers_read(struct evhttp_request *http, struct headers *h)
 			h->forwarded = header->value;
 		else if (strcasecmp(name, "Last-Event-ID") == 0)
 			h->last_event_id = header->value;
+		else if (strcasecmp(name, "If-Match") == 0)
+			h->if_match = header->value;
 		else if (strcasecmp(name, "Authorization") == 0 && h->n_authorization++ == 0)
 			h->authorization = header->value;
 		else if (strcasecmp(name, "X-VirtX-Caller") == 0 && h->n_caller++ == 0)

@@ -17,6 +17,7 @@ struct headers {
 	const char *expect;
 	const char *forwarded; /* the last, which is of who was here last */
 	const char *last_event_id;
+	const char *if_match;
 	const char *authorization;
 	const char *caller;
 	const char *placement;

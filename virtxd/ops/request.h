@@ -62,6 +62,7 @@ struct request {
 	bool respond_async;	   /* Prefer: respond-async */
 	bool head;		   /* HEAD: a reply in pieces has none */
 	const char *last_event_id; /* "" for none */
+	const char *if_match;	   /* the ETags of what is to be changed, NULL for any */
 	char vm[37];		   /* that it makes, "" for none */
 	char operation[37];	   /* that it has begun, "" for none */
 	/* What the answer tells the host that forwarded the request, as a header's value; NULL for
