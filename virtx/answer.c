@@ -12,6 +12,7 @@ void
 answer_clear(struct answer *answer)
 {
 	free(answer->location);
+	free(answer->etag);
 	free(answer->type);
 	free(answer->body);
 	*answer = (struct answer){ 0 };

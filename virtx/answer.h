@@ -10,12 +10,13 @@
 #define CLIENT_ERROR_STATUS	  SERVER_ERROR_STATUS /* an answer that is none, a bad file */
 #define CLIENT_UNREACHABLE_STATUS SERVER_UNREACHABLE_STATUS
 #define CLIENT_GOES_ON_STATUS	  -3 /* what was asked for has not ended in time */
-#define CLIENT_FILE_STATUS	  -4 /* what the user has written in a file is wrong */
+#define CLIENT_FILE_STATUS	  -4 /* what the user has written is wrong */
 
 struct answer {
 	int status;
 	char *location;	    /* NULL for none */
 	char operation[37]; /* that a 202's location names, else "" */
+	char *etag;	    /* NULL for none */
 	char *type;	    /* its Content-Type, NULL for none */
 	char *body;	    /* NUL-terminated, never NULL after success */
 	size_t len;

@@ -117,6 +117,8 @@ on_answer(struct evhttp_request *request, void *arg)
 		} else if (!strcasecmp(header->key, "Location")) {
 			str_set(&answer->location,
 			    server_own_path(&attempt->client->server, header->value));
+		} else if (!strcasecmp(header->key, "ETag")) {
+			str_set(&answer->etag, header->value);
 		} else if (!strcasecmp(header->key, "Content-Type")) {
 			str_set(&answer->type, header->value);
 		}
@@ -289,6 +291,8 @@ make_request(struct attempt *attempt, const struct route *route, const char *pat
 		evhttp_add_header(headers, "Connection", "close");
 	if (client->async && route->method != METHOD_GET)
 		evhttp_add_header(headers, "Prefer", "respond-async");
+	if (client->if_match)
+		evhttp_add_header(headers, "If-Match", client->if_match);
 	evhttp_request_set_header_cb(request, on_head);
 	if (attempt->stream && !str_empty(attempt->stream->last_event_id))
 		evhttp_add_header(headers, "Last-Event-ID", attempt->stream->last_event_id);

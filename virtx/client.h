@@ -13,14 +13,15 @@
 
 struct client {
 	struct server server;
-	char *token;	   /* the secret of one, NULL for none; never shown */
-	int timeout;	   /* seconds, for each call */
-	bool async;	   /* the server may put work off and answer at once */
-	const char *query; /* of each call, NULL for none */
-	bool json;	   /* what ends the program before its command does is said as JSON */
-	bool debug;	   /* heads of the request and the answer on stderr */
-	int success;	   /* the status that is wanted, 0 for the route's own */
-	const char *vm;	   /* of several: the one that notes are about; NULL for one alone */
+	char *token;	      /* the secret of one, NULL for none; never shown */
+	int timeout;	      /* seconds, for each call */
+	bool async;	      /* the server may put work off and answer at once */
+	const char *if_match; /* the ETag of what is to be changed, NULL for any */
+	const char *query;    /* of each call, NULL for none */
+	bool json;	      /* what ends the program before its command does is said as JSON */
+	bool debug;	      /* heads of the request and the answer on stderr */
+	int success;	      /* the status that is wanted, 0 for the route's own */
+	const char *vm;	      /* of several: the one that notes are about; NULL for one alone */
 };
 
 /*

@@ -76,8 +76,8 @@ usage_line(const struct command *command, bool with_options)
 
 	buffer_printf(&line, "%s%s", command->words, with_options ? " [OPTION]..." : "");
 	for (size_t i = 0; command->operands[i]; i++)
-		buffer_printf(
-		    &line, " %s%s", command->operands[i]->name, command->several ? "..." : "");
+		buffer_printf(&line, " %s%s", command->operands[i]->name,
+		    command->several || (command->more && !command->operands[i + 1]) ? "..." : "");
 	return buffer_steal(&line, NULL);
 }
 
@@ -448,7 +448,10 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 		}
 		call->operands[n] = argv[n];
 	}
-	if (n < argc) {
+	if (command->more && n > 0) {
+		call->more = argv + n - 1;
+		call->n_more = (size_t)(argc - n + 1);
+	} else if (n < argc) {
 		error_set(err, 0, "'%s' is one argument too many", argv[n]);
 		return usage_error(err);
 	}

@@ -60,6 +60,8 @@ struct command_call {
 	const char *shown[COMMAND_OPERANDS_MAX]; /* as messages have them: "'web' (UUID)" */
 	const char *values[COMMAND_LETTERS]; /* an option's argument, by its letter; NULL without */
 	int counts[COMMAND_LETTERS];	     /* how often it was given */
+	char *const *more; /* of one whose last operand may come again: all of those, borrowed */
+	size_t n_more;
 	char *const
 	    *named; /* of a command that takes several VMs: those that are named, borrowed */
 	size_t n_named;
@@ -105,6 +107,7 @@ struct command {
 	const char *help;		  /* what else the help says, NULL for nothing */
 	const char *examples;		  /* command lines, each with its newline; NULL for none */
 	command_run run;
+	bool more;		       /* the last operand may come again */
 	bool local;		       /* it asks no server, or says itself which one */
 	int needed;		       /* an option that must be given, 0 for none */
 	const struct several *several; /* operand 0, the only one, may be several VMs; NULL else */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtx/definition.h"
 
+#include "virtx/operation.h"
 #include "virtx/yaml_read.h"
 
 #define DEFINITION_MAX (1024 * 1024) /* more the server would not take */
@@ -51,4 +52,31 @@ definition_read(
 		return error_set(
 		    err, CLIENT_FILE_STATUS, "'%s': the definition says nothing", file);
 	return set_ha(call, def, err);
+}
+
+int
+definition_fetch(const struct command_call *call, struct vmdef *def, char **tag, struct error *err)
+{
+	_answer_ struct answer answer = { 0 };
+	struct vm vm = { 0 };
+
+	if (client_call(call->client, ROUTE_VM_GET, call->operands[0], NULL, &answer, err) < 0 ||
+	    answer_decode(&answer, &vm_model, &vm, err) < 0)
+		return -1;
+	*tag = steal_ptr(answer.etag);
+	*def = vm.def;
+	vm.def = (struct vmdef){ 0 };
+	model_clear(&vm_model, &vm);
+	return 0;
+}
+
+int
+definition_send(const struct command_call *call, const struct vm_update_options *options,
+    const char *tag, struct error *err)
+{
+	struct client client = *call->client;
+
+	client.if_match = tag;
+	return operation_call(
+	    &client, ROUTE_VM_UPDATE, call->operands[0], options, true, NULL, NULL, err);
 }

@@ -26,5 +26,12 @@
  * what the file does. */
 int definition_read(
     const struct command_call *call, const char *file, struct vmdef *def, struct error *err);
+/* The definition of the VM that operand 0 names, as the server has it, into def, which is zero
+ * before; *tag is its ETag, NULL where the server has none, and the caller's to free. */
+int definition_fetch(
+    const struct command_call *call, struct vmdef *def, char **tag, struct error *err);
+/* Gives that VM a new one. With a tag, only where the old one is still that one: else 412. */
+int definition_send(const struct command_call *call, const struct vm_update_options *options,
+    const char *tag, struct error *err);
 
 #endif

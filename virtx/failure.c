@@ -14,6 +14,7 @@ failure_code(enum command_result result, const struct error *err)
 		{ 403, FAILURE_NOT_ALLOWED },
 		{ 404, FAILURE_NOT_FOUND },
 		{ 409, FAILURE_CONFLICT },
+		{ 412, FAILURE_CONFLICT },
 		{ 422, FAILURE_REFUSED },
 		{ 502, FAILURE_UNREACHABLE },
 		{ 503, FAILURE_UNREACHABLE },

@@ -16,6 +16,7 @@
 	V(get_operation)     \
 	V(create_vm)         \
 	V(update_vm)         \
+	V(set_vm)            \
 	V(delete_vm)         \
 	V(boot_vm)           \
 	V(shutdown_vm)       \

@@ -251,6 +251,17 @@ def test_update(server, tmp_path):
     assert server.requests[0].json["vmdef"]["name"] == "web"
 
 
+def test_set(server):
+    server.answer((200, VM), (204, b""), (200, VM))
+    ok("set", "vm", UUID, "memory=8G", "custom.owner=ann", server=server)
+    assert [r.method for r in server.requests] == ["GET", "PUT"]
+    sent = server.requests[1].json["vmdef"]
+    assert sent["memory"]["total"] == 8192 and {"name": "owner", "value": "ann"} in sent["custom"]
+    assert (sent["name"], sent["osdisk"]["path"]) == (VM["def"]["name"], VM["def"]["osdisk"]["path"])
+    assert "memroy: unknown field 'memroy', did you mean 'memory'?" in fails(
+        2, "set", "vm", UUID, "memroy=8G", server=server)
+
+
 def test_mutations(server):
     server.answer((202, b""), (204, b""))
     ok("shutdown", "vm", UUID, server=server)
