@@ -26,8 +26,7 @@ set_ha(const struct command_call *call, struct vmdef *def, struct error *err)
 }
 
 int
-definition_read(
-    const struct command_call *call, const char *file, struct vmdef *def, struct error *err)
+definition_read_file(const char *file, struct vmdef *def, struct error *err)
 {
 	static const struct vmdef none = { 0 };
 	_free_ char *text = NULL;
@@ -51,7 +50,14 @@ definition_read(
 	if (model_equal(&vmdef_model, def, &none))
 		return error_set(
 		    err, CLIENT_FILE_STATUS, "'%s': the definition says nothing", file);
-	return set_ha(call, def, err);
+	return 0;
+}
+
+int
+definition_read(
+    const struct command_call *call, const char *file, struct vmdef *def, struct error *err)
+{
+	return definition_read_file(file, def, err) < 0 ? -1 : set_ha(call, def, err);
 }
 
 int

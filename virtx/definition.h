@@ -21,6 +21,8 @@
 	"(bus: virtio-scsi) or numbers, sizes MiB or with a unit (total: 4G). What 'virtx "   \
 	"get vm -o yaml' prints is taken as it is."
 
+/* What definition_read does, without options. */
+int definition_read_file(const char *file, struct vmdef *def, struct error *err);
 /* Reads a Vmdef in YAML or JSON, or all of a VM as 'get vm' prints it, from a file, "-" for
  * standard input, into def, which is zero before. What the call's DEFINITION_OPTIONS say replaces
  * what the file does. */

@@ -17,6 +17,7 @@
 	V(create_vm)         \
 	V(update_vm)         \
 	V(set_vm)            \
+	V(edit_vm)           \
 	V(delete_vm)         \
 	V(boot_vm)           \
 	V(shutdown_vm)       \
