@@ -7,12 +7,88 @@
 #include <time.h>
 
 #include "proto/model.h"
+#include "proto/uuid.h"
 #include "virtx/interrupt.h"
 #include "virtx/progress.h"
 #include "virtx/verbs.h"
 
 #define POLL_FIRST_MS 50
 #define POLL_MS	      500
+
+/* Who tells of an operation: without a host, the one that answers. */
+struct teller {
+	char host[UUID_TEXT_SIZE];
+	char vm[UUID_TEXT_SIZE]; /* whose operation it is, "" where that is not known */
+};
+
+/* Looks into the list of the host. */
+static int
+ask_host(const struct client *client, const char *id, const struct teller *teller,
+    struct operation *ret, struct error *err)
+{
+	_free_ char *query =
+	    xasprintf("host=%s%s%s", teller->host, *teller->vm ? "&vm=" : "", teller->vm);
+	struct client asking = *client;
+	struct operation_list list = { 0 };
+	bool found = false;
+
+	asking.query = query;
+	if (client_get(&asking, ROUTE_OPERATION_LIST, NULL, NULL, &list, err) < 0)
+		return -1;
+	for (size_t i = 0; i < list.n_items && !found; i++) {
+		found = str_equal(list.items[i].id, id);
+		if (found) {
+			*ret = list.items[i];
+			list.items[i] = (struct operation){ 0 };
+		}
+	}
+	model_clear(&operation_list_model, &list);
+	return found ? 0
+		     : error_set(
+			   err, 404, "no operation '%s' is kept on host '%s'", id, teller->host);
+}
+
+/* A host knows its own operations and those that it forwarded: of the others each is asked. err
+ * says that the one that answers has none. */
+static int
+ask_others(const struct client *client, const char *id, struct teller *ret,
+    struct operation *operation, struct error *err)
+{
+	struct host_list hosts = { 0 };
+	struct error ignored;
+	bool listed = client_get(client, ROUTE_HOST_LIST, NULL, NULL, &hosts, &ignored) == 0;
+	int rc = -1;
+
+	for (size_t i = 0; listed && i < hosts.n_items && rc < 0; i++) {
+		struct teller teller = { 0 };
+		struct error why;
+
+		if (hosts.items[i].fields.cstate != CSTATE_ACTIVE ||
+		    uuid_normalize(str_or_empty(hosts.items[i].uuid), teller.host) < 0)
+			continue;
+		rc = ask_host(client, id, &teller, operation, &why);
+		if (rc < 0 && why.status != 404)
+			error_append(err, "host '%s': %s", teller.host, why.detail);
+		if (rc < 0)
+			continue;
+		(void)uuid_normalize(str_or_empty(operation->vm), teller.vm);
+		*ret = teller;
+	}
+	model_clear(&host_list_model, &hosts);
+	return rc;
+}
+
+/* How an operation is. teller is zero at first, and kept for the next time. */
+static int
+ask(const struct client *client, const char *id, struct teller *teller, struct operation *ret,
+    struct error *err)
+{
+	if (teller->host[0])
+		return ask_host(client, id, teller, ret, err);
+	if (client_get(client, ROUTE_OPERATION_GET, id, NULL, ret, err) == 0)
+		return 0;
+	return err->status == 404 ? ask_others(client, id, teller, ret, err) : -1;
+}
 
 /* What an operation that has ended leaves; a failed one is an error with its message. */
 static int
@@ -57,6 +133,7 @@ poll_operation(const struct client *client, const char *id, struct progress *pro
 {
 	int64_t since = monotonic_ms();
 	int wait = POLL_FIRST_MS, percent = -1;
+	struct teller teller = { 0 };
 	_free_ char *why = NULL;
 
 	while (monotonic_ms() - since < client->timeout * INT64_C(1000)) {
@@ -65,7 +142,7 @@ poll_operation(const struct client *client, const char *id, struct progress *pro
 		bool ended;
 		int rc;
 
-		if (client_get(client, ROUTE_OPERATION_GET, id, NULL, &operation, err) < 0)
+		if (ask(client, id, &teller, &operation, err) < 0)
 			return error_wrap(err, "operation '%s'", id);
 		ended = !str_equal(operation.state, "started");
 		if (ended) {
@@ -194,10 +271,10 @@ get_operation(struct command_call *call, struct error *err)
 {
 	struct operation operation = { 0 };
 	struct writer *w = call->writer;
+	struct teller teller = { 0 };
 	char time[WRITER_TIME_SIZE];
 
-	if (client_get(
-		call->client, ROUTE_OPERATION_GET, call->operands[0], NULL, &operation, err) < 0) {
+	if (ask(call->client, call->operands[0], &teller, &operation, err) < 0) {
 		error_wrap(err, "cannot get operation '%s'", call->operands[0]);
 		return COMMAND_FAILED;
 	}

@@ -22,14 +22,18 @@ def rows(result):
     return {item["name"]: (item["code"], item["detail"]) for item in items}
 
 
+def lines(said):
+    """What is on standard error, but for the warning that comes with hosts, since the lab's are open."""
+    return [line for line in said.splitlines() if "whoever gets there controls the VMs" not in line]
+
+
 def done(host, *args, said=None, warned=()):
     """It does it to all three: its YAML, or its lines where nothing is said of an output."""
     result = host.virtx(*args, timeout=120)
     assert result.returncode == 0, result
-    *warnings, summary = result.stderr.splitlines()
+    *warnings, summary = lines(result.stderr)
     assert summary == "virtx: 3 done"
-    # The names of hosts come with a warning, since the lab's are open.
-    assert sorted(line for line in warnings if "whoever gets there controls the VMs" not in line) == sorted(warned)
+    assert sorted(warnings) == sorted(warned)
     if "yaml" in args:
         assert rows(result.stdout) == {name: (0, said) for name in NAMES}
     else:
@@ -116,6 +120,26 @@ def test_sigterm(two, three):
         f"when that was interrupted; 'virtx get vm {uuid}' shows it\n")
     late = h2.virtx("wait", "vm", "--for", "poweroff", "--timeout", "1", *NAMES)
     assert late.returncode == 8 and late.stderr == "virtx: 0 done, 3 failed\n"
+
+
+def test_an_operation(two):
+    """Whoever began it, on whichever host, ends as it does."""
+    h1, h2 = two
+    uuid = create(h1, vmdef("one"))
+
+    def boot():
+        answer = h1.api("POST", f"/vms/{uuid}/runstate/boot", headers={"Prefer": "respond-async"})
+        assert answer.status == 202, answer.text
+        return answer.headers["Location"].removeprefix("/operations/")
+
+    result = h2.virtx("wait", "operation", boot())
+    assert (result.returncode, result.stdout, lines(result.stderr)) == (0, "", [])
+    assert runstate(h1, uuid) == "running"
+    failing = boot()
+    result = h2.virtx("wait", "operation", failing)
+    assert (result.returncode, result.stdout, lines(result.stderr)) == (
+        1, "", [f"virtx: operation '{failing}' failed: VM '{uuid}' is running already"])
+    assert h2.virtx("wait", "operation", uuid).returncode == 3
 
 
 def test_a_guest_that_obeys(lab2, two, guest_image):

@@ -220,6 +220,51 @@ test_operation(void **state)
 	assert_code(f, FAILURE_NOT_FOUND);
 }
 
+#define HOST_2 "88888888-2222-3333-4444-555555555555"
+#define HOST_3 "77777777-2222-3333-4444-555555555555"
+#define OPERATION(state)                                                                          \
+	"{\"items\":[{\"id\":\"" HOST_UUID "\"},{\"id\":\"" OPERATION_UUID "\",\"vm\":\"" VM_UUID \
+	"\",\"state\":\"" state "\",\"op\":\"VmBoot\"}]}"
+
+/* First all hosts are asked whether they have it, then the one that does, for its VM alone. */
+static void
+test_operation_elsewhere(void **state)
+{
+	static const char hosts[] = "{\"items\":["
+				    "{\"uuid\":\"" HOST_3 "\",\"fields\":{\"cstate\":2}},"
+				    "{\"uuid\":\"" HOST_UUID "\",\"fields\":{\"cstate\":1}},"
+				    "{\"uuid\":\"" HOST_2 "\",\"fields\":{\"cstate\":1}}]}";
+	struct verb_fixture *f = *state;
+
+	verb_forget(f);
+	answer_problem(f, 404);
+	verb_answer(f, 200, JSON_TYPE, hosts);
+	verb_answer(f, 200, JSON_TYPE, "{\"items\":[]}");
+	verb_answer(f, 200, JSON_TYPE, OPERATION("started"));
+	verb_answer(f, 200, JSON_TYPE, OPERATION("completed"));
+	verb_ok(f, "wait operation " OPERATION_UUID);
+	assert_int_equal(f->n_requests, 5);
+	verb_asked(f, 1, "GET /hosts", "");
+	verb_asked(f, 2, "GET /operations?host=" HOST_UUID, "");
+	verb_asked(f, 3, "GET /operations?host=" HOST_2, "");
+	verb_asked(f, 4, "GET /operations?host=" HOST_2 "&vm=" VM_UUID, "");
+	verb_forget(f);
+	answer_problem(f, 404);
+	verb_answer(f, 200, JSON_TYPE, hosts);
+	verb_answer(f, 200, JSON_TYPE, OPERATION("failed"));
+	verb_ok(f, "get operation " OPERATION_UUID);
+	assert_says(f->out, "VmBoot");
+	/* One that does not tell may have it. */
+	verb_forget(f);
+	answer_problem(f, 404);
+	verb_answer(f, 200, JSON_TYPE, hosts);
+	answer_problem(f, 503);
+	verb_answer(f, 200, JSON_TYPE, "{\"items\":[]}");
+	verb_fails(f, "wait operation " OPERATION_UUID, COMMAND_FAILED,
+	    "404: no; host '" HOST_UUID "': 503: no");
+	assert_code(f, FAILURE_NOT_FOUND);
+}
+
 #define SHUTDOWN "DELETE /vms/" VM_UUID "/runstate/boot"
 
 /* Its guest is asked once; however it goes off then, it is off. */
@@ -329,6 +374,7 @@ main(void)
 		TEST(test_no_answer),
 		TEST(test_several),
 		TEST(test_operation),
+		TEST(test_operation_elsewhere),
 		TEST(test_shutdown),
 		TEST(test_then_kill),
 		TEST(test_usage),
