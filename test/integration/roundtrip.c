@@ -132,7 +132,7 @@ static void
 random_trip(struct random *r, const struct domain_env *env, struct trip *trip)
 {
 	static const char *const ops[] = { "VmBoot", "VmPause", "VmResume", "VmShutdown",
-		"VmMigrate", "VmReset" };
+		"VmMigrate", "VmReset", "VmReboot" };
 
 	trip->env = *env;
 	trip->env.kvm = env->kvm && random_below(r, 2);

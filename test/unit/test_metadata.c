@@ -49,7 +49,7 @@ static void
 test_keys(void **state)
 {
 	static const char *const known[] = { "VmBoot", "VmPause", "VmResume", "VmShutdown",
-		"VmMigrate", "VmFailover", "VmReset" };
+		"VmMigrate", "VmFailover", "VmReset", "VmReboot" };
 	static const char *const unknown[] = { "", "VmCreate", "vmboot", "VmBoot " };
 	_free_ char *key = metadata_op_key("VmPause");
 

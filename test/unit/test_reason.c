@@ -83,6 +83,37 @@ test_by_whom(void **state)
 	}
 }
 
+/* What has failed since it was asked changes nothing. */
+static void
+test_reboot(void **state)
+{
+	static char reboot[] = "VmReboot", reset[] = "VmReset", started[] = "started";
+	struct {
+		struct oplog_item items[2];
+		enum reboot expected;
+	} rows[] = {
+		{ { ITEM(boot, 1, completed, none), ITEM(boot, 1, completed, none) }, REBOOT_NONE },
+		{ { ITEM(boot, 1, completed, none), ITEM(reboot, 2, completed, none) },
+		    REBOOT_NONE },
+		{ { ITEM(boot, 1, completed, none), ITEM(reboot, 2, started, none) },
+		    REBOOT_WAITS },
+		{ { ITEM(boot, 3, failed, why), ITEM(reboot, 2, started, none) }, REBOOT_WAITS },
+		{ { ITEM(boot, 3, started, none), ITEM(reboot, 2, started, none) }, REBOOT_DONE },
+		{ { ITEM(reset, 3, completed, none), ITEM(reboot, 2, started, none) },
+		    REBOOT_DONE },
+		{ { ITEM(down, 3, started, none), ITEM(reboot, 2, started, none) },
+		    REBOOT_CANCELLED },
+		{ { ITEM(down, 1, completed, none), ITEM(reboot, 2, started, none) },
+		    REBOOT_WAITS },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct oplog_list oplog = { rows[i].items, 2 };
+
+		assert_int_equal(reason_reboot(&oplog), rows[i].expected);
+	}
+}
+
 static void
 report(struct inventory *inventory, const char *uuid, enum vmrunstate runstate, bool managed)
 {
@@ -239,6 +270,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_whom),
+		cmocka_unit_test(test_reboot),
 		cmocka_unit_test(test_asked_off),
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_ends_by_loss),

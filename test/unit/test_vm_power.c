@@ -150,6 +150,7 @@ test_what_is_not_reset(void **state)
 	reset_fails = false;
 	create_small_vm();
 	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	must_fail(WORK_VM_REBOOT, &request, 424, "it is poweroff, not running");
 	must_fail(WORK_VM_RESET, &request, 424, "it is poweroff, not running");
 	assert_int_equal(error_get_type(&failure), ERROR_NOT_RUNNING);
 	expect(WORK_VM_BOOT, &boot, VMRUNSTATE_RUNNING, "");
@@ -160,12 +161,26 @@ test_what_is_not_reset(void **state)
 	expect(WORK_VM_SHUTDOWN, &shutdown, VMRUNSTATE_RUNNING, "");
 	must_fail(
 	    WORK_VM_RESET, &request, 409, "its guest was asked to shut down, and has not yet");
+	must_fail(
+	    WORK_VM_REBOOT, &request, 409, "its guest was asked to shut down, and has not yet");
 	assert_int_equal(want_of(), WANT_OFF);
 	assert_int_equal(n_resets, 0);
 	expect(WORK_VM_BOOT, &boot, VMRUNSTATE_RUNNING, "");
 	expect(WORK_VM_RESET, &request, VMRUNSTATE_RUNNING, "");
 	assert_int_equal(want_of(), WANT_ON);
 	assert_int_equal(n_resets, 1);
+}
+
+/* Nobody would boot it again. */
+static void
+test_one_that_is_not_known_to_be_wanted_is_not_rebooted(void **state)
+{
+	struct vm_request request = request_of();
+
+	run_vm(true);
+	must_fail(WORK_VM_REBOOT, &request, 422, "does not tell that it is wanted on");
+	assert_int_equal(last_stage(), -1);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_RUNNING);
 }
 
 static void
@@ -225,6 +240,7 @@ main(void)
 		WORK_TEST(test_one_that_is_off_is_not_paused),
 		WORK_TEST(test_reset),
 		WORK_TEST(test_what_is_not_reset),
+		WORK_TEST(test_one_that_is_not_known_to_be_wanted_is_not_rebooted),
 		WORK_TEST(test_shutdown),
 		WORK_TEST(test_a_guest_that_is_asked),
 		WORK_TEST(test_a_transient_one_is_gone),

@@ -288,6 +288,71 @@ test_a_guest_that_powers_itself_off(void **state)
 	expect_want(WANT_OFF, false);
 }
 
+/* Nor is it the guest's wish to stay off where it was asked to reboot; a shutdown since is one. */
+static void
+test_a_guest_that_reboots(void **state)
+{
+	struct vm_request request = { .env = env, .uuid = (char *)TEST_VM };
+	struct vm_result result = { 0 };
+
+	create_small_vm();
+	boot(false, "");
+	must_run(WORK_VM_REBOOT, &request, &result);
+	assert_int_equal(result.vm.want, WANT_ON);
+	model_clear(&vm_result_model, &result);
+	expect_logged("VmReboot", "started");
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	heal("", false);
+	expect_want(WANT_ON, true);
+	expect_logged("VmReboot", "started");
+	boot(false, "");
+	heal("", false);
+	expect_want(WANT_ON, false);
+	expect_logged("VmReboot", "completed");
+
+	/* It has not obeyed yet. */
+	deaf_guests = true;
+	must_run(WORK_VM_REBOOT, &request, &result);
+	model_clear(&vm_result_model, &result);
+	heal("", false);
+	expect_logged("VmReboot", "started");
+	deaf_guests = false;
+	shut(0, true, false);
+	heal("", false);
+	expect_want(WANT_OFF, false);
+	expect_logged("VmReboot", "failed");
+
+	/* One that goes off in another way does not do so to reboot. */
+	boot(false, "");
+	deaf_guests = true;
+	must_run(WORK_VM_REBOOT, &request, &result);
+	model_clear(&vm_result_model, &result);
+	power_off(false);
+	heal("", false);
+	expect_want(WANT_ON, false);
+	expect_logged("VmReboot", "failed");
+}
+
+/* It has ten minutes; what it does later is its own wish. */
+static void
+test_a_guest_that_does_not_reboot(void **state)
+{
+	_domain_ virDomainPtr domain = NULL;
+
+	create_small_vm();
+	boot(false, "");
+	domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	assert_int_equal(
+	    oplog_begin_at(domain, "VmBoot", "", now_ms() - 2 * REASON_REBOOT_MS, &failure), 0);
+	assert_int_equal(
+	    oplog_begin_at(domain, "VmReboot", "", now_ms() - REASON_REBOOT_MS, &failure), 0);
+	heal("", false);
+	expect_logged("VmReboot", "failed");
+	power_off(true);
+	heal("", false);
+	expect_want(WANT_OFF, false);
+}
+
 /* Whoever reboots a host wants to have its VMs back. */
 static void
 test_a_guest_that_goes_with_its_host(void **state)
@@ -577,6 +642,8 @@ main(void)
 		WORK_TEST(test_a_shutdown_without_the_storage),
 		WORK_TEST(test_a_shutdown_of_one_that_has_crashed),
 		WORK_TEST(test_a_guest_that_powers_itself_off),
+		WORK_TEST(test_a_guest_that_reboots),
+		WORK_TEST(test_a_guest_that_does_not_reboot),
 		WORK_TEST(test_a_guest_that_goes_with_its_host),
 		WORK_TEST(test_one_that_was_ended),
 		WORK_TEST(test_one_that_runs_is_wanted_on),

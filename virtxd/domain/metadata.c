@@ -15,8 +15,8 @@
 #define LEASES_MAX   4096 /* bytes */
 
 /* In the order in which they are listed. */
-static const char *const ops[] = { "VmBoot", "VmFailover", "VmMigrate", "VmPause", "VmReset",
-	"VmResume", "VmShutdown" };
+static const char *const ops[] = { "VmBoot", "VmFailover", "VmMigrate", "VmPause", "VmReboot",
+	"VmReset", "VmResume", "VmShutdown" };
 
 bool
 metadata_op_known(const char *op)

@@ -27,7 +27,7 @@ char *metadata_want_build(enum want want, bool excused);
  * which are equal. The caller frees. */
 char *metadata_op_build(const struct oplog_item *item);
 char *metadata_op_key(const char *op);
-/* The operations that are recorded: "VmBoot", "VmPause", "VmResume", "VmReset",
+/* The operations that are recorded: "VmBoot", "VmPause", "VmResume", "VmReset", "VmReboot",
  * "VmShutdown", "VmMigrate", "VmFailover". */
 bool metadata_op_known(const char *op);
 

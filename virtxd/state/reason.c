@@ -51,11 +51,17 @@ find_started(const struct oplog_list *oplog)
 }
 
 static bool
+has_come_since(const struct oplog_list *oplog, const struct oplog_item *item, const char *op)
+{
+	const struct oplog_item *other = find(oplog, op);
+
+	return other && !has_failed(other) && other->ts > item->ts;
+}
+
+static bool
 was_booted_since(const struct oplog_list *oplog, const struct oplog_item *down)
 {
-	const struct oplog_item *boot = find(oplog, "VmBoot");
-
-	return boot && !has_failed(boot) && boot->ts > down->ts;
+	return has_come_since(oplog, down, "VmBoot");
 }
 
 const struct oplog_item *
@@ -79,6 +85,18 @@ reason_shutdown(const struct oplog_list *oplog, bool recorded, enum want want)
 	if (str_empty(down->msg) && (!recorded || want == WANT_OFF))
 		return SHUTDOWN_WAITS;
 	return SHUTDOWN_CUT_OFF;
+}
+
+enum reboot
+reason_reboot(const struct oplog_list *oplog)
+{
+	const struct oplog_item *reboot = find(oplog, "VmReboot");
+
+	if (!reboot || !str_equal(reboot->status, "started"))
+		return REBOOT_NONE;
+	if (has_come_since(oplog, reboot, "VmBoot") || has_come_since(oplog, reboot, "VmReset"))
+		return REBOOT_DONE;
+	return has_come_since(oplog, reboot, "VmShutdown") ? REBOOT_CANCELLED : REBOOT_WAITS;
 }
 
 char *

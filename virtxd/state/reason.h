@@ -28,6 +28,18 @@ enum shutdown {
 /* recorded tells whether want is known of the VM: it says off before its guest is asked. */
 enum shutdown reason_shutdown(const struct oplog_list *oplog, bool recorded, enum want want);
 
+/* How long after it was asked a guest that goes off does so to reboot, ms; 10 minutes. */
+#define REASON_REBOOT_MS INT64_C(600000)
+
+/* A reboot that is "started" in the log of a VM. */
+enum reboot {
+	REBOOT_NONE,	  /* there is none */
+	REBOOT_WAITS,	  /* the guest was asked, or is off by now, and not booted again yet */
+	REBOOT_DONE,	  /* the VM was booted or reset since */
+	REBOOT_CANCELLED, /* it was shut down since, or asked to */
+};
+enum reboot reason_reboot(const struct oplog_list *oplog);
+
 /* told (NULL: nothing) with by whom, and why. loss is why its leases were lost when it ended (NULL
  * or "": they were not); the caller's. */
 char *reason_explain(const char *told, const struct oplog_list *oplog, const char *loss);

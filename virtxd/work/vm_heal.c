@@ -83,6 +83,33 @@ end_shutdown(virDomainPtr domain, const struct domain_info *info, const struct o
 	}
 }
 
+/* The same of a reboot. A VM whose guest has gone off is booted again, and ends it. */
+static void
+end_reboot(virDomainPtr domain, const struct domain_info *info, const struct oplog_item *item,
+    const struct standing *standing)
+{
+	struct error cause = { 0 };
+
+	switch (reason_reboot(&info->oplog)) {
+	case REBOOT_DONE:
+		oplog_end(domain, item->op, item->ts, "", NULL);
+		return;
+	case REBOOT_CANCELLED:
+		error_set(&cause, 409, "it was shut down since, or asked to");
+		break;
+	default:
+		if (standing->off
+			? standing->reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN && info->want == WANT_ON
+			: now_ms() - item->ts < REASON_REBOOT_MS)
+			return;
+		error_set(&cause, 504, "%s",
+		    standing->off ? "it went off in another way"
+				  : "its guest has not obeyed within ten minutes");
+		break;
+	}
+	oplog_end(domain, item->op, item->ts, NULL, &cause);
+}
+
 static void
 heal_oplog(virDomainPtr domain, const char *host, const struct domain_info *info,
     const struct standing *standing)
@@ -94,6 +121,8 @@ heal_oplog(virDomainPtr domain, const char *host, const struct domain_info *info
 			continue;
 		if (str_equal(item->op, "VmShutdown"))
 			end_shutdown(domain, info, item, standing);
+		else if (str_equal(item->op, "VmReboot"))
+			end_reboot(domain, info, item, standing);
 		else if (str_equal(item->op, "VmBoot") && !standing->off)
 			oplog_end(domain, item->op, item->ts, "", NULL);
 		else if (str_equal(item->op, "VmMigrate") && str_equal(item->msg, host))

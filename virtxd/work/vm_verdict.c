@@ -84,6 +84,7 @@ static const struct row {
 	{ "VmPause", is_paused, false },
 	{ "VmResume", is_running, false },
 	{ "VmReset", NULL, false },
+	{ "VmReboot", NULL, false },
 	{ "VmMigrate", has_moved, true },
 	{ "VmMigrateAbort", NULL, false },
 	{ "VmRegister", NULL, false },

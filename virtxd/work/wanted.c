@@ -109,7 +109,8 @@ judge(const struct vm_heal_request *req, const struct domain_info *info, int sta
 	/* Who looks for the end of an operation does not know what ended the VM. */
 	if (!str_empty(req->op) && !booting)
 		return WANT_ON;
-	*excused = req->ended || booting || host_down_takes_guests(req->env.run_dir);
+	*excused = req->ended || booting || reason_reboot(&info->oplog) == REBOOT_WAITS ||
+		   host_down_takes_guests(req->env.run_dir);
 	return *excused ? WANT_ON : WANT_OFF;
 }
 

@@ -84,6 +84,8 @@ const struct work works[WORK_N] = {
 	    &vm_result_model, 60, false, work_vm_resume, false, MAY_VM },
 	[WORK_VM_RESET] = { "vm-reset", "reset a VM", &vm_request_model, &vm_result_model, 60,
 	    false, work_vm_reset, false, MAY_VM },
+	[WORK_VM_REBOOT] = { "vm-reboot", "ask a VM's guest to reboot", &vm_request_model,
+	    &vm_result_model, 60, false, work_vm_reboot, false, MAY_VM },
 	[WORK_VM_MIGRATE] = { "vm-migrate", "move a VM to another host", &vm_migrate_request_model,
 	    &vm_result_model, 8 * 24 * 3600, false, work_vm_migrate, false, MAY_QEMU },
 	[WORK_VM_STAYS] = { "vm-stays", "look what keeps VMs on this host", &vm_stays_request_model,

@@ -27,6 +27,7 @@
 	W(WORK_VM_PAUSE, work_vm_pause)                   \
 	W(WORK_VM_RESUME, work_vm_resume)                 \
 	W(WORK_VM_RESET, work_vm_reset)                   \
+	W(WORK_VM_REBOOT, work_vm_reboot)                 \
 	W(WORK_VM_MIGRATE, work_vm_migrate)               \
 	W(WORK_VM_STAYS, work_vm_stays)                   \
 	W(WORK_MIGRATION_INFO, work_migration_info)       \
