@@ -167,6 +167,54 @@ test_shutdowns_of_vms_that_are_on(void **state)
 	}
 }
 
+/* A reboot waits for a guest that was asked within ten minutes, and for the boot after that. */
+static void
+test_reboots(void **state)
+{
+	static const struct {
+		enum vmrunstate runstate;
+		enum want want;
+		const char *told;
+		int64_t ago;
+		bool booted, heals;
+	} rows[] = {
+		{ VMRUNSTATE_RUNNING, WANT_ON, "", 0, false, false },
+		{ VMRUNSTATE_RUNNING, WANT_ON, "", REASON_REBOOT_MS, false, true },
+		{ VMRUNSTATE_RUNNING, WANT_ON, "", 0, true, true },
+		{ VMRUNSTATE_TERMINATING, WANT_ON, "", REASON_REBOOT_MS, false, false },
+		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_SHUTDOWN, 0, false, false },
+		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_SHUTDOWN, REASON_REBOOT_MS, false, false },
+		{ VMRUNSTATE_POWEROFF, WANT_OFF, REASON_SHUTDOWN, 0, false, true },
+		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_DESTROYED, 0, false, true },
+		{ VMRUNSTATE_CRASHED, WANT_ON, "", 0, false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct vm_result gone = { .gone = true };
+		struct oplog_item *item;
+		struct vm_report found;
+
+		wound(VM1, "VmReboot", rows[i].runstate, &found);
+		found.oplog.items[0].ts = now_ms() - rows[i].ago;
+		if (rows[i].booted) {
+			item = model_append(&found.oplog.items, &found.oplog.n_items);
+			item->op = xstrdup("VmBoot");
+			item->ts = now_ms() + 1;
+			item->status = xstrdup("completed");
+		}
+		found.recorded = true;
+		found.want = rows[i].want;
+		found.excused = rows[i].runstate == VMRUNSTATE_POWEROFF;
+		str_set(&found.reason, rows[i].told);
+		report(&found);
+		ops_advance(200);
+		if ((ops_find_job(WORK_VM_HEAL) != NULL) != rows[i].heals)
+			fail_msg("row %zu", i);
+		if (rows[i].heals)
+			ops_end_job(WORK_VM_HEAL, &gone);
+	}
+}
+
 /* A VM that no job of ours has started: its leases are to be recorded. */
 static void
 test_starts_by_itself(void **state)
@@ -281,6 +329,7 @@ main(void)
 		KEEPER(test_heal_again),
 		KEEPER(test_what_is_wounded),
 		KEEPER(test_shutdowns_of_vms_that_are_on),
+		KEEPER(test_reboots),
 		KEEPER(test_starts_by_itself),
 		KEEPER(test_started_by_a_job),
 		KEEPER(test_what_is_wanted),

@@ -13,6 +13,7 @@
 #include "ops/autostart.h"
 #include "ops/crash_restart.h"
 #include "ops/failover.h"
+#include "ops/guest_reboot.h"
 #include "ops/loss_plan.h"
 #include "ops/host_maintenance.h"
 #include "state/address.h"
@@ -273,6 +274,7 @@ core_init(struct core *core, struct event_base *base, const struct config *confi
 	core->ctx.host_maintenance = host_maintenance_new(&core->ctx);
 	core->autostart = autostart_new(&core->ctx);
 	core->crash_restart = crash_restart_new(&core->ctx);
+	core->guest_reboots = guest_reboots_new(&core->ctx);
 	core->ctx.failover = failover_new(&core->ctx);
 	core->ctx.loss_planner = loss_planner_new(&core->ctx);
 }
@@ -298,6 +300,7 @@ core_free(struct core *core)
 	jobs_free(core->jobs);
 	api_stop(&core->ctx);
 	failover_free(core->ctx.failover);
+	guest_reboots_free(core->guest_reboots);
 	crash_restart_free(core->crash_restart);
 	autostart_free(core->autostart);
 	host_maintenance_free(core->ctx.host_maintenance);

@@ -42,6 +42,7 @@ struct core {
 	struct context ctx;	 /* without streams and lag */
 	struct autostart *autostart;
 	struct crash_restart *crash_restart;
+	struct guest_reboots *guest_reboots;
 };
 
 /* What is borrowed outlives the core. */

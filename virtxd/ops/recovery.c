@@ -72,6 +72,29 @@ is_shut_down(const struct inventory_vm *view)
 		   (shutdown == SHUTDOWN_OVER || shutdown == SHUTDOWN_CUT_OFF));
 }
 
+bool
+recovery_is_rebooting(const struct inventory_vm *view)
+{
+	const struct vm *vm = &view->vm;
+
+	return view->local && view->recorded && vm->runinfo.runstate == VMRUNSTATE_POWEROFF &&
+	       vm->want == WANT_ON && str_equal(view->told, REASON_SHUTDOWN) &&
+	       reason_reboot(&vm->stats.oplog) == REBOOT_WAITS;
+}
+
+/* A reboot has ended by now, in one way or the other, and waits neither for the guest nor for the
+ * boot. */
+static bool
+is_rebooted(const struct inventory_vm *view, int64_t since)
+{
+	const struct vm *vm = &view->vm;
+	bool waits = reason_reboot(&vm->stats.oplog) == REBOOT_WAITS;
+
+	if (recovery_is_off(vm->runinfo.runstate))
+		return !recovery_is_rebooting(view);
+	return is_on(vm->runinfo.runstate) && (!waits || now_ms() - since >= REASON_REBOOT_MS);
+}
+
 /* An operation is "started" in the VM's log, and nothing is under way that could end it; or the
  * VM is off, and still has its cloud-init CD; or it is wanted to be what it is not. */
 static bool
@@ -83,9 +106,13 @@ is_wounded(const struct inventory_vm *view)
 	    is_misjudged(view))
 		return true;
 	for (size_t i = 0; i < oplog->n_items; i++) {
-		if (!str_equal(oplog->items[i].status, "started"))
+		const struct oplog_item *item = &oplog->items[i];
+
+		if (!str_equal(item->status, "started"))
 			continue;
-		if (!str_equal(oplog->items[i].op, "VmShutdown") || is_shut_down(view))
+		if (str_equal(item->op, "VmShutdown") ? is_shut_down(view)
+		    : str_equal(item->op, "VmReboot") ? is_rebooted(view, item->ts)
+						      : true)
 			return true;
 	}
 	return false;

@@ -27,5 +27,7 @@ void recovery_find_out(struct recovery *recovery, const char *vm, const char *op
     const char *target, inquiry_found found, void *arg);
 /* Whether a VM in this state is off. */
 bool recovery_is_off(enum vmrunstate runstate);
+/* Whether a VM of this host is off as its guest was asked to reboot: it is to be booted again. */
+bool recovery_is_rebooting(const struct inventory_vm *view);
 
 #endif
