@@ -69,7 +69,7 @@ const struct error_type_info error_types[ERROR_TYPE_N] = {
 	[ERROR_ALREADY_OFF] = { "already-off", 424, "The VM is off already",
 	    "It was to be shut down. With ?if_needed=true that is a success." },
 	[ERROR_NOT_RUNNING] = { "not-running", 424, "The VM does not run",
-	    "It was to be paused, resumed or reset, and its state does not allow that." },
+	    "It was to be paused, resumed, reset or rebooted, and its state does not allow that." },
 	[ERROR_ALREADY_ON] = { "already-on", 424, "The VM is on, but does not run",
 	    "It was to be booted, and is paused, suspended or crashed: resume it, or shut it "
 	    "down." },

@@ -34,6 +34,7 @@ enum method {
 	R(ROUTE_VM_PAUSE, api_vm_pause)                   \
 	R(ROUTE_VM_RESUME, api_vm_resume)                 \
 	R(ROUTE_VM_RESET, api_vm_reset)                   \
+	R(ROUTE_VM_REBOOT, api_vm_reboot)                 \
 	R(ROUTE_VM_MIGRATE, api_vm_migrate)               \
 	R(ROUTE_MIGRATION_GET, api_migration_get)         \
 	R(ROUTE_MIGRATION_ABORT, api_migration_abort)     \

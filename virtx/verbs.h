@@ -24,6 +24,7 @@
 	V(pause_vm)          \
 	V(resume_vm)         \
 	V(reset_vm)          \
+	V(reboot_vm)         \
 	V(migrate_vm)        \
 	V(get_migrate_vm)    \
 	V(abort_migrate_vm)  \

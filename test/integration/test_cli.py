@@ -270,6 +270,7 @@ def test_mutations(server):
     ok("pause", "vm", UUID, server=server)
     ok("resume", "vm", UUID, server=server)
     ok("reset", "vm", UUID, server=server)
+    ok("reboot", "vm", UUID, server=server)
     ok("delete", "vm", UUID, server=server)
     ok("delete", "vm", UUID, "--storage", server=server)
     ok("boot", "vm", UUID, server=server)
@@ -280,6 +281,7 @@ def test_mutations(server):
         ("POST", "/runstate/pause", None),
         ("DELETE", "/runstate/pause", None),
         ("POST", "/runstate/reset", None),
+        ("POST", "/runstate/reboot", None),
         ("DELETE", "", {"deletestorage": False}),
         ("DELETE", "", {"deletestorage": True}),
         ("POST", "/runstate/boot", {"cloud_init": []}),

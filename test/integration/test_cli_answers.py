@@ -25,7 +25,7 @@ HTML = (200, b"<html>Log in</html>", {"Content-Type": "text/html; charset=utf-8"
     ["list", "vm"], ["list", "host"], ["list", "operation"], ["get", "vm", UUID],
     ["get", "host", HOST], ["get", "runstate", "vm", UUID], ["get", "operation", "op-1"],
     ["get", "migrate", "vm", UUID], ["get", "maintain", "host", HOST], ["boot", "vm", UUID],
-    ["shutdown", "vm", UUID], ["pause", "vm", UUID], ["resume", "vm", UUID], ["reset", "vm", UUID],
+    ["shutdown", "vm", UUID], ["pause", "vm", UUID], ["resume", "vm", UUID], ["reset", "vm", UUID], ["reboot", "vm", UUID],
     ["delete", "vm", UUID], ["migrate", "vm", UUID], ["migrate", "vm", UUID, "-n"], ["abort", "migrate", "vm", UUID],
     ["register", "vm", UUID], ["repair"], ["maintain", "host", HOST], ["maintain", "host", HOST, "-n"],
     ["maintain", "host", HOST, "-e"], ["create", "vm", "FILE"], ["update", "vm", UUID, "FILE"], ["watch"],
@@ -49,7 +49,7 @@ READ = [["list", "vm"], ["list", "host"], ["list", "operation"], ["get", "vm", U
         ["get", "maintain", "host", HOST], ["repair"], ["repair", "-h", HOST], ["storage", "init"],
         ["migrate", "vm", UUID, "-n"], ["create", "vm", "FILE", "-n"], ["maintain", "host", HOST, "-n"], ["watch"]]
 DONE = [["boot", "vm", UUID], ["pause", "vm", UUID], ["resume", "vm", UUID], ["reset", "vm", UUID],
-        ["delete", "vm", UUID], ["update", "vm", UUID, "FILE"], ["abort", "migrate", "vm", UUID], ["shutdown", "vm", UUID, "-f"],
+        ["reboot", "vm", UUID], ["delete", "vm", UUID], ["update", "vm", UUID, "FILE"], ["abort", "migrate", "vm", UUID], ["shutdown", "vm", UUID, "-f"],
         ["shutdown", "vm", UUID, "-ff"], ["maintain", "host", HOST, "-e"], ["forget", "host", HOST]]
 PUT_OFF = [["shutdown", "vm", UUID], ["migrate", "vm", UUID], ["maintain", "host", HOST]]
 NEITHER = [["create", "vm", "FILE"], ["register", "vm", UUID]]

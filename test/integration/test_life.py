@@ -120,6 +120,34 @@ def test_reset(lab1, host, counter_image):
     delete(host, uuid)
 
 
+def test_reboot(lab1, host, counter_image):
+    """The guest goes off as it is asked to, and is booted again; nobody takes that for a wish that it be off."""
+    uuid, count = make_counting(lab1, host, counter_image)
+    for restarted in (False, True):
+        wait_for("the guest to count", lambda: count() > 8, 120)
+        pid, held = host.qemu_pid(uuid), leases(host)
+        answer = host.api("POST", f"/vms/{uuid}/runstate/reboot")
+        assert answer.status == 204, answer.text
+        assert oplog(host, uuid)["VmReboot"]["status"] in ("started", "completed")
+        if restarted:
+            # What was asked is not forgotten with virtxd.
+            host.restart("virtxd")
+            wait_ready(host)
+        wait_for("another process", lambda: host.qemu_pid(uuid) not in (None, pid), 120)
+        wait_for("the guest to count anew", lambda: 0 < count() <= 8, 120)
+        wait_runstate(host, uuid, "running")
+        assert host.api("GET", f"/vms/{uuid}").json()["want"] == 2
+        assert [line.split(":")[1] for line in leases(host)] == [line.split(":")[1] for line in held]
+        wait_for("the log to tell the end", lambda: oplog(host, uuid)["VmReboot"]["status"] == "completed", 60)
+        assert oplog(host, uuid)["VmBoot"]["status"] == "completed" and "VmShutdown" not in oplog(host, uuid)
+
+    assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
+    answer = host.api("POST", f"/vms/{uuid}/runstate/reboot")
+    assert answer.status == 424 and "it is poweroff, not running" in answer.text, answer.text
+    assert host.api("GET", f"/vms/{uuid}").json()["want"] == 1
+    delete(host, uuid)
+
+
 def wait_for_line(console, line, timeout=90):
     """Read a serial console until it has printed this."""
     seen = b""

@@ -20,6 +20,7 @@ test_what_is_sent(void **state)
 		    "{\"force\":2}" },
 		{ "pause vm " VM_UUID, "POST /vms/" VM_UUID "/runstate/pause", "" },
 		{ "resume vm " VM_UUID, "DELETE /vms/" VM_UUID "/runstate/pause", "" },
+		{ "reboot vm " VM_UUID, "POST /vms/" VM_UUID "/runstate/reboot", "" },
 		{ "reset vm " VM_UUID, "POST /vms/" VM_UUID "/runstate/reset", "" },
 		{ "delete vm " VM_UUID, "DELETE /vms/" VM_UUID, "{\"deletestorage\":false}" },
 		{ "delete vm " VM_UUID " --storage", "DELETE /vms/" VM_UUID,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Boot, shutdown, pause, resume and reset. */
+/* Boot, shutdown, pause, resume, reset and reboot. */
 #include "api/handlers.h"
 #include "ops/admission.h"
 #include "ops/context.h"
@@ -127,13 +127,27 @@ api_vm_resume(struct context *ctx, struct request *req)
 	power(ctx, req, WORK_VM_RESUME);
 }
 
-void
-api_vm_reset(struct context *ctx, struct request *req)
+/* Neither has a state that could be there already. */
+static void
+restart(struct context *ctx, struct request *req, enum work_id work, enum task_need need)
 {
 	struct vm_request request = { 0 };
 
-	if (task_find_vm(ctx, req) < 0 || task_check_ready(ctx, req, TASK_NEEDS_LIBVIRT) < 0)
+	if (task_find_vm(ctx, req) < 0 || task_check_ready(ctx, req, need) < 0)
 		return;
 	request.uuid = req->param;
-	task_start(ctx, req, WORK_VM_RESET, &request, req->param, 204);
+	task_start(ctx, req, work, &request, req->param, 204);
+}
+
+void
+api_vm_reset(struct context *ctx, struct request *req)
+{
+	restart(ctx, req, WORK_VM_RESET, TASK_NEEDS_LIBVIRT);
+}
+
+/* It is to be booted again. */
+void
+api_vm_reboot(struct context *ctx, struct request *req)
+{
+	restart(ctx, req, WORK_VM_REBOOT, TASK_NEEDS_LOCKSPACE);
 }
