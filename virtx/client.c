@@ -412,7 +412,8 @@ call(const struct client *client, enum route_id id, const char *param, const voi
 
 	*ret = (struct answer){ 0 };
 	if (route->request && request)
-		body = json_encode(route->request, request, &len);
+		body = client->body ? xmemdup(client->body, len = strlen(client->body))
+				    : json_encode(route->request, request, &len);
 	rc = server_resolve(&client->server, addresses, &n, err);
 	if (rc < 0)
 		return rc;

@@ -17,6 +17,7 @@ struct client {
 	int timeout;	      /* seconds, for each call */
 	bool async;	      /* the server may put work off and answer at once */
 	const char *if_match; /* the ETag of what is to be changed, NULL for any */
+	const char *body;     /* in place of the request as JSON, NULL for that */
 	const char *query;    /* of each call, NULL for none */
 	bool json;	      /* what ends the program before its command does is said as JSON */
 	bool debug;	      /* heads of the request and the answer on stderr */

@@ -10,6 +10,7 @@
 static const struct option_row create_vm_options[] = {
 	{ 'h', "host", ARG_HOST, "create it on this host (default: the one that is best for it)" },
 	{ 'n', "dry-run", NULL, "only tell which host that is, and why" },
+	{ 'f', "force", NULL, "send keys as well that are not known here" },
 	DEFINITION_OPTIONS,
 	{ 0 },
 };
@@ -37,18 +38,25 @@ static enum command_result
 create_vm(struct command_call *call, struct error *err)
 {
 	struct vm_create_options options = { 0 };
+	_unknown_ struct unknown_list unknown = { 0 };
+	const struct client *own = call->client;
 	_answer_ struct answer answer = { 0 };
+	_free_ char *body = NULL;
+	struct client client;
 	char vm[37] = "";
 	bool dry_run = call->counts['n'] > 0;
 	int rc;
 
 	options.host = xstrdup(call->values['h']);
-	rc = definition_read(call, call->operands[0], &options.vmdef, err);
+	rc = definition_read(call, call->operands[0], &options.vmdef, &unknown, err);
+	client = definition_client(call, &unknown, &vm_create_options_model, &options, &body);
+	call->client = &client;
 	if (rc == 0 && dry_run)
 		rc = placement_call(call, ROUTE_VM_CREATE, NULL, &options, err);
 	else if (rc == 0)
 		rc = operation_call(
 		    call->client, ROUTE_VM_CREATE, NULL, &options, true, &answer, vm, err);
+	call->client = own;
 	if (rc < 0)
 		error_wrap(err, "cannot create a vm from '%s'", call->operands[0]);
 	else if (!dry_run)

@@ -26,11 +26,12 @@ set_ha(const struct command_call *call, struct vmdef *def, struct error *err)
 }
 
 int
-definition_read_file(const char *file, struct vmdef *def, struct error *err)
+definition_read_file(
+    const char *file, struct vmdef *def, struct unknown_list *unknown, struct error *err)
 {
 	static const struct vmdef none = { 0 };
 	_free_ char *text = NULL;
-	struct yaml_text yaml = { 0 };
+	struct yaml_text yaml = { .unknown = unknown };
 
 	text = command_read(file, DEFINITION_MAX, &yaml.len, err);
 	if (!text)
@@ -47,17 +48,32 @@ definition_read_file(const char *file, struct vmdef *def, struct error *err)
 		err->status = CLIENT_FILE_STATUS;
 		return error_wrap(err, "'%s'", file);
 	}
-	if (model_equal(&vmdef_model, def, &none))
+	if (model_equal(&vmdef_model, def, &none) && (!unknown || unknown->n == 0))
 		return error_set(
 		    err, CLIENT_FILE_STATUS, "'%s': the definition says nothing", file);
 	return 0;
 }
 
 int
-definition_read(
-    const struct command_call *call, const char *file, struct vmdef *def, struct error *err)
+definition_read(const struct command_call *call, const char *file, struct vmdef *def,
+    struct unknown_list *unknown, struct error *err)
 {
-	return definition_read_file(file, def, err) < 0 ? -1 : set_ha(call, def, err);
+	bool force = call->counts['f'] > 0;
+
+	if (definition_read_file(file, def, force ? unknown : NULL, err) < 0)
+		return -1;
+	return set_ha(call, def, err);
+}
+
+struct client
+definition_client(const struct command_call *call, const struct unknown_list *unknown,
+    const struct model *m, const void *options, char **body)
+{
+	struct client client = *call->client;
+
+	*body = unknown->n > 0 ? unknown_encode(unknown, m, options) : NULL;
+	client.body = *body;
+	return client;
 }
 
 int

@@ -133,7 +133,7 @@ send_file(const struct command_call *call, const char *file, const struct vmdef 
 		.deletestorage = call->counts['s'] > 0,
 		.force = call->counts['f'] > 0,
 	};
-	int rc = definition_read_file(file, &options.vmdef, err);
+	int rc = definition_read_file(file, &options.vmdef, NULL, err);
 
 	if (rc == 0 && model_equal(&vmdef_model, &options.vmdef, before))
 		rc = 1;

@@ -207,7 +207,7 @@ operation_call(const struct client *client, enum route_id id, const char *param,
 		vm[0] = '\0';
 	asking.async = watched;
 	following.success = 0;
-	following.if_match = NULL;
+	following.if_match = following.body = NULL;
 	progress_start(&progress, watched);
 	if (client_call(&asking, id, param, request, &answer, err) < 0)
 		return -1;

@@ -7,7 +7,7 @@
 
 static const struct option_row update_vm_options[] = {
 	{ 's', "storage", NULL, "delete the managed disks that the new definition has no more" },
-	{ 'f', "force", NULL, "drop what it says beside and cannot keep" },
+	{ 'f', "force", NULL, "drop what it says beside and cannot keep; send unknown keys" },
 	DEFINITION_OPTIONS,
 	{ 0 },
 };
@@ -19,15 +19,21 @@ update_vm(struct command_call *call, struct error *err)
 		.deletestorage = call->counts['s'] > 0,
 		.force = call->counts['f'] > 0,
 	};
-	enum command_result result = COMMAND_FAILED;
+	_unknown_ struct unknown_list unknown = { 0 };
+	_free_ char *body = NULL;
+	struct client client;
+	int rc = definition_read(call, call->operands[1], &options.vmdef, &unknown, err);
 
-	if (definition_read(call, call->operands[1], &options.vmdef, err) < 0)
+	if (rc == 0) {
+		client =
+		    definition_client(call, &unknown, &vm_update_options_model, &options, &body);
+		rc = operation_call(
+		    &client, ROUTE_VM_UPDATE, call->operands[0], &options, true, NULL, NULL, err);
+	}
+	if (rc < 0)
 		error_wrap(err, "cannot update vm %s", call->shown[0]);
-	else
-		result = operation_call_vm(
-		    call, ROUTE_VM_UPDATE, &options, true, "cannot update vm", err);
 	model_clear(&vm_update_options_model, &options);
-	return result;
+	return rc < 0 ? COMMAND_FAILED : COMMAND_OK;
 }
 
 const struct command update_vm_command = {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "proto/json.h"
 #include "virtx/answer.h"
 #include "virtx/field_text.h"
 
@@ -16,6 +17,8 @@ struct reader {
 	unsigned int depth; /* of the mappings and lists that are open */
 	const char *data;   /* for the line of what is no UTF-8 */
 	size_t len;
+	struct unknown_list *unknown; /* NULL: none may be */
+	size_t under;		      /* bytes of a path that name what is read, and no field */
 	struct error *err;
 };
 
@@ -188,6 +191,104 @@ skip(struct reader *r, const struct place *at)
 	return 0;
 }
 
+/* The key that comes next: 1, 0 at the end of the mapping, or -1. */
+static int
+next_key(struct reader *r, const struct place *up)
+{
+	if (next_event(r, up) < 0)
+		return -1;
+	if (r->event.type == YAML_MAPPING_END_EVENT)
+		return 0;
+	if (r->event.type != YAML_SCALAR_EVENT)
+		return refuse_at(r, line_of(r), up, "a key is one word, not %s", got_word(r));
+	return 1;
+}
+
+/* Whether JSON has a scalar as it stands, and not as a string. */
+static bool
+is_bare(const struct reader *r)
+{
+	static const char *const words[] = { "true", "false", "null" };
+	const char *p = scalar(r);
+	size_t n;
+
+	if (!is_plain(r))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(p, words[i]) == 0)
+			return true;
+	p += *p == '-';
+	n = strspn(p, "0123456789");
+	if (n == 0 || (n > 1 && *p == '0'))
+		return false;
+	p += n;
+	if (*p == '.') {
+		n = strspn(p + 1, "0123456789");
+		p += n > 0 ? n + 1 : 0;
+	}
+	return *p == '\0';
+}
+
+/* Adds the value that the last event begins to out, as JSON, and goes on to its end. */
+static int
+copy_value(struct reader *r, const struct place *at, struct buffer *out)
+{
+	bool mapping = r->event.type == YAML_MAPPING_START_EVENT;
+	_free_ char *quoted = NULL;
+	int rc;
+
+	if (r->event.type == YAML_SCALAR_EVENT) {
+		if (strlen(scalar(r)) != r->event.data.scalar.length)
+			return refuse_at(r, line_of(r), at, "a string with a NUL in it");
+		quoted = is_bare(r) ? xstrdup(scalar(r)) : json_quote(scalar(r));
+		buffer_printf(out, "%s", is_null(r) ? "null" : quoted);
+		return 0;
+	}
+	buffer_printf(out, "%s", mapping ? "{" : "[");
+	for (size_t i = 0;; i++) {
+		rc = mapping ? next_key(r, at) : next_event(r, at);
+		if (rc < 0)
+			return -1;
+		if (mapping ? rc == 0 : r->event.type == YAML_SEQUENCE_END_EVENT)
+			break;
+		buffer_printf(out, "%s", i ? "," : "");
+		if (mapping) {
+			free(quoted);
+			quoted = json_quote(scalar(r));
+			buffer_printf(out, "%s:", quoted);
+			if (next_event(r, at) < 0)
+				return -1;
+		}
+		if (copy_value(r, at, out) < 0)
+			return -1;
+	}
+	buffer_printf(out, "%s", mapping ? "}" : "]");
+	return 0;
+}
+
+/* Keeps an unknown key, of which the value is next, for the server. */
+static int
+keep_unknown(struct reader *r, const struct place *at)
+{
+	_buffer_ struct buffer path = { 0 }, json = { 0 };
+	_free_ char *key = xstrdup(scalar(r));
+	const char *own = "";
+	struct unknown *item;
+
+	if (r->unknown->n == UNKNOWN_MAX)
+		return refuse_at(r, line_of(r), at, "more than %d unknown keys", UNKNOWN_MAX);
+	add_path(at, &path);
+	if (path.len > r->under)
+		own = path.data + r->under + (r->under > 0);
+	if (next_event(r, at) < 0 || copy_value(r, at, &json) < 0)
+		return -1;
+	item = model_append(&r->unknown->items, &r->unknown->n);
+	*item = (struct unknown){
+		.path = xstrdup(own), .key = steal_ptr(key), .json = buffer_steal(&json, NULL)
+	};
+	return 0;
+}
+
 static int read_mapping(struct reader *r, const struct place *at, const struct model *m, void *obj);
 
 /* The elements, which are zero where they are null. */
@@ -271,19 +372,6 @@ find_field(const struct model *m, const char *name)
 	return NULL;
 }
 
-/* The key that comes next: 1, 0 at the end of the mapping, or -1. */
-static int
-next_key(struct reader *r, const struct place *up)
-{
-	if (next_event(r, up) < 0)
-		return -1;
-	if (r->event.type == YAML_MAPPING_END_EVENT)
-		return 0;
-	if (r->event.type != YAML_SCALAR_EVENT)
-		return refuse_at(r, line_of(r), up, "a key is one word, not %s", got_word(r));
-	return 1;
-}
-
 static int
 read_mapping(struct reader *r, const struct place *at, const struct model *m, void *obj)
 {
@@ -298,6 +386,11 @@ read_mapping(struct reader *r, const struct place *at, const struct model *m, vo
 		struct place here = { .up = at, .key = f ? f->name : "$" };
 		uint64_t bit = f ? UINT64_C(1) << (f - m->fields) : 0;
 
+		if (!f && scalar(r)[0] != '$' && r->unknown) {
+			if (keep_unknown(r, at) < 0)
+				return -1;
+			continue;
+		}
 		if (!f && scalar(r)[0] != '$')
 			return unknown_key(r, at, m);
 		if (seen & bit)
@@ -444,7 +537,7 @@ int
 yaml_decode(const struct yaml_text *text, const struct model *m, void *obj, struct error *err)
 {
 	_free_ char *copy = NULL;
-	struct reader r = { .err = err };
+	struct reader r = { .err = err, .unknown = text->unknown };
 	int rc;
 
 	r.data = copy = join_surrogates(text->data, text->len, &r.len);
@@ -455,6 +548,7 @@ yaml_decode(const struct yaml_text *text, const struct model *m, void *obj, stru
 	if (rc > 0) {
 		const struct place under = { .key = text->under };
 
+		r.under = text->under ? strlen(text->under) : 0;
 		rc = read_mapping(&r, text->under ? &under : NULL, m, obj);
 	}
 	if (rc == 0 && r.event.type != YAML_STREAM_END_EVENT)

@@ -5,12 +5,14 @@
 
 #include "proto/error.h"
 #include "proto/table.h"
+#include "virtx/unknown.h"
 
 struct yaml_text {
 	const char *data;
 	size_t len;
 	const char *under; /* the key at the top with what is read, all else is passed over; NULL
 			    * for the whole document */
+	struct unknown_list *unknown; /* where unknown keys go; NULL: they are errors */
 };
 
 /* Whether the document is of keys and values, one of them this. */

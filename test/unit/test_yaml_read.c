@@ -178,6 +178,49 @@ test_what_get_prints(void **state)
 	}
 }
 
+/* Wherever they are, and whatever they say. */
+static void
+test_unknown_keys(void **state)
+{
+	static const char text[] =
+	    "def:\n"
+	    "  name: web\n"
+	    "  numa: {nodes: [1, -2.5, 010, 'a\"b', yes, true, ~, {x: {}}, []]}\n"
+	    "  disks:\n"
+	    "  - path: a\n"
+	    "  - {cache: none, path: b}\n"
+	    "  watchdog: \"1\"\n"
+	    "  $comment: x\n";
+	struct verb_fixture *f = *state;
+
+	verb_file(f, text);
+	verb_fails(f, "create vm FILE", COMMAND_FAILED,
+	    "line 3: def.numa: unknown key 'nodes'; there are placement");
+	verb_forget(f);
+	verb_answer(f, 201, "", "\"u\"");
+	verb_ok(f, "create vm --force -h " HOST_UUID " FILE");
+	verb_asked(f, 0, "POST /vms",
+	    "\"numa\":{\"placement\":false,\"nodes\":[1,-2.5,\"010\",\"a\\\"b\",\"yes\",true,null,"
+	    "{\"x\":{}},[]]}");
+	verb_asked(f, 0, "POST /vms", "\"size\":0,\"cache\":\"none\"}],\"nets\":[]");
+	verb_asked(
+	    f, 0, "POST /vms", "\"custom\":[],\"watchdog\":\"1\"},\"host\":\"" HOST_UUID "\"}");
+	assert_null(strstr(f->requests[0].body, "comment"));
+	verb_forget(f);
+	verb_answer(f, 204, "", "");
+	verb_ok(f, "update vm -f " VM_UUID " FILE");
+	verb_asked(f, 1, "PUT /vms/" VM_UUID,
+	    ",\"watchdog\":\"1\"},\"deletestorage\":false,\"force\":true}");
+	verb_file(f, "name: {$a: b}");
+	verb_fails(f, "update vm -f " VM_UUID " FILE", COMMAND_FAILED, "one value belongs here");
+	verb_file(f, "a: [*b]");
+	verb_fails(f, "update vm -f " VM_UUID " FILE", COMMAND_FAILED, "the anchor 'b'");
+	verb_file(f, "a: {[b]: c}");
+	verb_fails(f, "update vm -f " VM_UUID " FILE", COMMAND_FAILED, "a key is one word");
+	verb_file(f, "a: \"\\0\"");
+	verb_fails(f, "update vm -f " VM_UUID " FILE", COMMAND_FAILED, "a string with a NUL");
+}
+
 int
 main(void)
 {
@@ -186,6 +229,7 @@ main(void)
 		cmocka_unit_test(test_what_is_wrong),
 		cmocka_unit_test(test_what_is_large),
 		TEST(test_what_get_prints),
+		TEST(test_unknown_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
