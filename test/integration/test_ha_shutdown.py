@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host that is shut down in order keeps its VMs for itself, or has them brought back by the other one at once.
+"""A host that is shut down in order keeps its VMs for itself, or has them brought back by the other one at once; one
+that takes none meanwhile is missing where another one dies.
 
 What systemd has its units do is done by hand. The hosts are told to do without a watchdog.
 """
@@ -187,3 +188,23 @@ def test_in_maintenance(lab):
     h1.start("virtxd")
     wait_ready(h1)
     assert h1.api("DELETE", f"/hosts/{h1.uuid}/maintenance", {"back": False}, timeout=60).status in (202, 204)
+
+
+def test_nobody_else(lab):
+    """Who puts a host into maintenance is told which VMs of the others nobody could bring back."""
+    h1, h2 = lab.hosts
+    ready(lab, on_shutdown="stop")
+    os.makedirs(f"{lab.vms}/ds", exist_ok=True)
+    uuid = create(h2, vmdef("alone"))
+    assert h2.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
+    wait_for("h1 to know that it is wanted on", lambda: any(item["restarts"] for item in
+                                                            h1.api("GET", "/ha/plan").json()["items"]), 30)
+    answer = h1.api("POST", f"/hosts/{h1.uuid}/maintenance", {"dry_run": True}, timeout=60)
+    assert answer.status == 200
+    assert f"'alone' of host '{h2.name}'" in answer.headers["Warning"]
+    for host in lab.hosts:
+        reload(host, on_shutdown="stop", enabled="no")
+    wait_for("nobody to take VMs over", lambda: "Warning" not in
+             h1.api("POST", f"/hosts/{h1.uuid}/maintenance", {"dry_run": True}, timeout=60).headers, 30)
+    h2.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2})
+    delete(h2, uuid)
