@@ -32,8 +32,10 @@ def kill_job(host):
 
 
 def kill_qemu(host, uuid):
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        os.kill(host.qemu_pid(uuid), signal.SIGKILL)
+    pid = host.qemu_pid(uuid)  # None where the migration has ended by now
+    with contextlib.suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
 
 class Fault:
