@@ -72,6 +72,7 @@ test_which(void **state)
 		bool due;
 	} rows[] = {
 		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_SHUTDOWN, "started", NULL, true },
+		{ VMRUNSTATE_POWEROFF, WANT_ON, "", "started", NULL, true },
 		{ VMRUNSTATE_POWEROFF, WANT_OFF, REASON_SHUTDOWN, "started", NULL, false },
 		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_DESTROYED, "started", NULL, false },
 		{ VMRUNSTATE_POWEROFF, WANT_ON, REASON_SHUTDOWN, "failed", NULL, false },

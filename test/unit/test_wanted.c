@@ -159,6 +159,23 @@ power_off(bool of_its_own)
 	assert_int_equal(of_its_own ? virDomainShutdown(domain) : virDomainDestroy(domain), 0);
 }
 
+/* libvirt does not know any more why it is off. */
+static void
+define_anew(void)
+{
+	_domain_ virDomainPtr domain = virDomainLookupByUUIDString(libvirt, TEST_VM);
+	_domain_ virDomainPtr anew = NULL;
+	_free_ char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	int state, reason;
+
+	assert_int_equal(virDomainUndefine(domain), 0);
+	anew = virDomainDefineXML(libvirt, xml);
+	assert_non_null(anew);
+	assert_int_equal(virDomainGetState(anew, &state, &reason, 0), 0);
+	assert_int_equal(state, VIR_DOMAIN_SHUTOFF);
+	assert_int_equal(reason, VIR_DOMAIN_SHUTOFF_UNKNOWN);
+}
+
 static void
 test_boot_and_shutdown(void **state)
 {
@@ -305,6 +322,17 @@ test_a_guest_that_reboots(void **state)
 	heal("", false);
 	expect_want(WANT_ON, true);
 	expect_logged("VmReboot", "started");
+	/* The boot after it is cut off, and once more where libvirt was started since. */
+	for (int i = 0; i < 2; i++) {
+		write_log("VmBoot", "");
+		heal("", false);
+		expect_want(WANT_ON, true);
+		expect_logged("VmBoot", "failed");
+		expect_logged("VmReboot", "started");
+		heal("", false);
+		expect_logged("VmReboot", "started");
+		define_anew();
+	}
 	boot(false, "");
 	heal("", false);
 	expect_want(WANT_ON, false);

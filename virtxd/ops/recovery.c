@@ -72,13 +72,16 @@ is_shut_down(const struct inventory_vm *view)
 		   (shutdown == SHUTDOWN_OVER || shutdown == SHUTDOWN_CUT_OFF));
 }
 
+/* As work/vm_heal.c has it. */
 bool
 recovery_is_rebooting(const struct inventory_vm *view)
 {
 	const struct vm *vm = &view->vm;
 
 	return view->local && view->recorded && vm->runinfo.runstate == VMRUNSTATE_POWEROFF &&
-	       vm->want == WANT_ON && str_equal(view->told, REASON_SHUTDOWN) &&
+	       vm->want == WANT_ON &&
+	       (str_equal(view->told, REASON_SHUTDOWN) ||
+		   (str_empty(view->told) && view->excused)) &&
 	       reason_reboot(&vm->stats.oplog) == REBOOT_WAITS;
 }
 

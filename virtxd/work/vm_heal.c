@@ -83,7 +83,18 @@ end_shutdown(virDomainPtr domain, const struct domain_info *info, const struct o
 	}
 }
 
-/* The same of a reboot. A VM whose guest has gone off is booted again, and ends it. */
+/* Whether the VM is off as its guest has gone off to reboot. A libvirt that was started since, or
+ * that of the host the VM came to, does not tell why it is off: that it is excused does. */
+static bool
+is_off_to_reboot(const struct domain_info *info, const struct standing *standing)
+{
+	return info->want == WANT_ON &&
+	       (standing->reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN ||
+		   (standing->reason == VIR_DOMAIN_SHUTOFF_UNKNOWN && info->excused));
+}
+
+/* The same of a reboot. A VM whose guest has gone off is booted again, and ends it; a boot that was
+ * cut off does not. */
 static void
 end_reboot(virDomainPtr domain, const struct domain_info *info, const struct oplog_item *item,
     const struct standing *standing)
@@ -92,15 +103,15 @@ end_reboot(virDomainPtr domain, const struct domain_info *info, const struct opl
 
 	switch (reason_reboot(&info->oplog)) {
 	case REBOOT_DONE:
-		oplog_end(domain, item->op, item->ts, "", NULL);
+		if (!standing->off || !wanted_is_booting(&info->oplog))
+			oplog_end(domain, item->op, item->ts, "", NULL);
 		return;
 	case REBOOT_CANCELLED:
 		error_set(&cause, 409, "it was shut down since, or asked to");
 		break;
 	default:
-		if (standing->off
-			? standing->reason == VIR_DOMAIN_SHUTOFF_SHUTDOWN && info->want == WANT_ON
-			: now_ms() - item->ts < REASON_REBOOT_MS)
+		if (standing->off ? is_off_to_reboot(info, standing)
+				  : now_ms() - item->ts < REASON_REBOOT_MS)
 			return;
 		error_set(&cause, 504, "%s",
 		    standing->off ? "it went off in another way"

@@ -59,9 +59,8 @@ wanted_tell(
 		    info->uuid, enum_word(&want_enum, info->want), err.detail);
 }
 
-/* A boot that was cut off: that it is off is from before. */
-static bool
-is_booting(const struct oplog_list *oplog)
+bool
+wanted_is_booting(const struct oplog_list *oplog)
 {
 	for (size_t i = 0; i < oplog->n_items; i++) {
 		if (str_equal(oplog->items[i].op, "VmBoot") &&
@@ -91,7 +90,7 @@ static enum want
 judge(const struct vm_heal_request *req, const struct domain_info *info, int state, int reason,
     bool *excused)
 {
-	bool booting = is_booting(&info->oplog);
+	bool booting = wanted_is_booting(&info->oplog);
 
 	*excused = info->excused;
 	if (state == VIR_DOMAIN_SHUTOFF && reason_asked_off(&info->oplog)) {

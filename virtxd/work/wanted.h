@@ -29,6 +29,9 @@ void wanted_tell(const struct work_env *env, virDomainPtr domain, const struct d
 
 /* Whether a VM with this state of libvirt's is on, and not just coming or going. */
 bool wanted_is_on(int state, int reason);
+/* Whether the log has a boot that is begun. With no job of the VM under way it was cut off, and
+ * that the VM is off is from before. */
+bool wanted_is_booting(const struct oplog_list *oplog);
 /*
  * Writes down what follows from how the VM is now, by libvirt's state and reason. What runs is
  * wanted on, unless it waits for its guest to shut down; what was asked to, and is off, is wanted
