@@ -26,6 +26,7 @@ enum argument_kind {
 	ARGUMENT_HOST,
 	ARGUMENT_OPERATION,
 	ARGUMENT_CONTEXT,
+	ARGUMENT_FIELD, /* of a VM's definition */
 };
 
 struct argument {
@@ -43,6 +44,7 @@ struct argument {
 #define ARG_HOST_MAYBE		     (&(const struct argument){ "[HOST]", ARGUMENT_HOST, NULL, 0 })
 #define ARG_OPERATION		     (&(const struct argument){ "ID", ARGUMENT_OPERATION, NULL, 0 })
 #define ARG_CONTEXT		     (&(const struct argument){ "NAME", ARGUMENT_CONTEXT, NULL, 0 })
+#define ARG_FIELD_MAYBE		     (&(const struct argument){ "[FIELD]", ARGUMENT_FIELD, NULL, 0 })
 #define ARG_CONTEXT_USED	     (&(const struct argument){ "[NAME]", ARGUMENT_CONTEXT, NULL, 0 })
 
 struct option_row {

@@ -7,6 +7,7 @@
 #include "proto/model.h"
 #include "virtx/choice.h"
 #include "virtx/context.h"
+#include "virtx/field_info.h"
 #include "virtx/known.h"
 #include "virtx/secret_file.h"
 
@@ -278,6 +279,18 @@ offer_contexts(const struct offers *offers)
 }
 
 static void
+offer_fields(const struct offers *offers)
+{
+	struct field_info_list list = { 0 };
+	struct error ignored;
+
+	(void)field_info_read("", &list, &ignored);
+	for (size_t i = 0; i < list.n_items; i++)
+		offer(offers, list.items[i].path, strlen(list.items[i].path), list.items[i].type);
+	model_clear(&field_info_list_model, &list);
+}
+
+static void
 offer_argument(
     const struct line *line, const struct argument *argument, const struct offers *offers)
 {
@@ -303,6 +316,9 @@ offer_argument(
 		break;
 	case ARGUMENT_CONTEXT:
 		offer_contexts(offers);
+		break;
+	case ARGUMENT_FIELD:
+		offer_fields(offers);
 		break;
 	}
 }

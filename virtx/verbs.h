@@ -14,6 +14,7 @@
 	V(get_vm)            \
 	V(get_runstate_vm)   \
 	V(get_operation)     \
+	V(explain)           \
 	V(create_vm)         \
 	V(update_vm)         \
 	V(set_vm)            \

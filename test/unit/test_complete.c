@@ -116,6 +116,9 @@ test_arguments(void **state)
 	expect(f, "update vm -s x ", ":files\n");
 	expect(f, "update vm x y ", "");
 	expect(f, "wait vm --for=p", "--for=poweroff\n--for=paused\n");
+	expect(f, "explain vmdef.m",
+	    "vmdef.memory\tobject\nvmdef.memory.total\tinteger\nvmdef.memory.hp\tboolean\n");
+	expect(f, "explain vmdef.nets.mac ", "");
 	assert_int_equal(f->n_requests, 0);
 }
 
