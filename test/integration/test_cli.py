@@ -526,6 +526,20 @@ def test_completion(server):
         assert time.monotonic() - start < 4 * PATIENCE
 
 
+def test_explain(server):
+    """What a field of a definition is, of which no server is asked; what is an example is taken."""
+    nowhere = {"VIRTX_API_SERVER": "127.0.0.1:1"}
+    assert "\nwords:    0 bios, 1 uefi\n" in virtx("explain", "vmdef.firmware", env=nowhere).stdout
+    result = virtx("explain", "-o", "json", "disks.buss", env=nowhere)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert json.loads(result.stderr)["detail"].endswith("did you mean 'vmdef.disks.bus'?")
+    whole, *fields = json.loads(virtx("explain", "-o", "json", env=nowhere).stdout)["items"]
+    assert whole["path"] == "vmdef" and len(fields) > 30
+    server.answer((201, UUID))
+    ok("create", "vm", "-", stdin=whole["example"], server=server)
+    assert server.requests[0].json["vmdef"]["memory"]["total"] == 4096
+
+
 def test_output_on_a_terminal(server):
     """It has its width, and colours unless NO_COLOR says otherwise; a closed pipe is quiet."""
     server.answer((200, VM_LIST))
