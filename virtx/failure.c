@@ -3,6 +3,10 @@
 
 #include "proto/json.h"
 
+const enum failure_code failure_order[FAILURE_CODES] = { FAILURE_OTHER, FAILURE_USAGE,
+	FAILURE_UNREACHABLE, FAILURE_NOT_ALLOWED, FAILURE_NOT_FOUND, FAILURE_REFUSED,
+	FAILURE_CONFLICT, FAILURE_GOES_ON };
+
 enum failure_code
 failure_code(enum command_result result, const struct error *err)
 {

@@ -20,6 +20,10 @@ enum failure_code {
 	FAILURE_GOES_ON = 8,	 /* it has begun and not ended in time */
 };
 
+#define FAILURE_CODES 8
+/* Those of failures: the worst comes first. */
+extern const enum failure_code failure_order[FAILURE_CODES];
+
 enum failure_code failure_code(enum command_result result, const struct error *err);
 /* Says it in one line, as JSON with "code", "status" (0 for none of the server's) and "detail", and
  * "vm", "host" and "operation" where they are known. */

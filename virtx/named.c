@@ -321,3 +321,26 @@ named_run(struct command_call *call, struct error *err)
 	texts_clear(&texts);
 	return result;
 }
+
+int
+named_find_vm(const struct client *client, const char *name, char *uuid, struct error *err)
+{
+	_known_ struct known_list known = { 0 };
+	const struct known *found = NULL;
+	size_t n;
+
+	if (known_vms(client, name, &known, err) < 0)
+		return error_wrap(err, "cannot look for VM '%s'", name);
+	n = count(&known, has_name, name, &found);
+	if (n == 0)
+		return 0;
+	if (n > 1) {
+		error_set(err, 409, "%zu VMs are called '%s'", n, name);
+		add_candidates(&known, has_name, name, n, err);
+		return -1;
+	}
+	if (uuid_normalize(found->id, uuid) < 0)
+		return error_set(
+		    err, CLIENT_ERROR_STATUS, "the server's answer: VM '%s' has no UUID", name);
+	return 1;
+}

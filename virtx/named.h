@@ -15,5 +15,8 @@
  * more than one (409), err says which there are, and nothing is run.
  */
 enum command_result named_run(struct command_call *call, struct error *err);
+/* The VM that has this name: 1 with its UUID, of UUID_TEXT_SIZE bytes, 0 where none has. Several
+ * are a 409 that lists them. */
+int named_find_vm(const struct client *client, const char *name, char *uuid, struct error *err);
 
 #endif

@@ -417,11 +417,6 @@ print_table(const struct turns *turns)
 	writer_end(w);
 }
 
-/* The worst comes first. */
-static const enum failure_code codes[] = { FAILURE_OTHER, FAILURE_USAGE, FAILURE_UNREACHABLE,
-	FAILURE_NOT_ALLOWED, FAILURE_NOT_FOUND, FAILURE_REFUSED, FAILURE_CONFLICT,
-	FAILURE_GOES_ON };
-
 static enum command_result
 summarize(const struct turns *turns, struct error *err)
 {
@@ -438,11 +433,11 @@ summarize(const struct turns *turns, struct error *err)
 		fprintf(stderr, "virtx: %zu done\n", done);
 		return COMMAND_OK;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+	for (size_t i = 0; i < FAILURE_CODES; i++) {
 		for (size_t k = 0; k < turns->n; k++) {
 			const struct turn *turn = &turns->items[k];
 
-			if (turn->state != TURN_FAILED || turn_code(turn) != codes[i])
+			if (turn->state != TURN_FAILED || turn_code(turn) != failure_order[i])
 				continue;
 			error_set(
 			    err, turn->outcome.err.status, "%zu done, %zu failed", done, failed);

@@ -16,6 +16,7 @@
 	V(get_operation)     \
 	V(explain)           \
 	V(create_vm)         \
+	V(apply_vm)          \
 	V(update_vm)         \
 	V(set_vm)            \
 	V(edit_vm)           \
