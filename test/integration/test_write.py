@@ -3,7 +3,7 @@
 
 import json
 
-from conftest import delete
+from conftest import bridge, delete
 from lab import wait_for
 from lab.daemons import API_PORT
 
@@ -102,4 +102,27 @@ def test_edited(hosts, tmp_path):
     [kept] = tmp_path.glob("virtx-*")
     assert "has changed since it was read" in error and "total: 112" in kept.read_text()
     assert definition(host, uuid)[0] == {**now, "vlanid": 7}
+    delete(host, uuid)
+
+
+def test_applied(hosts, tmp_path):
+    """Twice: what the server has filled in, as a MAC address, is no difference the second time."""
+    host, other = hosts[:2]
+    file = tmp_path / "vm.yaml"
+    file.write_text(YAML + "genid: auto\nnets:\n- {name: br0, nettype: bridge}\n")
+    apply = ["apply", "vm", "-f", str(file)]
+    with bridge(host, "br0"):
+        assert said(host.virtx(*apply)) == "written created\n"
+    uuid = said(host.virtx("create", "vm", "--if-needed", str(file))).strip()
+    made = definition(host, uuid)
+    assert made[0]["nets"][0]["mac"] and made[0]["genid"] != "auto"
+    wait_for("it to be known elsewhere", lambda: other.api("GET", f"/vms/{uuid}").status == 200, 30)
+    assert said(other.virtx(*apply)) == "written unchanged\n"
+    file.write_text(file.read_text().replace("total: 64M", "total: 80M").replace("size: 64M", "size: 0"))
+    assert said(other.virtx(*apply, "-n")) == "written configured (dry run)\n  memory.total: 64 MiB -> 80 MiB\n"
+    assert "; memory.total: 64 MiB -> 80 MiB" in said(host.virtx("create", "vm", "-i", str(file)), 4)
+    assert definition(host, uuid) == made
+    for what in "configured", "unchanged":
+        assert said(other.virtx(*apply)) == f"written {what}\n"
+    assert definition(host, uuid)[0] == {**made[0], "memory": {**made[0]["memory"], "total": 80}}
     delete(host, uuid)
