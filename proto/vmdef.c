@@ -127,8 +127,8 @@ check_custom(const struct vmdef *def, const char *prefix, struct error *err)
 	return 0;
 }
 
-static void
-drop_nameless(struct vmdef *def)
+void
+vmdef_drop_nameless(struct vmdef *def)
 {
 	size_t kept = 0;
 
@@ -173,7 +173,7 @@ vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *root,
 	/* Errors in what is kept name its place in the request. */
 	if (check_custom(def, prefix, err) < 0 || ha_check(def, old, prefix, err) < 0)
 		return -1;
-	drop_nameless(def);
+	vmdef_drop_nameless(def);
 	return 0;
 }
 

@@ -30,6 +30,8 @@ int vmdef_check_update(struct vmdef *def, const struct vmdef *old, const char *r
 void vmdef_tag(const struct vmdef *def, char out[VMDEF_TAG_SIZE]);
 /* Whether an If-Match, a list of ETags or "*", is met by this tag. A weak one is by none. */
 bool vmdef_tag_matches(const char *tag, const char *if_match);
+/* Takes out custom fields without a name, which nobody can ask for. */
+void vmdef_drop_nameless(struct vmdef *def);
 /* vcpus = nodes are not counted: sockets x cores x threads. */
 unsigned int vmdef_vcpus(const struct vmdef *def);
 /* Whether its CPU is of a model by name, and not what the host has. */

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "proto/json.h"
+#include "proto/vmdef.h"
 #include "proto/vmdef_disks.h"
 
 /* Whether such a disk is never made: what is said of its provisioning says nothing. */
@@ -66,21 +67,6 @@ fill_nets(struct vmdef *def, const struct vmdef *shown)
 	}
 }
 
-/* Nameless fields are dropped. */
-static void
-drop_nameless(struct vmdef *def)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < def->n_custom; i++) {
-		if (str_empty(def->custom[i].name))
-			model_clear(&custom_field_model, &def->custom[i]);
-		else
-			def->custom[kept++] = def->custom[i];
-	}
-	def->n_custom = kept;
-}
-
 void
 difference_fill(struct vmdef *def, const struct vmdef *shown)
 {
@@ -94,7 +80,7 @@ difference_fill(struct vmdef *def, const struct vmdef *shown)
 	if (*genid &&
 	    (str_equal(def->genid, "auto") || strcasecmp(str_or_empty(def->genid), genid) == 0))
 		str_set(&def->genid, genid);
-	drop_nameless(def);
+	vmdef_drop_nameless(def);
 }
 
 struct list {
