@@ -294,8 +294,8 @@ add_caution(const struct task *task, struct vm_result *res)
 	_free_ char *told = steal_ptr(res->warning);
 	bool both = !str_empty(told) && !str_empty(task->caution);
 
-	res->warning = xasprintf(
-	    "%s%s%s", str_or_empty(told), both ? "; " : "", str_or_empty(task->caution));
+	res->warning =
+	    xasprintf("%s%s%s", str_or_empty(told), both ? "; " : "", str_or_empty(task->caution));
 }
 
 static void
