@@ -226,11 +226,8 @@ buffer_printf(struct buffer *b, const char *fmt, ...)
 char *
 buffer_steal(struct buffer *b, size_t *len)
 {
-	char *data;
+	char *data = b->data ? b->data : xstrdup("");
 
-	if (!b->data)
-		buffer_add(b, NULL, 0);
-	data = b->data;
 	if (len)
 		*len = b->len;
 	*b = (struct buffer){ 0 };

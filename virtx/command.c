@@ -450,7 +450,7 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 	}
 	if (command->more && n > 0) {
 		call->more = argv + n - 1;
-		call->n_more = (size_t)(argc - n + 1);
+		call->n_more = (size_t)(argc - n) + 1;
 	} else if (n < argc) {
 		error_set(err, 0, "'%s' is one argument too many", argv[n]);
 		return usage_error(err);
