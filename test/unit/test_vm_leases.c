@@ -9,7 +9,8 @@
 #define QEMU 4711
 
 static bool has_process;
-static bool refuses; /* libvirt, to resume a VM */
+static bool refuses;	/* libvirt, to resume a VM */
+static bool ends_first; /* another who ends the VM */
 
 /* Takes the place of the real one, which looks into libvirt's own files. */
 int
@@ -70,6 +71,14 @@ virDomainResume(virDomainPtr domain)
 	if (refuses || lease_acquire_for(disk_root, QEMU, &set, &failure) < 0)
 		return -1;
 	return call_next("virDomainResume", domain);
+}
+
+int
+virDomainDestroy(virDomainPtr domain)
+{
+	if (ends_first)
+		assert_int_equal(call_next("virDomainDestroy", domain), 0);
+	return call_next("virDomainDestroy", domain);
 }
 
 /* The small VM runs, and its process holds its lease. */
@@ -363,6 +372,23 @@ test_one_that_nobody_protects(void **state)
 	model_clear(&reconcile_result_model, &found);
 }
 
+/* Both looks of one host, the reconciler's and the lockspace's, come to the same end. */
+static void
+test_one_that_two_end_at_once(void **state)
+{
+	struct reconcile_result found;
+
+	run_vm();
+	fake_sanlock_know(0);
+	ends_first = true;
+	found = reconcile(true);
+	ends_first = false;
+	assert_int_equal(found.n_problems, 0);
+	assert_int_equal(domain_state(TEST_VM), VIR_DOMAIN_SHUTOFF);
+	expect_logged("VmShutdown", "completed");
+	model_clear(&reconcile_result_model, &found);
+}
+
 /* Joined beside it, the lockspace would let another host take its leases at once. */
 static void
 test_the_lockspace_is_not_joined_beside_one(void **state)
@@ -417,6 +443,7 @@ main(void)
 		WORK_TEST(test_sanlock_is_busy_with_the_process),
 		WORK_TEST(test_one_of_another_host_does_not_go_on),
 		WORK_TEST(test_one_that_nobody_protects),
+		WORK_TEST(test_one_that_two_end_at_once),
 		WORK_TEST(test_the_lockspace_is_not_joined_beside_one),
 		WORK_TEST(test_one_that_is_not_recorded_is_found),
 	};
