@@ -175,7 +175,7 @@ def environment(host, daemon):
         return {"LD_PRELOAD": host.lab.preload}
     if daemon == "virtxd":
         passed = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "VALGRIND_OPTS",
-                  "LLVM_PROFILE_FILE", "VIRTX_LEAKS")
+                  "LLVM_PROFILE_FILE", "VIRTX_JOBS", "VIRTX_PLAIN")
         return {name: os.environ[name] for name in passed if name in os.environ}
     return {}
 
