@@ -107,13 +107,17 @@ def clear(host):
              not [name for name in os.listdir(registry) if name.endswith(".journal")], 60)
 
 
-def oplog(host, uuid):
-    """The operation log by operation; a virtxd that has just started may still read the sizes of the VM's disks."""
+def vm_told(host, uuid):
+    """What a host tells of a VM; one that has just started, or just got it, may still read the sizes of its disks."""
     answer = wait_for("the VM to be told in full", lambda: (answer := host.api("GET", f"/vms/{uuid}")).status != 503 and
                       answer, 30)
     assert answer.status == 200, answer.text
-    items = answer.json()["stats"]["oplog"]["items"]
-    return {item["op"]: item for item in items}
+    return answer.json()
+
+
+def oplog(host, uuid):
+    """The operation log by operation."""
+    return {item["op"]: item for item in vm_told(host, uuid)["stats"]["oplog"]["items"]}
 
 
 def save(host, uuid, path=None):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import know_wwid, loop_lun
+from conftest import know_wwid, loop_lun, vm_told
 
 DEVICES, BUSES = ("disk", "cdrom", "lun"), ("virtio-blk", "virtio-scsi", "sata", "scsi")
 MODES, PROVISIONINGS = ("unmanaged", "managed"), ("none", "thin", "thick")
@@ -20,7 +20,7 @@ def update(host, uuid, definition, storage=True):
 
 
 def definition_of(host, uuid):
-    return host.api("GET", f"/vms/{uuid}").json()["def"]
+    return vm_told(host, uuid)["def"]
 
 
 def resource(path):

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from conftest import create, delete, disk, oplog, runstate, vmdef, wait_ready
+from conftest import create, delete, disk, oplog, runstate, vm_told, vmdef, wait_ready
 from lab import wait_for
 
 DELAY = 2
@@ -100,7 +100,7 @@ def test_after_a_power_loss(host, booted):
     wait_ready(host)
     collected(host)
     assert runstate(host, b) == "poweroff"
-    assert host.api("GET", f"/vms/{b}").json()["want"] == 2
+    assert vm_told(host, b)["want"] == 2
     # Nor does what was kept of another boot of the host keep it from that.
     kept = json.loads(host.run(["cat", KEPT]).stdout)
     host.stop("virtxd")
@@ -158,7 +158,7 @@ def test_bad_policy(host):
         answer = host.api("POST", "/vms", {"vmdef": definition, "host": host.uuid})
         assert answer.status == 400 and "vmdef.custom[1].value" in answer.json()["detail"], answer.text
     uuid = create(host, vmdef("bad"))
-    definition = {**host.api("GET", f"/vms/{uuid}").json()["def"], "custom": [{"name": "ha", "value": "no"}]}
+    definition = {**vm_told(host, uuid)["def"], "custom": [{"name": "ha", "value": "no"}]}
     answer = host.api("PUT", f"/vms/{uuid}", {"vmdef": definition, "deletestorage": False})
     assert answer.status == 400 and "'restart' or 'none', not 'no'" in answer.json()["detail"], answer.text
     delete(host, uuid)

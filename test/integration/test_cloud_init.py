@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import (BUILD, create, delete, disk, oplog, runstate, vmdef, wait_ready, wait_runstate)
+from conftest import BUILD, create, delete, disk, oplog, runstate, vm_told, vmdef, wait_ready, wait_runstate
 from lab import wait_for, wrapped
 from test_kill import jobs, kill, send
 
@@ -148,7 +148,7 @@ def test_guest_reads_its_cd(lab1, host, guest_image):
     for name in held:
         host.run(wrapped([f"{BUILD}/lvbcheck/virtx-check-lvb", f"/vms/lock/{name}/{name}", uuid]))
     # It is no disk of the VM's.
-    assert host.api("GET", f"/vms/{uuid}").json()["def"]["disks"] == []
+    assert vm_told(host, uuid)["def"]["disks"] == []
 
     lines = console(host, uuid)
     end = next(n for n, line in enumerate(lines) if line.startswith("CD read at "))

@@ -4,7 +4,7 @@
 import json
 import signal
 
-from conftest import BUILD, create, delete, oplog, runstate, vmdef, wait_ready, wait_runstate
+from conftest import BUILD, create, delete, oplog, runstate, vm_told, vmdef, wait_ready, wait_runstate
 from lab import wait_for, wrapped
 
 VIRTXD = wrapped([f"{BUILD}/virtxd/virtxd"])
@@ -53,7 +53,7 @@ def test_restart_under_a_running_vm(host):
     wait_ready(host)
     assert host.qemu_pid(uuid) == qemu
     assert runstate(host, uuid) == "running"
-    wait_for("the disk's size", lambda: host.api("GET", f"/vms/{uuid}").json()
+    wait_for("the disk's size", lambda: vm_told(host, uuid)
              ["def"]["osdisk"]["size"] == 64, 30)
 
     # What happens while virtxd is away is known when it is back.

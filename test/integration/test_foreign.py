@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from conftest import RUNSTATES, create, delete, runstate, vmdef, wait_ready, wait_runstate
+from conftest import RUNSTATES, create, delete, runstate, vm_told, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 from test_events import Watch
 
@@ -64,7 +64,7 @@ def test_undefined_while_it_runs(lab1, host):
     assert not is_persistent(host, uuid)
     wait_for("it to be told", lambda: ("transient", uuid) in problems(host), 40)
     assert runstate(host, uuid) == "running"
-    assert host.api("GET", f"/vms/{uuid}").json()["def"]["name"] == "transient"
+    assert vm_told(host, uuid)["def"]["name"] == "transient"
     assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     assert host.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204
     host.kill("virtxd")
@@ -140,7 +140,7 @@ def test_reasons(lab1, host, tmp_path):
     assert host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == ""
     assert host.api("POST", f"/vms/{uuid}/runstate/pause").status == 204
     is_told(uuid, "paused", "it was paused by VmPause")
-    assert host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == "it was paused by VmPause"
+    assert vm_told(host, uuid)["runinfo"]["reason"] == "it was paused by VmPause"
     lines.wait(f"vm {uuid} 'reasons' is paused on host {host.uuid}: it was paused by VmPause$")
     for args in ("runstate", "vm"), ("vm",):
         assert re.search("^reason: +it was paused by VmPause$", host.virtx("get", *args, uuid).stdout, re.M), args

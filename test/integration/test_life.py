@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from conftest import create, delete, disk, oplog, runstate, save, vmdef, wait_ready, wait_runstate
+from conftest import create, delete, disk, oplog, runstate, save, vm_told, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 
 
@@ -26,7 +26,7 @@ def test_life(lab1, host):
     assert uuid in host.virsh("list", "--all", "--uuid").stdout
     assert leases(host) == []
 
-    vm = host.api("GET", f"/vms/{uuid}").json()
+    vm = vm_told(host, uuid)
     assert vm["def"]["name"] == "life" and vm["def"]["osdisk"]["size"] == 64
     assert vm["runinfo"] == {"runstate": 2, "host": host.uuid, "reason": "", "last": 0}
     listed = host.api("GET", "/vms?name=life").json()["items"]
@@ -102,7 +102,7 @@ def test_reset(lab1, host, counter_image):
     wait_for("the guest to count anew", lambda: 0 < count() <= 8, 120)
     wait_for("the guest to count on", lambda: count() > 8, 120)
     assert (host.qemu_pid(uuid), leases(host)) == (pid, held)
-    assert runstate(host, uuid) == "running" and host.api("GET", f"/vms/{uuid}").json()["want"] == 2
+    assert runstate(host, uuid) == "running" and vm_told(host, uuid)["want"] == 2
     log = oplog(host, uuid)
     assert {op: item["status"] for op, item in log.items()} == {"VmBoot": "completed", "VmReset": "completed"}
     done = host.virtx("reset", "vm", uuid)
@@ -136,7 +136,7 @@ def test_reboot(lab1, host, counter_image):
         wait_for("another process", lambda: host.qemu_pid(uuid) not in (None, pid), 120)
         wait_for("the guest to count anew", lambda: 0 < count() <= 8, 120)
         wait_runstate(host, uuid, "running")
-        assert host.api("GET", f"/vms/{uuid}").json()["want"] == 2
+        assert vm_told(host, uuid)["want"] == 2
         assert [line.split(":")[1] for line in leases(host)] == [line.split(":")[1] for line in held]
         wait_for("the log to tell the end", lambda: oplog(host, uuid)["VmReboot"]["status"] == "completed", 60)
         assert oplog(host, uuid)["VmBoot"]["status"] == "completed" and "VmShutdown" not in oplog(host, uuid)
@@ -144,7 +144,7 @@ def test_reboot(lab1, host, counter_image):
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     answer = host.api("POST", f"/vms/{uuid}/runstate/reboot")
     assert answer.status == 424 and "it is poweroff, not running" in answer.text, answer.text
-    assert host.api("GET", f"/vms/{uuid}").json()["want"] == 1
+    assert vm_told(host, uuid)["want"] == 1
     delete(host, uuid)
 
 
@@ -188,7 +188,7 @@ def test_restored_paused(host):
         ts = host.api("GET", f"/hosts/{host.uuid}").json()["ts"]
         wait_for("the VMs to be collected", lambda: host.api("GET", f"/hosts/{host.uuid}").json()["ts"] > ts, 60)
         assert runstate(host, uuid) == "paused"
-        assert host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == "its memory was restored"
+        assert vm_told(host, uuid)["runinfo"]["reason"] == "its memory was restored"
     answer = host.api("DELETE", f"/vms/{uuid}/runstate/pause")
     assert answer.status == 204, answer.text
     assert runstate(host, uuid) == "running"

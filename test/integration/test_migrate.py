@@ -13,7 +13,7 @@ import uuid as uuids
 
 import pytest
 from conftest import (BUILD, PREFIX, RUNSTATES, bridge, create, delete, disk, know_wwid, loop_lun, net, network, oplog,
-                      save, vmdef, wait_joined, wait_ready)
+                      save, vm_told, vmdef, wait_joined, wait_ready)
 from lab import PATIENCE, Lab, LabError, wait_for
 from test_gossip import send_events, text
 from test_kill import jobs
@@ -74,12 +74,12 @@ def check_place(lab, uuid, here, state):
 def test_cold(lab2):
     one, two = lab2.hosts
     uuid = create(one, vmdef("cold"))
-    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    before = vm_told(one, uuid)["def"]
     for source, target in ((one, two), (two, one)):
         done = operation(source, migrate(source, uuid, target, COLD))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, "poweroff")
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
+        wait_for("its definition", lambda: vm_told(one, uuid)["def"] == before, 20)
     wait_for("the record", lambda: oplog(one, uuid)["VmMigrate"]["status"] == "completed", 20)
     delete(one, uuid)
 
@@ -120,13 +120,13 @@ def test_to_go(lab2, kind):
 def test_live(lab2):
     one, two = lab2.hosts
     uuid = create(one, vmdef("live"))
-    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    before = vm_told(one, uuid)["def"]
     assert one.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     for source, target in ((one, two), (two, one)):
         done = operation(source, migrate(source, uuid, target, LIVE))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, "running")
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
+        wait_for("its definition", lambda: vm_told(one, uuid)["def"] == before, 20)
         assert len(target.sanlock_status()["resources"]) == 2
         assert source.sanlock_status()["resources"] == []
         wait_for("the record", lambda: oplog(target, uuid)["VmMigrate"]["status"] == "completed", 20)
@@ -170,7 +170,7 @@ def test_the_definition_is_whole_all_the_time(lab2):
     """Who asks meanwhile gets all of it, or is told to come again."""
     one, two = lab2.hosts
     uuid = create(one, vmdef("whole", custom=[{"name": "owner", "value": "me"}]))
-    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    before = vm_told(one, uuid)["def"]
     wait_for("the other host to know it", lambda: two.api("GET", f"/vms/{uuid}").status == 200, 20)
     for source, target, kind in ((one, two, COLD), (two, one, LIVE), (one, two, LIVE)):
         if kind == LIVE and source is two:
@@ -343,7 +343,7 @@ def test_kinds(lab2, request, kind):
         fields["firmware"] = int(kind == "uefi")
     state = "paused" if kind == "paused" else "running"
     uuid = create(one, vmdef("kind", **fields))
-    before = one.api("GET", f"/vms/{uuid}").json()["def"]
+    before = vm_told(one, uuid)["def"]
     assert one.api("POST", f"/vms/{uuid}/runstate/boot", options).status == 204
     leases = len(one.sanlock_status()["resources"])
     for source, target in ((one, two), (two, one)):
@@ -352,7 +352,7 @@ def test_kinds(lab2, request, kind):
         done = operation(source, migrate(source, uuid, target, LIVE))
         assert done["state"] == "completed", done
         check_place(lab2, uuid, target, state)
-        wait_for("its definition", lambda: one.api("GET", f"/vms/{uuid}").json()["def"] == before, 20)
+        wait_for("its definition", lambda: vm_told(one, uuid)["def"] == before, 20)
         if state == "paused":
             refused(migrate(target, uuid, source, LIVE), 422, "resume it first")
             assert target.api("DELETE", f"/vms/{uuid}/runstate/pause").status == 204

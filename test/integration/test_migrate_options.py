@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, oplog, runstate
+from conftest import BUILD, oplog, runstate, vm_told
 from lab import wait_for
 from test_events import Stream
 from test_kill import jobs
@@ -62,7 +62,7 @@ def test_progress(home):
              now["transferred"] > first["transferred"], 30)
     # What the statistics count is a little more than the memory; it begins with a burst.
     wait_for("it to keep to its bandwidth", lambda: 0 < transfer(one, uuid)["rate"] < 2 * SLOW, 10)
-    known = one.api("GET", f"/vms/{uuid}").json()
+    known = vm_told(one, uuid)
     assert known["runinfo"]["runstate"] in (4, 6)
     wait_for("the operation to tell", lambda: one.api("GET", begun.headers["Location"]).json()["progress"] > 0, 10)
     hurry(one, uuid)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from conftest import bridge, create, delete, disk, memory_left, net, vmdef, wait_ready
+from conftest import bridge, create, delete, disk, memory_left, net, vm_told, vmdef, wait_ready
 from lab import wait_for
 
 VMS = int(os.environ.get("VIRTX_PLACEMENT_VMS", "12"))
@@ -174,13 +174,13 @@ def test_cpu_model(hosts):
         **definition["cpudef"], "model": "Pentium-9000"}}})
     assert answer.status == 422 and answer.json()["detail"].startswith("vmdef.cpudef.model: "), answer.text
     check(answer.json()["detail"], three)
-    assert three.api("GET", f"/vms/{uuid}").json()["def"]["cpudef"]["model"] == "qemu64"
+    assert vm_told(three, uuid)["def"]["cpudef"]["model"] == "qemu64"
     # One that it has, of whatever origin, is no reason not to change the rest.
     xml = three.virsh("dumpxml", "--inactive", uuid).stdout
     assert ">qemu64</model>" in xml
     three.run(["tee", "/run/odd.xml"], input=xml.replace(">qemu64</model>", ">Pentium-9000</model>"))
     three.virsh("define", "/run/odd.xml")
-    wait_for("it to have that model", lambda: three.api("GET", f"/vms/{uuid}").json()["def"]["cpudef"]["model"] ==
+    wait_for("it to have that model", lambda: vm_told(three, uuid)["def"]["cpudef"]["model"] ==
              "Pentium-9000", 20)
     definition["cpudef"]["model"] = "Pentium-9000"
     assert three.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "memory": {"total": 80, "hp": False}}}).status == 204
@@ -273,12 +273,12 @@ def test_more_than_the_host_has(hosts):
     h2.run(["tee", "/run/big.xml"], input=xml)
     h2.virsh("define", "/run/big.xml")
     wait_for("the memory to be seen",
-             lambda: h2.api("GET", f"/vms/{uuid}").json()["def"]["memory"]["total"] == 1 << 28, 20)
+             lambda: vm_told(h2, uuid)["def"]["memory"]["total"] == 1 << 28, 20)
     wait_for(f"{h1.name} to know of it", lambda: h1.api("GET", f"/vms/{uuid}").status == 200, 20)
     answer = h1.api("POST", f"/vms/{uuid}/runstate/boot")
     assert answer.status == 422 and words[0] in answer.json()["detail"], answer.text
     # What else it is can be changed.
-    definition = h2.api("GET", f"/vms/{uuid}").json()["def"]
+    definition = vm_told(h2, uuid)["def"]
     answer = h2.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "name": "bigger"}, "deletestorage": False})
     assert answer.status == 204, answer.text
     delete(h2, uuid)

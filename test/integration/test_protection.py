@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from conftest import BUILD, PREFIX, create, delete, runstate, vmdef, wait_ready, wait_runstate
+from conftest import BUILD, PREFIX, create, delete, runstate, vm_told, vmdef, wait_ready, wait_runstate
 from lab import Lab, LabError, wait_for
 from test_migrate import LIVE, detach_agent, ended
 
@@ -168,7 +168,7 @@ def test_ended_by_sanlock(lab):
 
 def reason(host, uuid):
     """Why it is in its state, by both ways to ask."""
-    told = host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"]
+    told = vm_told(host, uuid)["runinfo"]["reason"]
     wait_for("the same reason", lambda: host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == told, 1)
     return told
 

@@ -3,7 +3,7 @@
 
 import os
 
-from conftest import RUNSTATES, vmdef, wait_ready
+from conftest import RUNSTATES, vm_told, vmdef, wait_ready
 from lab import wait_for
 
 ROUNDS = int(os.environ.get("VIRTX_READS", "9"))  # of six changes each
@@ -64,7 +64,7 @@ def test_reads_follow_writes(hosts):
         stale += check(asked, uuid, "running", name)
         change(asked, "DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}, 204)
         stale += check(asked, uuid, "poweroff", name)
-        renamed = asked.api("GET", f"/vms/{uuid}").json()["def"]
+        renamed = vm_told(asked, uuid)["def"]
         renamed["name"] = f"{name}b"
         renamed["osdisk"]["prov"] = 1
         change(asked, "PUT", f"/vms/{uuid}", {"vmdef": renamed, "deletestorage": False}, 204)

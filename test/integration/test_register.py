@@ -4,7 +4,7 @@
 import os
 import uuid as uuids
 
-from conftest import create, delete, runstate, vmdef
+from conftest import create, delete, runstate, vm_told, vmdef
 from lab import wait_for
 from repairs import repair, wait_problem
 
@@ -38,7 +38,7 @@ def test_register_from_libvirt(lab1, host):
 
 def test_register_into_libvirt(lab1, host):
     uuid = create(host, vmdef("reg"))
-    seen = host.api("GET", f"/vms/{uuid}").json()["def"]
+    seen = vm_told(host, uuid)["def"]
     for way in ("register", "repair", "virtx"):
         host.virsh("undefine", uuid)
         wait_for("it to be gone", lambda: host.api("GET", f"/vms/{uuid}").status == 404, 30)
@@ -54,9 +54,9 @@ def test_register_into_libvirt(lab1, host):
             assert (item["action"], item["done"]) == ("define", True), item
             wait_for("the API to have it", lambda: host.api("GET", f"/vms/{uuid}").status == 200)
         # Who registered it sees it at once.
-        vm = host.api("GET", f"/vms/{uuid}").json()
+        vm = vm_told(host, uuid)
         assert vm["def"]["name"] == "reg" and runstate(host, uuid) == "poweroff"
-    wait_for("its size to be known", lambda: host.api("GET", f"/vms/{uuid}").json()["def"] == seen)
+    wait_for("its size to be known", lambda: vm_told(host, uuid)["def"] == seen)
     assert host.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     assert host.api("DELETE", f"/vms/{uuid}/runstate/boot", {"force": 2}).status == 204
     delete(host, uuid)

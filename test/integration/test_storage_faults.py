@@ -11,8 +11,7 @@ import threading
 import time
 
 import pytest
-from conftest import (BUILD, PREFIX, clear, create, disk, image_names, vmdef, wait_ready,
-                      wait_runstate)
+from conftest import BUILD, PREFIX, clear, create, disk, image_names, vm_told, vmdef, wait_ready, wait_runstate
 from lab import Lab, wait_for
 from test_kill import jobs
 
@@ -211,7 +210,7 @@ def test_full_under_a_guest(lab, host, guest_image):
     try:
         wait_runstate(host, uuid, "paused", 120)
         why = "I/O error on disk 'vdb': no space left"
-        wait_for("the reason", lambda: host.api("GET", f"/vms/{uuid}").json()["runinfo"]["reason"] == why, 10)
+        wait_for("the reason", lambda: vm_told(host, uuid)["runinfo"]["reason"] == why, 10)
         assert host.api("GET", f"/vms/{uuid}/runstate").json()["reason"] == why
         assert why in host.virtx("get", "vm", uuid).stdout
         assert why in host.virtx("get", "runstate", "vm", uuid).stdout
@@ -233,7 +232,7 @@ def test_frozen_until_sanlock_gives_up(lab, host):
     finally:
         lab.thaw()
     wait_ready(host, 120)
-    shown = host.api("GET", f"/vms/{uuid}").json()["runinfo"]
+    shown = vm_told(host, uuid)["runinfo"]
     assert shown["runstate"] in (2, 9) and shown["reason"].startswith("its leases were lost: "), shown
 
 
@@ -287,7 +286,7 @@ def test_sanlock_killed_before_delete(lab, host):
 def test_sanlock_killed_before_update(lab, host):
     """A disk that an update could not let go of is told, and goes with its image when sanlock is back."""
     uuid = create(host, vmdef("kept", osdisk=disk("/vms/ds/kept.qcow2", size=1), disks=DISKS))
-    definition = host.api("GET", f"/vms/{uuid}").json()["def"]
+    definition = vm_told(host, uuid)["def"]
     host.signal("sanlock", signal.SIGSTOP)
     request = Request(host, "PUT", f"/vms/{uuid}", {"vmdef": {**definition, "disks": []}, "deletestorage": True})
     wait_for("the update in libvirt", lambda: "f1.qcow2" not in host.virsh("dumpxml", uuid).stdout, 30)
@@ -296,7 +295,7 @@ def test_sanlock_killed_before_update(lab, host):
     assert answer.status == 200 and "tried again" in answer.headers["Warning"], (answer.text, answer.headers)
     assert left(lab, ["kept"])
     # What comes next does not forget it.
-    definition = host.api("GET", f"/vms/{uuid}").json()["def"]
+    definition = vm_told(host, uuid)["def"]
     answer = host.api("PUT", f"/vms/{uuid}", {"vmdef": {**definition, "name": "renamed"}, "deletestorage": True})
     assert answer.status in (200, 503), answer.text
     host.start("sanlock")

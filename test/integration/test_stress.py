@@ -9,7 +9,7 @@ import re
 import threading
 
 import pytest
-from conftest import BUILD, PREFIX, disk, image_names, vmdef, wait_ready
+from conftest import BUILD, PREFIX, disk, image_names, vm_told, vmdef, wait_ready
 from lab import Lab, wait_for
 
 ROUNDS = int(os.environ.get("VIRTX_STRESS_ROUNDS", "20"))
@@ -133,7 +133,7 @@ class Worker(threading.Thread):
         uuid = self.random.choice(list(self.vms))
         self.check(uuid)
         had = self.vms[uuid]
-        definition = self.host.api("GET", f"/vms/{uuid}").json()["def"]
+        definition = vm_told(self.host, uuid)["def"]
         keeps = [d for d in [definition["osdisk"], *definition["disks"]]
                  if self.random.random() < 0.5]
         new = [path for path in self.random.sample(PATHS, 2) if path not in had]
@@ -178,7 +178,7 @@ def account(lab, workers, history):
         assert set(worker.host.virsh("list", "--all", "--uuid").stdout.split()) == set(worker.vms)
         for uuid in worker.vms:
             worker.check(uuid)
-            shown = worker.host.api("GET", f"/vms/{uuid}").json()["def"]
+            shown = vm_told(worker.host, uuid)["def"]
             assert {d["path"] for d in [shown["osdisk"], *shown["disks"]]} == set(worker.vms[uuid])
 
 

@@ -7,7 +7,7 @@ import time
 
 import conftest
 import pytest
-from conftest import BUILD, PREFIX, wait_joined, wait_ready
+from conftest import BUILD, PREFIX, vm_told, wait_joined, wait_ready
 from lab import PATIENCE, Lab, wait_for
 from lab.tls import TLS_PORT, Authority, settings
 from lab.util import write
@@ -98,7 +98,7 @@ def test_forwarding(hosts):
     h1, h2 = hosts
     uuid = conftest.create(h1, conftest.vmdef("overtls"))
     wait_for("h2 to know it", lambda: h2.api("GET", f"/vms/{uuid}").status == 200, 30)
-    assert h2.api("GET", f"/vms/{uuid}").json()["def"]["name"] == "overtls"
+    assert vm_told(h2, uuid)["def"]["name"] == "overtls"
     # A list of many pages, and what another host changes.
     assert ask(h2, h1).status == ask(h1, h2).status == 200
     answer = h2.api("DELETE", f"/vms/{uuid}", {"deletestorage": True})

@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from conftest import create, delete, disk, image_names, save, vmdef, wait_runstate
+from conftest import create, delete, disk, image_names, save, vm_told, vmdef, wait_runstate
 from lab import wait_for
 
 UPDATES = 100
@@ -57,7 +57,7 @@ def test_kept_disks(lab1, host):
             kept[1], disk(f"/vms/ds/guest{n % 3}.raw", size=1)]
         answer = update(host, uuid, definition, storage=True)
         assert answer.status == 204, answer.text
-        shown = host.api("GET", f"/vms/{uuid}").json()["def"]
+        shown = vm_told(host, uuid)["def"]
         assert shown["vlanid"] == n and len(shown["disks"]) == len(definition["disks"])
         assert [look(path) for path in paths] == before, n
     assert sorted(name for name in os.listdir(f"{lab1.vms}/ds") if "guest" in name) == []
@@ -223,14 +223,14 @@ def test_killed_after_adoption(lab1, host, adopted):
 def test_undone(lab1, host):
     """One of several new disks fails: all are undone, and the definition is as it was."""
     uuid = create(host, vmdef("undone"))
-    before = host.api("GET", f"/vms/{uuid}").json()["def"]
+    before = vm_told(host, uuid)["def"]
     with open(f"{lab1.vms}/ds/in-the-way.raw", "wb"):
         pass
     new = {**before, "disks": [disk("/vms/ds/new1.raw", size=1), disk("/vms/ds/new2.qcow2", size=1),
                                disk("/vms/ds/in-the-way.raw", size=1)]}
     answer = update(host, uuid, new)
     assert answer.status == 507 and "is there already" in answer.json()["detail"], answer.text
-    assert host.api("GET", f"/vms/{uuid}").json()["def"] == before
+    assert vm_told(host, uuid)["def"] == before
     assert not [n for n in image_names(lab1) if n.startswith(("new", "."))]
     assert len(os.listdir(f"{lab1.vms}/lock")) == 3
     os.unlink(f"{lab1.vms}/ds/in-the-way.raw")
@@ -314,7 +314,7 @@ def test_saved(lab1, host):
     answer = update(host, uuid, changed)
     assert answer.status == 422 and "it was saved" in answer.json()["detail"], answer.text
     assert f"virsh managedsave-remove {uuid}" in answer.json()["detail"]
-    assert host.api("GET", f"/vms/{uuid}").json()["def"]["disks"][0]["path"] == "/vms/ds/extra.raw"
+    assert vm_told(host, uuid)["def"]["disks"][0]["path"] == "/vms/ds/extra.raw"
     assert not os.path.exists(f"{lab1.vms}/ds/saved1.raw")
     # Another disk by other means.
     xml = host.virsh("dumpxml", "--inactive", uuid).stdout
@@ -341,7 +341,7 @@ def test_kept_disks_keep_their_size(lab1, host):
     """Another size or provisioning of a disk that is kept is refused; what GET shows goes back as it came."""
     uuid = create(host, vmdef("sized", osdisk=disk("/vms/ds/sized.qcow2", size=8),
                               disks=[disk("/vms/ds/sized.raw", size=4, bus=1)]))
-    shown = wait_for("the sizes", lambda: (found := host.api("GET", f"/vms/{uuid}").json()["def"]) and
+    shown = wait_for("the sizes", lambda: (found := vm_told(host, uuid)["def"]) and
                      found["osdisk"]["size"] == 8 and found["disks"][0]["size"] == 4 and found, 20)
     for field, value, where in (("size", 16, "vmdef.osdisk.size"), ("size", 1, "vmdef.osdisk.size"),
                                 ("prov", 2, "vmdef.osdisk.prov")):
@@ -351,12 +351,12 @@ def test_kept_disks_keep_their_size(lab1, host):
     wrong = {**shown, "disks": [{**shown["disks"][0], "size": 5}]}
     answer = update(host, uuid, wrong)
     assert answer.status == 422 and answer.json()["detail"].startswith("vmdef.disks[0].size"), answer.text
-    assert host.api("GET", f"/vms/{uuid}").json()["def"] == shown
+    assert vm_told(host, uuid)["def"] == shown
 
     assert update(host, uuid, {**shown, "vlanid": 8}).status == 204
     unsaid = {**shown, "osdisk": {**shown["osdisk"], "size": 0, "prov": 0}}
     assert update(host, uuid, unsaid).status == 204
-    assert host.api("GET", f"/vms/{uuid}").json()["def"] == shown
+    assert vm_told(host, uuid)["def"] == shown
     # Grown by another program: what was shown before goes back all the same.
     with open(f"{lab1.vms}/ds/sized.raw", "r+b") as file:
         file.truncate(6 << 20)

@@ -10,7 +10,8 @@ import signal
 import time
 
 import pytest
-from conftest import BUILD, clear, create, delete, disk, image_names, runstate, vmdef, wait_ready, wait_runstate
+from conftest import (BUILD, clear, create, delete, disk, image_names, runstate, vm_told, vmdef, wait_ready,
+                      wait_runstate)
 from disks import resource
 from lab import wait_for, wrapped
 from repairs import problems, repair, wait_problem
@@ -190,7 +191,7 @@ def test_too_many_disks(lab2, two):
         assert answer.status == 200 and "has no lease of its own" in answer.headers["Warning"], answer.headers
         assert len(leases(here)) == 7 and f"vm-{uuid}" not in leases(here)
         end(here, uuid)
-    shown = here.api("GET", f"/vms/{uuid}").json()["def"]
+    shown = vm_told(here, uuid)["def"]
     answer = here.api("PUT", f"/vms/{uuid}", {"vmdef": shown})
     assert answer.status == 200 and "has no lease of its own" in answer.headers["Warning"], answer.text
     # With one less it gets it.

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, create, delete, disk, oplog, runstate, vmdef, wait_ready, wait_runstate
+from conftest import BUILD, create, delete, disk, oplog, runstate, vm_told, vmdef, wait_ready, wait_runstate
 from lab import wait_for
 from test_kill import jobs
 from test_life import wait_for_line
@@ -31,7 +31,7 @@ def wants(lab, host, uuid):
     """By the API, by libvirt, and by the registry."""
     with open(f"{lab.vms}/xml/{host.uuid}/{uuid}.xml") as file:
         registered = element(file.read())
-    return (WORDS[host.api("GET", f"/vms/{uuid}").json()["want"]],
+    return (vm_told(WORDS[host, uuid)["want"]],
             element(host.virsh("dumpxml", "--inactive", uuid).stdout), registered)
 
 
@@ -83,7 +83,7 @@ def test_by_the_api(lab1, host):
     assert oplog(host, uuid)["VmShutdown"]["status"] == "failed"
     assert "wanted" in host.virtx("get", "vm", uuid).stdout
     shut(host, uuid)
-    definition = host.api("GET", f"/vms/{uuid}").json()["def"]
+    definition = vm_told(host, uuid)["def"]
     boot(host, uuid)
     os.kill(host.qemu_pid(uuid), signal.SIGKILL)
     wait_for("the VM to be off", lambda: runstate(host, uuid) in ("crashed", "poweroff"), 30)

@@ -8,7 +8,7 @@ import shutil
 import time
 
 import pytest
-from conftest import BUILD, RUNSTATES, clear, create, disk, vmdef, wait_ready
+from conftest import BUILD, RUNSTATES, clear, create, disk, vm_told, vmdef, wait_ready
 from disks import resource
 from lab import wait_for
 from test_migrate import domains
@@ -153,7 +153,7 @@ def test_lease_is_not_in_the_definition(lab2, two):
     answer = here.api("POST", f"/vms/{uuid}/runstate/boot")
     assert answer.status == 507 and "the VM's definition has lost it: `virtx update vm" in answer.text, answer.text
     assert here.sanlock_status()["resources"] == []
-    shown = here.api("GET", f"/vms/{uuid}").json()["def"]
+    shown = vm_told(here, uuid)["def"]
     assert here.api("PUT", f"/vms/{uuid}", {"vmdef": shown}).status == 204
     assert here.api("POST", f"/vms/{uuid}/runstate/boot").status == 204
     assert held(here) == [resource("/vms/ds/unleased.qcow2")]
