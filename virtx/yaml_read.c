@@ -505,6 +505,14 @@ join_surrogates(const char *data, size_t len, size_t *ret_len)
 static void
 open_reader(struct reader *r)
 {
+	static const char bom[] = "\xef\xbb\xbf"; /* some editors begin a file so */
+	size_t skip = strlen(bom);
+
+	/* libyaml takes it away only where it has to find out the encoding. */
+	if (r->len >= skip && memcmp(r->data, bom, skip) == 0) {
+		r->data += skip;
+		r->len -= skip;
+	}
 	if (!yaml_parser_initialize(&r->parser))
 		abort();
 	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);

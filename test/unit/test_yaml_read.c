@@ -49,6 +49,7 @@ test_what_is_written(void **state)
 		{ "", "{}" },
 		{ "# nothing\n---\n", "{}" },
 		{ "name: web", "{\"name\":\"web\"}" },
+		{ "\xef\xbb\xbfname: web\r\nvlanid: 5\r\n", "{\"name\":\"web\",\"vlanid\":5}" },
 		{ "name: 12\ngenid: no", "{\"name\":\"12\",\"genid\":\"no\"}" },
 		{ "name: ~\nnets:\nosdisk: null", "{}" },
 		{ "name: >-\n  a\n  b", "{\"name\":\"a b\"}" },
