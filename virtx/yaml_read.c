@@ -201,6 +201,8 @@ next_key(struct reader *r, const struct place *up)
 		return 0;
 	if (r->event.type != YAML_SCALAR_EVENT)
 		return refuse_at(r, line_of(r), up, "a key is one word, not %s", got_word(r));
+	if (strlen(scalar(r)) != r->event.data.scalar.length)
+		return refuse_at(r, line_of(r), up, "a key with a NUL in it");
 	return 1;
 }
 
@@ -438,14 +440,30 @@ begin(struct reader *r)
 	return r->event.type != YAML_STREAM_END_EVENT && !is_null(r);
 }
 
+/* From the value of this key of the mapping at the top to the end of the mapping. */
+static int
+leave(struct reader *r, const char *key)
+{
+	const struct place here = { .key = key };
+	int rc;
+
+	while ((rc = next_key(r, NULL)) > 0) {
+		if (strcmp(scalar(r), key) == 0)
+			return refuse_at(r, line_of(r), &here, "the key is there twice");
+		if (next_event(r, &here) < 0 || skip(r, &here) < 0)
+			return -1;
+	}
+	return rc;
+}
+
 /* What follows the document has to be nothing. */
 static int
-finish(struct reader *r, const struct yaml_text *text)
+finish(struct reader *r)
 {
 	while (r->event.type != YAML_STREAM_END_EVENT) {
 		if (next_event(r, NULL) < 0)
 			return -1;
-		if (!text->under && r->event.type == YAML_DOCUMENT_START_EVENT)
+		if (r->event.type == YAML_DOCUMENT_START_EVENT)
 			return refuse_at(r, line_of(r), NULL, "a second one begins here");
 	}
 	return 0;
@@ -558,9 +576,11 @@ yaml_decode(const struct yaml_text *text, const struct model *m, void *obj, stru
 
 		r.under = text->under ? strlen(text->under) : 0;
 		rc = read_mapping(&r, text->under ? &under : NULL, m, obj);
+		if (rc == 0 && text->under)
+			rc = leave(&r, text->under);
 	}
 	if (rc == 0 && r.event.type != YAML_STREAM_END_EVENT)
-		rc = finish(&r, text);
+		rc = finish(&r);
 	close_reader(&r);
 	if (rc < 0)
 		model_clear(m, obj);

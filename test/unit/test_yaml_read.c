@@ -117,6 +117,8 @@ test_what_is_wrong(void **state)
 		{ "name: *a", "line 1: name: the anchor 'a'" },
 		{ "name: !!str x", "line 1: name: the tag 'tag:yaml.org,2002:str'" },
 		{ "name: a\n---\nname: b", "line 2: the document: a second one begins here" },
+		{ "\"name\\0x\": a", "line 1: the document: a key with a NUL in it" },
+		{ "\xef\xbb\xbf# a\nname: \xff", "line 2: no YAML or JSON: invalid leading UTF-8" },
 		{ "name: a\n b: c", "line 2: no YAML or JSON: mapping values are not allowed" },
 		{ "{\"name\":\"\\ud83d\"}", "no YAML or JSON: found invalid Unicode" },
 		{ "# a\nname: \xff", "line 2: no YAML or JSON: invalid leading UTF-8 octet" },
@@ -131,6 +133,37 @@ test_what_is_wrong(void **state)
 			fail_msg("'%s': %s", cases[i].text, err.detail);
 		assert_int_equal(err.status, CLIENT_ERROR_STATUS);
 		assert_memory_equal(&def, &none, sizeof(def));
+	}
+}
+
+/* A definition under a key of its own is the only one, too. */
+static void
+test_one_under_a_key(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{ "uuid: x\ndef: {name: a}\nrunstate: {x: [y]}\n", NULL },
+		{ "def: {name: a}\nuuid: x\ndef: {name: b}\n",
+		    "line 3: def: the key is there twice" },
+		{ "def:\n  name: a\n---\ndef:\n  name: b\n",
+		    "line 3: the document: a second one begins here" },
+		{ "def: {name: a}\n---\nname: b\n", "line 2: the document: a second one" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct yaml_text yaml = {
+			.data = cases[i].text, .len = strlen(cases[i].text), .under = "def"
+		};
+		struct vmdef def = { 0 };
+		struct error err = { 0 };
+		int rc = yaml_decode(&yaml, &vmdef_model, &def, &err);
+
+		assert_int_equal(rc, cases[i].words ? -1 : 0);
+		if (cases[i].words && !strstr(err.detail, cases[i].words))
+			fail_msg("'%s': %s", cases[i].text, err.detail);
+		assert_string_equal(str_or_empty(def.name), cases[i].words ? "" : "a");
+		model_clear(&vmdef_model, &def);
 	}
 }
 
@@ -228,6 +261,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_written),
 		cmocka_unit_test(test_what_is_wrong),
+		cmocka_unit_test(test_one_under_a_key),
 		cmocka_unit_test(test_what_is_large),
 		TEST(test_what_get_prints),
 		TEST(test_unknown_keys),
