@@ -72,8 +72,8 @@ check_custom(const struct vm_list *list, const struct custom_field *wanted, stru
 	return 0;
 }
 
-/* Those of the list that the filter of tables leaves. */
-static int
+/* Those of the list that the filter of tables leaves. A wrong filter is the user's. */
+static enum command_result
 select_rows(
     const struct vm_list *list, const char *filter, struct known_list *known, struct error *err)
 {
@@ -81,19 +81,20 @@ select_rows(
 	size_t len = 0;
 	struct writer scratch = { .out = open_memstream(&text, &len) };
 	struct view view = { 0 };
-	int rc;
+	enum command_result result = COMMAND_OK;
 
 	scratch.table.filter = filter;
 	vm_table_begin(&scratch, list, false);
-	rc = view_make(&scratch.table, &view, err);
-	for (size_t i = 0; rc == 0 && i < view.n_rows; i++) {
+	if (view_make(&scratch.table, &view, err) < 0)
+		result = COMMAND_USAGE;
+	for (size_t i = 0; result == COMMAND_OK && i < view.n_rows; i++) {
 		const struct vm_list_item *item = &list->items[view.rows[i]];
 		const char *name = str_or_empty(item->fields.name);
 		char uuid[UUID_TEXT_SIZE];
 		struct known *one;
 
-		rc = uuid_normalize(str_or_empty(item->uuid), uuid);
-		if (rc < 0) {
+		if (uuid_normalize(str_or_empty(item->uuid), uuid) < 0) {
+			result = COMMAND_FAILED;
 			error_set(err, CLIENT_ERROR_STATUS,
 			    "the server's answer: VM '%s' has no UUID", name);
 			break;
@@ -106,7 +107,7 @@ select_rows(
 	writer_end(&scratch);
 	fclose(scratch.out);
 	free(text);
-	return rc;
+	return result;
 }
 
 bool
@@ -135,8 +136,8 @@ several_select(const struct command_call *call, struct known_list *known, struct
 	}
 	if (result == COMMAND_OK && check_custom(&list, &options.filter.custom, err) < 0)
 		result = COMMAND_FAILED;
-	if (result == COMMAND_OK && select_rows(&list, rest, known, err) < 0)
-		result = COMMAND_USAGE;
+	if (result == COMMAND_OK)
+		result = select_rows(&list, rest, known, err);
 	if (result == COMMAND_OK && known->n == 0 && !several_may_be_gone(call)) {
 		error_set(err, 404,
 		    filter ? "no VM fits --filter '%s': nothing is done"

@@ -112,6 +112,10 @@ test_none(void **state)
 	verb_fails(f, "boot vm --all", COMMAND_FAILED, "there is no VM");
 	assert_int_equal(f->err.status, 404);
 	assert_int_equal(f->n_requests, 3);
+	/* That is no mistake in the command. */
+	verb_answer_json(f, "{\"items\":[{\"uuid\":\"x\",\"fields\":{\"name\":\"web\"}}]}");
+	verb_fails(f, "boot vm --all", COMMAND_FAILED, "the server's answer: VM 'web' has no UUID");
+	verb_fails(f, "boot vm --filter nmae=web", COMMAND_USAGE, "'nmae'");
 }
 
 /* The others go on where one fails; the worst of them is the command's. */
