@@ -79,12 +79,19 @@ definition_client(const struct command_call *call, const struct unknown_list *un
 int
 definition_fetch(const struct command_call *call, struct vmdef *def, char **tag, struct error *err)
 {
+	static const struct vmdef none = { 0 };
 	_answer_ struct answer answer = { 0 };
 	struct vm vm = { 0 };
 
 	if (client_call(call->client, ROUTE_VM_GET, call->operands[0], NULL, &answer, err) < 0 ||
 	    answer_decode(&answer, &vm_model, &vm, err) < 0)
 		return -1;
+	/* Whoever changes a field of nothing would send nothing but that field. */
+	if (model_equal(&vmdef_model, &vm.def, &none)) {
+		model_clear(&vm_model, &vm);
+		return error_set(err, CLIENT_ERROR_STATUS,
+		    "the server's answer: VM '%s' has no definition", call->operands[0]);
+	}
 	*tag = steal_ptr(answer.etag);
 	*def = vm.def;
 	vm.def = (struct vmdef){ 0 };

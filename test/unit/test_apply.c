@@ -151,6 +151,27 @@ test_if_needed(void **state)
 	verb_asked(f, 5, "POST /vms", "\"name\":\"web\"");
 }
 
+/* Nothing is made of an answer that says nothing. */
+static void
+test_no_definition(void **state)
+{
+	static const char *const lines[] = { "apply vm FILE", "apply vm -n FILE",
+		"create vm -i FILE", "set vm web memory=4G", "edit vm web" };
+	struct verb_fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		verb_forget(f);
+		verb_answer(f, 200, "", LIST);
+		verb_answer(f, 200, TAG, "{}");
+		verb_answer(f, 204, "", "");
+		verb_file(f, DEF);
+		verb_fails(f, lines[i], COMMAND_FAILED,
+		    "the server's answer: VM '" VM_UUID "' has no definition");
+		assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_OTHER);
+		assert_int_equal(f->n_requests, 2 * (i + 1));
+	}
+}
+
 int
 main(void)
 {
@@ -161,6 +182,7 @@ main(void)
 		TEST(test_refused),
 		TEST(test_bad_among_good),
 		TEST(test_if_needed),
+		TEST(test_no_definition),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
