@@ -17,7 +17,8 @@ check_term(const char *term, size_t len, size_t name, struct error *err)
 	if (len == 0)
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--filter: there is an empty term, and --all is for all VMs");
-	if (term[name] == '~' && name + 1 == len)
+	if ((term[name] == '~' && name + 1 == len) ||
+	    (term[name] == '!' && term[name + 1] == '=' && name + 2 == len))
 		return error_set(err, CLIENT_ERROR_STATUS,
 		    "--filter: '%.*s' fits all VMs, and --all is for that", (int)len, term);
 	return 0;

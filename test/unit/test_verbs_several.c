@@ -239,6 +239,9 @@ test_usage(void **state)
 		{ "delete vm --yes --filter name~web,", "an empty term" },
 		{ "delete vm --yes --filter custom.owner=ann,", "an empty term" },
 		{ "delete vm --yes --filter name~", "'name~' fits all VMs" },
+		{ "delete vm --yes --filter name!=", "'name!=' fits all VMs" },
+		{ "delete vm --yes --filter state=running,name!=,host!=a",
+		    "'name!=' fits all VMs" },
 		{ "get vm web db", "'db' is one argument too many" },
 	};
 	struct verb_fixture *f = *state;
