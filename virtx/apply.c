@@ -85,15 +85,34 @@ update(
 	return rc < 0 ? error_wrap(err, "cannot update vm '%s' (%s)", def->name, uuid) : 0;
 }
 
-static int
-apply_file(const struct command_call *call, const char *file, struct error *err)
+/* The file before this one that defines a VM of that name, NULL for none. */
+static const char *
+find_before(const struct command_call *call, char *const *names, size_t at)
 {
+	for (size_t i = 0; i < at; i++)
+		if (str_equal(names[i], names[at]))
+			return call->more[i];
+	return NULL;
+}
+
+/* names has what the files before it define, and gets what this one does. */
+static int
+apply_file(const struct command_call *call, size_t at, char **names, struct error *err)
+{
+	const char *file = call->more[at], *before;
 	struct vmdef def = { 0 };
 	char uuid[UUID_TEXT_SIZE];
 	int rc = definition_read_file(file, &def, NULL, err);
 
 	if (rc == 0 && str_empty(def.name))
 		rc = error_set(err, CLIENT_FILE_STATUS, "name: missing, which says what VM it is");
+	if (rc == 0) {
+		names[at] = xstrdup(def.name);
+		before = find_before(call, names, at);
+		if (before)
+			rc = error_set(err, CLIENT_FILE_STATUS,
+			    "name: '%s' defines vm '%s' already", before, def.name);
+	}
 	if (rc == 0)
 		rc = named_find_vm(call->client, def.name, uuid, err);
 	if (rc == 0)
@@ -120,13 +139,14 @@ static enum command_result
 apply(struct command_call *call, struct error *err)
 {
 	struct error worst = { 0 };
+	char **names = xcalloc(call->n_more, sizeof(*names));
 	size_t failed = 0, i = 0;
 
 	while (i < call->n_more && worst.status != CLIENT_GOES_ON_STATUS) {
 		struct error one = { 0 };
 		enum failure_code code;
 
-		if (apply_file(call, call->more[i++], &one) == 0)
+		if (apply_file(call, i++, names, &one) == 0)
 			continue;
 		code = failure_code(COMMAND_FAILED, &one);
 		if (call->n_more > 1)
@@ -135,6 +155,9 @@ apply(struct command_call *call, struct error *err)
 		    rank(code) < rank(failure_code(COMMAND_FAILED, &worst)))
 			worst = one;
 	}
+	for (size_t k = 0; k < call->n_more; k++)
+		free(names[k]);
+	free(names);
 	if (failed == 0)
 		return COMMAND_OK;
 	*err = worst;

@@ -112,14 +112,38 @@ test_bad_among_good(void **state)
 	verb_forget(f);
 	verb_answer(f, 200, "", LIST);
 	verb_answer(f, 200, TAG, SHOWN);
-	verb_answer(f, 200, "", TWO);
 	verb_file(f, DEF);
 	verb_fails(f, "apply vm FILE /nonexistent/a.yaml FILE", COMMAND_FAILED,
 	    "2 of 3 files were not applied");
 	assert_string_equal(f->out, "web unchanged\n");
 	assert_says(f->said, "virtx: cannot apply '/nonexistent/a.yaml': ");
-	assert_says(f->said, "2 VMs are called 'web'");
+	assert_says(f->said, "defines vm 'web' already\n");
 	assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_OTHER);
+}
+
+/* They would undo each other each time, and a server that has not heard of the VM yet would make
+ * another one. */
+static void
+test_one_vm_twice(void **state)
+{
+	struct verb_fixture *f = *state;
+
+	verb_forget(f);
+	verb_answer(f, 200, "", NONE);
+	verb_answer(f, 201, "", "\"" VM_UUID "\"");
+	verb_answer(f, 200, "", NONE);
+	verb_answer(f, 201, "", "\"" HOST_UUID "\"");
+	verb_file(f, DEF);
+	verb_fails(f, "apply vm FILE FILE", COMMAND_FAILED, "1 of 2 files were not applied");
+	assert_string_equal(f->out, "web created\n");
+	assert_says(f->said, "name: '/");
+	assert_says(f->said, "' defines vm 'web' already\n");
+	assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_USAGE);
+	assert_int_equal(f->n_requests, 2);
+	verb_forget(f);
+	verb_answer(f, 200, "", NONE);
+	verb_fails(f, "apply vm -n FILE FILE", COMMAND_FAILED, "1 of 2 files");
+	assert_int_equal(f->n_requests, 3);
 }
 
 static void
@@ -181,6 +205,7 @@ main(void)
 		TEST(test_dry_run),
 		TEST(test_refused),
 		TEST(test_bad_among_good),
+		TEST(test_one_vm_twice),
 		TEST(test_if_needed),
 		TEST(test_no_definition),
 	};
