@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The commands of virtx, and how one is run. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,6 +62,16 @@ complete_in_time(int n, char **words)
 	return COMMAND_OK;
 }
 
+/* Where a standard descriptor is closed the next file would get its number, and what is said would
+ * go there. It still cannot be read or written. */
+static void
+occupy_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -73,6 +84,7 @@ main(int argc, char **argv)
 	int rc;
 
 	coredump_forbid();
+	occupy_descriptors();
 	setlocale(LC_TIME, "");
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0)

@@ -580,3 +580,14 @@ def test_output_error(server):
             stderr=subprocess.PIPE, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr == "virtx: cannot write the output: No space left on device\n"
+
+
+def test_closed_descriptors(server):
+    """What is opened first does not get what is written to them: here a pipe, on which the outcome of each VM comes."""
+    server.answer((204, b"", {"Warning": '299 VirtX "careful"'}))
+    command = [*VIRTX, "-A", f"127.0.0.1:{server.server_port}", "boot", "vm", UUID, HOST]
+    for closed, code, lines in ("<&- 2>&-", 0, [f"{UUID}: running", f"{HOST}: running"]), ("<&- >&- 2>&-", 1, []):
+        result = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], stdin=subprocess.DEVNULL, text=True,
+                                capture_output=True, timeout=60)
+        assert (sorted(result.stdout.splitlines()), result.returncode, result.stderr) == (lines, code, "")
+    assert len(server.requests) == 4
