@@ -161,7 +161,7 @@ edit(
 	rc = run_editor(file, err);
 	if (rc == 0)
 		rc = send_file(call, file, before, tag, err);
-	if (rc < 0 && !is_untouched(file, text))
+	if (rc < 0 && access(file, F_OK) == 0 && !is_untouched(file, text))
 		error_append(err, "what was written is kept in '%s'", file);
 	else
 		unlink(file);

@@ -149,6 +149,10 @@ test_kept(void **state)
 	verb_fails(f, "edit vm " VM_UUID, COMMAND_FAILED, "failed (exit code 3)");
 	assert_kept(f, "vlanid: 5\n");
 	assert_int_equal(f->n_requests, 2);
+	set_editor("rm \"$3\"");
+	verb_fails(f, "edit vm " VM_UUID, COMMAND_FAILED, "No such file or directory");
+	assert_null(strstr(f->err.detail, "is kept"));
+	assert_null(kept());
 	verb_forget(f);
 	verb_answer(f, 200, "", VM);
 	verb_answer(f, 412, "", "{\"status\":412,\"detail\":\"it has changed\"}");
