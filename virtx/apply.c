@@ -28,8 +28,11 @@ show(const struct command_call *call, const struct vmdef *def, const char *what,
 	FILE *out = call->writer->out;
 
 	fprintf(out, "%s %s%s\n", name, what, dry_run ? " (dry run)" : "");
-	if (dry_run && fields && fields->len > 0)
-		fputs(fields->data, out);
+	if (dry_run && fields && fields->len > 0) {
+		_free_ char *safe = writer_safe_json(fields->data);
+
+		fputs(safe, out);
+	}
 	fflush(out);
 }
 

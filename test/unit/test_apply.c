@@ -73,6 +73,14 @@ test_dry_run(void **state)
 	assert_string_equal(
 	    f->out, "web configured (dry run)\n  memory.total: 1024 MiB -> 2048 MiB\n");
 	assert_int_equal(f->n_requests, 2);
+	/* What others wrote into a VM does nothing to the terminal. */
+	verb_forget(f);
+	verb_answer(f, 200, "", LIST);
+	verb_answer(f, 200, TAG,
+	    "{\"def\":{\"name\":\"web\",\"genid\":\"\\u009b1m\\u202e\",\"memory\":{\"total\":1024}"
+	    "," REST "}");
+	verb_ok(f, "apply vm --dry-run FILE");
+	assert_says(f->out, "  genid: \"\\u009b1m\\u202e\" -> \"\"\n");
 }
 
 static void
