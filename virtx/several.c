@@ -51,6 +51,8 @@ struct turns {
 	size_t n_begun; /* those behind wait */
 };
 
+static const char *const table_titles[] = { "UUID", "NAME", "CODE", "RESULT" };
+
 static const int signals[] = { SIGINT, SIGTERM };
 
 static volatile sig_atomic_t interrupted;
@@ -400,12 +402,11 @@ print_document(const struct turns *turns)
 static void
 print_table(const struct turns *turns)
 {
-	static const char *const titles[] = { "UUID", "NAME", "CODE", "RESULT" };
 	struct writer *w = turns->call->writer;
 
 	/* The filter was for the VMs. */
 	w->table.filter = NULL;
-	writer_begin(w, titles, ARRAY_SIZE(titles));
+	writer_begin(w, table_titles, ARRAY_SIZE(table_titles));
 	for (size_t i = 0; i < turns->n; i++) {
 		const struct turn *turn = &turns->items[i];
 
@@ -415,6 +416,23 @@ print_table(const struct turns *turns)
 		writer_cell(w, "%s", turn_text(turns, turn));
 	}
 	writer_end(w);
+}
+
+/* A mistake in what is to be shown is told before anything is done. */
+static int
+check_table(const struct writer *w, struct error *err)
+{
+	const struct view_table table = {
+		.titles = table_titles,
+		.n_titles = ARRAY_SIZE(table_titles),
+		.columns = w->table.columns,
+		.sort = w->table.sort,
+	};
+	struct view view = { 0 };
+	int rc = view_make(&table, &view, err);
+
+	view_clear(&view);
+	return rc;
 }
 
 static enum command_result
@@ -456,7 +474,8 @@ several_run(const struct command_call *call, const struct known_list *known, str
 	long parallel;
 
 	if (command_number(call, SEVERAL_OPTION_PARALLEL, 1, SEVERAL_PARALLEL_MAX, &parallel, err) <
-	    0)
+		0 ||
+	    check_table(w, err) < 0)
 		return COMMAND_USAGE;
 	turns.lines = w->format <= WRITER_WIDE && !w->quiet && !w->no_headers &&
 		      !w->table.columns && !w->table.sort;

@@ -251,6 +251,23 @@ test_usage(void **state)
 	assert_int_equal(f->n_requests, 0);
 }
 
+/* Nothing is done where the table of what was done cannot be shown as it was asked for. */
+static void
+test_wrong_table(void **state)
+{
+	static const char *const lines[] = { "reset vm --yes --all --columns nope",
+		"reset vm --yes web db --sort -nope",
+		"reset vm --yes --filter name=db -q --sort x" };
+	struct verb_fixture *f = *state;
+
+	answer_list(f);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		verb_fails(f, lines[i], COMMAND_USAGE, "but uuid, name, code, result");
+		verb_asked(f, f->n_requests - 1, "GET /vms", "");
+	}
+	assert_int_equal(f->n_requests, ARRAY_SIZE(lines));
+}
+
 int
 main(void)
 {
@@ -266,6 +283,7 @@ main(void)
 		TEST(test_formats),
 		TEST(test_danger),
 		TEST(test_usage),
+		TEST(test_wrong_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
