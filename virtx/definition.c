@@ -14,8 +14,10 @@ set_ha(const struct command_call *call, struct vmdef *def, struct error *err)
 	long n;
 
 	if (command_enum(call, 'a', &policy, err) < 0 ||
-	    command_number(call, 'O', 1, 9, &n, err) < 0)
+	    command_number(call, 'O', 1, 9, &n, err) < 0) {
+		err->status = CLIENT_FILE_STATUS;
 		return -1;
+	}
 	if (call->values['a'])
 		ha_set(def, HA_POLICY, enum_word(&ha_policy_enum, policy));
 	if (n) {

@@ -242,7 +242,9 @@ test_create(void **state)
 	verb_asked(f, 5, "PUT /vms/" VM_UUID, "\"vmdef\":{\"name\":\"web\"");
 	verb_fails(f, "update vm -a sometimes " VM_UUID " FILE", COMMAND_FAILED,
 	    "--ha needs one of none, restart, not 'sometimes'");
+	assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_USAGE);
 	verb_fails(f, "update vm -O 10 " VM_UUID " FILE", COMMAND_FAILED, "--ha-order needs");
+	assert_int_equal(failure_code(COMMAND_FAILED, &f->err), FAILURE_USAGE);
 	verb_file(f, "{\"name\":\"web\",\"custom\":[{\"name\":\"ha\",\"value\":\"restart\"},"
 		     "{\"name\":\"owner\",\"value\":\"ann\"}]}");
 	verb_ok(f, "update vm --ha none --ha-order 9 " VM_UUID " FILE");
