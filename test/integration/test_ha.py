@@ -9,7 +9,7 @@ import re
 
 import pytest
 from conftest import BUILD, PREFIX, create, delete, runstate, vmdef, wait_ready, wait_runstate
-from lab import Lab, wait_for
+from lab import Lab, LabError, wait_for
 
 WAIT = 8 * 1 + 60  # s, with an io_timeout of 1 s
 FIXED = "sanlock's our_host_name is fixed"
@@ -52,6 +52,20 @@ def shown(host, of):
 def unprotected(host):
     return {problem["vm"]: problem["detail"] for problem in host.api(
         "GET", f"/hosts/{host.uuid}").json()["problems"] or [] if problem["kind"] == "unprotected"}
+
+
+def wait_unprotected(host, uuid, words):
+    """Wait until the host says so of the VM; what it says instead is shown where it does not."""
+    told = [{}]
+
+    def is_told():
+        told[0] = unprotected(host)
+        return words in told[0].get(uuid, "")
+
+    try:
+        wait_for("the problem", is_told, 60)
+    except LabError as error:
+        raise AssertionError(f"{told[0]}; {host.virsh('list', '--all').stdout}; {host.log('virtxd')[-4000:]}") from error
 
 
 def generation(host):
@@ -162,7 +176,7 @@ def test_tells_what_is_not_protected(lab):
     pid = host.qemu_pid(host.virsh("domname", uuid).stdout.strip())
     host.kill("sanlock")
     host.start("sanlock")
-    wait_for("the problem", lambda: "does not know its process" in unprotected(host).get(uuid, ""), 60)
+    wait_unprotected(host, uuid, "does not know its process")
     wait_for("it to be told", lambda: f"VM '{uuid}' runs without its leases" in host.log("virtxd"), 30)
     assert os.path.exists(f"/proc/{pid}") and runstate(host, uuid) == "running"
     assert host.sanlock_status()["lockspaces"] == []
