@@ -42,11 +42,11 @@ struct cluster_member {
 	char *certificate;
 	char *qemu_certificate;
 	char *ca;
-	char *serf_key;	 /* of all agents, "" for none */
-	char *addresses; /* of agents, with commas between */
-	int32_t number;	 /* of the host for sanlock, from 1; made of its uuid */
-	int32_t sanlock_group;
-	int32_t io_timeout; /* s */
+	char *serf_key;	       /* of all agents, "" for none */
+	char *addresses;       /* of agents, with commas between */
+	int32_t number;	       /* its host number for sanlock, from 1; made of its uuid */
+	int32_t sanlock_group; /* gid */
+	int32_t io_timeout;    /* s */
 	char *storage_root;
 	bool ha;      /* VMs of hosts that die are brought back by the host that answers */
 	char *ca_key; /* of the CA, as ca_key_seal has it, "" for who is not given it */
