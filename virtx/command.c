@@ -459,6 +459,23 @@ parse_operands(const struct command *command, int argc, char **argv, struct comm
 	return COMMAND_OK;
 }
 
+/* One command may go on where another one ends: whether the next word does that. */
+static bool
+find_longer(const struct command *const *commands, const char **words, size_t n_words, int argc,
+    char **argv, const struct command **found)
+{
+	const struct command *longer;
+	bool any;
+
+	if (argc < 2 || n_words == COMMAND_WORDS_MAX)
+		return false;
+	words[n_words] = argv[1];
+	longer = command_find(commands, words, n_words + 1, &any);
+	if (longer)
+		*found = longer;
+	return longer;
+}
+
 enum command_result
 command_parse(const struct command *const *commands, int argc, char **argv,
     struct command_call *call, struct error *err)
@@ -500,16 +517,7 @@ command_parse(const struct command *const *commands, int argc, char **argv,
 			return usage_error(err);
 		}
 	}
-	/* One command may go on where another one ends. */
-	while (argc > 1 && n_words < COMMAND_WORDS_MAX) {
-		const struct command *longer;
-		bool any;
-
-		words[n_words] = argv[1];
-		longer = command_find(commands, words, n_words + 1, &any);
-		if (!longer)
-			break;
-		found = longer;
+	while (find_longer(commands, words, n_words, argc, argv, &found)) {
 		n_words++;
 		argc--;
 		argv++;
