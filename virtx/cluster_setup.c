@@ -11,10 +11,9 @@
 #include "virtx/cluster_units.h"
 #include "virtx/terminal.h"
 
-#define LOCK	 "/etc/virtx/cluster.lock"
-#define LOOK_US	 (500 * 1000)
-#define CALL_S	 30  /* for one question to virtxd */
-#define CONFLICT 409 /* of a storage that is made already */
+#define LOCK	"/etc/virtx/cluster.lock"
+#define LOOK_US (500 * 1000)
+#define CALL_S	30 /* for one question to virtxd */
 
 /* Whether the caller may write the files of the host whose root folder it is, "" for this one. */
 static int
@@ -207,7 +206,7 @@ make_storage(const struct client *client, struct error *err)
 
 	if (client_get(client, ROUTE_STORAGE_INIT, NULL, NULL, &storage, err) == 0)
 		model_clear(&storage_model, &storage);
-	else if (err->status != CONFLICT)
+	else if (!error_is(err, ERROR_BUSY))
 		return -1;
 	return 0;
 }

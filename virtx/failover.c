@@ -321,7 +321,7 @@ best(struct candidates *list)
 static bool
 may_pass(const struct error *err)
 {
-	return err->status != 404 && err->status != 409;
+	return !error_is(err, ERROR_NOT_FOUND) && !error_is(err, ERROR_BUSY);
 }
 
 /* NULL with err where no host has it now. */

@@ -13,7 +13,6 @@
 #include "virtx/verbs.h"
 
 #define OPTION_FINGERPRINT 20
-#define UNAUTHORIZED	   401
 
 static const struct option_row login_options[] = {
 	{ OPTION_FINGERPRINT, "fingerprint", ARG_TEXT("SHA256"),
@@ -226,7 +225,7 @@ ask_server(struct login *login, struct error *err)
 	login->client.query = "limit=1";
 	rc = client_get(&login->client, ROUTE_HOST_LIST, NULL, &options, &list, err);
 	model_clear(&host_list_model, &list);
-	return rc < 0 && err->status == UNAUTHORIZED ? 1 : rc;
+	return rc < 0 && error_is(err, ERROR_WHO) ? 1 : rc;
 }
 
 static int

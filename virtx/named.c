@@ -183,7 +183,7 @@ find(const struct command_call *call, const struct inquiry *inquiry, const char 
 	}
 	found = choose(inquiry, &known, *text, err);
 	if (!found) {
-		texts->missing = err->status == 404;
+		texts->missing = error_is(err, ERROR_NOT_FOUND);
 		return COMMAND_FAILED;
 	}
 	if (uuid_normalize(found->id, uuid) < 0) {
@@ -288,7 +288,7 @@ find_several(const struct command_call *call, struct known_list *ret, struct err
 	for (size_t i = 0; i < call->n_named; i++) {
 		if (add_vm(&all, call->named[i], ret, err) == 0)
 			continue;
-		if (err->status != 404 || !several_may_be_gone(call))
+		if (!error_is(err, ERROR_NOT_FOUND) || !several_may_be_gone(call))
 			return COMMAND_FAILED;
 		add_gone(call->named[i], ret);
 	}

@@ -67,7 +67,7 @@ ask_others(const struct client *client, const char *id, struct teller *ret,
 		    uuid_normalize(str_or_empty(hosts.items[i].uuid), teller.host) < 0)
 			continue;
 		rc = ask_host(client, id, &teller, operation, &why);
-		if (rc < 0 && why.status != 404)
+		if (rc < 0 && !error_is(&why, ERROR_NOT_FOUND))
 			error_append(err, "host '%s': %s", teller.host, why.detail);
 		if (rc < 0)
 			continue;
@@ -87,7 +87,7 @@ ask(const struct client *client, const char *id, struct teller *teller, struct o
 		return ask_host(client, id, teller, ret, err);
 	if (client_get(client, ROUTE_OPERATION_GET, id, NULL, ret, err) == 0)
 		return 0;
-	return err->status == 404 ? ask_others(client, id, teller, ret, err) : -1;
+	return error_is(err, ERROR_NOT_FOUND) ? ask_others(client, id, teller, ret, err) : -1;
 }
 
 /* What an operation that has ended leaves; a failed one is an error with its message. */

@@ -42,7 +42,7 @@ set_vm(struct command_call *call, struct error *err)
 	if (rc == 0)
 		rc = try_once(call, err);
 	/* Another one was quicker: the same of what is there now. */
-	for (int i = 1; rc < 0 && err->status == 412 && i < TRIES; i++)
+	for (int i = 1; rc < 0 && error_is(err, ERROR_CHANGED) && i < TRIES; i++)
 		rc = try_once(call, err);
 	if (rc == 0)
 		return COMMAND_OK;

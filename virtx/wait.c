@@ -50,7 +50,7 @@ look(const struct vm_wait *wait, enum vmrunstate *ret, struct error *err)
 	rc = client_get(&client, ROUTE_VM_RUNSTATE_GET, wait->vm, NULL, &info, err);
 	*ret = info.runstate;
 	model_clear(&vmruninfo_model, &info);
-	if (rc == 0 || err->status != 404 || !knows_vms(&client, wait->vm))
+	if (rc == 0 || !error_is(err, ERROR_NOT_FOUND) || !knows_vms(&client, wait->vm))
 		return rc;
 	*ret = VMRUNSTATE_DELETED;
 	return 0;

@@ -542,7 +542,7 @@ check_headers(struct exchange *ex, const struct guard *guard, const struct heade
 	}
 	if (busy)
 		refuse_try(ex, busy);
-	else if (unknown.status == 401 && why == REFUSAL_WRONG && h->authorization &&
+	else if (error_is(&unknown, ERROR_WHO) && why == REFUSAL_WRONG && h->authorization &&
 		 guard->slowdown)
 		refuse_later(ex, guard->slowdown, &unknown);
 	else

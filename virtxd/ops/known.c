@@ -51,7 +51,7 @@ no_vm(const struct context *ctx, const struct caller *caller, const char *vm, st
 		error_set(err, 503, "VM '%s' is not known; %s", vm, why);
 	else
 		error_set(err, 404, "no VM '%s' is known", vm);
-	if (err->status == 503)
+	if (error_is(err, ERROR_UNAVAILABLE))
 		snprintf(err->vm, sizeof(err->vm), "%.36s", vm);
 }
 
@@ -61,7 +61,7 @@ known_reply_no_vm(const struct context *ctx, struct request *req)
 	struct error err = { 0 };
 
 	no_vm(ctx, req->caller, req->param, &err);
-	if (err.status == 503)
+	if (error_is(&err, ERROR_UNAVAILABLE))
 		known_refuse(req, &err);
 	else
 		request_reply_error(req, &err);
@@ -82,7 +82,7 @@ known_judge_lost(
 		error_set(&now, 503, "it has left, and its new host has not told of it yet");
 	else
 		error_set(&now, 503, "it is with host '%s'", str_or_empty(view->vm.runinfo.host));
-	if (now.status != 503)
+	if (!error_is(&now, ERROR_UNAVAILABLE))
 		return;
 	error_append(err, "%s", now.detail);
 	err->status = 503;

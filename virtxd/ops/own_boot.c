@@ -73,6 +73,5 @@ own_boot_was_unable(const struct error *err)
 bool
 own_boot_may_succeed(const struct error *err)
 {
-	return own_boot_was_unable(err) ||
-	       (err && (err->status == 409 || strstr(err->detail, "lock")));
+	return own_boot_was_unable(err) || (err && strstr(err->detail, "lock"));
 }

@@ -102,7 +102,7 @@ reply_error(struct task *task, const struct error *cause)
 	if (lost)
 		known_judge_lost(task->ctx, task->req, task->vm, &err);
 	fill_error(task, &err);
-	if (lost && err.status == 503)
+	if (lost && error_is(&err, ERROR_UNAVAILABLE))
 		known_refuse(steal_ptr(task->req), &err);
 	else
 		request_reply_error(steal_ptr(task->req), &err);

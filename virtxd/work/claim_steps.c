@@ -238,7 +238,7 @@ claim_recover(const struct work_env *env, virConnectPtr conn, const struct journ
 		return journal_remove(env->root, env->host, journal->uuid, err);
 	if (go_on(env, conn, journal, warning, err) == 0)
 		return 1;
-	if (err->status != 424)
+	if (!error_is(err, ERROR_FAILED))
 		return -1;
 	log_warning("job", "VM '%s' goes back to host '%s': %s", journal->uuid, journal->target,
 	    err->detail);

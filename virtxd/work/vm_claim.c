@@ -221,7 +221,7 @@ recall(const struct vm_claim_request *req, const char *name, struct lease *lease
 	if (lease_recall(req->env.root, name, req->recall == CLAIM_RECALL_KILL, err) < 0)
 		return error_wrap(err, "%s", held.detail);
 	while (lease_acquire(req->env.root, name, req->uuid, lease, err) < 0) {
-		if (err->status != 409)
+		if (!error_is(err, ERROR_BUSY))
 			return -1;
 		if (monotonic_ms() >= due)
 			return error_wrap(err, "it was asked back %lld s ago",
@@ -243,11 +243,11 @@ acquire(struct claim *claim, const struct disk *disk, struct error *err)
 		return decide(claim, CLAIM_REFUSED);
 	lease = model_append(&claim->leases, &claim->n_leases);
 	r = lease_acquire(req->env.root, name, req->uuid, lease, err);
-	if (r < 0 && err->status == 409 && req->recall)
+	if (r < 0 && error_is(err, ERROR_BUSY) && req->recall)
 		r = recall(req, name, lease, err);
 	if (r == 0)
 		return 0;
-	if (err->status != 409)
+	if (!error_is(err, ERROR_BUSY))
 		return -1;
 	error_wrap(err, "VM '%s'", req->uuid);
 	return decide(claim, CLAIM_HELD);
@@ -297,7 +297,7 @@ prepare(struct claim *claim, struct error *err)
 	if (load(claim, &xml, err) < 0)
 		return -1;
 	if (check_vm(claim, xml, err) < 0)
-		return err->status == 503 ? -1 : decide(claim, CLAIM_REFUSED);
+		return error_is(err, ERROR_UNAVAILABLE) ? -1 : decide(claim, CLAIM_REFUSED);
 	if (check_libvirt(claim, err) < 0 || acquire_all(claim, err) < 0)
 		return -1;
 	return confirm(claim, xml, err);
@@ -417,8 +417,9 @@ work_vm_claim(const void *request, void *result, struct error *err)
 		return 0;
 	/* By these others see that there is no such VM, or that another host may be able to have
 	 * it. */
-	if (claim.req->or_fail && res->outcome != CLAIM_CLAIMED && why.status != 404 &&
-	    why.status != 422 && why.status != 424)
+	if (claim.req->or_fail && res->outcome != CLAIM_CLAIMED &&
+	    !error_is(&why, ERROR_NOT_FOUND) && !error_is(&why, ERROR_REFUSED) &&
+	    !error_is(&why, ERROR_FAILED))
 		return error_set(err, 409, "%s", why.detail);
 	if (claim.req->or_fail || res->outcome == CLAIM_CLAIMED) {
 		*err = why;
