@@ -266,12 +266,22 @@ def test_sanlock_killed(lab, host, stub, kind, at):
     made.succeeds()
 
 
+def ask_stopped(host, name, *args):
+    """A request whose job finds sanlock stopped: libvirtd holds it until then, as virtxd takes on nothing once it knows."""
+    host.signal("libvirtd", signal.SIGSTOP)
+    try:
+        request = Request(host, *args)
+        wait_for("the job", lambda: jobs(host, name), 20)
+        host.signal("sanlock", signal.SIGSTOP)
+    finally:
+        host.signal("libvirtd", signal.SIGCONT)
+    return request
+
+
 def test_sanlock_killed_before_delete(lab, host):
     """The VM is gone, or it is not; what could not be deleted with it is told, and deleted when sanlock is back."""
     uuid = create(host, vmdef("gone", osdisk=disk("/vms/ds/gone.qcow2", size=1)))
-    host.signal("sanlock", signal.SIGSTOP)
-    request = Request(host, "DELETE", f"/vms/{uuid}", {"deletestorage": True})
-    wait_for("the job", lambda: any("vm-delete" in argv for argv in host.children("virtxd").values()))
+    request = ask_stopped(host, "vm-delete", "DELETE", f"/vms/{uuid}", {"deletestorage": True})
     host.kill("sanlock")
     answer = request.answer()
     if answer.status == 200:
@@ -287,8 +297,8 @@ def test_sanlock_killed_before_update(lab, host):
     """A disk that an update could not let go of is told, and goes with its image when sanlock is back."""
     uuid = create(host, vmdef("kept", osdisk=disk("/vms/ds/kept.qcow2", size=1), disks=DISKS))
     definition = vm_told(host, uuid)["def"]
-    host.signal("sanlock", signal.SIGSTOP)
-    request = Request(host, "PUT", f"/vms/{uuid}", {"vmdef": {**definition, "disks": []}, "deletestorage": True})
+    request = ask_stopped(host, "vm-update", "PUT", f"/vms/{uuid}",
+                          {"vmdef": {**definition, "disks": []}, "deletestorage": True})
     wait_for("the update in libvirt", lambda: "f1.qcow2" not in host.virsh("dumpxml", uuid).stdout, 30)
     host.kill("sanlock")
     answer = request.answer()
