@@ -31,7 +31,7 @@ def wants(lab, host, uuid):
     """By the API, by libvirt, and by the registry."""
     with open(f"{lab.vms}/xml/{host.uuid}/{uuid}.xml") as file:
         registered = element(file.read())
-    return (vm_told(WORDS[host, uuid)["want"]],
+    return (WORDS[vm_told(host, uuid)["want"]],
             element(host.virsh("dumpxml", "--inactive", uuid).stdout), registered)
 
 
